@@ -1,0 +1,25 @@
+"""Fieldmark: train, measure and use classifiers for classes that look alike.
+
+``fieldmark.train``, ``fieldmark.load``, ``fieldmark.evaluate``, ``fieldmark.predict``, ``fieldmark.probe`` and
+``fieldmark.check`` are the command line's words in Python. Importing the package alone loads nothing heavy.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fieldmark.api import check, evaluate, load, predict, probe, train
+    from fieldmark.training.choices import Choices
+
+__all__ = ["Choices", "check", "evaluate", "load", "predict", "probe", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Choices":
+        from fieldmark.training.choices import Choices
+
+        return Choices
+    if name in __all__:
+        from fieldmark import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'fieldmark' has no attribute {name!r}")

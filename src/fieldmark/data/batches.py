@@ -1,0 +1,127 @@
+"""Which images stand together in a batch: plans that are a function of (labels, seed, epoch) and of nothing else."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fieldmark.errors import UserError
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Every image once an epoch, in random order; the last, smaller batch is left out.
+
+    Args:
+        size: images a batch; a set smaller than that makes one batch.
+        even: draw the classes evenly instead, with replacement, as many images an epoch as there are.
+    """
+
+    size: int = 32
+    even: bool = False
+
+    def epoch(self, labels: Sequence[int], *, seed: int, epoch: int) -> list[np.ndarray]:
+        """The index arrays of one epoch's batches, (size,) int64 each."""
+        if self.size < 1:
+            raise UserError(f"a batch needs at least one image, not {self.size}")
+        count = len(labels)
+        rng = np.random.default_rng((seed, 1, epoch))
+        size = min(self.size, count)
+        order = rng.permutation(count)
+        if self.even:
+            _, position, per_class = np.unique(labels, return_inverse=True, return_counts=True)
+            chances = 1 / per_class[position]
+            order = rng.choice(count, count, p=chances / chances.sum())
+        return [order[start : start + size] for start in range(0, count - size + 1, size)]
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """Batches of ``classes`` different classes with ``images`` images each, sorted by class.
+
+    Classes come in random order, all of them before one comes again (but for the few that fill no batch); so do the
+    images of a class, and a class with fewer images than asked for repeats some. An epoch has as many images as the
+    set, rounded down to whole batches.
+    """
+
+    classes: int = 4
+    images: int = 5
+
+    def epoch(self, labels: Sequence[int], *, seed: int, epoch: int) -> list[np.ndarray]:
+        """The index arrays of one epoch's batches, (classes · images,) int64 each."""
+        names, position = np.unique(labels, return_inverse=True)
+        if self.classes < 1 or self.images < 1:
+            raise UserError(f"Balanced({self.classes}, {self.images}): both numbers are at least 1")
+        if len(names) < self.classes:
+            raise UserError(f"batches of {self.classes} classes need as many classes, and there are {len(names)}")
+        rng = np.random.default_rng((seed, 2, epoch))
+        batches = max(1, len(labels) // (self.classes * self.images))
+        rounds = -(-batches // (len(names) // self.classes))
+        usable = len(names) // self.classes * self.classes
+        turns = np.concatenate([rng.permutation(len(names))[:usable] for _ in range(rounds)])
+        turns = turns[: batches * self.classes].reshape(batches, self.classes)
+        queues = [_cycled(rng.permutation(np.flatnonzero(position == name)), rng) for name in range(len(names))]
+        return [np.array([next(queues[name]) for name in row for _ in range(self.images)]) for row in turns]
+
+
+def _cycled(indices: np.ndarray, rng: np.random.Generator) -> Iterator[int]:
+    """All indices, then all again in another order, without end."""
+    while True:
+        yield from indices
+        indices = rng.permutation(indices)
+
+
+Batches = Shuffled | Balanced
+
+
+class BatchSampler:
+    """A plan as PyTorch's ``DataLoader(batch_sampler=...)`` takes it, for a loop of your own.
+
+    Args:
+        plan: ``Shuffled`` or ``Balanced``.
+        labels: the label of each image of the dataset.
+        seed: of all epochs; call ``set_epoch`` before each.
+    """
+
+    def __init__(self, plan: Batches, labels: Sequence[int], *, seed: int = 0) -> None:
+        self.plan, self.labels, self.seed, self.epoch = plan, labels, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch that the next iteration gives."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """The batches of the epoch as lists of indices."""
+        return (batch.tolist() for batch in self.plan.epoch(self.labels, seed=self.seed, epoch=self.epoch))
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return len(self.plan.epoch(self.labels, seed=self.seed, epoch=self.epoch))
+
+
+class WholeRun:
+    """The batches of all epochs one after another, as lists of (epoch, index): one loader serves a whole run.
+
+    Args:
+        plan: ``Shuffled`` or ``Balanced``.
+        labels: the label of each image.
+        seed: of all epochs.
+        epochs: how many.
+        first: the step to start at, to go on with an interrupted run.
+    """
+
+    def __init__(self, plan: Batches, labels: Sequence[int], *, seed: int, epochs: int, first: int = 0) -> None:
+        self.plan, self.labels, self.seed, self.epochs, self.first = plan, labels, seed, epochs, first
+        self.per_epoch = len(plan.epoch(labels, seed=seed, epoch=0))
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        """Batches from step ``first`` on."""
+        for epoch in range(self.first // self.per_epoch, self.epochs):
+            batches = self.plan.epoch(self.labels, seed=self.seed, epoch=epoch)
+            skipped = self.first % self.per_epoch if epoch == self.first // self.per_epoch else 0
+            for batch in batches[skipped:]:
+                yield [(epoch, index) for index in batch.tolist()]
+
+    def __len__(self) -> int:
+        """Steps from ``first`` to the end of the last epoch."""
+        return self.epochs * self.per_epoch - self.first

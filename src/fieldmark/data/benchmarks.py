@@ -1,0 +1,266 @@
+"""Benchmarks that list their photographs in text files: CUB-200-2011, NABirds, FGVC-Aircraft.
+
+Each has ``is_X(root) -> bool``, a look at the folder, and ``read_X(root) -> Dataset``. A class counts when a
+photograph bears it: labels are 0, 1, ... in the order of the original ids, whichever ids a subset of a benchmark
+keeps. torchvision has a reader for FGVC-Aircraft; it is not used: it knows neither boxes nor the banner, wants one
+name for the folder, names no line when a list is damaged, and imports torch. The tests hold both to the same answer.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from fieldmark.data.dataset import Box, Dataset, Landmark, Photo
+from fieldmark.errors import UserError, printable
+
+AIRCRAFT_LEVELS = {"variant": "variants.txt", "family": "families.txt", "manufacturer": "manufacturers.txt"}
+_AIRCRAFT_BANNER = 20  # rows at the bottom that name the photographer
+
+
+class Entry(NamedTuple):
+    """One photograph of a benchmark: its path below the root, with "/", and the original class id."""
+
+    name: str
+    class_id: int
+    split: str
+    box: Box | None = None
+    landmarks: tuple[Landmark, ...] = ()
+
+
+def damaged(file: Path, place: str, what: str) -> UserError:
+    """The error for a benchmark's file that is not as published; ``place`` is such as "line 7", or ""."""
+    where = f"{printable(str(file))}, {place}" if place else printable(str(file))
+    return UserError(f"{where}: {printable(what)}.\nUnpack this file again from the original archive.")
+
+
+def assemble(
+    root: Path,
+    layout: str,
+    entries: list[Entry],
+    names: Mapping[int, str],
+    *,
+    notes: Iterable[str] = (),
+    trim_bottom: int = 0,
+) -> Dataset:
+    """The dataset of ``entries``; ``names`` gives the class of each original id (every entry's id is there).
+
+    Raises ``UserError`` where no image or one image twice is listed.
+    """
+    if not entries:
+        raise damaged(root, "", "the lists name no image")
+    name, times = Counter(entry.name for entry in entries).most_common(1)[0]
+    if times > 1:
+        raise damaged(root, "", f"{name} is listed {times} times")
+    used = sorted({entry.class_id for entry in entries})
+    label = {class_id: at for at, class_id in enumerate(used)}
+    alike = Counter(names[class_id] for class_id in used)
+    # Two classes of one name would be one in every table: the id tells them apart.
+    classes = tuple(names[one] if alike[names[one]] == 1 else f"{names[one]} ({one})" for one in used)
+    photos = tuple(
+        Photo(name, root / name, label[one], split, box=box, landmarks=landmarks, trim_bottom=trim_bottom)
+        for name, one, split, box, landmarks in entries
+    )
+    return Dataset(root=root, layout=layout, classes=classes, photos=photos, notes=tuple(notes))
+
+
+def unused_note(names: Mapping[int, str], entries: Iterable[Entry]) -> list[str]:
+    """The note on classes that are listed but have no photograph (none: an empty list)."""
+    unused = sorted(set(names) - {entry.class_id for entry in entries})
+    if not unused:
+        return []
+    return [f"{len(unused):,} listed classes without an image left out, e.g. {printable(names[unused[0]])}"]
+
+
+def boxless_note(entries: Collection[Entry]) -> list[str]:
+    """The note on photographs without a box (none: an empty list)."""
+    missing = sum(entry.box is None for entry in entries)
+    return [f"{missing:,} of {len(entries):,} images have no box"] if missing else []
+
+
+def is_cub(root: Path) -> bool:
+    """Whether ``root`` is ``CUB_200_2011`` as unpacked."""
+    return _is_birds(root) and not (root / "hierarchy.txt").is_file()
+
+
+def read_cub(root: Path) -> Dataset:
+    """CUB-200-2011 (Wah et al. 2011) with its official split, boxes and 15 part locations.
+
+    Class names are made readable: "004.Groove_billed_Ani" is "Groove billed Ani". Boxes and parts are in pixels.
+    Raises ``UserError`` that names the file and line at fault.
+    """
+    entries, names = _birds(root, lambda text: re.sub(r"^[0-9]+\.", "", text).replace("_", " "))
+    return assemble(root, "cub-200-2011", entries, names, notes=[*unused_note(names, entries), *boxless_note(entries)])
+
+
+def is_nabirds(root: Path) -> bool:
+    """Whether ``root`` is ``nabirds`` as unpacked."""
+    return _is_birds(root) and (root / "hierarchy.txt").is_file()
+
+
+def read_nabirds(root: Path) -> Dataset:
+    """NABirds (Van Horn et al. 2015) with its official split, boxes and 11 part locations.
+
+    ``classes.txt`` names the inner nodes of the hierarchy too; the 555 that photographs bear are the classes.
+    Raises ``UserError`` that names the file and line at fault.
+    """
+    entries, names = _birds(root, str)
+    return assemble(root, "nabirds", entries, names, notes=boxless_note(entries))
+
+
+def is_aircraft(root: Path) -> bool:
+    """Whether ``root`` is ``fgvc-aircraft-2013b`` as unpacked, or the ``data`` folder in it."""
+    base = _aircraft_base(root)
+    return (base / "images").is_dir() and any((base / file).is_file() for file in AIRCRAFT_LEVELS.values())
+
+
+def read_aircraft(root: Path, annotation: str = "variant") -> Dataset:
+    """FGVC-Aircraft (Maji et al. 2013) with its official train, val and test; the root is the ``data`` folder.
+
+    ``annotation`` is "variant" (100 classes), "family" (70) or "manufacturer" (30). The banner at the bottom is
+    cut off (``trim_bottom``). Boxes are published with the top-left pixel at (1, 1) and both corners inside.
+    Raises ``UserError`` that names the file and line at fault.
+    """
+    base = _aircraft_base(root)
+    names = {number: name for number, (name,) in read_fields(base / AIRCRAFT_LEVELS[annotation], 1)}
+    ids = {name: number for number, name in names.items()}
+    boxes = _aircraft_boxes(base / "images_box.txt")
+    entries: list[Entry] = []
+    for split in ("train", "val", "test"):
+        file = base / f"images_{annotation}_{split}.txt"
+        for number, (image, name) in read_fields(file, 2):
+            if name not in ids:
+                raise damaged(file, f"line {number}", f"{name} is not in {AIRCRAFT_LEVELS[annotation]}")
+            entries.append(Entry(f"images/{image}.jpg", ids[name], split, boxes.get(image)))
+    notes = [*unused_note(names, entries), *boxless_note(entries)]
+    return assemble(base, f"fgvc-aircraft ({annotation})", entries, names, notes=notes, trim_bottom=_AIRCRAFT_BANNER)
+
+
+def read_fields(file: Path, count: int) -> Iterator[tuple[int, list[str]]]:
+    """(line number from 1, fields) of each line that is not blank.
+
+    Fields are separated by blanks; the last of the ``count`` fields is the rest of the line. Raises ``UserError``
+    where the file is missing or a line is short of fields.
+    """
+    try:
+        text = file.read_bytes().decode("utf-8-sig", "surrogateescape")
+    except OSError as error:
+        raise damaged(file, "", f"the file cannot be read ({error.strerror})") from None
+    for number, line in enumerate(text.split("\n"), 1):
+        fields = line.strip().split(None, count - 1)
+        if fields and len(fields) < count:
+            raise damaged(file, f"line {number}", f"{len(fields)} of {count} fields: '{line.strip()[:80]}'")
+        if fields:
+            yield number, fields
+
+
+def read_numbers(file: Path, place: str, texts: Iterable[str]) -> list[float]:
+    """``texts`` as finite numbers; raises ``UserError`` that names the place."""
+    texts = list(texts)
+    try:
+        values = [float(text) for text in texts]
+    except ValueError:
+        values = [math.nan]
+    if not all(map(math.isfinite, values)):
+        raise damaged(file, place, f"'{' '.join(texts)}' must be numbers")
+    return values
+
+
+def read_whole(file: Path, place: str, text: str) -> int:
+    """``text`` as a whole number; raises ``UserError`` that names the place."""
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise damaged(file, place, f"'{text}' must be a whole number")
+    return int(text)
+
+
+def _is_birds(root: Path) -> bool:
+    return (root / "images").is_dir() and all(
+        (root / file).is_file() for file in ("images.txt", "image_class_labels.txt")
+    )
+
+
+def _birds(root: Path, readable: Callable[[str], str]) -> tuple[list[Entry], dict[int, str]]:
+    """The photographs, and the class names by original id, of the layout that CUB and NABirds share."""
+    images = {image: path for _, (image, path) in read_fields(root / "images.txt", 2)}
+    file = root / "classes.txt"
+    names = {read_whole(file, f"line {number}", one): readable(name) for number, (one, name) in read_fields(file, 2)}
+    labels = _labels(root / "image_class_labels.txt", images, names)
+    splits = _splits(root / "train_test_split.txt", images)
+    boxes = _boxes(root / "bounding_boxes.txt")
+    landmarks = _landmarks(root / "parts")
+    entries = [
+        Entry(f"images/{path}", labels[image], splits[image], boxes.get(image), tuple(landmarks.get(image, ())))
+        for image, path in images.items()
+    ]
+    return entries, names
+
+
+def _of_images(file: Path, images: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """(place, value) by image of a file with exactly one line an image."""
+    found: dict[str, tuple[str, str]] = {}
+    for number, (image, value) in read_fields(file, 2):
+        if image not in images:
+            raise damaged(file, f"line {number}", f"image {image} is not in images.txt")
+        if image in found:
+            raise damaged(file, f"line {number}", f"image {image} has a line already")
+        found[image] = (f"line {number}", value)
+    if missing := [image for image in images if image not in found]:
+        raise damaged(file, "", f"no line for image {missing[0]} ({images[missing[0]]}), missing: {len(missing)}")
+    return found
+
+
+def _labels(file: Path, images: Mapping[str, str], names: Mapping[int, str]) -> dict[str, int]:
+    labels: dict[str, int] = {}
+    for image, (place, value) in _of_images(file, images).items():
+        labels[image] = read_whole(file, place, value)
+        if labels[image] not in names:
+            raise damaged(file, place, f"class {value} is not in classes.txt")
+    return labels
+
+
+def _splits(file: Path, images: Mapping[str, str]) -> dict[str, str]:
+    words = {"0": "test", "1": "train"}
+    splits: dict[str, str] = {}
+    for image, (place, value) in _of_images(file, images).items():
+        if value not in words:
+            raise damaged(file, place, f"'{value}' must be 1 (training) or 0 (test)")
+        splits[image] = words[value]
+    return splits
+
+
+def _boxes(file: Path) -> dict[str, Box]:
+    """Boxes by image, as x, y, width, height; a set without the file has none (the reader's note tells)."""
+    if not file.is_file():
+        return {}
+    lines = read_fields(file, 5)
+    return {image: Box(*read_numbers(file, f"line {number}", values)) for number, (image, *values) in lines}
+
+
+def _landmarks(folder: Path) -> dict[str, list[Landmark]]:
+    file = folder / "part_locs.txt"
+    if not file.is_file():
+        return {}
+    parts = {part: name for _, (part, name) in read_fields(folder / "parts.txt", 2)}
+    found: dict[str, list[Landmark]] = {}
+    for number, (image, part, *values) in read_fields(file, 5):
+        if part not in parts:
+            raise damaged(file, f"line {number}", f"part {part} is not in parts.txt")
+        x, y, visible = read_numbers(file, f"line {number}", values)
+        found.setdefault(image, []).append(Landmark(parts[part], x, y, visible != 0))
+    return found
+
+
+def _aircraft_base(root: Path) -> Path:
+    return root / "data" if (root / "data" / "images").is_dir() else root
+
+
+def _aircraft_boxes(file: Path) -> dict[str, Box]:
+    if not file.is_file():
+        return {}
+    boxes: dict[str, Box] = {}
+    for number, (image, *corners) in read_fields(file, 5):
+        left, top, right, bottom = read_numbers(file, f"line {number}", corners)
+        boxes[image] = Box(left - 1, top - 1, right - left + 1, bottom - top + 1)
+    return boxes

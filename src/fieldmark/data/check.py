@@ -1,0 +1,298 @@
+"""Look a dataset over before it is trained on: what is wrong with it, and what to do about each thing.
+
+``Report.to_json()`` is a dict: ``format_version`` 1; ``data``, ``layout``, ``photos``, ``classes`` (names);
+``counts``: split (``"all"`` if unsplit) to photos a class, in the order of ``classes``; ``sizes``: ``width`` and
+``height`` with ``min``, ``median`` and ``max`` in pixels; ``formats``: format to photos; ``notes`` of the reader;
+``findings``: in order of weight, each with ``kind``, ``severity`` ("error": training refuses it or numbers would be
+wrong; "warning"; "note"), ``count``, ``text``, ``advice`` and ``items``, the full list, a row of strings each: a
+cluster of copies by name; of a damaged photo its name and the reason; of a class its name and counts; else the name.
+"""
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fieldmark.data.dataset import SPLITS, Dataset, Photo
+from fieldmark.data.duplicates import exact_duplicates, near_duplicates
+from fieldmark.data.scan import PhotoFacts, Scan
+from fieldmark.data.split import refuse_untrained
+from fieldmark.errors import printable
+
+FORMAT_VERSION = 1
+EXAMPLES = 3
+# Photos a class below which a class can hardly be learned, and ratio of classes above which plain accuracy misleads.
+FEW = 10
+IMBALANCE = 10
+TINY = 64
+LONG = 4.0
+COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of thing that was found ``count`` times; ``items`` lists all, as the module's docstring says."""
+
+    kind: str
+    severity: str
+    count: int
+    text: str
+    advice: str
+    items: tuple[Row, ...] = ()
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """Up to three items, each on one line."""
+        return tuple(printable(" = ".join(row)) for row in self.items[:EXAMPLES])
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that ``check_dataset`` found; see the module's docstring for the fields."""
+
+    data: str
+    layout: str
+    photos: int
+    classes: tuple[str, ...]
+    counts: dict[str, tuple[int, ...]]
+    sizes: dict[str, dict[str, float]]
+    formats: dict[str, int]
+    notes: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> int:
+        """How many findings are errors."""
+        return sum(finding.severity == "error" for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, full lists of names included, as plain values for ``json.dump``."""
+        return {"format_version": FORMAT_VERSION, **asdict(self)}
+
+
+def check_dataset(dataset: Dataset, scan: Scan) -> Report:
+    """What is to be said of ``dataset``, split or not, by the facts of ``scan_photos(dataset.photos)``."""
+    known = scan.by_name()
+    pairs = [(photo, known[photo.name]) for photo in dataset.photos if photo.name in known]
+    sound = [(photo, found) for photo, found in pairs if not found.damage]
+    findings = (
+        *_copies(sound),
+        *_damaged(pairs),
+        *_class_sets(dataset),
+        *_balance(dataset),
+        *_sizes(sound),
+        *_remarks(sound),
+        *_groups(dataset),
+    )
+    return Report(
+        data=str(dataset.root),
+        layout=dataset.layout,
+        photos=len(dataset.photos),
+        classes=dataset.classes,
+        counts={split or "all": dataset.counts(split) for split in _splits(dataset)},
+        sizes={axis: _spread([getattr(found, axis) for _, found in sound]) for axis in ("width", "height")},
+        formats=dict(Counter(found.format for _, found in sound).most_common()),
+        notes=dataset.notes,
+        findings=findings,
+    )
+
+
+def class_findings(dataset: Dataset) -> tuple[Finding, ...]:
+    """The classes that a split lacks, as findings; those that training alone lacks raise ``UserError``."""
+    if dataset.is_split:
+        refuse_untrained(dataset)
+    return tuple(_class_sets(dataset))
+
+
+def print_report(report: Report, console: Console) -> None:
+    """A short table of the splits, then one line a finding, examples and what to do."""
+    console.print(f"{printable(report.data)}  ({report.layout})", markup=False, highlight=False)
+    table = Table("split", box=None, pad_edge=False)
+    for heading in ("photos", "classes", "fewest a class", "median", "most"):
+        table.add_column(heading, justify="right")
+    for split, counts in report.counts.items():
+        present = [count for count in counts if count] or [0]
+        numbers = (sum(counts), sum(count > 0 for count in counts), min(present))
+        table.add_row(split, *map("{:,}".format, (*numbers, int(statistics.median(present)), max(present))))
+    console.print(table)
+    for axis, spread in report.sizes.items():
+        console.print(f"{axis:6} {spread['min']:,.0f} to {spread['max']:,.0f}, median {spread['median']:,.0f} pixels")
+    if not report.findings:
+        console.print("Nothing to mend.")
+    for finding in report.findings:
+        console.print(Text(f"{finding.severity}: ", COLOURS[finding.severity]) + Text(finding.text, "default"))
+        for example in finding.examples:
+            console.print(Text(f"    {example}", "dim"))
+        if len(finding.items) > EXAMPLES:
+            console.print(Text(f"    and {len(finding.items) - EXAMPLES:,} more (--json FILE lists all)", "dim"))
+        console.print(Text(f"    {finding.advice}"))
+
+
+def _splits(dataset: Dataset) -> list[str]:
+    used = {photo.split for photo in dataset.photos}
+    return [split for split in (*SPLITS, "") if split in used]
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    if not values:
+        return {"min": 0, "median": 0, "max": 0}
+    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
+
+
+def _copies(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
+    """Leakage first, then disagreeing labels, then what is harmless."""
+    exact = exact_duplicates([found.sha for _, found in sound])
+    near = [
+        cluster
+        for cluster in near_duplicates([found.look for _, found in sound])
+        if len({sound[at][1].sha for at in cluster}) > 1
+    ]
+    kinds = (
+        ("exact", exact, "byte for byte", "error"),
+        ("near", near, "as re-encoded, resized, mirrored or nearly identical pictures", "warning"),
+    )
+    within: list[Finding] = []
+    for kind, clusters, how, severity in kinds:
+        across, inside = [], []
+        for cluster in clusters:
+            (across if len({sound[at][0].split for at in cluster} - {""}) > 1 else inside).append(cluster)
+        if across:
+            text = f"{len(across):,} photos lie in several splits, {how}: what is measured there was seen in training"
+            advice = "Leakage: keep each photo in one split only; remove the copies from training."
+            yield Finding(f"{kind}_across_splits", severity, len(across), text, advice, _rows(sound, across))
+        if inside:
+            text = f"{len(inside):,} photos are there several times, {how}"
+            advice = "Harmless if few: the cut keeps copies in one split. Remove them to weigh each photo once."
+            within.append(Finding(f"{kind}_duplicates", "note", len(inside), text, advice, _rows(sound, inside)))
+    yield from _disagreements(sound, exact, near)
+    yield from within
+
+
+def _disagreements(
+    sound: Sequence[tuple[Photo, PhotoFacts]], exact: Iterable[tuple[int, ...]], near: Iterable[tuple[int, ...]]
+) -> Iterator[Finding]:
+    seen = {at for cluster in near for at in cluster}
+    clusters = [*near, *(cluster for cluster in exact if cluster[0] not in seen)]
+    torn = [cluster for cluster in clusters if len({sound[at][0].label for at in cluster}) > 1]
+    if torn:
+        text = f"{len(torn):,} photos have copies in another class"
+        advice = "One of the labels is wrong: look at each, keep the right one."
+        yield Finding("duplicates_across_classes", "warning", len(torn), text, advice, _rows(sound, torn))
+
+
+def _rows(sound: Sequence[tuple[Photo, PhotoFacts]], clusters: Iterable[Sequence[int]]) -> tuple[Row, ...]:
+    return tuple(tuple(sound[at][0].name for at in cluster) for cluster in clusters)
+
+
+def _damaged(pairs: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
+    rows = tuple((photo.name, found.damage) for photo, found in pairs if found.damage)
+    if rows:
+        text = f"{len(rows):,} photos cannot be read"
+        advice = "Replace or remove them; training leaves them out, or refuses with --strict."
+        yield Finding("damaged", "error", len(rows), text, advice, rows)
+
+
+def _class_sets(dataset: Dataset) -> Iterator[Finding]:
+    """Classes without any photo, and classes that one split has and another lacks."""
+    counts = {split: dataset.counts(split) for split in _splits(dataset)}
+    labels = range(len(dataset.classes))
+    empty = [label for label in labels if not any(count[label] for count in counts.values())]
+    if empty:
+        rows = tuple((dataset.classes[label],) for label in empty)
+        text = f"{len(rows):,} classes have no photo at all"
+        yield Finding("empty_classes", "note", len(rows), text, "Nothing can predict them: add photos.", rows)
+    for split in SPLITS if dataset.is_split else ():
+        if split != "train" and split not in counts:
+            continue
+        here = counts.get(split, (0,) * len(labels))
+        rows = tuple((dataset.classes[label],) for label in labels if not here[label] and label not in empty)
+        text = f"{len(rows):,} classes have no photo in {split}"
+        if rows and split == "train":
+            advice = "They cannot be learned: add training photos, or remove the classes."
+            yield Finding("classes_missing_in_train", "error", len(rows), text, advice, rows)
+        elif rows:
+            advice = f"Nothing is measured of them in {split}: add photos, at least three groups a class."
+            yield Finding(f"classes_missing_in_{split}", "warning", len(rows), text, advice, rows)
+
+
+def _balance(dataset: Dataset) -> Iterator[Finding]:
+    counts = dataset.counts("train" if dataset.is_split else "")
+    present = sorted((count, label) for label, count in enumerate(counts) if count)
+    few = tuple((dataset.classes[label], str(count)) for count, label in present if count < FEW)
+    if few:
+        text = f"{len(few):,} classes have fewer than {FEW} photos to learn from"
+        yield Finding("few_photos", "warning", len(few), text, "Add photos of them before anything else.", few)
+    if present and present[-1][0] >= IMBALANCE * present[0][0]:
+        (least, small), (most, large) = present[0], present[-1]
+        rows = ((dataset.classes[small], str(least)), (dataset.classes[large], str(most)))
+        text = f"the largest class has {most / least:.0f} times the photos of the smallest"
+        advice = "Judge by mean per-class accuracy, and train with --balance."
+        yield Finding("imbalance", "warning", 1, text, advice, rows)
+    unlabelled = tuple((photo.name,) for photo in dataset.photos if photo.label is None)
+    if unlabelled:
+        text = f"{len(unlabelled):,} photos have no label"
+        yield Finding("unlabelled", "note", len(unlabelled), text, "They are not trained on.", unlabelled)
+
+
+def _sizes(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
+    tiny, long = [], []
+    for photo, found in sound:
+        small, large = sorted((found.width, found.height))
+        row = (photo.name, f"{found.width} x {found.height}")
+        # Packed sets are tiny by design, and all alike.
+        if small < TINY and found.format != "packed":
+            tiny.append(row)
+        if large > LONG * small:
+            long.append(row)
+    if tiny:
+        text = f"{len(tiny):,} photos are smaller than {TINY} pixels"
+        advice = "They are enlarged and show little: look for the originals of these thumbnails."
+        yield Finding("tiny", "warning", len(tiny), text, advice, tuple(tiny))
+    if long:
+        text = f"{len(long):,} photos are more than {LONG:g} times as long as wide"
+        advice = "A square crop loses most of them: crop them around the object."
+        yield Finding("extreme_aspect", "warning", len(long), text, advice, tuple(long))
+
+
+def _remarks(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
+    named: dict[str, list[Row]] = defaultdict(list)
+    for photo, found in sound:
+        for remark in found.remarks:
+            # Frames and pages are counted in words such as "12 pages: ...": one finding for all counts.
+            kind = "".join("N" if c.isdigit() else c for c in remark) if ":" in remark else remark
+            named[kind].append((photo.name, remark))
+    for kind, rows in sorted(named.items()):
+        text = f"{len(rows):,} photos: {kind}"
+        advice = "Handled alike in training and use; no need to convert, but look at one."
+        yield Finding("remark", "note", len(rows), text, advice, tuple(rows))
+
+
+def _groups(dataset: Dataset) -> Iterator[Finding]:
+    groups: dict[str, set[str]] = defaultdict(set)
+    alone: dict[int, set[str]] = defaultdict(set)
+    for photo in dataset.photos:
+        if photo.group:
+            groups[photo.group].add(photo.split)
+        if photo.label is not None:
+            alone[photo.label].add(photo.group or f"\0{photo.name}")
+    if not groups:
+        return
+    torn = tuple((group,) for group, splits in sorted(groups.items()) if len(splits) > 1)
+    if torn:
+        text = f"{len(torn):,} groups have photos in several splits"
+        advice = "Photos of one group resemble each other: move each group into one split."
+        yield Finding("groups_across_splits", "warning", len(torn), text, advice, torn)
+    single = tuple((dataset.classes[label],) for label, found in sorted(alone.items()) if len(found) < 3)
+    if single and not dataset.is_split:
+        text = f"{len(single):,} classes have fewer than three groups"
+        advice = "A group stays in one split, so val or test will lack them: divide the groups, or add some."
+        yield Finding("few_groups", "warning", len(single), text, advice, single)
+    text = f"{len(groups):,} groups (sub-folders of a class, or a column of the table) are kept together by the cut"
+    yield Finding("groups", "note", len(groups), text, "Nothing to do if that is what they mean.")

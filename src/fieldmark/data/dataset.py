@@ -1,0 +1,86 @@
+"""What every reader returns: photographs with their labels, as plain values (no pixels are read, no torch)."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+SPLITS = ("train", "val", "test")
+
+
+class Box(NamedTuple):
+    """A box in pixels of the upright image (EXIF orientation applied): left, top, width, height."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Landmark(NamedTuple):
+    """A named point of the object (CUB's "part location"), in pixels; ``visible`` as annotated."""
+
+    name: str
+    x: float
+    y: float
+    visible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One labelled photograph.
+
+    ``name`` identifies it inside its dataset for ever (the path relative to the dataset's root, with "/");
+    ``label`` indexes ``Dataset.classes`` (None: unlabelled); ``split`` is "train", "val", "test" or "" (not yet
+    cut); photos with the same non-empty ``group`` must share a split; ``trim_bottom`` rows of the image are a
+    banner and are cut off; ``row`` indexes ``Dataset.pixels`` where the images do not lie in files of their own.
+    """
+
+    name: str
+    path: Path
+    label: int | None = None
+    split: str = ""
+    group: str = ""
+    box: Box | None = None
+    landmarks: tuple[Landmark, ...] = ()
+    trim_bottom: int = 0
+    row: int = -1
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Photographs of classes that look alike.
+
+    ``layout`` names the reader that recognised the folder; ``notes`` are one-line remarks of the reader for the
+    user (files left out and why); ``pixels`` is uint8 ``(N, H, W, 3)`` for sets such as CIFAR that pack all
+    images in one file, else None.
+    """
+
+    root: Path
+    layout: str
+    classes: tuple[str, ...]
+    photos: tuple[Photo, ...]
+    notes: tuple[str, ...] = ()
+    pixels: np.ndarray | None = None
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the reader found splits: then they are official and never cut again (but see ``split.py``)."""
+        return any(photo.split for photo in self.photos)
+
+    def of(self, splits: Iterable[str]) -> tuple[Photo, ...]:
+        """The photos of the given splits, in the order of the dataset."""
+        wanted = set(splits)
+        return tuple(photo for photo in self.photos if photo.split in wanted)
+
+    def counts(self, split: str) -> tuple[int, ...]:
+        """Photos a class in ``split``, in the order of ``classes``."""
+        seen = Counter(photo.label for photo in self.photos if photo.split == split)
+        return tuple(seen[index] for index in range(len(self.classes)))
+
+    def with_photos(self, photos: Iterable[Photo]) -> "Dataset":
+        """The same dataset with other photos (a cut, or damaged files left out)."""
+        return replace(self, photos=tuple(photos))

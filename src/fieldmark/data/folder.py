@@ -1,0 +1,241 @@
+"""A folder of class folders, cut into train, val and test or not. Names are listed; no file is ever opened here."""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fieldmark.data.dataset import SPLITS, Dataset, Photo
+from fieldmark.errors import UserError, printable
+
+IMAGE_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        "jpg",
+        "jpeg",
+        "jpe",
+        "jfif",
+        "png",
+        "webp",
+        "bmp",
+        "gif",
+        "tif",
+        "tiff",
+        "ppm",
+        "pgm",
+        "mpo",
+        "heic",
+        "heif",
+        "avif",
+    )
+)
+SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+_SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+
+
+def natural_order(name: str) -> tuple[object, ...]:
+    """A sort key under which "bolt 9" comes before "bolt 10"."""
+    pieces = re.split(r"([0-9]+)", name.casefold())
+    # Digits are compared by length, then as text: int() refuses numbers of thousands of digits.
+    digits = [(len(piece.lstrip("0")), piece.lstrip("0")) if at % 2 else (0, piece) for at, piece in enumerate(pieces)]
+    return (*digits, (0, name))
+
+
+def is_ignored(name: str) -> bool:
+    """Whether a file or folder is the system's own (hidden, or such as ``Thumbs.db``) and passed over in silence."""
+    return name.startswith(".") or name.casefold() in _SYSTEM_NAMES
+
+
+def subfolders(folder: Path) -> list[os.DirEntry[str]]:
+    """The folders in ``folder`` (links to folders too) that are not the system's own, in natural order.
+
+    Raises ``UserError`` where the folder cannot be listed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if not is_ignored(entry.name) and _is_folder(entry)]
+    except OSError as error:
+        raise UserError(f"{printable(str(folder))}: the folder cannot be read ({error.strerror}).") from None
+    return sorted(found, key=lambda entry: natural_order(entry.name))
+
+
+def read_folder(root: Path) -> Dataset:
+    """The photos of ``root``, one folder a class, below split folders such as ``train`` and ``val`` or not.
+
+    A class may have sub-folders: their images count for the class, and the sub-folder becomes the photos' group
+    (``class/sub``). Classes are in natural order of their names; the photos in the order of split, class, path.
+    What is left out (other files, links below a class, unreadable folders) is told in ``notes``.
+    Raises ``UserError`` where no class folder holds an image.
+    """
+    lead = ()
+    while (inner := _wrapped(root)) is not None:
+        lead = (*lead, f"{printable(root.name)} holds nothing but the folder {printable(inner.name)}: read from there")
+        root = inner
+    splits, others = _split_folders(root)
+    listing = _Listing(root)
+    if splits:
+        for split, folder in splits:
+            listing.add_classes(folder, split)
+        listing.leave_out(others)
+    else:
+        listing.add_classes(root, "")
+    if not listing.photos:
+        raise _nothing_found(root, listing)
+    return _dataset(root, listing, lead)
+
+
+@dataclass
+class _Listing:
+    """What a walk through the folders has found so far."""
+
+    root: Path
+    photos: list[tuple[str, str, str, str]] = field(default_factory=list)  # split, class, group, name
+    loose: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
+
+    def add_classes(self, folder: Path, split: str) -> None:
+        """Adds the class folders of ``folder``; images that lie directly in it have no class."""
+        prefix = "" if folder == self.root else f"{folder.name}/"
+        loose, below = self._list(folder, prefix)
+        self.loose += [prefix + name for name in loose]
+        for entry in sorted(below, key=lambda entry: natural_order(entry.name)):
+            # A linked class folder is welcome, a link back to a folder that we are inside of never ends.
+            if entry.is_symlink() and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(entry.path)):
+                self.links.append(prefix + entry.name)
+                continue
+            before = len(self.photos) + len(self.unread)
+            self._add_class(entry, split, prefix)
+            if len(self.photos) + len(self.unread) == before:
+                self.empty.append(prefix + entry.name)
+
+    def leave_out(self, folders: Iterable[str]) -> None:
+        """Folders beside the splits, which are no split, and files that lie there."""
+        self.beside += folders
+        self.loose += self._list(self.root, "")[0]
+
+    def _add_class(self, top: os.DirEntry[str], split: str, prefix: str) -> None:
+        name = unicodedata.normalize("NFC", top.name)  # macOS writes the same name in other code points
+        stack = [(top.path, f"{prefix}{top.name}/", "")]
+        while stack:
+            folder, inner_prefix, group = stack.pop()
+            images, below = self._list(folder, inner_prefix)
+            self.photos += [(split, name, group, inner_prefix + image) for image in images]
+            for entry in below:
+                if entry.is_symlink():
+                    self.links.append(inner_prefix + entry.name)
+                else:
+                    stack.append((entry.path, f"{inner_prefix}{entry.name}/", group or f"{name}/{entry.name}"))
+
+    def _list(self, folder: str | Path, prefix: str) -> tuple[list[str], list[os.DirEntry[str]]]:
+        images: list[str] = []
+        below: list[os.DirEntry[str]] = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if is_ignored(entry.name):
+                        continue
+                    if _is_folder(entry):
+                        below.append(entry)
+                    elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
+                        images.append(entry.name)
+                    else:
+                        self.strangers.append(prefix + entry.name)
+        except OSError as error:
+            self.unread.append(f"{prefix or folder} ({error.strerror})")
+        return images, below
+
+    def notes(self) -> Iterator[str]:
+        """One line for each kind of thing that was left out."""
+        yield from _counted(self.strangers, "file that is no image", "files that are no images")
+        yield from _counted(self.loose, "image outside the class folders", "images outside the class folders")
+        yield from _counted(self.links, "linked folder", "linked folders")
+        yield from _counted(self.unread, "folder that cannot be read", "folders that cannot be read")
+        yield from _counted(self.empty, "class folder without an image", "class folders without an image")
+        yield from _counted(self.beside, "folder beside the splits", "folders beside the splits")
+
+
+def _counted(names: list[str], one: str, many: str) -> Iterator[str]:
+    if names:
+        yield f"{len(names):,} {one if len(names) == 1 else many} left out, e.g. {printable(min(names))}"
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: no folder
+        return False
+
+
+def _wrapped(root: Path) -> Path | None:
+    """The one folder that ``root`` holds and that holds the classes (an unpacked archive), else None."""
+    below = subfolders(root)
+    if len(below) != 1 or below[0].is_symlink() or below[0].name.casefold() in SPLIT_WORDS or _images_in(root):
+        return None
+    inner = Path(below[0].path)
+    if not os.access(inner, os.R_OK | os.X_OK):
+        return None
+    return inner if len(subfolders(inner)) >= 2 and not _images_in(inner) else None
+
+
+def _images_in(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES for entry in entries)
+
+
+def _split_folders(root: Path) -> tuple[list[tuple[str, Path]], list[str]]:
+    """(split, folder) of each split folder and the names of the other folders; no splits: ([], ...).
+
+    A lone "test" among other folders is a class of that name: splits need a "train", or nothing but splits.
+    """
+    below = subfolders(root)
+    found = [(SPLIT_WORDS[entry.name.casefold()], entry) for entry in below if entry.name.casefold() in SPLIT_WORDS]
+    others = [entry.name for entry in below if entry.name.casefold() not in SPLIT_WORDS]
+    if others and not any(split == "train" and _has_folders(entry) for split, entry in found):
+        return [], []
+    return [(split, root / entry.name) for split, entry in found], others
+
+
+def _has_folders(entry: os.DirEntry[str]) -> bool:
+    return os.access(entry.path, os.R_OK | os.X_OK) and bool(subfolders(Path(entry.path)))
+
+
+def _nothing_found(root: Path, listing: _Listing) -> UserError:
+    place = printable(str(root))
+    if listing.unread:
+        return UserError(f"{place}: no image found; {printable(listing.unread[0])} cannot be read.")
+    if listing.loose:
+        return UserError(
+            f"{place}: images, but no class folders ({len(listing.loose):,}, e.g. {printable(min(listing.loose))}).\n"
+            "Put the images of each class in a folder named for it, or name a CSV with the columns path and label."
+        )
+    return UserError(
+        f"{place}: no image found in any class folder.\n"
+        "Name a folder with one folder of images a class, a CSV with the columns path and label, or a benchmark."
+    )
+
+
+def _dataset(root: Path, listing: _Listing, lead: tuple[str, ...]) -> Dataset:
+    classes = tuple(sorted({name for _, name, _, _ in listing.photos}, key=natural_order))
+    index = {name: at for at, name in enumerate(classes)}
+    order = {split: at for at, split in enumerate((*SPLITS, ""))}
+    ordered = sorted(listing.photos, key=lambda found: (order[found[0]], index[found[1]], found[3]))
+    base = str(root)
+    photos = tuple(
+        Photo(name=path, path=Path(base, path), label=index[name], split=split, group=group)
+        for split, name, group, path in ordered
+    )
+    return Dataset(root=root, layout="folder", classes=classes, photos=photos, notes=(*lead, *listing.notes()))

@@ -1,0 +1,299 @@
+"""Cut an unsplit folder into train, val and test, so that what is measured on test was not seen in training.
+
+Photos that belong together never straddle splits: those of one group, of one burst of a camera, and copies of each
+other. Such a *unit* goes whole into one split. Units are taken in the order of a hash of (seed, name), so the cut
+does not depend on the order of files; test and val are filled to each class's share and the rest is for training.
+"""
+
+import csv
+import hashlib
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from fieldmark.data.dataset import SPLITS, Dataset, Photo
+from fieldmark.data.duplicates import exact_duplicates, join_all, near_duplicates
+from fieldmark.data.scan import PhotoFacts, Scan
+from fieldmark.errors import UserError, printable
+
+FRACTIONS = (0.8, 0.1, 0.1)
+# Frames of one camera and class that follow each other within this time are a burst.
+BURST_SECONDS = 2.0
+# More photos than this in one second: the camera's clock was never set, and says nothing.
+_CLOCK_NOT_SET = 40
+_HEADER = ["name", "label", "split"]
+
+
+def cut(
+    dataset: Dataset,
+    scan: Scan | None,
+    *,
+    seed: int,
+    fractions: Sequence[float] = FRACTIONS,
+    val_fraction: float = 0.0,
+    previous: Mapping[str, str] | None = None,
+) -> Dataset:
+    """``dataset`` with a split for every labelled photo; what was done by pins that disagree is in its ``notes``.
+
+    An unsplit dataset is cut into shares ``fractions`` of train, val and test, class by class: where a class has the
+    units for it, each of train, test and val (in this order) gets one at least. A split one is left alone: its
+    official training photos are all trained on, unless it has no val and ``val_fraction`` takes that share of them.
+    ``previous`` (name to split, from ``read_splits``) pins old photos, which never move; a new photo joins the split
+    of its unit if that is pinned. ``scan`` gives bursts and copies; None leaves the groups alone to keep together.
+    Raises ``UserError`` for shares that are none, and where a class is left without a training photo.
+    """
+    shares: dict[str, float]
+    if dataset.is_split:
+        if not val_fraction or any(photo.split == "val" for photo in dataset.photos):
+            return dataset
+        shares = {"train": 1 - val_fraction, "val": val_fraction, "test": 0.0}
+        pool = [photo for photo in dataset.photos if photo.split == "train"]
+    else:
+        shares = {split: share for split, share in zip(SPLITS, fractions, strict=True)}  # noqa: C416 (its type)
+        pool = [photo for photo in dataset.photos if photo.label is not None]
+    _check_shares(shares)
+    pool.sort(key=lambda photo: photo.name)
+    units = _units(pool, scan, seed, previous or {})
+    _Cutter(units, shares).run()
+    chosen = {pool[at].name: unit.split for unit in units for at in unit.members}
+    # A pinned photo stays where it is, even where its unit is torn.
+    pinned = {photo.name: split for photo in pool if (split := (previous or {}).get(photo.name))}
+    chosen |= pinned
+    photos = tuple(replace(photo, split=chosen.get(photo.name, photo.split)) for photo in dataset.photos)
+    result = replace(dataset, photos=photos, notes=(*dataset.notes, *_torn(units, pool, pinned)))
+    refuse_untrained(result)
+    return result
+
+
+def units_of(photos: Sequence[Photo], scan: Scan | None) -> np.ndarray:
+    """The unit ``(N,)`` of each photo, as the smallest position of those that belong together.
+
+    Together belong the photos of a group, else of a burst, and exact and near duplicates, and whatever these chain.
+    """
+    groups: dict[str, list[int]] = defaultdict(list)
+    for at, photo in enumerate(photos):
+        if photo.group:
+            groups[photo.group].append(at)
+    roots = join_all(np.arange(len(photos)), groups.values())
+    if scan is None:
+        return roots
+    known = scan.by_name()
+    facts = [known.get(photo.name, PhotoFacts(photo.name)) for photo in photos]
+    for together in (
+        _bursts(photos, facts),
+        exact_duplicates([found.sha for found in facts]),
+        near_duplicates([found.look for found in facts]),
+    ):
+        roots = join_all(roots, together)
+    return roots
+
+
+def refuse_untrained(dataset: Dataset) -> None:
+    """Raises ``UserError`` naming the classes that have photos, but none to train on."""
+    present = {photo.label for photo in dataset.photos if photo.split and photo.label is not None}
+    missing = [dataset.classes[label] for label in sorted(present) if not dataset.counts("train")[label]]
+    if missing:
+        some = ", ".join(printable(name) for name in missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise UserError(
+            f"{len(missing):,} of {len(dataset.classes):,} classes have no training photo: {some}.\n"
+            "Add photos of them to the training split, or remove these classes."
+        )
+
+
+def with_splits(dataset: Dataset, splits: Mapping[str, str]) -> Dataset:
+    """``dataset`` cut as ``splits`` (name to split) says; a photo that it does not name belongs to none.
+
+    Raises ``UserError`` where it names no photo of the dataset.
+    """
+    photos = tuple(replace(photo, split=splits.get(photo.name, "")) for photo in dataset.photos)
+    if not any(photo.split for photo in photos):
+        raise UserError(
+            f"{printable(str(dataset.root))}: none of its {len(photos):,} photos is named in the run's splits.csv.\n"
+            "Name the data that the run was trained on."
+        )
+    return dataset.with_photos(photos)
+
+
+def write_splits(path: Path, dataset: Dataset) -> None:
+    """Writes a CSV of name, class name and split, one photo a row; ``read_splits`` gets every name back as it was."""
+    draft = path.with_name(path.name + ".part")
+    # Bytes of a name that are no UTF-8 come from the file system as lone surrogates.
+    with draft.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
+        writer.writerow(_HEADER)
+        for photo in dataset.photos:
+            label = "" if photo.label is None else dataset.classes[photo.label]
+            writer.writerow([photo.name, label, photo.split])
+    os.replace(draft, path)
+
+
+def read_splits(path: Path) -> dict[str, str]:
+    """Name to split ("": of none) from what ``write_splits`` wrote; raises ``UserError`` for anything else."""
+    place = printable(str(path))
+    try:
+        with path.open(encoding="utf-8", errors="surrogatepass", newline="") as file:
+            rows = list(csv.reader(file, strict=True))
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise UserError(f"{place}: cannot be read ({error}).") from None
+    if not rows or rows[0] != _HEADER:
+        raise UserError(f"{place}: the first line must be {','.join(_HEADER)}.")
+    splits: dict[str, str] = {}
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != 3 or row[2] not in (*SPLITS, ""):
+            raise UserError(f"{place}: row {number} must be a name, a class and one of {', '.join(SPLITS)}.")
+        if row[0] in splits:
+            raise UserError(f"{place}: row {number} names {printable(row[0])} a second time.")
+        splits[row[0]] = row[2]
+    return splits
+
+
+def digest(dataset: Dataset) -> str:
+    """64 hex digits over the classes and every photo's name, class, split and file size, whatever their order.
+
+    Two datasets with equal digests hold, as far as can be told without opening a file, the same photos.
+    """
+    lines = []
+    for photo in dataset.photos:
+        label = None if photo.label is None else dataset.classes[photo.label]
+        # A packed file is the same for all of its photos: its row tells them apart.
+        size = os.stat(photo.path).st_size if photo.path.exists() else -1
+        lines.append(repr((photo.name, label, photo.split, photo.row, size)))
+    text = repr(dataset.classes) + "\n" + "\n".join(sorted(lines))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass
+class _Unit:
+    """Photos that stay together: their positions, photos a class, place in the order, and split once it is known."""
+
+    members: list[int]
+    counts: Counter[int]
+    order: str
+    split: str = ""
+
+    @property
+    def size(self) -> int:
+        return len(self.members)
+
+
+def _check_shares(shares: Mapping[str, float]) -> None:
+    if min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-6 or not shares["train"]:
+        given = ", ".join(f"{split} {share:g}" for split, share in shares.items())
+        raise UserError(f"The shares of the splits must add up to 1, with some for train; they are {given}.")
+
+
+def _units(photos: Sequence[Photo], scan: Scan | None, seed: int, previous: Mapping[str, str]) -> list[_Unit]:
+    members: dict[int, list[int]] = defaultdict(list)
+    for at, root in enumerate(units_of(photos, scan).tolist()):
+        members[root].append(at)
+    units = []
+    for found in members.values():
+        keys = (f"{seed}\0{photos[at].name}".encode("utf-8", "surrogatepass") for at in found)
+        counts = Counter(label for at in found if (label := photos[at].label) is not None)
+        pins = Counter(split for at in found if (split := previous.get(photos[at].name)))
+        # Of pins that disagree most win, then train.
+        split = max(SPLITS, key=lambda split: pins[split]) if pins else ""
+        units.append(_Unit(found, counts, min(hashlib.sha256(key).hexdigest() for key in keys), split))
+    return sorted(units, key=lambda unit: unit.order)
+
+
+def _bursts(photos: Sequence[Photo], facts: Sequence[PhotoFacts]) -> list[list[int]]:
+    shots: dict[tuple[int | None, str], list[tuple[float, int]]] = defaultdict(list)
+    for at, (photo, found) in enumerate(zip(photos, facts, strict=True)):
+        if found.taken is not None and found.camera and not photo.group:
+            shots[photo.label, found.camera].append((found.taken, at))
+    bursts: list[list[int]] = []
+    for taken in shots.values():
+        crowd = Counter(int(time) for time, _ in taken)
+        last = -np.inf
+        for time, at in sorted(taken):
+            if crowd[int(time)] > _CLOCK_NOT_SET:
+                continue
+            if time - last > BURST_SECONDS:
+                bursts.append([])
+            bursts[-1].append(at)
+            last = time
+    return bursts
+
+
+def _torn(units: Iterable[_Unit], photos: Sequence[Photo], pinned: Mapping[str, str]) -> list[str]:
+    notes = []
+    for unit in units:
+        places = {split: name for at in unit.members if (split := pinned.get(name := photos[at].name))}
+        if len(places) > 1:
+            told = ", ".join(f"{printable(places[split])} ({split})" for split in SPLITS if split in places)
+            notes.append(f"belong together, but the earlier cut parted them: {told}")
+    return notes
+
+
+class _Cutter:
+    """Fills test, then val, class by class; the units that are left are for training."""
+
+    def __init__(self, units: Sequence[_Unit], shares: Mapping[str, float]) -> None:
+        self._units = units
+        self._shares = shares
+        self._of: dict[int, list[_Unit]] = defaultdict(list)
+        for unit in units:
+            for label in unit.counts:
+                self._of[label].append(unit)
+        self._total: Counter[int] = Counter()
+        self._placed: dict[str, Counter[int]] = {split: Counter() for split in SPLITS}
+        self._free: Counter[int] = Counter()
+        for unit in units:
+            self._total.update(unit.counts)
+            if unit.split:
+                self._placed[unit.split].update(unit.counts)
+            else:
+                self._free.update(list(unit.counts))
+
+    def run(self) -> None:
+        """Gives every unit its split."""
+        # Classes with little choice choose first.
+        labels = sorted(self._of, key=lambda label: (len(self._of[label]), self._of[label][0].order))
+        for split in ("test", "val"):
+            for label in labels:
+                self._fill(label, split)
+        for unit in self._units:
+            unit.split = unit.split or "train"
+
+    def _quota(self, label: int, split: str) -> int:
+        share = self._shares[split]
+        return max(1, int(share * self._total[label] + 0.5)) if share else 0
+
+    def _fill(self, label: int, split: str) -> None:
+        free = [unit for unit in self._of[label] if not unit.split]
+        for unit in free:
+            if self._placed[split][label] >= self._quota(label, split):
+                return
+            if self._fits(unit, split) and self._leaves_enough(unit, split):
+                self._place(unit, split)
+        if self._placed[split][label] or not self._shares[split]:
+            return
+        # Every unit is larger than the share: better too many photos here than none.
+        for unit in sorted(free, key=lambda unit: unit.size):
+            if self._leaves_enough(unit, split):
+                self._place(unit, split)
+                return
+
+    def _fits(self, unit: _Unit, split: str) -> bool:
+        placed = self._placed[split]
+        return all(placed[label] + count <= self._quota(label, split) for label, count in unit.counts.items())
+
+    def _leaves_enough(self, unit: _Unit, split: str) -> bool:
+        """Whether each class keeps a unit for training, and one for val where this is not its first for test."""
+        for label in unit.counts:
+            needed = 0 if self._placed["train"][label] else 1
+            second = split == "test" and self._placed["test"][label] > 0
+            needed += bool(second and self._shares["val"] and not self._placed["val"][label])
+            if self._free[label] - 1 < needed:
+                return False
+        return True
+
+    def _place(self, unit: _Unit, split: str) -> None:
+        unit.split = split
+        self._placed[split].update(unit.counts)
+        self._free.subtract(list(unit.counts))

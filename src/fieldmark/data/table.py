@@ -1,0 +1,181 @@
+"""A CSV that lists photographs: columns ``path`` and ``label``, and if wanted ``split``, ``group`` and a box."""
+
+import csv
+import io
+import math
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fieldmark.data.dataset import Box, Dataset, Photo
+from fieldmark.data.folder import SPLIT_WORDS, natural_order
+from fieldmark.errors import UserError, printable
+
+BOX_COLUMNS = ("x", "y", "width", "height")
+_COLUMNS = frozenset({"path", "label", "split", "group", "box", *BOX_COLUMNS})
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    number: int  # as a spreadsheet counts: the header is row 1
+    path: str
+    label: str
+    split: str
+    group: str
+    box: Box | None
+
+
+def read_table(file: Path) -> Dataset:
+    """The photos that a CSV lists; paths are relative to the CSV, labels are the names of the classes.
+
+    Header and split words in any case; comma, semicolon or tab; UTF-8 with or without a byte-order mark. A box is
+    given by the columns x, y, width, height or by one column ``box`` ("x y w h" or "x,y,w,h"), in pixels. Other
+    columns are left alone and told in ``notes``. Files are not opened: a missing one is found when it is decoded.
+    Raises ``UserError`` with the number of the row at fault (the header is row 1).
+    """
+    shown = printable(str(file))
+    records = _records(_text(file), shown)
+    columns = _columns(records, shown)
+    rows = [
+        _row(dict(zip(columns, cells, strict=False)), number, shown)
+        for number, cells in enumerate(_full(records[1:], len(columns), shown), 2)
+        if any(cells)
+    ]
+    if not rows:
+        raise UserError(f"{shown}: the table has a header, but no row that names an image.")
+    _check_splits(rows, shown)
+    root = file.parent
+    kept, notes = _without_repeats(rows, lambda path: _name(root, path), shown)
+    if strange := [column for column in columns if column not in _COLUMNS and column]:
+        notes.append(f"columns that mean nothing here left out: {printable(', '.join(strange))}")
+    return _dataset(root, kept, notes)
+
+
+def _text(file: Path) -> str:
+    shown = printable(str(file))
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{shown}: the table cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{shown}: this is no CSV in UTF-8. Save it again as 'CSV UTF-8'.") from None
+    if "\0" in text:
+        raise UserError(f"{shown}: this is no CSV (it holds binary data). Save the table as 'CSV UTF-8'.")
+    return text
+
+
+def _records(text: str, shown: str) -> list[list[str]]:
+    header = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    # The delimiter is the one that cuts the most columns off the header.
+    delimiter = max(",;\t", key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    records: list[list[str]] = []
+    try:
+        # extend keeps what it has read before an error, which gives the number of the row at fault.
+        records.extend([cell.strip() for cell in cells] for cells in reader)
+    except csv.Error as error:
+        raise UserError(f"{shown}, row {len(records) + 1}: not readable as CSV ({error}).") from None
+    return records
+
+
+def _columns(records: list[list[str]], shown: str) -> list[str]:
+    columns = [cell.casefold() for cell in records[0]] if records else []
+    missing = [column for column in ("path", "label") if column not in columns]
+    if missing:
+        found = f"found: {printable(', '.join(columns))[:200]}" if any(columns) else "the table is empty"
+        raise UserError(f"{shown}, row 1: no column {' and no column '.join(missing)} ({found}).")
+    for column in _COLUMNS:
+        if columns.count(column) > 1:
+            raise UserError(f"{shown}, row 1: the column {column} stands there twice.")
+    given = [column for column in BOX_COLUMNS if column in columns]
+    if given and ("box" in columns or len(given) < 4):
+        raise UserError(f"{shown}, row 1: give a box either as x, y, width, height or as one column box.")
+    return columns
+
+
+def _full(records: list[list[str]], count: int, shown: str) -> list[list[str]]:
+    for number, cells in enumerate(records, 2):
+        if len(cells) > count and any(cells[count:]):
+            raise UserError(
+                f"{shown}, row {number}: {len(cells)} values for {count} columns; put quotes around commas."
+            )
+    return records
+
+
+def _row(cells: dict[str, str], number: int, shown: str) -> _Row:
+    def refuse(what: str) -> UserError:
+        return UserError(f"{shown}, row {number}: {what}")
+
+    path, label, word = cells.get("path", ""), cells.get("label", ""), cells.get("split", "")
+    if not path:
+        raise refuse("the path is empty.")
+    if not label:
+        raise refuse(f"the label of {printable(path)} is empty; name its class or delete the row.")
+    if word and word.casefold() not in SPLIT_WORDS:
+        raise refuse(f"the split is '{printable(word)}', but must be train, val or test.")
+    split = SPLIT_WORDS[word.casefold()] if word else ""
+    return _Row(number, path, label, split, cells.get("group", ""), _box(cells, refuse))
+
+
+def _box(cells: dict[str, str], refuse: Callable[[str], UserError]) -> Box | None:
+    if "box" in cells:
+        texts = re.split(r"[\s,;]+", cells["box"].strip("()[] ")) if cells["box"] else []
+    else:
+        texts = [cells.get(column, "") for column in BOX_COLUMNS]
+    if not any(texts):
+        return None
+    shown = printable(" ".join(texts))
+    try:
+        values = [float(text) for text in texts]
+    except ValueError:
+        raise refuse(f"the box '{shown}' must be four numbers: x, y, width, height.") from None
+    if len(values) != 4 or not all(map(math.isfinite, values)) or min(values[2:]) <= 0:
+        raise refuse(f"the box '{shown}' must be four numbers: x, y, width, height, the last two above 0.")
+    return Box(*values)
+
+
+def _check_splits(rows: list[_Row], shown: str) -> None:
+    blank = next((row for row in rows if not row.split), None)
+    if blank is not None and any(row.split for row in rows):
+        raise UserError(
+            f"{shown}, row {blank.number}: the split is empty, but other rows name one; fill in all or none."
+        )
+
+
+def _name(root: Path, path: str) -> str:
+    """The path relative to the CSV, with "/", so that the same file always has the same name."""
+    if "\\" in path and not os.path.lexists(root / path):
+        path = path.replace("\\", "/")  # written on Windows
+    if os.path.isabs(path):
+        path = os.path.relpath(path, root) if Path(path).is_relative_to(root) else path
+    return os.path.normpath(path).replace(os.sep, "/")
+
+
+def _without_repeats(rows: list[_Row], name: Callable[[str], str], shown: str) -> tuple[dict[str, _Row], list[str]]:
+    kept: dict[str, _Row] = {}
+    repeats: list[int] = []
+    for row in rows:
+        first = kept.setdefault(name(row.path), row)
+        if first is row:
+            continue
+        for what, one, other in (("labels", first.label, row.label), ("splits", first.split, row.split)):
+            if one != other:
+                raise UserError(
+                    f"{shown}, rows {first.number} and {row.number}: {printable(row.path)} has two {what}, "
+                    f"'{printable(one)}' and '{printable(other)}'; delete one of the rows."
+                )
+        repeats.append(row.number)
+    count = f"{len(repeats):,} row{'s' * (len(repeats) > 1)}"
+    return kept, [f"{count} left out that name an image again, e.g. row {repeats[0]}"] if repeats else []
+
+
+def _dataset(root: Path, rows: dict[str, _Row], notes: list[str]) -> Dataset:
+    classes = tuple(sorted({row.label for row in rows.values()}, key=natural_order))
+    index = {name: at for at, name in enumerate(classes)}
+    photos = tuple(
+        Photo(name, root / name, label=index[row.label], split=row.split, group=row.group, box=row.box)
+        for name, row in rows.items()
+    )
+    return Dataset(root=root, layout="table", classes=classes, photos=photos, notes=tuple(notes))

@@ -1,0 +1,24 @@
+"""What a user can mend: one exception whose text is shown as it stands, without a traceback."""
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend. The text is one to three lines and says what to do."""
+
+
+class UnreadableImage(UserError):
+    """An image that the guarded decode refuses.
+
+    ``name`` is the file as the user knows it, ``reason`` a few words such as ``"truncated JPEG"``. The text is
+    one line, with control characters of the name escaped.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{printable(name)}: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+def printable(text: str) -> str:
+    """``text`` on one line: control characters, newlines and undecodable bytes are escaped."""
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
+    return escaped.encode("utf-8", "backslashreplace").decode("utf-8")

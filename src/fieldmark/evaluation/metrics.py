@@ -1,0 +1,88 @@
+"""Accuracy of logits against labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+)
+
+IMBALANCE = 10
+"""From this ratio of class sizes on, mean per-class accuracy is the headline."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Shares in [0, 1] over ``n`` photos; means over classes leave out classes without a photo.
+
+    ``confusion`` (C, C) counts photos by true class (row) and predicted class (column).
+    """
+
+    n: int
+    top1: float
+    top5: float
+    mean_per_class: float
+    macro_f1: float
+    confusion: np.ndarray
+
+
+def measure(logits: np.ndarray, labels: np.ndarray) -> Metrics:
+    """Metrics of float logits (N, C) against int labels (N,)."""
+    scores, truth = torch.from_numpy(logits), torch.from_numpy(labels)
+    count, classes = scores.shape
+    if not count:
+        return Metrics(0, 0.0, 0.0, 0.0, 0.0, np.zeros((classes, classes), np.int64))
+    top = {
+        k: float(multiclass_accuracy(scores, truth, classes, average="micro", top_k=min(k, classes))) for k in (1, 5)
+    }
+    return Metrics(
+        n=count,
+        top1=top[1],
+        top5=top[5],
+        mean_per_class=float(multiclass_accuracy(scores, truth, classes, average="macro")),
+        macro_f1=float(multiclass_f1_score(scores, truth, classes, average="macro")),
+        confusion=multiclass_confusion_matrix(scores, truth, classes).numpy(),
+    )
+
+
+def headline(counts: Sequence[int]) -> str:
+    """The figure to look at first, given the photos a class in training: "top1" or, for uneven classes, "mean_per_class"."""
+    present = [count for count in counts if count]
+    return "mean_per_class" if present and max(present) >= IMBALANCE * min(present) else "top1"
+
+
+def confused_pairs(confusion: np.ndarray, most: int = 10) -> list[tuple[int, int, int]]:
+    """The unordered pairs of classes most often taken for each other: (class, class, photos), most first."""
+    both = np.triu(confusion + confusion.T, 1)
+    order = np.argsort(-both, axis=None, kind="stable")[:most]
+    pairs = [(int(i), int(j), int(both[i, j])) for i, j in zip(*np.unravel_index(order, both.shape), strict=True)]
+    return [pair for pair in pairs if pair[2] > 0]
+
+
+def per_class(confusion: np.ndarray, classes: Sequence[str]) -> list[dict[str, object]]:
+    """One row a class: its photos, recall, precision, F1, and the class it is most often taken for."""
+    hits, truth, said = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    wrong = confusion - np.diag(hits)
+    rows: list[dict[str, object]] = []
+    for i, name in enumerate(classes):
+        worst = int(wrong[i].argmax())
+        rows.append(
+            {
+                "class": name,
+                "photos": int(truth[i]),
+                "recall": _share(hits[i], truth[i]),
+                "precision": _share(hits[i], said[i]),
+                "f1": _share(2 * hits[i], truth[i] + said[i]),
+                "most_taken_for": classes[worst] if wrong[i, worst] else "",
+                "times": int(wrong[i, worst]),
+            }
+        )
+    return rows
+
+
+def _share(part: float, whole: float) -> float | str:
+    return round(float(part / whole), 4) if whole else ""

@@ -1,0 +1,24 @@
+"""The plain classifier: cross-entropy on the logits, nothing else. The baseline of every table."""
+
+from torch import Tensor
+
+from fieldmark.contract import Encoded, Method, TrainOutput
+from fieldmark.draws import Draws
+
+
+class Plain(Method):
+    """Cross-entropy on the classifier's logits; inference is the classifier."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, C) of normalised images (B, 3, H, W)."""
+        return self.classifier(images)
+
+    def encode(self, images: Tensor, draws: Draws) -> Encoded:
+        """The classifier's features."""
+        features = self.classifier.features(images)
+        return Encoded(features, features.logits, {})
+
+    def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
+        """One loss, "cross_entropy"."""
+        losses = {"cross_entropy": self.criterion(encoded.logits, labels)}
+        return TrainOutput(losses, encoded.logits, labels, encoded.features, encoded.views)

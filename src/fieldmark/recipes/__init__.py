@@ -1,0 +1,13 @@
+"""The numbers of the papers' tables, and the one list of papers."""
+
+from fieldmark.recipes import pairwise_confusion, plain
+from fieldmark.recipes.composition import Composition
+
+PAPERS = (
+    plain,
+    pairwise_confusion,
+)
+"""One line a paper. The names of ``--method``, and the classes that a recipe's file may name, come from here."""
+
+COMPOSITIONS: tuple[Composition, ...] = tuple(paper.COMPOSITION for paper in PAPERS)
+KNOWN: tuple[type, ...] = tuple(kind for composition in COMPOSITIONS for kind in composition.parts)

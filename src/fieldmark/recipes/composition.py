@@ -1,0 +1,26 @@
+"""What a paper is made of: the parts that ``--method NAME`` stands for."""
+
+from dataclasses import dataclass
+
+from fieldmark.classifier import Average, Linear
+from fieldmark.data.batches import Batches
+from fieldmark.papers.plain import Plain
+from fieldmark.recipe import Part
+
+
+@dataclass(frozen=True)
+class Composition:
+    """The parts that a name for ``--method`` stands for.
+
+    ``batches`` is how the paper makes its batches, None where any will do; ``parts`` are all classes of the paper that
+    a recipe may name.
+    """
+
+    name: str
+    method: Part = Part(Plain)
+    neck: Part | None = None
+    pool: Part = Part(Average)
+    head: Part = Part(Linear)
+    terms: tuple[Part, ...] = ()
+    batches: Batches | None = None
+    parts: tuple[type, ...] = ()

@@ -1,0 +1,114 @@
+"""The folder of a run: what it holds and how it is opened again."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fieldmark.building import build_learner
+from fieldmark.contract import Method
+from fieldmark.data.dataset import Box
+from fieldmark.data.transforms import evaluation_view
+from fieldmark.errors import UserError
+from fieldmark.learner import Learner
+from fieldmark.recipe import Pixels, Recipe, recipe_from_json, recipe_to_json
+from fieldmark.recipes import KNOWN
+from fieldmark.training.checkpoint import load_model
+
+RECIPE, CLASSES, SPLITS, ABOUT = "recipe.json", "classes.json", "splits.csv", "run.json"
+FORMAT_VERSION = 1
+
+
+class Transform:
+    """From a picture to the network's input, as evaluation sees it.
+
+    Args:
+        pixels: the recipe's.
+        mean: (3,) of images in [0, 1].
+        std: (3,).
+    """
+
+    def __init__(self, pixels: Pixels, *, mean: Tensor, std: Tensor) -> None:
+        self.pixels, self.mean, self.std = pixels, mean.cpu().clone(), std.cpu().clone()
+
+    def __call__(self, image: Image.Image, box: Box | None = None) -> Tensor:
+        """A picture to a normalised float32 tensor (3, S, S); ``box`` is needed where ``fit`` is "box"."""
+        view = torch.from_numpy(evaluation_view(image.convert("RGB"), self.pixels, box).copy())
+        return (view.permute(2, 0, 1).float() / 255 - self.mean[:, None, None]) / self.std[:, None, None]
+
+
+class Loaded(NamedTuple):
+    """A trained classifier: ``model(transform(image)[None])`` gives logits (1, C) over ``classes``."""
+
+    model: Method
+    transform: Transform
+    classes: tuple[str, ...]
+
+
+class Opened(NamedTuple):
+    """A run as it lies on disk, with its learner built and filled."""
+
+    path: Path
+    recipe: Recipe
+    classes: tuple[str, ...]
+    about: dict[str, Any]
+    learner: Learner
+
+
+def load(run: str | Path, *, external: Sequence[type] = ()) -> Loaded:
+    """Opens a run for use in Python: model (in eval mode), transform and classes.
+
+    Args:
+        run: the run's folder.
+        external: classes from elsewhere that its recipe names.
+
+    Raises:
+        UserError: no run, an unfinished one, or one that names other classes from elsewhere.
+    """
+    opened = open_run(Path(run), external=external)
+    method = opened.learner.method.eval()
+    backbone = method.classifier.backbone
+    return Loaded(method, Transform(opened.recipe.pixels, mean=backbone.mean, std=backbone.std), opened.classes)
+
+
+def open_run(run: Path, *, external: Sequence[type] = ()) -> Opened:
+    """Reads recipe, classes and tensors, and builds the learner in eval mode."""
+    recipe, classes, about = read_run(run, external=external)
+    learner = build_learner(recipe, classes=len(classes), counts=torch.ones(len(classes)), weights="none")
+    load_model(run, learner)
+    return Opened(run, recipe, classes, about, learner.eval())
+
+
+def read_run(run: Path, *, external: Sequence[type] = ()) -> tuple[Recipe, tuple[str, ...], dict[str, Any]]:
+    """Recipe, classes and ``run.json`` of a run, without building anything."""
+    if not (run / RECIPE).is_file():
+        raise UserError(f"{run} is no run of Fieldmark: it holds no {RECIPE}")
+    recipe = recipe_from_json((run / RECIPE).read_text("utf-8"), KNOWN, external=external)
+    classes = _json(run / CLASSES)["classes"]
+    return recipe, tuple(classes), _json(run / ABOUT)
+
+
+def write_run(run: Path, recipe: Recipe, *, classes: Sequence[str], about: dict[str, Any]) -> None:
+    """Writes what a run is before it is trained."""
+    run.mkdir(parents=True, exist_ok=True)
+    (run / RECIPE).write_text(recipe_to_json(recipe, KNOWN), "utf-8")
+    _write(run / CLASSES, {"format_version": FORMAT_VERSION, "classes": list(classes)})
+    _write(run / ABOUT, {"format_version": FORMAT_VERSION} | about)
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); is the run complete?") from error
+    if not isinstance(value, dict) or value.get("format_version") != FORMAT_VERSION:
+        raise UserError(f"{path} has another format than this Fieldmark reads")
+    return value

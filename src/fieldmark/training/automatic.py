@@ -1,0 +1,145 @@
+"""What a run is made of where the user does not say: backbone, size, epochs and rates for this machine and these data.
+
+The rules depend on the kind of device and on the number of photos, never on a measured speed, so that two machines of
+a kind choose alike. They were found on validation splits (see docs/design.md), never on a test split.
+"""
+
+from dataclasses import replace
+
+import timm
+import torch
+
+from fieldmark.backbone import GOOGLENET
+from fieldmark.data.batches import Batches, Shuffled
+from fieldmark.errors import UserError
+from fieldmark.recipe import AdamW, Model, OneCycle, Part, Pixels, Recipe, Sgd, Stage
+from fieldmark.recipes.composition import Composition
+from fieldmark.recipes.naming import composition_of, part_of
+from fieldmark.training.choices import Choices
+from fieldmark.weights import HUB, LITE0, LITE0_BACKBONE, NONE, lite0_is_installed
+
+SGD_RATE, SGD_BACKBONE, SGD_BATCH = 0.1, 0.3, 16
+ADAM_RATE, ADAM_BACKBONE, ADAM_BATCH = 1e-3, 0.05, 32
+VIEWS = 12_000
+"""Training views that fine-tuning sees in all, within the bounds of ``EPOCHS``."""
+EPOCHS = (8, 40)
+FROM_SCRATCH = 5  # times as many epochs
+
+
+def choose(choices: Choices, *, photos: int, device: str) -> Recipe:
+    """The recipe of a run.
+
+    Args:
+        choices: what the user said.
+        photos: in the training splits.
+        device: "cpu" or "cuda".
+
+    Raises:
+        UserError: a name that is none, or parts that cannot go together.
+    """
+    composition = composition_of(choices.method)
+    model = _model(choices, composition, device)
+    size = choices.size or _size(model.backbone, device)
+    batches = _batches(choices, composition, photos, device)
+    return Recipe(
+        model=model,
+        pixels=Pixels(size=size, eval_size=size, fit=choices.fit),
+        batches=batches,
+        stages=(_stage(choices, model, batches=batches, photos=photos),),
+        smoothing=0.1 if choices.smoothing is None else choices.smoothing,
+        balance=choices.balance,
+        clip=choices.clip,
+        ema=0.99 if choices.ema is None else choices.ema,
+        precision=choices.precision,
+        accumulate=choices.accumulate,
+        seed=choices.seed,
+        train_on=tuple(choices.train_on.split("+")),
+    )
+
+
+def _model(choices: Choices, composition: Composition, device: str) -> Model:
+    backbone = choices.backbone or (LITE0_BACKBONE if device == "cpu" else "resnet50")
+    packaged = choices.backbone is None and backbone == LITE0_BACKBONE and lite0_is_installed()
+    given = {name: getattr(choices, name) for name in ("neck", "pool", "head")}
+    parts: dict[str, Part] = {name: part_of(text, option=f"--{name}") for name, text in given.items() if text}
+    terms = tuple(part_of(text, option="--term") for text in choices.term)
+    model = Model(
+        method=composition.method,
+        pool=composition.pool,
+        head=composition.head,
+        backbone=backbone,
+        weights=choices.weights or (LITE0 if packaged else HUB),
+        neck=composition.neck,
+        terms=composition.terms + terms,
+    )
+    return replace(model, **parts)
+
+
+def _size(backbone: str, device: str) -> int:
+    """448 px, where fine marks are seen, needs a GPU; networks built for one size keep theirs."""
+    if backbone == GOOGLENET or not timm.is_model(backbone.split(".")[0]):
+        return 224
+    config = timm.get_pretrained_cfg(backbone)
+    native = config.input_size[-1] if config else 224
+    fixed = bool(config and config.fixed_input_size)
+    return native if fixed else (224 if device == "cpu" else 448)
+
+
+def _batches(choices: Choices, composition: Composition, photos: int, device: str) -> Batches:
+    even = choices.balance == "sampler"
+    if composition.batches is not None and choices.batch is None:
+        if even:
+            raise UserError(f"--balance sampler: {composition.name} makes balanced batches of its own; leave it out")
+        return composition.batches
+    size = choices.batch or (SGD_BATCH if device == "cpu" else ADAM_BATCH)
+    return Shuffled(min(size, max(photos, 1)), even=even)
+
+
+def _stage(choices: Choices, model: Model, *, batches: Batches, photos: int) -> Stage:
+    low, high = EPOCHS
+    epochs = min(max(round(VIEWS / max(photos, 1)), low), high)
+    scratch = model.weights == NONE
+    epochs = choices.epochs or epochs * (FROM_SCRATCH if scratch else 1)
+    if epochs < 1:
+        raise UserError(f"--epochs {epochs}: at least 1")
+    size = batches.size if isinstance(batches, Shuffled) else batches.classes * batches.images
+    if _likes_adam(model.backbone):
+        scales = {} if scratch else {"backbone": ADAM_BACKBONE}
+        return Stage(epochs, AdamW(choices.lr or ADAM_RATE * size / ADAM_BATCH, scales=scales), OneCycle())
+    scales = {} if scratch else {"backbone": SGD_BACKBONE}
+    return Stage(epochs, Sgd(choices.lr or SGD_RATE * size / SGD_BATCH, scales=scales), OneCycle())
+
+
+def _likes_adam(backbone: str) -> bool:
+    """Networks with layer norms in place of batch norms are trained with AdamW by all who publish them."""
+    if backbone == GOOGLENET:
+        return False
+    with torch.device("meta"):
+        network = timm.create_model(backbone)
+    return not any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in network.modules())
+
+
+def device_of(choice: str) -> str:
+    """The device for "auto", "cpu" or "cuda".
+
+    Raises:
+        UserError: "cuda" where there is none.
+    """
+    there = torch.cuda.is_available()
+    if choice == "cuda" and not there:
+        raise UserError("--device cuda: PyTorch sees no GPU here; use --device cpu")
+    return ("cuda" if there else "cpu") if choice == "auto" else choice
+
+
+def precision_of(recipe: Recipe, device: str) -> str:
+    """The fabric's word for the recipe's precision: bf16 where the processor computes in it, else float32."""
+    if recipe.precision != "auto":
+        return "bf16-mixed" if recipe.precision == "bf16" else "32-true"
+    if device == "cuda":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    return "bf16-mixed" if torch.ops.mkldnn._is_mkldnn_bf16_supported() and _has_bf16_units() else "32-true"
+
+
+def _has_bf16_units() -> bool:
+    """Whether the processor multiplies bf16 itself; emulated, it is slower than float32."""
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("bf16"))

@@ -1,0 +1,62 @@
+"""What is needed to go on with a run, written all or nothing."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from fieldmark.errors import UserError
+
+STATE = "state/last.pt"
+MODEL = "model.safetensors"
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Calls ``write`` with a name beside ``path`` and then moves the file there, so that no half file is ever seen."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    write(partial)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def save_state(run: Path, state: Mapping[str, Any]) -> None:
+    """Writes the resumable state: plain tensors, numbers and lists."""
+    _replace(run / STATE, lambda path: torch.save(dict(state), path))
+
+
+def load_state(run: Path) -> dict[str, Any] | None:
+    """The last state, or None where the run has none."""
+    path = run / STATE
+    if not path.is_file():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises whatever a damaged file provokes
+        raise UserError(f"{path} is damaged; delete it to start again (--overwrite)") from error
+
+
+def save_model(run: Path, module: nn.Module) -> None:
+    """Writes the module's state as safetensors."""
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in module.state_dict().items()}
+    _replace(run / MODEL, lambda path: save_file(tensors, path))
+
+
+def load_model(run: Path, module: nn.Module) -> None:
+    """Fills the module with the saved state.
+
+    Raises:
+        UserError: no saved model, or one of another shape.
+    """
+    path = run / MODEL
+    if not path.is_file():
+        raise UserError(f"{run} holds no trained model ({MODEL}); finish it with: fieldmark train … --resume")
+    try:
+        module.load_state_dict(load_file(path))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"{path} does not fit its recipe: {str(error).splitlines()[0][:160]}") from error

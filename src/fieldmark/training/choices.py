@@ -1,0 +1,84 @@
+"""What a user may say about a run; what is left unsaid is chosen for the machine and the data (``automatic.py``)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Settings of ``fieldmark train``; None means "choose for this machine".
+
+    Parts (method, term, neck, pool, head) are given by name, with options after commas, as in
+    ``pairwise-confusion,weight=5``, or as ``package.module:Class`` for a class of your own.
+
+    Args:
+        method: what is trained: plain, pc, or a class of your own.
+        term: a further loss; repeat the option for several.
+        neck: a layer between backbone and pooling.
+        pool: average or maximum.
+        head: linear.
+        backbone: any name of timm's, or googlenet.
+        weights: where the backbone starts: hub, lite0, none, or a .safetensors file.
+        epochs: passes over the training photos.
+        batch: photos a step.
+        size: pixels a side of the training views.
+        lr: learning rate of the new layers; the backbone's is a fixed share of it.
+        seed: of everything random.
+        fit: how a photo fills the square: crop, pad, stretch, or box (needs boxes).
+        balance: against uneven classes: none, sampler, or logit-adjust.
+        smoothing: label smoothing, 0 to 1.
+        ema: decay a step of the weights' moving average; 0 keeps the last weights.
+        clip: largest gradient norm; 0 does not clip.
+        precision: auto, fp32 or bf16.
+        accumulate: pieces that a batch is worked in, to save memory.
+        train_on: the splits trained on, joined by "+", such as train+val.
+        annotation: which labels of a set that has several (FGVC-Aircraft: variant, family, manufacturer).
+        device: auto, cpu or cuda.
+        workers: processes that read photos ahead.
+        start: how they start, fork or spawn.
+        splits: the splits.csv of an earlier run; its photos stay in the splits they were in.
+        strict: stop at damaged files instead of leaving them out.
+    """
+
+    method: str = "plain"
+    term: tuple[str, ...] = ()
+    neck: str | None = None
+    pool: str | None = None
+    head: str | None = None
+    backbone: str | None = None
+    weights: str | None = None
+    epochs: int | None = None
+    batch: int | None = None
+    size: int | None = None
+    lr: float | None = None
+    seed: int = 0
+    fit: Literal["crop", "pad", "stretch", "box"] = "crop"
+    balance: Literal["none", "sampler", "logit-adjust"] = "none"
+    smoothing: float | None = None
+    ema: float | None = None
+    clip: float = 0.0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    accumulate: int = 1
+    train_on: str = "train"
+    annotation: str = "variant"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: int | None = None
+    start: Literal["fork", "spawn"] | None = None
+    splits: Path | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a run goes.
+
+    Args:
+        out: the run's folder.
+        resume: go on with the run that lies there; start it if there is none.
+        overwrite: delete the run that lies there first.
+    """
+
+    out: Path
+    resume: bool = False
+    overwrite: bool = False

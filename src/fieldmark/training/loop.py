@@ -1,0 +1,255 @@
+"""The one training loop. It sums named losses and never asks which method it runs.
+
+A step reads nothing back from the device: a step whose loss or gradients are not finite is undone on the device, and
+the host learns of it one step later. What is random in a step is a function of (seed, step), so that a run that was
+stopped goes on as if it had not been.
+"""
+
+import copy
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from fieldmark.data.batches import WholeRun
+from fieldmark.data.loading import Batch, Photographs, loader_of
+from fieldmark.draws import Draws, key_of
+from fieldmark.learner import Learner, total
+from fieldmark.recipe import Recipe, Stage
+from fieldmark.training.checkpoint import save_state
+from fieldmark.training.optim import MovingAverage, NormKeeper, freeze, make_optimiser, set_rates
+from fieldmark.training.runlog import RunLog
+from fieldmark.training.watch import Watch
+
+Validate = Callable[[], Mapping[str, float]]
+
+
+class Interrupted(Exception):
+    """The user stopped the run; its state is saved and ``--resume`` goes on."""
+
+
+@dataclass
+class Position:
+    """How far a run is: what a checkpoint holds besides tensors."""
+
+    step: int = 0
+    seconds: float = 0.0
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best: float = -1.0
+
+
+@contextmanager
+def stop_requests() -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM in a list instead of dying of the first; the second SIGINT is Python's own."""
+    seen: list[int] = []
+    before = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        if len(seen) > 1:
+            raise KeyboardInterrupt
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, note)
+    except ValueError:  # not in the main thread: signals are somebody else's
+        pass
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Loop:
+    """Trains a learner on photographs after a recipe.
+
+    Args:
+        learner: on the fabric's device already.
+        recipe: stages, batches, seed and the rest.
+        fabric: device and precision.
+        photos: the training photos; their labels are class indices.
+        run: the run's folder, where the state is saved after each epoch and when stopped.
+        log: is told of each step and epoch.
+    """
+
+    def __init__(
+        self, learner: Learner, recipe: Recipe, *, fabric: Fabric, photos: Photographs, run: Path, log: RunLog
+    ) -> None:
+        self.learner, self.recipe, self.fabric, self.photos, self.run, self.log = learner, recipe, fabric, photos, run, log
+        self.labels = [-1 if photo.label is None else photo.label for photo in photos.photos]
+        self.position = Position()
+        self.groups = learner.parameter_groups()
+        self.wrapped = fabric.setup_module(learner)
+        self.average = MovingAverage(learner, recipe.ema) if recipe.ema else None
+        self.keeper = NormKeeper(learner)
+        self.optimiser: torch.optim.Optimizer = make_optimiser(self.groups, recipe.stages[0].optimiser)
+        self.sums: dict[str, Tensor] = {}
+        self.plan = WholeRun(recipe.batches, self.labels, seed=recipe.seed, epochs=recipe.epochs)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what ``state()`` gave."""
+        self.position = Position(**state["position"])
+        self.learner.load_state_dict(state["learner"])
+        self.keeper = NormKeeper(self.learner)
+        self._enter_stage(self._stage_at(self.position.step)[0])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.sums = {name: value.to(self.fabric.device) for name, value in state["sums"].items()}
+        if self.average:
+            self.average.load(state["average"])
+
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on."""
+        return {
+            "position": vars(self.position),
+            "learner": self.learner.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "sums": self.sums,
+            "average": self.average.state() if self.average else None,
+        }
+
+    def train(self, *, workers: int, start: str | None = None, validate: Validate | None = None) -> None:
+        """Runs to the end of the last stage.
+
+        Args:
+            workers: processes that read photos ahead.
+            start: how they start, "fork", "spawn" or None for the platform's way.
+            validate: called after each epoch (with the averaged weights in place); its numbers are logged.
+
+        Raises:
+            Interrupted: the user stopped the run; the state is saved.
+            UserError: losses stay non-finite.
+        """
+        self.plan.first = self.position.step
+        loader = loader_of(self.photos, self.plan, workers=workers, start=start)
+        watch = Watch(self.log, [photo.name for photo in self.photos.photos])
+        with stop_requests() as stopped:
+            begun = time.perf_counter() - self.position.seconds
+            for batch in loader:
+                self._step(batch, watch)
+                self.position.seconds = time.perf_counter() - begun
+                self.log.step(len(batch.labels), self.position.step, self.position.seconds)
+                if self.position.step % self.plan.per_epoch == 0:
+                    self._end_epoch(validate)
+                    begun = time.perf_counter() - self.position.seconds
+                if stopped and self.position.step < self.recipe.epochs * self.plan.per_epoch:
+                    save_state(self.run, self.state())
+                    raise Interrupted
+        watch.settle()
+
+    def _stage_at(self, step: int) -> tuple[Stage, int]:
+        """The stage that a step belongs to, and the first epoch of that stage."""
+        epoch, first = step // self.plan.per_epoch, 0
+        for stage in self.recipe.stages:
+            if epoch < first + stage.epochs:
+                return stage, first
+            first += stage.epochs
+        return self.recipe.stages[-1], first - self.recipe.stages[-1].epochs
+
+    def _enter_stage(self, stage: Stage) -> None:
+        self.optimiser = make_optimiser(self.groups, stage.optimiser)
+
+    def _begin_step(self) -> None:
+        """What depends on the place in the run: stage, frozen groups, learning rates, progress."""
+        step, per_epoch = self.position.step, self.plan.per_epoch
+        stage, first = self._stage_at(step)
+        if step == first * per_epoch and step > 0:
+            self._enter_stage(stage)
+        if step % per_epoch == 0 or step == self.plan.first:
+            freeze(self.groups, stage, epoch=step // per_epoch - first)
+            self.wrapped.train()
+        set_rates(self.optimiser, stage, epoch=step / per_epoch - first)
+        self.learner.method.set_progress(step / (self.recipe.epochs * per_epoch))
+        # layers inside a backbone draw from torch's own generator
+        torch.manual_seed(key_of(self.recipe.seed, "torch", step))
+
+    def _step(self, batch: Batch, watch: Watch) -> None:
+        self._begin_step()
+        losses = self._backward(batch)
+        finite = self._update(torch.stack(list(losses.values())))
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + torch.where(finite, value, 0.0)
+        watch.saw(finite, losses, batch)
+        self.position.step += 1
+
+    def _backward(self, batch: Batch) -> dict[str, Tensor]:
+        """Gradients of a batch, in pieces where the recipe accumulates; the named losses and the share of hits."""
+        pieces = self.recipe.accumulate
+        seen: dict[str, Tensor] = {}
+        device = self.fabric.device
+        for pixels, labels, rows in zip(*(t.chunk(pieces) for t in batch[:3]), strict=True):
+            share = len(labels) / len(batch.labels)
+            labels = labels.to(device, non_blocking=True)
+            images = self.learner.method.classifier.backbone.normalise(pixels.to(device, non_blocking=True))
+            output = self.wrapped(images, labels, Draws(self.recipe.seed, self.position.step, rows))
+            loss = total(output)
+            self.fabric.backward(loss * share if share < 1 else loss)
+            hits = (output.logits.detach().argmax(1) == output.labels).float().mean()
+            for name, value in {"loss": loss, **output.losses, "train_top1": hits}.items():
+                seen[name] = seen.get(name, torch.zeros((), device=device)) + value.detach().float() * share
+        return seen
+
+    def _update(self, losses: Tensor) -> Tensor:
+        """The optimiser's step, undone on the device where a loss or gradient is not finite; returns whether it was."""
+        parameters = [p for group in self.optimiser.param_groups for p in group["params"] if p.grad is not None]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        finite = losses.isfinite().all() & norm.isfinite()
+        if self.recipe.clip:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.recipe.clip, norm)
+        self.optimiser.found_inf = (~finite).float()  # pyright: ignore[reportAttributeAccessIssue]
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.keeper.settle(finite)
+        if self.average:
+            self.average.update()
+        return finite
+
+    def _end_epoch(self, validate: Validate | None) -> None:
+        """Logs the epoch, validates, saves the state."""
+        stage, first = self._stage_at(self.position.step - 1)
+        row = {"epoch": float(self.position.step // self.plan.per_epoch)}
+        row |= {name: float(value) / self.plan.per_epoch for name, value in self.sums.items()}
+        row["lr"] = self.optimiser.param_groups[0]["lr"]
+        row["seconds"] = round(self.position.seconds, 3)
+        self.sums = {}
+        if validate:
+            if self.average:
+                self.average.swap()
+            row |= validate()
+            if self.average:
+                self.average.swap()
+        self.position.rows.append(row)
+        save_state(self.run, self.state())
+        self.log.epoch(self.position.rows)
+
+
+def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, steps: int, per_batch: int) -> float:
+    """How long ``steps`` training steps will take, measured on two steps of a copy that is thrown away.
+
+    The learner, its statistics and torch's random numbers stay as they are.
+    """
+    trial = copy.deepcopy(learner).train()
+    state = torch.get_rng_state()
+    size = recipe.pixels.size
+    images = torch.zeros(per_batch, 3, size, size, device=fabric.device).contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(per_batch, device=fabric.device) % trial.method.classifier.classes
+    times = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        with fabric.autocast():
+            loss = total(trial(images, labels, Draws(0, 0, labels)))
+        loss.backward()
+        if fabric.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - begun)
+    torch.set_rng_state(state)
+    return min(times[1:]) * steps

@@ -1,0 +1,115 @@
+"""Parameter groups, optimisers, learning rates and the moving average of the weights."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from fieldmark.errors import UserError
+from fieldmark.recipe import AdamW, Sgd, Stage
+
+
+def make_optimiser(groups: Mapping[str, list[nn.Parameter]], settings: Sgd | AdamW) -> Optimizer:
+    """One parameter group a name, and one more for its biases and norms, which are not decayed.
+
+    Fused: one pass over the weights, and the update can be masked on the device (``found_inf``).
+
+    Raises:
+        UserError: a scale for a group that there is not.
+    """
+    unknown = [name for name in settings.scales if name not in groups]
+    if unknown:
+        raise UserError(f"there is no parameter group {unknown[0]!r}; the groups: {', '.join(groups)}")
+    parameters = []
+    for name, members in groups.items():
+        scale = settings.scales.get(name, 1.0)
+        for decayed in (True, False):
+            chosen = [p for p in members if (p.ndim > 1) == decayed]
+            decay = settings.weight_decay if decayed else 0.0
+            if chosen:
+                parameters.append({"params": chosen, "weight_decay": decay, "name": name, "scale": scale})
+    if isinstance(settings, AdamW):
+        return torch.optim.AdamW(parameters, lr=settings.lr, fused=True)
+    return torch.optim.SGD(
+        parameters, lr=settings.lr, momentum=settings.momentum, nesterov=settings.nesterov and settings.momentum > 0, fused=True
+    )
+
+
+def set_rates(optimiser: Optimizer, stage: Stage, *, epoch: float) -> None:
+    """The learning rates at a (fractional) epoch of the stage; frozen groups get none."""
+    base = stage.optimiser.lr * stage.schedule.at(epoch, stage.epochs)
+    for group in optimiser.param_groups:
+        group["lr"] = base * group["scale"]
+
+
+def freeze(groups: Mapping[str, list[nn.Parameter]], stage: Stage, *, epoch: int) -> None:
+    """Lets the stage's frozen groups rest, and all others learn, in this epoch of the stage.
+
+    Raises:
+        UserError: a frozen group that there is not.
+    """
+    unknown = [name for name in stage.frozen if name not in groups]
+    if unknown:
+        raise UserError(f"there is no parameter group {unknown[0]!r} to freeze; the groups: {', '.join(groups)}")
+    resting = epoch < (stage.epochs if stage.frozen_epochs is None else stage.frozen_epochs)
+    for name, members in groups.items():
+        for parameter in members:
+            parameter.requires_grad_(not (resting and name in stage.frozen))
+
+
+class MovingAverage:
+    """An exponential moving average of a module's floating-point state (parameters and buffers).
+
+    The decay starts low, as (1 + n) / (10 + n) after n updates, and ends at ``decay``, so that the first weights are
+    soon forgotten.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay, self.updates = decay, 0
+        self._live = [t for t in module.state_dict(keep_vars=True).values() if t.is_floating_point()]
+        self.values = [t.detach().clone() for t in self._live]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Moves towards the module's present state."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        torch._foreach_lerp_(self.values, [t.detach() for t in self._live], 1 - decay)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchanges average and module, in place; twice is the identity."""
+        for mine, live in zip(self.values, self._live, strict=True):
+            kept = mine.clone()
+            mine.copy_(live)
+            live.copy_(kept)
+
+    def state(self) -> dict[str, object]:
+        """For a checkpoint."""
+        return {"updates": self.updates, "values": self.values}
+
+    @torch.no_grad()
+    def load(self, state: Mapping[str, object]) -> None:
+        """Back from a checkpoint."""
+        updates, values = state["updates"], state["values"]
+        assert isinstance(updates, int)
+        assert isinstance(values, list)
+        self.updates = updates
+        for mine, saved in zip(self.values, values, strict=True):
+            mine.copy_(saved)
+
+
+class NormKeeper:
+    """Keeps the running statistics of norm layers of the last good step, to undo a step that was not finite."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._live = [t for t in module.buffers() if t.is_floating_point()]
+        self._kept = [t.clone() for t in self._live]
+
+    @torch.no_grad()
+    def settle(self, finite: Tensor) -> None:
+        """Keeps the present statistics where ``finite`` (a bool scalar on the device), else brings the last back."""
+        for kept, live in zip(self._kept, self._live, strict=True):
+            torch.where(finite, live, kept, out=kept)
+            live.copy_(kept)

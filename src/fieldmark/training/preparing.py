@@ -1,0 +1,145 @@
+"""The data of a run: read, looked through, cut, and held against what the run knew when it began."""
+
+import sys
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from fieldmark.data.dataset import Dataset
+from fieldmark.data.reading import read_dataset
+from fieldmark.data.scan import Scan, scan_photos, without_damaged
+from fieldmark.data.split import cut, digest, read_splits, refuse_untrained, write_splits
+from fieldmark.errors import UserError, printable
+from fieldmark.evaluation.metrics import headline
+from fieldmark.recipe import Recipe
+from fieldmark.runfolder import SPLITS, read_run, write_run
+from fieldmark.training.automatic import choose, device_of
+from fieldmark.training.choices import Choices
+
+SCAN = "scan.json"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data and recipe of a run, before anything is built.
+
+    ``was_cut`` says whether Fieldmark made the splits; ``about`` is what ``run.json`` holds.
+    """
+
+    dataset: Dataset
+    recipe: Recipe
+    was_cut: bool
+    about: dict[str, Any]
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Photos a class in the splits trained on."""
+        return tuple(map(sum, zip(*map(self.dataset.counts, self.recipe.train_on), strict=True)))
+
+
+def tell(console: Console, line: str) -> None:
+    """One plain line for the user, with file names made printable."""
+    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def prepare_new(data: Path, run: Path, choices: Choices, *, pinned: dict[str, str], console: Console) -> Prepared:
+    """The data of a new run; writes its description.
+
+    Args:
+        data: what the user named.
+        run: the run's folder.
+        choices: what the user said.
+        pinned: the splits of an earlier cut, by photo; these photos stay where they were.
+        console: is told.
+
+    Raises:
+        UserError: data that cannot be trained on.
+    """
+    dataset = read_dataset(data, annotation=choices.annotation)
+    official = dataset.is_split
+    train_on = tuple(choices.train_on.split("+"))
+    dataset, scan = _sound(dataset, train_on, run, choices.strict, console)
+    if not official:
+        dataset = cut(dataset, scan, seed=choices.seed, previous=pinned)
+    for line in dataset.notes:
+        tell(console, line)
+    missing = [name for name in train_on if not dataset.of([name])]
+    if missing:
+        there = ", ".join(sorted({photo.split for photo in dataset.photos}))
+        raise UserError(f"--train-on: {data} has no photos in the split {missing[0]!r}; it has {there}")
+    refuse_untrained(_trained_as_train(dataset, train_on))
+    recipe = choose(choices, photos=len(dataset.of(train_on)), device=device_of(choices.device))
+    _check_boxes(dataset, recipe)
+    prepared = Prepared(dataset, recipe, not official, {})
+    about = {
+        "fieldmark": version("fieldmark"),
+        "torch": torch.__version__,
+        "python": sys.version.split()[0],
+        "data": str(data.resolve()),
+        "layout": dataset.layout,
+        "annotation": choices.annotation,
+        "data_digest": digest(dataset),
+        "headline": headline(prepared.counts),
+        "cut": not official,
+    }
+    write_run(run, recipe, classes=dataset.classes, about=about)
+    write_splits(run / SPLITS, dataset)
+    scan.save(run / SCAN)
+    return Prepared(dataset, recipe, not official, about)
+
+
+def prepare_again(data: Path, run: Path, *, external: tuple[type, ...], console: Console) -> Prepared:
+    """The data of a run that is gone on with.
+
+    Raises:
+        UserError: they are not what they were when it began.
+    """
+    recipe, classes, about = read_run(run, external=external)
+    dataset = read_dataset(data, annotation=about["annotation"])
+    dataset, scan = _sound(dataset, recipe.train_on, run, False, console)
+    if about["cut"]:
+        dataset = cut(dataset, scan, seed=recipe.seed, previous=read_splits(run / SPLITS))
+    if about["data_digest"] != digest(dataset) or classes != dataset.classes:
+        raise UserError(f"the photos, labels or splits of {data} changed since {run} began; start anew (--overwrite)")
+    return Prepared(dataset, recipe, about["cut"], about)
+
+
+def _sound(
+    dataset: Dataset, train_on: tuple[str, ...], run: Path, strict: bool, console: Console
+) -> tuple[Dataset, Scan]:
+    """The first pass: the dataset without damaged photos, in all that training will read.
+
+    Official test photos are not opened; ``evaluate`` finds what is wrong with them.
+    """
+    read = set(dataset.of({*train_on, "val"}) if dataset.is_split else dataset.photos)
+    looked_at = tuple(photo for photo in dataset.photos if photo in read)
+    known = Scan.load(run / SCAN) if (run / SCAN).is_file() else None
+    with console.status(f"looking through {len(looked_at):,} photos"):
+        scan = scan_photos(looked_at, pixels=dataset.pixels, known=known)
+    if not looked_at:
+        return dataset, scan
+    kept, notes = without_damaged(dataset.with_photos(looked_at), scan, strict=strict)
+    for line in notes:
+        tell(console, line)
+    sound = set(kept.photos)
+    return dataset.with_photos(photo for photo in dataset.photos if photo in sound or photo not in read), scan
+
+
+def _trained_as_train(dataset: Dataset, train_on: tuple[str, ...]) -> Dataset:
+    """The dataset with all splits that are trained on called "train"."""
+    return dataset.with_photos(
+        replace(photo, split="train" if photo.split in train_on else photo.split) for photo in dataset.photos
+    )
+
+
+def _check_boxes(dataset: Dataset, recipe: Recipe) -> None:
+    without = [photo.name for photo in dataset.photos if photo.box is None]
+    if recipe.pixels.fit == "box" and without:
+        raise UserError(
+            f"--fit box: {len(without)} of {len(dataset.photos)} photos have no box, such as {printable(without[0])};\n"
+            "give a table (CSV) with the columns path, label and x, y, width, height"
+        )

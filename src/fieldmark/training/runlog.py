@@ -1,0 +1,121 @@
+"""What a run says while it works: a live display, or plain lines where there is no terminal; metrics.csv, curves.png."""
+
+import csv
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+METRICS, CURVES = "metrics.csv", "curves.png"
+_SILENCE = 30.0  # seconds that plain output may be quiet within an epoch
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a reader likes them: "45 s", "8 min", "2 h 05 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class RunLog:
+    """The display and the log of one run; a context manager, so that the live display ends however the run does.
+
+    Args:
+        run: the run's folder.
+        console: where to; plain lines where it is no terminal.
+    """
+
+    def __init__(self, run: Path, *, console: Console) -> None:
+        self.run, self.console = run, console
+        self.steps = self.per_epoch = 1
+        self._images = self._done = 0
+        self._begun = self._spoken = time.perf_counter()
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> "RunLog":
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the live display."""
+        if self._progress:
+            self._progress.stop()
+
+    def begin(self, *, steps: int, per_epoch: int, done: int) -> None:
+        """The first step is about to be worked.
+
+        Args:
+            steps: of the whole run.
+            per_epoch: steps an epoch.
+            done: steps that an earlier session did.
+        """
+        self.steps, self.per_epoch, self._done = steps, per_epoch, done
+        self._begun = self._spoken = time.perf_counter()
+        if self.console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"))
+            self._progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console)
+            self._task = self._progress.add_task("epoch 1", total=steps, completed=done, rate="")
+            self._progress.start()
+
+    def note(self, text: str) -> None:
+        """A remark for the user."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def step(self, images: int, step: int, seconds: float) -> None:
+        """A training step is done."""
+        self._images += images
+        now = time.perf_counter()
+        rate = self._images / max(now - self._begun, 1e-9)
+        epoch = (step - 1) // self.per_epoch + 1
+        if self._progress:
+            name = f"epoch {epoch}/{self.steps // self.per_epoch}"
+            self._progress.update(self._task, completed=step, description=name, rate=f"{rate:.0f} images/s")
+        elif now - self._spoken > _SILENCE:
+            self._spoken = now
+            left = (now - self._begun) / max(step - self._done, 1) * (self.steps - step)
+            self.note(f"epoch {epoch} step {step}/{self.steps} {rate:.1f} images/s, {clock(left)} left")
+
+    def epoch(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """An epoch is done: all rows so far go to metrics.csv, the last one to the display."""
+        write_metrics(self.run / METRICS, rows)
+        row = rows[-1]
+        now = time.perf_counter()
+        self._spoken = now
+        left = (now - self._begun) / max(row["epoch"] * self.per_epoch - self._done, 1)
+        left *= self.steps - row["epoch"] * self.per_epoch
+        rate = self._images / max(now - self._begun, 1e-9)
+        shown = [f"{key.replace('_', ' ')} {row[key]:.3f}" for key in ("loss", "train_top1", "val_top1") if key in row]
+        total = self.steps // self.per_epoch
+        self.note(f"epoch {row['epoch']:.0f}/{total}  {'  '.join(shown)}  {rate:.1f} images/s  {clock(left)} left")
+
+
+def write_metrics(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """One row an epoch; a column that some rows lack is empty there."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
+
+
+def draw_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Losses and accuracies by epoch, as a picture."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in rows]
+    skipped = ("epoch", "lr", "seconds")
+    for name in dict.fromkeys(key for row in rows for key in row if key not in skipped):
+        is_share = name.endswith(("top1", "per_class"))
+        values = [row.get(name, float("nan")) * (100 if is_share else 1) for row in rows]
+        (right if is_share else left).plot(epochs, values, marker=".", label=name.replace("_", " "))
+    for axes, title in ((left, "loss"), (right, "accuracy, %")):
+        axes.set(xlabel="epoch", title=title)
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(frameon=False)
+    figure.savefig(path, dpi=110)

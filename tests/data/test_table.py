@@ -1,0 +1,103 @@
+"""A CSV that lists photographs. The reader opens no image."""
+
+from pathlib import Path
+
+import pytest
+
+from fieldmark.data.dataset import Box
+from fieldmark.data.table import read_table
+from fieldmark.errors import UserError
+
+
+def table(folder: Path, text: str | bytes) -> Path:
+    file = folder / "list.csv"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return file
+
+
+def test_paths_and_labels(tmp_path: Path) -> None:
+    dataset = read_table(table(tmp_path, "path,label\nx/1.jpg,class 10\nx/2.jpg,class 9\n./x/../3.jpg,class 9\n"))
+    assert dataset.classes == ("class 9", "class 10")
+    assert [(photo.name, photo.label) for photo in dataset.photos] == [("x/1.jpg", 1), ("x/2.jpg", 0), ("3.jpg", 0)]
+    assert dataset.photos[0].path == tmp_path / "x" / "1.jpg"
+    assert (dataset.root, dataset.layout, dataset.notes, dataset.is_split) == (tmp_path, "table", (), False)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_as_spreadsheets_write_it(delimiter: str, start: bytes, end: str, tmp_path: Path) -> None:
+    rows = [
+        ["Label", " PATH ", "Split", "group", "Box", "comment"],
+        ["rose", "a.jpg", "Train", "g1", '"1 2 3.5 4"', '"two\nlines"'],
+        ["tulip", '"b, c; d.jpg"', "VALID", "", '"1,2,3,4"', ""],
+        ["", "", "", "", "", ""],
+        ["rose", "ü.jpg", "testing", "", "", ""],
+        [],
+    ]
+    dataset = read_table(table(tmp_path, start + end.join(map(delimiter.join, rows)).encode()))
+    assert [(photo.name, photo.label, photo.split, photo.group, photo.box) for photo in dataset.photos] == [
+        ("a.jpg", 0, "train", "g1", Box(1, 2, 3.5, 4)),
+        ("b, c; d.jpg", 1, "val", "", Box(1, 2, 3, 4)),
+        ("ü.jpg", 0, "test", "", None),
+    ]
+    assert dataset.notes == ("columns that mean nothing here left out: comment",)
+
+
+def test_a_box_in_four_columns(tmp_path: Path) -> None:
+    dataset = read_table(table(tmp_path, "path,label,x,y,width,height\na.jpg,a,1,2,30,40.5\nb.jpg,b,,,,\nc.jpg,b\n"))
+    assert [photo.box for photo in dataset.photos] == [Box(1, 2, 30, 40.5), None, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "row 1: no column path and no column label (the table is empty)"),
+        ("file,label\na.jpg,a\n", "row 1: no column path (found: file, label)"),
+        ("path,label,path\na.jpg,a,b\n", "row 1: the column path stands there twice"),
+        ("path,label,x,y\na.jpg,a,1,2\n", "row 1: give a box either as"),
+        ("path,label\n", "has a header, but no row"),
+        ("path,label\na.jpg,a\n,b\n", "row 3: the path is empty"),
+        ("path,label\na.jpg,a\n\nb.jpg,  \n", "row 4: the label of b.jpg is empty"),
+        ("path,label,split\na.jpg,a,train\nb.jpg,b,dev\n", "row 3: the split is 'dev', but must be train, val or test"),
+        ("path,label,split\na.jpg,a,train\nb.jpg,b,\n", "row 3: the split is empty, but other rows name one"),
+        ("path,label,box\na.jpg,a,1 2 3\n", "row 2: the box '1 2 3' must be four numbers"),
+        ("path,label,box\na.jpg,a,1 2 3 0\n", "row 2: the box '1 2 3 0' must be four numbers"),
+        ("path,label,box\na.jpg,a,1 2 inf 4\n", "row 2: the box '1 2 inf 4'"),
+        ("path,label,x,y,width,height\na.jpg,a,1,2,,4\n", "row 2: the box '1 2  4'"),
+        ("path,label,box\na.jpg,a,1,2,3,4\n", "row 2: 6 values for 3 columns; put quotes around commas"),
+        ('path,label\na.jpg,a\n"b.jpg,b\n', "row 3: not readable as CSV"),
+        ("path,label\na.jpg,a\nb.jpg,b\n./a.jpg,b\n", "rows 2 and 4: ./a.jpg has two labels, 'a' and 'b'"),
+        ("path,label,split\na.jpg,a,train\na.jpg,a,test\n", "rows 2 and 3: a.jpg has two splits, 'train' and 'test'"),
+        ("path,label\na.jpg,Caf\xe9".encode("latin-1"), "no CSV in UTF-8"),
+        (b"path,label\n\0\0\0", "binary data"),
+    ],
+)
+def test_the_row_at_fault_is_named(text: str | bytes, what: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        read_table(table(tmp_path, text))
+    assert str(error.value).startswith(str(tmp_path / "list.csv"))
+    assert what in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_the_same_row_twice_is_a_note(tmp_path: Path) -> None:
+    dataset = read_table(table(tmp_path, "path,label\na.jpg,a\nb.jpg,b\na.jpg,a\nx/../b.jpg,b\n"))
+    assert [photo.name for photo in dataset.photos] == ["a.jpg", "b.jpg"]
+    assert dataset.notes == ("2 rows left out that name an image again, e.g. row 4",)
+
+
+def test_absolute_and_foreign_paths(tmp_path: Path) -> None:
+    rows = [f"{tmp_path}/x/1.jpg,a", "/elsewhere/2.jpg,a", "../3.jpg,b", "x\\4.jpg,b", "odd\\5.jpg,b"]
+    (tmp_path / "odd\\5.jpg").touch()
+    dataset = read_table(table(tmp_path, "path,label\n" + "\n".join(rows)))
+    assert [photo.name for photo in dataset.photos] == [
+        "x/1.jpg",
+        "/elsewhere/2.jpg",
+        "../3.jpg",
+        "x/4.jpg",
+        "odd\\5.jpg",
+    ]
+    assert dataset.photos[0].path == tmp_path / "x" / "1.jpg"
+    assert dataset.photos[1].path == Path("/elsewhere/2.jpg")
+    assert dataset.photos[4].path.is_file()
