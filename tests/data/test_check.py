@@ -22,9 +22,9 @@ def picture(seed: int, size: tuple[int, int] = (120, 90)) -> Image.Image:
     return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
 
 
-def save(path: Path, image: Image.Image, **options: int) -> None:
+def save(path: Path, image: Image.Image) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, **options)
+    image.save(path)
 
 
 def report_of(root: Path) -> Report:
@@ -58,7 +58,7 @@ def test_damage_and_copies_are_found(sound: Path) -> None:
     (sound / "crow" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     (sound / "crow" / "again.png").write_bytes((sound / "crow" / "0.png").read_bytes())
     (sound / "raven" / "wrong.png").write_bytes((sound / "crow" / "1.png").read_bytes())
-    save(sound / "raven" / "small.jpg", picture(100).resize((80, 70)), quality=80)
+    save(sound / "raven" / "small.jpg", picture(100).resize((80, 70)))
     found = by_kind(report_of(sound))
     assert list(found) == ["duplicates_across_classes", "exact_duplicates", "near_duplicates", "damaged"]
     assert found["damaged"].items[0][0] == "crow/broken.jpg"
@@ -80,13 +80,13 @@ def test_leakage_comes_first(tmp_path: Path) -> None:
     (root / "train" / "crow" / "bad.jpg").write_bytes(b"")
     (root / "test" / "crow" / "same.png").write_bytes((root / "train" / "crow" / "0.png").read_bytes())
     mirrored = picture(101).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    save(root / "test" / "raven" / "like.jpg", mirrored, quality=85)
+    save(root / "test" / "raven" / "like.jpg", mirrored)
     report = report_of(root)
     assert [finding.kind for finding in report.findings] == ["exact_across_splits", "near_across_splits", "damaged"]
     found = by_kind(report)
-    assert found["exact_across_splits"].severity == "error"
+    assert found["exact_across_splits"].severity == "warning"
     assert set(found["near_across_splits"].items[0]) == {"train/raven/1.png", "test/raven/like.jpg"}
-    assert report.errors == 2
+    assert report.errors == 1
 
 
 def classes_only(*splits: tuple[str, tuple[int, ...]], group: str = "") -> Dataset:
@@ -166,7 +166,7 @@ def test_report_as_json_and_on_the_console(sound: Path) -> None:
     text = io.StringIO()
     print_report(report, Console(file=text, width=100))
     lines = text.getvalue().splitlines()
-    assert "error: 5 photos cannot be read" in lines
+    assert "error: photos that cannot be read: 5" in lines
     assert any("crow/broken [0]\\n.jpg = " in line for line in lines)
     assert any("and 2 more" in line for line in lines)
     assert any(line.split() == ["all", "29", "2", "12", "14", "17"] for line in lines)

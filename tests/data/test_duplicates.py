@@ -139,5 +139,5 @@ def test_copies_of_real_photos_are_found(shared_data: Path, tmp_path: Path) -> N
         copy = copy.resize((copy.width * 3 // 4, copy.height * 3 // 4)).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         copy.save(tmp_path / file.name, quality=60)
         hashes.append(perceptual_hash(inspect_image(tmp_path / file.name).image))
-    found = {cluster for cluster in near_duplicates(hashes)}
+    found = set(near_duplicates(hashes))
     assert found == {(index, index + len(files)) for index in range(len(files))}

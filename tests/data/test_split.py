@@ -222,25 +222,20 @@ def test_a_class_without_training_photos_is_refused_by_name() -> None:
     refuse_untrained(cut(nowhere, None, seed=0))
 
 
-def test_splits_round_trip(tmp_path: Path) -> None:
-    names = [
-        "a.jpg",
-        "line\nbreak.jpg",
-        "carriage\r.jpg",
-        "vögel, 鳥.jpg",
-        '"q"',
-        "undecodable \udcff",
-        " blank ",
-        "=1",
-    ]
+NAMES = ["a.jpg", "line\nbreak.jpg", "vögel, 鳥.jpg", '"q"', "undecodable \udcff", " blank ", "=1", ""]
+
+
+@pytest.mark.parametrize("names", [NAMES, [*NAMES, "carriage\r.jpg"]])
+def test_splits_round_trip(tmp_path: Path, names: list[str]) -> None:
     photos = tuple(Photo(name, ROOT / name, 0, SPLITS[at % 3]) for at, name in enumerate(names))
     dataset = Dataset(ROOT, "folder", ("crow, \n fish",), (*photos, Photo("none", ROOT / "none")))
     write_splits(tmp_path / "splits.csv", dataset)
     splits = read_splits(tmp_path / "splits.csv")
     assert splits == splits_of(dataset)
     assert with_splits(dataset.with_photos(replace(p, split="") for p in dataset.photos), splits) == dataset
-    assert (tmp_path / "splits.csv").read_bytes().startswith(b"name,label,split\na.jpg,")
-    with pytest.raises(UserError, match="none of its 9 photos"):
+    if names is NAMES:
+        assert (tmp_path / "splits.csv").read_bytes().startswith(b"name,label,split\na.jpg,")
+    with pytest.raises(UserError, match="none of its"):
         with_splits(dataset, {"other": "train"})
 
 

@@ -3,8 +3,8 @@
 ``Report.to_json()`` is a dict: ``format_version`` 1; ``data``, ``layout``, ``photos``, ``classes`` (names);
 ``counts``: split (``"all"`` if unsplit) to photos a class, in the order of ``classes``; ``sizes``: ``width`` and
 ``height`` with ``min``, ``median`` and ``max`` in pixels; ``formats``: format to photos; ``notes`` of the reader;
-``findings``: in order of weight, each with ``kind``, ``severity`` ("error": training refuses it or numbers would be
-wrong; "warning"; "note"), ``count``, ``text``, ``advice`` and ``items``, the full list, a row of strings each: a
+``findings``: in order of weight, each with ``kind``, ``severity`` ("error": it cannot be trained on; "warning":
+results suffer; "note"), ``count``, ``text``, ``advice`` and ``items``, the full list, a row of strings each: a
 cluster of copies by name; of a damaged photo its name and the reason; of a class its name and counts; else the name.
 """
 
@@ -38,7 +38,7 @@ Row = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of thing that was found ``count`` times; ``items`` lists all, as the module's docstring says."""
+    """One kind of thing, found ``count`` times; ``text`` is a noun phrase; for ``items`` see the module's docstring."""
 
     kind: str
     severity: str
@@ -124,10 +124,12 @@ def print_report(report: Report, console: Console) -> None:
     console.print(table)
     for axis, spread in report.sizes.items():
         console.print(f"{axis:6} {spread['min']:,.0f} to {spread['max']:,.0f}, median {spread['median']:,.0f} pixels")
-    if not report.findings:
-        console.print("Nothing to mend.")
+    console.print("" if report.findings else "Nothing to mend.")
     for finding in report.findings:
-        console.print(Text(f"{finding.severity}: ", COLOURS[finding.severity]) + Text(finding.text, "default"))
+        console.print(
+            Text(f"{finding.severity}: ", COLOURS[finding.severity])
+            + Text(f"{finding.text}: {finding.count:,}", "default")
+        )
         for example in finding.examples:
             console.print(Text(f"    {example}", "dim"))
         if len(finding.items) > EXAMPLES:
@@ -155,20 +157,20 @@ def _copies(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
         if len({sound[at][1].sha for at in cluster}) > 1
     ]
     kinds = (
-        ("exact", exact, "byte for byte", "error"),
-        ("near", near, "as re-encoded, resized, mirrored or nearly identical pictures", "warning"),
+        ("exact", exact, "byte for byte"),
+        ("near", near, "re-encoded, resized, mirrored or of one moment"),
     )
     within: list[Finding] = []
-    for kind, clusters, how, severity in kinds:
+    for kind, clusters, how in kinds:
         across, inside = [], []
         for cluster in clusters:
             (across if len({sound[at][0].split for at in cluster} - {""}) > 1 else inside).append(cluster)
         if across:
-            text = f"{len(across):,} photos lie in several splits, {how}: what is measured there was seen in training"
-            advice = "Leakage: keep each photo in one split only; remove the copies from training."
-            yield Finding(f"{kind}_across_splits", severity, len(across), text, advice, _rows(sound, across))
+            text = f"photos in several splits, {how} (what is measured there was seen in training)"
+            advice = "Remove the copies from training; a benchmark's official split is left as it is, but know it."
+            yield Finding(f"{kind}_across_splits", "warning", len(across), text, advice, _rows(sound, across))
         if inside:
-            text = f"{len(inside):,} photos are there several times, {how}"
+            text = f"photos that are there several times, {how}"
             advice = "Harmless if few: the cut keeps copies in one split. Remove them to weigh each photo once."
             within.append(Finding(f"{kind}_duplicates", "note", len(inside), text, advice, _rows(sound, inside)))
     yield from _disagreements(sound, exact, near)
@@ -182,7 +184,7 @@ def _disagreements(
     clusters = [*near, *(cluster for cluster in exact if cluster[0] not in seen)]
     torn = [cluster for cluster in clusters if len({sound[at][0].label for at in cluster}) > 1]
     if torn:
-        text = f"{len(torn):,} photos have copies in another class"
+        text = "photos with a copy in another class"
         advice = "One of the labels is wrong: look at each, keep the right one."
         yield Finding("duplicates_across_classes", "warning", len(torn), text, advice, _rows(sound, torn))
 
@@ -194,7 +196,7 @@ def _rows(sound: Sequence[tuple[Photo, PhotoFacts]], clusters: Iterable[Sequence
 def _damaged(pairs: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
     rows = tuple((photo.name, found.damage) for photo, found in pairs if found.damage)
     if rows:
-        text = f"{len(rows):,} photos cannot be read"
+        text = "photos that cannot be read"
         advice = "Replace or remove them; training leaves them out, or refuses with --strict."
         yield Finding("damaged", "error", len(rows), text, advice, rows)
 
@@ -206,14 +208,14 @@ def _class_sets(dataset: Dataset) -> Iterator[Finding]:
     empty = [label for label in labels if not any(count[label] for count in counts.values())]
     if empty:
         rows = tuple((dataset.classes[label],) for label in empty)
-        text = f"{len(rows):,} classes have no photo at all"
-        yield Finding("empty_classes", "note", len(rows), text, "Nothing can predict them: add photos.", rows)
+        advice = "Nothing can predict them: add photos."
+        yield Finding("empty_classes", "note", len(rows), "classes without any photo", advice, rows)
     for split in SPLITS if dataset.is_split else ():
         if split != "train" and split not in counts:
             continue
         here = counts.get(split, (0,) * len(labels))
         rows = tuple((dataset.classes[label],) for label in labels if not here[label] and label not in empty)
-        text = f"{len(rows):,} classes have no photo in {split}"
+        text = f"classes without a photo in {split}"
         if rows and split == "train":
             advice = "They cannot be learned: add training photos, or remove the classes."
             yield Finding("classes_missing_in_train", "error", len(rows), text, advice, rows)
@@ -227,18 +229,18 @@ def _balance(dataset: Dataset) -> Iterator[Finding]:
     present = sorted((count, label) for label, count in enumerate(counts) if count)
     few = tuple((dataset.classes[label], str(count)) for count, label in present if count < FEW)
     if few:
-        text = f"{len(few):,} classes have fewer than {FEW} photos to learn from"
+        text = f"classes with fewer than {FEW} photos to learn from"
         yield Finding("few_photos", "warning", len(few), text, "Add photos of them before anything else.", few)
     if present and present[-1][0] >= IMBALANCE * present[0][0]:
         (least, small), (most, large) = present[0], present[-1]
         rows = ((dataset.classes[small], str(least)), (dataset.classes[large], str(most)))
-        text = f"the largest class has {most / least:.0f} times the photos of the smallest"
+        text = "photos of the largest class for each of the smallest"
         advice = "Judge by mean per-class accuracy, and train with --balance."
-        yield Finding("imbalance", "warning", 1, text, advice, rows)
+        yield Finding("imbalance", "warning", most // least, text, advice, rows)
     unlabelled = tuple((photo.name,) for photo in dataset.photos if photo.label is None)
     if unlabelled:
-        text = f"{len(unlabelled):,} photos have no label"
-        yield Finding("unlabelled", "note", len(unlabelled), text, "They are not trained on.", unlabelled)
+        advice = "They are not trained on."
+        yield Finding("unlabelled", "note", len(unlabelled), "photos without a label", advice, unlabelled)
 
 
 def _sizes(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
@@ -252,11 +254,11 @@ def _sizes(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
         if large > LONG * small:
             long.append(row)
     if tiny:
-        text = f"{len(tiny):,} photos are smaller than {TINY} pixels"
+        text = f"photos with a side below {TINY} pixels"
         advice = "They are enlarged and show little: look for the originals of these thumbnails."
         yield Finding("tiny", "warning", len(tiny), text, advice, tuple(tiny))
     if long:
-        text = f"{len(long):,} photos are more than {LONG:g} times as long as wide"
+        text = f"photos more than {LONG:g} times as long as wide"
         advice = "A square crop loses most of them: crop them around the object."
         yield Finding("extreme_aspect", "warning", len(long), text, advice, tuple(long))
 
@@ -268,9 +270,9 @@ def _remarks(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
             # Frames and pages are counted in words such as "12 pages: ...": one finding for all counts.
             kind = "".join("N" if c.isdigit() else c for c in remark) if ":" in remark else remark
             named[kind].append((photo.name, remark))
+    advice = "Handled alike in training and use; no need to convert, but look at one."
     for kind, rows in sorted(named.items()):
-        text = f"{len(rows):,} photos: {kind}"
-        advice = "Handled alike in training and use; no need to convert, but look at one."
+        text = f"photos that are converted, {kind}"
         yield Finding("remark", "note", len(rows), text, advice, tuple(rows))
 
 
@@ -286,13 +288,13 @@ def _groups(dataset: Dataset) -> Iterator[Finding]:
         return
     torn = tuple((group,) for group, splits in sorted(groups.items()) if len(splits) > 1)
     if torn:
-        text = f"{len(torn):,} groups have photos in several splits"
+        text = "groups with photos in several splits"
         advice = "Photos of one group resemble each other: move each group into one split."
         yield Finding("groups_across_splits", "warning", len(torn), text, advice, torn)
     single = tuple((dataset.classes[label],) for label, found in sorted(alone.items()) if len(found) < 3)
     if single and not dataset.is_split:
-        text = f"{len(single):,} classes have fewer than three groups"
+        text = "classes with fewer than three groups"
         advice = "A group stays in one split, so val or test will lack them: divide the groups, or add some."
         yield Finding("few_groups", "warning", len(single), text, advice, single)
-    text = f"{len(groups):,} groups (sub-folders of a class, or a column of the table) are kept together by the cut"
+    text = "groups kept together by the cut (sub-folders of a class, or a column of the table)"
     yield Finding("groups", "note", len(groups), text, "Nothing to do if that is what they mean.")

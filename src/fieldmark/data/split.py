@@ -120,14 +120,14 @@ def with_splits(dataset: Dataset, splits: Mapping[str, str]) -> Dataset:
 
 def write_splits(path: Path, dataset: Dataset) -> None:
     """Writes a CSV of name, class name and split, one photo a row; ``read_splits`` gets every name back as it was."""
+    labels = ("" if photo.label is None else dataset.classes[photo.label] for photo in dataset.photos)
+    rows = [_HEADER, *([photo.name, label, photo.split] for photo, label in zip(dataset.photos, labels, strict=True))]
+    # The writer leaves a bare carriage return unquoted, which the reader takes for the end of a row.
+    quoting = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
     draft = path.with_name(path.name + ".part")
     # Bytes of a name that are no UTF-8 come from the file system as lone surrogates.
     with draft.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
-        writer = csv.writer(file, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
-        writer.writerow(_HEADER)
-        for photo in dataset.photos:
-            label = "" if photo.label is None else dataset.classes[photo.label]
-            writer.writerow([photo.name, label, photo.split])
+        csv.writer(file, quoting=quoting, lineterminator="\n").writerows(rows)
     os.replace(draft, path)
 
 

@@ -36,21 +36,34 @@ def read_table(file: Path) -> Dataset:
     Raises ``UserError`` with the number of the row at fault (the header is row 1).
     """
     shown = printable(str(file))
-    records = _records(_text(file), shown)
-    columns = _columns(records, shown)
-    rows = [
-        _row(dict(zip(columns, cells, strict=False)), number, shown)
-        for number, cells in enumerate(_full(records[1:], len(columns), shown), 2)
-        if any(cells)
-    ]
-    if not rows:
-        raise UserError(f"{shown}: the table has a header, but no row that names an image.")
+    columns, rows = _rows(file, required=("path", "label"))
     _check_splits(rows, shown)
     root = file.parent
     kept, notes = _without_repeats(rows, lambda path: _name(root, path), shown)
     if strange := [column for column in columns if column not in _COLUMNS and column]:
         notes.append(f"columns that mean nothing here left out: {printable(', '.join(strange))}")
     return _dataset(root, kept, notes)
+
+
+def read_unlabelled(file: Path) -> list[Photo]:
+    """The photos that a CSV lists, row by row, for prediction: as ``read_table``, but no label is needed or read."""
+    _, rows = _rows(file, required=("path",))
+    names = [_name(file.parent, row.path) for row in rows]
+    return [Photo(name, file.parent / name, box=row.box) for name, row in zip(names, rows, strict=True)]
+
+
+def _rows(file: Path, *, required: tuple[str, ...]) -> tuple[list[str], list[_Row]]:
+    shown = printable(str(file))
+    records = _records(_text(file), shown)
+    columns = _columns(records, required, shown)
+    rows = [
+        _row(dict(zip(columns, cells, strict=False)), number, required, shown)
+        for number, cells in enumerate(_full(records[1:], len(columns), shown), 2)
+        if any(cells)
+    ]
+    if not rows:
+        raise UserError(f"{shown}: the table has a header, but no row that names an image.")
+    return columns, rows
 
 
 def _text(file: Path) -> str:
@@ -80,9 +93,9 @@ def _records(text: str, shown: str) -> list[list[str]]:
     return records
 
 
-def _columns(records: list[list[str]], shown: str) -> list[str]:
+def _columns(records: list[list[str]], required: tuple[str, ...], shown: str) -> list[str]:
     columns = [cell.casefold() for cell in records[0]] if records else []
-    missing = [column for column in ("path", "label") if column not in columns]
+    missing = [column for column in required if column not in columns]
     if missing:
         found = f"found: {printable(', '.join(columns))[:200]}" if any(columns) else "the table is empty"
         raise UserError(f"{shown}, row 1: no column {' and no column '.join(missing)} ({found}).")
@@ -104,14 +117,14 @@ def _full(records: list[list[str]], count: int, shown: str) -> list[list[str]]:
     return records
 
 
-def _row(cells: dict[str, str], number: int, shown: str) -> _Row:
+def _row(cells: dict[str, str], number: int, required: tuple[str, ...], shown: str) -> _Row:
     def refuse(what: str) -> UserError:
         return UserError(f"{shown}, row {number}: {what}")
 
     path, label, word = cells.get("path", ""), cells.get("label", ""), cells.get("split", "")
     if not path:
         raise refuse("the path is empty.")
-    if not label:
+    if not label and "label" in required:
         raise refuse(f"the label of {printable(path)} is empty; name its class or delete the row.")
     if word and word.casefold() not in SPLIT_WORDS:
         raise refuse(f"the split is '{printable(word)}', but must be train, val or test.")

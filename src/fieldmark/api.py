@@ -1,0 +1,224 @@
+"""The command line's words as Python functions. Each returns a value; the command line prints it."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fieldmark.data.check import Report, check_dataset
+from fieldmark.data.reading import read_dataset
+from fieldmark.data.scan import scan_photos
+from fieldmark.data.split import cut
+from fieldmark.training.choices import Choices, Destination
+
+if TYPE_CHECKING:
+    from fieldmark.data.dataset import Dataset
+    from fieldmark.evaluation.evaluate import Evaluation
+    from fieldmark.evaluation.predict import Prediction
+    from fieldmark.evaluation.probe import Probed
+    from fieldmark.runfolder import Loaded, Opened
+
+QUIET = Console(quiet=True)
+
+
+def check(data: str | Path, *, annotation: str = "variant", console: Console = QUIET) -> Report:
+    """Looks into every photo of a dataset: damage, duplicates, class sizes and what to do about each finding."""
+    dataset = read_dataset(data, annotation=annotation)
+    with counted(console, "looking through photos", len(dataset.photos)) as tick:
+        scan = scan_photos(dataset.photos, pixels=dataset.pixels, progress=lambda done, _: tick(done))
+    return check_dataset(dataset, scan)
+
+
+def train(
+    data: str | Path,
+    out: str | Path,
+    *,
+    choices: Choices | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    external: Sequence[type] = (),
+    console: Console = QUIET,
+) -> Path:
+    """Trains a classifier on a folder, CSV or benchmark and returns the run's folder.
+
+    Args:
+        data: the photographs.
+        out: the run's folder.
+        choices: settings; what is left out is chosen for this machine.
+        resume: go on with the run that lies in ``out``.
+        overwrite: replace it.
+        external: classes from elsewhere that a resumed run's recipe names.
+        console: is told what happens.
+
+    Raises:
+        UserError: what the user can mend.
+    """
+    from fieldmark.training.session import train as run
+
+    destination = Destination(Path(out), resume=resume, overwrite=overwrite)
+    return run(data, destination, choices or Choices(), console=console, external=tuple(external))
+
+
+def load(run: str | Path, *, external: Sequence[type] = ()) -> "Loaded":
+    """A trained run as (model, transform, classes); ``model(transform(image)[None])`` gives logits (1, C)."""
+    from fieldmark.runfolder import load as load_run
+
+    return load_run(run, external=external)
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path | None = None,
+    *,
+    split: str = "test",
+    device: str = "auto",
+    external: Sequence[type] = (),
+    console: Console = QUIET,
+) -> "Evaluation":
+    """Measures a run on a split of labelled photos (by default those it was trained from).
+
+    Args:
+        run: the run's folder.
+        data: labelled photographs.
+        split: train, val, test or all.
+        device: auto, cpu or cuda.
+        external: classes from elsewhere that the run's recipe names.
+        console: shows the progress.
+
+    Raises:
+        UserError: what the user can mend.
+    """
+    from fieldmark.evaluation.evaluate import evaluate as measure_run
+
+    opened = _opened(run, device, external)
+    with counted(console, f"evaluating {split}", None) as tick:
+        return measure_run(opened, None if data is None else Path(data), split=split, progress=_summed(tick))
+
+
+def predict(
+    run: str | Path,
+    inputs: Sequence[str | Path],
+    *,
+    top: int = 5,
+    device: str = "auto",
+    external: Sequence[type] = (),
+) -> "Iterator[Prediction]":
+    """The likeliest classes of files, folders or tables of photos, one value a photo, in order, as they come.
+
+    Args:
+        run: the run's folder.
+        inputs: photos, folders of photos, or CSVs with a path column.
+        top: classes a photo.
+        device: auto, cpu or cuda.
+        external: classes from elsewhere that the run's recipe names.
+
+    Raises:
+        UserError: what the user can mend.
+    """
+    from fieldmark.evaluation.predict import photos_of, predict as predict_photos
+
+    photos = photos_of([Path(given) for given in inputs])
+    opened = _opened(run, device, external)
+    return predict_photos(opened, photos, top=top, workers=1 if len(photos) > 200 else 0)
+
+
+def probe(
+    data: str | Path,
+    *,
+    backbones: Sequence[str] = (),
+    weights: str | None = None,
+    size: int = 224,
+    split: str | None = None,
+    train_on: Sequence[str] = ("train",),
+    seed: int = 0,
+    annotation: str = "variant",
+    device: str = "auto",
+    console: Console = QUIET,
+) -> "list[Probed]":
+    """Frozen features of each backbone and logistic regression: what the photographs are worth in a first hour.
+
+    Args:
+        data: the photographs.
+        backbones: names; none stands for what ``train`` would choose.
+        weights: for all of them; None is what ``train`` would choose.
+        size: pixels a side.
+        split: measured on; None is val where there is one, else test.
+        train_on: splits fitted on.
+        seed: of the cut of unsplit data.
+        annotation: which labels of a set that has several.
+        device: auto, cpu or cuda.
+        console: shows the progress.
+
+    Raises:
+        UserError: what the user can mend.
+    """
+    from fieldmark.evaluation.probe import probe as probe_one
+    from fieldmark.training.automatic import choose, device_of
+
+    dataset = _probe_data(data, annotation=annotation, seed=seed, console=console)
+    split = split or ("val" if dataset.of(["val"]) and "val" not in train_on else "test")
+    device = device_of(device)
+    results = []
+    for name in backbones or (None,):
+        chosen = choose(Choices(backbone=name, weights=weights), photos=1, device=device).model
+        total = len(dataset.of({*train_on, split}))
+        with counted(console, chosen.backbone, total) as tick:
+            results.append(
+                probe_one(
+                    dataset,
+                    backbone=chosen.backbone,
+                    weights=chosen.weights,
+                    train_on=train_on,
+                    split=split,
+                    size=size,
+                    device=device,
+                    progress=_summed(tick),
+                )
+            )
+    return results
+
+
+def _probe_data(data: str | Path, *, annotation: str, seed: int, console: Console) -> "Dataset":
+    dataset = read_dataset(data, annotation=annotation)
+    if dataset.is_split:
+        return dataset
+    with counted(console, "looking through photos", len(dataset.photos)) as tick:
+        scan = scan_photos(dataset.photos, pixels=dataset.pixels, progress=lambda done, _: tick(done))
+    return cut(dataset, scan, seed=seed)
+
+
+def _opened(run: str | Path, device: str, external: Sequence[type]) -> "Opened":
+    from fieldmark.runfolder import open_run
+    from fieldmark.training.automatic import device_of
+
+    opened = open_run(Path(run), external=tuple(external))
+    opened.learner.to(device_of(device))
+    return opened
+
+
+@contextlib.contextmanager
+def counted(console: Console, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar where the console is a terminal; yields the function that is told how many are done."""
+    if not console.is_terminal:
+        yield lambda done: None
+        return
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+    ) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+def _summed(tick: Callable[[int], None]) -> Callable[[int], None]:
+    """Turns a function that wants the total done into one that is told each further number."""
+    done = 0
+
+    def more(count: int) -> None:
+        nonlocal done
+        done += count
+        tick(done)
+
+    return more

@@ -1,0 +1,278 @@
+"""The command line: one function a command. Heavy imports happen inside, so that help and mistakes are quick."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fieldmark.errors import UserError, printable
+from fieldmark.training.choices import Choices, Destination
+
+app = App(name="fieldmark", help="Train, measure and use classifiers for classes that look alike.", version_flags=["--version"])
+Flat = Parameter(name="*")
+External = Annotated[tuple[str, ...], Parameter(name="--external", negative=())]
+
+
+@app.command
+def check(data: Path, *, json_file: Annotated[Path | None, Parameter(name="--json")] = None, annotation: str = "variant") -> int:
+    """Look into every photo: damage, duplicates, class sizes, and what to do about each finding.
+
+    Args:
+        data: a folder of class folders, a CSV, or a benchmark's folder.
+        json_file: also write everything as JSON to this file.
+        annotation: which labels of a set that has several (FGVC-Aircraft: variant, family, manufacturer).
+    """
+    from fieldmark.api import check as look
+    from fieldmark.data.check import print_report
+
+    report = look(data, annotation=annotation, console=_console())
+    print_report(report, _console())
+    if json_file:
+        _write_json(json_file, report.to_json())
+    return 0
+
+
+@app.command
+def train(
+    data: Path,
+    destination: Annotated[Destination, Flat],
+    *,
+    choices: Annotated[Choices | None, Flat] = None,
+    external: External = (),
+) -> int:
+    """Train a classifier. DATA alone is enough: what is not said is chosen for this machine.
+
+    Args:
+        data: a folder of class folders, a CSV, or a benchmark's folder.
+        external: a class of your own (package.module:Class) that the resumed run's recipe names; repeat for several.
+    """
+    from fieldmark.recipes.naming import imported_all
+    from fieldmark.training.session import train as run
+
+    run(data, destination, choices or Choices(), console=_console(), external=imported_all(external))
+    _console().print(f"next: fieldmark evaluate {printable(str(destination.out))}", markup=False, soft_wrap=True)
+    return 0
+
+
+@app.command
+def probe(
+    data: Path,
+    *,
+    backbone: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    weights: str | None = None,
+    size: int = 224,
+    split: str | None = None,
+    train_on: str = "train",
+    seed: int = 0,
+    annotation: str = "variant",
+    device: str = "auto",
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+) -> int:
+    """The first-hour answer: frozen features of one or several backbones, and logistic regression.
+
+    Args:
+        data: a folder of class folders, a CSV, or a benchmark's folder.
+        backbone: a name; repeat for several.
+        weights: hub, lite0, none, or a .safetensors file.
+        size: pixels a side.
+        split: measured on; val where there is one, else test.
+        train_on: splits fitted on, joined by "+".
+        seed: of the cut of data without splits.
+        annotation: which labels of a set that has several.
+        device: auto, cpu or cuda.
+        json_file: also write the figures as JSON to this file.
+    """
+    from fieldmark.api import probe as run
+
+    probed = run(
+        data,
+        backbones=backbone,
+        weights=weights,
+        size=size,
+        split=split,
+        train_on=train_on.split("+"),
+        seed=seed,
+        annotation=annotation,
+        device=device,
+        console=_console(),
+    )
+    table = Table("backbone", "top-1 %", "mean per class %", "photos", "features s", "regression s")
+    rows: list[dict[str, Any]] = []
+    for one in probed:
+        figures = one.metrics
+        rows.append({"backbone": one.backbone, "top1": figures.top1, "mean_per_class": figures.mean_per_class, "n": figures.n})
+        rows[-1] |= {"feature_seconds": one.feature_seconds, "fit_seconds": one.fit_seconds, "strength": one.strength}
+        table.add_row(
+            one.backbone,
+            f"{100 * figures.top1:.1f}",
+            f"{100 * figures.mean_per_class:.1f}",
+            str(figures.n),
+            f"{one.feature_seconds:.0f}",
+            f"{one.fit_seconds:.0f}",
+        )
+    _console().print(table)
+    if json_file:
+        _write_json(json_file, {"probes": rows})
+    return 0
+
+
+@app.command
+def evaluate(
+    run: Path,
+    *,
+    data: Path | None = None,
+    split: str = "test",
+    out: Path | None = None,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    device: str = "auto",
+    external: External = (),
+) -> int:
+    """Measure a run: accuracies, the most confused pairs, a table by class, a confusion matrix, each photo's logits.
+
+    Args:
+        run: the run's folder.
+        data: labelled photos; those that it was trained from are the default.
+        split: train, val, test or all.
+        out: folder for the results; RUN/evaluation/SPLIT is the default.
+        json_file: also write the figures as JSON to this file.
+        device: auto, cpu or cuda.
+        external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
+    """
+    from fieldmark.api import evaluate as measure
+    from fieldmark.evaluation.evaluate import write_evaluation, write_json
+    from fieldmark.recipes.naming import imported_all
+
+    result = measure(run, data, split=split, device=device, external=imported_all(external), console=_console())
+    folder = out or run / "evaluation" / split
+    write_evaluation(result, folder)
+    if json_file:
+        write_json(result, json_file)
+    _show_evaluation(result.to_json(), folder)
+    return 0
+
+
+def _show_evaluation(figures: dict[str, Any], folder: Path) -> None:
+    console = _console()
+    for line in figures["damaged"]:
+        console.print(f"left out: {line}", markup=False, soft_wrap=True)
+    table = Table("figure", "%", title=f"{figures['split']}: {figures['n']:,} photos, {figures['classes']} classes")
+    for key in ("top1", "top5", "mean_per_class", "macro_f1"):
+        mark = "[bold]" if key == figures["headline"] else ""
+        table.add_row(f"{mark}{key.replace('_', ' ')}", f"{mark}{100 * figures[key]:.2f}")
+    console.print(table)
+    for pair in figures["most_confused"][:5]:
+        line = f"{pair['photos']:>4} x  {pair['class']}  /  {pair['with']}"
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"written to {printable(str(folder))}", markup=False, soft_wrap=True)
+
+
+@app.command
+def predict(
+    run: Path,
+    inputs: Annotated[tuple[Path, ...], Parameter(negative=())],
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("predictions.csv"),
+    top: int = 5,
+    device: str = "auto",
+    external: External = (),
+) -> int:
+    """Name the classes of photos, in order; files that cannot be read become rows with a reason.
+
+    Args:
+        run: the run's folder.
+        inputs: photos, folders of photos, or CSVs with a path column (and boxes, if the run needs them).
+        out: the CSV to write.
+        top: classes a photo.
+        device: auto, cpu or cuda.
+        external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
+    """
+    from fieldmark.api import predict as name_classes
+    from fieldmark.evaluation.predict import write_predictions
+    from fieldmark.recipes.naming import imported_all
+
+    if not inputs:
+        raise UserError("name the photos: fieldmark predict RUN FILES_OR_FOLDERS -o predictions.csv")
+    found = name_classes(run, inputs, top=top, device=device, external=imported_all(external))
+    count, failed = write_predictions(out, found, top=top)
+    told = f"{count:,} photos, {failed:,} of them unreadable: {out}" if failed else f"{count:,} photos: {out}"
+    _console().print(printable(told), markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+@app.command
+def convert(source: Path, target: Path) -> int:
+    """Rewrite pickled weights (.pth, .pt, .bin) as .safetensors, once, without running code from them.
+
+    Args:
+        source: the pickled file.
+        target: the .safetensors file to write.
+    """
+    from fieldmark.weights import convert as rewrite
+
+    count = rewrite(source, target)
+    _console().print(f"{count} tensors: {printable(str(target))}", markup=False, soft_wrap=True)
+    return 0
+
+
+@app.command
+def demo(*, out: Path = Path("demo"), species: int = 8, images: int = 50, epochs: int = 8) -> int:
+    """Draw field-guide birds, fine-tune a small network on them, measure it and let it predict: the whole way in minutes.
+
+    Args:
+        out: the folder for everything; what an earlier demo left there is replaced.
+        species: look-alikes come in pairs.
+        images: pictures a species.
+        epochs: passes over the training pictures.
+    """
+    from fieldmark.demo import run_demo
+
+    run_demo(out, species=species, images=images, epochs=epochs, console=_console())
+    return 0
+
+
+def _console() -> Console:
+    return Console()
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
+
+
+def _fail(text: str, code: int = 2) -> int:
+    Console(stderr=True).print(f"[bold red]fieldmark:[/] {escape(text)}", highlight=False, soft_wrap=True)
+    return code
+
+
+def run(tokens: Sequence[str] | None = None) -> int:
+    """Runs a command and returns the exit code: 0, 2 for what the user can mend, 130 for a stopped run."""
+    try:
+        result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        return result if isinstance(result, int) else 0
+    except CycloptsError as error:
+        return _fail(f"{str(error).strip()}\nsee: fieldmark --help")
+    except UserError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(printable(str(error)))
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("fieldmark"):
+            raise
+        return _fail(f"this command needs the package {error.name}: pip install 'fieldmark[train]'")
+    except KeyboardInterrupt:
+        return _fail("stopped", 130)
+    except Exception as error:
+        if type(error).__name__ == "Interrupted":  # its module needs torch, which this one must not load
+            return _fail("stopped; the state is saved, go on with the same command and --resume", 130)
+        raise
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run())

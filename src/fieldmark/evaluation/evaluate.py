@@ -1,0 +1,152 @@
+"""``fieldmark evaluate``: a run against a split of labelled photographs."""
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fieldmark.data.dataset import Dataset, Photo
+from fieldmark.data.loading import Photographs
+from fieldmark.data.reading import read_dataset
+from fieldmark.data.split import digest, read_splits, with_splits
+from fieldmark.errors import UserError, printable
+from fieldmark.evaluation.inference import infer
+from fieldmark.evaluation.metrics import Metrics, confused_pairs, measure, per_class
+from fieldmark.evaluation.pictures import draw_confusion
+from fieldmark.runfolder import SPLITS, Opened
+
+OPENINGS = "test_openings.csv"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a run makes of a split.
+
+    ``logits`` (N, C) and ``labels`` (N,) are those of ``names``, the photos that could be read; ``damaged`` gives a line
+    for each of the others; ``headline`` names the figure to look at first.
+    """
+
+    split: str
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+    logits: np.ndarray
+    labels: np.ndarray
+    metrics: Metrics
+    damaged: tuple[str, ...]
+    headline: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as plain data; shares between 0 and 1."""
+        pairs = confused_pairs(self.metrics.confusion)
+        return {
+            "split": self.split,
+            "n": self.metrics.n,
+            "classes": len(self.classes),
+            "headline": self.headline,
+            "top1": self.metrics.top1,
+            "top5": self.metrics.top5,
+            "mean_per_class": self.metrics.mean_per_class,
+            "macro_f1": self.metrics.macro_f1,
+            "most_confused": [
+                {"class": self.classes[i], "with": self.classes[j], "photos": count} for i, j, count in pairs
+            ],
+            "damaged": list(self.damaged),
+        }
+
+
+def evaluate(
+    opened: Opened, data: Path | None, *, split: str = "test", workers: int = 1, progress: Callable[[int], None] | None = None
+) -> Evaluation:
+    """Measures a run on a split.
+
+    Args:
+        opened: the run, its learner on the device to use.
+        data: the photographs; None for those that the run was trained from.
+        split: "train", "val", "test" or "all".
+        workers: processes that read photos ahead.
+        progress: is told the photos done.
+
+    Raises:
+        UserError: no such split, or photos of classes that the run does not know.
+    """
+    dataset = split_of_run(opened, data, split)
+    pixels = opened.recipe.pixels
+    photos = Photographs(dataset.photos, pixels, packed=dataset.pixels)
+    if pixels.fit == "box" and any(photo.box is None for photo in dataset.photos):
+        raise UserError("this run was trained with --fit box: every photo needs a box (a CSV with box columns)")
+    method = opened.learner.method
+    logits = infer(method, photos, method=method, workers=workers, progress=progress)
+    read = [index for index in range(len(photos)) if index not in logits.damaged]
+    labels = np.array([dataset.photos[index].label for index in read], dtype=np.int64)
+    if split == "test":
+        _log_opening(opened.path, dataset)
+    return Evaluation(
+        split=split,
+        classes=opened.classes,
+        names=tuple(dataset.photos[index].name for index in read),
+        logits=logits.values[read],
+        labels=labels,
+        metrics=measure(logits.values[read], labels),
+        damaged=tuple(logits.damaged.values()),
+        headline=opened.about["headline"],
+    )
+
+
+def split_of_run(opened: Opened, data: Path | None, split: str) -> Dataset:
+    """The photos of a split with labels that index the run's classes.
+
+    A dataset that the run cut itself is split as the run's ``splits.csv`` says.
+    """
+    source = data or Path(opened.about["data"])
+    dataset = read_dataset(source, annotation=opened.about["annotation"])
+    if not dataset.is_split and split != "all":
+        dataset = with_splits(dataset, read_splits(opened.path / SPLITS))
+    chosen = dataset.photos if split == "all" else dataset.of([split])
+    if not chosen:
+        there = ", ".join(sorted({photo.split for photo in dataset.photos if photo.split})) or "none"
+        raise UserError(f"{source} has no photos in the split {split!r}; its splits: {there} (or say --split all)")
+    index = {name: label for label, name in enumerate(opened.classes)}
+    return dataset.with_photos(_relabelled(photo, dataset, index) for photo in chosen)
+
+
+def _relabelled(photo: Photo, dataset: Dataset, index: dict[str, int]) -> Photo:
+    name = "" if photo.label is None else dataset.classes[photo.label]
+    if name not in index:
+        raise UserError(f"{printable(photo.name)} is labelled {name!r}, a class that this run was not trained on")
+    return replace(photo, label=index[name])
+
+
+def _log_opening(run: Path, dataset: Dataset) -> None:
+    """Each look at a test split is written down: figures chosen by looking often are no test figures."""
+    path = run / OPENINGS
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["time", "photos", "data_digest"])
+        writer.writerow([datetime.now(UTC).isoformat(timespec="seconds"), len(dataset.photos), digest(dataset)])
+
+
+def write_evaluation(result: Evaluation, folder: Path) -> None:
+    """``metrics.json``, ``per_class.csv``, ``confusion.png`` and ``logits.npz`` (names, labels, logits) in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(result, folder / "metrics.json")
+    with (folder / "per_class.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = per_class(result.metrics.confusion, result.classes)
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    draw_confusion(folder / "confusion.png", result.metrics.confusion, result.classes)
+    names = np.array([printable(name) for name in result.names])
+    np.savez(folder / "logits.npz", names=names, labels=result.labels, logits=result.logits)
+
+
+def write_json(result: Evaluation, path: Path) -> None:
+    """The figures as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -1,0 +1,118 @@
+"""``fieldmark predict``: the classes of photographs, in order, with a reason for each file that cannot be read."""
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fieldmark.data.dataset import Photo
+from fieldmark.data.folder import IMAGE_SUFFIXES, is_ignored, natural_order
+from fieldmark.data.loading import Photographs
+from fieldmark.data.table import read_unlabelled
+from fieldmark.errors import UserError, printable
+from fieldmark.evaluation.inference import in_eval_mode, stream
+from fieldmark.runfolder import Opened
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The likeliest classes of one file, most likely first, or the reason why there are none."""
+
+    file: str
+    classes: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    reason: str = ""
+
+
+def photos_of(inputs: Sequence[Path]) -> list[Photo]:
+    """The photos that files, folders (searched through, in natural order) and tables (path, box) name, in order.
+
+    Raises:
+        UserError: an input that does not exist, or inputs without a single photo.
+    """
+    photos: list[Photo] = []
+    for given in inputs:
+        if given.is_dir():
+            photos += [Photo(str(path), path) for path in _images_below(given)]
+        elif given.suffix.lower() == ".csv":
+            photos += read_unlabelled(given)
+        elif os.path.lexists(given):
+            photos.append(Photo(str(given), given))
+        else:
+            raise UserError(f"{printable(str(given))}: no such file or folder")
+    if not photos:
+        raise UserError(f"no photos in {', '.join(printable(str(given)) for given in inputs)}")
+    return photos
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted((name for name in folders if not is_ignored(name)), key=natural_order)
+        for name in sorted(files, key=natural_order):
+            if not is_ignored(name) and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                yield Path(place) / name
+
+
+def predict(opened: Opened, photos: Sequence[Photo], *, top: int = 5, workers: int = 0) -> Iterator[Prediction]:
+    """One prediction a photo, in order, as they come.
+
+    Args:
+        opened: the run, its learner on the device to use.
+        photos: what to look at.
+        top: classes a photo.
+        workers: processes that read photos ahead.
+
+    Raises:
+        UserError: a run with ``--fit box`` and a photo without a box.
+    """
+    pixels = opened.recipe.pixels
+    without = [photo.name for photo in photos if photo.box is None]
+    if pixels.fit == "box" and without:
+        raise UserError(
+            f"this run was trained with --fit box, and {printable(without[0])} has no box;\n"
+            "give a table (CSV) with the columns path and x, y, width, height"
+        )
+    method = opened.learner.method
+    views = Photographs(photos, pixels)
+    top = max(1, min(top, len(opened.classes)))
+    with in_eval_mode(method):
+        start = 0
+        for part in stream(method, views, method=method, size=32, workers=workers):
+            probabilities = _softmax(part.values)
+            order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+            for row, best in enumerate(order):
+                index = start + row
+                if index in part.damaged:
+                    yield Prediction(photos[index].name, reason=_reason(part.damaged[index], photos[index].name))
+                    continue
+                shares = tuple(float(probabilities[row, label]) for label in best)
+                yield Prediction(photos[index].name, tuple(opened.classes[label] for label in best), shares)
+            start += len(order)
+
+
+def _reason(line: str, name: str) -> str:
+    return line.removeprefix(f"{printable(name)}: ")
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    return shifted / shifted.sum(1, keepdims=True)
+
+
+def write_predictions(path: Path, predictions: Iterable[Prediction], *, top: int) -> tuple[int, int]:
+    """Writes a CSV row a prediction as they come; returns how many there were, and how many had no classes."""
+    columns = [f"{what}_{rank}" for rank in range(1, top + 1) for what in ("class", "probability")]
+    count = failed = 0
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", *columns, "error"])
+        for one in predictions:
+            cells = [
+                cell for name, share in zip(one.classes, one.probabilities, strict=True) for cell in (name, f"{share:.6f}")
+            ]
+            writer.writerow([one.file, *cells, *[""] * (2 * top - len(cells)), one.reason])
+            count, failed = count + 1, failed + bool(one.reason)
+    return count, failed

@@ -1,0 +1,115 @@
+"""``fieldmark probe``: frozen features and logistic regression, the first-hour answer and second baseline of every table."""
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from sklearn.preprocessing import StandardScaler
+
+from fieldmark.classifier import Average, Linear
+from fieldmark.data.dataset import Dataset
+from fieldmark.data.loading import Photographs
+from fieldmark.evaluation.inference import infer
+from fieldmark.evaluation.metrics import Metrics, measure
+from fieldmark.papers.plain import Plain
+from fieldmark.recipe import Model, Part, Pixels, Recipe
+
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
+"""Inverse strengths of the regression's penalty that are tried inside the training photos."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What frozen features are worth.
+
+    ``strength`` is the chosen inverse penalty; ``feature_seconds`` and ``fit_seconds`` what it took.
+    """
+
+    backbone: str
+    metrics: Metrics
+    strength: float
+    feature_seconds: float
+    fit_seconds: float
+
+
+def probe(
+    dataset: Dataset,
+    *,
+    backbone: str,
+    weights: str,
+    train_on: Sequence[str],
+    split: str,
+    size: int,
+    device: str,
+    workers: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> Probed:
+    """Averages the maps of a frozen backbone and fits a multinomial logistic regression on them.
+
+    The penalty is chosen by cross-validation inside the training photos. Features are standardised by the training
+    photos' statistics.
+
+    Args:
+        dataset: split.
+        backbone: its name.
+        weights: where they come from.
+        train_on: splits to fit on.
+        split: split to measure on.
+        size: pixels a side.
+        device: "cpu" or "cuda".
+        workers: processes that read photos ahead.
+        progress: is told the photos done.
+    """
+    from fieldmark.building import build_learner
+
+    begun = time.perf_counter()
+    model = Model(method=Part(Plain), pool=Part(Average), head=Part(Linear), backbone=backbone, weights=weights)
+    recipe = Recipe(model=model, pixels=Pixels(size=size, eval_size=size))
+    method = build_learner(recipe, classes=max(2, len(dataset.classes))).method.to(device)
+
+    def embed(images: torch.Tensor) -> torch.Tensor:
+        return method.classifier.features(images).embedding
+
+    features: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    for splits in (tuple(train_on), (split,)):
+        chosen = dataset.of(splits)
+        photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
+        found = infer(embed, photos, method=method, workers=workers, progress=progress)
+        read = [index for index in range(len(chosen)) if index not in found.damaged]
+        features.append(found.values[read].astype(np.float64))
+        labels.append(np.array([chosen[index].label for index in read], dtype=np.int64))
+    taken = time.perf_counter() - begun
+    begun = time.perf_counter()
+    scores, strength = _regress(features[0], labels[0], features[1], classes=len(dataset.classes))
+    fitted = time.perf_counter() - begun
+    return Probed(backbone, measure(scores.astype(np.float32), labels[1]), strength, taken, fitted)
+
+
+def _regress(x: np.ndarray, y: np.ndarray, x_new: np.ndarray, *, classes: int) -> tuple[np.ndarray, float]:
+    """Log-probabilities (N, C) of new rows, and the strength that cross-validation chose."""
+    scaler = StandardScaler().fit(x)
+    x, x_new = scaler.transform(x), scaler.transform(x_new)
+    smallest = int(np.bincount(y)[np.unique(y)].min())
+    folds = min(3, smallest)
+    strength = STRENGTHS[1]
+    if folds >= 2:
+        cuts = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(x, y))
+        hits = [sum((_fit(x[a], y[a], c).predict(x[b]) == y[b]).sum() for a, b in cuts) for c in STRENGTHS]
+        strength = STRENGTHS[int(np.argmax(hits))]
+    fitted = _fit(x, y, strength)
+    scores = np.full((len(x_new), classes), -np.inf)
+    scores[:, fitted.classes_] = fitted.predict_log_proba(x_new)
+    return scores, strength
+
+
+def _fit(x: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 200 iterations are enough for a probe
+        return LogisticRegression(C=strength, max_iter=200).fit(x, y)
