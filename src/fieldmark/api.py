@@ -118,7 +118,8 @@ def predict(
     Raises:
         UserError: what the user can mend.
     """
-    from fieldmark.evaluation.predict import photos_of, predict as predict_photos
+    from fieldmark.evaluation.predict import photos_of
+    from fieldmark.evaluation.predict import predict as predict_photos
 
     photos = photos_of([Path(given) for given in inputs])
     opened = _opened(run, device, external)

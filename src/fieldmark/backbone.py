@@ -7,6 +7,7 @@ Kept is a norm that follows the maps in timm's head (ConvNeXt, MaxViT, some ViT)
 import inspect
 import math
 from collections import OrderedDict
+from typing import Any
 
 import timm
 import torch
@@ -21,14 +22,16 @@ from fieldmark.weights import HUB, NONE, load_weights
 
 GOOGLENET = "googlenet"
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_AFTER_MAPS = ("pre_logits", "norm_head", "head", "head_dist", "head_drop", "fc", "classifier", "global_pool", "last_linear")
+_AFTER_MAPS = (
+    "pre_logits", "norm_head", "head", "head_dist", "head_drop", "fc", "classifier", "global_pool", "last_linear"
+)
 
 
 class Backbone(nn.Module):
     """A network cut before pooling: normalised images (B, 3, H, W) to maps (B, D, h, w).
 
-    ``channels`` is D, ``stride`` how many pixels a side one position stands for; ``mean`` and ``std`` are the (3,) pixel
-    statistics, for images in [0, 1], that the weights were trained with: buffers, so they travel with the model.
+    ``channels`` is D, ``stride`` how many pixels a side one position stands for; ``mean`` and ``std`` are the (3,)
+    pixel statistics, for images in [0, 1], that the weights were trained with: buffers, which travel with the model.
 
     Args:
         network: normalised images to maps (B, D, h, w), to the same with channels last, or to tokens (B, N, D).
@@ -140,18 +143,23 @@ def _from_timm(name: str, weights: str, example: Tensor) -> Backbone:
     architecture = name.split(".")[0]
     if not timm.is_model(architecture):
         near = ", ".join(timm.list_models(f"*{architecture[:8]}*")[:5])
-        raise UserError(f"no backbone is called {name!r}; " + (f"did you mean {near}?" if near else "use a name of timm's"))
+        advice = f"did you mean {near}?" if near else "use a name of timm's"
+        raise UserError(f"no backbone is called {name!r}; {advice}")
     with torch.device("meta"):  # only to see what its class takes
         accepted = inspect.signature(type(timm.create_model(name)).__init__).parameters
-    options: dict[str, bool | int] = {}
+    options: dict[str, Any] = {}
     if "dynamic_img_size" in accepted:
         options["dynamic_img_size"] = True
     elif "img_size" in accepted:
         options["img_size"] = example.shape[2]
-    model = timm.create_model(name, **options)  # pyright: ignore[reportArgumentType]
-    config = model.pretrained_cfg
+    model = timm.create_model(name, **options)
+    config: Any = model.pretrained_cfg
     network = _Maps(model, _cut(model))
-    load_weights(model, weights, name=name, hub=lambda: timm.create_model(name, pretrained=True, **options).state_dict())
+
+    def from_hub() -> dict[str, Tensor]:
+        return timm.create_model(name, pretrained=True, **options).state_dict()
+
+    load_weights(model, weights, name=name, hub=from_hub)
     return Backbone(
         network,
         example=example,

@@ -1,11 +1,13 @@
 """From a recipe's data to the modules that it describes."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from fieldmark.backbone import make_backbone
 from fieldmark.classifier import Classifier
-from fieldmark.contract import Method
+from fieldmark.contract import Method, Term
 from fieldmark.criterion import Criterion
 from fieldmark.errors import UserError
 from fieldmark.learner import Learner
@@ -70,9 +72,10 @@ def build_learner(
     return learner
 
 
-def _build_term(part: Part, context: dict[str, object]) -> object:
+def _build_term(part: Part, context: dict[str, Any]) -> Term:
     own = {key: value for key, value in context.items() if key in ("classes", "channels")}
     term = part.build(own)
-    if not callable(term) or not hasattr(term, "check") or not hasattr(term, "batch_wide"):
-        raise UserError(f"{part.kind.__name__} is no Term: it needs check, batch_wide and a call, see fieldmark.contract.Term")
+    if not isinstance(term, Term):
+        needed = "check, batch_wide and a call, see fieldmark.contract.Term"
+        raise UserError(f"{part.kind.__name__} is no Term: it needs {needed}")
     return term

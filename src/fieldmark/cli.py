@@ -11,16 +11,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fieldmark.errors import UserError, printable
+from fieldmark.errors import Interrupted, UserError, printable
 from fieldmark.training.choices import Choices, Destination
 
-app = App(name="fieldmark", help="Train, measure and use classifiers for classes that look alike.", version_flags=["--version"])
+app = App(
+    name="fieldmark",
+    help="Train, measure and use classifiers for classes that look alike.",
+    version_flags=["--version"],
+)
 Flat = Parameter(name="*")
+JsonFile = Annotated[Path | None, Parameter(name="--json")]
 External = Annotated[tuple[str, ...], Parameter(name="--external", negative=())]
 
 
 @app.command
-def check(data: Path, *, json_file: Annotated[Path | None, Parameter(name="--json")] = None, annotation: str = "variant") -> int:
+def check(data: Path, *, json_file: JsonFile = None, annotation: str = "variant") -> int:
     """Look into every photo: damage, duplicates, class sizes, and what to do about each finding.
 
     Args:
@@ -52,6 +57,8 @@ def train(
         data: a folder of class folders, a CSV, or a benchmark's folder.
         external: a class of your own (package.module:Class) that the resumed run's recipe names; repeat for several.
     """
+    if not data.exists():  # said before the heavy imports, which take seconds
+        raise UserError(f"{printable(str(data))}: no such folder or file; name the photographs to train on")
     from fieldmark.recipes.naming import imported_all
     from fieldmark.training.session import train as run
 
@@ -72,7 +79,7 @@ def probe(
     seed: int = 0,
     annotation: str = "variant",
     device: str = "auto",
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    json_file: JsonFile = None,
 ) -> int:
     """The first-hour answer: frozen features of one or several backbones, and logistic regression.
 
@@ -106,8 +113,9 @@ def probe(
     rows: list[dict[str, Any]] = []
     for one in probed:
         figures = one.metrics
-        rows.append({"backbone": one.backbone, "top1": figures.top1, "mean_per_class": figures.mean_per_class, "n": figures.n})
-        rows[-1] |= {"feature_seconds": one.feature_seconds, "fit_seconds": one.fit_seconds, "strength": one.strength}
+        measured = {"top1": figures.top1, "mean_per_class": figures.mean_per_class, "n": figures.n}
+        cost = {"feature_seconds": one.feature_seconds, "fit_seconds": one.fit_seconds, "strength": one.strength}
+        rows.append({"backbone": one.backbone} | measured | cost)
         table.add_row(
             one.backbone,
             f"{100 * figures.top1:.1f}",
@@ -129,7 +137,7 @@ def evaluate(
     data: Path | None = None,
     split: str = "test",
     out: Path | None = None,
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    json_file: JsonFile = None,
     device: str = "auto",
     external: External = (),
 ) -> int:
@@ -222,7 +230,7 @@ def convert(source: Path, target: Path) -> int:
 
 @app.command
 def demo(*, out: Path = Path("demo"), species: int = 8, images: int = 50, epochs: int = 8) -> int:
-    """Draw field-guide birds, fine-tune a small network on them, measure it and let it predict: the whole way in minutes.
+    """Draw field-guide birds, fine-tune a small network on them, measure it, let it predict: the whole way in minutes.
 
     Args:
         out: the folder for everything; what an earlier demo left there is replaced.
@@ -267,10 +275,8 @@ def run(tokens: Sequence[str] | None = None) -> int:
         return _fail(f"this command needs the package {error.name}: pip install 'fieldmark[train]'")
     except KeyboardInterrupt:
         return _fail("stopped", 130)
-    except Exception as error:
-        if type(error).__name__ == "Interrupted":  # its module needs torch, which this one must not load
-            return _fail("stopped; the state is saved, go on with the same command and --resume", 130)
-        raise
+    except Interrupted:
+        return _fail("stopped; the state is saved, go on with the same command and --resume", 130)
 
 
 def main() -> None:

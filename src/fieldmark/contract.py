@@ -76,7 +76,7 @@ class Method(nn.Module, ABC):
         known = {id(parameter) for parameter in backbone}
         return {"backbone": backbone, "head": [p for p in self.parameters() if id(p) not in known]}
 
-    def set_progress(self, fraction: float) -> None:  # noqa: B027 - most papers have no schedule of their own
+    def set_progress(self, fraction: float) -> None:
         """Called before each step with the fraction of training done, in [0, 1]."""
 
     def evidence(self, images: Tensor) -> Mapping[str, Tensor]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.padding import pad_same
 from torch import Tensor, nn
 
@@ -63,7 +64,9 @@ class _Depthwise(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *gradients: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
         gradient = gradients[0].contiguous(memory_format=torch.channels_last)
         geometry = {"stride": ctx.stride, "padding": ctx.padding}
@@ -86,7 +89,7 @@ class DepthwiseConv2d(nn.Conv2d):
             original.out_channels,
             (original.kernel_size[0], original.kernel_size[1]),
             stride=(original.stride[0], original.stride[1]),
-            padding=0 if same else original.padding,
+            padding=0 if same else original.padding,  # pyright: ignore[reportArgumentType]
             groups=original.groups,
             bias=False,
         )
@@ -110,14 +113,15 @@ class DepthwiseConv2d(nn.Conv2d):
 
 def _replaceable(module: nn.Module) -> bool:
     return (
-        isinstance(module, nn.Conv2d)
-        and not isinstance(module, DepthwiseConv2d)
+        type(module) in (nn.Conv2d, Conv2dSame)  # a subclass may compute something else (standardised weights)
+        and isinstance(module, nn.Conv2d)
         and module.groups == module.in_channels == module.out_channels > 1
         and module.kernel_size[0] == module.kernel_size[1]
         and module.kernel_size[0] in (3, 5)
         and module.stride[0] == module.stride[1]
         and module.dilation == (1, 1)
         and module.bias is None
+        and module.padding_mode == "zeros"
         and not isinstance(module.padding, str)
         and module.padding[0] == module.padding[1] < module.kernel_size[0]
     )
@@ -131,6 +135,6 @@ def with_fast_depthwise(network: nn.Module) -> nn.Module:
     for name, module in list(network.named_modules()):
         if name and _replaceable(module):
             assert isinstance(module, nn.Conv2d)
-            fast = DepthwiseConv2d(module, same=type(module).__name__ == "Conv2dSame")
+            fast = DepthwiseConv2d(module, same=isinstance(module, Conv2dSame))
             network.set_submodule(name, fast)
     return network

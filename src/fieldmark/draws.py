@@ -63,7 +63,8 @@ class Draws:
         """A permutation of 0 … count-1, (count,) long, on the device of ``like``."""
         if self.seed is None:
             return torch.arange(count, device=like.device)
-        return self.uniform(purpose, (count,), like=torch.empty(0, dtype=torch.float64, device=like.device)).argsort()
+        numbers = self.uniform(purpose, (count,), like=torch.empty(0, dtype=torch.float64, device=like.device))
+        return numbers.argsort(stable=True)  # equal numbers keep their order, on every device
 
     def keep(self, purpose: str, shape: tuple[int, ...], *, probability: float, like: Tensor) -> Tensor:
         """A bool mask that is True with ``probability`` (everywhere in evaluation)."""
@@ -76,8 +77,9 @@ class Draws:
             return torch.full(counters.shape, 0.5, dtype=like.dtype, device=like.device)
         key = key_of(self.seed, purpose, self.step)
         bits = _mix(_mix(counters ^ key) ^ (key * 0x85EB ^ 0x6A09E667) & _MASK)
-        # 23 bits plus a half: never 0 or 1, and exact in float32
-        return (((bits >> 9).to(torch.float64) + 0.5) / 2**23).to(like.dtype)
+        # 23 bits plus a half: never 0 or 1, and exact in float32; half types would round up to 1
+        numbers = (((bits >> 9).to(torch.float64) + 0.5) / 2**23).to(like.dtype)
+        return numbers.clamp_max(1 - torch.finfo(like.dtype).eps / 2)
 
 
 EVALUATION = Draws()

@@ -5,6 +5,10 @@ class UserError(ValueError):
     """A mistake that the user can mend. The text is one to three lines and says what to do."""
 
 
+class Interrupted(Exception):
+    """The user stopped a run; its state is saved and ``--resume`` goes on."""
+
+
 class UnreadableImage(UserError):
     """An image that the guarded decode refuses.
 
@@ -20,5 +24,7 @@ class UnreadableImage(UserError):
 
 def printable(text: str) -> str:
     """``text`` on one line: control characters, newlines and undecodable bytes are escaped."""
-    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
+    escaped = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text
+    )
     return escaped.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -97,7 +97,7 @@ class Cosine:
 
 @dataclass(frozen=True)
 class OneCycle:
-    """Up along a cosine from 1/``start`` during the first ``rise`` of the stage, then down to 1/``end`` (Smith 2018)."""
+    """Up along a cosine from 1/``start`` in the first ``rise`` of the stage, then down to 1/``end`` (Smith 2018)."""
 
     rise: float = 0.3
     start: float = 25.0
@@ -146,9 +146,9 @@ class Pixels:
     """From a photograph to the network's input.
 
     ``size`` pixels a side in training, ``eval_size`` else. ``fit`` in evaluation: "crop" takes the centre square
-    after the shorter side is scaled to ``eval_size / eval_crop``; "pad" keeps all of the image; "stretch" ignores its shape; "box"
-    crops to the object's box, with a margin, before cropping. Training takes random areas of at least ``min_scale`` of
-    what ``fit`` shows, and mirrors half of them if ``flip``.
+    after the shorter side is scaled to ``eval_size / eval_crop``; "pad" keeps all of the image; "stretch" ignores its
+    shape; "box" crops to the object's box, with a margin, before cropping. Training takes random areas of at least
+    ``min_scale`` of what ``fit`` shows, and mirrors half of them if ``flip``.
     """
 
     size: int = 224
@@ -263,7 +263,8 @@ def _decode_union(value: Any, choices: tuple[Any, ...], by_tag: Mapping[str, typ
     rest = [choice for choice in choices if choice is not types.NoneType]
     if len(rest) == 1:
         return _decode(value, rest[0], by_tag, where)
-    tag = value.get("type") if isinstance(value, dict) else None
+    value = value if isinstance(value, dict) else {}
+    tag = value.get("type")
     for choice in rest:
         if choice.__name__ == tag:
             untagged = {key: item for key, item in value.items() if key != "type"}
@@ -272,8 +273,10 @@ def _decode_union(value: Any, choices: tuple[Any, ...], by_tag: Mapping[str, typ
 
 
 def _decode_part(value: Any, by_tag: Mapping[str, type], where: str) -> Part:
-    tag = value.get("type") if isinstance(value, dict) else None
-    if tag not in by_tag:
+    if not isinstance(value, dict):
+        raise UserError(f"{where} is {value!r}; expected a table with a type")
+    tag = value.get("type")
+    if not isinstance(tag, str) or tag not in by_tag:
         if isinstance(tag, str) and ":" in tag:
             raise UserError(f"{where} is {tag}, a class from elsewhere; name it again to use it (--external {tag})")
         raise UserError(f"{where} has the unknown type {tag!r}")

@@ -56,7 +56,8 @@ def lite0_is_installed() -> bool:
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors file by name; anything else is a ``UserError`` that says what to do."""
     if path.suffix in (".pth", ".pt", ".bin", ".ckpt", ".tar"):
-        raise UserError(f"{path}: pickled weights are not read here; once: fieldmark convert {path} {path.stem}.safetensors")
+        command = f"fieldmark convert {path} {path.stem}.safetensors"
+        raise UserError(f"{path}: pickled weights are not read here; run once: {command}")
     try:
         return load_file(path)
     except FileNotFoundError:
@@ -139,7 +140,8 @@ def _fill(network: nn.Module, tensors: Mapping[str, Tensor], *, origin: str, nam
     wanted = network.state_dict()
     missing = [key for key in wanted if key not in tensors]
     if missing:
-        raise UserError(f"{origin}: {len(missing)} tensors of {name} are not in it, such as {missing[0]}; is it for another backbone?")
+        some = f"{len(missing)} tensors of {name} are not in it, such as {missing[0]}"
+        raise UserError(f"{origin}: {some}; is it for another backbone?")
     for key, value in wanted.items():
         if tensors[key].shape != value.shape:
             shapes = f"{tuple(tensors[key].shape)} there, {tuple(value.shape)} in {name}"

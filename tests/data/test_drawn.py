@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fieldmark.data.drawn import Species, contact_sheet, draw_bird, make_species, write_birds
-from fieldmark.data.plumage import MARK_NAMES, NONE
+from fieldmark.data.birds.plumage import MARK_NAMES, NONE
 from fieldmark.errors import UserError
 
 PADDING = 4  # pixels: soft edges, and the filter that scales the picture down

@@ -28,9 +28,11 @@ from fieldmark.data.exif import Exif, read_exif, read_exif_stream
 from fieldmark.data.guard import DEFAULT, Limits, Source, check_bytes, check_size, opened, system_reason
 from fieldmark.data.headers import FRAMES, Facts, Refusal, examine, sniff
 from fieldmark.data.pixels import to_rgb, upright
-from fieldmark.errors import UnreadableImage, printable
+from fieldmark.errors import UnreadableImage, UserError, printable
 
 T = TypeVar("T")
+Side = int | Callable[[tuple[int, int]], int]
+"""A shorter side in pixels, or what gives it for the (width, height) of the upright image."""
 
 # Decoders that Pillow wrote in Python: microseconds a pixel.
 _SLOW = {"ppm": 500_000, "ppm_plain": 1_000_000, "bmp_rle": 4_000_000}
@@ -81,13 +83,13 @@ _READERS: dict[str, Callable[[BinaryIO], ImageFile]] = {
 
 
 def read_image(
-    path: Path, *, name: str | None = None, limits: Limits = DEFAULT, reduce_to: int | None = None
+    path: Path, *, name: str | None = None, limits: Limits = DEFAULT, reduce_to: Side | None = None
 ) -> Image.Image:
     """The image file ``path`` as upright RGB of 8 bits, fully decoded; of several frames the first.
 
     ``name`` is what messages call it (default: the path). ``reduce_to``: for training alone; a JPEG may be decoded at
-    1/2, 1/4 or 1/8 of its size as long as its shorter side keeps ``reduce_to`` pixels. Raises
-    :class:`~fieldmark.errors.UnreadableImage`, and nothing else, whatever lies on disk.
+    1/2, 1/4 or 1/8 of its size as long as its shorter side keeps ``reduce_to`` pixels, which may depend on its size.
+    Raises :class:`~fieldmark.errors.UnreadableImage`, and nothing else (but a UserError of ``reduce_to``).
     """
 
     def work() -> Image.Image:
@@ -97,7 +99,7 @@ def read_image(
     return _guarded(str(path) if name is None else name, work)
 
 
-def decode_image(data: bytes, *, name: str, limits: Limits = DEFAULT, reduce_to: int | None = None) -> Image.Image:
+def decode_image(data: bytes, *, name: str, limits: Limits = DEFAULT, reduce_to: Side | None = None) -> Image.Image:
     """The same for the bytes of an image file in memory."""
 
     def work() -> Image.Image:
@@ -123,6 +125,8 @@ def inspect_image(path: Path, *, name: str | None = None, limits: Limits = DEFAU
 def _guarded(name: str, work: Callable[[], T]) -> T:
     try:
         return work()
+    except UserError:  # of ``reduce_to``, which is the caller's
+        raise
     except Refusal as refusal:
         reason = str(refusal)
     except OSError as error:
@@ -146,7 +150,7 @@ def _pillow(kind: str, facts: Facts | None) -> Iterator[None]:
                 yield
         else:
             yield
-    except Refusal:
+    except (Refusal, UserError):
         raise
     except Exception as error:  # of damaged files Pillow raises nearly everything, MemoryError and KeyError included
         raise Refusal(_damage(kind, error)) from None
@@ -175,7 +179,7 @@ def _open_image(source: Source, kind: str, facts: Facts | None, limits: Limits) 
     return image
 
 
-def _decode(source: Source, limits: Limits, reduce_to: int | None) -> Image.Image:
+def _decode(source: Source, limits: Limits, reduce_to: Side | None) -> Image.Image:
     kind = sniff(source.stream)
     facts = examine(source.stream, kind)
     if facts:
@@ -183,9 +187,15 @@ def _decode(source: Source, limits: Limits, reduce_to: int | None) -> Image.Imag
     with _pillow(kind, facts):
         image = _open_image(source, kind, facts, limits)
         if reduce_to is not None and kind == "JPEG":
-            image.draft(None, (reduce_to, reduce_to))
+            _reduce(image, reduce_to, turned=_exif(source, kind, facts, image).orientation >= 5)
         image.load()
         return _finished(image, _exif(source, kind, facts, image).orientation)
+
+
+def _reduce(image: ImageFile, reduce_to: Side, *, turned: bool) -> None:
+    """Has a JPEG decoded at a part of its size; ``turned``: upright, its width and height change places."""
+    least = reduce_to if isinstance(reduce_to, int) else reduce_to(image.size[::-1] if turned else image.size)
+    image.draft(None, (least, least))
 
 
 def _finished(image: ImageFile, orientation: int) -> Image.Image:

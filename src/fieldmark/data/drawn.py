@@ -14,10 +14,10 @@ from types import MappingProxyType
 
 from PIL import Image, ImageDraw, ImageFont
 
-from fieldmark.data.bird_pictures import Drawing, draw_bird
-from fieldmark.data.bird_species import make_species
+from fieldmark.data.birds.pictures import Drawing, draw_bird
+from fieldmark.data.birds.plumage import NONE, Marks, Species
+from fieldmark.data.birds.species import make_species
 from fieldmark.data.dataset import SPLITS, Box
-from fieldmark.data.plumage import NONE, Marks, Species
 from fieldmark.errors import UserError
 
 __all__ = ["SHARES", "Drawing", "Marks", "Species", "contact_sheet", "draw_bird", "make_species", "write_birds"]

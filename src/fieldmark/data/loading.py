@@ -1,4 +1,7 @@
-"""Photographs to batches: guarded decode, view, uint8 tensors. Every random choice is a function of (seed, epoch, index)."""
+"""Photographs to batches: guarded decode, view, uint8 tensors.
+
+Every random choice is a function of (seed, epoch, index).
+"""
 
 import signal
 import sys
@@ -7,14 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset as TorchDataset
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
 
 from fieldmark.data.batches import WholeRun
 from fieldmark.data.dataset import Photo
-from fieldmark.data.decode import DEFAULT, Limits, read_image
-from fieldmark.data.transforms import evaluation_view, smallest_useful_side, training_view
+from fieldmark.data.decode import DEFAULT, Limits, Side, read_image
+from fieldmark.data.transforms import GREY, Frame, RandomView, evaluation_view, place
 from fieldmark.errors import UnreadableImage, UserError
 from fieldmark.recipe import Pixels
 
@@ -34,7 +39,7 @@ class Batch(NamedTuple):
 
 
 def open_photo(
-    photo: Photo, *, packed: np.ndarray | None = None, limits: Limits = DEFAULT, reduce_to: int | None = None
+    photo: Photo, *, packed: np.ndarray | None = None, limits: Limits = DEFAULT, reduce_to: Side | None = None
 ) -> Image.Image:
     """The upright RGB picture of a photo, its banner cut off.
 
@@ -42,7 +47,7 @@ def open_photo(
         photo: which.
         packed: ``Dataset.pixels``.
         limits: of the guarded decode.
-        reduce_to: a shorter side that may be decoded to, in training.
+        reduce_to: the shorter side that may be decoded to, in training.
     """
     if photo.row >= 0:
         assert packed is not None
@@ -72,7 +77,6 @@ class Photographs(TorchDataset[Batch]):
         limits: Limits = DEFAULT,
     ) -> None:
         self.photos, self.pixels, self.seed, self.packed, self.limits = tuple(photos), pixels, seed, packed, limits
-        self._reduce_to = smallest_useful_side(pixels)
 
     def __len__(self) -> int:
         """Photos."""
@@ -81,14 +85,12 @@ class Photographs(TorchDataset[Batch]):
     def __getitems__(self, keys: list[tuple[int, int]]) -> Batch:
         """A whole batch: PyTorch's fetcher calls this once instead of ``__getitem__`` for each."""
         damaged: list[tuple[int, str]] = []
-        views, indices = [], []
-        for epoch, index in keys:
-            view, used = self._view(epoch, index, damaged)
-            views.append(view)
-            indices.append(used)
+        size = self.pixels.size if keys[0][0] >= 0 else self.pixels.eval_size
+        views = np.empty((len(keys), size, size, 3), dtype=np.uint8)
+        indices = [self._fill(view, key, damaged) for view, key in zip(views, keys, strict=True)]
         labels = [self.photos[index].label for index in indices]
         return Batch(
-            torch.from_numpy(np.stack(views)),
+            torch.from_numpy(views),
             torch.tensor([-1 if label is None else label for label in labels]),
             torch.tensor(indices),
             tuple(damaged),
@@ -98,31 +100,61 @@ class Photographs(TorchDataset[Batch]):
         """One photo as evaluation sees it, as a batch of one."""
         return self.__getitems__([(-1, index)])
 
-    def _view(self, epoch: int, index: int, damaged: list[tuple[int, str]]) -> tuple[np.ndarray, int]:
-        """The view of a photo and its index; one that has become unreadable since the first pass gives way."""
+    def _fill(self, view: np.ndarray, key: tuple[int, int], damaged: list[tuple[int, str]]) -> int:
+        """Draws a photo into ``view`` and returns its index; one that has become unreadable gives way to another."""
+        epoch, index = key
         try:
-            return self._read(epoch, index), index
+            self._draw(view, epoch, index)
+            return index
         except UnreadableImage as error:
             damaged.append((index, str(error)))
         if epoch < 0:
-            return np.full((self.pixels.eval_size,) * 2 + (3,), 128, dtype=np.uint8), index
+            view[:] = GREY
+            return index
         for other in range(index + 1, index + min(len(self.photos), 100)):
             try:
-                return self._read(epoch, other % len(self.photos)), other % len(self.photos)
+                self._draw(view, epoch, other % len(self.photos))
+                return other % len(self.photos)
             except UnreadableImage:
                 continue
         raise UserError(f"{damaged[-1][1]}\nand 99 photos after it cannot be read either: is the folder still there?")
 
-    def _read(self, epoch: int, index: int) -> np.ndarray:
+    def _draw(self, view: np.ndarray, epoch: int, index: int) -> None:
         photo = self.photos[index]
-        training = epoch >= 0
-        image = open_photo(
-            photo, packed=self.packed, limits=self.limits, reduce_to=self._reduce_to if training else None
-        )
-        if not training:
-            return evaluation_view(image, self.pixels, photo.box)
+        if epoch < 0:
+            image = open_photo(photo, packed=self.packed, limits=self.limits)
+            view[:] = evaluation_view(image, self.pixels, photo.box)
+            return
         rng = np.random.default_rng((self.seed, 0, epoch, index))
-        return training_view(image, self.pixels, rng, photo.box)
+        random_view = RandomView(self.pixels, rng, photo.box)
+        image = open_photo(photo, packed=self.packed, limits=self.limits, reduce_to=random_view.side_needed)
+        draw_into(view, image, random_view.area(image.size), mirrored=random_view.mirrored)
+
+
+def draw_into(view: np.ndarray, image: Image.Image, area: Frame, *, mirrored: bool) -> None:
+    """``transforms.draw`` by torch, in a quarter of its time: ``area``, from whole pixel to whole pixel, into ``view``.
+
+    The pixels differ from Pillow's by rounding alone. For training: where torch is not installed nothing is trained.
+
+    Args:
+        view: uint8 (S, S, 3), filled.
+        image: RGB.
+        area: of the image.
+        mirrored: left and right change places.
+    """
+    size = len(view)
+    source, (x0, y0, x1, y1) = place(area, image.size, size)
+    left, top = min(round(source[0]), image.width - 1), min(round(source[1]), image.height - 1)
+    region = image.crop((left, top, max(round(source[2]), left + 1), max(round(source[3]), top + 1)))
+    if mirrored:
+        region, x0, x1 = region.transpose(Image.Transpose.FLIP_LEFT_RIGHT), size - x1, size - x0
+    # the batch axis comes first, so that torch sees channels last in memory and takes its vectorised kernel
+    images = torch.from_numpy(np.array(region)[None]).permute(0, 3, 1, 2)
+    part = F.interpolate(images, (y1 - y0, x1 - x0), mode="bicubic", antialias=True)
+    if (y1 - y0, x1 - x0) != (size, size):
+        view[:] = GREY
+    # numpy copies: so small a copy is not worth waking torch's threads
+    view[y0:y1, x0:x1] = part[0].permute(1, 2, 0).numpy()
 
 
 def _itself(batch: Batch) -> Batch:
@@ -150,7 +182,7 @@ def loader_of(
     return DataLoader(
         photos,
         batch_sampler=batches,  # pyright: ignore[reportArgumentType] - any iterable of lists will do
-        collate_fn=_itself,
+        collate_fn=_itself,  # pyright: ignore[reportArgumentType] - a whole batch comes from __getitems__
         num_workers=workers,
         multiprocessing_context=context,
         worker_init_fn=_quiet_worker if workers else None,
@@ -165,4 +197,3 @@ def in_order(count: int, size: int) -> list[list[tuple[int, int]]]:
 def inference_batches(photos: Photographs, *, size: int, workers: int) -> Iterator[Batch]:
     """All photos once, in order, as evaluation sees them."""
     return iter(loader_of(photos, in_order(len(photos), size), workers=workers))
-

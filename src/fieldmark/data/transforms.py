@@ -6,6 +6,7 @@ evaluation compute a view and draw it the same way, so that they differ in nothi
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,8 @@ from fieldmark.recipe import Pixels
 _MARGIN = 0.1  # of a box's longer side, added all around: annotations are tight
 _RATIO = (3 / 4, 4 / 3)
 _TRIES = 10
+_MOST_STEPS = 8  # a JPEG is decoded at 1/8 of its size, but not at less
+GREY = 128
 
 
 @dataclass(frozen=True)
@@ -62,29 +65,91 @@ def evaluation_view(image: Image.Image, pixels: Pixels, box: Box | None = None) 
 
 
 def training_view(image: Image.Image, pixels: Pixels, rng: np.random.Generator, box: Box | None = None) -> np.ndarray:
-    """A random area of the picture, mirrored half of the time: uint8 (S, S, 3) with S = ``pixels.size``."""
-    frame = random_area(frame_of(image.size, pixels, box), pixels, rng)
-    view = draw(image, frame, pixels.size)
-    return view[:, ::-1] if pixels.flip and rng.random() < 0.5 else view
+    """A random area of the picture, mirrored half of the time: uint8 (S, S, 3) with S = ``pixels.size``.
+
+    The reference of what the loader does: it draws the same area with torch, equal but for rounding.
+    """
+    random_view = RandomView(pixels, rng, box)
+    area = random_view.area(image.size)
+    view = draw(image, area, pixels.size)
+    return view[:, ::-1] if random_view.mirrored else view
+
+
+class RandomView:
+    """The random view of one photo, drawn when the photo's size is known, which is before it is decoded.
+
+    Args:
+        pixels: what is drawn from.
+        rng: of this view alone.
+        box: of the object, for ``fit`` "box".
+    """
+
+    def __init__(self, pixels: Pixels, rng: np.random.Generator, box: Box | None = None) -> None:
+        self._pixels, self._rng, self._box = pixels, rng, box
+        self._drawn: tuple[Frame, tuple[int, int]] | None = None
+        self.mirrored = False
+
+    def side_needed(self, size: tuple[int, int]) -> int:
+        """The shorter side that a photo of ``size`` may be decoded down to: the view is never scaled up for it."""
+        area = self._draw(size)[0]
+        steps = int(min(area.width, area.height)) // self._pixels.size
+        return min(size) // min(max(steps, 1), _MOST_STEPS)
+
+    def area(self, size: tuple[int, int]) -> Frame:
+        """The view on the picture as it was decoded, to ``size``."""
+        area, full = self._draw(size)
+        if full == size:
+            return area
+        across, down = size[0] / full[0], size[1] / full[1]
+        return Frame(area.left * across, area.top * down, area.width * across, area.height * down)
+
+    def _draw(self, size: tuple[int, int]) -> tuple[Frame, tuple[int, int]]:
+        """The view on the photo at full size, and that size: what this is first called with."""
+        if self._drawn is None:
+            self._drawn = random_area(frame_of(size, self._pixels, self._box), self._pixels, self._rng), size
+            self.mirrored = self._pixels.flip and self._rng.random() < 0.5
+        return self._drawn
 
 
 def random_area(frame: Frame, pixels: Pixels, rng: np.random.Generator) -> Frame:
     """A random part of ``frame``: area in [``min_scale``, 1], shape in [3/4, 4/3] (GoogLeNet's distribution)."""
-    draws = rng.random((_TRIES, 4))
     shape = frame.width / frame.height if pixels.fit == "stretch" else 1.0
-    areas = frame.width * frame.height * (pixels.min_scale + (1 - pixels.min_scale) * draws[:, 0])
-    ratios = shape * np.exp(math.log(_RATIO[0]) + math.log(_RATIO[1] / _RATIO[0]) * draws[:, 1])
-    widths, heights = np.rint(np.sqrt(areas * ratios)), np.rint(np.sqrt(areas / ratios))
-    fits = np.flatnonzero((widths > 0) & (widths <= frame.width) & (heights > 0) & (heights <= frame.height))
-    if not len(fits):  # very long pictures: the middle, as near to the allowed shapes as it goes
-        width = min(frame.width, frame.height * shape * _RATIO[1])
-        height = min(frame.height, frame.width / shape / _RATIO[0])
-        return Frame(frame.left + (frame.width - width) / 2, frame.top + (frame.height - height) / 2, width, height)
-    first = fits[0]
-    width, height = float(widths[first]), float(heights[first])
-    left = frame.left + math.floor(draws[first, 2] * (frame.width - width + 1))
-    top = frame.top + math.floor(draws[first, 3] * (frame.height - height + 1))
+    whole = frame.width * frame.height
+    # plain numbers: an array's first element is what is wanted nearly always
+    for scale, ratio, across, down in rng.random((_TRIES, 4)).tolist():
+        area = whole * (pixels.min_scale + (1 - pixels.min_scale) * scale)
+        ratio = shape * _RATIO[0] * (_RATIO[1] / _RATIO[0]) ** ratio
+        width, height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < width <= frame.width and 0 < height <= frame.height:
+            left = frame.left + math.floor(across * (frame.width - width + 1))
+            return Frame(left, frame.top + math.floor(down * (frame.height - height + 1)), width, height)
+    # very long pictures: the middle, as near to the allowed shapes as it goes
+    width = min(frame.width, max(1, round(frame.height * shape * _RATIO[1])))
+    height = min(frame.height, max(1, round(frame.width / shape / _RATIO[0])))
+    left, top = frame.left + (frame.width - width) // 2, frame.top + (frame.height - height) // 2
     return Frame(left, top, width, height)
+
+
+class Placing(NamedTuple):
+    """Which part of a picture lands where: left, top, right and bottom in the picture and in the view."""
+
+    source: tuple[float, float, float, float]
+    target: tuple[int, int, int, int]
+
+
+def place(frame: Frame, picture: tuple[int, int], size: int) -> Placing:
+    """How a picture of (width, height) fills the part of ``frame`` that it covers, drawn with ``size`` pixels a side."""
+    left, top = max(frame.left, 0.0), max(frame.top, 0.0)
+    right, bottom = min(frame.left + frame.width, picture[0]), min(frame.top + frame.height, picture[1])
+    x0, x1 = _span((left - frame.left) / frame.width, (right - frame.left) / frame.width, size)
+    y0, y1 = _span((top - frame.top) / frame.height, (bottom - frame.top) / frame.height, size)
+    return Placing((left, top, right, bottom), (x0, y0, x1, y1))
+
+
+def _span(start: float, end: float, size: int) -> tuple[int, int]:
+    """The pixels from ``start`` to ``end`` in parts of ``size``; a sliver is a pixel thick."""
+    first = min(round(start * size), size - 1)
+    return first, max(round(end * size), first + 1)
 
 
 def draw(image: Image.Image, frame: Frame, size: int) -> np.ndarray:
@@ -92,27 +157,11 @@ def draw(image: Image.Image, frame: Frame, size: int) -> np.ndarray:
 
     What lies beyond the picture is mid-grey, near the mean of every normalisation.
     """
-    left, top = max(frame.left, 0.0), max(frame.top, 0.0)
-    right = min(frame.left + frame.width, image.width)
-    bottom = min(frame.top + frame.height, image.height)
-    x0, x1 = (round((x - frame.left) / frame.width * size) for x in (left, right))
-    y0, y1 = (round((y - frame.top) / frame.height * size) for y in (top, bottom))
-    x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)  # a sliver is a pixel thick
+    source, (x0, y0, x1, y1) = place(frame, image.size, size)
     # reducing_gap takes whole-number steps first where a large picture shrinks a lot; below that it changes nothing
-    part = image.resize((x1 - x0, y1 - y0), Image.Resampling.BICUBIC, box=(left, top, right, bottom), reducing_gap=3.0)
-    if (x1 - x0, y1 - y0) == (size, size):
+    part = image.resize((x1 - x0, y1 - y0), Image.Resampling.BICUBIC, box=source, reducing_gap=3.0)
+    if part.size == (size, size):
         return np.asarray(part)
-    canvas = np.full((size, size, 3), 128, dtype=np.uint8)
-    x0, y0 = min(x0, size - part.width), min(y0, size - part.height)
-    canvas[y0 : y0 + part.height, x0 : x0 + part.width] = np.asarray(part)
+    canvas = np.full((size, size, 3), GREY, dtype=np.uint8)
+    canvas[y0:y1, x0:x1] = np.asarray(part)
     return canvas
-
-
-def smallest_useful_side(pixels: Pixels) -> int | None:
-    """The shorter side below which a photo may not be decoded for training; None: at full scale.
-
-    The smallest crop that ``min_scale`` allows still has ``size`` pixels a side.
-    """
-    if pixels.fit == "box":
-        return None  # boxes are in pixels of the full picture
-    return math.ceil(pixels.size / math.sqrt(pixels.min_scale * _RATIO[0]))

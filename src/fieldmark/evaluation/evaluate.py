@@ -27,8 +27,8 @@ OPENINGS = "test_openings.csv"
 class Evaluation:
     """What a run makes of a split.
 
-    ``logits`` (N, C) and ``labels`` (N,) are those of ``names``, the photos that could be read; ``damaged`` gives a line
-    for each of the others; ``headline`` names the figure to look at first.
+    ``logits`` (N, C) and ``labels`` (N,) are those of ``names``, the photos that could be read; ``damaged`` gives a
+    line for each of the others; ``headline`` names the figure to look at first.
     """
 
     split: str
@@ -60,7 +60,12 @@ class Evaluation:
 
 
 def evaluate(
-    opened: Opened, data: Path | None, *, split: str = "test", workers: int = 1, progress: Callable[[int], None] | None = None
+    opened: Opened,
+    data: Path | None,
+    *,
+    split: str = "test",
+    workers: int = 1,
+    progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Measures a run on a split.
 

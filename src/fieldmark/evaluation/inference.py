@@ -59,7 +59,7 @@ def infer(
     return Logits(np.concatenate(values) if values else np.zeros((0, 0), np.float32), damaged)
 
 
-class in_eval_mode:  # noqa: N801 - a context manager reads as a verb
+class in_eval_mode:
     """Puts a module in eval mode and back."""
 
     def __init__(self, module: nn.Module) -> None:

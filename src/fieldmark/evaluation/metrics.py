@@ -50,7 +50,7 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> Metrics:
 
 
 def headline(counts: Sequence[int]) -> str:
-    """The figure to look at first, given the photos a class in training: "top1" or, for uneven classes, "mean_per_class"."""
+    """The figure to look at first, given the photos a class: "top1" or, for uneven classes, "mean_per_class"."""
     present = [count for count in counts if count]
     return "mean_per_class" if present and max(present) >= IMBALANCE * min(present) else "top1"
 

@@ -110,9 +110,8 @@ def write_predictions(path: Path, predictions: Iterable[Prediction], *, top: int
         writer = csv.writer(file)
         writer.writerow(["file", *columns, "error"])
         for one in predictions:
-            cells = [
-                cell for name, share in zip(one.classes, one.probabilities, strict=True) for cell in (name, f"{share:.6f}")
-            ]
+            ranked = zip(one.classes, one.probabilities, strict=True)
+            cells = [cell for name, share in ranked for cell in (name, f"{share:.6f}")]
             writer.writerow([one.file, *cells, *[""] * (2 * top - len(cells)), one.reason])
             count, failed = count + 1, failed + bool(one.reason)
     return count, failed

@@ -1,4 +1,7 @@
-"""``fieldmark probe``: frozen features and logistic regression, the first-hour answer and second baseline of every table."""
+"""``fieldmark probe``: frozen features and logistic regression.
+
+The first-hour answer, and the second baseline of every table.
+"""
 
 import time
 import warnings
@@ -95,13 +98,13 @@ def probe(
 def _regress(x: np.ndarray, y: np.ndarray, x_new: np.ndarray, *, classes: int) -> tuple[np.ndarray, float]:
     """Log-probabilities (N, C) of new rows, and the strength that cross-validation chose."""
     scaler = StandardScaler().fit(x)
-    x, x_new = scaler.transform(x), scaler.transform(x_new)
+    x, x_new = np.asarray(scaler.transform(x)), np.asarray(scaler.transform(x_new))
     smallest = int(np.bincount(y)[np.unique(y)].min())
     folds = min(3, smallest)
     strength = STRENGTHS[1]
     if folds >= 2:
         cuts = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(x, y))
-        hits = [sum((_fit(x[a], y[a], c).predict(x[b]) == y[b]).sum() for a, b in cuts) for c in STRENGTHS]
+        hits = [sum(np.sum(_fit(x[a], y[a], c).predict(x[b]) == y[b]) for a, b in cuts) for c in STRENGTHS]
         strength = STRENGTHS[int(np.argmax(hits))]
     fitted = _fit(x, y, strength)
     scores = np.full((len(x_new), classes), -np.inf)

@@ -1,6 +1,6 @@
 """What a paper is made of: the parts that ``--method NAME`` stands for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fieldmark.classifier import Average, Linear
 from fieldmark.data.batches import Batches
@@ -17,10 +17,10 @@ class Composition:
     """
 
     name: str
-    method: Part = Part(Plain)
+    method: Part = field(default_factory=lambda: Part(Plain))
     neck: Part | None = None
-    pool: Part = Part(Average)
-    head: Part = Part(Linear)
+    pool: Part = field(default_factory=lambda: Part(Average))
+    head: Part = field(default_factory=lambda: Part(Linear))
     terms: tuple[Part, ...] = ()
     batches: Batches | None = None
     parts: tuple[type, ...] = ()

@@ -22,6 +22,7 @@ from torch import Tensor
 from fieldmark.data.batches import WholeRun
 from fieldmark.data.loading import Batch, Photographs, loader_of
 from fieldmark.draws import Draws, key_of
+from fieldmark.errors import Interrupted
 from fieldmark.learner import Learner, total
 from fieldmark.recipe import Recipe, Stage
 from fieldmark.training.checkpoint import save_state
@@ -30,10 +31,6 @@ from fieldmark.training.runlog import RunLog
 from fieldmark.training.watch import Watch
 
 Validate = Callable[[], Mapping[str, float]]
-
-
-class Interrupted(Exception):
-    """The user stopped the run; its state is saved and ``--resume`` goes on."""
 
 
 @dataclass
@@ -84,7 +81,8 @@ class Loop:
     def __init__(
         self, learner: Learner, recipe: Recipe, *, fabric: Fabric, photos: Photographs, run: Path, log: RunLog
     ) -> None:
-        self.learner, self.recipe, self.fabric, self.photos, self.run, self.log = learner, recipe, fabric, photos, run, log
+        self.learner, self.recipe, self.fabric = learner, recipe, fabric
+        self.photos, self.run, self.log = photos, run, log
         self.labels = [-1 if photo.label is None else photo.label for photo in photos.photos]
         self.position = Position()
         self.groups = learner.parameter_groups()
@@ -215,7 +213,6 @@ class Loop:
 
     def _end_epoch(self, validate: Validate | None) -> None:
         """Logs the epoch, validates, saves the state."""
-        stage, first = self._stage_at(self.position.step - 1)
         row = {"epoch": float(self.position.step // self.plan.per_epoch)}
         row |= {name: float(value) / self.plan.per_epoch for name, value in self.sums.items()}
         row["lr"] = self.optimiser.param_groups[0]["lr"]

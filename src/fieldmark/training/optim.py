@@ -31,9 +31,8 @@ def make_optimiser(groups: Mapping[str, list[nn.Parameter]], settings: Sgd | Ada
                 parameters.append({"params": chosen, "weight_decay": decay, "name": name, "scale": scale})
     if isinstance(settings, AdamW):
         return torch.optim.AdamW(parameters, lr=settings.lr, fused=True)
-    return torch.optim.SGD(
-        parameters, lr=settings.lr, momentum=settings.momentum, nesterov=settings.nesterov and settings.momentum > 0, fused=True
-    )
+    nesterov = settings.nesterov and settings.momentum > 0
+    return torch.optim.SGD(parameters, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
 
 
 def set_rates(optimiser: Optimizer, stage: Stage, *, epoch: float) -> None:
@@ -75,7 +74,8 @@ class MovingAverage:
         """Moves towards the module's present state."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self.values, [t.detach() for t in self._live], 1 - decay)
+        live = [t.detach() for t in self._live]
+        torch._foreach_lerp_(self.values, live, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
     @torch.no_grad()
     def swap(self) -> None:

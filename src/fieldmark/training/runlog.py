@@ -1,4 +1,4 @@
-"""What a run says while it works: a live display, or plain lines where there is no terminal; metrics.csv, curves.png."""
+"""What a run says while it works: a live display, or plain lines without a terminal; metrics.csv, curves.png."""
 
 import csv
 import time

@@ -141,7 +141,7 @@ def _announce(prepared: Prepared, loop: Loop, console: Console) -> None:
     )
     tell(console, f"expected time: about {clock(seconds)}" + (" (going on)" if loop.position.step else ""))
     if prepared.about["headline"] != "top1" and recipe.balance == "none":
-        tell(console, "class sizes differ ten-fold: look at mean per-class accuracy, and consider --balance logit-adjust")
+        tell(console, "class sizes differ ten-fold: mean per-class accuracy counts; consider --balance logit-adjust")
 
 
 def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int) -> Validate | None:

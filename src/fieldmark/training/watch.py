@@ -1,6 +1,6 @@
 """Tells the user of steps that were not finite and of files that could not be read, one step late."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor
@@ -27,7 +27,7 @@ class Watch:
         names: of the photos by index.
     """
 
-    def __init__(self, log: RunLog, names: Sequence[str]) -> None:
+    def __init__(self, log: RunLog, names: list[str]) -> None:
         self.log, self.names = log, names
         self._before: _Seen | None = None
         self._in_a_row = 0

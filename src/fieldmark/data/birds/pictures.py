@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageChops
 
-from fieldmark.data import bird_scene as scene
-from fieldmark.data.bird_coats import OVER, Easel, feather_strokes, paint_bird
-from fieldmark.data.bird_scene import Light, faded, lay, mask_of, softened
-from fieldmark.data.bird_shapes import EYE, Anatomy, disc, mark_shapes, pose_bird, random_pose
+from fieldmark.data.birds import scene
+from fieldmark.data.birds.coats import OVER, Easel, feather_strokes, paint_bird
+from fieldmark.data.birds.plumage import Species
+from fieldmark.data.birds.scene import Light, faded, lay, mask_of, softened
+from fieldmark.data.birds.shapes import EYE, Anatomy, disc, mark_shapes, pose_bird, random_pose
 from fieldmark.data.dataset import Box
-from fieldmark.data.plumage import Species
 from fieldmark.errors import UserError
 
 _SEEN = 100  # mask value from which a pixel counts as part of a mark

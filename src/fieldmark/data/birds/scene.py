@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from fieldmark.data.bird_shapes import Points, curve, disc, ribbon
+from fieldmark.data.birds.shapes import Points, curve, disc, ribbon
 
 # Top, middle and bottom of the background, then its foliage.
 _MOODS = (

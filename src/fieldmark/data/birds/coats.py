@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from fieldmark.data.bird_scene import Light, faded, lay, mask_of
-from fieldmark.data.bird_shapes import Anatomy, Points, bill_shape, curve, disc, ribbon, tail_feathers
-from fieldmark.data.plumage import COLOURS, NONE, Colour, Species
+from fieldmark.data.birds.plumage import COLOURS, NONE, Colour, Species
+from fieldmark.data.birds.scene import Light, faded, lay, mask_of
+from fieldmark.data.birds.shapes import Anatomy, Points, bill_shape, curve, disc, ribbon, tail_feathers
 
 OVER = 2  # pixels drawn a pixel of the picture, each way
 _CUT = [min(max((v - 128) * 5 // 2 + 128, 0), 255) for v in range(256)]  # steepens a blurred edge

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fieldmark.data.plumage import Build
+from fieldmark.data.birds.plumage import Build
 
 Points = np.ndarray  # (N, 2) float, x and y
 Knots = np.ndarray | Sequence[tuple[float, float]]

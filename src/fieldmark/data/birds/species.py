@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fieldmark.data.plumage import COLOURS, MARK_NAMES, NONE, Build, Marks, Palette, Species
+from fieldmark.data.birds.plumage import COLOURS, MARK_NAMES, NONE, Build, Marks, Palette, Species
 from fieldmark.errors import UserError
 
 

@@ -1,0 +1,123 @@
+"""Throughput of Fieldmark's training loop against a bare PyTorch loop that does the same arithmetic.
+
+    python benchmarks/loop_speed.py PHOTOS [--backbone resnet50] [--size 224] [--batch 16] [--rounds 7]
+
+Three loops take turns in one process, one step each a round, so that a noisy machine slows all alike: the bare loop on
+tensors already in memory; Fieldmark's loop fed with batches already in memory (what the loop itself costs); and
+Fieldmark's loop fed by its loader from the photographs on disk (what a user sees). Precision, memory layout, optimiser
+and batch are the same. Printed are medians and the ratio of the bare step's time to each loop's, first rounds dropped.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from lightning_fabric import Fabric
+from rich.console import Console
+
+from fieldmark.building import build_learner
+from fieldmark.data.loading import Batch, Photographs, loader_of
+from fieldmark.data.reading import read_dataset
+from fieldmark.recipe import Recipe
+from fieldmark.training.automatic import choose, device_of, precision_of
+from fieldmark.training.choices import Choices
+from fieldmark.training.loop import Loop
+from fieldmark.training.runlog import RunLog
+from fieldmark.training.watch import Watch
+
+
+def bare_steps(recipe: Recipe, batch: Batch, *, fabric: Fabric, classes: int) -> Iterator[None]:
+    """Plain PyTorch: the same network, autocast, cross-entropy and SGD on one batch in memory."""
+    network = build_learner(recipe, classes=classes).method.classifier
+    network.to(device=fabric.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    images = network.backbone.normalise(batch.pixels.to(fabric.device))
+    labels = batch.labels.to(fabric.device)
+    settings = {"lr": 1e-3, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-4, "fused": True}
+    optimiser = torch.optim.SGD(network.parameters(), **settings)
+    while True:
+        with fabric.autocast():
+            logits = network(images)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.smoothing)
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        yield
+
+
+def loop_steps(loop: Loop, batches: Callable[[], Iterator[Batch]]) -> Iterator[None]:
+    """Fieldmark's loop, a step at a time."""
+    watch = Watch(loop.log, [photo.name for photo in loop.photos.photos])
+    while True:
+        for batch in batches():
+            loop._step(batch, watch)
+            yield
+
+
+def repeated(batch: Batch) -> Iterator[Batch]:
+    """The same batch again and again."""
+    while True:
+        yield batch
+
+
+def measured(steps: dict[str, Iterator[None]], *, rounds: int, device: torch.device) -> dict[str, list[float]]:
+    """Seconds of each loop's steps, in turn; two rounds of warm-up are dropped."""
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(rounds + 2):
+        for name, step in steps.items():
+            begun = time.perf_counter()
+            next(step)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            if number >= 2:
+                seconds[name].append(time.perf_counter() - begun)
+    return seconds
+
+
+def main() -> None:
+    """Parses the command line, measures, prints a line a loop and the ratios as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--backbone", default="resnet50")
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
+    chosen = parser.parse_args()
+    dataset = read_dataset(chosen.photos)
+    photos = dataset.of(["train"]) or dataset.photos
+    device = device_of("auto")
+    model = {"backbone": chosen.backbone, "weights": "none", "size": chosen.size}
+    choices = Choices(**model, batch=chosen.batch, precision=chosen.precision, lr=1e-3)
+    recipe = choose(choices, photos=len(photos), device=device)
+    fabric = Fabric(accelerator=device, devices=1, precision=precision_of(recipe, device))  # pyright: ignore[reportArgumentType]
+    views = Photographs(photos, recipe.pixels, packed=dataset.pixels)
+    classes = len(dataset.classes)
+    with tempfile.TemporaryDirectory() as folder:
+        loops = []
+        for _ in range(2):
+            learner = build_learner(recipe, classes=classes)
+            learner.to(device=fabric.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+            log = RunLog(Path(folder), console=Console(quiet=True))
+            loops.append(Loop(learner, recipe, fabric=fabric, photos=views, run=Path(folder), log=log))
+        batch = views.__getitems__([(0, index) for index in range(chosen.batch)])
+        steps = {
+            "bare": bare_steps(recipe, batch, fabric=fabric, classes=classes),
+            "loop, batches in memory": loop_steps(loops[0], lambda: repeated(batch)),
+            "loop, photographs on disk": loop_steps(loops[1], lambda: iter(loader_of(views, loops[1].plan, workers=1))),
+        }
+        seconds = measured(steps, rounds=chosen.rounds, device=fabric.device)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    for name, value in medians.items():
+        ratios = [b / a for a, b in zip(seconds[name], seconds["bare"], strict=True)]
+        print(f"{name:<28} {chosen.batch / value:8.1f} images/s   bare / this {statistics.median(ratios):.3f}")
+    print(json.dumps({"backbone": chosen.backbone, "precision": fabric._precision.precision, "seconds": seconds}))
+
+
+if __name__ == "__main__":
+    main()

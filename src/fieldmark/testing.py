@@ -1,0 +1,295 @@
+"""Checks for a method or a term of your own: what ``fieldmark.contract`` promises, tried on a tiny classifier.
+
+    from fieldmark.testing import check_method
+    check_method(MyMethod)
+
+A broken promise is an ``AssertionError`` whose text says which. All of it runs on the processor in a few seconds.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fieldmark.building import build_learner
+from fieldmark.classifier import Average, Linear
+from fieldmark.contract import Encoded, Method, TrainOutput
+from fieldmark.draws import EVALUATION, Draws
+from fieldmark.learner import Learner, total
+from fieldmark.papers.plain import Plain
+from fieldmark.recipe import Model, Part, Pixels, Recipe
+
+TINY = "test_resnet"
+"""timm's smallest ResNet: four blocks, 96 channels."""
+
+_IMAGES = 6
+_READS = ["_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive", "equal", "allclose"]
+_METHODS_THAT_READ = {Tensor.tolist: "tolist", Tensor.numpy: "numpy", Tensor.cpu: "cpu", Tensor.__array__: "__array__"}
+
+
+def check_method(
+    kind: type[Method],
+    *,
+    options: Mapping[str, Any] | None = None,
+    backbone: str = TINY,
+    classes: int = 7,
+    size: int = 64,
+) -> None:
+    """Builds a method on a small, randomly initialised classifier and tries everything that the contract promises.
+
+    Args:
+        kind: the method's class.
+        options: for its constructor.
+        backbone: any name that ``make_backbone`` takes.
+        classes: C.
+        size: pixels a side.
+
+    Raises:
+        AssertionError: a promise is broken; the text says which.
+        UserError: the method refuses this classifier or these options.
+    """
+    _require(isinstance(kind, type) and issubclass(kind, Method), f"{kind!r} is no subclass of fieldmark.contract.Method")
+    model = Model(Part(kind, options or {}), Part(Average), Part(Linear), backbone=backbone, weights="none")
+    check_learner(lambda seed: _build(model, classes, size, seed), size=size)
+
+
+def check_term(
+    term: Part, *, neck: Part | None = None, backbone: str = TINY, classes: int = 7, size: int = 64
+) -> None:
+    """The same for a term, on the plain classifier.
+
+    Args:
+        term: the term's class and options.
+        neck: where the term asks for one.
+        backbone: any name that ``make_backbone`` takes.
+        classes: C.
+        size: pixels a side.
+
+    Raises:
+        AssertionError: a promise is broken; the text says which.
+        UserError: the term refuses this classifier or these options.
+    """
+    pool, head = Part(Average), Part(Linear)
+    model = Model(Part(Plain), pool, head, backbone=backbone, weights="none", neck=neck, terms=(term,))
+    built = _build(model, classes, size, 0).terms[0]
+    _require(isinstance(built.batch_wide, bool), f"{term.kind.__name__}.batch_wide is {built.batch_wide!r}, not True or False")
+    check_learner(lambda seed: _build(model, classes, size, seed), size=size, export=False)
+
+
+def check_learner(build: Callable[[int], Learner], *, size: int = 64, export: bool = True) -> None:
+    """The checks themselves, for any method with any terms.
+
+    Args:
+        build: makes the learner from a seed of its random initial values.
+        size: pixels a side.
+        export: also try ``torch.export``, which takes most of the time.
+
+    Raises:
+        AssertionError: a promise is broken; the text says which.
+    """
+    learner = build(0)
+    images, labels, rows = _batch(learner.method.classifier.classes, size)
+    _check_groups(learner)
+    _check_steps(learner, images, labels, rows)
+    _check_corner_batches(learner, images, labels, rows)
+    with torch.no_grad():
+        _check_randomness(learner, images, labels, rows)
+        _check_rows(learner.method.eval(), images, rows)
+        _check_inference(learner.method, images, labels)
+        _check_state(learner, build(1), images)
+    if export:
+        _check_export(learner.method, images)
+
+
+@contextmanager
+def no_reading_back() -> Iterator[None]:
+    """Inside, whatever would make an accelerator wait for the host to read a tensor raises ``AssertionError``.
+
+    Caught are ``item``, ``float``, ``int``, ``bool``, ``tolist``, ``numpy`` and ``cpu``, ``nonzero``, ``unique`` and indexing
+    by a mask.
+    """
+    with _MethodWatch(), _OperatorWatch():
+        yield
+
+
+class _OperatorWatch(TorchDispatchMode):
+    """Sees the operators, also those that PyTorch calls inside others."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.name().removeprefix("aten::").split(".")[0]
+        if name == "index" or (name in ("index_put", "index_put_") and args[2].ndim > 0):
+            masks = [index for index in args[1] if index is not None and index.dtype in (torch.bool, torch.uint8)]
+            _require(not masks, "a step reads a tensor back to the host (indexing by a mask)")
+        _require(name not in _READS, f"a step reads a tensor back to the host ({name})")
+        return func(*args, **(kwargs or {}))
+
+
+class _MethodWatch(TorchFunctionMode):
+    """Sees the methods that copy memory without an operator."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = _METHODS_THAT_READ.get(func)
+        _require(name is None, f"a step reads a tensor back to the host (Tensor.{name})")
+        if func is F.one_hot and len(args) == 2:  # reads its values on a processor only, to check them
+            return (args[0].unsqueeze(-1) == torch.arange(args[1], device=args[0].device)).long()
+        return func(*args, **(kwargs or {}))
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)
+
+
+def _build(model: Model, classes: int, size: int, seed: int) -> Learner:
+    pixels = Pixels(size=size, eval_size=size)
+    return build_learner(Recipe(model, pixels=pixels, seed=seed), classes=classes, counts=torch.ones(classes))
+
+
+def _batch(classes: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Images whose every pixel is drawn, two neighbours a class, and their indices in the set."""
+    rows = torch.arange(_IMAGES) * 11 + 5
+    noise = Draws(1, rows=rows).rowwise("images", (3, size, size), like=torch.zeros(_IMAGES))
+    return (noise - 0.5) * 3.4, torch.arange(_IMAGES) // 2 % classes, rows
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    """Equal up to the rounding of float32 convolutions in batches of different size."""
+    if a.shape != b.shape or not a.is_floating_point():
+        return a.shape == b.shape and torch.equal(a, b)
+    scale = a.abs().amax() if a.numel() else torch.tensor(0.0)
+    return bool(((a - b).abs() <= 1e-4 * scale + 1e-7).all())
+
+
+def _tensors(encoded: Encoded) -> dict[str, Tensor]:
+    return {**encoded.features._asdict(), "encoded logits": encoded.logits, **encoded.views}
+
+
+def _check_groups(learner: Learner) -> None:
+    grouped = [parameter for group in learner.parameter_groups().values() for parameter in group]
+    names = {id(parameter): name for name, parameter in learner.named_parameters()}
+    _require(len({id(p) for p in grouped}) == len(grouped), "parameter_groups holds a parameter twice")
+    left_out = [name for key, name in names.items() if key not in {id(p) for p in grouped}]
+    _require(not left_out, f"parameter_groups leaves out {', '.join(left_out[:3])}")
+    _require(all(id(p) in names for p in grouped), "parameter_groups holds a parameter that is not the method's")
+
+
+def _check_steps(learner: Learner, images: Tensor, labels: Tensor, rows: Tensor) -> None:
+    """Two steps of training: what comes out, which parameters are reached, nothing read back."""
+    learner.train()
+    reached: set[str] = set()
+    for step, progress in enumerate((0.0, 1.0)):
+        learner.method.set_progress(progress)
+        learner.zero_grad()
+        with no_reading_back():
+            output = learner(images, labels, Draws(1, step, rows))
+            total(output).backward()
+        _check_output(output, labels, learner.method.classifier.classes)
+        with torch.no_grad():
+            for name, parameter in learner.named_parameters():
+                if parameter.grad is not None:
+                    _require(bool(parameter.grad.isfinite().all()), f"the gradient of {name} is not finite")
+                    parameter -= 0.01 * parameter.grad / (1 + parameter.grad.norm())
+                    reached.add(name)
+    missed = [name for name, p in learner.named_parameters() if p.requires_grad and name not in reached]
+    _require(not missed, f"no gradient reaches {', '.join(missed[:3])} in two steps; remove it or set requires_grad=False")
+
+
+def _check_output(output: TrainOutput, labels: Tensor, classes: int) -> None:
+    _check_losses(output, "a batch of six")
+    count = len(labels)
+    _require(output.logits.shape == (count, classes), f"logits are {tuple(output.logits.shape)}, not ({count}, {classes})")
+    _require(torch.equal(output.labels, labels), "labels are not those of the batch in its order; put other rows in views")
+    for name, tensor in output.features._asdict().items():
+        _require(len(tensor) == count, f"features.{name} has {len(tensor)} rows for {count} images")
+
+
+def _check_losses(output: TrainOutput, batch: str) -> None:
+    _require(bool(output.losses), "objective returns no losses")
+    for name, loss in output.losses.items():
+        _require(isinstance(name, str), f"the loss {name!r} has no text for a name")
+        scalar = isinstance(loss, Tensor) and loss.ndim == 0
+        _require(scalar, f"the loss {name!r} of {batch} is no scalar tensor")
+        _require(bool(loss.isfinite()), f"the loss {name!r} of {batch} is {loss.item()}")
+        _require(loss.requires_grad, f"the loss {name!r} of {batch} has no graph; multiply a sum by 0 rather than return a constant")
+
+
+def _check_corner_batches(learner: Learner, images: Tensor, labels: Tensor, rows: Tensor) -> None:
+    """In eval mode, because a batch norm cannot train on one value."""
+    learner.eval()
+    same = torch.zeros_like(labels)
+    corners = {
+        "an odd batch": (images[:5], labels[:5], rows[:5]),
+        "a batch of one": (images[:1], labels[:1], rows[:1]),
+        "a batch of one class": (images, same, rows),
+        "a batch of six times the same image": (images[:1].repeat(len(images), 1, 1, 1), labels, rows),
+    }
+    for batch, (some, some_labels, some_rows) in corners.items():
+        learner.zero_grad()
+        output = learner(some, some_labels, Draws(1, 2, some_rows))
+        _check_losses(output, batch)
+        total(output).backward()
+        for name, parameter in learner.named_parameters():
+            finite = parameter.grad is None or bool(parameter.grad.isfinite().all())
+            _require(finite, f"{batch} gives {name} a gradient that is not finite")
+
+
+def _check_randomness(learner: Learner, images: Tensor, labels: Tensor, rows: Tensor) -> None:
+    learner.train()
+    state = {key: value.clone() for key, value in learner.state_dict().items()}
+    outputs = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        outputs.append(learner(images, labels, Draws(1, 3, rows)).losses)
+        learner.load_state_dict(state)
+    for name, loss in outputs[0].items():
+        _require(_close(loss, outputs[1][name]), f"the loss {name!r} is random beyond draws; take every random number from draws")
+
+
+def _check_rows(method: Method, images: Tensor, rows: Tensor) -> None:
+    whole = _tensors(method.encode(images, Draws(1, 4, rows)))
+    pieces = [_tensors(method.encode(images[part], Draws(1, 4, rows[part]))) for part in (slice(0, 2), slice(2, None))]
+    for name, tensor in whole.items():
+        _require(len(tensor) == len(images), f"encode's {name} has {len(tensor)} rows for {len(images)} images")
+        joined = torch.cat([piece[name] for piece in pieces])
+        _require(_close(tensor, joined), f"encode's {name} is not row by row: two pieces give other rows than the whole batch")
+
+
+def _check_inference(method: Method, images: Tensor, labels: Tensor) -> None:
+    with no_reading_back():
+        logits = method(images)
+    classes = method.classifier.classes
+    _require(logits.shape == (len(images), classes), f"forward gives {tuple(logits.shape)}, not ({len(images)}, {classes})")
+    torch.manual_seed(2)
+    _require(_close(logits, method(images)), "forward in eval mode is not deterministic")
+    _require(_close(logits[:1], method(images[:1])), "forward gives a batch of one another row than the same image among others")
+    encoded = method.encode(images, EVALUATION)
+    _require(_close(logits, encoded.logits), "encode's logits are not forward's in eval mode")
+    output = method.objective(encoded, labels, EVALUATION)
+    _require(_close(logits, output.logits), "objective's logits are not forward's in eval mode")
+    for name, tensor in method.evidence(images).items():
+        _require(len(tensor) == len(images), f"evidence's {name} has {len(tensor)} rows for {len(images)} images")
+
+
+def _check_state(learner: Learner, other: Learner, images: Tensor) -> None:
+    """A learner built anew from another seed answers the same once it has the state."""
+    other.load_state_dict(learner.state_dict())
+    same = _close(learner.method(images), other.method.eval()(images))
+    _require(same, "a state dict does not bring everything back; register what is random or learnt as buffer or parameter")
+
+
+def _check_export(method: nn.Module, images: Tensor) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations are not the method's
+        try:
+            program = torch.export.export(method, (images[:3],), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        except Exception as error:  # the exporter raises whatever the traced code provokes
+            reason = (str(error).splitlines() or [""])[0][:200]
+            raise AssertionError(f"torch.export refuses forward ({type(error).__name__}: {reason})") from error
+        exported = program.module()(images)
+    _require(_close(method(images).detach(), exported.detach()), "the exported program gives other logits than forward")

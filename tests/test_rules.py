@@ -1,0 +1,392 @@
+"""The rules of the house, read off the source: sizes, depth, directions of import, mirrored tests, equations, texts."""
+
+import ast
+import io
+import re
+import statistics
+import subprocess
+import sys
+import tokenize
+import tomllib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGE = REPOSITORY / "src" / "fieldmark"
+DESIGN = REPOSITORY / "docs" / "design.md"
+
+
+class Room(NamedTuple):
+    """Modules that belong together, and the rooms below that they may import; longer names win over shorter ones."""
+
+    modules: tuple[str, ...]
+    may_import: tuple[str, ...]
+
+
+# The table of docs/design.md, which test_the_design_shows_this_table holds to it. A room may import itself.
+ROOMS = {
+    "errors": Room(("errors",), ()),
+    "settings": Room(("recipe", "data.batches"), ("errors",)),
+    "data": Room(("data",), ("errors", "settings")),
+    "core": Room(
+        ("contract", "learner", "classifier", "criterion", "draws", "pairs", "backbone", "depthwise", "weights"),
+        ("errors",),
+    ),
+    "papers": Room(("papers",), ("errors", "core")),
+    "recipes": Room(("recipes",), ("errors", "settings", "core", "papers")),
+    "building": Room(("building",), ("errors", "settings", "core")),
+    "testing": Room(("testing",), ("errors", "settings", "core", "papers", "building")),
+    "run": Room(
+        ("runfolder", "training.checkpoint"), ("errors", "settings", "data", "core", "recipes", "building")
+    ),
+    "evaluation": Room(("evaluation",), ("errors", "settings", "data", "core", "papers", "building", "run")),
+    "training": Room(
+        ("training",), ("errors", "settings", "data", "core", "recipes", "building", "run", "evaluation")
+    ),
+    "front": Room(
+        ("", "api", "cli", "demo"),
+        ("errors", "settings", "data", "core", "papers", "recipes", "building", "run", "evaluation", "training"),
+    ),
+}
+
+# Modules that the base installation must be able to import: all of data/ but the one that makes tensors, and these.
+NEEDS_TORCH = ("data.loading",)
+NEEDS_NO_TORCH = ("", "errors", "cli", "api", "recipe", "training.choices")
+TRAIN_EXTRA = (
+    "torch", "torchvision", "timm", "lightning_fabric", "torchmetrics", "safetensors", "huggingface_hub", "sklearn",
+    "scipy", "matplotlib",
+)  # fmt: skip
+
+# Modules with functions, but without a test file of their own, and why. (One without any function holds values alone.)
+WITHOUT_TEST_FILE = (
+    ("data/dataset.py", "values and three look-ups, which every reader's test uses"),
+    ("data/birds/coats.py", "one coat of a drawing: data/test_drawn.py looks at whole drawings"),
+    ("data/birds/pictures.py", "the drawing itself, by data/test_drawn.py"),
+    ("data/birds/scene.py", "the surroundings of a drawing: data/test_drawn.py"),
+    ("data/birds/shapes.py", "the outlines of a drawing: data/test_drawn.py"),
+    ("data/birds/species.py", "the species of a drawing: data/test_drawn.py"),
+)
+
+
+class Module(NamedTuple):
+    """A source file: ``name`` without the package, dotted ("" is the package itself), ``tree`` its syntax."""
+
+    name: str
+    path: Path
+    text: str
+    tree: ast.Module
+
+    @property
+    def place(self) -> str:
+        return self.path.relative_to(PACKAGE).as_posix()
+
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@cache
+def modules() -> tuple[Module, ...]:
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        text = path.read_text("utf-8")
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found.append(Module(name, path, text, ast.parse(text)))
+    return tuple(found)
+
+
+def functions(tree: ast.AST) -> Iterator[Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def length(node: Function | ast.ClassDef) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def share(values: list[int], part: float) -> int:
+    return sorted(values)[int(part * len(values))]
+
+
+def arguments(node: Function) -> list[str]:
+    names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+    return names[1:] if names[:1] in (["self"], ["cls"]) else names
+
+
+def none(found: Iterable[object]) -> None:
+    """Fails with all that was found, a line each."""
+    lines = [str(one) for one in found]
+    assert not lines, "\n" + "\n".join(lines)
+
+
+# Sizes and shapes
+
+
+def test_files_are_short():
+    none([(m.place, len(m.text.splitlines())) for m in modules() if len(m.text.splitlines()) > 300])
+
+
+def test_functions_are_short():
+    sizes = {(m.place, f.name, f.lineno): length(f) for m in modules() for f in functions(m.tree)}
+    none((*where, lines) for where, lines in sizes.items() if lines > 60)
+    assert statistics.median(sizes.values()) <= 10
+    assert share(list(sizes.values()), 0.9) <= 40
+
+
+def test_functions_take_few_arguments():
+    counts = [len(arguments(f)) for m in modules() for f in functions(m.tree)]
+    assert share(counts, 0.9) <= 6
+
+
+def test_nobody_takes_arbitrary_keywords():
+    none([(m.place, f.name) for m in modules() for f in functions(m.tree) if f.args.kwarg])
+
+
+def test_inheritance_is_shallow():
+    classes = {c.name: c for m in modules() for c in ast.walk(m.tree) if isinstance(c, ast.ClassDef)}
+
+    def depth(name: str) -> int:
+        if name not in classes:  # somebody else's: nn.Module, ABC, Protocol, NamedTuple, Exception
+            return 0
+        bases = (ast.unparse(base).split("[")[0].split(".")[-1] for base in classes[name].bases)
+        return 1 + max((depth(base) for base in bases if base != name), default=0)
+
+    none([(name, depth(name)) for name in classes if depth(name) > 2])
+
+
+def test_no_exception_is_swallowed():
+    """A bare except, or a blanket one that neither raises nor does anything."""
+    guilty = []
+    for module in modules():
+        for handler in (node for node in ast.walk(module.tree) if isinstance(node, ast.ExceptHandler)):
+            bare = handler.type is None
+            caught = {"BaseException"} if handler.type is None else set(re.findall(r"\w+", ast.unparse(handler.type)))
+            idle = all(isinstance(line, ast.Pass | ast.Continue | ast.Break) for line in handler.body)
+            if bare or (idle and caught & {"Exception", "BaseException"}):
+                guilty.append((module.place, handler.lineno))
+    none(guilty)
+
+
+def test_no_global_statement():
+    """State of a module that functions change."""
+    none([(m.place, n.lineno) for m in modules() for n in ast.walk(m.tree) if isinstance(n, ast.Global)])
+
+
+def test_modules_have_telling_names():
+    none([m.place for m in modules() if m.path.stem in ("utils", "util", "helpers", "common", "misc")])
+
+
+def test_what_is_public_has_a_docstring():
+    silent = [f"{m.place}: the module" for m in modules() if m.text.strip() and not ast.get_docstring(m.tree)]
+    for module in modules():
+        for name, node in public_definitions(module.tree, ""):
+            if not ast.get_docstring(node):
+                silent.append(f"{module.place}: {name}")
+    none(silent)
+
+
+def public_definitions(parent: ast.Module | ast.ClassDef, prefix: str) -> Iterator[tuple[str, Function | ast.ClassDef]]:
+    for node in parent.body:
+        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
+            yield prefix + node.name, node
+            if isinstance(node, ast.ClassDef):
+                yield from public_definitions(node, f"{prefix}{node.name}.")
+
+
+# Who imports whom
+
+
+def room_of(name: str) -> str:
+    """The room of a module: the longest of the listed names that it is or lies in."""
+    listed = {module: room for room, (inside, _) in ROOMS.items() for module in inside}
+    fitting = [module for module in listed if name == module or (module and name.startswith(f"{module}."))]
+    assert fitting, f"fieldmark.{name} belongs to no room: add it to ROOMS here and to the table in docs/design.md"
+    return listed[max(fitting, key=len)]
+
+
+def imported(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Modules of ours that a file imports, anywhere in it, and the line."""
+    known = {m.name for m in modules()}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            named = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports are written in full"
+            # "from fieldmark.data import scan" imports a module, "from fieldmark.errors import UserError" a name
+            named = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for full in named:
+            if full.split(".")[0] == "fieldmark":
+                name = full.removeprefix("fieldmark").removeprefix(".")
+                yield (name if name in known else name.rpartition(".")[0]), node.lineno
+
+
+def test_imports_go_one_way():
+    wrong = []
+    for module in modules():
+        room = room_of(module.name)
+        allowed = {room, *ROOMS[room].may_import}
+        for name, line in imported(module.tree):
+            if room_of(name) not in allowed:
+                wrong.append(f"{module.place}:{line} ({room}) imports fieldmark.{name} ({room_of(name)})")
+    none(wrong)
+
+
+def test_rooms_have_an_order():
+    """Each room imports earlier ones alone, so there is no circle."""
+    names = list(ROOMS)
+    for at, (name, room) in enumerate(ROOMS.items()):
+        assert set(room.may_import) <= set(names[:at]), name
+
+
+def test_the_loop_does_not_know_which_method_it_runs():
+    (loop,) = (module for module in modules() if module.name == "training.loop")
+    none([name for name, _ in imported(loop.tree) if name.split(".")[0] in ("papers", "recipes")])
+
+
+def test_the_design_shows_this_table():
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", DESIGN.read_text("utf-8"), re.MULTILINE)
+    shown = {room: Room(tuple(ticked(inside)), tuple(ticked(below))) for room, inside, below in rows}
+    assert shown == {
+        room: Room(tuple(name or "fieldmark" for name in inside), below) for room, (inside, below) in ROOMS.items()
+    }
+
+
+def ticked(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_the_design_names_every_module():
+    """Papers and their recipes aside: adding one costs no line here."""
+    text = DESIGN.read_text("utf-8")
+    places = (m.place for m in modules() if m.path.name != "__init__.py" and m.text.strip())
+    wanted = [place for place in places if not place.startswith(("papers/", "recipes/"))]
+    none([place for place in wanted if f"`{place}`" not in text and f"`{Path(place).name}`" not in text])
+
+
+def test_what_must_not_need_torch_does_not():
+    """Imported where nothing of the [train] extra can be: the way of the base installation."""
+    names = [*NEEDS_NO_TORCH, *(m.name for m in modules() if m.name.split(".")[0] == "data")]
+    free = [f"fieldmark.{name}".rstrip(".") for name in names if name not in NEEDS_TORCH]
+    program = (
+        "import sys, importlib\n"
+        f"sys.path.insert(0, {str(PACKAGE.parent)!r})\n"
+        f"sys.modules.update(dict.fromkeys({TRAIN_EXTRA!r}))\n"
+        f"for name in {free!r}:\n"
+        "    try:\n"
+        "        importlib.import_module(name)\n"
+        "    except ImportError as error:\n"
+        "        print(name, error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    none(done.stdout.splitlines())
+
+
+# Tests
+
+
+def test_tests_mirror_the_source():
+    excused = {place for place, _ in WITHOUT_TEST_FILE}
+    missing = []
+    for module in modules():
+        test = REPOSITORY / "tests" / Path(module.place).with_name(f"test_{module.path.name}")
+        tested = module.path.name == "__init__.py" or module.place in excused or test.is_file()
+        if not tested and any(functions(module.tree)):
+            missing.append(test.relative_to(REPOSITORY).as_posix())
+    none(missing)
+    none([place for place in excused if not (PACKAGE / place).is_file()])
+
+
+# Papers
+
+
+ROW = re.compile(r"^\s+Eq\. (\d+)\s{2,}([\w.]+)\s{2,}\S", re.MULTILINE)
+TAG = re.compile(r"#.*\bEq\. (\d+)\s*$")
+FORBIDDEN_IN_PAPERS = ("item", "tolist", "cpu", "numpy")
+
+
+def papers() -> list[Module]:
+    return [m for m in modules() if m.name.startswith("papers.")]
+
+
+def test_papers_read_nothing_back():
+    """A call that waits for the device, in code that runs in each step."""
+    calls = ((m, node) for m in papers() for node in ast.walk(m.tree) if isinstance(node, ast.Call))
+    named = ((m, node.func) for m, node in calls if isinstance(node.func, ast.Attribute))
+    none([(m.place, func.lineno, func.attr) for m, func in named if func.attr in FORBIDDEN_IN_PAPERS])
+
+
+def test_papers_open_with_what_they_are():
+    for paper in papers():
+        if paper.name == "papers.plain":  # a baseline, not a paper
+            continue
+        text = ast.get_docstring(paper.tree) or ""
+        head, _, rest = text.partition("\nEquations\n")
+        assert re.search(r"\barXiv:\d{4}\.\d{4,5}\b", head), f"{paper.place}: title, authors, venue, arXiv:NNNN.NNNNN"
+        assert ROW.search(rest), f"{paper.place}: a block 'Equations'"
+        assert "\nPaper and released code\n" in rest, f"{paper.place}: a block 'Paper and released code'"
+
+
+def test_equations_are_where_the_papers_say():
+    wrong = []
+    for paper in papers():
+        rows = [(number, name.split(".")[-1]) for number, name in ROW.findall(ast.get_docstring(paper.tree) or "")]
+        tags = [(number, owners(paper.tree, line)) for number, line in equation_tags(paper.text)]
+        for number, name in rows:
+            if not any(number == tagged and name in inside for tagged, inside in tags):
+                wrong.append(f"{paper.place}: no line '# Eq. {number}' in {name}")
+        for number, inside in tags:
+            if not any((number, name) in rows for name in inside):
+                wrong.append(f"{paper.place}: '# Eq. {number}' in {' and '.join(inside) or 'no function'} has no row")
+    none(wrong)
+
+
+def equation_tags(text: str) -> Iterator[tuple[str, int]]:
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT and (found := TAG.search(token.string)):
+            yield found[1], token.start[0]
+
+
+def owners(tree: ast.Module, line: int) -> list[str]:
+    """The functions and classes that a line lies in."""
+    around = (node for node in ast.walk(tree) if isinstance(node, Function | ast.ClassDef))
+    return [node.name for node in around if node.lineno <= line <= (node.end_lineno or 0)]
+
+
+# Texts
+
+
+# Written in two pieces, so that this file does not name them.
+UNWANTED = ("pypi" + ".org", "python" + "hosted", "index" + "-url", "/wo" + "rk/", "/tmp/" + "lab", "/ro" + "ot/")
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Names and contents of the text files that are tracked, or would be."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, text=True)
+    names = done.stdout.split("\0") if not done.returncode else [m.path.as_posix() for m in modules()]
+    for name in names:
+        path = REPOSITORY / name
+        if path.is_file() and path.suffix not in (".png", ".jpg", ".npz", ".safetensors"):
+            yield name, path.read_text("utf-8")
+
+
+def test_texts_name_no_registry_and_no_machine():
+    found = [(name, unwanted) for name, text in texts() for unwanted in UNWANTED if unwanted in text]
+    none(found)
+
+
+def test_the_lock_file_holds_names_and_versions():
+    lines = (REPOSITORY / "requirements-lock.txt").read_text("utf-8").splitlines()
+    assert lines[0].startswith("# ")
+    pins = [line for line in lines if not line.startswith("#")]
+    none([line for line in pins if not re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line)])
+    names = {line.split("==")[0] for line in pins}
+    none([name for name in names if name.startswith(("nvidia", "cuda", "fieldmark"))])
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = chain(project["dependencies"], *project["optional-dependencies"].values())
+    direct = {re.split(r"[\[<>=!~ ]", requirement)[0] for requirement in wanted} - {"fieldmark"}
+    assert direct <= names
