@@ -1,10 +1,14 @@
 """Fixtures shared by all tests: where the real photographs lie, if they do."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+# Before torch is loaded, and for the programs that tests start: so small tensors are not worth waking threads, which on
+# a busy machine take ten times as long as the work; and all sums are taken in one order, in this process and in others.
+os.environ["OMP_NUM_THREADS"] = "1"
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -15,3 +19,27 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real photographs here; set FIELDMARK_DATA to a folder with CUB_200_2011 and flowers-102")
     return folder
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small folder of class folders without splits; not to be changed."""
+    import small_runs
+
+    return small_runs.write_photos(tmp_path_factory.mktemp("small") / "photos")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
+    """A small run that was trained on ``photos``; not to be changed."""
+    import small_runs
+
+    run = tmp_path_factory.mktemp("trained") / "run"
+    small_runs.train_small(photos, run)
+    return run
+
+
+@pytest.fixture
+def own_run(tmp_path: Path, trained: Path) -> Path:
+    """A copy of ``trained`` that a test may change."""
+    return Path(shutil.copytree(trained, tmp_path / "own" / "run"))

@@ -370,8 +370,8 @@ def texts() -> Iterator[tuple[str, str]]:
     names = done.stdout.split("\0") if not done.returncode else [m.path.as_posix() for m in modules()]
     for name in names:
         path = REPOSITORY / name
-        if path.is_file() and path.suffix not in (".png", ".jpg", ".npz", ".safetensors"):
-            yield name, path.read_text("utf-8")
+        if path.is_file() and b"\0" not in (content := path.read_bytes()):  # pictures and arrays hold zero bytes
+            yield name, content.decode("utf-8")
 
 
 def test_texts_name_no_registry_and_no_machine():

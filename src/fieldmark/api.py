@@ -12,6 +12,7 @@ from fieldmark.data.check import Report, check_dataset
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import scan_photos
 from fieldmark.data.split import cut
+from fieldmark.errors import UserError
 from fieldmark.training.choices import Choices, Destination
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def check(data: str | Path, *, annotation: str = "variant", console: Console = Q
 
 def train(
     data: str | Path,
-    out: str | Path,
+    out: str | Path | None = None,
     *,
     choices: Choices | None = None,
     resume: bool = False,
@@ -46,7 +47,7 @@ def train(
 
     Args:
         data: the photographs.
-        out: the run's folder.
+        out: the run's folder; runs/NAME, after the data's name, if not said.
         choices: settings; what is left out is chosen for this machine.
         resume: go on with the run that lies in ``out``.
         overwrite: replace it.
@@ -58,7 +59,7 @@ def train(
     """
     from fieldmark.training.session import train as run
 
-    destination = Destination(Path(out), resume=resume, overwrite=overwrite)
+    destination = Destination(None if out is None else Path(out), resume=resume, overwrite=overwrite)
     return run(data, destination, choices or Choices(), console=console, external=tuple(external))
 
 
@@ -160,6 +161,7 @@ def probe(
     from fieldmark.training.automatic import choose, device_of
 
     dataset = _probe_data(data, annotation=annotation, seed=seed, console=console)
+    _refuse_probe(dataset, size=size, train_on=train_on, split=split)
     split = split or ("val" if dataset.of(["val"]) and "val" not in train_on else "test")
     device = device_of(device)
     results = []
@@ -180,6 +182,17 @@ def probe(
                 )
             )
     return results
+
+
+def _refuse_probe(dataset: "Dataset", *, size: int, train_on: Sequence[str], split: str | None) -> None:
+    if size < 1:
+        raise UserError(f"--size {size}: at least 1")
+    for name in (*train_on, *([split] if split else [])):
+        if not dataset.of([name]):
+            there = ", ".join(sorted({photo.split for photo in dataset.photos if photo.split}))
+            raise UserError(f"no photos in the split {name!r}; there are {there}")
+    if len({photo.label for photo in dataset.of(train_on)}) < 2:
+        raise UserError("a probe needs training photos of at least two classes")
 
 
 def _probe_data(data: str | Path, *, annotation: str, seed: int, console: Console) -> "Dataset":

@@ -145,6 +145,9 @@ def _from_timm(name: str, weights: str, example: Tensor) -> Backbone:
         near = ", ".join(timm.list_models(f"*{architecture[:8]}*")[:5])
         advice = f"did you mean {near}?" if near else "use a name of timm's"
         raise UserError(f"no backbone is called {name!r}; {advice}")
+    tagged = timm.list_models(f"{architecture}.*", include_tags=True)
+    if "." in name and name not in tagged:
+        raise UserError(f"no backbone is called {name!r}; did you mean {', '.join([architecture, *tagged][:4])}?")
     with torch.device("meta"):  # only to see what its class takes
         accepted = inspect.signature(type(timm.create_model(name)).__init__).parameters
     options: dict[str, Any] = {}

@@ -1,9 +1,11 @@
 """From a recipe's data to the modules that it describes."""
 
-from typing import Any
+import inspect
+from collections.abc import Mapping
+from typing import Any, Literal, get_args, get_origin
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fieldmark.backbone import make_backbone
 from fieldmark.classifier import Classifier
@@ -12,6 +14,9 @@ from fieldmark.criterion import Criterion
 from fieldmark.errors import UserError
 from fieldmark.learner import Learner
 from fieldmark.recipe import Model, Part, Recipe
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_OPEN = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def build_classifier(model: Model, *, classes: int, size: int, weights: str) -> Classifier:
@@ -28,14 +33,60 @@ def build_classifier(model: Model, *, classes: int, size: int, weights: str) -> 
     """
     backbone = make_backbone(model.backbone, weights=weights, size=size)
     context = {"channels": backbone.channels, "classes": classes}
-    neck = model.neck.build(context) if model.neck else torch.nn.Identity()
-    with torch.no_grad():
-        channels = neck.eval()(torch.zeros(1, backbone.channels, 2, 2)).shape[1]
-    neck.train()
-    context["channels"] = channels
-    pool = model.pool.build(context)
-    context["width"] = pool.width(channels)
-    return Classifier(backbone, neck=neck, pool=pool, head=model.head.build(context), classes=classes)
+    neck = build_part(model.neck, context, place="neck") if model.neck else nn.Identity()
+    maps = _tried(neck, torch.zeros(1, backbone.channels, 2, 2), place="neck", dimensions=4)
+    context["channels"] = maps.shape[1]
+    pool = build_part(model.pool, context, place="pool")
+    context["width"] = _tried(pool, maps, place="pool", dimensions=2).shape[1]
+    head = build_part(model.head, context, place="head")
+    logits = _tried(head, torch.zeros(1, context["width"]), place="head", dimensions=2)
+    if logits.shape[1] != classes:
+        raise UserError(f"{type(head).__name__} as head gives {logits.shape[1]} scores an image, not {classes}")
+    return Classifier(backbone, neck=neck, pool=pool, head=head, classes=classes)
+
+
+def build_part(part: Part, context: Mapping[str, Any], *, place: str) -> Any:
+    """The part, after a look at whether it can be built at this place with these options.
+
+    Raises:
+        UserError: something that its constructor needs is not there, or an option has another type.
+    """
+    name = part.kind.__name__
+    for key, parameter in inspect.signature(part.kind).parameters.items():
+        if key in part.options:
+            _check_option(part.options[key], parameter.annotation, where=f"the option {key} of {name}")
+        elif key not in context and parameter.default is parameter.empty and parameter.kind not in _OPEN:
+            raise UserError(f"{name} cannot stand as {place}: it needs {key!r}, which is neither there nor given")
+    return part.build(context)
+
+
+def _check_option(value: object, annotation: Any, *, where: str) -> None:
+    """Options come from a command line or a file; those with a plain annotation are held to it."""
+    if get_origin(annotation) is Literal:
+        choices = get_args(annotation)
+        if value not in choices:
+            raise UserError(f"{where} is {value!r}; choose {', '.join(map(repr, choices))}")
+    elif annotation in (int, float, bool, str):
+        fits = type(value) is annotation or (annotation is float and type(value) is int)
+        if not fits:
+            raise UserError(f"{where} is {value!r}; it has to be {_WORDS[annotation]}")
+
+
+def _tried(module: Any, example: Tensor, *, place: str, dimensions: int) -> Tensor:
+    """What a part makes of an example; the reason in one line where it cannot."""
+    name = type(module).__name__
+    if not isinstance(module, nn.Module):
+        raise UserError(f"{name} cannot stand as {place}: it is no torch.nn.Module")
+    try:
+        with torch.no_grad():
+            made = module.eval()(example)
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise UserError(f"{name} cannot stand as {place}: {reason}") from error
+    module.train()
+    if not isinstance(made, Tensor) or made.ndim != dimensions or len(made) != len(example):
+        raise UserError(f"{name} cannot stand as {place}: it has to give one tensor of {dimensions} dimensions")
+    return made
 
 
 def build_learner(
@@ -56,11 +107,12 @@ def build_learner(
     size = recipe.pixels.size
     weights = recipe.model.weights if weights is None else weights
     classifier = build_classifier(recipe.model, classes=classes, size=size, weights=weights)
-    adjusted = counts if recipe.balance == "logit-adjust" else None
+    # a class without a photo would have the prior 0, whose logarithm no loss survives
+    adjusted = counts.clamp_min(1) if recipe.balance == "logit-adjust" and counts is not None else None
     criterion = Criterion(smoothing=recipe.smoothing, counts=adjusted)
     context = {"classifier": classifier, "criterion": criterion, "classes": classes}
     context["channels"] = classifier.backbone.channels
-    method = recipe.model.method.build(context)
+    method = build_part(recipe.model.method, context, place="method")
     if not isinstance(method, Method):
         raise UserError(f"{recipe.model.method.kind.__name__} is no Method: see fieldmark.contract.Method")
     learner = Learner(method, [_build_term(part, context) for part in recipe.model.terms])
@@ -74,7 +126,7 @@ def build_learner(
 
 def _build_term(part: Part, context: dict[str, Any]) -> Term:
     own = {key: value for key, value in context.items() if key in ("classes", "channels")}
-    term = part.build(own)
+    term = build_part(part, own, place="term")
     if not isinstance(term, Term):
         needed = "check, batch_wide and a call, see fieldmark.contract.Term"
         raise UserError(f"{part.kind.__name__} is no Term: it needs {needed}")

@@ -18,10 +18,11 @@ app = App(
     name="fieldmark",
     help="Train, measure and use classifiers for classes that look alike.",
     version_flags=["--version"],
+    default_parameter=Parameter(negative=()),  # no --no-resume, no --empty-term
 )
 Flat = Parameter(name="*")
 JsonFile = Annotated[Path | None, Parameter(name="--json")]
-External = Annotated[tuple[str, ...], Parameter(name="--external", negative=())]
+External = Annotated[tuple[str, ...], Parameter(name="--external")]
 
 
 @app.command
@@ -46,8 +47,8 @@ def check(data: Path, *, json_file: JsonFile = None, annotation: str = "variant"
 @app.command
 def train(
     data: Path,
-    destination: Annotated[Destination, Flat],
     *,
+    destination: Annotated[Destination | None, Flat] = None,
     choices: Annotated[Choices | None, Flat] = None,
     external: External = (),
 ) -> int:
@@ -62,8 +63,9 @@ def train(
     from fieldmark.recipes.naming import imported_all
     from fieldmark.training.session import train as run
 
-    run(data, destination, choices or Choices(), console=_console(), external=imported_all(external))
-    _console().print(f"next: fieldmark evaluate {printable(str(destination.out))}", markup=False, soft_wrap=True)
+    where = destination or Destination()
+    folder = run(data, where, choices or Choices(), console=_console(), external=imported_all(external))
+    _console().print(f"next: fieldmark evaluate {printable(str(folder))}", markup=False, soft_wrap=True)
     return 0
 
 
@@ -71,7 +73,7 @@ def train(
 def probe(
     data: Path,
     *,
-    backbone: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    backbone: tuple[str, ...] = (),
     weights: str | None = None,
     size: int = 224,
     split: str | None = None,
@@ -183,7 +185,7 @@ def _show_evaluation(figures: dict[str, Any], folder: Path) -> None:
 @app.command
 def predict(
     run: Path,
-    inputs: Annotated[tuple[Path, ...], Parameter(negative=())],
+    inputs: tuple[Path, ...],
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("predictions.csv"),
     top: int = 5,

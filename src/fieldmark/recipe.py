@@ -1,7 +1,7 @@
 """A run's setting as plain data: typed frozen dataclasses with a versioned JSON round trip.
 
-A class stands in the file by its name, looked up in a tuple of known classes, never by an import. A class from the
-user's own module is written as "package.module:Class" and has to be named again by whoever reads the file.
+A class stands in the file by its name, looked up in a tuple, never by an import; one of the user's own stands as
+"package.module:Class" and has to be named again by whoever reads the file.
 """
 
 import dataclasses
@@ -36,7 +36,8 @@ class Part:
 
     def build(self, context: Mapping[str, Any]) -> Any:
         """An instance, with what its constructor asks for out of ``context``."""
-        accepted = inspect.signature(self.kind).parameters
+        parameters = inspect.signature(self.kind).parameters.values()
+        accepted = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         wrong = [name for name in self.options if name not in accepted or name in context]
         if wrong:
             choices = ", ".join(name for name in accepted if name not in context) or "none"
@@ -91,8 +92,8 @@ class Cosine:
         """The factor at a (fractional) epoch of ``total``."""
         if epoch < self.warmup:
             return _warm(epoch, self.warmup)
-        done = (epoch - self.warmup) / max(total - self.warmup, 1e-9)
-        return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        done = min((epoch - self.warmup) / max(total - self.warmup, 1e-9), 1.0)
+        return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 @dataclass(frozen=True)
@@ -212,9 +213,8 @@ def recipe_from_json(text: str, known: Sequence[type], *, external: Sequence[typ
         UserError: another version, an unknown key or class, a value of the wrong type.
     """
     try:
-        data = json.loads(text)
-        version = data.pop("format_version")
-    except (ValueError, AttributeError, KeyError) as error:
+        version = (data := json.loads(text)).pop("format_version")
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise UserError(f"not a recipe: {error!r}") from error
     if version != FORMAT_VERSION:
         raise UserError(f"this recipe has format {version}, and this Fieldmark reads {FORMAT_VERSION}")
@@ -241,20 +241,20 @@ def _decode(value: Any, wanted: Any, by_tag: Mapping[str, type], where: str) -> 
         return _decode_union(value, choices, by_tag, where)
     if wanted is Part:
         return _decode_part(value, by_tag, where)
-    if dataclasses.is_dataclass(wanted):
-        assert isinstance(wanted, type)
+    if isinstance(wanted, type) and dataclasses.is_dataclass(wanted):
         return _decode_fields(value, wanted, by_tag, where)
     if origin is tuple and isinstance(value, list):
         return tuple(_decode(item, choices[0], by_tag, f"{where}[{i}]") for i, item in enumerate(value))
     if origin is Literal and value in choices:
         return value
-    if origin is not None and issubclass(Mapping, origin) and isinstance(value, dict):
+    if origin is Mapping and isinstance(value, dict):
         return {key: _decode(item, choices[1], by_tag, f"{where}.{key}") for key, item in value.items()}
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(wanted, type) and type(value) is wanted:
         return value
-    raise UserError(f"{where} is {value!r}, which does not fit; expected {wanted}")
+    expected = ", ".join(map(str, choices)) if origin is Literal else getattr(wanted, "__name__", wanted)
+    raise UserError(f"{where} is {value!r}, which does not fit; expected {expected}")
 
 
 def _decode_union(value: Any, choices: tuple[Any, ...], by_tag: Mapping[str, type], where: str) -> Any:
@@ -267,8 +267,7 @@ def _decode_union(value: Any, choices: tuple[Any, ...], by_tag: Mapping[str, typ
     tag = value.get("type")
     for choice in rest:
         if choice.__name__ == tag:
-            untagged = {key: item for key, item in value.items() if key != "type"}
-            return _decode_fields(untagged, choice, by_tag, where)
+            return _decode_fields({key: item for key, item in value.items() if key != "type"}, choice, by_tag, where)
     raise UserError(f"{where} has type {tag!r}; choose {', '.join(choice.__name__ for choice in rest)}")
 
 
@@ -287,9 +286,11 @@ def _decode_fields(value: Any, kind: type, by_tag: Mapping[str, type], where: st
     if not isinstance(value, dict):
         raise UserError(f"{where} is {value!r}; expected a table of settings")
     hints = typing.get_type_hints(kind)
-    unknown = [key for key in value if key not in hints]
-    if unknown:
+    if unknown := [key for key in value if key not in hints]:
         raise UserError(f"{where} has no setting {unknown[0]!r}; it has {', '.join(hints)}")
+    needed = {f.name for f in fields(kind) if f.default is f.default_factory is dataclasses.MISSING}
+    if missing := sorted(needed - set(value)):
+        raise UserError(f"{where} lacks the setting {missing[0]!r}")
     return kind(**{key: _decode(item, hints[key], by_tag, f"{where}.{key}") for key, item in value.items()})
 
 

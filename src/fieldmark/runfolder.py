@@ -20,6 +20,7 @@ from fieldmark.recipes import KNOWN
 from fieldmark.training.checkpoint import load_model
 
 RECIPE, CLASSES, SPLITS, ABOUT = "recipe.json", "classes.json", "splits.csv", "run.json"
+ABOUT_KEYS = ("data", "annotation", "data_digest", "headline", "cut")
 FORMAT_VERSION = 1
 
 
@@ -38,7 +39,8 @@ class Transform:
     def __call__(self, image: Image.Image, box: Box | None = None) -> Tensor:
         """A picture to a normalised float32 tensor (3, S, S); ``box`` is needed where ``fit`` is "box"."""
         view = torch.from_numpy(evaluation_view(image.convert("RGB"), self.pixels, box).copy())
-        return (view.permute(2, 0, 1).float() / 255 - self.mean[:, None, None]) / self.std[:, None, None]
+        mean, scale = 255 * self.mean, 1 / (255 * self.std)  # in this order, as evaluation computes it, bit for bit
+        return (view.permute(2, 0, 1).float() - mean[:, None, None]) * scale[:, None, None]
 
 
 class Loaded(NamedTuple):
@@ -87,9 +89,8 @@ def read_run(run: Path, *, external: Sequence[type] = ()) -> tuple[Recipe, tuple
     """Recipe, classes and ``run.json`` of a run, without building anything."""
     if not (run / RECIPE).is_file():
         raise UserError(f"{run} is no run of Fieldmark: it holds no {RECIPE}")
-    recipe = recipe_from_json((run / RECIPE).read_text("utf-8"), KNOWN, external=external)
-    classes = _json(run / CLASSES)["classes"]
-    return recipe, tuple(classes), _json(run / ABOUT)
+    recipe = recipe_from_json((run / RECIPE).read_text("utf-8", "replace"), KNOWN, external=external)
+    return recipe, tuple(_json(run / CLASSES, "classes")["classes"]), _json(run / ABOUT, *ABOUT_KEYS)
 
 
 def write_run(run: Path, recipe: Recipe, *, classes: Sequence[str], about: dict[str, Any]) -> None:
@@ -101,14 +102,17 @@ def write_run(run: Path, recipe: Recipe, *, classes: Sequence[str], about: dict[
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    # bytes of a folder's name that are no UTF-8 become JSON's own escapes, and come back from them
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8", "backslashreplace")
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path, *keys: str) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}); is the run complete?") from error
     if not isinstance(value, dict) or value.get("format_version") != FORMAT_VERSION:
         raise UserError(f"{path} has another format than this Fieldmark reads")
+    if missing := [key for key in keys if key not in value]:
+        raise UserError(f"{path} lacks {missing[0]!r}: it was changed by hand, or the run is not complete")
     return value

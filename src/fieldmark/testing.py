@@ -54,7 +54,7 @@ def check_method(
         AssertionError: a promise is broken; the text says which.
         UserError: the method refuses this classifier or these options.
     """
-    _require(isinstance(kind, type) and issubclass(kind, Method), f"{kind!r} is no subclass of fieldmark.contract.Method")
+    _require(isinstance(kind, type) and issubclass(kind, Method), f"{kind!r} is no subclass of Method")
     model = Model(Part(kind, options or {}), Part(Average), Part(Linear), backbone=backbone, weights="none")
     check_learner(lambda seed: _build(model, classes, size, seed), size=size)
 
@@ -78,7 +78,7 @@ def check_term(
     pool, head = Part(Average), Part(Linear)
     model = Model(Part(Plain), pool, head, backbone=backbone, weights="none", neck=neck, terms=(term,))
     built = _build(model, classes, size, 0).terms[0]
-    _require(isinstance(built.batch_wide, bool), f"{term.kind.__name__}.batch_wide is {built.batch_wide!r}, not True or False")
+    _require(isinstance(built.batch_wide, bool), f"batch_wide is {built.batch_wide!r}, not True or False")
     check_learner(lambda seed: _build(model, classes, size, seed), size=size, export=False)
 
 
@@ -111,8 +111,8 @@ def check_learner(build: Callable[[int], Learner], *, size: int = 64, export: bo
 def no_reading_back() -> Iterator[None]:
     """Inside, whatever would make an accelerator wait for the host to read a tensor raises ``AssertionError``.
 
-    Caught are ``item``, ``float``, ``int``, ``bool``, ``tolist``, ``numpy`` and ``cpu``, ``nonzero``, ``unique`` and indexing
-    by a mask.
+    Caught are ``item``, ``float``, ``int``, ``bool``, ``tolist``, ``numpy`` and ``cpu``, ``nonzero``, ``unique`` and
+    indexing by a mask.
     """
     with _MethodWatch(), _OperatorWatch():
         yield
@@ -197,14 +197,15 @@ def _check_steps(learner: Learner, images: Tensor, labels: Tensor, rows: Tensor)
                     parameter -= 0.01 * parameter.grad / (1 + parameter.grad.norm())
                     reached.add(name)
     missed = [name for name, p in learner.named_parameters() if p.requires_grad and name not in reached]
-    _require(not missed, f"no gradient reaches {', '.join(missed[:3])} in two steps; remove it or set requires_grad=False")
+    _require(not missed, f"no gradient reaches {', '.join(missed[:3])} in two steps; set requires_grad=False")
 
 
 def _check_output(output: TrainOutput, labels: Tensor, classes: int) -> None:
     _check_losses(output, "a batch of six")
     count = len(labels)
-    _require(output.logits.shape == (count, classes), f"logits are {tuple(output.logits.shape)}, not ({count}, {classes})")
-    _require(torch.equal(output.labels, labels), "labels are not those of the batch in its order; put other rows in views")
+    shape = tuple(output.logits.shape)
+    _require(shape == (count, classes), f"logits are {shape}, not ({count}, {classes})")
+    _require(torch.equal(output.labels, labels), "labels are not the batch's in its order; other rows go in views")
     for name, tensor in output.features._asdict().items():
         _require(len(tensor) == count, f"features.{name} has {len(tensor)} rows for {count} images")
 
@@ -216,7 +217,7 @@ def _check_losses(output: TrainOutput, batch: str) -> None:
         scalar = isinstance(loss, Tensor) and loss.ndim == 0
         _require(scalar, f"the loss {name!r} of {batch} is no scalar tensor")
         _require(bool(loss.isfinite()), f"the loss {name!r} of {batch} is {loss.item()}")
-        _require(loss.requires_grad, f"the loss {name!r} of {batch} has no graph; multiply a sum by 0 rather than return a constant")
+        _require(loss.requires_grad, f"the loss {name!r} of {batch} has no graph; a sum times 0 keeps one")
 
 
 def _check_corner_batches(learner: Learner, images: Tensor, labels: Tensor, rows: Tensor) -> None:
@@ -248,7 +249,7 @@ def _check_randomness(learner: Learner, images: Tensor, labels: Tensor, rows: Te
         outputs.append(learner(images, labels, Draws(1, 3, rows)).losses)
         learner.load_state_dict(state)
     for name, loss in outputs[0].items():
-        _require(_close(loss, outputs[1][name]), f"the loss {name!r} is random beyond draws; take every random number from draws")
+        _require(_close(loss, outputs[1][name]), f"the loss {name!r} is random; take every random number from draws")
 
 
 def _check_rows(method: Method, images: Tensor, rows: Tensor) -> None:
@@ -257,17 +258,17 @@ def _check_rows(method: Method, images: Tensor, rows: Tensor) -> None:
     for name, tensor in whole.items():
         _require(len(tensor) == len(images), f"encode's {name} has {len(tensor)} rows for {len(images)} images")
         joined = torch.cat([piece[name] for piece in pieces])
-        _require(_close(tensor, joined), f"encode's {name} is not row by row: two pieces give other rows than the whole batch")
+        _require(_close(tensor, joined), f"encode's {name} is not row by row: two pieces give other rows than the whole")
 
 
 def _check_inference(method: Method, images: Tensor, labels: Tensor) -> None:
     with no_reading_back():
         logits = method(images)
-    classes = method.classifier.classes
-    _require(logits.shape == (len(images), classes), f"forward gives {tuple(logits.shape)}, not ({len(images)}, {classes})")
+    shape = (len(images), method.classifier.classes)
+    _require(logits.shape == shape, f"forward gives {tuple(logits.shape)}, not {shape}")
     torch.manual_seed(2)
     _require(_close(logits, method(images)), "forward in eval mode is not deterministic")
-    _require(_close(logits[:1], method(images[:1])), "forward gives a batch of one another row than the same image among others")
+    _require(_close(logits[:1], method(images[:1])), "forward gives an image alone another row than among others")
     encoded = method.encode(images, EVALUATION)
     _require(_close(logits, encoded.logits), "encode's logits are not forward's in eval mode")
     output = method.objective(encoded, labels, EVALUATION)
@@ -280,7 +281,7 @@ def _check_state(learner: Learner, other: Learner, images: Tensor) -> None:
     """A learner built anew from another seed answers the same once it has the state."""
     other.load_state_dict(learner.state_dict())
     same = _close(learner.method(images), other.method.eval()(images))
-    _require(same, "a state dict does not bring everything back; register what is random or learnt as buffer or parameter")
+    _require(same, "a state dict does not bring everything back; make what is random or learnt a buffer or parameter")
 
 
 def _check_export(method: nn.Module, images: Tensor) -> None:

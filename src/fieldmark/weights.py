@@ -84,6 +84,8 @@ def convert(source: Path, target: Path) -> int:
     for key in ("state_dict", "model"):
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]
+    if not target.parent.is_dir():
+        raise UserError(f"{target}: there is no folder {target.parent}")
     tensors = {str(k).removeprefix("module."): v for k, v in _items(loaded) if isinstance(v, Tensor)}
     if not tensors:
         raise UserError(f"{source}: holds no tensors by name")

@@ -25,6 +25,8 @@ class Shuffled:
         if self.size < 1:
             raise UserError(f"a batch needs at least one image, not {self.size}")
         count = len(labels)
+        if not count:
+            raise UserError("there are no images to make batches of")
         rng = np.random.default_rng((seed, 1, epoch))
         size = min(self.size, count)
         order = rng.permutation(count)
@@ -40,7 +42,7 @@ class Balanced:
     """Batches of ``classes`` different classes with ``images`` images each, sorted by class.
 
     Classes come in random order, all of them before one comes again (but for the few that fill no batch); so do the
-    images of a class, and a class with fewer images than asked for repeats some. An epoch has as many images as the
+    images of a class, and only a class with fewer images than asked for repeats some within a batch. An epoch has as many images as the
     set, rounded down to whole batches.
     """
 
@@ -60,15 +62,23 @@ class Balanced:
         usable = len(names) // self.classes * self.classes
         turns = np.concatenate([rng.permutation(len(names))[:usable] for _ in range(rounds)])
         turns = turns[: batches * self.classes].reshape(batches, self.classes)
-        queues = [_cycled(rng.permutation(np.flatnonzero(position == name)), rng) for name in range(len(names))]
-        return [np.array([next(queues[name]) for name in row for _ in range(self.images)]) for row in turns]
+        groups = [_groups(np.flatnonzero(position == name), self.images, rng) for name in range(len(names))]
+        return [np.concatenate([next(groups[name]) for name in row]) for row in turns]
 
 
-def _cycled(indices: np.ndarray, rng: np.random.Generator) -> Iterator[int]:
-    """All indices, then all again in another order, without end."""
+def _groups(indices: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Groups of ``size`` without end: all indices, then all in another order; none twice in a group that can do without.
+
+    An image that stood twice in a batch would be a pair with itself, as both have the same pixels.
+    """
+    queue = indices[:0]
     while True:
-        yield from indices
-        indices = rng.permutation(indices)
+        while len(queue) < size:
+            again = rng.permutation(indices)
+            waiting = np.isin(again, queue)
+            queue = np.concatenate([queue, again[~waiting], again[waiting]])
+        yield queue[:size]
+        queue = queue[size:]
 
 
 Batches = Shuffled | Balanced

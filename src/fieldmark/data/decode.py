@@ -194,7 +194,8 @@ def _decode(source: Source, limits: Limits, reduce_to: Side | None) -> Image.Ima
 
 def _reduce(image: ImageFile, reduce_to: Side, *, turned: bool) -> None:
     """Has a JPEG decoded at a part of its size; ``turned``: upright, its width and height change places."""
-    least = reduce_to if isinstance(reduce_to, int) else reduce_to(image.size[::-1] if turned else image.size)
+    size = (image.height, image.width) if turned else (image.width, image.height)
+    least = reduce_to if isinstance(reduce_to, int) else reduce_to(size)
     image.draft(None, (least, least))
 
 

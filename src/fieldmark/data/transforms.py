@@ -19,6 +19,7 @@ _MARGIN = 0.1  # of a box's longer side, added all around: annotations are tight
 _RATIO = (3 / 4, 4 / 3)
 _TRIES = 10
 _MOST_STEPS = 8  # a JPEG is decoded at 1/8 of its size, but not at less
+_SPARE = 1.5  # a view is drawn from so many times its pixels a side: the decoder's scaling is sharper than ours
 GREY = 128
 
 
@@ -90,25 +91,31 @@ class RandomView:
         self.mirrored = False
 
     def side_needed(self, size: tuple[int, int]) -> int:
-        """The shorter side that a photo of ``size`` may be decoded down to: the view is never scaled up for it."""
+        """The shorter side that a photo of ``size`` may be decoded down to, with no visible change to the view."""
         area = self._draw(size)[0]
-        steps = int(min(area.width, area.height)) // self._pixels.size
+        steps = int(min(area.width, area.height) / (_SPARE * self._pixels.size))
         return min(size) // min(max(steps, 1), _MOST_STEPS)
 
     def area(self, size: tuple[int, int]) -> Frame:
         """The view on the picture as it was decoded, to ``size``."""
         area, full = self._draw(size)
-        if full == size:
-            return area
-        across, down = size[0] / full[0], size[1] / full[1]
-        return Frame(area.left * across, area.top * down, area.width * across, area.height * down)
+        steps = round(max(full) / max(size))  # not the quotient itself: what is left over at 1/8 is a pixel all the same
+        return Frame(area.left / steps, area.top / steps, area.width / steps, area.height / steps)
 
     def _draw(self, size: tuple[int, int]) -> tuple[Frame, tuple[int, int]]:
         """The view on the photo at full size, and that size: what this is first called with."""
         if self._drawn is None:
-            self._drawn = random_area(frame_of(size, self._pixels, self._box), self._pixels, self._rng), size
+            area = random_area(frame_of(size, self._pixels, self._box), self._pixels, self._rng)
+            self._drawn = _on_picture(area, size) if self._pixels.fit == "pad" else area, size
             self.mirrored = self._pixels.flip and self._rng.random() < 0.5
         return self._drawn
+
+
+def _on_picture(area: Frame, size: tuple[int, int]) -> Frame:
+    """``area`` moved so that its middle lies on the picture: beside a very long one there is nothing to learn."""
+    left = min(max(area.left, -area.width / 2), size[0] - area.width / 2)
+    top = min(max(area.top, -area.height / 2), size[1] - area.height / 2)
+    return Frame(left, top, area.width, area.height)
 
 
 def random_area(frame: Frame, pixels: Pixels, rng: np.random.Generator) -> Frame:
@@ -138,7 +145,7 @@ class Placing(NamedTuple):
 
 
 def place(frame: Frame, picture: tuple[int, int], size: int) -> Placing:
-    """How a picture of (width, height) fills the part of ``frame`` that it covers, drawn with ``size`` pixels a side."""
+    """How a picture of (width, height) fills the part of ``frame`` that it covers, drawn at ``size`` pixels a side."""
     left, top = max(frame.left, 0.0), max(frame.top, 0.0)
     right, bottom = min(frame.left + frame.width, picture[0]), min(frame.top + frame.height, picture[1])
     x0, x1 = _span((left - frame.left) / frame.width, (right - frame.left) / frame.width, size)

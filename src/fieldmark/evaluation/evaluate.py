@@ -88,8 +88,8 @@ def evaluate(
     logits = infer(method, photos, method=method, workers=workers, progress=progress)
     read = [index for index in range(len(photos)) if index not in logits.damaged]
     labels = np.array([dataset.photos[index].label for index in read], dtype=np.int64)
-    if split == "test":
-        _log_opening(opened.path, dataset)
+    if split in ("test", "all"):
+        _log_opening(opened.path, dataset, split)
     return Evaluation(
         split=split,
         classes=opened.classes,
@@ -108,9 +108,15 @@ def split_of_run(opened: Opened, data: Path | None, split: str) -> Dataset:
     A dataset that the run cut itself is split as the run's ``splits.csv`` says.
     """
     source = data or Path(opened.about["data"])
+    if data is None and not source.exists():
+        raise UserError(f"{printable(str(source))}, which the run was trained from, is not there; name it: --data DATA")
     dataset = read_dataset(source, annotation=opened.about["annotation"])
     if not dataset.is_split and split != "all":
-        dataset = with_splits(dataset, read_splits(opened.path / SPLITS))
+        splits = read_splits(opened.path / SPLITS)
+        if not any(photo.name in splits for photo in dataset.photos):
+            place = printable(str(source))
+            raise UserError(f"{place} has no splits, and the run knows none of its photos; say --split all")
+        dataset = with_splits(dataset, splits)
     chosen = dataset.photos if split == "all" else dataset.of([split])
     if not chosen:
         there = ", ".join(sorted({photo.split for photo in dataset.photos if photo.split})) or "none"
@@ -126,22 +132,23 @@ def _relabelled(photo: Photo, dataset: Dataset, index: dict[str, int]) -> Photo:
     return replace(photo, label=index[name])
 
 
-def _log_opening(run: Path, dataset: Dataset) -> None:
+def _log_opening(run: Path, dataset: Dataset, split: str) -> None:
     """Each look at a test split is written down: figures chosen by looking often are no test figures."""
     path = run / OPENINGS
     new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         if new:
-            writer.writerow(["time", "photos", "data_digest"])
-        writer.writerow([datetime.now(UTC).isoformat(timespec="seconds"), len(dataset.photos), digest(dataset)])
+            writer.writerow(["time", "split", "photos", "data_digest"])
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        writer.writerow([now, split, len(dataset.photos), digest(dataset)])
 
 
 def write_evaluation(result: Evaluation, folder: Path) -> None:
     """``metrics.json``, ``per_class.csv``, ``confusion.png`` and ``logits.npz`` (names, labels, logits) in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(result, folder / "metrics.json")
-    with (folder / "per_class.csv").open("w", newline="", encoding="utf-8") as file:
+    with (folder / "per_class.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         rows = per_class(result.metrics.confusion, result.classes)
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
@@ -154,4 +161,5 @@ def write_evaluation(result: Evaluation, folder: Path) -> None:
 def write_json(result: Evaluation, path: Path) -> None:
     """The figures as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    # bytes of a folder's name that are no UTF-8 become JSON's own escapes
+    path.write_text(json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8", "backslashreplace")

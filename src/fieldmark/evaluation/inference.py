@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from fieldmark.contract import Method
-from fieldmark.data.loading import Photographs, inference_batches
+from fieldmark.data.loading import Photographs, in_order, loader_of
+
+BATCH = 32
 
 
 class Logits(NamedTuple):
@@ -19,7 +21,12 @@ class Logits(NamedTuple):
 
 
 def stream(
-    function: Callable[[torch.Tensor], torch.Tensor], photos: Photographs, *, method: Method, size: int, workers: int
+    function: Callable[[torch.Tensor], torch.Tensor],
+    photos: Photographs,
+    *,
+    method: Method,
+    workers: int,
+    start: str | None = None,
 ) -> Iterator[Logits]:
     """What ``function`` gives for normalised images, batch by batch, in order and in float32.
 
@@ -27,12 +34,12 @@ def stream(
         function: (B, 3, S, S) to (B, K).
         photos: as evaluation sees them.
         method: gives device and pixel statistics.
-        size: images a batch.
         workers: processes that read ahead.
+        start: how they start, as for ``loader_of``.
     """
     backbone = method.classifier.backbone
     device = backbone.mean.device
-    for batch in inference_batches(photos, size=size, workers=workers):
+    for batch in loader_of(photos, in_order(len(photos), BATCH), workers=workers, start=start):
         with torch.inference_mode():
             values = function(backbone.normalise(batch.pixels.to(device, non_blocking=True)))
         yield Logits(values.float().cpu().numpy(), dict(batch.damaged))
@@ -43,15 +50,15 @@ def infer(
     photos: Photographs,
     *,
     method: Method,
-    size: int = 32,
     workers: int = 0,
+    start: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Logits:
     """All of ``stream`` in one array, with the module in eval mode; ``progress`` is told the photos done."""
     values: list[np.ndarray] = []
     damaged: dict[int, str] = {}
     with in_eval_mode(method):
-        for part in stream(function, photos, method=method, size=size, workers=workers):
+        for part in stream(function, photos, method=method, workers=workers, start=start):
             values.append(part.values)
             damaged |= part.damaged
             if progress:

@@ -36,6 +36,7 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> Metrics:
     count, classes = scores.shape
     if not count:
         return Metrics(0, 0.0, 0.0, 0.0, 0.0, np.zeros((classes, classes), np.int64))
+    present = truth.unique()
     top = {
         k: float(multiclass_accuracy(scores, truth, classes, average="micro", top_k=min(k, classes))) for k in (1, 5)
     }
@@ -43,8 +44,9 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> Metrics:
         n=count,
         top1=top[1],
         top5=top[5],
-        mean_per_class=float(multiclass_accuracy(scores, truth, classes, average="macro")),
-        macro_f1=float(multiclass_f1_score(scores, truth, classes, average="macro")),
+        # torchmetrics' own mean takes in a class without a photo as soon as it is predicted once
+        mean_per_class=float(multiclass_accuracy(scores, truth, classes, average="none")[present].mean()),
+        macro_f1=float(multiclass_f1_score(scores, truth, classes, average="none")[present].mean()),
         confusion=multiclass_confusion_matrix(scores, truth, classes).numpy(),
     )
 

@@ -49,11 +49,15 @@ def photos_of(inputs: Sequence[Path]) -> list[Photo]:
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=_refuse_folder):
         folders[:] = sorted((name for name in folders if not is_ignored(name)), key=natural_order)
         for name in sorted(files, key=natural_order):
             if not is_ignored(name) and Path(name).suffix.lower() in IMAGE_SUFFIXES:
                 yield Path(place) / name
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise UserError(f"{printable(str(error.filename))}: the folder cannot be read ({error.strerror})")
 
 
 def predict(opened: Opened, photos: Sequence[Photo], *, top: int = 5, workers: int = 0) -> Iterator[Prediction]:
@@ -66,7 +70,7 @@ def predict(opened: Opened, photos: Sequence[Photo], *, top: int = 5, workers: i
         workers: processes that read photos ahead.
 
     Raises:
-        UserError: a run with ``--fit box`` and a photo without a box.
+        UserError: a run with ``--fit box`` and a photo without a box, or a ``top`` below 1; at once.
     """
     pixels = opened.recipe.pixels
     without = [photo.name for photo in photos if photo.box is None]
@@ -75,12 +79,17 @@ def predict(opened: Opened, photos: Sequence[Photo], *, top: int = 5, workers: i
             f"this run was trained with --fit box, and {printable(without[0])} has no box;\n"
             "give a table (CSV) with the columns path and x, y, width, height"
         )
+    if top < 1:
+        raise UserError(f"--top {top}: at least 1")
+    return _predictions(opened, photos, top=min(top, len(opened.classes)), workers=workers)
+
+
+def _predictions(opened: Opened, photos: Sequence[Photo], *, top: int, workers: int) -> Iterator[Prediction]:
     method = opened.learner.method
-    views = Photographs(photos, pixels)
-    top = max(1, min(top, len(opened.classes)))
+    views = Photographs(photos, opened.recipe.pixels)
     with in_eval_mode(method):
         start = 0
-        for part in stream(method, views, method=method, size=32, workers=workers):
+        for part in stream(method, views, method=method, workers=workers):
             probabilities = _softmax(part.values)
             order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
             for row, best in enumerate(order):
@@ -106,6 +115,7 @@ def write_predictions(path: Path, predictions: Iterable[Prediction], *, top: int
     """Writes a CSV row a prediction as they come; returns how many there were, and how many had no classes."""
     columns = [f"{what}_{rank}" for rank in range(1, top + 1) for what in ("class", "probability")]
     count = failed = 0
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(["file", *columns, "error"])

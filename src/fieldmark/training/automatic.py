@@ -24,6 +24,7 @@ VIEWS = 12_000
 """Training views that fine-tuning sees in all, within the bounds of ``EPOCHS``."""
 EPOCHS = (8, 40)
 FROM_SCRATCH = 5  # times as many epochs
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def choose(choices: Choices, *, photos: int, device: str) -> Recipe:
@@ -100,8 +101,6 @@ def _stage(choices: Choices, model: Model, *, batches: Batches, photos: int) -> 
     epochs = min(max(round(VIEWS / max(photos, 1)), low), high)
     scratch = model.weights == NONE
     epochs = choices.epochs or epochs * (FROM_SCRATCH if scratch else 1)
-    if epochs < 1:
-        raise UserError(f"--epochs {epochs}: at least 1")
     size = batches.size if isinstance(batches, Shuffled) else batches.classes * batches.images
     if _likes_adam(model.backbone):
         scales = {} if scratch else {"backbone": ADAM_BACKBONE}
@@ -114,6 +113,8 @@ def _likes_adam(backbone: str) -> bool:
     """Networks with layer norms in place of batch norms are trained with AdamW by all who publish them."""
     if backbone == GOOGLENET:
         return False
+    if not timm.is_model(backbone.split(".")[0]):
+        return False  # building it says what is wrong
     with torch.device("meta"):
         network = timm.create_model(backbone)
     return not any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in network.modules())
@@ -125,6 +126,8 @@ def device_of(choice: str) -> str:
     Raises:
         UserError: "cuda" where there is none.
     """
+    if choice not in DEVICES:
+        raise UserError(f"--device {choice}: choose {', '.join(DEVICES)}")
     there = torch.cuda.is_available()
     if choice == "cuda" and not there:
         raise UserError("--device cuda: PyTorch sees no GPU here; use --device cpu")

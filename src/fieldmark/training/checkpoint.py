@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -58,5 +59,5 @@ def load_model(run: Path, module: nn.Module) -> None:
         raise UserError(f"{run} holds no trained model ({MODEL}); finish it with: fieldmark train … --resume")
     try:
         module.load_state_dict(load_file(path))
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise UserError(f"{path} does not fit its recipe: {str(error).splitlines()[0][:160]}") from error

@@ -1,8 +1,11 @@
 """What a user may say about a run; what is left unsaid is chosen for the machine and the data (``automatic.py``)."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from fieldmark.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,33 @@ class Destination:
     """Where a run goes.
 
     Args:
-        out: the run's folder.
+        out: the run's folder; runs/NAME, after the data's name, if not said.
         resume: go on with the run that lies there; start it if there is none.
         overwrite: delete the run that lies there first.
     """
 
-    out: Path
+    out: Path | None = None
     resume: bool = False
     overwrite: bool = False
+
+    def folder(self, data: Path) -> Path:
+        """The run's folder for these data."""
+        return self.out or Path("runs") / (data.resolve().stem or "run")
+
+
+def refuse_numbers(choices: Choices) -> None:
+    """Raises ``UserError`` for the first number that is out of its range."""
+    for name in ("epochs", "batch", "size", "accumulate"):
+        value = getattr(choices, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name} {value}: at least 1")
+    for name in ("seed", "workers", "clip"):
+        value = getattr(choices, name)
+        if value is not None and not 0 <= value < math.inf:
+            raise UserError(f"--{name} {value}: at least 0")
+    for name in ("smoothing", "ema"):
+        value = getattr(choices, name)
+        if value is not None and not 0 <= value < 1:
+            raise UserError(f"--{name} {value}: from 0 to below 1")
+    if choices.lr is not None and not 0 < choices.lr < math.inf:
+        raise UserError(f"--lr {choices.lr}: above 0")

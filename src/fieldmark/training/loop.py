@@ -6,6 +6,7 @@ stopped goes on as if it had not been.
 """
 
 import copy
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,8 @@ from fieldmark.training.runlog import RunLog
 from fieldmark.training.watch import Watch
 
 Validate = Callable[[], Mapping[str, float]]
+STEPS = "steps"
+"""Under this name the sums of an epoch count the steps that were not undone."""
 
 
 @dataclass
@@ -98,7 +101,8 @@ class Loop:
         self.position = Position(**state["position"])
         self.learner.load_state_dict(state["learner"])
         self.keeper = NormKeeper(self.learner)
-        self._enter_stage(self._stage_at(self.position.step)[0])
+        # the stage of the last step: one that only begins makes an optimiser of its own, maybe of another kind
+        self._enter_stage(self._stage_at(max(self.position.step - 1, 0))[0])
         self.optimiser.load_state_dict(state["optimiser"])
         self.sums = {name: value.to(self.fabric.device) for name, value in state["sums"].items()}
         if self.average:
@@ -140,6 +144,7 @@ class Loop:
                     begun = time.perf_counter() - self.position.seconds
                 if stopped and self.position.step < self.recipe.epochs * self.plan.per_epoch:
                     save_state(self.run, self.state())
+                    watch.settle()
                     raise Interrupted
         watch.settle()
 
@@ -173,7 +178,7 @@ class Loop:
         self._begin_step()
         losses = self._backward(batch)
         finite = self._update(torch.stack(list(losses.values())))
-        for name, value in losses.items():
+        for name, value in {**losses, STEPS: torch.ones_like(finite, dtype=torch.float32)}.items():
             self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + torch.where(finite, value, 0.0)
         watch.saw(finite, losses, batch)
         self.position.step += 1
@@ -208,13 +213,14 @@ class Loop:
         self.optimiser.zero_grad()
         self.keeper.settle(finite)
         if self.average:
-            self.average.update()
+            self.average.update(finite)
         return finite
 
     def _end_epoch(self, validate: Validate | None) -> None:
         """Logs the epoch, validates, saves the state."""
         row = {"epoch": float(self.position.step // self.plan.per_epoch)}
-        row |= {name: float(value) / self.plan.per_epoch for name, value in self.sums.items()}
+        good = float(self.sums.pop(STEPS))  # undone steps count for nothing
+        row |= {name: float(value) / good if good else math.nan for name, value in self.sums.items()}
         row["lr"] = self.optimiser.param_groups[0]["lr"]
         row["seconds"] = round(self.position.seconds, 3)
         self.sums = {}
@@ -236,6 +242,7 @@ def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, steps:
     """
     trial = copy.deepcopy(learner).train()
     state = torch.get_rng_state()
+    per_batch = -(-per_batch // recipe.accumulate)
     size = recipe.pixels.size
     images = torch.zeros(per_batch, 3, size, size, device=fabric.device).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(per_batch, device=fabric.device) % trial.method.classifier.classes
@@ -249,4 +256,4 @@ def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, steps:
             torch.cuda.synchronize()
         times.append(time.perf_counter() - begun)
     torch.set_rng_state(state)
-    return min(times[1:]) * steps
+    return min(times[1:]) * steps * recipe.accumulate

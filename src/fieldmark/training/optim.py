@@ -32,7 +32,12 @@ def make_optimiser(groups: Mapping[str, list[nn.Parameter]], settings: Sgd | Ada
     if isinstance(settings, AdamW):
         return torch.optim.AdamW(parameters, lr=settings.lr, fused=True)
     nesterov = settings.nesterov and settings.momentum > 0
-    return torch.optim.SGD(parameters, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
+    optimiser = torch.optim.SGD(parameters, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
+    if settings.momentum:
+        # left to itself it begins with uninitialised memory, which stays if the first step is masked
+        for parameter in (p for group in parameters for p in group["params"]):
+            optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimiser
 
 
 def set_rates(optimiser: Optimizer, stage: Stage, *, epoch: float) -> None:
@@ -65,17 +70,19 @@ class MovingAverage:
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay, self.updates = decay, 0
+        self.decay = decay
         self._live = [t for t in module.state_dict(keep_vars=True).values() if t.is_floating_point()]
         self.values = [t.detach().clone() for t in self._live]
+        self.updates = torch.zeros((), device=self.values[0].device)
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Moves towards the module's present state."""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        live = [t.detach() for t in self._live]
-        torch._foreach_lerp_(self.values, live, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
+    def update(self, finite: Tensor) -> None:
+        """Moves towards the module's present state, but not where ``finite`` (a bool scalar on the device) is False."""
+        self.updates += finite
+        decay = ((1 + self.updates) / (10 + self.updates)).clamp_max(self.decay)
+        moves = torch._foreach_sub([t.detach() for t in self._live], self.values)  # pyright: ignore[reportPrivateImportUsage]
+        torch._foreach_mul_(moves, (1 - decay) * finite)  # pyright: ignore[reportPrivateImportUsage]
+        torch._foreach_add_(self.values, moves)  # pyright: ignore[reportPrivateImportUsage]
 
     @torch.no_grad()
     def swap(self) -> None:
@@ -93,18 +100,18 @@ class MovingAverage:
     def load(self, state: Mapping[str, object]) -> None:
         """Back from a checkpoint."""
         updates, values = state["updates"], state["values"]
-        assert isinstance(updates, int)
+        assert isinstance(updates, Tensor)
         assert isinstance(values, list)
-        self.updates = updates
+        self.updates.copy_(updates)
         for mine, saved in zip(self.values, values, strict=True):
             mine.copy_(saved)
 
 
 class NormKeeper:
-    """Keeps the running statistics of norm layers of the last good step, to undo a step that was not finite."""
+    """Keeps the buffers (statistics of norm layers) of the last good step, to undo a step that was not finite."""
 
     def __init__(self, module: nn.Module) -> None:
-        self._live = [t for t in module.buffers() if t.is_floating_point()]
+        self._live = list(module.buffers())
         self._kept = [t.clone() for t in self._live]
 
     @torch.no_grad()

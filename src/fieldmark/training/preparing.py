@@ -27,18 +27,26 @@ SCAN = "scan.json"
 class Prepared:
     """Data and recipe of a run, before anything is built.
 
-    ``was_cut`` says whether Fieldmark made the splits; ``about`` is what ``run.json`` holds.
+    ``was_cut`` says whether Fieldmark made the splits; ``about`` is what ``run.json`` holds; ``scan`` what the first
+    pass found.
     """
 
     dataset: Dataset
     recipe: Recipe
     was_cut: bool
     about: dict[str, Any]
+    scan: Scan
 
     @property
     def counts(self) -> tuple[int, ...]:
         """Photos a class in the splits trained on."""
         return tuple(map(sum, zip(*map(self.dataset.counts, self.recipe.train_on), strict=True)))
+
+    def write(self, run: Path) -> None:
+        """Writes what a run is before it is trained into its folder."""
+        write_run(run, self.recipe, classes=self.dataset.classes, about=self.about)
+        write_splits(run / SPLITS, self.dataset)
+        self.scan.save(run / SCAN)
 
 
 def tell(console: Console, line: str) -> None:
@@ -47,11 +55,11 @@ def tell(console: Console, line: str) -> None:
 
 
 def prepare_new(data: Path, run: Path, choices: Choices, *, pinned: dict[str, str], console: Console) -> Prepared:
-    """The data of a new run; writes its description.
+    """The data of a new run; nothing is written yet.
 
     Args:
         data: what the user named.
-        run: the run's folder.
+        run: the run's folder; what an earlier run there found out about its photos is used again.
         choices: what the user said.
         pinned: the splits of an earlier cut, by photo; these photos stay where they were.
         console: is told.
@@ -74,7 +82,7 @@ def prepare_new(data: Path, run: Path, choices: Choices, *, pinned: dict[str, st
     refuse_untrained(_trained_as_train(dataset, train_on))
     recipe = choose(choices, photos=len(dataset.of(train_on)), device=device_of(choices.device))
     _check_boxes(dataset, recipe)
-    prepared = Prepared(dataset, recipe, not official, {})
+    counts = Prepared(dataset, recipe, not official, {}, scan).counts
     about = {
         "fieldmark": version("fieldmark"),
         "torch": torch.__version__,
@@ -83,13 +91,10 @@ def prepare_new(data: Path, run: Path, choices: Choices, *, pinned: dict[str, st
         "layout": dataset.layout,
         "annotation": choices.annotation,
         "data_digest": digest(dataset),
-        "headline": headline(prepared.counts),
+        "headline": headline(counts),
         "cut": not official,
     }
-    write_run(run, recipe, classes=dataset.classes, about=about)
-    write_splits(run / SPLITS, dataset)
-    scan.save(run / SCAN)
-    return Prepared(dataset, recipe, not official, about)
+    return Prepared(dataset, recipe, not official, about, scan)
 
 
 def prepare_again(data: Path, run: Path, *, external: tuple[type, ...], console: Console) -> Prepared:
@@ -105,7 +110,7 @@ def prepare_again(data: Path, run: Path, *, external: tuple[type, ...], console:
         dataset = cut(dataset, scan, seed=recipe.seed, previous=read_splits(run / SPLITS))
     if about["data_digest"] != digest(dataset) or classes != dataset.classes:
         raise UserError(f"the photos, labels or splits of {data} changed since {run} began; start anew (--overwrite)")
-    return Prepared(dataset, recipe, about["cut"], about)
+    return Prepared(dataset, recipe, about["cut"], about, scan)
 
 
 def _sound(

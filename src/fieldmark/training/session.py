@@ -16,10 +16,11 @@ from fieldmark.errors import UserError
 from fieldmark.evaluation.inference import infer
 from fieldmark.evaluation.metrics import measure
 from fieldmark.learner import Learner
+from fieldmark.recipe import Recipe
 from fieldmark.runfolder import RECIPE, SPLITS
 from fieldmark.training.automatic import device_of, precision_of
 from fieldmark.training.checkpoint import MODEL, STATE, load_state, save_model
-from fieldmark.training.choices import Choices, Destination
+from fieldmark.training.choices import Choices, Destination, refuse_numbers
 from fieldmark.training.loop import Loop, Validate, expected_seconds
 from fieldmark.training.preparing import Prepared, prepare_again, prepare_new, tell
 from fieldmark.training.runlog import CURVES, RunLog, clock, draw_curves
@@ -50,11 +51,15 @@ def train(
         Interrupted: stopped, state saved.
     """
     run = destination.out
-    going_on, pinned = _claim(destination, choices)
+    refuse_numbers(choices)
+    going_on, pinned = _claim(Path(data), destination, choices)
     if going_on:
         prepared = prepare_again(Path(data), run, external=external, console=console)
     else:
         prepared = prepare_new(Path(data), run, choices, pinned=pinned, console=console)
+    if going_on and _is_finished(run, prepared.recipe):
+        tell(console, f"{run} is trained to the end of its {prepared.recipe.epochs} epochs; nothing is left to do")
+        return run
     device = device_of(choices.device)
     fabric = Fabric(accelerator=device, devices=1, precision=precision_of(prepared.recipe, device))  # pyright: ignore[reportArgumentType]
     learner = build_learner(
@@ -64,20 +69,34 @@ def train(
         weights="none" if going_on else None,
     )
     learner.to(device=fabric.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    if not going_on:
+        # only now: a mistake in the command destroys no earlier run and leaves no half one
+        shutil.rmtree(run, ignore_errors=not run.exists())
+        prepared.write(run)
     _run(prepared, learner, run, fabric=fabric, choices=choices, console=console)
     return run
 
 
-def _claim(destination: Destination, choices: Choices) -> tuple[bool, dict[str, str]]:
-    """Whether an earlier run is gone on with, and the splits that photos are pinned to; makes room for a new run.
+def _is_finished(run: Path, recipe: Recipe) -> bool:
+    """Whether all epochs are done and the last file is written."""
+    if not ((run / MODEL).is_file() and (run / CURVES).is_file()):
+        return False
+    state = load_state(run)
+    return state is not None and len(state["position"]["rows"]) >= recipe.epochs
+
+
+def _claim(data: Path, destination: Destination, choices: Choices) -> tuple[bool, dict[str, str]]:
+    """Whether an earlier run is gone on with, and the splits that photos are pinned to.
 
     Raises:
         UserError: something lies there that was not said what to do with.
     """
-    run = destination.out
     if destination.resume and destination.overwrite:
         raise UserError("--resume and --overwrite exclude each other")
     pinned = read_splits(choices.splits) if choices.splits else {}
+    here, there = run.resolve(), data.resolve()
+    if there.is_relative_to(here) or (data.is_dir() and here.is_relative_to(there)):
+        raise UserError(f"--out {run}: choose a folder outside of the photos in {data} (and not around them)")
     if run.exists() and not run.is_dir():
         raise UserError(f"--out {run}: a file of that name exists; choose a folder")
     if not run.exists() or not any(run.iterdir()):
@@ -90,7 +109,6 @@ def _claim(destination: Destination, choices: Choices) -> tuple[bool, dict[str, 
         raise UserError(f"--out {run}: a run lies there; say --resume to go on with it or --overwrite to replace it")
     if (run / SPLITS).is_file() and not pinned:
         pinned = read_splits(run / SPLITS)  # photos added since move no photo that was there
-    shutil.rmtree(run)
     return False, pinned
 
 
@@ -109,7 +127,8 @@ def _run(
         per_epoch = loop.plan.per_epoch
         log.begin(steps=recipe.epochs * per_epoch, per_epoch=per_epoch, done=loop.position.step)
         workers = _workers(choices, fabric)
-        loop.train(workers=workers, start=choices.start, validate=_validator(prepared, loop, run, workers))
+        validate = _validator(prepared, loop, run, workers, choices.start)
+        loop.train(workers=workers, start=choices.start, validate=validate)
     if loop.average:
         loop.average.swap()
     if loop.position.best < 0 or not (run / MODEL).is_file():
@@ -136,7 +155,7 @@ def _announce(prepared: Prepared, loop: Loop, console: Console) -> None:
     tell(console, f"{len(loop.labels):,} photos of {len(dataset.classes)} classes ({dataset.layout}, {splits})")
     tell(
         console,
-        f"{model.backbone} from {model.weights}, {recipe.pixels.size} px, {recipe.epochs} epochs, "
+        f"{model.backbone} from {model.weights}, {recipe.pixels.size} px, epochs: {recipe.epochs}, "
         f"batches of {per_batch}, seed {recipe.seed}, {loop.fabric.device.type}",
     )
     tell(console, f"expected time: about {clock(seconds)}" + (" (going on)" if loop.position.step else ""))
@@ -144,7 +163,7 @@ def _announce(prepared: Prepared, loop: Loop, console: Console) -> None:
         tell(console, "class sizes differ ten-fold: mean per-class accuracy counts; consider --balance logit-adjust")
 
 
-def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int) -> Validate | None:
+def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int, start: str | None) -> Validate | None:
     """Measures the validation split after an epoch, if there is one that is not trained on."""
     recipe, dataset = prepared.recipe, prepared.dataset
     chosen = () if "val" in recipe.train_on else dataset.of(["val"])
@@ -156,7 +175,7 @@ def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int) -> Valid
     method = loop.learner.method
 
     def validate() -> Mapping[str, float]:
-        metrics = measure(infer(method, photos, method=method, workers=workers).values, labels)
+        metrics = measure(infer(method, photos, method=method, workers=workers, start=start).values, labels)
         figure = metrics.top1 if prepared.about["headline"] == "top1" else metrics.mean_per_class
         if keeps_best and figure > loop.position.best:
             loop.position.best = figure

@@ -1,0 +1,78 @@
+"""One training step in float64 on a network of a few hundred weights, and its numbers kept in ``golden/*.json``.
+
+A refactor leaves them as they are. A change that means to move them writes them anew:
+``FIELDMARK_WRITE_GOLDEN=1 pytest tests/papers``.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fieldmark import building
+from fieldmark.backbone import Backbone
+from fieldmark.draws import Draws
+from fieldmark.learner import Learner, total
+from fieldmark.recipe import Model, Part, Pixels, Recipe
+from fieldmark.recipes.composition import Composition
+
+FOLDER = Path(__file__).parent / "golden"
+CLASSES, SIZE = 5, 12
+LABELS = torch.tensor([0, 0, 1, 2, 3, 4, 1])
+ROWS = torch.tensor([9, 4, 100, 7, 31, 2, 8])
+
+
+def tiny_backbone() -> Backbone:
+    """Twelve channels at a quarter of the side."""
+    layers = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(8, 12, 3, stride=2, padding=1))
+    return Backbone(layers, example=torch.zeros(1, 3, SIZE, SIZE))
+
+
+def tiny_learner(composition: Composition, monkeypatch: pytest.MonkeyPatch) -> Learner:
+    """The composition in float64, every parameter drawn by its name."""
+    monkeypatch.setattr(building, "make_backbone", lambda name, *, weights, size: tiny_backbone())
+    parts = Model(
+        composition.method, composition.pool, composition.head, neck=composition.neck, terms=composition.terms
+    )
+    recipe = Recipe(parts, pixels=Pixels(size=SIZE, eval_size=SIZE))
+    learner = building.build_learner(recipe, classes=CLASSES).double()
+    with torch.no_grad():
+        for name, parameter in learner.named_parameters():
+            parameter.copy_(Draws(0).uniform(name, tuple(parameter.shape), like=parameter) - 0.5)
+    return learner
+
+
+def tiny_images() -> Tensor:
+    """(7, 3, 12, 12), float64."""
+    return Draws(0, rows=ROWS).rowwise("images", (3, SIZE, SIZE), like=torch.zeros(1, dtype=torch.float64)) * 4 - 2
+
+
+def numbers_of_a_step(learner: Learner) -> dict[str, float | list[float]]:
+    """The losses, the size and one sum of each gradient, and the logits after the step."""
+    images = tiny_images()
+    output = learner(images, LABELS, Draws(3, 1, ROWS))
+    total(output).backward()
+    numbers: dict[str, float | list[float]] = {f"loss {name}": loss.item() for name, loss in output.losses.items()}
+    with torch.no_grad():
+        for name, parameter in learner.named_parameters():
+            assert parameter.grad is not None, name
+            numbers[f"gradient {name}"] = [parameter.grad.norm().item(), parameter.grad.sum().item()]
+            parameter -= 0.1 * parameter.grad
+        numbers["logits after the step"] = learner.method.eval()(images).flatten().tolist()
+    return numbers
+
+
+def check_golden(name: str, numbers: dict[str, float | list[float]]) -> None:
+    """Equal to the file's up to the order of float64 sums, which the number of threads decides."""
+    path = FOLDER / f"{name}.json"
+    if os.environ.get("FIELDMARK_WRITE_GOLDEN"):
+        FOLDER.mkdir(exist_ok=True)
+        path.write_text(json.dumps(numbers, indent=1) + "\n")
+        pytest.skip(f"wrote {path.name}")
+    golden = json.loads(path.read_text())
+    assert list(golden) == list(numbers)
+    for key, expected in golden.items():
+        assert numbers[key] == pytest.approx(expected, rel=1e-12, abs=1e-14), key

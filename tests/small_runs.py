@@ -1,0 +1,67 @@
+"""Small folders of photos and small runs, for the tests of training and of what follows it."""
+
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from fieldmark.training.choices import Choices, Destination
+from fieldmark.training.runlog import RunLog
+from fieldmark.training.session import train
+
+BACKBONE = "test_resnet"
+SMALL = Choices(
+    backbone=BACKBONE, weights="none", size=64, epochs=2, batch=8, workers=0, precision="fp32", device="cpu", lr=0.05
+)
+WORDS = ["--backbone", BACKBONE, "--weights", "none", "--size", "64", "--epochs", "2", "--batch", "8"]
+WORDS += ["--workers", "0", "--precision", "fp32", "--device", "cpu", "--lr", "0.05"]
+"""The same on the command line."""
+
+
+def write_photo(path: Path, *, label: int, number: int, size: tuple[int, int] = (80, 64)) -> Path:
+    """A coarse pattern of its own for each number (so that no two are near-duplicates), tinted by its label."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng((label, number))
+    pixels = rng.integers(0, 256, (8, 10, 3)).astype(np.float64)
+    pixels[:, :, label % 3] /= 4
+    image = Image.fromarray(pixels.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    image.save(path, quality=90)
+    return path
+
+
+def write_photos(root: Path, *, classes: Iterable[str] = ("ant", "bee", "cat"), photos: int = 10) -> Path:
+    """A folder of class folders, ``photos`` in each."""
+    for label, name in enumerate(classes):
+        for number in range(photos):
+            write_photo(root / name / f"{number}.jpg", label=label, number=number)
+    return root
+
+
+def train_small(data: Path, run: Path, choices: Choices = SMALL, *, resume: bool = False) -> list[str]:
+    """Trains, and returns the lines that were told."""
+    with open(os.devnull, "w") as nowhere:
+        console = Console(record=True, width=200, file=nowhere)
+        try:
+            train(data, Destination(run, resume=resume), choices, console=console)
+        finally:
+            told = console.export_text().splitlines()
+    return told
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """From the given step of this session on (the first is 1), Ctrl-C reaches the run once."""
+    seen: list[int] = []
+    step = RunLog.step
+
+    def counted(self: RunLog, images: int, at: int, seconds: float) -> None:
+        step(self, images, at, seconds)
+        seen.append(at)
+        if len(seen) == steps:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(RunLog, "step", counted)

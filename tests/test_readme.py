@@ -1,0 +1,104 @@
+"""What the README promises: its example runs, its command lines parse, its targets and links are there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fieldmark.data.decode import read_image
+from fieldmark.data.drawn import make_species, write_birds
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+README = (REPOSITORY / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def command_lines() -> list[str]:
+    """Every ``fieldmark ...`` with something behind it, in code blocks and in running text."""
+    in_blocks = [line.partition("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    return [line for line in (*in_blocks, *re.findall(r"`([^`\n]+)`", README)) if line.startswith("fieldmark ")]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run trained on a few drawn birds, and the folder of its test photos."""
+    import fieldmark
+
+    root = tmp_path_factory.mktemp("readme")
+    birds = write_birds(root / "birds", species=make_species(2, seed=0), images=8, seed=0, size=64)
+    tiny = fieldmark.Choices(
+        backbone="test_resnet", weights="none", size=64, batch=4, epochs=1, device="cpu", precision="fp32", workers=0
+    )
+    return fieldmark.train(birds, root / "run", choices=tiny), birds / "test"
+
+
+def test_the_python_example_runs(trained: tuple[Path, Path], capsys: pytest.CaptureFixture[str]):
+    run, photos = trained
+    (example,) = blocks("python")
+    code = [line for line in example.splitlines() if line.strip()]
+    assert len(code) <= 5
+    assert '"runs/mine"' in example
+    assert '"new_photos"' in example
+    example = example.replace('"runs/mine"', repr(str(run))).replace('"new_photos"', repr(str(photos)))
+    names: dict[str, object] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    printed = capsys.readouterr().out.splitlines()
+    files = sorted(photos.rglob("*.jpg"))
+    assert len(printed) == len(files)
+    assert all(line.startswith(str(file)) and line.endswith("%") for line, file in zip(printed, files, strict=True))
+
+
+def test_what_the_example_loads_answers_as_predict_does(trained: tuple[Path, Path]):
+    import fieldmark
+
+    run, photos = trained
+    model, transform, classes = fieldmark.load(run)
+    for photo in fieldmark.predict(run, [photos], top=len(classes)):
+        probabilities = model(transform(read_image(Path(photo.file)))[None]).softmax(1)[0].detach()
+        own = {name: float(probabilities[label]) for label, name in enumerate(classes)}
+        np.testing.assert_allclose([own[name] for name in photo.classes], photo.probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_command_lines_parse(line: str):
+    """The command exists, and so does every option; one with options and no argument is named, not written out."""
+    from fieldmark.cli import app
+
+    _, *tokens = shlex.split(line)
+    if tokens == [tokens[0]] or tokens[-1] == "--help":
+        assert tokens[0] in app
+    else:
+        app.parse_args(tokens, exit_on_error=False, print_error=False)
+
+
+def test_there_are_command_lines_for_every_command():
+    from fieldmark.cli import app
+
+    commands = {name for name in app if not name.startswith("-")}
+    assert commands == {line.split()[1] for line in command_lines()}
+
+
+def test_options_in_the_text_exist():
+    from fieldmark.training.choices import Choices, Destination
+
+    named = set(re.findall(r"`--([a-z-]+)", README))
+    fields = {name.replace("_", "-") for name in (*Choices.__dataclass_fields__, *Destination.__dataclass_fields__)}
+    assert named <= fields
+
+
+def test_make_targets_exist():
+    makefile = (REPOSITORY / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"`make ([a-z-]+)`", README))
+    assert {"demo", "test"} <= targets
+    assert not [target for target in targets if not re.search(rf"^{target}:", makefile, re.MULTILINE)]
+
+
+def test_links_lead_somewhere():
+    linked = re.findall(r"\]\(([^)#]+)\)", README)
+    assert not [place for place in linked if "://" not in place and not (REPOSITORY / place).exists()]

@@ -1,0 +1,293 @@
+"""The checks pass for what keeps the contract, and say what is broken for what does not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fieldmark.classifier import Classifier
+from fieldmark.contract import Encoded, Method, TrainOutput
+from fieldmark.criterion import Criterion
+from fieldmark.draws import Draws
+from fieldmark.errors import UserError
+from fieldmark.papers.pairwise_confusion import PairwiseConfusion
+from fieldmark.papers.plain import Plain
+from fieldmark.recipe import Part
+from fieldmark.testing import check_learner, check_method, check_term, no_reading_back
+
+SIZE = 32
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class TwoHeads(Method):
+    """A method with a layer of its own; each subclass below breaks one promise."""
+
+    def __init__(self, classifier: Classifier, criterion: Criterion, scale: float = 1.0) -> None:
+        super().__init__(classifier, criterion)
+        self.second = nn.Linear(classifier.backbone.channels, classifier.classes)
+        self.scale = scale
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.encode(images, Draws()).logits
+
+    def encode(self, images: Tensor, draws: Draws) -> Encoded:
+        features = self.classifier.features(images)
+        own = self.second(features.embedding)
+        return Encoded(features, features.logits + self.scale * own, {"own": own})
+
+    def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
+        losses = {"sum": self.criterion(encoded.logits, labels), "own": self.criterion(encoded.views["own"], labels)}
+        return TrainOutput(losses, encoded.logits, labels, encoded.features, encoded.views)
+
+
+class ConstantLoss(TwoHeads):
+    def objective(self, encoded, labels, draws):
+        output = super().objective(encoded, labels, draws)
+        return output._replace(losses=output.losses | {"extra": torch.tensor(0.0)})
+
+
+class LossARow(TwoHeads):
+    def objective(self, encoded, labels, draws):
+        output = super().objective(encoded, labels, draws)
+        return output._replace(losses={"sum": self.criterion.rows(encoded.logits, labels)})
+
+
+class NotFiniteForOneClass(TwoHeads):
+    def objective(self, encoded, labels, draws):
+        output = super().objective(encoded, labels, draws)
+        spread = (labels[:, None] != labels).sum()
+        return output._replace(losses={"sum": output.losses["sum"] / spread, "own": output.losses["own"]})
+
+
+class OtherOrder(TwoHeads):
+    def objective(self, encoded, labels, draws):
+        return super().objective(encoded, labels, draws)._replace(labels=labels.flip(0))
+
+
+class MoreRows(TwoHeads):
+    def objective(self, encoded, labels, draws):
+        output = super().objective(encoded, labels, draws)
+        return output._replace(logits=torch.cat([output.logits, encoded.views["own"]]))
+
+
+class SeesTheBatch(TwoHeads):
+    def encode(self, images, draws):
+        encoded = super().encode(images, draws)
+        return encoded._replace(views={"own": encoded.views["own"] - encoded.views["own"].mean(0)})
+
+
+class DrawsByPlace(TwoHeads):
+    def encode(self, images, draws):
+        encoded = super().encode(images, draws)
+        noise = draws.uniform("noise", (len(images), 1), like=images)
+        return encoded._replace(views={"own": encoded.views["own"] + noise})
+
+
+class AsksAnother(TwoHeads):
+    def forward(self, images):
+        return self.classifier(images)
+
+
+class RandomInference(TwoHeads):
+    def forward(self, images):
+        return F.dropout(super().forward(images), 0.5)
+
+
+class RandomLoss(TwoHeads):
+    def objective(self, encoded, labels, draws):
+        encoded = encoded._replace(logits=F.dropout(encoded.logits, 0.5, self.training))
+        return super().objective(encoded, labels, draws)
+
+
+class ReadsBack(TwoHeads):
+    def objective(self, encoded, labels, draws):
+        output = super().objective(encoded, labels, draws)
+        return output if output.losses["own"].item() < 1e9 else output._replace(losses={})
+
+
+class Masks(TwoHeads):
+    def objective(self, encoded, labels, draws):
+        picked = encoded.logits[labels > 0]
+        return super().objective(encoded, labels, draws)._replace(losses={"picked": picked.square().mean()})
+
+
+class ForgetsAGroup(TwoHeads):
+    def parameter_groups(self):
+        return {"backbone": list(self.classifier.parameters())}
+
+
+class GroupsTwice(TwoHeads):
+    def parameter_groups(self):
+        return {"all": list(self.parameters()), "second": list(self.second.parameters())}
+
+
+class Idle(TwoHeads):
+    def __init__(self, classifier: Classifier, criterion: Criterion) -> None:
+        super().__init__(classifier, criterion)
+        self.idle = nn.Linear(2, 2)
+
+
+class Unsaved(TwoHeads):
+    def __init__(self, classifier: Classifier, criterion: Criterion) -> None:
+        super().__init__(classifier, criterion)
+        self.signs = torch.randn(classifier.classes)
+
+    def encode(self, images, draws):
+        encoded = super().encode(images, draws)
+        return encoded._replace(logits=encoded.logits * self.signs)
+
+
+class ByBatchSize(TwoHeads):
+    def forward(self, images):
+        return torch.cat([super(ByBatchSize, self).forward(image[None]) for image in images])
+
+
+def test_methods_that_keep_the_contract_pass():
+    check_method(Plain, size=SIZE)
+    check_method(TwoHeads, options={"scale": 0.5}, classes=3, size=SIZE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (ConstantLoss, "the loss 'extra' of a batch of six has no graph"),
+        (LossARow, "the loss 'sum' of a batch of six is no scalar"),
+        (NotFiniteForOneClass, "the loss 'sum' of a batch of one is inf"),
+        (OtherOrder, "labels are not the batch's"),
+        (MoreRows, r"logits are \(12, 7\), not \(6, 7\)"),
+        (SeesTheBatch, "encode's own is not row by row"),
+        (DrawsByPlace, "encode's own is not row by row"),
+        (AsksAnother, "encode's logits are not forward's"),
+        (RandomInference, "forward in eval mode is not deterministic"),
+        (RandomLoss, "the loss 'sum' is random"),
+        (ReadsBack, "reads a tensor back to the host"),
+        (Masks, r"reads a tensor back to the host \(indexing by a mask\)"),
+        (ForgetsAGroup, "parameter_groups leaves out method.second.weight"),
+        (GroupsTwice, "parameter_groups holds a parameter twice"),
+        (Idle, "no gradient reaches method.idle.weight, method.idle.bias"),
+        (Unsaved, "a state dict does not bring everything back"),
+        (ByBatchSize, "export"),
+        (nn.Linear, "is no subclass of Method"),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_a_broken_promise_is_named(kind: type[Method], message: str):
+    with pytest.raises(AssertionError, match=message):
+        check_method(kind, size=SIZE)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The variance of the embeddings inside classes: not a number where no two images share one."""
+
+    safe: bool = True
+    batch_wide: ClassVar[bool] = True
+
+    def check(self, classifier: Classifier) -> None:
+        if classifier.classes > 100:
+            raise UserError("Spread takes at most 100 classes")
+
+    def __call__(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
+        x = output.features.embedding
+        same = (output.labels[:, None] == output.labels) & ~torch.eye(len(x), dtype=torch.bool, device=x.device)
+        distance = (x[:, None] - x).square().mean(2)
+        return (distance * same).sum() / (same.sum().clamp_min(1) if self.safe else same.sum())
+
+
+class Unbounded(Spread):
+    """The distance's root without a guard: its gradient at 0 is not finite."""
+
+    def __call__(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
+        return super().__call__(output, classifier, draws).sqrt()
+
+
+class Undecided(Spread):
+    batch_wide = 1  # pyright: ignore[reportAssignmentType]
+
+
+def test_terms_that_keep_the_contract_pass():
+    check_term(Part(PairwiseConfusion, {"squared": False}), size=SIZE)
+    check_term(Part(Spread), size=SIZE)
+
+
+def test_broken_terms_are_named():
+    with pytest.raises(AssertionError, match="the loss 'Spread' of a batch of one is nan"):
+        check_term(Part(Spread, {"safe": False}), size=SIZE)
+    with pytest.raises(AssertionError, match="gradient that is not finite"):
+        check_term(Part(Unbounded), size=SIZE)
+    with pytest.raises(AssertionError, match="batch_wide is 1, not True or False"):
+        check_term(Part(Undecided), size=SIZE)
+    with pytest.raises(UserError, match="at most 100 classes"):
+        check_term(Part(Spread), classes=101, size=SIZE)
+
+
+VALUES = torch.tensor([0.0, 1.0, 2.0])
+LABELS = torch.tensor([0, 1, 2])
+READS: dict[str, Callable[[], object]] = {
+    "item": lambda: VALUES[0].item(),
+    "float": lambda: float(VALUES[0]),
+    "int": lambda: int(LABELS[0]),
+    "bool": lambda: bool(VALUES.sum() > 0),
+    "index": lambda: range(LABELS[1]),
+    "slice": lambda: VALUES[: LABELS[1]],
+    "format": lambda: f"{VALUES[0]:.2f}",
+    "tolist": VALUES.tolist,
+    "numpy": VALUES.numpy,
+    "cpu": VALUES.cpu,
+    "nonzero": VALUES.nonzero,
+    "where": lambda: torch.where(VALUES > 0),
+    "mask": lambda: VALUES[VALUES > 0],
+    "assignment by mask": lambda: VALUES.clone().__setitem__(VALUES > 1, torch.ones(1)),
+    "masked_select": lambda: VALUES.masked_select(VALUES > 0),
+    "unique": LABELS.unique,
+    "equal": lambda: torch.equal(VALUES, VALUES),
+    "allclose": lambda: torch.allclose(VALUES, VALUES),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_reading_back_is_caught(read: Callable[[], object]):
+    with pytest.raises(AssertionError, match="reads a tensor back to the host"), no_reading_back():
+        read()
+    read()
+
+
+def test_what_stays_on_the_device_passes():
+    with no_reading_back():
+        logits = VALUES.expand(3, 3).clone().requires_grad_()
+        F.cross_entropy(logits[LABELS], LABELS).backward()
+        assert F.one_hot(LABELS, 3).shape == F.one_hot(LABELS, num_classes=4)[:, :3].shape
+        list(VALUES)
+        torch.where(VALUES > 0, VALUES, 0.0)
+        VALUES.clone()[VALUES > 0] = 0.0
+        VALUES.topk(2)
+
+
+def test_a_learner_of_ones_own_can_be_checked():
+    from fieldmark.testing import TINY
+    from fieldmark.building import build_learner
+    from fieldmark.classifier import Average, Linear
+    from fieldmark.recipe import Model, Pixels, Recipe
+
+    model = Model(Part(Plain), Part(Average), Part(Linear), TINY, "none", terms=(Part(PairwiseConfusion),))
+    recipe = Recipe(model, pixels=Pixels(size=SIZE))
+    seeds: list[int] = []
+
+    def build(seed: int):
+        seeds.append(seed)
+        torch.manual_seed(seed)
+        return build_learner(recipe, classes=4)
+
+    check_learner(build, size=SIZE, export=False)
+    assert seeds == [0, 1]

@@ -1,0 +1,290 @@
+"""The loop: resuming is exact, steps that are not finite are undone, pieces of a batch add up, stages take turns."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_runs
+import torch
+from loops import RECIPE, STAGE, Noisy, Poisoned, Recorder, differing, make_loop, session, tensors, with_method
+
+from fieldmark.building import build_learner
+from fieldmark.data.batches import Shuffled
+from fieldmark.errors import UserError
+from fieldmark.recipe import AdamW, Part, Recipe, Sgd, Stage, StepDecay
+from fieldmark.recipes import pairwise_confusion
+from fieldmark.recipes.naming import part_of
+from fieldmark.training.checkpoint import load_state
+from fieldmark.training.loop import expected_seconds
+
+PC = replace(RECIPE, model=replace(RECIPE.model, terms=(part_of("pairwise-confusion", option="--term"),)), ema=0.0)
+TWO_STAGES = replace(
+    RECIPE,
+    stages=(Stage(1, Sgd(lr=0.05), StepDecay(), frozen=("backbone",)), Stage(1, AdamW(lr=1e-3), StepDecay())),
+)
+KINDS = {
+    "plain": RECIPE,
+    "no average": replace(RECIPE, ema=0.0),
+    "pc": PC,
+    "dropout": with_method(Noisy),
+    "two stages": TWO_STAGES,
+    "adamw, clipped, in pieces": replace(RECIPE, stages=(Stage(2, AdamW(lr=1e-3)),), clip=1.0, accumulate=2),
+}
+
+
+def resumed(
+    data: Path, run: Path, recipe: Recipe, stops: tuple[int, ...], *, workers: int = 0, start: str | None = None
+) -> dict[str, object]:
+    """The loop's state after a run that Ctrl-C ended after so many steps of its first session, of its second, ..."""
+    for steps in stops:
+        with pytest.MonkeyPatch.context() as patch:
+            small_runs.stop_after(patch, steps)
+            assert session(data, run, recipe, workers=workers, start=start) is None
+    loop = session(data, run, recipe, workers=workers, start=start)
+    assert loop is not None
+    return loop.state()
+
+
+@pytest.fixture(scope="module")
+def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
+    """What runs end in that were not interrupted, by kind."""
+    found = {}
+    for kind, recipe in KINDS.items():
+        loop = session(photos, tmp_path_factory.mktemp("whole"), recipe)
+        assert loop is not None
+        assert loop.position.step == 6
+        found[kind] = loop.state()
+    return found
+
+
+# three steps make an epoch: 3 is its end, where also the second stage begins
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("stops", [(3,), (1, 3)])
+def test_a_resumed_run_ends_bit_for_bit_as_an_unbroken_one(
+    kind: str, stops: tuple[int, ...], photos: Path, tmp_path: Path, whole: dict[str, dict[str, object]]
+) -> None:
+    state = resumed(photos, tmp_path, KINDS[kind], stops)
+    assert differing(state, whole[kind]) == []
+    assert len(tensors(state)) > 50
+
+
+def test_random_stops(photos: Path, tmp_path: Path, whole: dict[str, dict[str, object]]) -> None:
+    rng = np.random.default_rng()
+    stops = tuple(rng.multinomial(5, [0.25] * 4)[:3])
+    stops = tuple(int(steps) for steps in stops if steps)
+    state = resumed(photos, tmp_path, RECIPE, stops)
+    assert differing(state, whole["plain"]) == [], stops
+
+
+@pytest.mark.parametrize(("workers", "start"), [(1, "fork"), (2, "fork"), (1, "spawn")])
+def test_the_number_and_kind_of_workers_does_not_matter(
+    workers: int, start: str, photos: Path, tmp_path: Path, whole: dict[str, dict[str, object]]
+) -> None:
+    state = resumed(photos, tmp_path, KINDS["dropout"], (2,), workers=workers, start=start)
+    assert differing(state, whole["dropout"]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("workers", "start"), [(0, None), (1, "fork"), (2, "fork"), (1, "spawn"), (2, "spawn")])
+def test_every_stop_with_every_kind_of_worker(
+    kind: str, workers: int, start: str, photos: Path, tmp_path: Path, whole: dict[str, dict[str, object]]
+) -> None:
+    for steps in (1, 2, 3, 4, 5):
+        state = resumed(photos, tmp_path / str(steps), KINDS[kind], (steps,), workers=workers, start=start)
+        assert differing(state, whole[kind]) == [], steps
+
+
+def test_the_seed_matters(photos: Path, tmp_path: Path, whole: dict[str, dict[str, object]]) -> None:
+    loop = session(photos, tmp_path, replace(RECIPE, seed=4))
+    assert loop is not None
+    assert differing(loop.state(), whole["plain"])
+
+
+def test_a_stop_asked_for_in_the_last_step_lets_the_run_end(photos: Path, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        small_runs.stop_after(patch, 6)
+        loop = session(photos, tmp_path)
+    assert loop is not None
+    assert loop.position.step == 6
+
+
+def test_the_second_ctrl_c_stops_at_once(photos: Path, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        small_runs.stop_after(patch, 2)
+        small_runs.stop_after(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            session(photos, tmp_path)
+    assert load_state(tmp_path) is None
+
+
+def poisoned(data: Path, run: Path, recipe: Recipe) -> Recorder:
+    log = Recorder(run)
+    loop = make_loop(data, run, recipe, log)
+    log.loop = loop
+    loop.train(workers=0)
+    return log
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize("optimiser", [Sgd(lr=0.05), Sgd(lr=0.05, momentum=0.0), AdamW(lr=1e-3)])
+def test_a_step_that_is_not_finite_leaves_everything_as_it_was(
+    optimiser: Sgd | AdamW, gradient: bool, photos: Path, tmp_path: Path
+) -> None:
+    recipe = with_method(Poisoned, replace(RECIPE, stages=(replace(STAGE, optimiser=optimiser),), clip=1.0))
+    bad = Part(Poisoned, {"at": (3,), "gradient": gradient})
+    log = poisoned(photos, tmp_path, replace(recipe, model=replace(recipe.model, method=bad)))
+    states = [{key: state[key] for key in ("learner", "average", "optimiser")} for state in log.states]
+    assert differing(states[2], states[3]) == []
+    for one, other in itertools.pairwise([*states[:3], *states[4:]]):
+        assert differing(one, other)
+    assert all(bool(value.isfinite().all()) for value in tensors(states[-1]).values())
+    (note,) = log.notes
+    assert ("a gradient" if gradient else "poison") in note
+    assert "cross_entropy" not in note
+    assert note.count(".jpg") == 4
+
+
+@pytest.mark.parametrize("optimiser", [Sgd(lr=0.05), AdamW(lr=1e-3)])
+def test_a_first_step_that_is_not_finite_is_as_if_it_had_not_been(
+    optimiser: Sgd | AdamW, photos: Path, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, stages=(replace(STAGE, optimiser=optimiser),))
+    bad = Part(Poisoned, {"at": (0,)})
+    # what uninitialised memory holds is chance: fill what is freed with large numbers
+    junk = [torch.full((size,), 1e30) for size in (64, 144, 288, 576, 1000, 2304, 9216, 36864) for _ in range(20)]
+    del junk
+    log = poisoned(photos, tmp_path, replace(recipe, model=replace(recipe.model, method=bad)))
+    fresh = make_loop(photos, tmp_path, recipe)
+    assert differing(log.states[0]["learner"], fresh.state()["learner"]) == []
+    moments = tensors(log.states[0]["optimiser"])
+    assert moments
+    assert all(float(value.abs().max()) == 0 for value in moments.values())
+    largest = max(float(value.abs().max()) for value in tensors(log.states[-1]["learner"]).values())
+    assert largest < 1e3
+
+
+def test_epoch_figures_leave_out_undone_steps(photos: Path, tmp_path: Path) -> None:
+    recipe = with_method(Poisoned, replace(RECIPE, stages=(replace(STAGE, epochs=1),)))
+    rows = []
+    for at in ((), (2,), (0, 1, 2)):
+        options = Part(Poisoned, {"at": at})
+        loop = make_loop(photos, tmp_path, replace(recipe, model=replace(recipe.model, method=options)))
+        loop.train(workers=0)
+        rows.append(loop.position.rows[0])
+    assert rows[0]["loss"] == pytest.approx(rows[0]["cross_entropy"])
+    assert 0.5 * rows[0]["loss"] < rows[1]["loss"] < 2 * rows[0]["loss"]
+    assert np.isnan(rows[2]["loss"])
+
+
+def test_twenty_in_a_row_end_the_run(photos: Path, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, batches=Shuffled(2), stages=(replace(STAGE, epochs=3),))
+    bad = Part(Poisoned, {"at": tuple(range(5, 45))})
+    log = Recorder(tmp_path)
+    loop = make_loop(photos, tmp_path, replace(recipe, model=replace(recipe.model, method=bad)), log)
+    with pytest.raises(UserError, match="20 steps in a row"):
+        loop.train(workers=0)
+    assert loop.position.step == 25
+    assert len(log.notes) == 20
+
+
+def test_pieces_add_up_to_the_batch(photos: Path, tmp_path: Path) -> None:
+    gradients, losses = [], []
+    for pieces in (1, 2, 3):
+        loop = make_loop(photos, tmp_path, replace(RECIPE, accumulate=pieces))
+        torch.nn.init.normal_(loop.learner.method.classifier.head.weight, generator=torch.Generator().manual_seed(1))
+        batch = loop.photos.__getitems__([(0, index) for index in range(8)])
+        loop.wrapped.eval()  # norm statistics of a piece are not those of the batch
+        losses.append(loop._backward(batch))
+        gradients.append([p.grad for p in loop.learner.parameters() if p.grad is not None])
+    for pieces in (1, 2):
+        for one, other in zip(gradients[0], gradients[pieces], strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+        for name in ("loss", "cross_entropy", "train_top1"):
+            torch.testing.assert_close(losses[0][name], losses[pieces][name])
+
+
+def test_pieces_are_refused_where_images_are_compared() -> None:
+    with pytest.raises(UserError, match="--accumulate 1"):
+        build_learner(replace(PC, accumulate=2), classes=3)
+    assert pairwise_confusion.COMPOSITION.terms == PC.model.terms
+
+
+def test_stages_and_frozen_groups(photos: Path, tmp_path: Path) -> None:
+    stages = (
+        Stage(1, Sgd(lr=0.05), StepDecay(), frozen=("backbone",)),
+        Stage(2, AdamW(lr=1e-3, scales={"backbone": 0.1}), StepDecay(epochs=(1,)), frozen=("head",), frozen_epochs=1),
+    )
+    log = Recorder(tmp_path)
+    loop = make_loop(photos, tmp_path, replace(RECIPE, stages=stages), log)
+    before = {name: value.clone() for name, value in loop.learner.named_parameters()}
+    log.loop = loop
+    loop.train(workers=0)
+    names = list(before)
+    moved = []
+    states = [before, *(state["learner"] for state in log.states)]
+    for epoch in range(3):
+        one, other = states[3 * epoch], states[3 * epoch + 3]
+        moved.append({name for name in names if not torch.equal(one[name], other[name])})
+    head = {name for name in names if ".head." in name}
+    assert moved[0] == head
+    assert moved[1].isdisjoint(head)
+    assert len(moved[1]) > 0.9 * (len(names) - len(head))
+    assert head <= moved[2]
+    assert isinstance(loop.optimiser, torch.optim.AdamW)
+    rates = {group["name"]: group["lr"] for group in loop.optimiser.param_groups}
+    assert rates == {"backbone": pytest.approx(1e-5), "head": pytest.approx(1e-4)}
+    assert [row["lr"] for row in loop.position.rows] == pytest.approx([0.05, 1e-4, 1e-5])
+
+
+def test_a_group_thawed_within_a_stage_learns_with_momentum(photos: Path, tmp_path: Path) -> None:
+    stage = Stage(2, Sgd(lr=0.05), StepDecay(), frozen=("backbone",), frozen_epochs=1)
+    loop = make_loop(photos, tmp_path, replace(RECIPE, stages=(stage,)))
+    loop.train(workers=0)
+    buffers = [loop.optimiser.state[p]["momentum_buffer"] for p in loop.groups["backbone"]]
+    assert sum(float(buffer.abs().max()) > 0 for buffer in buffers) > 0.9 * len(buffers)
+
+
+def test_clipping_bounds_the_step(photos: Path, tmp_path: Path) -> None:
+    stage = Stage(1, Sgd(lr=1.0, momentum=0.0, weight_decay=0.0), StepDecay())
+    loop = make_loop(photos, tmp_path, replace(RECIPE, stages=(stage,), clip=1e-3, ema=0.0))
+    before = [p.detach().clone() for p in loop.learner.parameters()]
+    loop._step(loop.photos.__getitems__([(0, index) for index in range(8)]), _watch(loop))
+    moves = [(p.detach() - old).norm() for p, old in zip(loop.learner.parameters(), before, strict=True)]
+    assert float(torch.stack(moves).norm()) == pytest.approx(1e-3, rel=1e-2)
+
+
+def _watch(loop):  # noqa: ANN001, ANN202
+    from fieldmark.training.watch import Watch
+
+    return Watch(loop.log, [photo.name for photo in loop.photos.photos])
+
+
+def test_measuring_the_time_changes_nothing(photos: Path, tmp_path: Path) -> None:
+    loop = make_loop(photos, tmp_path, with_method(Noisy))
+    before = {name: value.clone() for name, value in loop.learner.state_dict().items()}
+    random = torch.get_rng_state()
+    seconds = expected_seconds(loop.learner, loop.recipe, fabric=loop.fabric, steps=10, per_batch=8)
+    assert 0 < seconds < 100
+    assert differing(before, dict(loop.learner.state_dict())) == []
+    assert torch.equal(random, torch.get_rng_state())
+    assert all(p.grad is None for p in loop.learner.parameters())
+
+
+def test_the_average_is_what_is_validated(photos: Path, tmp_path: Path) -> None:
+    loop = make_loop(photos, tmp_path, replace(RECIPE, stages=(replace(STAGE, epochs=1),)))
+    seen: list[dict[str, torch.Tensor]] = []
+    state = loop.learner.state_dict()
+
+    def validate() -> dict[str, float]:
+        seen.append({name: value.clone() for name, value in loop.learner.state_dict().items()})
+        return {"val_top1": 0.25}
+
+    loop.train(workers=0, validate=validate)
+    assert loop.position.rows[0]["val_top1"] == 0.25
+    assert differing(seen[0], dict(state))
+    assert loop.average is not None
+    loop.average.swap()
+    assert differing(seen[0], dict(loop.learner.state_dict())) == []

@@ -1,0 +1,2 @@
+def test_x(trained):
+    print(sorted(p.name for p in trained.iterdir()))
