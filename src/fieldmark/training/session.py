@@ -50,9 +50,9 @@ def train(
         UserError: what the user can mend.
         Interrupted: stopped, state saved.
     """
-    run = destination.out
+    run = destination.folder(Path(data))
     refuse_numbers(choices)
-    going_on, pinned = _claim(Path(data), destination, choices)
+    going_on, pinned = _claim(Path(data), run, destination, choices)
     if going_on:
         prepared = prepare_again(Path(data), run, external=external, console=console)
     else:
@@ -85,7 +85,7 @@ def _is_finished(run: Path, recipe: Recipe) -> bool:
     return state is not None and len(state["position"]["rows"]) >= recipe.epochs
 
 
-def _claim(data: Path, destination: Destination, choices: Choices) -> tuple[bool, dict[str, str]]:
+def _claim(data: Path, run: Path, destination: Destination, choices: Choices) -> tuple[bool, dict[str, str]]:
     """Whether an earlier run is gone on with, and the splits that photos are pinned to.
 
     Raises:
