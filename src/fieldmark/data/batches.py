@@ -42,8 +42,8 @@ class Balanced:
     """Batches of ``classes`` different classes with ``images`` images each, sorted by class.
 
     Classes come in random order, all of them before one comes again (but for the few that fill no batch); so do the
-    images of a class, and only a class with fewer images than asked for repeats some within a batch. An epoch has as many images as the
-    set, rounded down to whole batches.
+    images of a class, and only a class with fewer images than asked for repeats some within a batch. An epoch has as
+    many images as the set, rounded down to whole batches.
     """
 
     classes: int = 4
@@ -67,7 +67,7 @@ class Balanced:
 
 
 def _groups(indices: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Groups of ``size`` without end: all indices, then all in another order; none twice in a group that can do without.
+    """Groups of ``size`` without end: all indices, then all in another order, none twice in a group if it can be.
 
     An image that stood twice in a batch would be a pair with itself, as both have the same pixels.
     """

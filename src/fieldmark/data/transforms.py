@@ -99,7 +99,8 @@ class RandomView:
     def area(self, size: tuple[int, int]) -> Frame:
         """The view on the picture as it was decoded, to ``size``."""
         area, full = self._draw(size)
-        steps = round(max(full) / max(size))  # not the quotient itself: what is left over at 1/8 is a pixel all the same
+        # not the quotient itself: the decoder rounds the size up
+        steps = round(max(full) / max(size))
         return Frame(area.left / steps, area.top / steps, area.width / steps, area.height / steps)
 
     def _draw(self, size: tuple[int, int]) -> tuple[Frame, tuple[int, int]]:

@@ -50,7 +50,7 @@ def choose(choices: Choices, *, photos: int, device: str) -> Recipe:
         smoothing=0.1 if choices.smoothing is None else choices.smoothing,
         balance=choices.balance,
         clip=choices.clip,
-        ema=0.99 if choices.ema is None else choices.ema,
+        ema=choices.ema or 0.0,
         precision=choices.precision,
         accumulate=choices.accumulate,
         seed=choices.seed,
