@@ -16,7 +16,7 @@ from fieldmark import building
 from fieldmark.backbone import Backbone
 from fieldmark.draws import Draws
 from fieldmark.learner import Learner, total
-from fieldmark.recipe import Model, Part, Pixels, Recipe
+from fieldmark.recipe import Model, Pixels, Recipe
 from fieldmark.recipes.composition import Composition
 
 FOLDER = Path(__file__).parent / "golden"

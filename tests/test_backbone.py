@@ -22,10 +22,19 @@ FAMILIES = [
     ("test_vit", 64, 64, 16, (32, 48), HALF),
     ("vit_small_patch14_reg4_dinov2", 56, 384, 14, (28, 42), IMAGENET),
     ("googlenet", 64, 1024, 32, (64, 96), HALF),
-    pytest.param("vgg11", 64, 512, 16, (64, 96), IMAGENET, marks=pytest.mark.slow),
-    pytest.param("swin_tiny_patch4_window7_224", 64, 768, 32, None, IMAGENET, marks=pytest.mark.slow),
+    ("vgg11", 64, 512, 16, (64, 96), IMAGENET),
+    ("swin_tiny_patch4_window7_224", 64, 768, 32, None, IMAGENET),
     pytest.param("maxvit_tiny_rw_224", 64, 512, 32, None, HALF, marks=pytest.mark.slow),
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Faster for batches of two, above all where others use the processor too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(("name", "size", "channels", "stride", "other", "statistics"), FAMILIES)

@@ -4,7 +4,6 @@ import dataclasses
 
 import pytest
 import torch
-from golden_step import SIZE, tiny_backbone
 from torch import Tensor, nn
 
 from fieldmark import building
@@ -14,6 +13,7 @@ from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe
+from golden_step import SIZE, tiny_backbone
 
 MODEL = Model(Part(Plain), Part(Average), Part(Linear), backbone="tiny", weights="none")
 
@@ -49,6 +49,10 @@ class Doubling(nn.Module):
 class Corners(nn.Module):
     """A pool that keeps the mean and the first position."""
 
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
     def forward(self, maps: Tensor) -> Tensor:
         return torch.cat([maps.mean((2, 3)), maps[:, :, 0, 0]], 1)
 
@@ -68,6 +72,7 @@ def test_widths_pass_from_part_to_part():
     learner = build_learner(recipe(**parts), classes=4)
     features = learner.method.classifier.features(torch.randn(2, 3, SIZE, SIZE))
     assert [part.shape[1] for part in features] == [12, 24, 48, 4]
+    assert learner.method.classifier.pool.channels == 24
     assert all(module.training for module in learner.modules())
 
 
@@ -114,7 +119,7 @@ class WrongChannels(nn.Module):
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"terms": (Part(PairwiseConfusion, {"wieght": 2}),)}, "PairwiseConfusion has no option 'wieght'.*weight, label"),
+        ({"terms": (Part(PairwiseConfusion, {"wieght": 2}),)}, "no option 'wieght'; its options: weight, label"),
         ({"terms": (Part(PairwiseConfusion, {"weight": "much"}),)}, "weight.*'much'"),
         ({"terms": (Part(PairwiseConfusion, {"on": "maps"}),)}, "'maps'.*'probabilities'"),
         ({"terms": (Part(PairwiseConfusion, {"weight": -1.0}),)}, "at least 0"),

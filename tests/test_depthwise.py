@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from fieldmark.depthwise import DepthwiseConv2d, with_fast_depthwise
 
 
-def depthwise(size: int, stride: int, padding: int, *, same: bool = False, dtype: torch.dtype = torch.float64) -> nn.Conv2d:
+def depthwise(
+    size: int, stride: int, padding: int, *, same: bool = False, dtype: torch.dtype = torch.float64
+) -> nn.Conv2d:
     torch.manual_seed(0)
     kind = Conv2dSame if same else nn.Conv2d
     return kind(3, 3, size, stride=stride, padding=0 if same else padding, groups=3, bias=False).to(dtype)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from golden_step import CLASSES, LABELS, ROWS, tiny_backbone, tiny_images
 from torch import Tensor, nn
 
 from fieldmark.classifier import Average, Classifier, Linear
@@ -14,6 +13,7 @@ from fieldmark.draws import Draws
 from fieldmark.errors import UserError
 from fieldmark.learner import Learner, in_one_process, total
 from fieldmark.papers.plain import Plain
+from golden_step import CLASSES, LABELS, ROWS, tiny_backbone, tiny_images
 
 
 @dataclass(frozen=True)

@@ -136,8 +136,8 @@ class _MethodWatch(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = _METHODS_THAT_READ.get(func)
         _require(name is None, f"a step reads a tensor back to the host (Tensor.{name})")
-        classes = args[1] if len(args) > 1 else (kwargs or {}).get("num_classes", -1)
-        if func is F.one_hot and classes > 0:  # reads its labels on a processor only, to check them
+        if func is F.one_hot and (args[1:] or kwargs):  # told the classes, it reads on a processor only, to check
+            classes = args[1] if args[1:] else kwargs["num_classes"]
             return (args[0].unsqueeze(-1) == torch.arange(classes, device=args[0].device)).long()
         return func(*args, **(kwargs or {}))
 

@@ -91,8 +91,7 @@ def test_training_views_are_the_reference_views_but_for_rounding(photos, fit):
         view = data.__getitems__([(0, index)]).pixels[0].numpy()
         rng = np.random.default_rng((0, 0, 0, index))
         expected = training_view(read_image(photos[index].path), data.pixels, rng, boxed[index].box)
-        # an area that begins between two pixels (the box) is moved by half a pixel at most
-        assert average_difference(view, expected) < (3 if fit == "box" else 0.6)
+        assert average_difference(view, expected) < 0.6
 
 
 def test_torch_draws_what_pillow_draws():

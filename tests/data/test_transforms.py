@@ -114,6 +114,7 @@ def test_stretch_ignores_the_shape():
 
 def test_box_crops_to_the_object_with_a_margin():
     assert frame_of((400, 300), Pixels(fit="box"), Box(100, 100, 50, 80)) == Frame(92, 92, 66, 96)
+    assert frame_of((400, 300), Pixels(fit="box"), Box(99.7, 100, 50, 80)) == Frame(91, 92, 67, 96)
     partly_outside = frame_of((400, 300), Pixels(fit="box"), Box(-20, 250, 100, 100))
     assert partly_outside == Frame(0, 240, 90, 60)
     image = Image.new("RGB", (100, 100), "black")

@@ -5,7 +5,6 @@ from itertools import product
 
 import pytest
 import torch
-from golden_step import check_golden, numbers_of_a_step, tiny_learner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -16,6 +15,7 @@ from fieldmark.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion, euclidean_confusion, jeffreys_divergence
 from fieldmark.recipes.pairwise_confusion import COMPOSITION
+from golden_step import check_golden, numbers_of_a_step, tiny_learner
 
 DRAWS = Draws(5, 2)
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from golden_step import CLASSES, LABELS, ROWS, check_golden, numbers_of_a_step, tiny_images, tiny_learner
 
 from fieldmark.draws import EVALUATION, Draws
 from fieldmark.recipes.plain import COMPOSITION
+from golden_step import CLASSES, LABELS, ROWS, check_golden, numbers_of_a_step, tiny_images, tiny_learner
 
 
 def test_the_loss_is_smoothed_cross_entropy_of_every_image(monkeypatch: pytest.MonkeyPatch):

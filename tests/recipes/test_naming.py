@@ -44,7 +44,9 @@ def test_every_known_class_goes_by_its_name(kind: type):
     assert part_of(kind.__name__, option="--term").kind is kind
 
 
-@pytest.mark.parametrize("spelling", ["PairwiseConfusion", "pairwise-confusion", "pairwise_confusion", "Pairwise Confusion"])
+@pytest.mark.parametrize(
+    "spelling", ["PairwiseConfusion", "pairwise-confusion", "pairwise_confusion", "Pairwise Confusion"]
+)
 def test_spellings(spelling: str):
     assert part_of(spelling, option="--term") == Part(PairwiseConfusion)
 

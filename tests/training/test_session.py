@@ -1,2 +1,272 @@
-def test_x(trained):
-    print(sorted(p.name for p in trained.iterdir()))
+"""A run from photos to a folder: made, gone on with, replaced or refused."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_runs
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+from small_runs import SMALL, stop_after, train_small, write_photo
+
+from fieldmark.data.loading import Batch
+from fieldmark.data.split import read_splits
+from fieldmark.errors import Interrupted, UserError
+from fieldmark.runfolder import open_run
+from fieldmark.training import session
+from fieldmark.training.checkpoint import MODEL, STATE
+from fieldmark.training.choices import Choices, Destination
+from fieldmark.training.session import train
+
+QUIET = Console(quiet=True)
+
+
+def refused(data: Path, run: Path, choices: Choices = SMALL, *, resume: bool = False, overwrite: bool = False) -> str:
+    with pytest.raises(UserError) as error:
+        train(data, Destination(run, resume=resume, overwrite=overwrite), choices, console=QUIET)
+    assert 1 <= len(str(error.value).splitlines()) <= 3
+    return str(error.value)
+
+
+def overwritten(data: Path, run: Path, choices: Choices = SMALL) -> None:
+    train(data, Destination(run, overwrite=True), choices, console=QUIET)
+
+
+def files(run: Path) -> dict[str, bytes]:
+    return {path.relative_to(run).as_posix(): path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def interrupted(data: Path, run: Path, steps: int, choices: Choices = SMALL, *, resume: bool = False) -> None:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+        stop_after(patch, steps)
+        train_small(data, run, choices, resume=resume)
+
+
+def test_a_run_holds_all_that_belongs_to_it(trained: Path) -> None:
+    found = set(files(trained))
+    assert found == {
+        "recipe.json", "classes.json", "splits.csv", "run.json", "scan.json", "metrics.csv", "curves.png",
+        MODEL, STATE,
+    }  # fmt: skip
+    about = json.loads((trained / "run.json").read_text())
+    assert about["headline"] == "top1"
+    assert about["cut"] is True
+    assert len((trained / "metrics.csv").read_text().splitlines()) == 3
+
+
+def test_it_says_what_it_does(photos: Path, tmp_path: Path) -> None:
+    told = train_small(photos, tmp_path / "run", replace(SMALL, epochs=1))
+    assert told[0] == "24 photos of 3 classes (folder, train)"
+    for word in ("test_resnet from none", "64 px", "batches of 8", "seed 0", "cpu"):
+        assert word in told[1]
+    assert told[2].startswith("expected time: about ")
+    assert told[3].startswith("epoch 1/1  loss ")
+    assert told[-1].startswith("trained in ")
+
+
+def test_two_runs_of_a_seed_are_the_same_bytes(photos: Path, trained: Path, tmp_path: Path) -> None:
+    train_small(photos, tmp_path / "run", replace(SMALL, workers=1))
+    assert (tmp_path / "run" / MODEL).read_bytes() == (trained / MODEL).read_bytes()
+    train_small(photos, tmp_path / "other", replace(SMALL, seed=1))
+    assert (tmp_path / "other" / MODEL).read_bytes() != (trained / MODEL).read_bytes()
+
+
+def test_a_resumed_run_gives_the_same_bytes(photos: Path, trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    interrupted(photos, run, 2)
+    assert not (run / MODEL).exists()
+    interrupted(photos, run, 2, resume=True)
+    told = train_small(photos, run, Choices(device="cpu", workers=0), resume=True)
+    assert any("(going on)" in line for line in told)
+    assert (run / MODEL).read_bytes() == (trained / MODEL).read_bytes()
+    one, other = (path / "metrics.csv" for path in (run, trained))
+    without_seconds = [[line.rsplit(",", 3)[0] for line in path.read_text().splitlines()] for path in (one, other)]
+    assert without_seconds[0] == without_seconds[1]
+
+
+def test_a_run_that_died_before_its_model_was_written_goes_on(photos: Path, own_run: Path, trained: Path) -> None:
+    (own_run / MODEL).unlink()
+    train_small(photos, own_run, resume=True)
+    assert (own_run / MODEL).read_bytes() == (trained / MODEL).read_bytes()
+
+
+def test_a_finished_run_says_so_and_stays(photos: Path, own_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = files(own_run)
+    monkeypatch.setattr(session, "build_learner", None)
+    told = train_small(photos, own_run, resume=True)
+    assert any("nothing is left to do" in line for line in told)
+    assert files(own_run) == before
+
+
+def test_resume_without_a_state_starts(photos: Path, tmp_path: Path, trained: Path) -> None:
+    run = tmp_path / "run"
+    train_small(photos, run, resume=True)
+    assert (run / MODEL).read_bytes() == (trained / MODEL).read_bytes()
+    shutil.rmtree(run / "state")
+    (run / MODEL).unlink()
+    train_small(photos, run, resume=True)
+    assert (run / MODEL).read_bytes() == (trained / MODEL).read_bytes()
+
+
+@pytest.mark.parametrize("change", ["removed", "added", "relabelled", "exchanged"])
+def test_resume_refuses_changed_data(change: str, photos: Path, tmp_path: Path) -> None:
+    data, run = Path(shutil.copytree(photos, tmp_path / "photos")), tmp_path / "run"
+    interrupted(data, run, 2)
+    before = files(run)
+    match change:
+        case "removed":
+            (data / "ant" / "3.jpg").unlink()
+        case "added":
+            write_photo(data / "ant" / "new.jpg", label=0, number=77)
+        case "relabelled":
+            (data / "ant" / "3.jpg").rename(data / "bee" / "ant 3.jpg")
+        case _:
+            write_photo(data / "ant" / "3.jpg", label=0, number=78)
+    assert "changed since" in refused(data, run, resume=True)
+    assert files(run) == before
+
+
+def test_a_resumed_run_needs_its_state_whole(photos: Path, own_run: Path) -> None:
+    (own_run / STATE).write_bytes(b"half")
+    (own_run / MODEL).unlink()
+    assert "--overwrite" in refused(photos, own_run, resume=True)
+
+
+def test_what_lies_there_is_not_touched(photos: Path, own_run: Path, tmp_path: Path) -> None:
+    before = files(own_run)
+    assert "--resume to go on with it or --overwrite" in refused(photos, own_run)
+    assert "exclude each other" in refused(photos, own_run, resume=True, overwrite=True)
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "letter.txt").write_text("dear")
+    for options in ({}, {"resume": True}, {"overwrite": True}):
+        assert "holds no run" in refused(photos, foreign, **options)
+    (tmp_path / "file").write_text("")
+    assert "a file of that name" in refused(photos, tmp_path / "file", overwrite=True)
+    assert (foreign / "letter.txt").read_text() == "dear"
+    assert files(own_run) == before
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        {"backbone": "no_such_network"}, {"weights": "nowhere.safetensors"}, {"term": ("nothing",)}, {"epochs": 0},
+        {"train_on": "trian"}, {"fit": "box"}, {"term": ("pairwise-confusion",), "accumulate": 2},
+    ],
+)  # fmt: skip
+def test_a_mistake_destroys_no_run_and_leaves_no_half_one(
+    mistake: dict[str, object], photos: Path, own_run: Path, tmp_path: Path
+) -> None:
+    before = files(own_run)
+    refused(photos, own_run, replace(SMALL, **mistake), overwrite=True)
+    assert files(own_run) == before
+    refused(photos, tmp_path / "new", replace(SMALL, **mistake))
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_run_and_the_photos_do_not_lie_in_each_other(photos: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(photos, tmp_path / "run" / "photos"))
+    assert "outside of the photos" in refused(data, tmp_path / "run", overwrite=True)
+    assert "outside of the photos" in refused(data, data / "run")
+    assert data.is_dir()
+
+
+def test_overwriting_keeps_old_photos_where_they_were(photos: Path, own_run: Path, tmp_path: Path) -> None:
+    before = read_splits(own_run / "splits.csv")
+    data = Path(shutil.copytree(photos, tmp_path / "photos"))
+    for number in range(20, 30):
+        write_photo(data / "ant" / f"{number}.jpg", label=0, number=number)
+    overwritten(data, own_run, replace(SMALL, epochs=1, seed=5))
+    after = read_splits(own_run / "splits.csv")
+    assert len(after) == len(before) + 10
+    assert {name: after[name] for name in before} == before
+    assert not list(own_run.glob("evaluation"))
+
+
+def test_the_splits_of_another_run_are_kept(photos: Path, trained: Path, tmp_path: Path) -> None:
+    choices = replace(SMALL, epochs=1, seed=9, splits=trained / "splits.csv")
+    train_small(photos, tmp_path / "run", choices)
+    assert read_splits(tmp_path / "run" / "splits.csv") == read_splits(trained / "splits.csv")
+
+
+def test_the_best_epoch_is_kept_where_there_are_enough_photos(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "ENOUGH_TO_CHOOSE", 1)
+    figures = iter([0.5, 0.9, 0.9, 0.1])
+    measure = session.measure
+    monkeypatch.setattr(session, "measure", lambda *given: replace(measure(*given), top1=next(figures)))
+    saved: list[float] = []
+    save = session.save_model
+
+    def counted(run: Path, learner: torch.nn.Module) -> None:
+        saved.append(0)
+        save(run, learner)
+
+    monkeypatch.setattr(session, "save_model", counted)
+    train_small(photos, tmp_path / "run", replace(SMALL, epochs=4, size=32))
+    assert len(saved) == 2  # after the first and the second epoch
+    monkeypatch.undo()
+    train_small(photos, tmp_path / "last", replace(SMALL, epochs=4, size=32))
+    one, other = (load_file(tmp_path / name / MODEL) for name in ("run", "last"))
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def uneven(root: Path) -> Path:
+    for label, (name, count) in enumerate((("many", 30), ("few", 3), ("some", 10))):
+        for split, share in (("train", count), ("val", 2)):
+            for number in range(share):
+                write_photo(root / split / name / f"{number}.jpg", label=label, number=number + 100 * (split == "val"))
+    return root
+
+
+def test_uneven_classes(tmp_path: Path) -> None:
+    data = uneven(tmp_path / "photos")
+    told = train_small(data, tmp_path / "run", replace(SMALL, epochs=1))
+    assert any("--balance" in line for line in told)
+    assert json.loads((tmp_path / "run/run.json").read_text())["headline"] == "mean_per_class"
+    seen: list[int] = []
+    adjustments: list[torch.Tensor | None] = []
+    backward = session.Loop._backward
+
+    def noted(self: session.Loop, batch: Batch) -> dict[str, torch.Tensor]:
+        seen.extend(batch.labels.tolist())
+        adjustments.append(self.learner.method.criterion.adjustment)
+        return backward(self, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session.Loop, "_backward", noted)
+        told = train_small(data, tmp_path / "even", replace(SMALL, epochs=6, size=32, balance="sampler"))
+        counts = np.bincount(seen)
+        assert counts.min() > 0.6 * counts.max()
+        assert not any("--balance" in line for line in told)
+        assert adjustments[0] is None
+        train_small(data, tmp_path / "adjusted", replace(SMALL, epochs=1, balance="logit-adjust"))
+    prior = torch.tensor([3.0, 30.0, 10.0]) / 43  # few, many, some
+    torch.testing.assert_close(adjustments[-1], prior.log())
+    # in use there is no prior
+    opened = open_run(tmp_path / "adjusted")
+    with torch.inference_mode():
+        images = torch.zeros(1, 3, 64, 64)
+        logits = opened.learner.method(images)
+        torch.testing.assert_close(logits, opened.learner.method.classifier(images))
+
+
+def test_smoothing_reaches_the_loss(photos: Path, tmp_path: Path) -> None:
+    train_small(photos, tmp_path / "run", replace(SMALL, epochs=1, smoothing=0.3))
+    assert open_run(tmp_path / "run").learner.method.criterion.smoothing == 0.3
+
+
+def test_training_on_validation_photos_validates_nothing(photos: Path, tmp_path: Path) -> None:
+    told = train_small(photos, tmp_path / "run", replace(SMALL, epochs=1, train_on="train+val"))
+    assert told[0].startswith("27 photos of 3 classes (folder, train + val)")
+    assert "val_top1" not in (tmp_path / "run/metrics.csv").read_text()
+
+
+def test_one_class_is_refused(tmp_path: Path) -> None:
+    data = small_runs.write_photos(tmp_path / "photos", classes=("ant",))
+    assert "two classes" in refused(data, tmp_path / "run")

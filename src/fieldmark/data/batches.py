@@ -75,8 +75,8 @@ def _groups(indices: np.ndarray, size: int, rng: np.random.Generator) -> Iterato
     while True:
         while len(queue) < size:
             again = rng.permutation(indices)
-            waiting = np.isin(again, queue)
-            queue = np.concatenate([queue, again[~waiting], again[waiting]])
+            waiting = (again[:, None] == queue).sum(1)
+            queue = np.concatenate([queue, again[np.argsort(waiting, kind="stable")]])
         yield queue[:size]
         queue = queue[size:]
 

@@ -34,7 +34,7 @@ class Frame:
 
 
 def frame_of(size: tuple[int, int], pixels: Pixels, box: Box | None) -> Frame:
-    """The region of a picture of ``size`` (width, height) that ``pixels.fit`` shows.
+    """The region of a picture of ``size`` (width, height) that ``pixels.fit`` shows, in whole pixels.
 
     Raises:
         UserError: ``fit`` is "box" and there is none.
@@ -42,14 +42,15 @@ def frame_of(size: tuple[int, int], pixels: Pixels, box: Box | None) -> Frame:
     width, height = size
     if pixels.fit == "pad":
         side = max(width, height)
-        return Frame((width - side) / 2, (height - side) / 2, side, side)
+        return Frame((width - side) // 2, (height - side) // 2, side, side)
     if pixels.fit != "box":
         return Frame(0, 0, width, height)
     if box is None:
         raise UserError("--fit box needs the object's box of every photo: give a table (CSV) with a box column")
     margin = _MARGIN * max(box.width, box.height)
-    left, top = max(0.0, box.x - margin), max(0.0, box.y - margin)
-    right, bottom = min(width, box.x + box.width + margin), min(height, box.y + box.height + margin)
+    left, top = max(0, math.floor(box.x - margin)), max(0, math.floor(box.y - margin))
+    right = min(width, math.ceil(box.x + box.width + margin))
+    bottom = min(height, math.ceil(box.y + box.height + margin))
     if right - left < 1 or bottom - top < 1:
         raise UserError(f"the box {tuple(box)} lies outside the picture of {width} x {height} px")
     return Frame(left, top, right - left, bottom - top)
@@ -114,8 +115,8 @@ class RandomView:
 
 def _on_picture(area: Frame, size: tuple[int, int]) -> Frame:
     """``area`` moved so that its middle lies on the picture: beside a very long one there is nothing to learn."""
-    left = min(max(area.left, -area.width / 2), size[0] - area.width / 2)
-    top = min(max(area.top, -area.height / 2), size[1] - area.height / 2)
+    left = min(max(area.left, -(area.width // 2)), size[0] - area.width // 2 - 1)
+    top = min(max(area.top, -(area.height // 2)), size[1] - area.height // 2 - 1)
     return Frame(left, top, area.width, area.height)
 
 

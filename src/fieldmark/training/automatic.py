@@ -18,7 +18,7 @@ from fieldmark.recipes.naming import composition_of, part_of
 from fieldmark.training.choices import Choices
 from fieldmark.weights import HUB, LITE0, LITE0_BACKBONE, NONE, lite0_is_installed
 
-SGD_RATE, SGD_BACKBONE, SGD_BATCH = 0.1, 0.3, 16
+SGD_RATE, SGD_BACKBONE, SGD_BATCH = 0.1, 0.1, 16
 ADAM_RATE, ADAM_BACKBONE, ADAM_BATCH = 1e-3, 0.05, 32
 VIEWS = 12_000
 """Training views that fine-tuning sees in all, within the bounds of ``EPOCHS``."""

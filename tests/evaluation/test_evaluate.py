@@ -1,0 +1,148 @@
+"""A run measured: the right photos, the right figures, and each look at test written down."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_runs
+from small_runs import SMALL, train_small, write_photo
+
+from fieldmark.data.split import read_splits
+from fieldmark.errors import UserError
+from fieldmark.evaluation.evaluate import OPENINGS, evaluate, split_of_run, write_evaluation
+from fieldmark.runfolder import open_run
+
+
+def refused(run: Path, data: Path | None, split: str = "test") -> str:
+    with pytest.raises(UserError) as error:
+        evaluate(open_run(run), data, split=split, workers=0)
+    assert 1 <= len(str(error.value).splitlines()) <= 3
+    return str(error.value)
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_the_splits_of_a_run_are_those_it_cut(split: str, own_run: Path) -> None:
+    result = evaluate(open_run(own_run), None, split=split, workers=0)
+    wanted = {name for name, where in read_splits(own_run / "splits.csv").items() if where == split}
+    assert set(result.names) == wanted
+    assert [result.classes[label] for label in result.labels] == [name.split("/")[0] for name in result.names]
+    assert result.metrics.n == len(wanted)
+    assert result.metrics.top1 == np.mean(result.logits.argmax(1) == result.labels)
+    figures = result.to_json()
+    assert 0 <= figures["top1"] <= 1
+    assert (figures["n"], figures["classes"], figures["headline"]) == (len(wanted), 3, "top1")
+
+
+def test_what_training_saw_last_is_what_is_evaluated(own_run: Path) -> None:
+    last = list(csv.DictReader((own_run / "metrics.csv").read_text().splitlines()))[-1]
+    result = evaluate(open_run(own_run), None, split="val", workers=0)
+    assert result.metrics.top1 == pytest.approx(float(last["val_top1"]))
+    assert result.metrics.mean_per_class == pytest.approx(float(last["val_per_class"]), abs=1e-5)
+
+
+def test_photos_added_later_do_not_enter(photos: Path, own_run: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(photos, tmp_path / "photos"))
+    write_photo(data / "ant" / "new.jpg", label=0, number=50)
+    write_photo(data / "dog" / "new.jpg", label=3, number=50)
+    opened = open_run(own_run)
+    before, after = (evaluate(opened, where, workers=0) for where in (None, data))
+    assert before.names == after.names
+    np.testing.assert_array_equal(before.logits, after.logits)
+
+
+def test_all_photos_of_a_folder_of_labelled_ones(own_run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    for label, name in enumerate(("bee", "ant")):
+        for number in range(3):
+            write_photo(other / name / f"new {number}.jpg", label=label, number=number)
+    assert "--split all" in refused(own_run, other)
+    result = evaluate(open_run(own_run), other, split="all", workers=0)
+    assert sorted(set(result.labels)) == [0, 1]
+    assert [result.classes[label] for label in result.labels] == [name.split("/")[0] for name in result.names]
+    assert result.metrics.n == 6
+
+
+def test_unknown_classes_and_splits_are_named(own_run: Path, tmp_path: Path) -> None:
+    other = small_runs.write_photos(tmp_path / "other", classes=("ant", "dog"), photos=3)
+    assert "labelled 'dog', a class that this run was not trained on" in refused(own_run, other, "all")
+    text = refused(own_run, None, "tset")
+    assert "'tset'" in text
+    assert "test, train, val" in text
+
+
+def test_data_that_have_gone_are_asked_for(own_run: Path, tmp_path: Path) -> None:
+    about = json.loads((own_run / "run.json").read_text())
+    (own_run / "run.json").write_text(json.dumps(about | {"data": str(tmp_path / "gone")}))
+    assert "--data" in refused(own_run, None)
+    assert "no such file or folder" in refused(own_run, tmp_path / "gone too")
+
+
+def test_each_look_at_test_is_written_down(own_run: Path) -> None:
+    opened = open_run(own_run)
+    for split in ("test", "val", "train", "all", "test"):
+        evaluate(opened, None, split=split, workers=0)
+    rows = list(csv.DictReader((own_run / OPENINGS).read_text().splitlines()))
+    assert [(row["split"], row["photos"]) for row in rows] == [("test", "3"), ("all", "30"), ("test", "3")]
+    assert rows[0]["data_digest"] == rows[2]["data_digest"]
+
+
+def test_damaged_photos_are_left_out_and_told(photos: Path, own_run: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(photos, tmp_path / "photos"))
+    names = sorted(name for name, split in read_splits(own_run / "splits.csv").items() if split == "test")
+    (data / names[0]).write_bytes(b"\xff\xd8\xff bad")
+    result = evaluate(open_run(own_run), data, workers=0)
+    assert sorted(result.names) == names[1:]
+    assert result.metrics.n == len(names) - 1
+    (line,) = result.damaged
+    assert line.startswith(f"{names[0]}: ")
+    for name in names:
+        (data / name).write_bytes(b"bad")
+    nothing = evaluate(open_run(own_run), data, workers=0)
+    assert (nothing.metrics.n, nothing.metrics.top1, len(nothing.damaged)) == (0, 0.0, 3)
+    write_evaluation(nothing, tmp_path / "nothing")
+
+
+def test_official_splits(tmp_path: Path) -> None:
+    data = tmp_path / "photos"
+    for split, numbers in (("train", range(8)), ("test", range(20, 23))):
+        for label, name in enumerate(("ant", "bee")):
+            for number in numbers:
+                write_photo(data / split / name / f"{number}.jpg", label=label, number=number)
+    train_small(data, tmp_path / "run", replace(SMALL, epochs=1))
+    opened = open_run(tmp_path / "run")
+    write_photo(data / "test" / "bee" / "later.jpg", label=1, number=30)
+    assert len(split_of_run(opened, None, "test").photos) == 7
+    assert "val" not in {photo.split for photo in split_of_run(opened, None, "all").photos}
+    assert "its splits: test, train" in refused(tmp_path / "run", None, "val")
+
+
+def test_the_files_of_an_evaluation(own_run: Path, tmp_path: Path) -> None:
+    result = evaluate(open_run(own_run), None, split="train", workers=0)
+    folder = tmp_path / "deep" / "folder"
+    write_evaluation(result, folder)
+    assert {path.name for path in folder.iterdir()} == {"metrics.json", "per_class.csv", "confusion.png", "logits.npz"}
+    assert json.loads((folder / "metrics.json").read_text("utf-8")) == result.to_json()
+    rows = list(csv.DictReader((folder / "per_class.csv").read_text("utf-8").splitlines()))
+    assert [row["class"] for row in rows] == ["ant", "bee", "cat"]
+    assert sum(int(row["photos"]) for row in rows) == 24
+    with np.load(folder / "logits.npz") as saved:
+        assert saved["names"].tolist() == list(result.names)
+        np.testing.assert_array_equal(saved["logits"], result.logits)
+        np.testing.assert_array_equal(saved["labels"], result.labels)
+
+
+def test_class_names_of_any_kind(tmp_path: Path) -> None:
+    names = ("鷺", "US$ \\frac$", "caf\udce9")
+    data = small_runs.write_photos(tmp_path / "photos", classes=names)
+    train_small(data, tmp_path / "run", replace(SMALL, epochs=1))
+    opened = open_run(tmp_path / "run")
+    assert sorted(opened.classes) == sorted(names)
+    result = evaluate(opened, None, workers=0)
+    write_evaluation(result, tmp_path / "results")
+    figures = json.loads((tmp_path / "results/metrics.json").read_text("utf-8"))
+    assert figures["n"] == 3
+    assert "鷺" in (tmp_path / "results/per_class.csv").read_text("utf-8")

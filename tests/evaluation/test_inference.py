@@ -1,0 +1,65 @@
+"""Logits of photos: in order, in eval mode, one batch size or another."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fieldmark.data.dataset import Photo
+from fieldmark.data.loading import Photographs
+from fieldmark.data.reading import read_dataset
+from fieldmark.evaluation import inference
+from fieldmark.evaluation.inference import in_eval_mode, infer, stream
+from fieldmark.runfolder import open_run
+
+
+@pytest.fixture
+def views(photos: Path, trained: Path) -> Photographs:
+    return Photographs(read_dataset(photos).photos, open_run(trained).recipe.pixels)
+
+
+def test_rows_are_in_order_whatever_the_batch(
+    views: Photographs, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = open_run(trained).learner.method
+    done: list[int] = []
+    whole = infer(method, views, method=method, progress=done.append)
+    assert whole.values.shape == (30, 3)
+    assert whole.values.dtype == np.float32
+    assert sum(done) == 30
+    monkeypatch.setattr(inference, "BATCH", 7)
+    parts = infer(method, views, method=method, workers=2)
+    np.testing.assert_allclose(parts.values, whole.values, atol=1e-5)
+    assert parts.damaged == whole.damaged == {}
+    with in_eval_mode(method):
+        sizes = [len(part.values) for part in stream(method, views, method=method, workers=0)]
+    assert sizes == [7, 7, 7, 7, 2]
+
+
+def test_modes_come_back(views: Photographs, trained: Path) -> None:
+    method = open_run(trained).learner.method
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    for training in (True, False):
+        method.train(training)
+        infer(method, views, method=method)
+        assert method.training == training
+    with pytest.raises(RuntimeError, match="inside"), in_eval_mode(method.train()):
+        assert not method.training
+        raise RuntimeError("inside")
+    assert method.training
+    assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
+
+
+def test_damaged_photos_keep_their_place(photos: Path, trained: Path, tmp_path: Path) -> None:
+    method = open_run(trained).learner.method
+    (tmp_path / "bad.jpg").write_bytes(b"bad")
+    sound = read_dataset(photos).photos
+    mixed = [sound[0], Photo("bad.jpg", tmp_path / "bad.jpg"), Photo("none.jpg", tmp_path / "none.jpg"), sound[1]]
+    pixels = open_run(trained).recipe.pixels
+    found = infer(method, Photographs(mixed, pixels), method=method)
+    alone = infer(method, Photographs(sound[:2], pixels), method=method)
+    np.testing.assert_allclose(found.values[[0, 3]], alone.values, atol=1e-5)
+    assert sorted(found.damaged) == [1, 2]
+    assert found.damaged[2].startswith("none.jpg: ")
+    assert infer(method, Photographs([], pixels), method=method).values.shape[0] == 0

@@ -1,0 +1,146 @@
+"""Every paper, with every paper's term, on every family of networks: it keeps the contract or is refused in one line.
+
+New papers are covered by being listed in ``fieldmark.recipes.PAPERS``. The default run takes each composition on each
+family, and each composition with each term on one family; ``pytest -m slow`` takes the whole product.
+"""
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+from timm.models import register_model
+from timm.models.densenet import DenseNet
+from timm.models.vgg import VGG
+from torch import nn
+
+from fieldmark.building import build_learner
+from fieldmark.contract import Encoded, Method, Term, TrainOutput
+from fieldmark.errors import UserError
+from fieldmark.learner import Learner
+from fieldmark.recipe import Model, Part, Pixels, Recipe
+from fieldmark.recipes import COMPOSITIONS, KNOWN
+from fieldmark.recipes.composition import Composition
+from fieldmark.testing import check_learner
+
+CLASSES, SIZE = 5, 64
+STATISTICS = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+
+
+@register_model
+def fieldmark_tiny_vgg(**_: Any) -> nn.Module:
+    """VGG with five poolings, as the real ones have."""
+    network = VGG([8, "M", 16, "M", 16, "M", 24, "M", 32, "M"], num_classes=0, mlp_ratio=1 / 64)
+    network.pretrained_cfg = STATISTICS  # pyright: ignore[reportAttributeAccessIssue]
+    return network
+
+
+@register_model
+def fieldmark_tiny_densenet(**_: Any) -> nn.Module:
+    """DenseNet of four blocks."""
+    network = DenseNet(growth_rate=8, block_config=(1, 2, 2, 1), num_classes=0)
+    network.pretrained_cfg = STATISTICS  # pyright: ignore[reportAttributeAccessIssue]
+    return network
+
+
+FAMILIES = {
+    "ResNet": "test_resnet",
+    "VGG": "fieldmark_tiny_vgg",
+    "DenseNet": "fieldmark_tiny_densenet",
+    "EfficientNet": "test_efficientnet",
+    "ConvNeXt": "test_convnext",
+    "ViT": "test_vit",
+}
+PAPERS = {composition.name: composition for composition in COMPOSITIONS}
+TERMS = {kind.__name__: kind for kind in KNOWN if hasattr(kind, "check") and not issubclass(kind, Method)}
+PRODUCT = list(product(PAPERS, ["", *TERMS], FAMILIES))
+COVERING = [
+    (paper, term, family)
+    for index, (paper, term) in enumerate(product(PAPERS, ["", *TERMS]))
+    for number, family in enumerate(FAMILIES)
+    if not term or number == index % len(FAMILIES)
+]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Networks this small are faster so, above all where others use the processor too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def recipe_of(paper: str, term: str, family: str, seed: int = 0) -> Recipe:
+    composition: Composition = PAPERS[paper]
+    terms = (*composition.terms, *([Part(TERMS[term])] if term else []))
+    parts = (composition.method, composition.pool, composition.head)
+    model = Model(*parts, backbone=FAMILIES[family], weights="none", neck=composition.neck, terms=terms)
+    return Recipe(model, pixels=Pixels(size=SIZE, eval_size=SIZE), seed=seed)
+
+
+def refusal_of(build: Callable[[int], Learner]) -> str:
+    try:
+        build(0)
+    except UserError as refusal:
+        return str(refusal)
+    return ""
+
+
+def composed_or_refused(paper: str, term: str, family: str, *, export: bool = False) -> None:
+    def build(seed: int) -> Learner:
+        return build_learner(recipe_of(paper, term, family, seed), classes=CLASSES)
+
+    refusal = refusal_of(build)
+    if not refusal:
+        check_learner(build, size=SIZE, export=export)
+        return
+    assert term, f"{paper} itself is refused on {family}: {refusal}"
+    assert len(refusal.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("paper", "term", "family"), COVERING)
+def test_papers_terms_and_families(paper: str, term: str, family: str):
+    composed_or_refused(paper, term, family)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("paper", "term", "family"), [row for row in PRODUCT if row not in COVERING])
+def test_the_rest_of_the_product(paper: str, term: str, family: str):
+    composed_or_refused(paper, term, family)
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_paper_exports(paper: str):
+    composed_or_refused(paper, "", "ResNet", export=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("paper", "family"), list(product(PAPERS, FAMILIES)))
+def test_every_paper_exports_on_every_family(paper: str, family: str):
+    composed_or_refused(paper, "", family, export=True)
+
+
+def test_the_covering_part_has_every_pair_of_paper_and_term_and_every_family():
+    assert {row[:2] for row in COVERING} == {row[:2] for row in PRODUCT}
+    assert {(paper, family) for paper, _, family in COVERING} == set(product(PAPERS, FAMILIES))
+
+
+@pytest.mark.parametrize("kind", TERMS.values(), ids=TERMS)
+def test_terms_are_terms(kind: type):
+    term = Part(kind).build({"channels": 16, "classes": CLASSES})
+    assert isinstance(term, Term)
+    assert isinstance(term.batch_wide, bool)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KNOWN if issubclass(kind, Method)], ids=lambda kind: kind.__name__)
+def test_methods_are_final_and_name_their_batch_wideness(kind: type[Method]):
+    assert Method in kind.__bases__
+    assert isinstance(kind.batch_wide, bool)
+    assert not any(issubclass(other, kind) for other in KNOWN if other is not kind)
+
+
+def test_the_contracts_fields_are_those_that_others_rely_on():
+    assert Encoded._fields == ("features", "logits", "views")
+    assert TrainOutput._fields == ("losses", "logits", "labels", "features", "views")

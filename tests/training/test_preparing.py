@@ -1,0 +1,124 @@
+"""The data of a run before it begins: looked through, cut, and held against what the run knew."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import small_runs
+from rich.console import Console
+from small_runs import SMALL, write_photo, write_photos
+
+from fieldmark.data.split import read_splits
+from fieldmark.errors import UserError
+from fieldmark.runfolder import read_run
+from fieldmark.training.choices import Choices
+from fieldmark.training.preparing import SCAN, Prepared, prepare_again, prepare_new, tell
+
+
+def prepared(data: Path, run: Path, choices: Choices = SMALL) -> tuple[Prepared, list[str]]:
+    console = Console(record=True, width=300, quiet=False, file=(run.parent / "told").open("w"))
+    try:
+        made = prepare_new(data, run, choices, pinned={}, console=console)
+    finally:
+        console.file.close()
+    return made, console.export_text().splitlines()
+
+
+def refused(data: Path, run: Path, choices: Choices = SMALL) -> str:
+    with pytest.raises(UserError) as error:
+        prepare_new(data, run, choices, pinned={}, console=Console(quiet=True))
+    assert 1 <= len(str(error.value).splitlines()) <= 3
+    assert not run.exists()
+    return str(error.value)
+
+
+def test_an_unsplit_folder_is_cut_and_written_down(photos: Path, tmp_path: Path) -> None:
+    made, told = prepared(photos, tmp_path / "run")
+    assert told == []
+    assert made.was_cut
+    assert made.counts == (8, 8, 8)
+    assert not (tmp_path / "run").exists()
+    made.write(tmp_path / "run")
+    assert read_splits(tmp_path / "run/splits.csv") == {photo.name: photo.split for photo in made.dataset.photos}
+    recipe, classes, about = read_run(tmp_path / "run")
+    assert (recipe, classes, about["data"]) == (made.recipe, ("ant", "bee", "cat"), str(photos))
+    again = prepare_again(photos, tmp_path / "run", external=(), console=Console(quiet=True))
+    assert (again.dataset, again.recipe, again.was_cut) == (made.dataset, made.recipe, True)
+
+
+def test_damaged_photos_are_named_and_left_out(tmp_path: Path) -> None:
+    data = write_photos(tmp_path / "photos")
+    (data / "ant" / "bad\x07.jpg").write_bytes(b"\xff\xd8 half")
+    made, told = prepared(data, tmp_path / "run")
+    (line,) = told
+    assert line.startswith("left out: ant/bad\\x07.jpg: ")
+    assert len(made.dataset.photos) == 30
+    made.write(tmp_path / "run")
+    again = prepare_again(data, tmp_path / "run", external=(), console=Console(quiet=True))
+    assert again.dataset.photos == made.dataset.photos
+    assert "1 of 31 photos cannot be read" in refused(data, tmp_path / "strict", replace(SMALL, strict=True))
+
+
+def test_what_was_looked_through_once_is_not_opened_again(
+    photos: Path, own_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (own_run / SCAN).is_file()
+    monkeypatch.setattr("fieldmark.data.scan.ask", None)
+    again = prepare_again(photos, own_run, external=(), console=Console(quiet=True))
+    assert len(again.dataset.photos) == 30
+
+
+def split_photos(root: Path) -> Path:
+    for split, photos in (("train", 6), ("val", 2), ("test", 2)):
+        for label, name in enumerate(("ant", "bee")):
+            for number in range(photos):
+                write_photo(root / split / name / f"{split} {number}.jpg", label=label, number=number + len(split) * 50)
+    return root
+
+
+def test_official_splits_stay_and_their_test_is_not_opened(tmp_path: Path) -> None:
+    data = split_photos(tmp_path / "photos")
+    (data / "test/ant/test 0.jpg").write_bytes(b"damaged")
+    made, told = prepared(data, tmp_path / "run")
+    assert told == []
+    assert not made.was_cut
+    assert len(made.dataset.of(["test"])) == 4
+    assert {found.name.split("/")[0] for found in made.scan.facts} == {"train", "val"}
+    both, _ = prepared(data, tmp_path / "both", replace(SMALL, train_on="train+val"))
+    assert both.counts == (8, 8)
+    assert both.recipe.train_on == ("train", "val")
+
+
+def test_splits_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    data = split_photos(tmp_path / "photos")
+    text = refused(data, tmp_path / "run", replace(SMALL, train_on="train+extra"))
+    assert "'extra'" in text
+    assert "test, train, val" in text
+
+
+def test_a_class_that_is_never_trained_on_is_refused(tmp_path: Path) -> None:
+    data = split_photos(tmp_path / "photos")
+    write_photo(data / "test/cat/1.jpg", label=2, number=1)
+    assert "cat" in refused(data, tmp_path / "run")
+
+
+def test_boxes_are_asked_for_before_training(photos: Path, tmp_path: Path) -> None:
+    text = refused(photos, tmp_path / "run", replace(SMALL, fit="box"))
+    assert "30 of 30 photos have no box, such as ant/0.jpg" in text
+
+
+def test_a_run_of_changed_data_is_refused(tmp_path: Path) -> None:
+    data = small_runs.write_photos(tmp_path / "photos")
+    made, _ = prepared(data, tmp_path / "run")
+    made.write(tmp_path / "run")
+    about = json.loads((tmp_path / "run/run.json").read_text())
+    assert about["data_digest"] == made.about["data_digest"]
+    (data / "ant" / "0.jpg").unlink()
+    with pytest.raises(UserError, match="changed since"):
+        prepare_again(data, tmp_path / "run", external=(), console=Console(quiet=True))
+
+
+def test_names_are_told_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(Console(), "photo [red]\n\udce9.jpg")
+    assert capsys.readouterr().out == "photo [red]\\n\\udce9.jpg\n"
