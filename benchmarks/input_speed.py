@@ -9,6 +9,14 @@ PHOTOS is a folder of class folders, or one folder of photographs. The other sid
 (B, 3, 224, 224); that the same crop gives the same numbers is checked before anything is timed. The two sides take
 turns in one process, each round an epoch that is timed from the arrival of its first batch; the first round is
 dropped, medians are printed. Every process has one thread; with workers, both sides have as many.
+
+Where the time goes on a quiet core of an AMD EPYC, in ms for a photo of 320 x 427 px. Theirs, about 1.9: decode 0.57,
+crop and resize 0.98, ``ToTensor`` and ``Normalize`` 0.22, draw and collate the rest. Ours, about 1.2: guarded read and
+decode 0.60, crop and copy 0.09, resize 0.14, mirror 0.02, draw of the area 0.03, normalise 0.25 (0.07 when it runs over
+whole rows: a last axis of three channels defeats the vector unit); with workers 0.1 more, for new pages of shared
+memory. The decode is the same library on both sides, so that about 2.2 is the most that can be had.
+Ratios seen on two cores that others kept busy: CUB 1.6 to 1.8 without workers and 1.4 to 1.75 with two, Flowers 1.6
+and 1.5; with normalising over whole rows CUB 1.75 and 2.1, Flowers 2.2 and 2.0.
 """
 
 import argparse
@@ -167,8 +175,9 @@ def main() -> None:
             result[f"workers {workers}"] = seen
             line = ", ".join(f"{name} {value:,.0f} images/s" for name, value in seen.items() if name != "ratio")
             print(f"{workers} workers: {line}, ratio {seen['ratio']:.2f}", flush=True)
-        result["stages (ms an image)"] = stages(photos, backbone)
-        print("ours, ms an image:", {name: round(value, 3) for name, value in stages(photos, backbone).items()})
+        costs = stages(photos, backbone)
+        result["stages (ms an image)"] = costs
+        print("ours, ms an image:", ", ".join(f"{name} {value:.2f}" for name, value in costs.items()))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -18,9 +18,17 @@ BACKBONE = "test_resnet"
 SMALL = Choices(
     backbone=BACKBONE, weights="none", size=64, epochs=2, batch=8, workers=0, precision="fp32", device="cpu", lr=0.05
 )
-WORDS = ["--backbone", BACKBONE, "--weights", "none", "--size", "64", "--epochs", "2", "--batch", "8"]
-WORDS += ["--workers", "0", "--precision", "fp32", "--device", "cpu", "--lr", "0.05"]
+WORDS = {
+    "--backbone": BACKBONE, "--weights": "none", "--size": "64", "--epochs": "2", "--batch": "8", "--workers": "0",
+    "--precision": "fp32", "--device": "cpu", "--lr": "0.05",
+}  # fmt: skip
 """The same on the command line."""
+
+
+def spelt(*changes: str) -> list[str]:
+    """``WORDS`` as arguments, with other values for the options in ``changes`` (option, value, option, value, ...)."""
+    pairs = WORDS | dict(zip(changes[::2], changes[1::2], strict=True))
+    return [word for pair in pairs.items() for word in pair]
 
 
 def write_photo(path: Path, *, label: int, number: int, size: tuple[int, int] = (80, 64)) -> Path:

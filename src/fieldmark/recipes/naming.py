@@ -52,7 +52,7 @@ def imported(name: str, *, option: str) -> type:
         found: Any = importlib.import_module(module)
         for step in attribute.split("."):
             found = getattr(found, step)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as error:
         raise UserError(f"{option} {name}: {error}; it is package.module:Class") from error
     finally:
         sys.path.remove(here)

@@ -1,0 +1,90 @@
+"""The command line's words in Python."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+from small_runs import SMALL
+
+import fieldmark
+from fieldmark.api import counted
+from fieldmark.errors import UserError
+
+
+def test_the_words_are_there_and_importing_them_is_light() -> None:
+    assert sorted(fieldmark.__all__) == ["Choices", "check", "evaluate", "load", "predict", "probe", "train"]
+    for name in fieldmark.__all__:
+        assert callable(getattr(fieldmark, name))
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        fieldmark.trian  # noqa: B018
+    text = "import sys, fieldmark, fieldmark.api, fieldmark.cli; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
+
+
+def test_from_photos_to_predictions(photos: Path, tmp_path: Path) -> None:
+    assert fieldmark.check(photos).photos == 30
+    run = fieldmark.train(photos, tmp_path / "run", choices=replace(SMALL, epochs=1))
+    assert run == tmp_path / "run"
+    result = fieldmark.evaluate(run)
+    assert result.metrics.n == 3
+    found = list(fieldmark.predict(str(run), [str(photos / "ant"), photos / "bee" / "0.jpg"], top=2))
+    assert len(found) == 11
+    assert all(len(one.classes) == 2 for one in found)
+    with pytest.raises(UserError, match="a run lies there"):
+        fieldmark.train(photos, run, choices=SMALL)
+    assert fieldmark.train(photos, run, resume=True) == run
+    fieldmark.train(photos, run, choices=replace(SMALL, epochs=1), overwrite=True)
+
+
+def test_a_loaded_model_gives_the_logits_of_evaluate(photos: Path, trained: Path) -> None:
+    model, transform, classes = fieldmark.load(trained)
+    result = fieldmark.evaluate(trained, split="train")
+    assert classes == result.classes
+    assert not model.training
+    with torch.inference_mode():
+        images = []
+        for name in result.names:
+            with Image.open(photos / name) as picture:
+                images.append(transform(picture))
+        together = model(torch.stack(images))
+        alone = model(images[0][None])
+    np.testing.assert_allclose(together, result.logits, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(alone, result.logits[:1], rtol=1e-4, atol=1e-5)
+
+
+def test_predictions_come_as_they_are_asked_for(photos: Path, trained: Path) -> None:
+    found = fieldmark.predict(trained, [photos])
+    assert next(found).file.endswith("ant/0.jpg")
+    with pytest.raises(UserError, match="no such file"):
+        fieldmark.predict(trained, [photos / "nowhere"])
+
+
+def test_probe_measures_on_val_where_there_is_one(photos: Path) -> None:
+    options = {"backbones": ["test_resnet"], "weights": "none", "size": 32, "device": "cpu"}
+    (val,) = fieldmark.probe(photos, **options)
+    (both,) = fieldmark.probe(photos, train_on=("train", "val"), **options)
+    (train,) = fieldmark.probe(photos, split="train", **options)
+    assert (val.metrics.n, both.metrics.n, train.metrics.n) == (3, 3, 24)
+
+
+def test_what_a_probe_cannot_do(photos: Path) -> None:
+    for options in ({"split": "tset"}, {"train_on": ("trian",)}, {"size": 0}):
+        with pytest.raises(UserError) as error:
+            fieldmark.probe(photos, backbones=["test_resnet"], weights="none", **options)
+        assert len(str(error.value).splitlines()) == 1
+
+
+def test_progress_shows_in_a_terminal_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    with counted(Console(force_terminal=True, width=80), "working", 4) as tick:
+        tick(4)
+    assert "4/4" in capsys.readouterr().out
+    with counted(Console(), "working", None) as tick:
+        tick(4)
+    assert capsys.readouterr().out == ""

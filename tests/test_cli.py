@@ -1,0 +1,301 @@
+"""The command line as a user types it: what it answers, writes and exits with."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_runs import spelt, write_photo
+
+from fieldmark import cli
+from fieldmark.evaluation.evaluate import OPENINGS
+from fieldmark.training.checkpoint import MODEL, STATE
+
+COMMANDS = {
+    "check": ["--json", "--annotation"],
+    "train": ["--out", "--resume", "--overwrite", "--method", "--term", "--weights", "--seed", "--strict", "--external"],
+    "probe": ["--backbone", "--split", "--train-on", "--json"],
+    "evaluate": ["--data", "--split", "--out", "--json", "--external"],
+    "predict": ["--out", "-o", "--top", "--external"],
+    "convert": ["SOURCE", "TARGET"],
+    "demo": ["--out", "--species", "--images", "--epochs"],
+}
+OWN_METHOD = '''
+from fieldmark.contract import Encoded, Method, TrainOutput
+
+
+class Mine(Method):
+    def forward(self, images):
+        return self.classifier(images)
+
+    def encode(self, images, draws):
+        features = self.classifier.features(images)
+        return Encoded(features, features.logits, {})
+
+    def objective(self, encoded, labels, draws):
+        losses = {"mine": 2 * self.criterion(encoded.logits, labels)}
+        return TrainOutput(losses, encoded.logits, labels, encoded.features, {})
+'''
+
+
+def ran(*words: object) -> int:
+    return cli.run([str(word) for word in words])
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """Runs what has to be refused: exit code 2, nothing on standard output, one to three lines on standard error."""
+    capsys.readouterr()
+    assert ran(*words) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert 1 <= len(said.err.splitlines()) <= 3, said.err
+    assert said.err.startswith("fieldmark: ")
+    assert "Traceback" not in said.err
+    return said.err
+
+
+def program(*words: object, folder: Path | None = None) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", "from fieldmark.cli import main; main()", *map(str, words)]
+    environment = os.environ | {"COLUMNS": "200", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=folder)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "150")
+    assert ran(command, "--help") == 0
+    said = capsys.readouterr().out
+    for option in COMMANDS[command]:
+        assert option in said
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran("--help") == 0
+    said = capsys.readouterr().out
+    assert all(command in said for command in COMMANDS)
+    assert ran("--version") == 0
+    assert capsys.readouterr().out.strip()[0].isdigit()
+    assert ran() == 0
+
+
+def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert "trian" in refused(capsys, "trian", photos)
+    assert "--bogus" in refused(capsys, "train", photos, "--bogus")
+    assert "abc" in refused(capsys, "train", photos, "--out", out, "--epochs", "abc")
+    assert "--epochs 0" in refused(capsys, "train", photos, "--out", out, "--epochs", "0")
+    assert "--smoothing" in refused(capsys, "train", photos, "--out", out, "--smoothing", "2")
+    assert "fold" in refused(capsys, "train", photos, "--out", out, "--fit", "fold")
+    assert refused(capsys, "train")
+    assert "no such" in refused(capsys, "train", tmp_path / "nowhere", "--out", out)
+    assert "no such" in refused(capsys, "check", tmp_path / "nowhere")
+    assert "no such" in refused(capsys, "probe", tmp_path / "nowhere")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--method", "nothing"], "--method nothing: choose plain, pc"),
+        (["--method", "nowhere:Mine"], "--method nowhere:Mine"),
+        (["--method", "json:JSONDecoder"], "JSONDecoder is no Method"),
+        (["--method", "pc,weight=5"], "--term"),
+        (["--term", "nothing"], "--term nothing: choose"),
+        (["--term", "plain"], "Plain cannot stand as term"),
+        (["--term", "pairwise-confusion,weihgt=5"], "weight"),
+        (["--term", "pairwise-confusion,weight=much"], "weight"),
+        (["--term", "pairwise-confusion,on=pixels"], "logits"),
+        (["--term", "pairwise-confusion,weight"], "name=value"),
+        (["--term", "pairwise-confusion", "--accumulate", "2"], "--accumulate 1"),
+        (["--head", "average"], "Average cannot stand as head"),
+        (["--pool", "linear"], "Linear cannot stand as pool"),
+        (["--neck", "average"], "Average cannot stand as neck"),
+        (["--backbone", "no_such_network"], "no_such_network"),
+        (["--weights", "nowhere.safetensors"], "no such file"),
+        (["--weights", "old.pth"], "fieldmark convert"),
+        (["--weights", "lite0"], "lite0"),
+        (["--size", "3"], "--size"),
+        (["--device", "cuda:9"], "device"),
+        (["--splits", "nowhere.csv"], "nowhere.csv"),
+        (["--train-on", "training"], "training"),
+        (["--annotation", "family"], "annotation"),
+    ],
+)
+def test_mistakes_in_a_training_command(
+    words: list[str], said: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in refused(capsys, "train", photos, "--out", tmp_path / "run", *spelt(*words))
+    assert not (tmp_path / "run").exists()
+
+
+def test_mistakes_about_runs(
+    photos: Path, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["evaluate", photos], ["predict", photos, photos], ["evaluate", tmp_path / "nowhere"]):
+        assert "no run of Fieldmark" in refused(capsys, *words)
+    assert "a run lies there" in refused(capsys, "train", photos, "--out", own_run, *spelt())
+    assert "exclude each other" in refused(capsys, "train", photos, "--out", own_run, "--resume", "--overwrite")
+    assert "'tset'" in refused(capsys, "evaluate", own_run, "--split", "tset")
+    assert "--device tpu" in refused(capsys, "evaluate", own_run, "--device", "tpu")
+    assert "no such file or folder" in refused(capsys, "predict", own_run, tmp_path / "none.jpg")
+    assert "--top 0" in refused(capsys, "predict", own_run, photos, "--top", "0", "-o", tmp_path / "p.csv")
+    assert refused(capsys, "predict", own_run)
+    (tmp_path / "file").touch()
+    assert "file" in refused(capsys, "predict", own_run, photos / "ant", "-o", tmp_path / "file" / "p.csv")
+    assert "irectory" in refused(capsys, "predict", own_run, photos / "ant", "-o", tmp_path)
+    for name, text in (("recipe.json", "[]"), ("recipe.json", "\udc80"), ("run.json", "{}"), ("classes.json", "no")):
+        before = (own_run / name).read_bytes()
+        (own_run / name).write_text(text, "utf-8", "surrogateescape")
+        assert refused(capsys, "evaluate", own_run)
+        (own_run / name).write_bytes(before)
+    (own_run / MODEL).write_bytes(b"junk")
+    assert MODEL in refused(capsys, "evaluate", own_run)
+
+
+def test_mistakes_about_weights_and_probes(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no such file" in refused(capsys, "convert", tmp_path / "a.pth", tmp_path / "a.safetensors")
+    (tmp_path / "b.pth").write_bytes(b"junk")
+    assert "not a file of plain tensors" in refused(capsys, "convert", tmp_path / "b.pth", tmp_path / "b.safetensors")
+    small = ["--backbone", "test_resnet", "--weights", "none"]
+    assert "'tset'" in refused(capsys, "probe", photos, *small, "--split", "tset")
+    assert "'trian'" in refused(capsys, "probe", photos, *small, "--train-on", "trian")
+    assert "--size 0" in refused(capsys, "probe", photos, *small, "--size", "0")
+    assert "no_such_network" in refused(capsys, "probe", photos, "--backbone", "no_such_network")
+
+
+def test_from_training_to_predictions(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, table, figures = tmp_path / "run", tmp_path / "p.csv", tmp_path / "deep" / "figures.json"
+    words = spelt("--method", "pc", "--term", "pairwise-confusion,weight=5", "--epochs", "1")
+    assert ran("train", photos, "--out", run, *words) == 0
+    said = capsys.readouterr().out
+    assert f"next: fieldmark evaluate {run}" in said
+    terms = json.loads((run / "recipe.json").read_text())["model"]["terms"]
+    assert [term["type"] for term in terms] == ["PairwiseConfusion"] * 2
+    assert [term.get("weight") for term in terms] == [None, 5]
+    assert "PairwiseConfusion 2" in (run / "metrics.csv").read_text().splitlines()[0]
+
+    assert ran("evaluate", run, "--json", figures) == 0
+    assert "top1" in capsys.readouterr().out.replace(" ", "")
+    found = json.loads(figures.read_text())
+    assert 0 <= found["top1"] <= 1
+    assert (found["n"], found["classes"]) == (3, 3)
+    assert json.loads((run / "evaluation/test/metrics.json").read_text()) == found
+    assert (run / "evaluation/test/confusion.png").is_file()
+    assert len((run / OPENINGS).read_text().splitlines()) == 2
+    assert ran("evaluate", run, "--data", photos, "--split", "val", "--out", tmp_path / "val") == 0
+    assert (tmp_path / "val" / "logits.npz").is_file()
+    assert len((run / OPENINGS).read_text().splitlines()) == 2
+
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    capsys.readouterr()
+    assert ran("predict", run, photos / "bee", tmp_path / "bad.jpg", "-o", table, "--top", "2") == 0
+    assert "11 photos, 1 of them unreadable" in capsys.readouterr().out
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert len(rows) == 11
+    assert [name for name in rows[0] if name.startswith("class")] == ["class_1", "class_2"]
+    assert [bool(row["error"]) for row in rows] == [False] * 10 + [True]
+
+    assert ran("train", photos, "--out", run, *words, "--resume") == 0
+    assert "nothing is left to do" in capsys.readouterr().out
+    assert ran("train", photos, "--out", run, *words, "--overwrite") == 0
+    assert not (run / "evaluation").exists()
+
+
+def test_check_and_probe(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran("check", photos, "--json", tmp_path / "deep" / "check.json") == 0
+    assert json.loads((tmp_path / "deep/check.json").read_text())["photos"] == 30
+    words = ["--backbone", "test_resnet", "--backbone", "test_vit", "--weights", "none", "--size", "64"]
+    assert ran("probe", photos, *words, "--device", "cpu", "--json", tmp_path / "probe.json") == 0
+    probes = json.loads((tmp_path / "probe.json").read_text())["probes"]
+    assert [one["backbone"] for one in probes] == ["test_resnet", "test_vit"]
+    assert all(0 <= one["top1"] <= 1 and one["n"] == 3 for one in probes)
+    assert "test_vit" in capsys.readouterr().out
+
+
+def test_a_method_of_one_s_own(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    module, name = tmp_path / "my_own_methods.py", "my_own_methods:Mine"
+    module.write_text(OWN_METHOD)
+    train = ["train", photos, "--out", "run", *spelt()]
+    before = list(sys.path)
+    assert ran(*train, "--method", name) == 0
+    assert sys.path == before
+    assert json.loads(Path("run/recipe.json").read_text())["model"]["method"] == {"type": name}
+    assert "mine" in Path("run/metrics.csv").read_text().splitlines()[0]
+    for words in (["evaluate", "run"], ["predict", "run", photos / "ant"], [*train, "--resume"]):
+        assert f"--external {name}" in refused(capsys, *words)
+    for words in (["evaluate", "run"], ["predict", "run", photos / "ant"], [*train, "--resume"]):
+        assert ran(*words, "--external", name) == 0
+    assert "--external" in refused(capsys, "evaluate", "run", "--external", "my_own_methods:Yours")
+
+
+def wait_for(path: Path, running: subprocess.Popen[str]) -> None:
+    begun = time.monotonic()
+    while not path.exists():
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() - begun < 120
+        time.sleep(0.02)
+
+
+LONG = ("--epochs", "40", "--batch", "4", "--ema", "0.9")
+
+
+@pytest.fixture(scope="module")
+def unbroken(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The model of a run of ``LONG`` that nobody stopped."""
+    run = tmp_path_factory.mktemp("unbroken") / "run"
+    assert ran("train", photos, "--out", run, *spelt(*LONG)) == 0
+    return (run / MODEL).read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_program_goes_on(how: signal.Signals, photos: Path, tmp_path: Path, unbroken: bytes) -> None:
+    run = tmp_path / "run"
+    running = program("train", photos, "--out", run, *spelt(*LONG, "--workers", "1"))
+    wait_for(run / STATE, running)
+    running.send_signal(how)
+    _, said = running.communicate(timeout=120)
+    if how == signal.SIGINT:
+        assert running.returncode == 130
+        (line,) = said.splitlines()
+        assert line == "fieldmark: stopped; the state is saved, go on with the same command and --resume"
+    else:
+        assert running.returncode == -signal.SIGKILL
+    assert not (run / MODEL).exists()
+    assert ran("train", photos, "--out", run, *spelt(*LONG), "--resume") == 0
+    assert (run / MODEL).read_bytes() == unbroken
+
+
+def test_a_typing_mistake_is_answered_by_the_program_itself(tmp_path: Path) -> None:
+    running = program("train", tmp_path / "nowhere", folder=tmp_path)
+    out, said = running.communicate(timeout=60)
+    assert (running.returncode, out) == (2, "")
+    assert len(said.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_python_and_command_line_agree(photos: Path, own_run: Path, tmp_path: Path) -> None:
+    import fieldmark
+
+    assert ran("evaluate", own_run, "--split", "val") == 0
+    result = fieldmark.evaluate(own_run, split="val")
+    with np.load(own_run / "evaluation/val/logits.npz") as saved:
+        np.testing.assert_array_equal(saved["logits"], result.logits)
+    data = Path(shutil.copytree(photos, tmp_path / "photos"))
+    write_photo(data / "ant" / "later.jpg", label=0, number=99)
+    assert ran("evaluate", own_run, "--data", data, "--split", "val", "--out", tmp_path / "again") == 0
+    with np.load(tmp_path / "again/logits.npz") as saved:
+        np.testing.assert_array_equal(saved["logits"], result.logits)
