@@ -14,7 +14,7 @@ Where the time goes on a quiet core of an AMD EPYC, in ms for a photo of 320 x 4
 crop and resize 0.98, ``ToTensor`` and ``Normalize`` 0.22, draw and collate the rest. Ours, about 1.2: guarded read and
 decode 0.60, crop and copy 0.09, resize 0.14, mirror 0.02, draw of the area 0.03, normalise 0.25 (0.07 when it runs over
 whole rows: a last axis of three channels defeats the vector unit); with workers 0.1 more, for new pages of shared
-memory. The decode is the same library on both sides, so that about 2.2 is the most that can be had.
+memory. The decode is the same on both sides, and half of what is left of ours.
 Ratios seen on two cores that others kept busy: CUB 1.6 to 1.8 without workers and 1.4 to 1.75 with two, Flowers 1.6
 and 1.5; with normalising over whole rows CUB 1.75 and 2.1, Flowers 2.2 and 2.0.
 """

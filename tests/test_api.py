@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
-from small_runs import SMALL
 
 import fieldmark
 from fieldmark.api import counted
 from fieldmark.errors import UserError
+from small_runs import SMALL
 
 
 def test_the_words_are_there_and_importing_them_is_light() -> None:

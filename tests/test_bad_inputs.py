@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from small_runs import SMALL, spelt, write_photos
 
 import fieldmark
 from fieldmark import cli
 from fieldmark.data.loading import Photographs
 from fieldmark.errors import printable
 from fieldmark.training.checkpoint import MODEL
+from small_runs import SMALL, spelt, write_photos
 
 sys.path.insert(0, str(Path(__file__).parent / "data"))
-from bad_inputs import EXPECTED, write_bad_inputs  # noqa: E402
+from bad_inputs import EXPECTED, write_bad_inputs
 
 Inputs = tuple[Path, dict[str, Path], set[str]]
 

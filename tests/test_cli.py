@@ -12,22 +12,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import spelt, write_photo
 
 from fieldmark import cli
 from fieldmark.evaluation.evaluate import OPENINGS
 from fieldmark.training.checkpoint import MODEL, STATE
+from small_runs import spelt, write_photo
 
 COMMANDS = {
     "check": ["--json", "--annotation"],
-    "train": ["--out", "--resume", "--overwrite", "--method", "--term", "--weights", "--seed", "--strict", "--external"],
+    "train": [
+        "--out",
+        "--resume",
+        "--overwrite",
+        "--method",
+        "--term",
+        "--weights",
+        "--seed",
+        "--strict",
+        "--external",
+    ],
     "probe": ["--backbone", "--split", "--train-on", "--json"],
     "evaluate": ["--data", "--split", "--out", "--json", "--external"],
     "predict": ["--out", "-o", "--top", "--external"],
     "convert": ["SOURCE", "TARGET"],
     "demo": ["--out", "--species", "--images", "--epochs"],
 }
-OWN_METHOD = '''
+OWN_METHOD = """
 from fieldmark.contract import Encoded, Method, TrainOutput
 
 
@@ -42,7 +52,7 @@ class Mine(Method):
     def objective(self, encoded, labels, draws):
         losses = {"mine": 2 * self.criterion(encoded.logits, labels)}
         return TrainOutput(losses, encoded.logits, labels, encoded.features, {})
-'''
+"""
 
 
 def ran(*words: object) -> int:
@@ -124,7 +134,7 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
         (["--weights", "nowhere.safetensors"], "no such file"),
         (["--weights", "old.pth"], "fieldmark convert"),
         (["--weights", "lite0"], "lite0"),
-        (["--size", "3"], "--size"),
+        (["--backbone", "test_vit", "--size", "33"], "--size"),
         (["--device", "cuda:9"], "device"),
         (["--splits", "nowhere.csv"], "nowhere.csv"),
         (["--train-on", "training"], "training"),
@@ -138,9 +148,7 @@ def test_mistakes_in_a_training_command(
     assert not (tmp_path / "run").exists()
 
 
-def test_mistakes_about_runs(
-    photos: Path, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_mistakes_about_runs(photos: Path, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["evaluate", photos], ["predict", photos, photos], ["evaluate", tmp_path / "nowhere"]):
         assert "no run of Fieldmark" in refused(capsys, *words)
     assert "a run lies there" in refused(capsys, "train", photos, "--out", own_run, *spelt())
@@ -249,7 +257,7 @@ def wait_for(path: Path, running: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-LONG = ("--epochs", "40", "--batch", "4", "--ema", "0.9")
+LONG = ("--epochs", "12", "--batch", "4", "--ema", "0.9")
 
 
 @pytest.fixture(scope="module")

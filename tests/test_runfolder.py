@@ -45,7 +45,9 @@ def test_classes_from_elsewhere_are_named_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", [RECIPE, CLASSES, ABOUT])
-@pytest.mark.parametrize("text", [b"", b"[]", b"3", b"{}", b"\xff\xfe", b'{"format_version": 99}', b'{"format_version": 1}'])
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b"3", b"{}", b"\xff\xfe", b'{"format_version": 99}', b'{"format_version": 1}']
+)
 def test_damaged_descriptions_are_said_in_a_line(file: str, text: bytes, tmp_path: Path) -> None:
     write_run(tmp_path, Recipe(MODEL), classes=("a", "b"), about=ABOUT_VALUES)
     (tmp_path / file).write_bytes(text)

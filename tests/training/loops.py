@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import small_runs
 import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
 from rich.console import Console
 from torch import Tensor
 
+import small_runs
 from fieldmark.building import build_learner
 from fieldmark.classifier import Average, Classifier, Linear
 from fieldmark.contract import Encoded, Method, TrainOutput

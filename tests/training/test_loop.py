@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_runs
 import torch
 from loops import RECIPE, STAGE, Noisy, Poisoned, Recorder, differing, make_loop, session, tensors, with_method
 
+import small_runs
 from fieldmark.building import build_learner
 from fieldmark.data.batches import Shuffled
 from fieldmark.errors import UserError

@@ -148,7 +148,9 @@ def test_the_average_is_that_of_its_formula() -> None:
         count = update - (update > 7)
         decay = min(0.5, (1 + count) / (10 + count))
         if finite:
-            expected = [decay * e + (1 - decay) * p.detach() for e, p in zip(expected, module.parameters(), strict=True)]
+            expected = [
+                decay * e + (1 - decay) * p.detach() for e, p in zip(expected, module.parameters(), strict=True)
+            ]
     for value, e in zip(average.values, expected, strict=True):
         torch.testing.assert_close(value, e, rtol=1e-6, atol=1e-6)
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import small_runs
 from rich.console import Console
-from small_runs import SMALL, write_photo, write_photos
 
+import small_runs
 from fieldmark.data.split import read_splits
 from fieldmark.errors import UserError
 from fieldmark.runfolder import read_run
 from fieldmark.training.choices import Choices
 from fieldmark.training.preparing import SCAN, Prepared, prepare_again, prepare_new, tell
+from small_runs import SMALL, write_photo, write_photos
 
 
 def prepared(data: Path, run: Path, choices: Choices = SMALL) -> tuple[Prepared, list[str]]:
@@ -106,6 +106,18 @@ def test_a_class_that_is_never_trained_on_is_refused(tmp_path: Path) -> None:
 def test_boxes_are_asked_for_before_training(photos: Path, tmp_path: Path) -> None:
     text = refused(photos, tmp_path / "run", replace(SMALL, fit="box"))
     assert "30 of 30 photos have no box, such as ant/0.jpg" in text
+
+
+def test_boxes_outside_of_their_photo_are_named_before_training(photos: Path, tmp_path: Path) -> None:
+    rows = [f"{path},{path.parent.name},0,0,40,40" for path in sorted(photos.rglob("*.jpg"))]
+    table = tmp_path / "list.csv"
+    table.write_text("\n".join(["path,label,x,y,width,height", *rows, ""]))
+    made, _ = prepared(table, tmp_path / "run", replace(SMALL, fit="box"))
+    assert made.counts == (8, 8, 8)
+    rows[7] = rows[7].replace(",0,0,40,40", ",400,0,40,40")
+    table.write_text("\n".join(["path,label,x,y,width,height", *rows, ""]))
+    text = refused(table, tmp_path / "run", replace(SMALL, fit="box"))
+    assert "ant/7.jpg: the box" in text
 
 
 def test_a_run_of_changed_data_is_refused(tmp_path: Path) -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_runs
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
-from small_runs import SMALL, stop_after, train_small, write_photo
 
+import small_runs
 from fieldmark.data.loading import Batch
 from fieldmark.data.split import read_splits
 from fieldmark.errors import Interrupted, UserError
@@ -21,6 +20,7 @@ from fieldmark.training import session
 from fieldmark.training.checkpoint import MODEL, STATE
 from fieldmark.training.choices import Choices, Destination
 from fieldmark.training.session import train
+from small_runs import SMALL, stop_after, train_small, write_photo
 
 QUIET = Console(quiet=True)
 

@@ -1,6 +1,6 @@
 """Logits of photographs: the same code for validation, evaluation and prediction."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from fieldmark.contract import Method
-from fieldmark.data.loading import Photographs, in_order, loader_of
+from fieldmark.data.loading import Batch, Photographs, in_order, loader_of
+from fieldmark.errors import UserError
 
 BATCH = 32
 
@@ -18,6 +19,15 @@ class Logits(NamedTuple):
 
     values: np.ndarray
     damaged: dict[int, str]
+
+
+def batches_of(loader: Iterable[Batch]) -> Iterator[Batch]:
+    """The loader's batches; what a worker process has to say to the user comes without the process's traceback."""
+    try:
+        yield from loader
+    except UserError as error:
+        mark = f"{UserError.__module__}.{UserError.__qualname__}: "
+        raise UserError(str(error).rpartition(mark)[2].strip()) from error
 
 
 def stream(
@@ -39,7 +49,7 @@ def stream(
     """
     backbone = method.classifier.backbone
     device = backbone.mean.device
-    for batch in loader_of(photos, in_order(len(photos), BATCH), workers=workers, start=start):
+    for batch in batches_of(loader_of(photos, in_order(len(photos), BATCH), workers=workers, start=start)):
         with torch.inference_mode():
             values = function(backbone.normalise(batch.pixels.to(device, non_blocking=True)))
         yield Logits(values.float().cpu().numpy(), dict(batch.damaged))

@@ -24,6 +24,7 @@ from fieldmark.data.batches import WholeRun
 from fieldmark.data.loading import Batch, Photographs, loader_of
 from fieldmark.draws import Draws, key_of
 from fieldmark.errors import Interrupted
+from fieldmark.evaluation.inference import batches_of
 from fieldmark.learner import Learner, total
 from fieldmark.recipe import Recipe, Stage
 from fieldmark.training.checkpoint import save_state
@@ -135,7 +136,7 @@ class Loop:
         watch = Watch(self.log, [photo.name for photo in self.photos.photos])
         with stop_requests() as stopped:
             begun = time.perf_counter() - self.position.seconds
-            for batch in loader:
+            for batch in batches_of(loader):
                 self._step(batch, watch)
                 self.position.seconds = time.perf_counter() - begun
                 self.log.step(len(batch.labels), self.position.step, self.position.seconds)

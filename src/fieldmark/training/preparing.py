@@ -13,6 +13,7 @@ from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import Scan, scan_photos, without_damaged
 from fieldmark.data.split import cut, digest, read_splits, refuse_untrained, write_splits
+from fieldmark.data.transforms import frame_of
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.metrics import headline
 from fieldmark.recipe import Recipe
@@ -81,7 +82,7 @@ def prepare_new(data: Path, run: Path, choices: Choices, *, pinned: dict[str, st
         raise UserError(f"--train-on: {data} has no photos in the split {missing[0]!r}; it has {there}")
     refuse_untrained(_trained_as_train(dataset, train_on))
     recipe = choose(choices, photos=len(dataset.of(train_on)), device=device_of(choices.device))
-    _check_boxes(dataset, recipe)
+    _check_boxes(dataset, recipe, scan)
     counts = Prepared(dataset, recipe, not official, {}, scan).counts
     about = {
         "fieldmark": version("fieldmark"),
@@ -141,10 +142,20 @@ def _trained_as_train(dataset: Dataset, train_on: tuple[str, ...]) -> Dataset:
     )
 
 
-def _check_boxes(dataset: Dataset, recipe: Recipe) -> None:
+def _check_boxes(dataset: Dataset, recipe: Recipe, scan: Scan) -> None:
+    if recipe.pixels.fit != "box":
+        return
     without = [photo.name for photo in dataset.photos if photo.box is None]
-    if recipe.pixels.fit == "box" and without:
+    if without:
         raise UserError(
             f"--fit box: {len(without)} of {len(dataset.photos)} photos have no box, such as {printable(without[0])};\n"
             "give a table (CSV) with the columns path, label and x, y, width, height"
         )
+    known = scan.by_name()
+    for photo in dataset.photos:  # now, rather than hours later when the photo's turn comes
+        if (facts := known.get(photo.name)) is None:
+            continue
+        try:
+            frame_of((facts.width, facts.height - photo.trim_bottom), recipe.pixels, photo.box)
+        except UserError as error:
+            raise UserError(f"{printable(photo.name)}: {error}") from None
