@@ -10,7 +10,7 @@ from PIL import Image
 from fieldmark.data.batches import Shuffled, WholeRun
 from fieldmark.data.dataset import Box, Photo
 from fieldmark.data.decode import read_image
-from fieldmark.data.loading import Batch, Photographs, draw_into, in_order, inference_batches, loader_of, open_photo
+from fieldmark.data.loading import Batch, Photographs, draw_into, in_order, loader_of, open_photo
 from fieldmark.data.transforms import GREY, Frame, draw, evaluation_view, training_view
 from fieldmark.errors import UserError
 from fieldmark.recipe import Pixels
@@ -157,13 +157,13 @@ def test_workers_change_nothing(photos):
 
 def test_spawned_workers_give_the_same(photos):
     data = Photographs(photos, PIXELS)
-    assert same(list(inference_batches(data, size=8, workers=0)), list(loader_of(data, in_order(12, 8), workers=1)))
+    assert same(list(loader_of(data, in_order(12, 8), workers=0)), list(loader_of(data, in_order(12, 8), workers=1)))
     spawned = list(loader_of(data, [[(0, 3), (0, 4)]], workers=1, start="spawn"))
     assert same(spawned, [data.__getitems__([(0, 3), (0, 4)])])
 
 
 def test_inference_takes_every_photo_once_in_order(photos):
-    batches = list(inference_batches(Photographs(photos, PIXELS), size=5, workers=0))
+    batches = list(loader_of(Photographs(photos, PIXELS), in_order(len(photos), 5), workers=0))
     assert [batch.indices.tolist() for batch in batches] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]
     assert in_order(0, 5) == []
 

@@ -5,7 +5,7 @@ Every random choice is a function of (seed, epoch, index).
 
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -128,7 +128,10 @@ class Photographs(TorchDataset[Batch]):
         photo = self.photos[index]
         if epoch < 0:
             image = open_photo(photo, packed=self.packed, limits=self.limits)
-            view[:] = evaluation_view(image, self.pixels, photo.box)
+            try:
+                view[:] = evaluation_view(image, self.pixels, photo.box)
+            except UserError as error:  # its box lies elsewhere: a row with a reason, like any other damage
+                raise UnreadableImage(photo.name, str(error)) from error
             return
         random_view = self.random_view(epoch, index)
         image = open_photo(photo, packed=self.packed, limits=self.limits, reduce_to=random_view.side_needed)
@@ -196,8 +199,3 @@ def loader_of(
 def in_order(count: int, size: int) -> list[list[tuple[int, int]]]:
     """The batches of an evaluation: every photo once, in order."""
     return [[(-1, index) for index in range(start, min(start + size, count))] for start in range(0, count, size)]
-
-
-def inference_batches(photos: Photographs, *, size: int, workers: int) -> Iterator[Batch]:
-    """All photos once, in order, as evaluation sees them."""
-    return iter(loader_of(photos, in_order(len(photos), size), workers=workers))

@@ -136,18 +136,28 @@ class Loop:
         watch = Watch(self.log, [photo.name for photo in self.photos.photos])
         with stop_requests() as stopped:
             begun = time.perf_counter() - self.position.seconds
-            for batch in batches_of(loader):
+            for batch in self._until_stopped(batches_of(loader), stopped):
                 self._step(batch, watch)
                 self.position.seconds = time.perf_counter() - begun
                 self.log.step(len(batch.labels), self.position.step, self.position.seconds)
                 if self.position.step % self.plan.per_epoch == 0:
                     self._end_epoch(validate)
                     begun = time.perf_counter() - self.position.seconds
-                if stopped and self.position.step < self.recipe.epochs * self.plan.per_epoch:
-                    save_state(self.run, self.state())
-                    watch.settle()
-                    raise Interrupted
-        watch.settle()
+            watch.settle()
+            if self.position.step < self.recipe.epochs * self.plan.per_epoch:
+                save_state(self.run, self.state())
+                raise Interrupted
+
+    def _until_stopped(self, batches: Iterator[Batch], stopped: list[int]) -> Iterator[Batch]:
+        """The batches until the user stops the run, which may also end the processes that read them."""
+        while not stopped:
+            try:
+                yield next(batches)
+            except StopIteration:
+                return
+            except RuntimeError:
+                if not stopped:
+                    raise
 
     def _stage_at(self, step: int) -> tuple[Stage, int]:
         """The stage that a step belongs to, and the first epoch of that stage."""

@@ -1,5 +1,6 @@
 """``fieldmark train``: from a folder of photographs to a trained run on disk."""
 
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,7 +61,10 @@ def train(
     if going_on and _is_finished(run, prepared.recipe):
         tell(console, f"{run} is trained to the end of its {prepared.recipe.epochs} epochs; nothing is left to do")
         return run
+    if going_on and choices != Choices(device=choices.device, workers=choices.workers, start=choices.start):
+        tell(console, f"going on with the settings of {run / RECIPE}; those of this command are left aside")
     device = device_of(choices.device)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces what is said below in plain words
     fabric = Fabric(accelerator=device, devices=1, precision=precision_of(prepared.recipe, device))  # pyright: ignore[reportArgumentType]
     learner = build_learner(
         prepared.recipe,
