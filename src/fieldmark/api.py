@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fieldmark.evaluation.evaluate import Evaluation
     from fieldmark.evaluation.predict import Prediction
     from fieldmark.evaluation.probe import Probed
+    from fieldmark.recipe import Recipe
     from fieldmark.runfolder import Loaded, Opened
 
 QUIET = Console(quiet=True)
@@ -41,6 +42,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     external: Sequence[type] = (),
+    recipe: "Recipe | None" = None,
     console: Console = QUIET,
 ) -> Path:
     """Trains a classifier on a folder, CSV or benchmark and returns the run's folder.
@@ -51,7 +53,8 @@ def train(
         choices: settings; what is left out is chosen for this machine.
         resume: go on with the run that lies in ``out``.
         overwrite: replace it.
-        external: classes from elsewhere that a resumed run's recipe names.
+        external: classes from elsewhere that a recipe's file names.
+        recipe: what to follow, in place of a choice for this machine.
         console: is told what happens.
 
     Raises:
@@ -60,7 +63,7 @@ def train(
     from fieldmark.training.session import train as run
 
     destination = Destination(None if out is None else Path(out), resume=resume, overwrite=overwrite)
-    return run(data, destination, choices or Choices(), console=console, external=tuple(external))
+    return run(data, destination, choices or Choices(), console=console, external=tuple(external), recipe=recipe)
 
 
 def load(run: str | Path, *, external: Sequence[type] = ()) -> "Loaded":

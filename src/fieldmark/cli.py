@@ -56,7 +56,7 @@ def train(
 
     Args:
         data: a folder of class folders, a CSV, or a benchmark's folder.
-        external: a class of your own (package.module:Class) that the resumed run's recipe names; repeat for several.
+        external: a class of your own (package.module:Class) that the recipe's file names; repeat for several.
     """
     if not data.exists():  # said before the heavy imports, which take seconds
         raise UserError(f"{printable(str(data))}: no such folder or file; name the photographs to train on")

@@ -202,11 +202,14 @@ def test_training_stops_where_nothing_can_be_read(tmp_path):
         Photographs(gone, PIXELS).__getitems__([(0, 1)])
 
 
-@pytest.mark.parametrize("epoch", [-1, 0])
-def test_a_box_outside_is_the_users_mistake_and_no_damage(photos, epoch):
-    outside = [Photo(photos[0].name, photos[0].path, box=Box(900, 900, 5, 5))]
+def test_a_box_outside_is_the_users_mistake_in_training_and_a_reason_else(photos):
+    outside = Photographs([Photo(photos[0].name, photos[0].path, box=Box(900, 900, 5, 5))], Pixels(fit="box"))
     with pytest.raises(UserError, match="outside the picture"):
-        Photographs(outside, Pixels(fit="box")).__getitems__([(epoch, 0)])
+        outside.__getitems__([(0, 0)])
+    ((index, line),) = outside.__getitems__([(-1, 0)]).damaged
+    assert index == 0
+    assert line.startswith(photos[0].name)
+    assert "outside the picture" in line
 
 
 def test_a_banner_is_cut_off(tmp_path):

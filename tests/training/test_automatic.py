@@ -1,17 +1,21 @@
 """What is chosen where the user does not say."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from fieldmark.classifier import Average, Linear
 from fieldmark.data.batches import Balanced, Shuffled
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
-from fieldmark.recipe import AdamW, Recipe, Sgd
+from fieldmark.papers.plain import Plain
+from fieldmark.recipe import AdamW, Model, Part, Recipe, Sgd, Stage, StepDecay, recipe_to_json
+from fieldmark.recipes import KNOWN
 from fieldmark.recipes.composition import Composition
 from fieldmark.training import automatic
-from fieldmark.training.automatic import choose, device_of, precision_of
+from fieldmark.training.automatic import choose, device_of, precision_of, read_recipe
 from fieldmark.training.choices import Choices
 
 
@@ -100,3 +104,20 @@ def test_precision() -> None:
     assert precision_of(chosen(precision="fp32"), "cpu") == "32-true"
     assert precision_of(chosen(precision="bf16"), "cpu") == "bf16-mixed"
     assert precision_of(chosen(), "cpu") in ("32-true", "bf16-mixed")
+
+
+def test_a_recipe_file_decides_all_but_the_seed(tmp_path: Path) -> None:
+    model = Model(method=Part(Plain), pool=Part(Average), head=Part(Linear), backbone="test_resnet", weights="none")
+    stages = (Stage(2, AdamW(lr=3e-4), StepDecay(epochs=(1,), warmup=0.5), frozen=("backbone",)), Stage(1))
+    recipe = Recipe(model, stages=stages, seed=5, train_on=("train", "val"))
+    file = tmp_path / "recipe.json"
+    file.write_text(recipe_to_json(recipe, KNOWN), "utf-8")
+    assert read_recipe(Choices(recipe=file, seed=3, strict=True), ()) == replace(recipe, seed=3)
+    assert read_recipe(Choices(), ()) is None
+
+
+def test_a_recipe_file_and_a_setting_that_it_decides_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--recipe and --train-on exclude each other"):
+        read_recipe(Choices(recipe=tmp_path / "recipe.json", train_on="train+val"), ())
+    with pytest.raises(UserError, match="cannot be read"):
+        read_recipe(Choices(recipe=tmp_path / "recipe.json"), ())

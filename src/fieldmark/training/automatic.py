@@ -12,10 +12,11 @@ import torch
 from fieldmark.backbone import GOOGLENET
 from fieldmark.data.batches import Batches, Shuffled
 from fieldmark.errors import UserError
-from fieldmark.recipe import AdamW, Model, OneCycle, Part, Pixels, Recipe, Sgd, Stage
+from fieldmark.recipe import AdamW, Model, OneCycle, Part, Pixels, Recipe, Sgd, Stage, recipe_from_json
+from fieldmark.recipes import KNOWN
 from fieldmark.recipes.composition import Composition
 from fieldmark.recipes.naming import composition_of, part_of
-from fieldmark.training.choices import Choices
+from fieldmark.training.choices import Choices, said_of_the_recipe
 from fieldmark.weights import HUB, LITE0, LITE0_BACKBONE, NONE, lite0_is_installed
 
 SGD_RATE, SGD_BACKBONE, SGD_BATCH = 0.1, 0.1, 16
@@ -56,6 +57,25 @@ def choose(choices: Choices, *, photos: int, device: str) -> Recipe:
         seed=choices.seed,
         train_on=tuple(choices.train_on.split("+")),
     )
+
+
+def read_recipe(choices: Choices, external: tuple[type, ...]) -> Recipe | None:
+    """The recipe of ``--recipe FILE`` with the seed of ``--seed``; None where no file was named.
+
+    Raises:
+        UserError: no recipe in the file, or a setting beside it that the file decides.
+    """
+    if choices.recipe is None:
+        return None
+    said = said_of_the_recipe(choices)
+    if said:
+        option = said[0].replace("_", "-")
+        raise UserError(f"--recipe and --{option} exclude each other: write the setting into {choices.recipe}")
+    try:
+        text = choices.recipe.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--recipe {choices.recipe}: cannot be read ({error})") from error
+    return replace(recipe_from_json(text, KNOWN, external=external), seed=choices.seed)
 
 
 def _model(choices: Choices, composition: Composition, device: str) -> Model:

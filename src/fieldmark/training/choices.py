@@ -1,7 +1,7 @@
 """What a user may say about a run; what is left unsaid is chosen for the machine and the data (``automatic.py``)."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ class Choices:
     ``pairwise-confusion,weight=5``, or as ``package.module:Class`` for a class of your own.
 
     Args:
+        recipe: a recipe.json to follow, of an earlier run or written by hand; only the seed is taken from here.
         method: what is trained: plain, pc, or a class of your own.
         term: a further loss; repeat the option for several.
         neck: a layer between backbone and pooling.
@@ -44,6 +45,7 @@ class Choices:
         strict: stop at damaged files instead of leaving them out.
     """
 
+    recipe: Path | None = None
     method: str = "plain"
     term: tuple[str, ...] = ()
     neck: str | None = None
@@ -70,6 +72,17 @@ class Choices:
     start: Literal["fork", "spawn"] | None = None
     splits: Path | None = None
     strict: bool = False
+
+
+BESIDE_THE_RECIPE = ("recipe", "seed", "annotation", "device", "workers", "start", "splits", "strict")
+"""Settings that may be said together with ``--recipe``: they concern the data and the machine."""
+
+
+def said_of_the_recipe(choices: Choices) -> list[str]:
+    """The names of settings that differ from "choose for this machine" and that a recipe's file decides."""
+    unsaid = Choices()
+    names = [field.name for field in fields(Choices) if field.name not in BESIDE_THE_RECIPE]
+    return [name for name in names if getattr(choices, name) != getattr(unsaid, name)]
 
 
 @dataclass(frozen=True)

@@ -143,9 +143,11 @@ class Loop:
                 if self.position.step % self.plan.per_epoch == 0:
                     self._end_epoch(validate)
                     begun = time.perf_counter() - self.position.seconds
-            watch.settle()
-            if self.position.step < self.recipe.epochs * self.plan.per_epoch:
+            finished = self.position.step == self.recipe.epochs * self.plan.per_epoch
+            if not finished:
                 save_state(self.run, self.state())
+            watch.settle()
+            if not finished:
                 raise Interrupted
 
     def _until_stopped(self, batches: Iterator[Batch], stopped: list[int]) -> Iterator[Batch]:

@@ -55,7 +55,15 @@ def tell(console: Console, line: str) -> None:
     console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
-def prepare_new(data: Path, run: Path, choices: Choices, *, pinned: dict[str, str], console: Console) -> Prepared:
+def prepare_new(
+    data: Path,
+    run: Path,
+    choices: Choices,
+    *,
+    pinned: dict[str, str],
+    console: Console,
+    recipe: Recipe | None = None,
+) -> Prepared:
     """The data of a new run; nothing is written yet.
 
     Args:
@@ -64,13 +72,14 @@ def prepare_new(data: Path, run: Path, choices: Choices, *, pinned: dict[str, st
         choices: what the user said.
         pinned: the splits of an earlier cut, by photo; these photos stay where they were.
         console: is told.
+        recipe: what to follow; None chooses.
 
     Raises:
         UserError: data that cannot be trained on.
     """
     dataset = read_dataset(data, annotation=choices.annotation)
     official = dataset.is_split
-    train_on = tuple(choices.train_on.split("+"))
+    train_on = recipe.train_on if recipe else tuple(choices.train_on.split("+"))
     dataset, scan = _sound(dataset, train_on, run, choices.strict, console)
     if not official:
         dataset = cut(dataset, scan, seed=choices.seed, previous=pinned)
@@ -81,7 +90,7 @@ def prepare_new(data: Path, run: Path, choices: Choices, *, pinned: dict[str, st
         there = ", ".join(sorted({photo.split for photo in dataset.photos}))
         raise UserError(f"--train-on: {data} has no photos in the split {missing[0]!r}; it has {there}")
     refuse_untrained(_trained_as_train(dataset, train_on))
-    recipe = choose(choices, photos=len(dataset.of(train_on)), device=device_of(choices.device))
+    recipe = recipe or choose(choices, photos=len(dataset.of(train_on)), device=device_of(choices.device))
     _check_boxes(dataset, recipe, scan)
     counts = Prepared(dataset, recipe, not official, {}, scan).counts
     about = {

@@ -19,7 +19,7 @@ from fieldmark.evaluation.metrics import measure
 from fieldmark.learner import Learner
 from fieldmark.recipe import Recipe
 from fieldmark.runfolder import RECIPE, SPLITS
-from fieldmark.training.automatic import device_of, precision_of
+from fieldmark.training.automatic import device_of, precision_of, read_recipe
 from fieldmark.training.checkpoint import MODEL, STATE, load_state, save_model
 from fieldmark.training.choices import Choices, Destination, refuse_numbers
 from fieldmark.training.loop import Loop, Validate, expected_seconds
@@ -37,6 +37,7 @@ def train(
     *,
     console: Console,
     external: tuple[type, ...] = (),
+    recipe: Recipe | None = None,
 ) -> Path:
     """Trains a classifier and returns the run's folder.
 
@@ -45,7 +46,8 @@ def train(
         destination: where the run goes.
         choices: what the user says; on ``--resume`` the run's own recipe counts.
         console: is told what happens.
-        external: classes from elsewhere that a resumed run's recipe names.
+        external: classes from elsewhere that a recipe's file names.
+        recipe: what to follow, in place of a choice for this machine.
 
     Raises:
         UserError: what the user can mend.
@@ -57,7 +59,8 @@ def train(
     if going_on:
         prepared = prepare_again(Path(data), run, external=external, console=console)
     else:
-        prepared = prepare_new(Path(data), run, choices, pinned=pinned, console=console)
+        recipe = recipe or read_recipe(choices, external)
+        prepared = prepare_new(Path(data), run, choices, pinned=pinned, console=console, recipe=recipe)
     if going_on and _is_finished(run, prepared.recipe):
         tell(console, f"{run} is trained to the end of its {prepared.recipe.epochs} epochs; nothing is left to do")
         return run
