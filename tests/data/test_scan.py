@@ -83,12 +83,12 @@ def test_crash_and_bug_end_one_photo_and_not_the_run(tmp_path: Path, monkeypatch
 
 def test_hang_ends_after_the_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan_module, "WORKER_PROGRAM", f"exec({BROKEN!r})")
-    monkeypatch.setattr(scan_module, "FILE_SECONDS", 3.0)
+    monkeypatch.setattr(scan_module, "FILE_SECONDS", 10.0)
     photos = [noise(tmp_path / name, index) for index, name in enumerate(["a.png", "hang.png", "b.png"])]
     started = time.monotonic()
     result = scan_photos(photos, workers=1)
     assert [found.damage for found in result.facts] == ["", "takes too long to decode", ""]
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60
 
 
 def test_an_exception_in_progress_ends_the_workers(photos: list[Photo]) -> None:

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from fieldmark.data.dataset import Box, Photo
-from fieldmark.data.loading import Photographs
+from fieldmark.data.loading import Photographs, loader_of
 from fieldmark.data.reading import read_dataset
 from fieldmark.errors import UserError
 from fieldmark.evaluation import inference
-from fieldmark.evaluation.inference import in_eval_mode, infer, stream
+from fieldmark.evaluation.inference import batches_of, in_eval_mode, infer, stream
 from fieldmark.runfolder import open_run
 
 
@@ -59,7 +59,7 @@ def test_what_a_worker_says_to_the_user_comes_without_its_traceback(photos: Path
     texts = []
     for workers in (0, 1):
         with pytest.raises(UserError) as error:
-            infer(opened.learner.method, Photographs([photo], boxed), method=opened.learner.method, workers=workers)
+            list(batches_of(loader_of(Photographs([photo], boxed), [[(0, 0)]], workers=workers)))
         texts.append(str(error.value))
     assert texts[0] == texts[1]
     assert len(texts[0].splitlines()) == 1
