@@ -14,8 +14,8 @@ Where the time goes on a quiet core of an AMD EPYC, in ms for a photo of 320 x 4
 crop and resize 0.98, ``ToTensor`` and ``Normalize`` 0.22, draw and collate the rest. Ours, about 1.1: guarded read and
 decode 0.60, crop and copy 0.09, resize 0.14, mirror 0.02, draw of the area 0.03, normalise 0.07; with workers 0.1 more,
 for new pages of shared memory. The decode is the same on both sides, and more than half of ours.
-Measured on two cores, CUB at a shorter side of 320 px: 2.17 without workers (369 and 769 images a second), 1.82 with two
-(682 and 1,244); while others kept the cores busy 1.75 and 2.1, and Flowers-102 at 256 px 2.2 and 2.0.
+Measured on two cores, CUB at a shorter side of 320 px: 2.17 without workers (369 and 769 images a second), 1.82 with
+two (682 and 1,244); while others kept the cores busy 1.75 and 2.1, and Flowers-102 at 256 px 2.2 and 2.0.
 """
 
 import argparse
