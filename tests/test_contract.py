@@ -132,6 +132,7 @@ def test_terms_are_terms(kind: type):
     term = Part(kind).build({"channels": 16, "classes": CLASSES})
     assert isinstance(term, Term)
     assert isinstance(term.batch_wide, bool)
+    assert isinstance(term.reads_refined, bool)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KNOWN if issubclass(kind, Method)], ids=lambda kind: kind.__name__)

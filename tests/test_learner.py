@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fieldmark.classifier import Average, Classifier, Linear
+from fieldmark.classifier import Average, Classifier, Features, Linear
 from fieldmark.contract import Encoded, Term, TrainOutput
 from fieldmark.criterion import Criterion
 from fieldmark.draws import Draws
@@ -22,6 +22,7 @@ class Size:
 
     weight: float = 1.0
     batch_wide: bool = False
+    reads_refined: bool = False
     fits: bool = True
 
     def check(self, classifier: Classifier) -> None:
@@ -36,6 +37,7 @@ class Scaled(nn.Module):
     """A term with a parameter."""
 
     batch_wide = False
+    reads_refined = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,18 +107,18 @@ def test_rows_are_gathered_only_where_images_meet(batch_wide: bool):
     assert learner.batch_wide is batch_wide
     seen: list[int] = []
 
-    def gather(encoded: Encoded, labels: Tensor) -> tuple[Encoded, Tensor]:
+    def gather(encoded: Encoded, labels: Tensor, draws: Draws) -> tuple[Encoded, Tensor, Draws]:
         seen.append(len(labels))
-        return in_one_process(encoded, labels)
+        return in_one_process(encoded, labels, draws)
 
     learner(tiny_images(), LABELS, Draws(0, 0, ROWS), gather)
     assert seen == [len(LABELS)] * batch_wide
 
 
 def test_terms_see_the_rows_that_were_gathered():
-    def twice(encoded: Encoded, labels: Tensor) -> tuple[Encoded, Tensor]:
-        features = type(encoded.features)(*(torch.cat([part, part]) for part in encoded.features))
-        return Encoded(features, features.logits, {}), torch.cat([labels, labels])
+    def twice(encoded: Encoded, labels: Tensor, draws: Draws) -> tuple[Encoded, Tensor, Draws]:
+        features = Features(*(None if part is None else torch.cat([part, part]) for part in encoded.features))
+        return Encoded(features, features.logits, {}), torch.cat([labels, labels]), draws
 
     output = learner_with(Size(batch_wide=True))(tiny_images(), LABELS, Draws(0, 0, ROWS), twice)
     assert len(output.logits) == len(output.labels) == 2 * len(LABELS)

@@ -39,13 +39,9 @@ ROOMS = {
     "recipes": Room(("recipes",), ("errors", "settings", "core", "papers")),
     "building": Room(("building",), ("errors", "settings", "core")),
     "testing": Room(("testing",), ("errors", "settings", "core", "papers", "building")),
-    "run": Room(
-        ("runfolder", "training.checkpoint"), ("errors", "settings", "data", "core", "recipes", "building")
-    ),
+    "run": Room(("runfolder", "training.checkpoint"), ("errors", "settings", "data", "core", "recipes", "building")),
     "evaluation": Room(("evaluation",), ("errors", "settings", "data", "core", "papers", "building", "run")),
-    "training": Room(
-        ("training",), ("errors", "settings", "data", "core", "recipes", "building", "run", "evaluation")
-    ),
+    "training": Room(("training",), ("errors", "settings", "data", "core", "recipes", "building", "run", "evaluation")),
     "front": Room(
         ("", "api", "cli", "demo"),
         ("errors", "settings", "data", "core", "papers", "recipes", "building", "run", "evaluation", "training"),

@@ -194,6 +194,7 @@ class Spread:
 
     safe: bool = True
     batch_wide: ClassVar[bool] = True
+    reads_refined: ClassVar[bool] = False
 
     def check(self, classifier: Classifier) -> None:
         if classifier.classes > 100:

@@ -23,7 +23,15 @@ from fieldmark.weights import HUB, NONE, load_weights
 GOOGLENET = "googlenet"
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _AFTER_MAPS = (
-    "pre_logits", "norm_head", "head", "head_dist", "head_drop", "fc", "classifier", "global_pool", "last_linear"
+    "pre_logits",
+    "norm_head",
+    "head",
+    "head_dist",
+    "head_drop",
+    "fc",
+    "classifier",
+    "global_pool",
+    "last_linear",
 )
 
 

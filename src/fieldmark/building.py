@@ -126,6 +126,6 @@ def _build_term(part: Part, context: dict[str, Any]) -> Term:
     own = {key: value for key, value in context.items() if key in ("classes", "channels")}
     term = build_part(part, own, place="term")
     if not isinstance(term, Term):
-        needed = "check, batch_wide and a call, see fieldmark.contract.Term"
+        needed = "check, batch_wide, reads_refined and a call, see fieldmark.contract.Term"
         raise UserError(f"{part.kind.__name__} is no Term: it needs {needed}")
     return term

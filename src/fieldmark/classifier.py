@@ -1,6 +1,6 @@
 """Backbone ► neck ► pool ► head: the classifier that every method trains."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -12,13 +12,22 @@ class Features(NamedTuple):
     """Everything between the pixels and the scores, one row an image.
 
     ``maps`` (B, D, h, w) before the neck, ``refined`` (B, D', h, w) after it, ``embedding`` (B, E) pooled,
-    ``logits`` (B, C).
+    ``logits`` (B, C). ``refined`` is None where nobody reads it and the neck can be pooled without it.
     """
 
     maps: Tensor
-    refined: Tensor
+    refined: Tensor | None
     embedding: Tensor
     logits: Tensor
+
+
+@runtime_checkable
+class PooledNeck(Protocol):
+    """A neck that knows a shorter way to the average of its output over the positions."""
+
+    def pooled(self, maps: Tensor) -> Tensor:
+        """(B, D, h, w) to (B, D'), equal to the average of ``forward`` up to rounding."""
+        ...
 
 
 class Average(nn.Module):
@@ -74,14 +83,22 @@ class Classifier(nn.Module):
         self.pool = pool
         self.head = head
         self.classes = classes
+        self.keeps_refined = True
+        """Whether ``features`` gives the refined maps at any price; a ``Learner`` whose parts read none says False."""
 
     def features(self, images: Tensor) -> Features:
         """All stages, for training and for looking inside."""
-        maps = self.backbone(images)
-        refined = self.neck(maps)
-        embedding = self.pool(refined)
-        return Features(maps, refined, embedding, self.head(embedding))
+        return self.features_of(self.backbone(images), refined=self.keeps_refined)
+
+    def features_of(self, maps: Tensor, *, refined: bool = True) -> Features:
+        """The stages after the backbone, (B, D, h, w); without ``refined`` by the neck's shorter way, if it has one."""
+        if not refined and isinstance(self.neck, PooledNeck) and isinstance(self.pool, Average):
+            embedding = self.neck.pooled(maps)
+            return Features(maps, None, embedding, self.head(embedding))
+        finer = self.neck(maps)
+        embedding = self.pool(finer)
+        return Features(maps, finer, embedding, self.head(embedding))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, C) of normalised images (B, 3, H, W)."""
-        return self.features(images).logits
+        return self.features_of(self.backbone(images), refined=False).logits

@@ -52,6 +52,8 @@ class Method(nn.Module, ABC):
 
     batch_wide: ClassVar[bool] = False
     """Whether ``objective`` relates images of a batch to each other (then gradient accumulation is refused)."""
+    reads_refined: ClassVar[bool] = False
+    """Whether the method reads ``Features.refined``, which a neck may save itself otherwise."""
 
     def __init__(self, classifier: Classifier, criterion: Criterion) -> None:
         super().__init__()
@@ -93,6 +95,11 @@ class Term(Protocol):
         """Whether the term relates images of a batch to each other."""
         ...
 
+    @property
+    def reads_refined(self) -> bool:
+        """Whether the term reads ``output.features.refined``, which a neck may save itself otherwise."""
+        ...
+
     def check(self, classifier: Classifier) -> None:
         """Raise ``UserError`` in one line where the term does not fit this classifier."""
         ...
@@ -102,5 +109,5 @@ class Term(Protocol):
         ...
 
 
-Gather = Callable[[Encoded, Tensor], tuple[Encoded, Tensor]]
-"""Brings the rows of all processes together, with gradients; the identity in one process."""
+Gather = Callable[[Encoded, Tensor, Draws], tuple[Encoded, Tensor, Draws]]
+"""Brings the rows of all processes together (of labels and of the draws' images too), with gradients."""

@@ -9,9 +9,9 @@ from fieldmark.contract import Encoded, Gather, Method, Term, TrainOutput
 from fieldmark.draws import Draws
 
 
-def in_one_process(encoded: Encoded, labels: Tensor) -> tuple[Encoded, Tensor]:
+def in_one_process(encoded: Encoded, labels: Tensor, draws: Draws) -> tuple[Encoded, Tensor, Draws]:
     """The ``Gather`` of a single process: nothing to bring together."""
-    return encoded, labels
+    return encoded, labels, draws
 
 
 class Learner(nn.Module):
@@ -30,6 +30,7 @@ class Learner(nn.Module):
         self.terms = tuple(terms)
         for term in terms:
             term.check(method.classifier)
+        method.classifier.keeps_refined = method.reads_refined or any(term.reads_refined for term in terms)
 
     @property
     def batch_wide(self) -> bool:
@@ -46,7 +47,7 @@ class Learner(nn.Module):
         """One training step's losses: normalised images (B, 3, H, W) and labels (B,) to ``TrainOutput``."""
         encoded = self.method.encode(images, draws)
         if self.batch_wide:
-            encoded, labels = gather(encoded, labels)
+            encoded, labels, draws = gather(encoded, labels, draws)
         output = self.method.objective(encoded, labels, draws)
         losses = dict(output.losses)
         for term in self.terms:

@@ -59,9 +59,7 @@ def check_method(
     check_learner(lambda seed: _build(model, classes, size, seed), size=size)
 
 
-def check_term(
-    term: Part, *, neck: Part | None = None, backbone: str = TINY, classes: int = 7, size: int = 64
-) -> None:
+def check_term(term: Part, *, neck: Part | None = None, backbone: str = TINY, classes: int = 7, size: int = 64) -> None:
     """The same for a term, on the plain classifier.
 
     Args:
@@ -78,7 +76,8 @@ def check_term(
     pool, head = Part(Average), Part(Linear)
     model = Model(Part(Plain), pool, head, backbone=backbone, weights="none", neck=neck, terms=(term,))
     built = _build(model, classes, size, 0).terms[0]
-    _require(isinstance(built.batch_wide, bool), f"batch_wide is {built.batch_wide!r}, not True or False")
+    for name, value in (("batch_wide", built.batch_wide), ("reads_refined", built.reads_refined)):
+        _require(isinstance(value, bool), f"{name} is {value!r}, not True or False")
     check_learner(lambda seed: _build(model, classes, size, seed), size=size, export=False)
 
 
@@ -168,7 +167,8 @@ def _close(a: Tensor, b: Tensor) -> bool:
 
 
 def _tensors(encoded: Encoded) -> dict[str, Tensor]:
-    return {**encoded.features._asdict(), "encoded logits": encoded.logits, **encoded.views}
+    named = {name: tensor for name, tensor in encoded.features._asdict().items() if tensor is not None}
+    return {**named, "encoded logits": encoded.logits, **encoded.views}
 
 
 def _check_groups(learner: Learner) -> None:
@@ -208,7 +208,7 @@ def _check_output(output: TrainOutput, labels: Tensor, classes: int) -> None:
     _require(shape == (count, classes), f"logits are {shape}, not ({count}, {classes})")
     _require(torch.equal(output.labels, labels), "labels are not the batch's in its order; other rows go in views")
     for name, tensor in output.features._asdict().items():
-        _require(len(tensor) == count, f"features.{name} has {len(tensor)} rows for {count} images")
+        _require(tensor is None or len(tensor) == count, f"features.{name} has not {count} rows, one an image")
 
 
 def _check_losses(output: TrainOutput, batch: str) -> None:

@@ -60,6 +60,7 @@ class PairwiseConfusion:
     on: Literal["probabilities", "logits"] = "probabilities"
     shuffle: bool = True
     batch_wide: ClassVar[bool] = True
+    reads_refined: ClassVar[bool] = False
 
     def check(self, classifier: Classifier) -> None:
         """Refuses settings that mean nothing."""

@@ -1,7 +1,7 @@
 """The numbers of the papers' tables, and the one list of papers."""
 
 from fieldmark.recipes import pairwise_confusion, plain
-from fieldmark.recipes.composition import Composition
+from fieldmark.recipes.composition import Composition, Row
 
 PAPERS = (
     plain,
@@ -11,3 +11,6 @@ PAPERS = (
 
 COMPOSITIONS: tuple[Composition, ...] = tuple(paper.COMPOSITION for paper in PAPERS)
 KNOWN: tuple[type, ...] = tuple(kind for composition in COMPOSITIONS for kind in composition.parts)
+
+ROWS: dict[str, Row] = {f"{paper.COMPOSITION.name}/{row.name}": row for paper in PAPERS for row in paper.ROWS}
+"""Rows of the papers' tables by the name that ``--recipe`` takes, such as ``api-net/cub-resnet101``."""

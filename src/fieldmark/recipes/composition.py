@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fieldmark.classifier import Average, Linear
 from fieldmark.data.batches import Batches
 from fieldmark.papers.plain import Plain
-from fieldmark.recipe import Part
+from fieldmark.recipe import Part, Recipe
 
 
 @dataclass(frozen=True)
@@ -24,3 +24,19 @@ class Composition:
     terms: tuple[Part, ...] = ()
     batches: Batches | None = None
     parts: tuple[type, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a paper's table that the paper ran itself, as a setting to run.
+
+    ``name`` as in ``cub-resnet50``; ``data`` the set's name; ``table`` as the paper numbers it; ``paper`` the top-1
+    accuracy that it prints, in %; ``ours`` what was measured here, and how.
+    """
+
+    name: str
+    recipe: Recipe
+    data: str
+    table: str
+    paper: float
+    ours: str = "not yet run"

@@ -5,6 +5,8 @@ The paper's weight is 10 on all sets for bilinear CNNs, and between 10 and 20 el
 
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.recipe import Part
-from fieldmark.recipes.composition import Composition
+from fieldmark.recipes.composition import Composition, Row
 
 COMPOSITION = Composition("pc", terms=(Part(PairwiseConfusion),), parts=(PairwiseConfusion,))
+
+ROWS: tuple[Row, ...] = ()

@@ -3,6 +3,8 @@
 from fieldmark.classifier import Average, Linear, Maximum
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Part
-from fieldmark.recipes.composition import Composition
+from fieldmark.recipes.composition import Composition, Row
 
 COMPOSITION = Composition("plain", method=Part(Plain), parts=(Plain, Average, Maximum, Linear))
+
+ROWS: tuple[Row, ...] = ()
