@@ -28,6 +28,7 @@ from rich.console import Console
 from fieldmark.building import build_learner
 from fieldmark.data.loading import Batch, Photographs, loader_of
 from fieldmark.data.reading import read_dataset
+from fieldmark.memory import keep_freed_memory
 from fieldmark.recipe import Recipe
 from fieldmark.training.automatic import choose, device_of, precision_of
 from fieldmark.training.choices import Choices
@@ -93,6 +94,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
     chosen = parser.parse_args()
+    keep_freed_memory()  # as training does; it is the process's, so the bare loop has it too
     dataset = read_dataset(chosen.photos)
     photos = dataset.of(["train"]) or dataset.photos
     device = device_of("auto")

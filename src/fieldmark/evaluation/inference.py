@@ -10,6 +10,7 @@ from torch import nn
 from fieldmark.contract import Method
 from fieldmark.data.loading import Batch, Photographs, in_order, loader_of
 from fieldmark.errors import UserError
+from fieldmark.memory import keep_freed_memory
 
 BATCH = 32
 
@@ -47,6 +48,7 @@ def stream(
         workers: processes that read ahead.
         start: how they start, as for ``loader_of``.
     """
+    keep_freed_memory()
     backbone = method.classifier.backbone
     device = backbone.mean.device
     for batch in batches_of(loader_of(photos, in_order(len(photos), BATCH), workers=workers, start=start)):

@@ -17,6 +17,7 @@ from fieldmark.errors import UserError
 from fieldmark.evaluation.inference import infer
 from fieldmark.evaluation.metrics import measure
 from fieldmark.learner import Learner
+from fieldmark.memory import keep_freed_memory
 from fieldmark.recipe import Recipe
 from fieldmark.runfolder import RECIPE, SPLITS
 from fieldmark.training.automatic import device_of, precision_of, read_recipe
@@ -123,6 +124,7 @@ def _run(
     prepared: Prepared, learner: Learner, run: Path, *, fabric: Fabric, choices: Choices, console: Console
 ) -> None:
     """Trains to the end and writes the model."""
+    keep_freed_memory()
     recipe, dataset = prepared.recipe, prepared.dataset
     photos = Photographs(dataset.of(recipe.train_on), recipe.pixels, seed=recipe.seed, packed=dataset.pixels)
     with RunLog(run, console=console) as log:

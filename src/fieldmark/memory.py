@@ -1,0 +1,27 @@
+"""Keeps freed memory for the next step, where the C library would hand it back to the system.
+
+A training step frees gigabytes of maps and gradients and asks for the same sizes again a moment later. glibc maps
+blocks above 128 kB (a limit that it moves itself) one by one and unmaps them when they are freed, so that each step
+faults every page in anew: about an eighth of a ResNet-50 step on two cores, and a fifth of an EfficientNet-Lite0 step.
+"""
+
+import ctypes
+import sys
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+LARGEST_KEPT = 32 << 20
+"""Bytes: the largest block that glibc takes from its own heap."""
+
+
+def keep_freed_memory() -> bool:
+    """Sets glibc's limits for the rest of this process and for processes forked from it; False with another C library.
+
+    The process then holds on to the most that it ever needed, as it would have at its peak.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # musl has none
+        return False
+    return bool(mallopt(_M_MMAP_THRESHOLD, LARGEST_KEPT)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
