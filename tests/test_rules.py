@@ -42,6 +42,7 @@ ROOMS = {
             "backbone",
             "depthwise",
             "memory",
+            "processes",
             "weights",
         ),
         ("errors",),
@@ -54,7 +55,7 @@ ROOMS = {
     "evaluation": Room(("evaluation",), ("errors", "settings", "data", "core", "papers", "building", "run")),
     "training": Room(("training",), ("errors", "settings", "data", "core", "recipes", "building", "run", "evaluation")),
     "front": Room(
-        ("", "api", "cli", "demo"),
+        ("", "__main__", "api", "cli", "demo"),
         ("errors", "settings", "data", "core", "papers", "recipes", "building", "run", "evaluation", "training"),
     ),
 }

@@ -208,11 +208,13 @@ def _probe_data(data: str | Path, *, annotation: str, seed: int, console: Consol
 
 
 def _opened(run: str | Path, device: str, external: Sequence[type]) -> "Opened":
+    from fieldmark import processes
     from fieldmark.runfolder import open_run
     from fieldmark.training.automatic import device_of
 
     opened = open_run(Path(run), external=tuple(external))
-    opened.learner.to(device_of(device))
+    processes.join(device := device_of(device))
+    opened.learner.to(device)
     return opened
 
 

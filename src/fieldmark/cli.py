@@ -1,6 +1,7 @@
 """The command line: one function a command. Heavy imports happen inside, so that help and mistakes are quick."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -159,6 +160,8 @@ def evaluate(
     from fieldmark.recipes.naming import imported_all
 
     result = measure(run, data, split=split, device=device, external=imported_all(external), console=_console())
+    if not _speaks():  # one of several processes writes
+        return 0
     folder = out or run / "evaluation" / split
     write_evaluation(result, folder)
     if json_file:
@@ -247,7 +250,12 @@ def demo(*, out: Path = Path("demo"), species: int = 8, images: int = 50, epochs
 
 
 def _console() -> Console:
-    return Console()
+    return Console(quiet=not _speaks())
+
+
+def _speaks() -> bool:
+    """Whether this is the one process, or the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
@@ -256,7 +264,9 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def _fail(text: str, code: int = 2) -> int:
-    Console(stderr=True).print(f"[bold red]fieldmark:[/] {escape(text)}", highlight=False, soft_wrap=True)
+    Console(stderr=True, quiet=not _speaks()).print(
+        f"[bold red]fieldmark:[/] {escape(text)}", highlight=False, soft_wrap=True
+    )
     return code
 
 

@@ -118,11 +118,30 @@ class WholeRun:
         seed: of all epochs.
         epochs: how many.
         first: the step to start at, to go on with an interrupted run.
+        share: (number, count): of every batch, the part of one of several processes.
+
+    Raises:
+        UserError: batches that do not divide among the processes.
     """
 
-    def __init__(self, plan: Batches, labels: Sequence[int], *, seed: int, epochs: int, first: int = 0) -> None:
+    def __init__(
+        self,
+        plan: Batches,
+        labels: Sequence[int],
+        *,
+        seed: int,
+        epochs: int,
+        first: int = 0,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
         self.plan, self.labels, self.seed, self.epochs, self.first = plan, labels, seed, epochs, first
-        self.per_epoch = len(plan.epoch(labels, seed=seed, epoch=0))
+        self.share = share
+        batches = plan.epoch(labels, seed=seed, epoch=0)
+        self.per_epoch = len(batches)
+        if len(batches[0]) % share[1]:
+            raise UserError(
+                f"batches of {len(batches[0])} images do not divide among {share[1]} processes: choose --batch"
+            )
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         """Batches from step ``first`` on."""
@@ -130,7 +149,8 @@ class WholeRun:
             batches = self.plan.epoch(self.labels, seed=self.seed, epoch=epoch)
             skipped = self.first % self.per_epoch if epoch == self.first // self.per_epoch else 0
             for batch in batches[skipped:]:
-                yield [(epoch, index) for index in batch.tolist()]
+                part = np.split(batch, self.share[1])[self.share[0]]
+                yield [(epoch, index) for index in part.tolist()]
 
     def __len__(self) -> int:
         """Steps from ``first`` to the end of the last epoch."""

@@ -196,6 +196,7 @@ def loader_of(
     )
 
 
-def in_order(count: int, size: int) -> list[list[tuple[int, int]]]:
-    """The batches of an evaluation: every photo once, in order."""
-    return [[(-1, index) for index in range(start, min(start + size, count))] for start in range(0, count, size)]
+def in_order(count: int, size: int, *, share: tuple[int, int] = (0, 1)) -> list[list[tuple[int, int]]]:
+    """The batches of an evaluation: every photo once, in order; of several processes, each has its ``share``."""
+    own = range(share[0], count, share[1])
+    return [[(-1, index) for index in own[start : start + size]] for start in range(0, len(own), size)]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fieldmark import processes
 from fieldmark.data.dataset import Dataset, Photo
 from fieldmark.data.loading import Photographs
 from fieldmark.data.reading import read_dataset
@@ -88,7 +89,7 @@ def evaluate(
     logits = infer(method, photos, method=method, workers=workers, progress=progress)
     read = [index for index in range(len(photos)) if index not in logits.damaged]
     labels = np.array([dataset.photos[index].label for index in read], dtype=np.int64)
-    if split in ("test", "all"):
+    if split in ("test", "all") and processes.is_first():
         _log_opening(opened.path, dataset, split)
     return Evaluation(
         split=split,

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from fieldmark import processes
 from fieldmark.contract import Method
 from fieldmark.data.loading import Batch, Photographs, in_order, loader_of
 from fieldmark.errors import UserError
@@ -38,6 +39,7 @@ def stream(
     method: Method,
     workers: int,
     start: str | None = None,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[Logits]:
     """What ``function`` gives for normalised images, batch by batch, in order and in float32.
 
@@ -47,11 +49,12 @@ def stream(
         method: gives device and pixel statistics.
         workers: processes that read ahead.
         start: how they start, as for ``loader_of``.
+        share: (number, count): every count-th photo, from number on.
     """
     keep_freed_memory()
     backbone = method.classifier.backbone
     device = backbone.mean.device
-    for batch in batches_of(loader_of(photos, in_order(len(photos), BATCH), workers=workers, start=start)):
+    for batch in batches_of(loader_of(photos, in_order(len(photos), BATCH, share=share), workers=workers, start=start)):
         with torch.inference_mode():
             values = function(backbone.normalise(batch.pixels.to(device, non_blocking=True)))
         yield Logits(values.float().cpu().numpy(), dict(batch.damaged))
@@ -66,16 +69,29 @@ def infer(
     start: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Logits:
-    """All of ``stream`` in one array, with the module in eval mode; ``progress`` is told the photos done."""
+    """All of ``stream`` in one array, with the module in eval mode; ``progress`` is told the photos done.
+
+    Several processes share the photos, each photo in one of them, and all get the whole array.
+    """
     values: list[np.ndarray] = []
     damaged: dict[int, str] = {}
     with in_eval_mode(method):
-        for part in stream(function, photos, method=method, workers=workers, start=start):
+        for part in stream(function, photos, method=method, workers=workers, start=start, share=processes.world()):
             values.append(part.values)
             damaged |= part.damaged
             if progress:
                 progress(len(part.values))
-    return Logits(np.concatenate(values) if values else np.zeros((0, 0), np.float32), damaged)
+    own = np.concatenate(values) if values else np.zeros((0, 0), np.float32)
+    return _joined(processes.from_each(Logits(own, damaged)), len(photos))
+
+
+def _joined(parts: list[Logits], count: int) -> Logits:
+    """The shares of all processes in the order of the photos."""
+    whole = np.empty((count, max(part.values.shape[1] for part in parts)), np.float32)
+    for number, part in enumerate(parts):
+        if len(part.values):
+            whole[number :: len(parts)] = part.values
+    return Logits(whole, {index: line for part in parts for index, line in part.damaged.items()})
 
 
 class in_eval_mode:

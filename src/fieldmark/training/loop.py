@@ -7,19 +7,17 @@ stopped goes on as if it had not been.
 
 import copy
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from fieldmark import processes
 from fieldmark.data.batches import WholeRun
 from fieldmark.data.loading import Batch, Photographs, loader_of
 from fieldmark.draws import Draws, key_of
@@ -30,6 +28,7 @@ from fieldmark.recipe import Recipe, Stage
 from fieldmark.training.checkpoint import save_state
 from fieldmark.training.optim import MovingAverage, NormKeeper, freeze, make_optimiser, set_rates
 from fieldmark.training.runlog import RunLog
+from fieldmark.training.stopping import stop_requests
 from fieldmark.training.watch import Watch
 
 Validate = Callable[[], Mapping[str, float]]
@@ -45,29 +44,6 @@ class Position:
     seconds: float = 0.0
     rows: list[dict[str, float]] = field(default_factory=list)
     best: float = -1.0
-
-
-@contextmanager
-def stop_requests() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM in a list instead of dying of the first; the second SIGINT is Python's own."""
-    seen: list[int] = []
-    before = {}
-
-    def note(number: int, frame: FrameType | None) -> None:
-        seen.append(number)
-        if len(seen) > 1:
-            raise KeyboardInterrupt
-
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, note)
-    except ValueError:  # not in the main thread: signals are somebody else's
-        pass
-    try:
-        yield seen
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Loop:
@@ -95,7 +71,9 @@ class Loop:
         self.keeper = NormKeeper(learner)
         self.optimiser: torch.optim.Optimizer = make_optimiser(self.groups, recipe.stages[0].optimiser)
         self.sums: dict[str, Tensor] = {}
-        self.plan = WholeRun(recipe.batches, self.labels, seed=recipe.seed, epochs=recipe.epochs)
+        self.plan = WholeRun(
+            recipe.batches, self.labels, seed=recipe.seed, epochs=recipe.epochs, share=processes.world()
+        )
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from what ``state()`` gave."""
@@ -139,20 +117,21 @@ class Loop:
             for batch in self._until_stopped(batches_of(loader), stopped):
                 self._step(batch, watch)
                 self.position.seconds = time.perf_counter() - begun
-                self.log.step(len(batch.labels), self.position.step, self.position.seconds)
+                images = len(batch.labels) * self.plan.share[1]
+                self.log.step(images, self.position.step, self.position.seconds)
                 if self.position.step % self.plan.per_epoch == 0:
                     self._end_epoch(validate)
                     begun = time.perf_counter() - self.position.seconds
             finished = self.position.step == self.recipe.epochs * self.plan.per_epoch
             if not finished:
-                save_state(self.run, self.state())
+                self._save()
             watch.settle()
             if not finished:
                 raise Interrupted
 
     def _until_stopped(self, batches: Iterator[Batch], stopped: list[int]) -> Iterator[Batch]:
         """The batches until the user stops the run, which may also end the processes that read them."""
-        while not stopped:
+        while not processes.any_of(bool(stopped)):
             try:
                 yield next(batches)
             except StopIteration:
@@ -184,12 +163,13 @@ class Loop:
             self.wrapped.train()
         set_rates(self.optimiser, stage, epoch=step / per_epoch - first)
         self.learner.method.set_progress(step / (self.recipe.epochs * per_epoch))
-        # layers inside a backbone draw from torch's own generator
-        torch.manual_seed(key_of(self.recipe.seed, "torch", step))
+        # layers inside a backbone draw from torch's own generator; each process has images of its own
+        rank = self.plan.share[0]
+        torch.manual_seed(key_of(self.recipe.seed, f"torch/{rank}" if rank else "torch", step))
 
     def _step(self, batch: Batch, watch: Watch) -> None:
         self._begin_step()
-        losses = self._backward(batch)
+        losses = processes.means(self._backward(batch))
         finite = self._update(torch.stack(list(losses.values())))
         for name, value in {**losses, STEPS: torch.ones_like(finite, dtype=torch.float32)}.items():
             self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + torch.where(finite, value, 0.0)
@@ -205,7 +185,7 @@ class Loop:
             share = len(labels) / len(batch.labels)
             labels = labels.to(device, non_blocking=True)
             images = self.learner.method.classifier.backbone.normalise(pixels.to(device, non_blocking=True))
-            output = self.wrapped(images, labels, Draws(self.recipe.seed, self.position.step, rows))
+            output = self.wrapped(images, labels, Draws(self.recipe.seed, self.position.step, rows), processes.gather)
             loss = total(output)
             self.fabric.backward(loss * share if share < 1 else loss)
             hits = (output.logits.detach().argmax(1) == output.labels).float().mean()
@@ -244,8 +224,15 @@ class Loop:
             if self.average:
                 self.average.swap()
         self.position.rows.append(row)
-        save_state(self.run, self.state())
-        self.log.epoch(self.position.rows)
+        self._save()
+        if processes.is_first():
+            self.log.epoch(self.position.rows)
+
+    def _save(self) -> None:
+        """One process writes what all hold."""
+        if processes.is_first():
+            save_state(self.run, self.state())
+        processes.wait_for_all()
 
 
 def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, steps: int, per_batch: int) -> float:

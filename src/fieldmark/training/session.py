@@ -1,6 +1,7 @@
 """``fieldmark train``: from a folder of photographs to a trained run on disk."""
 
 import logging
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 from rich.console import Console
 
+from fieldmark import processes
 from fieldmark.building import build_learner
 from fieldmark.data.loading import Photographs
 from fieldmark.data.split import read_splits
@@ -56,20 +59,25 @@ def train(
     """
     run = destination.folder(Path(data))
     refuse_numbers(choices)
-    going_on, pinned = _claim(Path(data), run, destination, choices)
-    if going_on:
-        prepared = prepare_again(Path(data), run, external=external, console=console)
-    else:
-        recipe = recipe or read_recipe(choices, external)
-        prepared = prepare_new(Path(data), run, choices, pinned=pinned, console=console, recipe=recipe)
+    device = device_of(choices.device)
+    processes.join(device)
+    if not processes.is_first():
+        console = Console(quiet=True)
+
+    def prepare() -> tuple[bool, Prepared]:
+        going_on, pinned = _claim(Path(data), run, destination, choices)
+        if going_on:
+            return True, prepare_again(Path(data), run, external=external, console=console)
+        chosen = recipe or read_recipe(choices, external)
+        return False, prepare_new(Path(data), run, choices, pinned=pinned, console=console, recipe=chosen)
+
+    going_on, prepared = processes.from_first(prepare)
     if going_on and _is_finished(run, prepared.recipe):
         tell(console, f"{run} is trained to the end of its {prepared.recipe.epochs} epochs; nothing is left to do")
         return run
     if going_on and choices != Choices(device=choices.device, workers=choices.workers, start=choices.start):
         tell(console, f"going on with the settings of {run / RECIPE}; those of this command are left aside")
-    device = device_of(choices.device)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces what is said below in plain words
-    fabric = Fabric(accelerator=device, devices=1, precision=precision_of(prepared.recipe, device))  # pyright: ignore[reportArgumentType]
+    fabric = _fabric(prepared.recipe, device)
     learner = build_learner(
         prepared.recipe,
         classes=len(prepared.dataset.classes),
@@ -77,12 +85,32 @@ def train(
         weights="none" if going_on else None,
     )
     learner.to(device=fabric.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    if not going_on:
+    if not going_on and processes.is_first():
         # only now: a mistake in the command destroys no earlier run and leaves no half one
         shutil.rmtree(run, ignore_errors=not run.exists())
         prepared.write(run)
+    processes.wait_for_all()
     _run(prepared, learner, run, fabric=fabric, choices=choices, console=console)
     return run
+
+
+def _fabric(recipe: Recipe, device: str) -> Fabric:
+    """Device, precision and, among several processes, the averaging of gradients."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces what the session says in plain words
+    precision = precision_of(recipe, device)
+    if processes.world()[1] == 1:
+        return Fabric(accelerator=device, devices=1, precision=precision)  # pyright: ignore[reportArgumentType]
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    strategy = DDPStrategy(find_unused_parameters=any(stage.frozen for stage in recipe.stages))
+    fabric = Fabric(
+        accelerator=device,
+        devices=here,
+        num_nodes=processes.world()[1] // here,
+        strategy=strategy,
+        precision=precision,  # pyright: ignore[reportArgumentType]
+    )
+    fabric.launch()
+    return fabric
 
 
 def _is_finished(run: Path, recipe: Recipe) -> bool:
@@ -140,9 +168,11 @@ def _run(
         loop.train(workers=workers, start=choices.start, validate=validate)
     if loop.average:
         loop.average.swap()
-    if loop.position.best < 0 or not (run / MODEL).is_file():
-        save_model(run, learner)
-    draw_curves(run / CURVES, loop.position.rows)
+    if processes.is_first():
+        if loop.position.best < 0 or not (run / MODEL).is_file():
+            save_model(run, learner)
+        draw_curves(run / CURVES, loop.position.rows)
+    processes.wait_for_all()
     tell(console, f"trained in {clock(loop.position.seconds)}; the run lies in {run}")
 
 
@@ -188,7 +218,8 @@ def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int, start: s
         figure = metrics.top1 if prepared.about["headline"] == "top1" else metrics.mean_per_class
         if keeps_best and figure > loop.position.best:
             loop.position.best = figure
-            save_model(run, loop.learner)
+            if processes.is_first():
+                save_model(run, loop.learner)
         return {"val_top1": metrics.top1, "val_per_class": metrics.mean_per_class}
 
     return validate

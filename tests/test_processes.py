@@ -1,0 +1,92 @@
+"""Several processes against one: gradients of every method and term, evaluation, a whole training run."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import small_runs
+from fieldmark import processes
+from fieldmark.classifier import Features
+from fieldmark.contract import Encoded
+from fieldmark.draws import Draws
+from fieldmark.recipes import COMPOSITIONS
+
+HERE = Path(__file__).parent
+TRANSFORMER = ("--backbone", "test_vit", "--size", "160", "--epochs", "1")
+"""A network without batch norms, whose statistics would be those of a process's own images."""
+
+
+def under_torchrun(count: int, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module", params=[2, 4])
+def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("processes")
+    photos = small_runs.write_photos(folder / "photos", photos=3)
+    program = str(HERE / "processes_program.py")
+    done = under_torchrun(request.param, program, str(photos), str(folder / "found.json"), cwd=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads((folder / "found.json").read_text()) | {"count": request.param}
+
+
+def test_gradients_are_those_of_one_process(measured: dict[str, Any]):
+    differences = measured["differences"]
+    assert {composition.name for composition in COMPOSITIONS} <= set(differences)
+    assert {name: value for name, value in differences.items() if not value <= 1e-5} == {}
+
+
+def test_evaluation_counts_every_photo_once(measured: dict[str, Any]):
+    assert len(measured["evaluated"]) == measured["count"]
+    assert sum(measured["evaluated"]) == 7
+
+
+def test_what_the_first_process_refuses_is_refused_in_all(measured: dict[str, Any]):
+    assert measured["refusals"] == [["this is refused"]] * measured["count"]
+
+
+def test_a_run_on_two_processes_learns_what_one_learns(tmp_path: Path):
+    photos = small_runs.write_photos(tmp_path / "photos", photos=4)
+    words = [*small_runs.spelt(*TRANSFORMER), "--term", "pairwise-confusion"]
+    done = under_torchrun(2, "-m", "fieldmark", "train", str(photos), *words, "--out", "two", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("the run lies in two") == 1  # one process speaks
+    alone = [sys.executable, "-m", "fieldmark", "train", str(photos), *words, "--out", "one"]
+    subprocess.run(alone, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, capture_output=True)
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    start = max(float(value.float().norm()) for value in one.values())
+    for name, value in one.items():
+        torch.testing.assert_close(
+            two[name], value, rtol=1e-4, atol=1e-6 * start, msg=lambda text, n=name: f"{n}: {text}"
+        )
+
+
+def test_batches_that_do_not_divide_are_refused(tmp_path: Path):
+    photos = small_runs.write_photos(tmp_path / "photos", photos=8)
+    words = [*small_runs.spelt("--batch", "9"), "--out", "run"]
+    done = under_torchrun(2, "-m", "fieldmark", "train", str(photos), *words, cwd=tmp_path)
+    assert done.returncode != 0
+    assert done.stderr.count("batches of 9 images do not divide among 2 processes: choose --batch") == 1
+
+
+def test_one_process_changes_nothing():
+    encoded = Encoded(Features(*(torch.ones(2, 1) for _ in range(4))), torch.ones(2, 1), {})
+    labels, draws = torch.zeros(2), Draws(1, 2, torch.arange(2))
+    assert processes.gather(encoded, labels, draws) == (encoded, labels, draws)
+    assert processes.world() == (0, 1)
+    assert processes.is_first()
+    assert processes.from_first(lambda: "made") == "made"
+    assert processes.from_each(3) == [3]
+    assert processes.any_of(True)
+    assert not processes.any_of(False)
+    assert processes.means({"loss": labels[0]}) == {"loss": labels[0]}
