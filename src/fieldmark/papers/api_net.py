@@ -22,7 +22,8 @@ Paper and released code
     much in the means: the paper's sum is 4 P times the objective with ``weight=0.5``.
     Dropout 0.5 between the two layers of Eq. 1 and before the classifier is as released; the paper has none
     (``dropout=0``). Gates and losses are taken in float32 or better.
-    An image alone of its class in a batch has no intra pair, rather than a wrong one, and so on.
+    An image alone of its class in a batch has no intra pair, rather than a wrong one; a batch of one class has no inter
+    pairs.
     Table 4's one-sided rows have 240 pairs of 120 images too, and the paper does not say how: two mates an image
     (``mates=2``) is the reading here. Its random row is ``intra=None, inter=None``: as many pairs drawn from the batch.
     Inference is the plain classifier on x. Training shows it features up to twice as long, x + x g, so its confidences

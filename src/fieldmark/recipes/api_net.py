@@ -66,11 +66,11 @@ def _stage(epochs: int, lr: float, frozen_epochs: int) -> Stage:
 
 _USUAL, _DOGS = _stage(100, 0.01, 8), _stage(50, 0.001, 12)
 _SETS = {
-    "cub": _Set("cub-200-2011", "Table 6", (87.7, 88.6, 90.0), _USUAL),
-    "aircraft": _Set("fgvc-aircraft", "Table 7", (93.0, 93.4, 93.9), _USUAL, ("train", "val")),
-    "cars": _Set("stanford-cars", "Table 8", (94.8, 94.9, 95.3), _USUAL),
-    "dogs": _Set("stanford-dogs", "Table 9", (88.3, 90.3, 89.4), _DOGS),
-    "nabirds": _Set("nabirds", "Table 10", (86.2, 86.6, 88.1), _USUAL),
+    "cub": _Set("CUB-200-2011", "Table 6", (87.7, 88.6, 90.0), _USUAL),
+    "aircraft": _Set("FGVC-Aircraft", "Table 7", (93.0, 93.4, 93.9), _USUAL, ("train", "val")),
+    "cars": _Set("Stanford Cars", "Table 8", (94.8, 94.9, 95.3), _USUAL),
+    "dogs": _Set("Stanford Dogs", "Table 9", (88.3, 90.3, 89.4), _DOGS),
+    "nabirds": _Set("NABirds", "Table 10", (86.2, 86.6, 88.1), _USUAL),
 }
 
 
