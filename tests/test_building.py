@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from fieldmark import building
 from fieldmark.building import build_learner
-from fieldmark.classifier import Average, Linear, Maximum
+from fieldmark.classifier import Average, Classifier, Linear, Maximum
+from fieldmark.criterion import Criterion
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
@@ -74,6 +75,22 @@ def test_widths_pass_from_part_to_part():
     assert [part.shape[1] for part in features] == [12, 24, 48, 4]
     assert learner.method.classifier.pool.channels == 24
     assert all(module.training for module in learner.modules())
+
+
+class OnEmbeddings(Plain):
+    """A method that asks for what depends on its place."""
+
+    def __init__(self, classifier: Classifier, criterion: Criterion, width: int, channels: int) -> None:
+        super().__init__(classifier, criterion)
+        self.numbers = (width, channels)
+
+
+def test_a_method_may_ask_for_the_width_of_the_embedding():
+    parts = {"method": Part(OnEmbeddings), "neck": Part(Doubling), "pool": Part(Corners)}
+    method = build_learner(recipe(**parts), classes=4).method
+    assert isinstance(method, OnEmbeddings)
+    assert method.numbers == (48, 12)
+    assert all(module.training for module in method.modules())
 
 
 def test_the_seed_decides_the_initial_values():

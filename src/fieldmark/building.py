@@ -89,6 +89,13 @@ def _tried(module: Any, example: Tensor, *, place: str, dimensions: int) -> Tens
     return made
 
 
+def _width(classifier: Classifier) -> int:
+    """E, what the head is given."""
+    example = torch.zeros(1, classifier.backbone.channels, 2, 2)
+    maps = _tried(classifier.neck, example, place="neck", dimensions=4)
+    return _tried(classifier.pool, maps, place="pool", dimensions=2).shape[1]
+
+
 def build_learner(recipe: Recipe, *, classes: int, counts: Tensor | None = None, weights: str | None = None) -> Learner:
     """The method with its terms, seeded with the recipe's seed.
 
@@ -110,6 +117,7 @@ def build_learner(recipe: Recipe, *, classes: int, counts: Tensor | None = None,
     criterion = Criterion(smoothing=recipe.smoothing, counts=adjusted)
     context = {"classifier": classifier, "criterion": criterion, "classes": classes}
     context["channels"] = classifier.backbone.channels
+    context["width"] = _width(classifier)
     method = build_part(recipe.model.method, context, place="method")
     if not isinstance(method, Method):
         raise UserError(f"{recipe.model.method.kind.__name__} is no Method: see fieldmark.contract.Method")
