@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -142,3 +143,16 @@ def test_a_folder_that_vanishes_ends_a_run_in_words(
         said = capsys.readouterr().err
         assert "is the folder still there?" in said
         assert len(said.splitlines()) <= 3, said
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="peak memory cannot be reset here")
+def test_none_takes_long_or_much_memory() -> None:
+    program = Path(__file__).with_name("bad_input_costs.py")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(program.parent), *sys.path])}
+    done = subprocess.run([sys.executable, str(program)], env=environment, capture_output=True, text=True, check=True)
+    worst = json.loads(done.stdout)
+    assert worst["kinds"] >= 30
+    for command in ("check", "train", "predict"):
+        (seconds, slowest), (megabytes, largest) = worst[command]["seconds"], worst[command]["megabytes"]
+        assert seconds <= 2, (command, slowest)
+        assert megabytes <= 150, (command, largest)
