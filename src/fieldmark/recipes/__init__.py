@@ -1,12 +1,13 @@
 """The numbers of the papers' tables, and the one list of papers."""
 
-from fieldmark.recipes import api_net, pairwise_confusion, plain
+from fieldmark.recipes import api_net, pairwise_confusion, plain, selective_sparse_sampling
 from fieldmark.recipes.composition import Composition, Row
 
 PAPERS = (
     plain,
     pairwise_confusion,
     api_net,
+    selective_sparse_sampling,
 )
 """One line a paper. The names of ``--method``, and the classes that a recipe's file may name, come from here."""
 
