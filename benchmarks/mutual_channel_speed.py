@@ -2,11 +2,11 @@
 
     python benchmarks/mutual_channel_speed.py [--images 16] [--channels 2048] [--classes 200] [--rounds 15] [--soft]
 
-For each size of maps, order in memory (channels last is how training leaves them) and precision, a line: milliseconds of
-the fastest and of the median round; the bytes that no way of computing it can avoid, reading the maps once and writing
-their gradient once; and the milliseconds of two copies of the maps, which move twice as many. Times are the processor's
-own for this thread, so that others on the machine disturb them less. ``--soft`` adds the soft channel labels, which
-multiply every channel by every class.
+For each size of maps, order in memory (channels last is how training leaves them) and precision, a line: milliseconds
+of the fastest and of the median round; the bytes that no way of computing it can avoid, reading the maps once and
+writing their gradient once; and the milliseconds of two copies of the maps, which move twice as many. Times are the
+processor's own for this thread, so that others on the machine disturb them less. ``--soft`` adds the soft channel
+labels, which multiply every channel by every class.
 
 Measured on one thread of a busy two-core machine, MC-Loss on 16 x 2048 maps of 200 classes, channels last: 23 ms at
 7 x 7 and 106 ms at 14 x 14 in float32, 25 and 103 ms in bfloat16; soft labels 300 and 1000 ms. Half of MC-Loss is the

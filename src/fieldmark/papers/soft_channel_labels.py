@@ -21,7 +21,8 @@ Paper and released code
     L_intra and L_inter train the SE block alone (``into_maps=False``). They are sums over N channels: on the maps of 16
     CUB photos (EfficientNet-Lite0, 20 classes) their joint gradient is 26 times as long as that of cross-entropy when
     that is at 0.2, 300 times at the start, and the network would learn little else. In the SE block nothing competes
-    with them, so their weight there is the paper's, 1.
+    with them, so their weight there is the paper's, 1, at the paper's rate of 0.01. A rate of 0.1 is too fast for it:
+    in three short epochs a third of the channels became nobody's; with ``label_weight=0.02`` it was a fiftieth.
 """
 
 from typing import Any, ClassVar
