@@ -1,11 +1,12 @@
 """The numbers of the papers' tables, and the one list of papers."""
 
-from fieldmark.recipes import api_net, pairwise_confusion, plain, selective_sparse_sampling
+from fieldmark.recipes import api_net, mutual_channel, pairwise_confusion, plain, selective_sparse_sampling
 from fieldmark.recipes.composition import Composition, Row
 
 PAPERS = (
     plain,
     pairwise_confusion,
+    mutual_channel,
     api_net,
     selective_sparse_sampling,
 )
