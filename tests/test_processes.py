@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,8 @@ def test_a_run_on_two_processes_learns_what_one_learns(tmp_path: Path):
     done = under_torchrun(2, "-m", "fieldmark", "train", str(photos), *words, "--out", "two", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("the run lies in two") == 1  # one process speaks
-    alone = [sys.executable, "-m", "fieldmark", "train", str(photos), *words, "--out", "one"]
-    subprocess.run(alone, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, capture_output=True)
+    choices = replace(small_runs.SMALL, backbone="test_vit", size=160, epochs=1, term=("pairwise-confusion",))
+    small_runs.train_small(photos, tmp_path / "one", choices)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     assert one.keys() == two.keys()
     start = max(float(value.float().norm()) for value in one.values())
@@ -69,14 +70,6 @@ def test_a_run_on_two_processes_learns_what_one_learns(tmp_path: Path):
         torch.testing.assert_close(
             two[name], value, rtol=1e-4, atol=1e-6 * start, msg=lambda text, n=name: f"{n}: {text}"
         )
-
-
-def test_batches_that_do_not_divide_are_refused(tmp_path: Path):
-    photos = small_runs.write_photos(tmp_path / "photos", photos=8)
-    words = [*small_runs.spelt("--batch", "9"), "--out", "run"]
-    done = under_torchrun(2, "-m", "fieldmark", "train", str(photos), *words, cwd=tmp_path)
-    assert done.returncode != 0
-    assert done.stderr.count("batches of 9 images do not divide among 2 processes: choose --batch") == 1
 
 
 def test_one_process_changes_nothing():

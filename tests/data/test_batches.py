@@ -1,6 +1,7 @@
 """Which images stand together, and that a run goes on where it stopped."""
 
 from collections import Counter
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -114,3 +115,12 @@ def test_whole_run_goes_on_where_it_stopped(plan):
         rest = WholeRun(plan, LABELS, seed=0, epochs=3, first=first)
         assert list(rest) == run[first:]
         assert len(rest) == len(run) - first
+
+
+def test_several_processes_share_every_batch_and_refuse_one_that_does_not_divide():
+    labels = [0, 1] * 12
+    whole = list(WholeRun(Shuffled(8), labels, seed=3, epochs=2))
+    shares = [list(WholeRun(Shuffled(8), labels, seed=3, epochs=2, share=(rank, 4))) for rank in range(4)]
+    assert [list(chain(*parts)) for parts in zip(*shares, strict=True)] == whole
+    with pytest.raises(UserError, match="batches of 8 images do not divide among 3 processes: choose --batch"):
+        WholeRun(Shuffled(8), labels, seed=3, epochs=2, share=(0, 3))
