@@ -121,12 +121,11 @@ def _stage(choices: Choices, model: Model, *, batches: Batches, photos: int) -> 
     epochs = min(max(round(VIEWS / max(photos, 1)), low), high)
     scratch = model.weights == NONE
     epochs = choices.epochs or epochs * (FROM_SCRATCH if scratch else 1)
-    size = batches.size if isinstance(batches, Shuffled) else batches.classes * batches.images
     if _likes_adam(model.backbone):
         scales = {} if scratch else {"backbone": ADAM_BACKBONE}
-        return Stage(epochs, AdamW(choices.lr or ADAM_RATE * size / ADAM_BATCH, scales=scales), OneCycle())
+        return Stage(epochs, AdamW(choices.lr or ADAM_RATE * batches.size / ADAM_BATCH, scales=scales), OneCycle())
     scales = {} if scratch else {"backbone": SGD_BACKBONE}
-    return Stage(epochs, Sgd(choices.lr or SGD_RATE * size / SGD_BATCH, scales=scales), OneCycle())
+    return Stage(epochs, Sgd(choices.lr or SGD_RATE * batches.size / SGD_BATCH, scales=scales), OneCycle())
 
 
 def _likes_adam(backbone: str) -> bool:
