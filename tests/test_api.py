@@ -18,12 +18,14 @@ from small_runs import SMALL
 
 
 def test_the_words_are_there_and_importing_them_is_light() -> None:
-    assert sorted(fieldmark.__all__) == ["Choices", "check", "evaluate", "load", "predict", "probe", "train"]
+    assert sorted(fieldmark.__all__) == [
+        "Choices", "check", "equations", "evaluate", "load", "predict", "probe", "train",
+    ]  # fmt: skip
     for name in fieldmark.__all__:
         assert callable(getattr(fieldmark, name))
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         fieldmark.trian  # noqa: B018
-    text = "import sys, fieldmark, fieldmark.api, fieldmark.cli; print('torch' in sys.modules)"
+    text = "import sys, fieldmark, fieldmark.api, fieldmark.cli; fieldmark.equations(); print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "evaluate": ["--data", "--split", "--out", "--json", "--external"],
     "predict": ["--out", "-o", "--top", "--external"],
     "convert": ["SOURCE", "TARGET"],
+    "equations": ["PAPER", "--json"],
     "demo": ["--out", "--species", "--images", "--epochs"],
 }
 OWN_METHOD = """
@@ -228,6 +229,26 @@ def test_check_and_probe(photos: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert [one["backbone"] for one in probes] == ["test_resnet", "test_vit"]
     assert all(0 <= one["top1"] <= 1 and one["n"] == 3 for one in probes)
     assert "test_vit" in capsys.readouterr().out
+
+
+def test_equations(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ran("equations", "--json", tmp_path / "all.json") == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = json.loads((tmp_path / "all.json").read_text())["equations"]
+    assert len(lines) == len(found) > 5
+    for line, one in zip(lines, found, strict=True):
+        place = f"{one['file']}:{one['line']}"
+        assert line.split("  ") == [one["paper"], f"Eq. {one['number']}", one["function"], place, one["meaning"]]
+        assert Path(one["file"]).read_text("utf-8").splitlines()[one["line"] - 1].endswith(f"Eq. {one['number']}")
+    assert ran("equations", "pc") == 0
+    alone = capsys.readouterr().out.splitlines()
+    assert alone == [line for line in lines if line.startswith("pc  ")]
+    assert "no paper is called 'nothing'; choose" in refused(capsys, "equations", "nothing")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    assert ran("equations", "pairwise_confusion") == 0
+    assert "euclidean_confusion" in (table := capsys.readouterr().out)
+    assert "│" in table
 
 
 def test_a_method_of_one_s_own(

@@ -12,6 +12,7 @@ from fieldmark.data.check import Report, check_dataset
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import scan_photos
 from fieldmark.data.split import cut
+from fieldmark.equations import equations as equations
 from fieldmark.errors import UserError
 from fieldmark.training.choices import Choices, Destination
 

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from fieldmark.errors import Interrupted, UserError, printable
 from fieldmark.training.choices import Choices, Destination
@@ -98,6 +97,7 @@ def probe(
         json_file: also write the figures as JSON to this file.
     """
     from fieldmark.api import probe as run
+    from fieldmark.evaluation.probe import print_probed
 
     probed = run(
         data,
@@ -111,24 +111,9 @@ def probe(
         device=device,
         console=_console(),
     )
-    table = Table("backbone", "top-1 %", "mean per class %", "photos", "features s", "regression s")
-    rows: list[dict[str, Any]] = []
-    for one in probed:
-        figures = one.metrics
-        measured = {"top1": figures.top1, "mean_per_class": figures.mean_per_class, "n": figures.n}
-        cost = {"feature_seconds": one.feature_seconds, "fit_seconds": one.fit_seconds, "strength": one.strength}
-        rows.append({"backbone": one.backbone} | measured | cost)
-        table.add_row(
-            one.backbone,
-            f"{100 * figures.top1:.1f}",
-            f"{100 * figures.mean_per_class:.1f}",
-            str(figures.n),
-            f"{one.feature_seconds:.0f}",
-            f"{one.fit_seconds:.0f}",
-        )
-    _console().print(table)
+    print_probed(probed, _console())
     if json_file:
-        _write_json(json_file, {"probes": rows})
+        _write_json(json_file, {"probes": [one.to_json() for one in probed]})
     return 0
 
 
@@ -155,7 +140,7 @@ def evaluate(
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     from fieldmark.api import evaluate as measure
-    from fieldmark.evaluation.evaluate import write_evaluation, write_json
+    from fieldmark.evaluation.evaluate import print_evaluation, write_evaluation, write_json
     from fieldmark.recipes.naming import imported_all
 
     result = measure(run, data, split=split, device=device, external=imported_all(external), console=_console())
@@ -163,23 +148,8 @@ def evaluate(
     write_evaluation(result, folder)
     if json_file:
         write_json(result, json_file)
-    _show_evaluation(result.to_json(), folder)
+    print_evaluation(result, folder, _console())
     return 0
-
-
-def _show_evaluation(figures: dict[str, Any], folder: Path) -> None:
-    console = _console()
-    for line in figures["damaged"]:
-        console.print(f"left out: {line}", markup=False, soft_wrap=True)
-    table = Table("figure", "%", title=f"{figures['split']}: {figures['n']:,} photos, {figures['classes']} classes")
-    for key in ("top1", "top5", "mean_per_class", "macro_f1"):
-        mark = "[bold]" if key == figures["headline"] else ""
-        table.add_row(f"{mark}{key.replace('_', ' ')}", f"{mark}{100 * figures[key]:.2f}")
-    console.print(table)
-    for pair in figures["most_confused"][:5]:
-        line = f"{pair['photos']:>4} x  {pair['class']}  /  {pair['with']}"
-        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"written to {printable(str(folder))}", markup=False, soft_wrap=True)
 
 
 @app.command
@@ -227,6 +197,24 @@ def convert(source: Path, target: Path) -> int:
 
     count = rewrite(source, target)
     _console().print(f"{count} tensors: {printable(str(target))}", markup=False, soft_wrap=True)
+    return 0
+
+
+@app.command
+def equations(paper: str | None = None, *, json_file: JsonFile = None) -> int:
+    """Which equation of which paper is computed in which line.
+
+    Args:
+        paper: one paper alone, by its name for --method or its file's name.
+        json_file: also write the list as JSON to this file.
+    """
+    from fieldmark.api import equations as find
+    from fieldmark.listing import equations_to_json, print_equations
+
+    found = find(paper)
+    print_equations(found, _console())
+    if json_file:
+        _write_json(json_file, {"equations": equations_to_json(found)})
     return 0
 
 
