@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fieldmark.classifier import Average, Linear, Maximum
-from fieldmark.data.batches import Balanced, Shuffled
+from fieldmark.data.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
@@ -64,6 +64,13 @@ def test_every_composition_comes_back(composition: Composition):
     )
     recipe = Recipe(model, batches=composition.batches or Shuffled())
     assert round_trip(recipe) == recipe
+
+
+@pytest.mark.parametrize(
+    "batches", [Shuffled(7, True), Balanced(3, 2), ShuffledPairs(8), ExhaustivePairs(8, 3), ExhaustivePairs(8, None)]
+)
+def test_every_plan_of_batches_comes_back(batches: Batches):
+    assert round_trip(Recipe(MODEL, batches=batches)).batches == batches
 
 
 def test_a_recipe_with_everything_changed_comes_back():

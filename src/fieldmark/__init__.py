@@ -1,16 +1,22 @@
 """Fieldmark: train, measure and use classifiers for classes that look alike.
 
-``fieldmark.train``, ``fieldmark.load``, ``fieldmark.evaluate``, ``fieldmark.predict``, ``fieldmark.probe`` and
-``fieldmark.check`` are the command line's words in Python. Importing the package alone loads nothing heavy.
+``fieldmark.train``, ``fieldmark.load``, ``fieldmark.evaluate``, ``fieldmark.predict``, ``fieldmark.probe``,
+``fieldmark.check`` and ``fieldmark.equations`` are the command line's words in Python, and ``fieldmark.recipes.ROWS``
+what ``fieldmark recipes`` lists. Importing the package alone loads nothing heavy.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
+# now, and not when asked for: importing the module later would put it in the place of the function
+from fieldmark.equations import equations
+
 if TYPE_CHECKING:
+    from fieldmark import recipes as recipes
     from fieldmark.api import check, evaluate, load, predict, probe, train
     from fieldmark.training.choices import Choices
 
-__all__ = ["Choices", "check", "evaluate", "load", "predict", "probe", "train"]
+__all__ = ["Choices", "check", "equations", "evaluate", "load", "predict", "probe", "train"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,6 +24,8 @@ def __getattr__(name: str) -> Any:
         from fieldmark.training.choices import Choices
 
         return Choices
+    if name == "recipes":
+        return importlib.import_module("fieldmark.recipes")
     if name in __all__:
         from fieldmark import api
 

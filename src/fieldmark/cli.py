@@ -1,18 +1,15 @@
 """The command line: one function a command. Heavy imports happen inside, so that help and mistakes are quick."""
 
-import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from fieldmark.errors import Interrupted, UserError, printable
+from fieldmark.terminal import console, speaks, write_json
 from fieldmark.training.choices import Choices, Destination
 
 app = App(
@@ -38,10 +35,10 @@ def check(data: Path, *, json_file: JsonFile = None, annotation: str = "variant"
     from fieldmark.api import check as look
     from fieldmark.data.check import print_report
 
-    report = look(data, annotation=annotation, console=_console())
-    print_report(report, _console())
+    report = look(data, annotation=annotation, console=console())
+    print_report(report, console())
     if json_file:
-        _write_json(json_file, report.to_json())
+        write_json(json_file, report.to_json())
     return 0
 
 
@@ -65,8 +62,8 @@ def train(
     from fieldmark.training.session import train as run
 
     where = destination or Destination()
-    folder = run(data, where, choices or Choices(), console=_console(), external=imported_all(external))
-    _console().print(f"next: fieldmark evaluate {printable(str(folder))}", markup=False, soft_wrap=True)
+    folder = run(data, where, choices or Choices(), console=console(), external=imported_all(external))
+    console().print(f"next: fieldmark evaluate {printable(str(folder))}", markup=False, soft_wrap=True)
     return 0
 
 
@@ -99,6 +96,7 @@ def probe(
         json_file: also write the figures as JSON to this file.
     """
     from fieldmark.api import probe as run
+    from fieldmark.evaluation.probe import print_probed
 
     probed = run(
         data,
@@ -110,26 +108,11 @@ def probe(
         seed=seed,
         annotation=annotation,
         device=device,
-        console=_console(),
+        console=console(),
     )
-    table = Table("backbone", "top-1 %", "mean per class %", "photos", "features s", "regression s")
-    rows: list[dict[str, Any]] = []
-    for one in probed:
-        figures = one.metrics
-        measured = {"top1": figures.top1, "mean_per_class": figures.mean_per_class, "n": figures.n}
-        cost = {"feature_seconds": one.feature_seconds, "fit_seconds": one.fit_seconds, "strength": one.strength}
-        rows.append({"backbone": one.backbone} | measured | cost)
-        table.add_row(
-            one.backbone,
-            f"{100 * figures.top1:.1f}",
-            f"{100 * figures.mean_per_class:.1f}",
-            str(figures.n),
-            f"{one.feature_seconds:.0f}",
-            f"{one.fit_seconds:.0f}",
-        )
-    _console().print(table)
+    print_probed(probed, console())
     if json_file:
-        _write_json(json_file, {"probes": rows})
+        write_json(json_file, {"probes": [one.to_json() for one in probed]})
     return 0
 
 
@@ -156,33 +139,18 @@ def evaluate(
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     from fieldmark.api import evaluate as measure
-    from fieldmark.evaluation.evaluate import write_evaluation, write_json
+    from fieldmark.evaluation.evaluate import print_evaluation, write_evaluation
     from fieldmark.recipes.naming import imported_all
 
-    result = measure(run, data, split=split, device=device, external=imported_all(external), console=_console())
-    if not _speaks():  # one of several processes writes
+    result = measure(run, data, split=split, device=device, external=imported_all(external), console=console())
+    if not speaks():  # one of several processes writes
         return 0
     folder = out or run / "evaluation" / split
     write_evaluation(result, folder)
     if json_file:
-        write_json(result, json_file)
-    _show_evaluation(result.to_json(), folder)
+        write_json(json_file, result.to_json())
+    print_evaluation(result, folder, console())
     return 0
-
-
-def _show_evaluation(figures: dict[str, Any], folder: Path) -> None:
-    console = _console()
-    for line in figures["damaged"]:
-        console.print(f"left out: {line}", markup=False, soft_wrap=True)
-    table = Table("figure", "%", title=f"{figures['split']}: {figures['n']:,} photos, {figures['classes']} classes")
-    for key in ("top1", "top5", "mean_per_class", "macro_f1"):
-        mark = "[bold]" if key == figures["headline"] else ""
-        table.add_row(f"{mark}{key.replace('_', ' ')}", f"{mark}{100 * figures[key]:.2f}")
-    console.print(table)
-    for pair in figures["most_confused"][:5]:
-        line = f"{pair['photos']:>4} x  {pair['class']}  /  {pair['with']}"
-        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"written to {printable(str(folder))}", markup=False, soft_wrap=True)
 
 
 @app.command
@@ -214,7 +182,7 @@ def predict(
     found = name_classes(run, inputs, top=top, device=device, external=imported_all(external))
     count, failed = write_predictions(out, found, top=top)
     told = f"{count:,} photos, {failed:,} of them unreadable: {out}" if failed else f"{count:,} photos: {out}"
-    _console().print(printable(told), markup=False, highlight=False, soft_wrap=True)
+    console().print(printable(told), markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
@@ -229,7 +197,44 @@ def convert(source: Path, target: Path) -> int:
     from fieldmark.weights import convert as rewrite
 
     count = rewrite(source, target)
-    _console().print(f"{count} tensors: {printable(str(target))}", markup=False, soft_wrap=True)
+    console().print(f"{count} tensors: {printable(str(target))}", markup=False, soft_wrap=True)
+    return 0
+
+
+@app.command
+def equations(paper: str | None = None, *, json_file: JsonFile = None) -> int:
+    """Which equation of which paper is computed in which line.
+
+    Args:
+        paper: one paper alone, by its name for --method or its file's name.
+        json_file: also write the list as JSON to this file.
+    """
+    from fieldmark.api import equations as find
+    from fieldmark.listing import equations_to_json, print_equations
+
+    found = find(paper)
+    print_equations(found, console())
+    if json_file:
+        write_json(json_file, {"equations": equations_to_json(found)})
+    return 0
+
+
+@app.command
+def recipes(paper: str | None = None, *, json_file: JsonFile = None) -> int:
+    """The rows of the papers' tables that can be run: fieldmark train DATA --recipe NAME.
+
+    Args:
+        paper: one paper alone, by its name for --method or its file's name.
+        json_file: also write the rows, with their whole recipes, as JSON to this file.
+    """
+    from fieldmark.listing import print_recipes, recipes_to_json
+    from fieldmark.recipes import KNOWN
+    from fieldmark.recipes.naming import rows_of
+
+    rows = rows_of(paper)
+    print_recipes(rows, console())
+    if json_file:
+        write_json(json_file, {"recipes": recipes_to_json(rows, KNOWN)})
     return 0
 
 
@@ -245,28 +250,13 @@ def demo(*, out: Path = Path("demo"), species: int = 8, images: int = 50, epochs
     """
     from fieldmark.demo import run_demo
 
-    run_demo(out, species=species, images=images, epochs=epochs, console=_console())
+    run_demo(out, species=species, images=images, epochs=epochs, console=console())
     return 0
 
 
-def _console() -> Console:
-    return Console(quiet=not _speaks())
-
-
-def _speaks() -> bool:
-    """Whether this is the one process, or the first of those that torchrun started."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
-
-
 def _fail(text: str, code: int = 2) -> int:
-    Console(stderr=True, quiet=not _speaks()).print(
-        f"[bold red]fieldmark:[/] {escape(text)}", highlight=False, soft_wrap=True
-    )
+    line = f"[bold red]fieldmark:[/] {escape(text)}"
+    console(stderr=True).print(line, highlight=False, soft_wrap=True)
     return code
 
 

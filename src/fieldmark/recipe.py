@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from fieldmark.data.batches import Balanced, Batches, Shuffled
+from fieldmark.data.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
 from fieldmark.errors import UserError
 
 FORMAT_VERSION = 1
@@ -187,7 +187,7 @@ class Recipe:
         return sum(stage.epochs for stage in self.stages)
 
 
-TAGGED: tuple[type, ...] = (Shuffled, Balanced, Sgd, AdamW, StepDecay, Cosine, OneCycle)
+TAGGED: tuple[type, ...] = (Shuffled, Balanced, ShuffledPairs, ExhaustivePairs, Sgd, AdamW, StepDecay, Cosine, OneCycle)
 """The classes that stand in a file with a type tag, because a field may hold one of several."""
 
 

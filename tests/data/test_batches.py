@@ -6,7 +6,7 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from fieldmark.data.batches import Balanced, BatchSampler, Shuffled, WholeRun
+from fieldmark.data.batches import Balanced, BatchSampler, ExhaustivePairs, Shuffled, ShuffledPairs, WholeRun
 from fieldmark.errors import UserError
 
 LABELS = [0] * 30 + [1] * 12 + [2] * 3 + [3] * 20 + [4] * 7
@@ -32,7 +32,9 @@ def test_a_set_smaller_than_a_batch_makes_one_batch():
     assert sorted(batch.tolist()) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("plan", [Shuffled(8), Shuffled(8, even=True), Balanced(3, 2)])
+@pytest.mark.parametrize(
+    "plan", [Shuffled(8), Shuffled(8, even=True), Balanced(3, 2), ShuffledPairs(8), ExhaustivePairs(8)]
+)
 def test_plans_are_functions_of_labels_seed_and_epoch(plan):
     first, again = plan.epoch(LABELS, seed=1, epoch=2), plan.epoch(LABELS, seed=1, epoch=2)
     np.testing.assert_array_equal(first, again)
@@ -82,6 +84,66 @@ def test_balanced_shows_all_classes_before_one_comes_again():
     assert set(uneven) == set(range(5))
 
 
+def pairs_of(batches: list[np.ndarray]) -> list[tuple[int, int]]:
+    """Image i of each batch with image i + B/2."""
+    halves = [(batch[: len(batch) // 2], batch[len(batch) // 2 :]) for batch in batches]
+    return [(int(a), int(b)) for first, second in halves for a, b in zip(first, second, strict=True)]
+
+
+def test_shuffled_pairs_are_two_orders_of_the_whole_set():
+    batches = ShuffledPairs(12).epoch(LABELS, seed=0, epoch=0)
+    assert [len(batch) for batch in batches] == [12] * 12
+    first, second = zip(*pairs_of(batches), strict=True)
+    assert sorted(first) == sorted(second) == list(range(72))
+    assert first != second
+    assert len(ShuffledPairs(10).epoch(LABELS, seed=0, epoch=0)) == 14  # 72 pairs in batches of five
+    same = [a == b for epoch in range(200) for a, b in pairs_of(ShuffledPairs(2).epoch(LABELS, seed=0, epoch=epoch))]
+    assert 0.5 < 72 * np.mean(same) < 2  # an image meets itself as often as any other
+
+
+def test_exhaustive_pairs_meet_all_images_of_other_classes_once_a_round():
+    labels = [0, 0, 0, 1, 1, 2, 2, 2, 2]
+    wanted = {(a, b) for a in range(9) for b in range(9) if labels[a] != labels[b]}
+    (everything,) = [pairs_of(ExhaustivePairs(2, partners=None).epoch(labels, seed=0, epoch=3))]
+    assert sorted(everything) == sorted(wanted)
+    plan = ExhaustivePairs(2)
+    epochs = [pairs_of(plan.epoch(labels, seed=0, epoch=epoch)) for epoch in range(7)]
+    for epoch in epochs:
+        assert sorted(a for a, _ in epoch) == list(range(9))
+    for image, label in enumerate(labels):
+        met = [b for epoch in epochs for a, b in epoch if a == image]
+        others = {b for b in range(9) if labels[b] != label}
+        assert set(met[: len(others)]) == others
+        assert met[len(others) :] == met[: 7 - len(others)]
+    assert {pair for epoch in epochs for pair in epoch} == wanted
+
+
+@pytest.mark.parametrize("partners", [1, 3, 50, None])
+@pytest.mark.parametrize("size", [2, 10, 1000])
+def test_exhaustive_pairs_fill_their_last_batch_and_leave_none_out(size: int, partners: int | None):
+    plan = ExhaustivePairs(size, partners)
+    batches = plan.epoch(LABELS, seed=1, epoch=2)
+    counts = Counter(LABELS)
+    distinct = sum(min(partners or 72, 72 - counts[label]) for label in LABELS)
+    found = pairs_of(batches)
+    assert {len(batch) for batch in batches} == {min(size, 2 * distinct)}
+    assert len(set(found)) == distinct
+    assert distinct <= len(found) < distinct + size // 2
+    assert all(LABELS[a] != LABELS[b] for a, b in found)
+    assert len(plan.epoch(LABELS, seed=1, epoch=5)) == len(batches)
+
+
+def test_exhaustive_pairs_are_evenly_spread_over_the_partners():
+    met = Counter(
+        b
+        for seed in range(400)
+        for a, b in pairs_of(ExhaustivePairs(2).epoch([0, 0, 1, 1, 1], seed=seed, epoch=0))
+        if a == 0
+    )
+    assert set(met) == {2, 3, 4}
+    assert min(met.values()) > 90
+
+
 def test_wrong_plans_are_refused():
     with pytest.raises(UserError, match="6 classes need as many classes, and there are 5"):
         Balanced(6, 2).epoch(LABELS, seed=0, epoch=0)
@@ -91,6 +153,21 @@ def test_wrong_plans_are_refused():
         Shuffled(0).epoch(LABELS, seed=0, epoch=0)
     with pytest.raises(UserError, match="no images"):
         Shuffled(4).epoch([], seed=0, epoch=0)
+    for plan in (ShuffledPairs(3), ShuffledPairs(0), ExhaustivePairs(5)):
+        with pytest.raises(UserError, match="an even number of images"):
+            plan.epoch(LABELS, seed=0, epoch=0)
+    with pytest.raises(UserError, match="no images"):
+        ShuffledPairs(4).epoch([], seed=0, epoch=0)
+    with pytest.raises(UserError, match="at least 1, or null"):
+        ExhaustivePairs(4, partners=0).epoch(LABELS, seed=0, epoch=0)
+    for labels in ([], [3, 3]):
+        with pytest.raises(UserError, match="two classes"):
+            ExhaustivePairs(4).epoch(labels, seed=0, epoch=0)
+
+
+def test_every_plan_says_how_large_its_batches_are():
+    for plan in (Shuffled(6), Balanced(2, 3), ShuffledPairs(6), ExhaustivePairs(6)):
+        assert plan.size == len(plan.epoch(LABELS, seed=0, epoch=0)[0]) == 6
 
 
 def test_a_tiny_set_still_gives_one_balanced_batch():
@@ -105,7 +182,7 @@ def test_batch_sampler_gives_the_epoch_it_was_set_to():
     assert len(sampler) == 7
 
 
-@pytest.mark.parametrize("plan", [Shuffled(10), Balanced(2, 5)])
+@pytest.mark.parametrize("plan", [Shuffled(10), Balanced(2, 5), ShuffledPairs(20), ExhaustivePairs(22)])
 def test_whole_run_goes_on_where_it_stopped(plan):
     run = list(WholeRun(plan, LABELS, seed=0, epochs=3))
     assert len(run) == len(WholeRun(plan, LABELS, seed=0, epochs=3)) == 21

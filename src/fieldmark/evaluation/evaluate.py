@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 from fieldmark import processes
 from fieldmark.data.dataset import Dataset, Photo
@@ -164,3 +166,19 @@ def write_json(result: Evaluation, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # bytes of a folder's name that are no UTF-8 become JSON's own escapes
     path.write_text(json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8", "backslashreplace")
+
+
+def print_evaluation(result: Evaluation, folder: Path, console: Console) -> None:
+    """What was left out, the figures in %, the most confused pairs, and where the rest was written."""
+    figures = result.to_json()
+    for line in figures["damaged"]:
+        console.print(f"left out: {line}", markup=False, soft_wrap=True)
+    table = Table("figure", "%", title=f"{figures['split']}: {figures['n']:,} photos, {figures['classes']} classes")
+    for key in ("top1", "top5", "mean_per_class", "macro_f1"):
+        mark = "[bold]" if key == figures["headline"] else ""
+        table.add_row(f"{mark}{key.replace('_', ' ')}", f"{mark}{100 * figures[key]:.2f}")
+    console.print(table)
+    for pair in figures["most_confused"][:5]:
+        line = f"{pair['photos']:>4} x  {pair['class']}  /  {pair['with']}"
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"written to {printable(str(folder))}", markup=False, soft_wrap=True)

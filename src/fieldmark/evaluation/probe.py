@@ -7,9 +7,12 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.table import Table
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
@@ -39,6 +42,23 @@ class Probed:
     strength: float
     feature_seconds: float
     fit_seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as plain data; shares between 0 and 1."""
+        figures = self.metrics
+        measured = {"top1": figures.top1, "mean_per_class": figures.mean_per_class, "n": figures.n}
+        cost = {"feature_seconds": self.feature_seconds, "fit_seconds": self.fit_seconds, "strength": self.strength}
+        return {"backbone": self.backbone} | measured | cost
+
+
+def print_probed(probed: Sequence[Probed], console: Console) -> None:
+    """A table, a line a backbone."""
+    table = Table("backbone", "top-1 %", "mean per class %", "photos", "features s", "regression s")
+    for one in probed:
+        shares = (f"{100 * share:.1f}" for share in (one.metrics.top1, one.metrics.mean_per_class))
+        seconds = (f"{one.feature_seconds:.0f}", f"{one.fit_seconds:.0f}")
+        table.add_row(one.backbone, *shares, str(one.metrics.n), *seconds)
+    console.print(table)
 
 
 def probe(

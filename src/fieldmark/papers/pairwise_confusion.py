@@ -3,9 +3,13 @@
 Dubey, Gupta, Guo, Raskar, Farrell, Naik. ECCV 2018. arXiv:1705.08016.
 
 Equations
-    Eq. 2   jeffreys_divergence    the symmetric divergence that the paper rejects: it grows without bound
-    Eq. 5   euclidean_confusion    squared distance of two probability vectors
-    Eq. 10  PairwiseConfusion      the training objective's added part, over the pairs of a batch
+    Eq. 2   jeffreys_divergence  the symmetric divergence that the paper rejects: it grows without bound
+    Eq. 3   jeffreys_bound       what it is at least, for two images that are told apart with errors delta1, delta2
+    Eq. 5   euclidean_confusion  squared distance of two probability vectors
+    Eq. 6   confusion_between    its mean over all pairs of two sets of vectors
+    Eq. 7   confusion_within     the same of one set with itself, where both sides have n vectors
+    Eq. 8   energy_distance      squared energy distance of two sets, by norms as printed or by their squares
+    Eq. 10  PairwiseConfusion    the training objective's added part, over the pairs of a batch
 
 Paper and released code
     The default is the paper: squared norm, only pairs of different labels. The released PyTorch code takes the norm
@@ -13,6 +17,13 @@ Paper and released code
     (``label_aware=False``). Both halve the batch as the sampler made it (``shuffle=False``).
     With cross-entropy averaged over B images, the paper's sum over B/2 pairs becomes lambda * (1/B) * sum.
     The paper gives lambda between 10 and 20 or 0.05 to 0.15 times the number of classes.
+    The halves of a shuffled batch are pairs as in Algorithm 1, but for what two orders of the whole set add: an image
+    may meet itself, and comes twice an epoch. To the letter that is the plan ``ShuffledPairs``, and all pairs of Eq. 9
+    are ``ExhaustivePairs`` (``fieldmark.data.batches``), both with ``shuffle=False``. Eq. 9 weights a pair by
+    lambda / n^2, n images a class, where Eq. 10 has lambda.
+    Misprints: Sec. 3.2 has D_TV^2 = 1/2 |P - Q|_1 for D_TV = 1/2 |P - Q|_1. Lemma 3 fails with the norms of Eq. 8:
+    {(1, 0)} and {(1/2, 1/2)} have D_EN^2 / 2 = 0.707, above D_EC = 0.5. It holds with squared norms. Corollary 1 holds,
+    but with equality wherever the two means agree, not only for equal sets.
 """
 
 from dataclasses import dataclass
@@ -36,9 +47,57 @@ def jeffreys_divergence(p: Tensor, q: Tensor) -> Tensor:
     return (torch.xlogy(p, p) - torch.xlogy(p, q) + torch.xlogy(q, q) - torch.xlogy(q, p)).sum(1)  # Eq. 2
 
 
+def jeffreys_bound(delta1: Tensor, delta2: Tensor) -> Tensor:
+    """The least Jeffreys divergence of two images of two classes, in nats, elementwise.
+
+    Args:
+        delta1: what the classifier leaves to the wrong class for the first image, in (0, 1/2).
+        delta2: the same for the second image, of the other class.
+    """
+    rest = 1 - delta1 - delta2
+    return rest * (2 * rest.log() - delta1.log() - delta2.log())  # Eq. 3
+
+
 def euclidean_confusion(p: Tensor, q: Tensor) -> Tensor:
     """Squared Euclidean distance of two (P, C) probability batches, (P,), between 0 and 2."""
     return (p - q).square().sum(1)  # Eq. 5
+
+
+def confusion_between(first: Tensor, second: Tensor) -> Tensor:
+    """The mean Euclidean confusion of all pairs of two sets of probability vectors, (m, C) and (n, C), a scalar.
+
+    Without forming the pairs: the distance of the two means and the spread about each. 0 where a set is empty.
+    """
+    if not (len(first) and len(second)):
+        return 0 * (first.sum() + second.sum())
+    means = first.mean(0), second.mean(0)
+    spread = (first - means[0]).square().sum(1).mean() + (second - means[1]).square().sum(1).mean()
+    return (means[0] - means[1]).square().sum() + spread  # Eq. 6
+
+
+def confusion_within(points: Tensor) -> Tensor:
+    """The mean Euclidean confusion of all pairs of one set, (n, C), each vector with itself included, a scalar."""
+    return confusion_between(points, points)  # Eq. 7
+
+
+def energy_distance(first: Tensor, second: Tensor, *, squared: bool = False) -> Tensor:
+    """D_EN squared of two sets of vectors, (m, C) and (n, C), drawn from evenly; a scalar, 0 where a set is empty.
+
+    Args:
+        first: one set.
+        second: the other.
+        squared: squared norms, with which the paper's Lemma 3 holds; then it is twice the squared distance of the
+            means. False takes the norms as printed.
+    """
+    if not (len(first) and len(second)):
+        return 0 * (first.sum() + second.sum())
+    mean_of = confusion_between if squared else _mean_norm
+    return 2 * mean_of(first, second) - mean_of(first, first) - mean_of(second, second)  # Eq. 8
+
+
+def _mean_norm(first: Tensor, second: Tensor) -> Tensor:
+    """The mean Euclidean distance of all pairs of (m, C) and (n, C)."""
+    return torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist").mean()
 
 
 @dataclass(frozen=True)
@@ -51,7 +110,8 @@ class PairwiseConfusion:
         squared: the squared norm of Eq. 5; False takes the norm itself, with gradient 0 for equal predictions.
         on: "probabilities", or "logits" as some users of the released code do.
         shuffle: draw the pairs anew inside the batch; False keeps the pairs that a sampler made (image i with image
-            i + B/2). A class-sorted batch needs True, or its pairs all have one class.
+            i + B/2), such as ``ShuffledPairs`` and ``ExhaustivePairs``. A class-sorted batch needs True, or its pairs
+            all have one class.
     """
 
     weight: float = 10.0

@@ -1,0 +1,131 @@
+"""Which equation of which paper is computed where, read off the source: no paper is imported, and no torch.
+
+A file in ``papers/`` lists its equations in a block of its docstring, one a row, two spaces or more between columns;
+a meaning may go on in the next line:
+
+    Equations
+        Eq. 5   euclidean_confusion  squared distance of two probability vectors
+        Eq. 10  PairwiseConfusion    the training objective's added part
+
+The line that computes one ends in ``# Eq. 5``.
+"""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from fieldmark.errors import UserError, printable
+
+PACKAGE = Path(__file__).resolve().parent
+_ROW = re.compile(r"\s+Eq\. (\d+)\s{2,}([\w.]+)\s{2,}(\S.*)")
+_TAG = re.compile(r"#.*\bEq\. (\d+)\s*$")
+
+
+@dataclass(frozen=True)
+class Equation:
+    """An equation of a paper and a line that computes it.
+
+    ``paper`` is its name for ``--method``; ``function`` the function or class, as the paper's file lists it;
+    ``meaning`` a few words.
+    """
+
+    paper: str
+    number: int
+    function: str
+    file: Path
+    line: int
+    meaning: str
+
+
+class Listed(NamedTuple):
+    """A row of the block ``Equations``."""
+
+    number: int
+    function: str
+    meaning: str
+
+
+class Tagged(NamedTuple):
+    """A line that ends in ``# Eq. N``, and the functions and classes that it lies in."""
+
+    number: int
+    line: int
+    inside: tuple[str, ...]
+
+
+def equations(paper: str | None = None) -> list[Equation]:
+    """All equations, by paper and number, one value for each line that computes one.
+
+    Args:
+        paper: one paper alone, by its name for ``--method`` or its file's name; None for all.
+
+    Raises:
+        UserError: no paper of that name.
+    """
+    names = {path: name_of(path) for path in sorted((PACKAGE / "papers").glob("*.py")) if listed(_read(path))}
+    wanted = None if paper is None else paper.lower().removesuffix(".py").replace("-", "_")
+    chosen = [path for path, name in names.items() if wanted in (None, name.replace("-", "_"), path.stem)]
+    if not chosen:
+        raise UserError(f"no paper is called {printable(str(paper))!r}; choose {', '.join(names.values())}")
+    return [equation for path in chosen for equation in _of_file(path, names[path])]
+
+
+def listed(text: str) -> list[Listed]:
+    """The rows of a paper file's block ``Equations``, in their order."""
+    found: list[Listed] = []
+    _, _, block = (ast.get_docstring(ast.parse(text)) or "").partition("\nEquations\n")
+    for line in block.splitlines():
+        if row := _ROW.fullmatch(line.rstrip()):
+            found.append(Listed(int(row[1]), row[2], row[3]))
+        elif line and not line[0].isspace():
+            break
+        elif found and line.strip():
+            found[-1] = found[-1]._replace(meaning=f"{found[-1].meaning} {line.strip()}")
+    return found
+
+
+def tagged(text: str) -> list[Tagged]:
+    """The lines of a source text that end in ``# Eq. N``, in their order."""
+    around = [
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    ]
+    return [
+        Tagged(number, line, tuple(node.name for node in around if node.lineno <= line <= (node.end_lineno or 0)))
+        for number, line in _tags(text)
+    ]
+
+
+def name_of(path: Path) -> str:
+    """A paper's name for ``--method``: the first word of ``COMPOSITION`` in the file of its name in ``recipes/``."""
+    recipe = path.parent.parent / "recipes" / path.name
+    for node in ast.parse(_read(recipe)).body if recipe.is_file() else ():
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COMPOSITION":
+            assert isinstance(node.value, ast.Call)
+            return str(ast.literal_eval(node.value.args[0]))
+    return path.stem.replace("_", "-")
+
+
+def _of_file(path: Path, name: str) -> Iterator[Equation]:
+    text = _read(path)
+    lines = tagged(text)
+    for number, function, meaning in sorted(listed(text), key=lambda row: row.number):
+        for tag in lines:
+            if tag.number == number and function.split(".")[-1] in tag.inside:
+                yield Equation(name, number, function, path, tag.line, meaning)
+
+
+def _tags(text: str) -> Iterator[tuple[int, int]]:
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT and (found := _TAG.search(token.string)):
+            yield int(found[1]), token.start[0]
+
+
+def _read(path: Path) -> str:
+    return path.read_text("utf-8")

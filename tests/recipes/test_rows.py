@@ -1,0 +1,121 @@
+"""The rows of all papers' tables: each is a setting that can be read back, built and run."""
+
+import json
+import re
+from dataclasses import replace
+from types import ModuleType
+
+import numpy as np
+import pytest
+import timm
+import torch
+
+from fieldmark.backbone import GOOGLENET
+from fieldmark.building import build_learner
+from fieldmark.learner import Learner
+from fieldmark.recipe import Recipe, StepDecay, recipe_from_json, recipe_to_json
+from fieldmark.recipes import KNOWN, PAPERS, ROWS
+
+WITH_ROWS = [paper for paper in PAPERS if paper.ROWS]
+LABELS = np.repeat(np.arange(250), 4).tolist()
+
+
+def on_a_small_network(recipe: Recipe) -> Recipe:
+    model = replace(recipe.model, backbone="test_resnet", weights="none")
+    return replace(recipe, model=model, pixels=replace(recipe.pixels, size=64, eval_size=64))
+
+
+def distinct() -> dict[str, Recipe]:
+    """One row for each set of parts and stages: most rows of a paper differ in backbone and data alone."""
+    found: dict[str, tuple[str, Recipe]] = {}
+    for name, row in ROWS.items():
+        small = on_a_small_network(row.recipe)
+        written = json.loads(recipe_to_json(small, KNOWN))
+        found.setdefault(json.dumps([written["model"], written["stages"]]), (name, small))
+    return dict(found.values())
+
+
+BUILT = distinct()
+
+
+@pytest.fixture(scope="module", params=BUILT)
+def built(request: pytest.FixtureRequest) -> tuple[Recipe, Learner]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    recipe = BUILT[request.param]
+    learner = build_learner(recipe, classes=7)
+    torch.set_num_threads(before)
+    return recipe, learner
+
+
+def test_names_say_the_paper_and_the_row():
+    assert len(ROWS) == sum(len(paper.ROWS) for paper in PAPERS)
+    for name in ROWS:
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*", name), name
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_comes_back_from_its_file(name: str):
+    recipe = ROWS[name].recipe
+    assert recipe_from_json(recipe_to_json(recipe, KNOWN), KNOWN) == recipe
+
+
+def test_backbones_exist_and_start_from_the_hub():
+    for name, row in ROWS.items():
+        backbone = row.recipe.model.backbone
+        architecture = backbone.split(".")[0]
+        there = timm.list_models(f"{architecture}*", include_tags=True) + timm.list_models(f"{architecture}*")
+        assert backbone == GOOGLENET or backbone in there, name
+        assert row.recipe.model.weights in ("hub", "none"), name
+
+
+def test_rows_say_where_they_come_from():
+    for name, row in ROWS.items():
+        assert row.data.strip(), name
+        assert row.table.strip(), name
+        assert row.ours.strip(), name
+        assert 0 < row.paper < 100, name
+
+
+@pytest.mark.parametrize("paper", WITH_ROWS, ids=lambda paper: paper.COMPOSITION.name)
+def test_the_report_of_a_paper_holds_its_command_and_all_its_figures(paper: ModuleType):
+    report = paper.__doc__ or ""
+    assert f"--recipe {paper.COMPOSITION.name}/" in report
+    figures = set(re.findall(r"\d+\.\d+", report))
+    for row in paper.ROWS:
+        assert figures & {f"{row.paper:.1f}", f"{row.paper:.2f}"}, row.name
+
+
+def test_batches_can_be_made_of_a_benchmarks_classes():
+    for name, row in ROWS.items():
+        assert len(row.recipe.batches.epoch(LABELS, seed=0, epoch=0)) > 1, name
+
+
+def test_what_happens_at_an_epoch_happens_before_the_stage_ends():
+    for name, row in ROWS.items():
+        assert row.recipe.stages, name
+        for stage in row.recipe.stages:
+            assert (stage.frozen_epochs or 0) <= stage.epochs, name
+            if isinstance(stage.schedule, StepDecay):
+                assert all(0 < epoch < stage.epochs for epoch in stage.schedule.epochs), name
+
+
+def test_the_parts_of_a_row_go_together_on_any_data(built: tuple[Recipe, Learner]):
+    recipe, learner = built
+    groups = learner.parameter_groups()
+    for stage in recipe.stages:
+        assert set(stage.frozen) <= set(groups)
+        assert set(stage.optimiser.scales) <= set(groups)
+        assert set(stage.frozen) != set(groups), "nothing would learn"
+    with torch.inference_mode():
+        assert learner.method.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
+
+
+def test_pairwise_confusion_and_its_baseline_differ_in_the_term_alone():
+    names = [name for name in ROWS if name.startswith("pc/") and not name.endswith("-plain")]
+    assert len(names) == 12
+    for name in names:
+        confused, plain = ROWS[name], ROWS[f"{name}-plain"]
+        assert confused.paper > plain.paper
+        assert [dict(part.options) for part in confused.recipe.model.terms] == [{"weight": 10.0}]
+        assert replace(confused.recipe, model=replace(confused.recipe.model, terms=())) == plain.recipe
