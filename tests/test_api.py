@@ -12,8 +12,11 @@ from PIL import Image
 from rich.console import Console
 
 import fieldmark
+from fieldmark import Choices
 from fieldmark.api import counted
 from fieldmark.errors import UserError
+from fieldmark.recipe import recipe_from_json
+from fieldmark.recipes import KNOWN
 from small_runs import SMALL
 
 
@@ -43,6 +46,19 @@ def test_from_photos_to_predictions(photos: Path, tmp_path: Path) -> None:
         fieldmark.train(photos, run, choices=SMALL)
     assert fieldmark.train(photos, run, resume=True) == run
     fieldmark.train(photos, run, choices=replace(SMALL, epochs=1), overwrite=True)
+
+
+def test_a_recipe_is_followed_by_its_name_its_file_or_itself(photos: Path, tmp_path: Path) -> None:
+    small = replace(SMALL, epochs=1, size=32, method="plain")
+    named = fieldmark.train(photos, tmp_path / "named", recipe="pc/cub-resnet50", choices=small)
+    here = Choices(device="cpu", workers=0)
+    again = fieldmark.train(photos, tmp_path / "again", recipe=named / "recipe.json", choices=here)
+    recipe = recipe_from_json((named / "recipe.json").read_text(), KNOWN)
+    assert recipe.smoothing == fieldmark.recipes.ROWS["pc/cub-resnet50"].recipe.smoothing == 0
+    itself = fieldmark.train(photos, tmp_path / "itself", recipe=recipe, choices=here)
+    assert len({(run / "model.safetensors").read_bytes() for run in (named, again, itself)}) == 1
+    with pytest.raises(UserError, match="did you mean pc/"):
+        fieldmark.train(photos, tmp_path / "none", recipe="pc/cub-resnet")
 
 
 def test_a_loaded_model_gives_the_logits_of_evaluate(photos: Path, trained: Path) -> None:

@@ -30,12 +30,15 @@ COMMANDS = {
         "--seed",
         "--strict",
         "--external",
+        "--recipe",
+        "--set",
     ],
     "probe": ["--backbone", "--split", "--train-on", "--json"],
     "evaluate": ["--data", "--split", "--out", "--json", "--external"],
     "predict": ["--out", "-o", "--top", "--external"],
     "convert": ["SOURCE", "TARGET"],
     "equations": ["PAPER", "--json"],
+    "recipes": ["PAPER", "--json"],
     "demo": ["--out", "--species", "--images", "--epochs"],
 }
 OWN_METHOD = """
@@ -140,6 +143,15 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
         (["--splits", "nowhere.csv"], "nowhere.csv"),
         (["--train-on", "training"], "training"),
         (["--annotation", "family"], "annotation"),
+        (["--recipe", "pc/cub"], "did you mean pc/cub"),
+        (["--recipe", "nowhere.json"], "--recipe nowhere.json: no such file"),
+        (["--recipe", "pc/cub-resnet50", "--set", "stages.0.rate=1"], "it has epochs, optimiser"),
+        (["--recipe", "pc/cub-resnet50", "--set", "stages.0.optimiser.scales.body=1"], "group 'body'"),
+        (["--recipe", "pc/cub-resnet50", "--set", "model.terms.0.colour=1"], "its options: weight, label_aware"),
+        (["--recipe", "pc/cub-resnet50", "--set", 'batches={"type": "ShuffledPairs", "size": 7}'], "even number"),
+        (["--recipe", "pc/cub-resnet50", "--set", 'batches={"type": "Balanced", "classes": 9}'], "there are 3"),
+        (["--set", "stages.0.epochs=few"], "expected int"),
+        (["--set", "seed"], "write a path and a value"),
     ],
 )
 def test_mistakes_in_a_training_command(
@@ -249,6 +261,41 @@ def test_equations(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypat
     assert ran("equations", "pairwise_confusion") == 0
     assert "euclidean_confusion" in (table := capsys.readouterr().out)
     assert "│" in table
+
+
+def test_recipes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran("recipes", "--json", tmp_path / "all.json") == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = json.loads((tmp_path / "all.json").read_text())["recipes"]
+    assert len(lines) == len(rows) > 20
+    for line, row in zip(lines, rows, strict=True):
+        words = line.split("  ")
+        assert words[:3] == [row["name"], row["data"], row["backbone"]]
+        assert words[4:] == [str(row["epochs"]), f"{row['paper']:.2f}", row["ours"]]
+    assert ran("recipes", "pairwise-confusion") == 0
+    assert capsys.readouterr().out.splitlines() == [line for line in lines if line.startswith("pc/")]
+    assert "choose pc" in refused(capsys, "recipes", "nothing")
+
+
+def test_a_row_of_a_paper_is_followed_with_other_settings(photos: Path, tmp_path: Path) -> None:
+    run, words = tmp_path / "run", [word for word in spelt() if word not in ("--lr", "0.05")]
+    pairs = 'batches={"type": "ShuffledPairs", "size": 12}'
+    more = ("--set", pairs, "--set", "model.terms.0.shuffle=false", "--set", "stages.0.optimiser.lr=0.02")
+    words[words.index("--batch") : words.index("--batch") + 2] = []
+    assert ran("train", photos, "--out", run, "--recipe", "pc/flowers-resnet50", *words, *more) == 0
+    recipe = json.loads((run / "recipe.json").read_text())
+    assert recipe["batches"] == {"type": "ShuffledPairs", "size": 12}
+    assert recipe["model"]["terms"] == [{"type": "PairwiseConfusion", "weight": 10.0, "shuffle": False}]
+    assert (recipe["smoothing"], recipe["stages"][0]["optimiser"]["lr"]) == (0.0, 0.02)
+    assert "PairwiseConfusion" in (run / "metrics.csv").read_text().splitlines()[0]
+    again = tmp_path / "again"
+    here = ["--device", "cpu", "--workers", "0"]
+    assert ran("train", photos, "--out", again, "--recipe", run / "recipe.json", *here) == 0
+    assert (again / "recipe.json").read_text() == (run / "recipe.json").read_text()
+    assert (again / MODEL).read_bytes() == (run / MODEL).read_bytes()
+    plain = ["--method", "plain", "--epochs", "1", *here]
+    assert ran("train", photos, "--out", again, "--overwrite", "--recipe", run / "recipe.json", *plain) == 0
+    assert json.loads((again / "recipe.json").read_text())["model"]["terms"] == []
 
 
 def test_a_method_of_one_s_own(

@@ -1,6 +1,7 @@
 """Lists as tables and as lines."""
 
 import io
+import json
 import re
 from pathlib import Path
 
@@ -8,7 +9,17 @@ import pytest
 from rich.console import Console
 
 from fieldmark.equations import Equation
-from fieldmark.listing import equations_to_json, near, print_equations, print_rows
+from fieldmark.listing import (
+    equations_to_json,
+    near,
+    print_equations,
+    print_recipes,
+    print_rows,
+    recipes_to_json,
+)
+from fieldmark.recipe import recipe_from_json
+from fieldmark.recipes import KNOWN
+from fieldmark.recipes import ROWS as RECIPES
 
 ROWS = [("a", "[bold]b", "a long word " * 9), ("c\nd", "e", "f")]
 
@@ -40,3 +51,19 @@ def test_equations_say_where_they_are_from_here(tmp_path: Path, monkeypatch: pyt
         "paper": "p", "number": 3, "function": "f", "file": "x/y.py", "line": 7, "meaning": "all",
     }  # fmt: skip
     assert near(Path("/z.py")) == Path("/z.py")
+
+
+def test_recipes_say_what_they_are_and_hold_all_of_it():
+    rows = {name: RECIPES[name] for name in ("pc/cub-resnet50-plain", "pc/dogs-densenet161")}
+    file = io.StringIO()
+    print_recipes(rows, Console(file=file))
+    assert file.getvalue().splitlines() == [
+        "pc/cub-resnet50-plain  CUB-200-2011  resnet50.tv_in1k  224  40  78.15  not yet run",
+        "pc/dogs-densenet161  Stanford Dogs  densenet161.tv_in1k  224  40  83.75  not yet run",
+    ]
+    plain, _ = recipes_to_json(rows, KNOWN)
+    assert recipe_from_json(json.dumps(plain.pop("recipe")), KNOWN) == rows["pc/cub-resnet50-plain"].recipe
+    assert plain == {
+        "name": "pc/cub-resnet50-plain", "data": "CUB-200-2011", "table": "2", "paper": 78.15, "ours": "not yet run",
+        "backbone": "resnet50.tv_in1k", "epochs": 40,
+    }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     external: Sequence[type] = (),
-    recipe: "Recipe | None" = None,
+    recipe: "Recipe | str | Path | None" = None,
     console: Console = QUIET,
 ) -> Path:
     """Trains a classifier on a folder, CSV or benchmark and returns the run's folder.
@@ -51,11 +52,12 @@ def train(
     Args:
         data: the photographs.
         out: the run's folder; runs/NAME, after the data's name, if not said.
-        choices: settings; what is left out is chosen for this machine.
+        choices: settings; what is left out is the recipe's, or chosen for this machine.
         resume: go on with the run that lies in ``out``.
         overwrite: replace it.
         external: classes from elsewhere that a recipe's file names.
-        recipe: what to follow, in place of a choice for this machine.
+        recipe: what to follow: a ``Recipe``, a row of a paper's table (``fieldmark.recipes.ROWS``) by its name, or a
+            recipe.json.
         console: is told what happens.
 
     Raises:
@@ -64,7 +66,10 @@ def train(
     from fieldmark.training.session import train as run
 
     destination = Destination(None if out is None else Path(out), resume=resume, overwrite=overwrite)
-    return run(data, destination, choices or Choices(), console=console, external=tuple(external), recipe=recipe)
+    choices = choices or Choices()
+    if isinstance(recipe, str | Path):
+        choices, recipe = replace(choices, recipe=recipe), None
+    return run(data, destination, choices, console=console, external=tuple(external), recipe=recipe)
 
 
 def load(run: str | Path, *, external: Sequence[type] = ()) -> "Loaded":

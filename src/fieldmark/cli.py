@@ -219,6 +219,25 @@ def equations(paper: str | None = None, *, json_file: JsonFile = None) -> int:
 
 
 @app.command
+def recipes(paper: str | None = None, *, json_file: JsonFile = None) -> int:
+    """The rows of the papers' tables that can be run: fieldmark train DATA --recipe NAME.
+
+    Args:
+        paper: one paper alone, by its name for --method or its file's name.
+        json_file: also write the rows, with their whole recipes, as JSON to this file.
+    """
+    from fieldmark.listing import print_recipes, recipes_to_json
+    from fieldmark.recipes import KNOWN
+    from fieldmark.recipes.naming import rows_of
+
+    rows = rows_of(paper)
+    print_recipes(rows, _console())
+    if json_file:
+        _write_json(json_file, {"recipes": recipes_to_json(rows, KNOWN)})
+    return 0
+
+
+@app.command
 def demo(*, out: Path = Path("demo"), species: int = 8, images: int = 50, epochs: int = 8) -> int:
     """Draw field-guide birds, fine-tune a small network on them, measure it, let it predict: the whole way in minutes.
 

@@ -1,8 +1,9 @@
 """What commands list: a table where a person looks on, one plain line a row where a program does."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,6 +11,10 @@ from rich.table import Table
 
 from fieldmark.equations import Equation
 from fieldmark.errors import printable
+from fieldmark.recipe import recipe_to_json
+
+if TYPE_CHECKING:
+    from fieldmark.recipes.composition import Row
 
 
 def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
@@ -33,6 +38,26 @@ def print_equations(found: Sequence[Equation], console: Console) -> None:
 def equations_to_json(found: Sequence[Equation]) -> list[dict[str, Any]]:
     """The same as plain data."""
     return [vars(equation) | {"file": str(near(equation.file))} for equation in found]
+
+
+def print_recipes(rows: "Mapping[str, Row]", console: Console) -> None:
+    """Name, data, backbone, pixels a side, epochs, the paper's top-1 in % and ours."""
+    words = []
+    for name, row in rows.items():
+        size, epochs = row.recipe.pixels.size, row.recipe.epochs
+        numbers = (str(size), str(epochs), f"{row.paper:.2f}")
+        words.append((name, row.data, row.recipe.model.backbone, *numbers, row.ours))
+    print_rows(("recipe", "data", "backbone", "pixels", "epochs", "paper %", "ours"), words, console)
+
+
+def recipes_to_json(rows: "Mapping[str, Row]", known: Sequence[type]) -> list[dict[str, Any]]:
+    """The same as plain data, with each recipe as its file would hold it; ``known`` are the classes it may name."""
+    return [
+        {"name": name, "data": row.data, "table": row.table, "paper": row.paper, "ours": row.ours}
+        | {"backbone": row.recipe.model.backbone, "epochs": row.recipe.epochs}
+        | {"recipe": json.loads(recipe_to_json(row.recipe, known))}
+        for name, row in rows.items()
+    ]
 
 
 def near(path: Path) -> Path:

@@ -10,8 +10,8 @@ from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Part
-from fieldmark.recipes import COMPOSITIONS, KNOWN
-from fieldmark.recipes.naming import composition_of, imported, imported_all, part_of
+from fieldmark.recipes import COMPOSITIONS, KNOWN, ROWS
+from fieldmark.recipes.naming import composition_of, imported, imported_all, part_of, rows_of
 
 MODULE = """
 from fieldmark.papers.plain import Plain
@@ -84,6 +84,21 @@ def test_unknown_methods_are_told_the_names():
         composition_of("nts")
     with pytest.raises(UserError, match="--method pc takes no options here"):
         composition_of("pc,weight=3")
+
+
+def test_rows_of_a_paper_by_its_name_or_its_file():
+    pc = {name: row for name, row in ROWS.items() if name.startswith("pc/")}
+    assert pc
+    for spelling in ("pc", "PC", "pairwise_confusion", "pairwise-confusion", "pairwise_confusion.py"):
+        assert rows_of(spelling) == pc
+    assert rows_of() == ROWS
+
+
+@pytest.mark.parametrize("name", ["nothing", "plain", "", "p", "pc/", "a\nb"])
+def test_a_paper_without_rows_is_told_the_choices(name: str):
+    with pytest.raises(UserError, match=r"no paper with rows is called .*; choose .*\bpc\b") as caught:
+        rows_of(name)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_classes_of_the_working_folder(own_module: str):

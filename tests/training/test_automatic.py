@@ -1,21 +1,17 @@
 """What is chosen where the user does not say."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
-from fieldmark.classifier import Average, Linear
-from fieldmark.data.batches import Balanced, Shuffled
+from fieldmark.data.batches import Balanced, Shuffled, ShuffledPairs
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
-from fieldmark.papers.plain import Plain
-from fieldmark.recipe import AdamW, Model, Part, Recipe, Sgd, Stage, StepDecay, recipe_to_json
-from fieldmark.recipes import KNOWN
+from fieldmark.recipe import AdamW, Recipe, Sgd
 from fieldmark.recipes.composition import Composition
 from fieldmark.training import automatic
-from fieldmark.training.automatic import choose, device_of, precision_of, read_recipe
+from fieldmark.training.automatic import choose, device_of, precision_of
 from fieldmark.training.choices import Choices
 
 
@@ -106,18 +102,21 @@ def test_precision() -> None:
     assert precision_of(chosen(), "cpu") in ("32-true", "bf16-mixed")
 
 
-def test_a_recipe_file_decides_all_but_the_seed(tmp_path: Path) -> None:
-    model = Model(method=Part(Plain), pool=Part(Average), head=Part(Linear), backbone="test_resnet", weights="none")
-    stages = (Stage(2, AdamW(lr=3e-4), StepDecay(epochs=(1,), warmup=0.5), frozen=("backbone",)), Stage(1))
-    recipe = Recipe(model, stages=stages, seed=5, train_on=("train", "val"))
-    file = tmp_path / "recipe.json"
-    file.write_text(recipe_to_json(recipe, KNOWN), "utf-8")
-    assert read_recipe(Choices(recipe=file, seed=3, strict=True), ()) == replace(recipe, seed=3)
-    assert read_recipe(Choices(), ()) is None
+def test_a_paper_s_own_batches_have_no_more_classes_than_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    paired = Composition("paired", batches=Balanced(30, 4))
+    monkeypatch.setattr(automatic, "composition_of", lambda _: paired)
+    for classes, expected in ((None, 30), (200, 30), (30, 30), (7, 7)):
+        recipe = choose(Choices(backbone="test_resnet"), photos=1000, device="cpu", classes=classes)
+        assert recipe.batches == Balanced(expected, 4)
+        rate = automatic.SGD_RATE * expected * 4 / automatic.SGD_BATCH
+        assert recipe.stages[0].optimiser.lr == pytest.approx(rate)
+    monkeypatch.setattr(automatic, "composition_of", lambda _: Composition("pairs", batches=ShuffledPairs(8)))
+    assert choose(Choices(), photos=1000, device="cpu", classes=2).batches == ShuffledPairs(8)
 
 
-def test_a_recipe_file_and_a_setting_that_it_decides_exclude_each_other(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--recipe and --train-on exclude each other"):
-        read_recipe(Choices(recipe=tmp_path / "recipe.json", train_on="train+val"), ())
-    with pytest.raises(UserError, match="cannot be read"):
-        read_recipe(Choices(recipe=tmp_path / "recipe.json"), ())
+def test_any_field_can_be_set() -> None:
+    recipe = chosen(method="pc", set=("stages.0.epochs=3", "model.terms.0.weight=5", "pixels.flip=false"))
+    assert (recipe.epochs, recipe.pixels.flip) == (3, False)
+    assert recipe.model.terms[0].options == {"weight": 5}
+    with pytest.raises(UserError, match="epochs is 0; it has to be at least 1"):
+        chosen(set=("stages.0.epochs=0",))

@@ -6,7 +6,7 @@ from torch import nn
 
 from fieldmark.errors import UserError
 from fieldmark.recipe import AdamW, Cosine, OneCycle, Sgd, Stage, StepDecay
-from fieldmark.training.optim import MovingAverage, NormKeeper, freeze, make_optimiser, set_rates
+from fieldmark.training.optim import MovingAverage, NormKeeper, freeze, make_optimiser, refuse_groups, set_rates
 
 
 def network() -> nn.Sequential:
@@ -79,8 +79,12 @@ def test_unknown_groups_are_named() -> None:
     module = network()
     with pytest.raises(UserError, match=r"no parameter group 'neck'; the groups: backbone, head"):
         make_optimiser(groups(module), Sgd(scales={"neck": 2.0}))
-    with pytest.raises(UserError, match=r"no parameter group 'neck' to freeze"):
+    with pytest.raises(UserError, match=r"no parameter group 'neck'; the groups: backbone, head"):
         freeze(groups(module), Stage(frozen=("neck",)), epoch=0)
+    refuse_groups(groups(module), (Stage(frozen=("backbone",)), Stage(optimiser=Sgd(scales={"head": 2.0}))))
+    for wrong in (Stage(frozen=("neck",)), Stage(optimiser=Sgd(scales={"neck": 2.0}))):
+        with pytest.raises(UserError, match=r"no parameter group 'neck'; the groups: backbone, head"):
+            refuse_groups(groups(module), (Stage(), wrong))
 
 
 def rates(stage: Stage, epoch: float) -> dict[str, float]:

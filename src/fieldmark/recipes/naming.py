@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fieldmark.errors import UserError
+from fieldmark.errors import UserError, printable
 from fieldmark.recipe import Part
-from fieldmark.recipes import COMPOSITIONS, KNOWN
-from fieldmark.recipes.composition import Composition
+from fieldmark.recipes import COMPOSITIONS, KNOWN, PAPERS, ROWS
+from fieldmark.recipes.composition import Composition, Row
 
 
 def composition_of(text: str) -> Composition:
@@ -30,6 +30,24 @@ def composition_of(text: str) -> Composition:
         names = ", ".join(composition.name for composition in COMPOSITIONS)
         raise UserError(f"--method {name}: choose {names}, or package.module:Class for a method of your own")
     return Composition(name, method=part_of(text, option="--method"))
+
+
+def rows_of(paper: str | None = None) -> dict[str, Row]:
+    """The rows of the papers' tables by the names that ``--recipe`` takes; of one paper alone, or of all.
+
+    Args:
+        paper: the paper's name for ``--method``, or its file's name.
+
+    Raises:
+        UserError: no paper of that name has rows.
+    """
+    if paper is None:
+        return dict(ROWS)
+    names = {module.__name__.rpartition(".")[2]: module.COMPOSITION.name for module in PAPERS if module.ROWS}
+    name = names.get(paper.lower().removesuffix(".py").replace("-", "_"), paper.lower())
+    if name not in names.values():
+        raise UserError(f"no paper with rows is called {printable(paper)!r}; choose {', '.join(names.values())}")
+    return {key: row for key, row in ROWS.items() if key.startswith(f"{name}/")}
 
 
 def part_of(text: str, *, option: str) -> Part:

@@ -10,13 +10,13 @@ import timm
 import torch
 
 from fieldmark.backbone import GOOGLENET
-from fieldmark.data.batches import Batches, Shuffled
+from fieldmark.data.batches import Balanced, Batches, Shuffled
 from fieldmark.errors import UserError
-from fieldmark.recipe import AdamW, Model, OneCycle, Part, Pixels, Recipe, Sgd, Stage, recipe_from_json
-from fieldmark.recipes import KNOWN
+from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes.composition import Composition
-from fieldmark.recipes.naming import composition_of, part_of
-from fieldmark.training.choices import Choices, said_of_the_recipe
+from fieldmark.recipes.naming import composition_of
+from fieldmark.training.choices import Choices
+from fieldmark.training.overrides import refuse_numbers_of, with_fields, with_parts
 from fieldmark.weights import HUB, LITE0, LITE0_BACKBONE, NONE, lite0_is_installed
 
 SGD_RATE, SGD_BACKBONE, SGD_BATCH = 0.1, 0.1, 16
@@ -28,62 +28,44 @@ FROM_SCRATCH = 5  # times as many epochs
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def choose(choices: Choices, *, photos: int, device: str) -> Recipe:
-    """The recipe of a run.
+def choose(choices: Choices, *, photos: int, device: str, classes: int | None = None) -> Recipe:
+    """The recipe of a run that follows none.
 
     Args:
-        choices: what the user said.
+        choices: what the user said; its ``set`` is done last.
         photos: in the training splits.
         device: "cpu" or "cuda".
+        classes: of the data; a paper's own batches get at most so many.
 
     Raises:
         UserError: a name that is none, or parts that cannot go together.
     """
-    composition = composition_of(choices.method)
+    composition = composition_of(choices.method or "plain")
     model = _model(choices, composition, device)
     size = choices.size or _size(model.backbone, device)
-    batches = _batches(choices, composition, photos, device)
-    return Recipe(
+    batches = _batches(choices, composition, photos=photos, device=device, classes=classes)
+    recipe = Recipe(
         model=model,
-        pixels=Pixels(size=size, eval_size=size, fit=choices.fit),
+        pixels=Pixels(size=size, eval_size=size, fit=choices.fit or "crop"),
         batches=batches,
         stages=(_stage(choices, model, batches=batches, photos=photos),),
         smoothing=0.1 if choices.smoothing is None else choices.smoothing,
-        balance=choices.balance,
-        clip=choices.clip,
+        balance=choices.balance or "none",
+        clip=choices.clip or 0.0,
         ema=choices.ema or 0.0,
-        precision=choices.precision,
-        accumulate=choices.accumulate,
-        seed=choices.seed,
-        train_on=tuple(choices.train_on.split("+")),
+        precision=choices.precision or "auto",
+        accumulate=choices.accumulate or 1,
+        seed=choices.seed or 0,
+        train_on=tuple((choices.train_on or "train").split("+")),
     )
-
-
-def read_recipe(choices: Choices, external: tuple[type, ...]) -> Recipe | None:
-    """The recipe of ``--recipe FILE`` with the seed of ``--seed``; None where no file was named.
-
-    Raises:
-        UserError: no recipe in the file, or a setting beside it that the file decides.
-    """
-    if choices.recipe is None:
-        return None
-    said = said_of_the_recipe(choices)
-    if said:
-        option = said[0].replace("_", "-")
-        raise UserError(f"--recipe and --{option} exclude each other: write the setting into {choices.recipe}")
-    try:
-        text = choices.recipe.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--recipe {choices.recipe}: cannot be read ({error})") from error
-    return replace(recipe_from_json(text, KNOWN, external=external), seed=choices.seed)
+    recipe = with_fields(recipe, choices.set)
+    refuse_numbers_of(recipe)
+    return recipe
 
 
 def _model(choices: Choices, composition: Composition, device: str) -> Model:
     backbone = choices.backbone or (LITE0_BACKBONE if device == "cpu" else "resnet50")
     packaged = choices.backbone is None and backbone == LITE0_BACKBONE and lite0_is_installed()
-    given = {name: getattr(choices, name) for name in ("neck", "pool", "head")}
-    parts: dict[str, Part] = {name: part_of(text, option=f"--{name}") for name, text in given.items() if text}
-    terms = tuple(part_of(text, option="--term") for text in choices.term)
     model = Model(
         method=composition.method,
         pool=composition.pool,
@@ -91,9 +73,9 @@ def _model(choices: Choices, composition: Composition, device: str) -> Model:
         backbone=backbone,
         weights=choices.weights or (LITE0 if packaged else HUB),
         neck=composition.neck,
-        terms=composition.terms + terms,
+        terms=composition.terms,
     )
-    return replace(model, **parts)
+    return with_parts(model, choices)
 
 
 def _size(backbone: str, device: str) -> int:
@@ -106,12 +88,14 @@ def _size(backbone: str, device: str) -> int:
     return native if fixed else (224 if device == "cpu" else 448)
 
 
-def _batches(choices: Choices, composition: Composition, photos: int, device: str) -> Batches:
-    even = choices.balance == "sampler"
-    if composition.batches is not None and choices.batch is None:
+def _batches(choices: Choices, composition: Composition, *, photos: int, device: str, classes: int | None) -> Batches:
+    even, own = choices.balance == "sampler", composition.batches
+    if own is not None and choices.batch is None:
         if even:
             raise UserError(f"--balance sampler: {composition.name} makes balanced batches of its own; leave it out")
-        return composition.batches
+        if isinstance(own, Balanced) and classes is not None:
+            return replace(own, classes=min(own.classes, classes))
+        return own
     size = choices.batch or (SGD_BATCH if device == "cpu" else ADAM_BATCH)
     return Shuffled(min(size, max(photos, 1)), even=even)
 

@@ -1,7 +1,7 @@
 """What a user may say about a run; what is left unsaid is chosen for the machine and the data (``automatic.py``)."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -10,33 +10,35 @@ from fieldmark.errors import UserError
 
 @dataclass(frozen=True)
 class Choices:
-    """Settings of ``fieldmark train``; None means "choose for this machine".
+    """Settings of ``fieldmark train``; None means "as the recipe says", or without one "choose for this machine".
 
     Parts (method, term, neck, pool, head) are given by name, with options after commas, as in
     ``pairwise-confusion,weight=5``, or as ``package.module:Class`` for a class of your own.
 
     Args:
-        recipe: a recipe.json to follow, of an earlier run or written by hand; only the seed is taken from here.
-        method: what is trained: plain, pc, or a class of your own.
+        recipe: what to follow: a row of a paper's table, such as pc/cub-resnet50 (fieldmark recipes lists them), or a
+            recipe.json. Settings beside it come in the place of its own.
+        set: any field of the recipe by its path, as in stages.0.optimiser.lr=0.01; repeat the option for several.
+        method: what is trained: plain (if not said), pc, or a class of your own.
         term: a further loss; repeat the option for several.
         neck: a layer between backbone and pooling.
         pool: average or maximum.
         head: linear.
         backbone: any name of timm's, or googlenet.
         weights: where the backbone starts: hub, lite0, none, or a .safetensors file.
-        epochs: passes over the training photos.
+        epochs: passes over the training photos; the steps of a recipe's only stage move along.
         batch: photos a step.
         size: pixels a side of the training views.
         lr: learning rate of the new layers; the backbone's is a fixed share of it.
-        seed: of everything random.
-        fit: how a photo fills the square: crop, pad, stretch, or box (needs boxes).
-        balance: against uneven classes: none, sampler, or logit-adjust.
+        seed: of everything random; 0 if not said.
+        fit: how a photo fills the square: crop (if not said), pad, stretch, or box (needs boxes).
+        balance: against uneven classes: none (if not said), sampler, or logit-adjust.
         smoothing: label smoothing, 0 to 1.
         ema: decay a step of the weights' moving average; 0 keeps the last weights.
-        clip: largest gradient norm; 0 does not clip.
-        precision: auto, fp32 or bf16.
-        accumulate: pieces that a batch is worked in, to save memory.
-        train_on: the splits trained on, joined by "+", such as train+val.
+        clip: largest gradient norm; 0 (if not said) does not clip.
+        precision: auto (if not said), fp32 or bf16.
+        accumulate: pieces that a batch is worked in, to save memory; 1 if not said.
+        train_on: the splits trained on, joined by "+", such as train+val; train if not said.
         annotation: which labels of a set that has several (FGVC-Aircraft: variant, family, manufacturer).
         device: auto, cpu or cuda.
         workers: processes that read photos ahead.
@@ -45,8 +47,9 @@ class Choices:
         strict: stop at damaged files instead of leaving them out.
     """
 
-    recipe: Path | None = None
-    method: str = "plain"
+    recipe: str | Path | None = None
+    set: tuple[str, ...] = ()
+    method: str | None = None
     term: tuple[str, ...] = ()
     neck: str | None = None
     pool: str | None = None
@@ -57,32 +60,21 @@ class Choices:
     batch: int | None = None
     size: int | None = None
     lr: float | None = None
-    seed: int = 0
-    fit: Literal["crop", "pad", "stretch", "box"] = "crop"
-    balance: Literal["none", "sampler", "logit-adjust"] = "none"
+    seed: int | None = None
+    fit: Literal["crop", "pad", "stretch", "box"] | None = None
+    balance: Literal["none", "sampler", "logit-adjust"] | None = None
     smoothing: float | None = None
     ema: float | None = None
-    clip: float = 0.0
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    accumulate: int = 1
-    train_on: str = "train"
+    clip: float | None = None
+    precision: Literal["auto", "fp32", "bf16"] | None = None
+    accumulate: int | None = None
+    train_on: str | None = None
     annotation: str = "variant"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int | None = None
     start: Literal["fork", "spawn"] | None = None
     splits: Path | None = None
     strict: bool = False
-
-
-BESIDE_THE_RECIPE = ("recipe", "seed", "annotation", "device", "workers", "start", "splits", "strict")
-"""Settings that may be said together with ``--recipe``: they concern the data and the machine."""
-
-
-def said_of_the_recipe(choices: Choices) -> list[str]:
-    """The names of settings that differ from "choose for this machine" and that a recipe's file decides."""
-    unsaid = Choices()
-    names = [field.name for field in fields(Choices) if field.name not in BESIDE_THE_RECIPE]
-    return [name for name in names if getattr(choices, name) != getattr(unsaid, name)]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Parameter groups, optimisers, learning rates and the moving average of the weights."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,7 @@ def make_optimiser(groups: Mapping[str, list[nn.Parameter]], settings: Sgd | Ada
     Raises:
         UserError: a scale for a group that there is not.
     """
-    unknown = [name for name in settings.scales if name not in groups]
-    if unknown:
-        raise UserError(f"there is no parameter group {unknown[0]!r}; the groups: {', '.join(groups)}")
+    _refuse_unknown(settings.scales, groups)
     parameters = []
     for name, members in groups.items():
         scale = settings.scales.get(name, 1.0)
@@ -53,13 +51,23 @@ def freeze(groups: Mapping[str, list[nn.Parameter]], stage: Stage, *, epoch: int
     Raises:
         UserError: a frozen group that there is not.
     """
-    unknown = [name for name in stage.frozen if name not in groups]
-    if unknown:
-        raise UserError(f"there is no parameter group {unknown[0]!r} to freeze; the groups: {', '.join(groups)}")
+    _refuse_unknown(stage.frozen, groups)
     resting = epoch < (stage.epochs if stage.frozen_epochs is None else stage.frozen_epochs)
     for name, members in groups.items():
         for parameter in members:
             parameter.requires_grad_(not (resting and name in stage.frozen))
+
+
+def refuse_groups(groups: Mapping[str, list[nn.Parameter]], stages: Sequence[Stage]) -> None:
+    """Raises ``UserError`` where a stage scales or freezes a parameter group that there is not."""
+    for stage in stages:
+        _refuse_unknown((*stage.optimiser.scales, *stage.frozen), groups)
+
+
+def _refuse_unknown(names: Iterable[str], groups: Mapping[str, list[nn.Parameter]]) -> None:
+    for name in names:
+        if name not in groups:
+            raise UserError(f"there is no parameter group {name!r}; the groups: {', '.join(groups)}")
 
 
 class MovingAverage:

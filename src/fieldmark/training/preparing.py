@@ -78,11 +78,12 @@ def prepare_new(
         UserError: data that cannot be trained on.
     """
     dataset = read_dataset(data, annotation=choices.annotation)
-    official = dataset.is_split
-    train_on = recipe.train_on if recipe else tuple(choices.train_on.split("+"))
+    official, device = dataset.is_split, device_of(choices.device)
+    wanted = recipe or choose(choices, photos=1, device=device)  # so mistakes are told before the first pass
+    train_on = wanted.train_on
     dataset, scan = _sound(dataset, train_on, run, choices.strict, console)
     if not official:
-        dataset = cut(dataset, scan, seed=choices.seed, previous=pinned)
+        dataset = cut(dataset, scan, seed=wanted.seed, previous=pinned)
     for line in dataset.notes:
         tell(console, line)
     missing = [name for name in train_on if not dataset.of([name])]
@@ -90,7 +91,10 @@ def prepare_new(
         there = ", ".join(sorted({photo.split for photo in dataset.photos}))
         raise UserError(f"--train-on: {data} has no photos in the split {missing[0]!r}; it has {there}")
     refuse_untrained(_trained_as_train(dataset, train_on))
-    recipe = recipe or choose(choices, photos=len(dataset.of(train_on)), device=device_of(choices.device))
+    photos, classes = dataset.of(train_on), len(dataset.classes)
+    recipe = recipe or choose(choices, photos=len(photos), device=device, classes=classes)
+    labels = [-1 if photo.label is None else photo.label for photo in photos]
+    recipe.batches.epoch(labels, seed=recipe.seed, epoch=0)  # refuses what it cannot make batches of
     _check_boxes(dataset, recipe, scan)
     counts = Prepared(dataset, recipe, not official, {}, scan).counts
     about = {

@@ -19,10 +19,12 @@ from fieldmark.evaluation.metrics import measure
 from fieldmark.learner import Learner
 from fieldmark.recipe import Recipe
 from fieldmark.runfolder import RECIPE, SPLITS
-from fieldmark.training.automatic import device_of, precision_of, read_recipe
+from fieldmark.training.automatic import device_of, precision_of
 from fieldmark.training.checkpoint import MODEL, STATE, load_state, save_model
 from fieldmark.training.choices import Choices, Destination, refuse_numbers
 from fieldmark.training.loop import Loop, Validate, expected_seconds
+from fieldmark.training.optim import refuse_groups
+from fieldmark.training.overrides import followed
 from fieldmark.training.preparing import Prepared, prepare_again, prepare_new, tell
 from fieldmark.training.runlog import CURVES, RunLog, clock, draw_curves
 
@@ -47,7 +49,8 @@ def train(
         choices: what the user says; on ``--resume`` the run's own recipe counts.
         console: is told what happens.
         external: classes from elsewhere that a recipe's file names.
-        recipe: what to follow, in place of a choice for this machine.
+        recipe: what to follow, in place of ``choices.recipe`` or a choice for this machine; what ``choices`` says
+            comes in the place of its own settings.
 
     Raises:
         UserError: what the user can mend.
@@ -59,7 +62,7 @@ def train(
     if going_on:
         prepared = prepare_again(Path(data), run, external=external, console=console)
     else:
-        recipe = recipe or read_recipe(choices, external)
+        recipe = followed(choices, recipe, external)
         prepared = prepare_new(Path(data), run, choices, pinned=pinned, console=console, recipe=recipe)
     if going_on and _is_finished(run, prepared.recipe):
         tell(console, f"{run} is trained to the end of its {prepared.recipe.epochs} epochs; nothing is left to do")
@@ -75,6 +78,7 @@ def train(
         counts=torch.tensor(prepared.counts),
         weights="none" if going_on else None,
     )
+    refuse_groups(learner.parameter_groups(), prepared.recipe.stages)
     learner.to(device=fabric.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if not going_on:
         # only now: a mistake in the command destroys no earlier run and leaves no half one

@@ -1,0 +1,348 @@
+"""A recipe that is followed, and what is said beside it."""
+
+import dataclasses
+import json
+import typing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fieldmark.classifier import Average, Linear, Maximum
+from fieldmark.data.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
+from fieldmark.errors import UserError
+from fieldmark.papers.pairwise_confusion import PairwiseConfusion
+from fieldmark.papers.plain import Plain
+from fieldmark.recipe import AdamW, Cosine, Model, OneCycle, Part, Pixels, Recipe, Sgd, Stage, StepDecay, recipe_to_json
+from fieldmark.recipes import KNOWN, ROWS
+from fieldmark.recipes.composition import Composition
+from fieldmark.training import overrides
+from fieldmark.training.choices import Choices
+from fieldmark.training.overrides import followed, read_recipe, refuse_numbers_of, with_fields, with_settings
+
+TERM = Part(PairwiseConfusion, {"weight": 3.0})
+MODEL = Model(Part(Plain), Part(Average), Part(Linear), "test_resnet", "none", terms=(TERM,))
+STAGE = Stage(100, Sgd(0.01, scales={"backbone": 0.1}), StepDecay((20, 40, 60), 0.5, 2.0), ("backbone",), 8)
+RECIPE = Recipe(
+    MODEL,
+    pixels=Pixels(448, 512, fit="pad"),
+    batches=Balanced(30, 4),
+    stages=(STAGE,),
+    seed=5,
+    clip=1.0,
+    ema=0.9,
+    train_on=("train", "val"),
+)
+TWO_STAGES = replace(RECIPE, stages=(STAGE, Stage(3)))
+
+
+class Elsewhere(Maximum):
+    """A pool from the user's own module."""
+
+
+def written(recipe: Recipe, folder: Path) -> Path:
+    file = folder / "recipe.json"
+    file.write_text(recipe_to_json(recipe, KNOWN), "utf-8")
+    return file
+
+
+def said(recipe: Recipe = RECIPE, **settings: object) -> Recipe:
+    return with_settings(recipe, replace(Choices(), **settings))  # pyright: ignore[reportArgumentType]
+
+
+def one_line(error: pytest.ExceptionInfo[UserError]) -> str:
+    (line,) = str(error.value).splitlines()
+    return line
+
+
+# What is followed
+
+
+def test_a_file_is_followed_with_its_own_seed(tmp_path: Path) -> None:
+    file = written(RECIPE, tmp_path)
+    assert followed(Choices(recipe=file), None) == RECIPE
+    assert followed(Choices(recipe=str(file), strict=True, workers=0, device="cpu"), None) == RECIPE
+    assert followed(Choices(recipe=file, seed=3), None) == replace(RECIPE, seed=3)
+    assert followed(Choices(recipe=file, seed=0), None) == replace(RECIPE, seed=0)
+    assert followed(Choices(), None) is None
+    assert followed(Choices(), RECIPE) is not None
+    assert followed(Choices(clip=0.0), RECIPE) == replace(RECIPE, clip=0.0)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_row_is_followed_by_its_name(name: str) -> None:
+    assert read_recipe(name) is ROWS[name].recipe
+    overridden = followed(Choices(recipe=name, backbone="test_resnet", weights="none", size=64, seed=2), None)
+    assert overridden is not None
+    assert (overridden.model.backbone, overridden.model.weights) == ("test_resnet", "none")
+    assert (overridden.pixels.size, overridden.pixels.eval_size, overridden.seed) == (64, 64, 2)
+    assert overridden.stages == ROWS[name].recipe.stages
+
+
+def test_what_is_no_recipe(tmp_path: Path) -> None:
+    for name, message in (
+        ("pc/cub-resnet5", r"no such file, nor row of a paper; did you mean pc/cub-resnet50"),
+        ("x", r"no such file, nor row of a paper; fieldmark recipes lists the rows"),
+        (tmp_path, "cannot be read"),
+    ):
+        with pytest.raises(UserError, match=message) as error:
+            read_recipe(name)
+        assert one_line(error).startswith("--recipe ")
+    (tmp_path / "no.json").write_text("[]")
+    with pytest.raises(UserError, match="not a recipe"):
+        read_recipe(tmp_path / "no.json")
+
+
+# Settings
+
+
+def test_nothing_said_changes_nothing() -> None:
+    assert said() == RECIPE
+    assert said(TWO_STAGES) == TWO_STAGES
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "changed"),
+    [
+        ("backbone", "vgg16", {"model": replace(MODEL, backbone="vgg16")}),
+        ("weights", "hub", {"model": replace(MODEL, weights="hub")}),
+        ("neck", "maximum", {"model": replace(MODEL, neck=Part(Maximum))}),
+        ("pool", "maximum", {"model": replace(MODEL, pool=Part(Maximum))}),
+        ("head", "linear,a=1", {"model": replace(MODEL, head=Part(Linear, {"a": 1}))}),
+        (
+            "term",
+            ("pairwise-confusion,weight=5",),
+            {"model": replace(MODEL, terms=(TERM, Part(PairwiseConfusion, {"weight": 5})))},
+        ),
+        ("method", "plain", {"model": replace(MODEL, terms=())}),
+        ("method", "pc", {"model": replace(MODEL, terms=(Part(PairwiseConfusion),))}),
+        ("size", 96, {"pixels": replace(RECIPE.pixels, size=96, eval_size=96)}),
+        ("fit", "crop", {"pixels": replace(RECIPE.pixels, fit="crop")}),
+        ("batch", 40, {"batches": Balanced(10, 4)}),
+        ("lr", 0.5, {"stages": (replace(STAGE, optimiser=replace(STAGE.optimiser, lr=0.5)),)}),
+        ("seed", 0, {"seed": 0}),
+        ("balance", "logit-adjust", {"balance": "logit-adjust"}),
+        ("smoothing", 0.0, {"smoothing": 0.0}),
+        ("clip", 0.0, {"clip": 0.0}),
+        ("ema", 0.0, {"ema": 0.0}),
+        ("precision", "fp32", {"precision": "fp32"}),
+        ("accumulate", 2, {"accumulate": 2}),
+        ("train_on", "train", {"train_on": ("train",)}),
+    ],
+)
+def test_each_setting_replaces_its_own_field(name: str, value: object, changed: dict[str, typing.Any]) -> None:
+    assert said(**{name: value}) == replace(RECIPE, **changed)
+
+
+def test_every_setting_of_a_run_has_a_meaning_beside_a_recipe() -> None:
+    """Those of the table above, epochs below, and those that concern data and machine."""
+    marks = test_each_setting_replaces_its_own_field.pytestmark  # pyright: ignore[reportFunctionMemberAccess]
+    tried = {row[0] for row in marks[0].args[1]} | {"epochs", "set", "recipe"}
+    others = {"annotation", "device", "workers", "start", "splits", "strict"}
+    assert {field.name for field in dataclasses.fields(Choices)} == tried | others
+
+
+def test_what_happens_at_an_epoch_moves_along() -> None:
+    (short,) = said(epochs=10).stages
+    assert short == replace(STAGE, epochs=10, schedule=StepDecay((2, 4, 6), 0.5, 0.2), frozen_epochs=0)
+    (long,) = said(epochs=150).stages
+    assert long == replace(STAGE, epochs=150, schedule=StepDecay((30, 60, 90), 0.5, 3.0), frozen_epochs=12)
+    (one,) = said(epochs=1).stages
+    assert [one.schedule.at(epoch, 1) for epoch in (0.5, 0.99)] == [1.0, 1.0]
+    smooth = Stage(10, AdamW(), Cosine(2.0, 0.1))
+    assert said(replace(RECIPE, stages=(smooth,)), epochs=5).stages == (Stage(5, AdamW(), Cosine(1.0, 0.1)),)
+    cycle = Stage(10, AdamW(), OneCycle())
+    assert said(replace(RECIPE, stages=(cycle,)), epochs=5).stages == (replace(cycle, epochs=5),)
+    assert said(epochs=100) == RECIPE
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "example"),
+    [("epochs", 3, "--set stages.0.epochs=3"), ("lr", 0.1, "--set stages.0.optimiser.lr=0.1")],
+)
+def test_with_several_stages_one_has_to_say_which(name: str, value: float, example: str) -> None:
+    with pytest.raises(UserError) as error:
+        said(TWO_STAGES, **{name: value})
+    assert one_line(error) == f"--{name}: the recipe has 2 stages; say which: {example}"
+    assert with_fields(TWO_STAGES, ("stages.1.epochs=9",)).stages == (STAGE, Stage(9))
+
+
+@pytest.mark.parametrize(
+    ("batches", "resized"),
+    [
+        (Shuffled(32, True), Shuffled(8, True)),
+        (ShuffledPairs(32), ShuffledPairs(8)),
+        (ExhaustivePairs(32, 3), ExhaustivePairs(8, 3)),
+        (Balanced(10, 2), Balanced(4, 2)),
+    ],
+)
+def test_another_size_keeps_the_kind_of_batches(batches: Batches, resized: Batches) -> None:
+    assert said(replace(RECIPE, batches=batches), batch=8).batches == resized
+
+
+def test_a_size_that_balanced_batches_cannot_have() -> None:
+    with pytest.raises(UserError, match=r"--batch 10: the recipe has 4 images of each class") as error:
+        said(batch=10)
+    assert "--set batches.classes=N" in one_line(error)
+    with pytest.raises(UserError, match="--balance sampler: the recipe makes batches of its own, Balanced") as error:
+        said(balance="sampler")
+    one_line(error)
+
+
+def test_balance_says_how_batches_are_drawn() -> None:
+    drawn = replace(RECIPE, batches=Shuffled(8))
+    even = said(drawn, balance="sampler")
+    assert (even.balance, even.batches) == ("sampler", Shuffled(8, even=True))
+    assert said(even, balance="none") == drawn
+
+
+def test_a_method_brings_all_of_its_parts_and_its_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    paper = Composition("p", neck=Part(Maximum), pool=Part(Maximum), terms=(Part(PairwiseConfusion),))
+    monkeypatch.setattr(overrides, "composition_of", lambda _: paper)
+    model = replace(MODEL, neck=Part(Maximum), pool=Part(Average), terms=(Part(PairwiseConfusion),))
+    assert said(method="p", pool="average") == replace(RECIPE, model=model)
+    monkeypatch.setattr(overrides, "composition_of", lambda _: replace(paper, batches=Balanced(5, 4)))
+    assert said(method="p").batches == Balanced(5, 4)
+    assert said(method="p", batch=8).batches == Balanced(2, 4)
+
+
+# Fields
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("stages.0.optimiser.lr=0.5", replace(STAGE, optimiser=replace(STAGE.optimiser, lr=0.5))),
+        ("stages.0.optimiser.lr=1", replace(STAGE, optimiser=replace(STAGE.optimiser, lr=1.0))),
+        (
+            "stages.0.optimiser.scales.head=10",
+            replace(STAGE, optimiser=replace(STAGE.optimiser, scales={"backbone": 0.1, "head": 10.0})),
+        ),
+        ('stages.0.optimiser={"type": "AdamW", "lr": 0.001}', replace(STAGE, optimiser=AdamW(0.001))),
+        ("stages.0.schedule.epochs=[15, 22]", replace(STAGE, schedule=StepDecay((15, 22), 0.5, 2.0))),
+        ("stages.0.frozen_epochs=null", replace(STAGE, frozen_epochs=None)),
+        ("stages.0.frozen=[]", replace(STAGE, frozen=())),
+    ],
+)
+def test_fields_of_a_stage(change: str, expected: Stage) -> None:
+    found = with_fields(RECIPE, (change,))
+    assert found == replace(RECIPE, stages=(expected,))
+    assert [type(value) for value in vars(found.stages[0].optimiser).values()] == [
+        type(value) for value in vars(expected.optimiser).values()
+    ]
+
+
+def test_fields_of_everything_else_one_after_another() -> None:
+    changes = (
+        "seed=7",
+        "pixels.flip=false",
+        "pixels.fit=stretch",
+        "model.backbone=vgg16",
+        "model.weights=none",
+        "model.terms.0.weight=2.5",
+        "model.terms.0.on=logits",
+        'model.neck={"type": "Maximum"}',
+        "model.pool.type=Maximum",
+        'batches={"type": "ShuffledPairs", "size": 8}',
+        "batches.size=16",
+        'train_on=["train"]',
+        'stages=[{"epochs": 2}, {"epochs": 3}]',
+        "stages.1.epochs=4",
+    )
+    terms = (Part(PairwiseConfusion, {"weight": 2.5, "on": "logits"}),)
+    assert with_fields(RECIPE, changes) == replace(
+        RECIPE,
+        model=replace(MODEL, backbone="vgg16", neck=Part(Maximum), pool=Part(Maximum), terms=terms),
+        pixels=replace(RECIPE.pixels, flip=False, fit="stretch"),
+        batches=ShuffledPairs(16),
+        stages=(Stage(2), Stage(4)),
+        seed=7,
+        train_on=("train",),
+    )
+    assert with_fields(RECIPE, ()) is RECIPE
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("epochs", "--set epochs: write a path and a value, such as stages.0.epochs=10"),
+        ("epochs=3", "recipe has no field 'epochs'; it has model, pixels, batches, stages"),
+        ("format_version=2", "recipe has no field 'format_version'"),
+        ("=3", "recipe has no field ''"),
+        (
+            "stages.0.rate=3",
+            "recipe.stages.0 has no field 'rate'; it has epochs, optimiser, schedule, frozen, frozen_ep",
+        ),
+        ("stages.0.optimiser.rate=3", "has no field 'rate'; it has lr, momentum, nesterov, weight_decay, scales"),
+        ("stages.1.epochs=3", "recipe.stages has 1 entries, counted from 0, and no '1'"),
+        ("stages.-1.epochs=3", "no '-1'"),
+        ("stages.epochs=3", "no 'epochs'"),
+        ("seed.x=3", "recipe.seed is 5 and has no fields"),
+        ("model.neck.scale=2", "recipe.model.neck is None and has no fields"),
+        ("stages.0.optimiser.scales.head.x=2", "has no 'head' to change"),
+        ("model.terms.0.weight.x=2", "recipe.model.terms.0.weight is 3.0 and has no fields"),
+        ("model.terms.0.colour.x=2", "has no 'colour' to change"),
+        ("stages.0.optimiser.type=AdamW", 'replaced as a whole, such as --set \'stages.0.optimiser={"type": "Sgd"}\''),
+        ("stages.0.optimiser.lr=fast", "'fast', which does not fit; expected float"),
+        ("stages.0.optimiser.lr=NaN", "'NaN', which does not fit; expected float"),
+        ("stages.0.epochs=2.5", "2.5, which does not fit; expected int"),
+        ("pixels.flip=yes", "'yes', which does not fit; expected bool"),
+        ("pixels.fit=squash", "expected crop, pad, stretch, box"),
+        ("model.backbone=5", "5, which does not fit; expected str"),
+        ("train_on=train+val", "'train+val', which does not fit"),
+        ('model.pool={"type": "Nothing"}', "unknown type 'Nothing'"),
+        ('model.pool={"type": "x:Y"}', "--external x:Y"),
+        ('batches={"type": "Lion"}', "choose Shuffled, Balanced, ShuffledPairs, ExhaustivePairs"),
+        ("a\nb=3", "no field 'a\\nb'"),
+    ],
+)
+def test_mistakes_get_one_line_that_names_what_there_is(change: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        with_fields(RECIPE, (change,))
+    assert one_line(error).startswith("--set ")
+    assert message.replace("\n", "\\n") in one_line(error)
+
+
+def test_classes_from_elsewhere_stay_and_new_ones_have_to_be_named() -> None:
+    own = replace(RECIPE, model=replace(MODEL, pool=Part(Elsewhere)))
+    assert with_fields(own, ("seed=1",)) == replace(own, seed=1)
+    change = "model.pool=" + json.dumps({"type": f"{__name__}:Elsewhere"})
+    assert with_fields(RECIPE, (change,), external=(Elsewhere,)) == own
+    assert followed(Choices(set=(change,)), RECIPE, external=(Elsewhere,)) == own
+
+
+def test_settings_come_before_fields() -> None:
+    assert followed(Choices(epochs=10, set=("stages.0.schedule.epochs=[7]",)), RECIPE) == replace(
+        RECIPE, stages=(replace(STAGE, epochs=10, schedule=StepDecay((7,), 0.5, 0.2), frozen_epochs=0),)
+    )
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "seed=-1", "accumulate=0", "clip=-1", "clip=1e999", "smoothing=1", "smoothing=-0.1", "ema=1", "pixels.size=0",
+        "pixels.eval_size=-1", "pixels.eval_crop=0", "pixels.eval_crop=1.1", "pixels.min_scale=0", "stages=[]",
+        "stages.0.epochs=0", "stages.0.optimiser.lr=-1", "stages.0.optimiser.momentum=-1", "train_on=[]",
+        "stages.0.optimiser.weight_decay=-1",
+    ],
+)  # fmt: skip
+def test_numbers_out_of_range_are_refused(change: str) -> None:
+    with pytest.raises(UserError, match=r"the recipe's .* is .*; it has to be ") as error:
+        followed(Choices(set=(change,)), RECIPE)
+    one_line(error)
+
+
+def test_the_ends_of_the_ranges_pass() -> None:
+    refuse_numbers_of(RECIPE)
+    ends = (
+        "clip=0",
+        "smoothing=0",
+        "ema=0",
+        "pixels.eval_crop=1",
+        "pixels.min_scale=1",
+        "stages.0.optimiser.momentum=0",
+    )
+    refuse_numbers_of(with_fields(RECIPE, ends))
