@@ -116,3 +116,11 @@ def test_no_torch_is_needed():
     text = "import sys; sys.modules['torch'] = None; import fieldmark; print(len(fieldmark.equations()))"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60)
     assert int(done.stdout) == len(equations())
+
+
+def test_files_of_a_paper_go_under_its_name_in_the_order_of_its_equations():
+    found = equations("s3n")
+    assert [equation.number for equation in found] == sorted(equation.number for equation in found)
+    assert {equation.number for equation in found} == set(range(1, 10))
+    assert {equation.paper for equation in found} == {"s3n"}
+    assert {equation.file.stem for equation in found} > {"selective_sparse_sampling"}

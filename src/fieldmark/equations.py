@@ -71,8 +71,11 @@ def equations(paper: str | None = None) -> list[Equation]:
     wanted = None if paper is None else paper.lower().removesuffix(".py").replace("-", "_")
     chosen = [path for path, name in names.items() if wanted in (None, name.replace("-", "_"), path.stem)]
     if not chosen:
-        raise UserError(f"no paper is called {printable(str(paper))!r}; choose {', '.join(names.values())}")
-    return [equation for path in chosen for equation in _of_file(path, names[path])]
+        raise UserError(
+            f"no paper is called {printable(str(paper))!r}; choose {', '.join(dict.fromkeys(names.values()))}"
+        )
+    found = [equation for path in chosen for equation in _of_file(path, names[path])]
+    return sorted(found, key=lambda equation: (equation.paper, equation.number))
 
 
 def listed(text: str) -> list[Listed]:
@@ -103,13 +106,29 @@ def tagged(text: str) -> list[Tagged]:
 
 
 def name_of(path: Path) -> str:
-    """A paper's name for ``--method``: the first word of ``COMPOSITION`` in the file of its name in ``recipes/``."""
-    recipe = path.parent.parent / "recipes" / path.name
+    """The name for ``--method`` of the paper that a file in ``papers/`` belongs to.
+
+    A file with a counterpart in ``recipes/`` is the paper's own; another belongs to the paper that imports it.
+    """
+    recipes = path.parent.parent / "recipes"
+    if name := _composition(recipes / path.name):
+        return name
+    words = f"from fieldmark.papers.{path.stem} import "
+    for recipe in sorted(recipes.glob("*.py")):
+        paper = path.parent / recipe.name
+        uses = words in _read(recipe) or (paper.is_file() and words in _read(paper))
+        if uses and (name := _composition(recipe)):
+            return name
+    return path.stem.replace("_", "-")
+
+
+def _composition(recipe: Path) -> str:
+    """The first word of ``COMPOSITION`` in a paper's file in ``recipes/``; nothing, where there is none."""
     for node in ast.parse(_read(recipe)).body if recipe.is_file() else ():
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COMPOSITION":
             assert isinstance(node.value, ast.Call)
             return str(ast.literal_eval(node.value.args[0]))
-    return path.stem.replace("_", "-")
+    return ""
 
 
 def _of_file(path: Path, name: str) -> Iterator[Equation]:
