@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def test_the_python_example_runs(trained: tuple[Path, Path], capsys: pytest.CaptureFixture[str]):
     run, photos = trained
-    (example,) = blocks("python")
+    example = blocks("python")[0]
     code = [line for line in example.splitlines() if line.strip()]
     assert len(code) <= 5
     assert '"runs/mine"' in example
@@ -52,6 +53,20 @@ def test_the_python_example_runs(trained: tuple[Path, Path], capsys: pytest.Capt
     files = sorted(photos.rglob("*.jpg"))
     assert len(printed) == len(files)
     assert all(line.startswith(str(file)) and line.endswith("%") for line, file in zip(printed, files, strict=True))
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_pieces_train_in_a_loop_of_ones_own(number: int):
+    example = blocks("python")[number]
+    assert sum(bool(line.strip()) for line in example.splitlines()) <= 10
+    names: dict[str, Any] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    before = float(names["loss"].detach())
+    loop = "for " + example.partition("\nfor ")[2]
+    again = loop.replace("torch.randn(8, 3, 32, 32)", "images").replace("torch.randn(8, 64, 7, 7)", "maps")
+    for _ in range(5):
+        exec(compile(again, "README.md", "exec"), names)
+    assert float(names["loss"].detach()) < before
 
 
 def test_what_the_example_loads_answers_as_predict_does(trained: tuple[Path, Path]):

@@ -19,11 +19,11 @@ class Choices:
         recipe: what to follow: a row of a paper's table, such as pc/cub-resnet50 (fieldmark recipes lists them), or a
             recipe.json. Settings beside it come in the place of its own.
         set: any field of the recipe by its path, as in stages.0.optimiser.lr=0.01; repeat the option for several.
-        method: what is trained: plain (if not said), pc, or a class of your own.
+        method: what is trained: plain (if not said), pc, mc-loss, api-net, cin, s3n, or a class of your own.
         term: a further loss; repeat the option for several.
-        neck: a layer between backbone and pooling.
-        pool: average or maximum.
-        head: linear.
+        neck: a layer between backbone and pooling: self-channel-interaction, or channel-expansion.
+        pool: average or maximum; maximum goes with the two-layer-head of Mutual-Channel Loss.
+        head: linear, or two-layer-head.
         backbone: any name of timm's, or googlenet.
         weights: where the backbone starts: hub, lite0, none, or a .safetensors file.
         epochs: passes over the training photos; the steps of a recipe's only stage move along.
