@@ -1,0 +1,149 @@
+"""From an entry of a plan to the recipe that is followed."""
+
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from fieldmark.bench.plan import Entry
+from fieldmark.errors import UserError
+from fieldmark.recipe import Cosine, Recipe, Stage, StepDecay, recipe_from_json, recipe_to_json
+from fieldmark.recipes import KNOWN, ROWS
+from fieldmark.training.automatic import choose
+from fieldmark.training.choices import Choices, refuse_numbers
+
+SETTINGS = tuple(
+    name
+    for name in (field.name for field in fields(Choices))
+    if name not in ("recipe", "seed", "train_on", "annotation", "device", "workers", "start", "splits", "hold_out")
+)
+"""Settings of ``fieldmark train`` that an entry may hold; a plan says the others in places of their own."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a recipe depends on besides its entry: the number of photos, the kind of machine, the plan's folder.
+
+    ``external`` are classes from elsewhere that its parts may be.
+    """
+
+    photos: int
+    device: str
+    folder: Path
+    external: tuple[type, ...] = ()
+
+
+def recipe_of(entry: Entry, around: Surroundings, *, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe of an entry, with ``changes`` (of a trial) beyond its own; seed and ``train_on`` are left as they are.
+
+    Raises:
+        UserError: what does not stand in a recipe, or names nothing.
+    """
+    try:
+        recipe = _named(entry.recipe, around) if entry.recipe else _chosen(entry.settings, around)
+        data = json.loads(recipe_to_json(recipe, KNOWN))
+        for place, value in {**entry.changes, **(changes or {})}.items():
+            _put(data, place, value)
+        recipe = recipe_from_json(json.dumps(data), KNOWN, external=around.external)
+    except (UserError, TypeError) as error:  # a date of TOML's is no value of JSON's
+        raise UserError(f"{entry.name}: {error}") from error
+    return recipe
+
+
+def with_weights(recipe: Recipe, files: Mapping[str, Path]) -> Recipe:
+    """The recipe with the file that ``--weights NAME=FILE`` gives for its weights' word, or for its backbone's name."""
+    file = files.get(recipe.model.weights) or files.get(recipe.model.backbone)
+    return replace(recipe, model=replace(recipe.model, weights=str(file))) if file else recipe
+
+
+def choices_of(settings: Mapping[str, Any]) -> Choices:
+    """An entry's settings as ``fieldmark train`` has them.
+
+    Raises:
+        UserError: an unknown one, or a value of another kind.
+    """
+    hints = typing.get_type_hints(Choices)
+    said: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in SETTINGS:
+            raise UserError(f"no setting {name}; there are {', '.join(SETTINGS)}")
+        value = tuple(value) if isinstance(value, list) else value
+        value = float(value) if type(value) is int and float in (hints[name], *typing.get_args(hints[name])) else value
+        if not _fits(value, hints[name]):
+            raise UserError(f"{name} cannot be {value!r}")
+        said[name] = value
+    choices = replace(Choices(), **said)
+    refuse_numbers(choices)
+    return choices
+
+
+def shortened(recipe: Recipe, share: float) -> Recipe:
+    """The same recipe in a share of its epochs: stages, milestones and warm-ups shrink alike, to whole epochs."""
+    return replace(recipe, stages=tuple(_shorter(stage, share) for stage in recipe.stages)) if share < 1 else recipe
+
+
+def described(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain data in which weights stand by their file's name, as folders differ between machines."""
+    data = json.loads(recipe_to_json(recipe, KNOWN))
+    data["model"]["weights"] = Path(data["model"]["weights"]).name
+    return data
+
+
+def _chosen(settings: Mapping[str, Any], around: Surroundings) -> Recipe:
+    return choose(choices_of(settings), photos=around.photos, device=around.device)
+
+
+def _named(name: str, around: Surroundings) -> Recipe:
+    """A row of a paper's table, or a recipe's file."""
+    if name in ROWS:
+        return ROWS[name].recipe
+    path = around.folder / name
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        rows = ", ".join(ROWS) or "none"
+        raise UserError(f"recipe {name}: no file that can be read, and no row of a paper (rows: {rows})") from error
+    return recipe_from_json(text, KNOWN, external=around.external)
+
+
+def _put(data: Any, place: str, value: Any) -> None:
+    """Sets what stands at a place such as "stages.0.optimiser.lr"; the last step alone may be new."""
+    *steps, last = place.split(".")
+    inside = data
+    try:
+        for step in steps:
+            inside = inside[int(step)] if isinstance(inside, list) else inside[step]
+        if isinstance(inside, list):
+            inside[int(last)] = value
+        else:
+            inside[last] = value
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise UserError(f"the recipe has nothing at {place!r}") from error
+
+
+def _shorter(stage: Stage, share: float) -> Stage:
+    def less(epochs: int) -> int:
+        return max(1, math.ceil(epochs * share - 1e-9))
+
+    schedule = stage.schedule
+    if isinstance(schedule, StepDecay):
+        schedule = replace(schedule, epochs=tuple(map(less, schedule.epochs)))
+    if isinstance(schedule, StepDecay | Cosine):
+        schedule = replace(schedule, warmup=schedule.warmup * share)
+    frozen = None if stage.frozen_epochs is None else math.ceil(stage.frozen_epochs * share - 1e-9)
+    return replace(stage, epochs=less(stage.epochs), schedule=schedule, frozen_epochs=frozen)
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    origin, choices = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, choice) for choice in choices)
+    if origin is typing.Literal:
+        return value in choices
+    if origin is tuple:
+        return isinstance(value, tuple) and all(type(one) is choices[0] for one in value)
+    return type(value) is wanted
