@@ -1,9 +1,11 @@
 """Fieldmark: train, measure and use classifiers for classes that look alike.
 
 ``fieldmark.train``, ``fieldmark.load``, ``fieldmark.evaluate``, ``fieldmark.predict``, ``fieldmark.probe`` and
-``fieldmark.check`` are the command line's words in Python. Importing the package alone loads nothing heavy.
+``fieldmark.check`` are the command line's words in Python, ``fieldmark.bench.run`` and ``fieldmark.bench.report`` those
+of ``fieldmark bench``. Importing the package alone loads nothing heavy.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ __all__ = ["Choices", "check", "evaluate", "load", "predict", "probe", "train"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "bench":
+        return importlib.import_module("fieldmark.bench")
     if name == "Choices":
         from fieldmark.training.choices import Choices
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fieldmark.bench.commands import app as bench
 from fieldmark.errors import Interrupted, UserError, printable
 from fieldmark.training.choices import Choices, Destination
 
@@ -20,6 +21,7 @@ app = App(
     version_flags=["--version"],
     default_parameter=Parameter(negative=()),  # no --no-resume, no --empty-term
 )
+app.command(bench)
 Flat = Parameter(name="*")
 JsonFile = Annotated[Path | None, Parameter(name="--json")]
 External = Annotated[tuple[str, ...], Parameter(name="--external")]
