@@ -45,8 +45,19 @@ ROOMS = {
     "bench": Room(("bench",), ("errors", "settings", "data", "recipes", "run", "evaluation", "training")),
     "front": Room(
         ("", "api", "cli", "demo"),
-        ("errors", "settings", "data", "core", "papers", "recipes", "building", "run", "evaluation", "training")
-        + ("bench",),
+        (
+            "errors",
+            "settings",
+            "data",
+            "core",
+            "papers",
+            "recipes",
+            "building",
+            "run",
+            "evaluation",
+            "training",
+            "bench",
+        ),
     ),
 }
 

@@ -2,6 +2,7 @@
 
 import _thread
 import json
+import signal
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -96,8 +97,17 @@ class _Deadline:
 
     def _end(self) -> None:
         self.passed = True
-        if self._main:  # elsewhere, nobody but the main thread can be interrupted; then the run under way is the last
-            _thread.interrupt_main()
+        if self._main:  # nothing but the main thread can be interrupted; elsewhere the run under way is the last
+            _interrupt()
+
+
+def _interrupt() -> None:
+    """What Ctrl-C does, from another thread; where signals can be sent, it also ends a wait."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 class _Runner:
@@ -151,7 +161,7 @@ class _Runner:
         return not waits and not is_claimed(self.folder / CLAIMS, job.key)
 
     def _work(self, job: Job) -> None:
-        held = claim(self.folder / CLAIMS, job.key, when_lost=_thread.interrupt_main)
+        held = claim(self.folder / CLAIMS, job.key, when_lost=_interrupt)
         if held is None:
             return
         with held:

@@ -70,7 +70,12 @@ class Worker:
         """
         blank = self._blank(job)
         try:
-            return self._probed(job, blank) if job.entry.kind == PROBE else self._trained(job, blank, workplace)
+            recipe = self.recipe(job)
+            tuned = told(scores(self.trials(job))) if job.entry.trials and job.trial is None else {}
+            blank = replace(blank, recipe=described(recipe), weights_digest=_weights(recipe), tuned=tuned)
+            if job.entry.kind == PROBE:
+                return self._probed(job, recipe, blank)
+            return self._trained(job, recipe, blank, workplace=workplace)
         except Interrupted:
             raise
         except Exception as error:  # whatever a method of anybody's raises: the list goes on, and the record says it
@@ -151,10 +156,10 @@ class Worker:
         device = device_name(self.machine.device)
         return {**self.machine.source.to_json(), "host": socket.gethostname(), "device": device}
 
-    def _trained(self, job: Job, blank: Result, workplace: Workplace) -> tuple[Result, Answers | None]:
-        recipe, material = self.recipe(job), self.materials[job.data]
-        tuned = told(scores(self.trials(job))) if job.entry.trials and job.trial is None else {}
-        blank = replace(blank, recipe=described(recipe), weights_digest=self._weights(recipe), tuned=tuned)
+    def _trained(
+        self, job: Job, recipe: Recipe, blank: Result, *, workplace: Workplace
+    ) -> tuple[Result, Answers | None]:
+        material = self.materials[job.data]
         if not self._goes_on(workplace.run, recipe):
             workplace.clear()
         sessions = workplace.enter(self._session())
@@ -204,8 +209,8 @@ class Worker:
         known = recipe_from_json(path.read_text("utf-8"), KNOWN, external=self.machine.external)
         return described(known) == described(recipe)
 
-    def _probed(self, job: Job, blank: Result) -> tuple[Result, Answers]:
-        recipe, material = self.recipe(job), self.materials[job.data]
+    def _probed(self, job: Job, recipe: Recipe, blank: Result) -> tuple[Result, Answers]:
+        material = self.materials[job.data]
         found = probe(
             material.dataset,
             backbone=recipe.model.backbone,
@@ -220,16 +225,17 @@ class Worker:
         result = replace(
             _measured(blank, found.metrics, "test", classes=len(material.dataset.classes)),
             recipe=settings | {"penalty": found.strength, "train_on": list(recipe.train_on)},
-            weights_digest=self._weights(recipe),
             seconds=round(found.feature_seconds + found.fit_seconds, 3),
             test_openings=1,
         )
         trained = len(material.dataset.of(recipe.train_on))
         return _with_trained(result, trained), _answers(found.names, found.labels, found.scores)
 
-    def _weights(self, recipe: Recipe) -> str:
-        path = Path(recipe.model.weights)
-        return file_digest(path) if path.is_file() else ""
+
+def _weights(recipe: Recipe) -> str:
+    """The digest of a file of weights; "" for weights that come from elsewhere."""
+    path = Path(recipe.model.weights)
+    return file_digest(path) if path.is_file() else ""
 
 
 def _measured(blank: Result, metrics: Metrics, split: str, *, classes: int) -> Result:
