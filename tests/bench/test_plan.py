@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from fieldmark.bench.plan import Place, Plan, Tuning, read_plan, unequal_trials
+from fieldmark.bench.resolve import Surroundings, recipe_of
+from fieldmark.building import build_learner
 from fieldmark.errors import UserError
+from fieldmark.recipes import COMPOSITIONS
 
 WHOLE = """
 format_version = 1
@@ -119,3 +122,20 @@ def test_no_plan(tmp_path: Path) -> None:
         read_plan(tmp_path / "nowhere.toml")
     with pytest.raises(UserError, match="no plan that can be read"):
         read_plan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "benchmarks").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_the_plans_that_come_with_the_program(path: Path) -> None:
+    plan = read_plan(path)
+    assert unequal_trials(plan) == ""
+    known = {composition.name for composition in COMPOSITIONS}
+    around = Surroundings(photos=600, device="cpu", folder=path.parent)
+    for entry in plan.entries:
+        if entry.settings.get("method", "plain") not in known:
+            continue
+        recipes = [recipe_of(entry, around, changes=trial) for trial in entry.trials or ({},)]
+        assert len({repr(recipe) for recipe in recipes}) == len(recipes)
+        for recipe in recipes:
+            build_learner(recipe, classes=20, weights="none")
