@@ -11,6 +11,7 @@ from fieldmark.bench.resolve import Surroundings, choices_of, described, recipe_
 from fieldmark.data.batches import Balanced, Shuffled
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
+from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Cosine, OneCycle, Part, Stage, StepDecay, recipe_to_json
 from fieldmark.recipes import KNOWN
 from fieldmark.training.choices import Choices
@@ -77,6 +78,16 @@ def test_mistakes() -> None:
     assert "smoothing" in refused(entry_of(), {"smoothing": "much"})
     assert "no row of a paper" in refused(entry_of({}, recipe="nowhere.json"))
     assert refused(entry_of(), {"smoothing": object()})
+
+
+def test_no_plan_imports_a_class_that_the_user_did_not_name() -> None:
+    name = "fieldmark.papers.plain:Plain"
+    settings = SETTINGS | {"method": name, "term": ["fieldmark.papers.pairwise_confusion:PairwiseConfusion,weight=2"]}
+    assert f"--external {name}" in refused(entry_of(settings))
+    classes = {name: Plain, "fieldmark.papers.pairwise_confusion:PairwiseConfusion": PairwiseConfusion}
+    recipe = recipe_of(entry_of(settings), replace(AROUND, external=classes))
+    assert recipe.model.method == Part(Plain)
+    assert recipe.model.terms == (Part(PairwiseConfusion, {"weight": 2}),)
 
 
 def test_weights_stand_by_name() -> None:

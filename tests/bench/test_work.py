@@ -54,7 +54,7 @@ def worker_of(folder: Path, data: Path, text: str = PLAN + TRIALS, *, weights: d
     (folder / "plan.toml").write_text(text)
     plan = read_plan(folder / "plan.toml")
     material = read_material("photos", data, plan.sets.get("photos", Place()), folder=folder)
-    machine = Machine("cpu", 0, weights or {}, (), Source("c" * 40, False, "d" * 16), "fieldmark bench run")
+    machine = Machine("cpu", 0, weights or {}, {}, Source("c" * 40, False, "d" * 16), "fieldmark bench run")
     return Worker(plan, folder, materials={"photos": material}, machine=machine, console=Console(quiet=True))
 
 

@@ -5,7 +5,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,13 @@ SETTINGS = tuple(
 class Surroundings:
     """What a recipe depends on besides its entry: the number of photos, the kind of machine, the plan's folder.
 
-    ``external`` are classes from elsewhere that its parts may be.
+    ``external`` are the classes from elsewhere that the user named, by the names given: no plan imports any other.
     """
 
     photos: int
     device: str
     folder: Path
-    external: tuple[type, ...] = ()
+    external: Mapping[str, type] = field(default_factory=dict)
 
 
 def recipe_of(entry: Entry, around: Surroundings, *, changes: Mapping[str, Any] | None = None) -> Recipe:
@@ -48,7 +48,7 @@ def recipe_of(entry: Entry, around: Surroundings, *, changes: Mapping[str, Any] 
         data = json.loads(recipe_to_json(recipe, KNOWN))
         for place, value in {**entry.changes, **(changes or {})}.items():
             _put(data, place, value)
-        recipe = recipe_from_json(json.dumps(data), KNOWN, external=around.external)
+        recipe = recipe_from_json(json.dumps(data), KNOWN, external=tuple(around.external.values()))
     except (UserError, TypeError) as error:  # a date of TOML's is no value of JSON's
         raise UserError(f"{entry.name}: {error}") from error
     return recipe
@@ -94,7 +94,12 @@ def described(recipe: Recipe) -> dict[str, Any]:
 
 
 def _chosen(settings: Mapping[str, Any], around: Surroundings) -> Recipe:
-    return choose(choices_of(settings), photos=around.photos, device=around.device)
+    choices = choices_of(settings)
+    for text in (choices.method, choices.neck, choices.pool, choices.head, *choices.term):
+        name = (text or "").split(",")[0]
+        if ":" in name and name not in around.external:
+            raise UserError(f"{name} is a class from elsewhere; name it again to use it (--external {name})")
+    return choose(choices, photos=around.photos, device=around.device)
 
 
 def _named(name: str, around: Surroundings) -> Recipe:
@@ -107,7 +112,7 @@ def _named(name: str, around: Surroundings) -> Recipe:
     except (OSError, UnicodeDecodeError) as error:
         rows = ", ".join(ROWS) or "none"
         raise UserError(f"recipe {name}: no file that can be read, and no row of a paper (rows: {rows})") from error
-    return recipe_from_json(text, KNOWN, external=around.external)
+    return recipe_from_json(text, KNOWN, external=tuple(around.external.values()))
 
 
 def _put(data: Any, place: str, value: Any) -> None:

@@ -64,7 +64,7 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
         device=device_of(options.device),
         workers=options.workers,
         weights=named(options.weights, option="--weights"),
-        external=imported_all(external),
+        external=dict(zip(external, imported_all(external), strict=True)),
         source=source(),
         command=command_of(plan, folder, options, external),
     )

@@ -14,7 +14,7 @@ from fieldmark.evaluation.statistics import POWER, Interval
 from fieldmark.training.runlog import clock
 
 HOW_TO_READ = f"""\
-Each method was trained with seeds that its tuning had not seen, and the last epoch was measured on the test photos.
+Each method was trained with seeds that its tuning had not seen, and what came of it was measured on the test photos.
 Where it was tuned, its trials are named below; they were compared on photos inside the training split.
 
 - **top-1**: mean over seeds, with Student's 95 % interval: what further seeds would give on the same photos.

@@ -34,13 +34,13 @@ from fieldmark.training.session import train
 class Machine:
     """What runs are worked with here: device ("cpu" or "cuda"), processes that read ahead, files of weights by name.
 
-    ``external`` are classes from elsewhere; ``command`` is what reproduces the runs.
+    ``external`` are classes from elsewhere by the names that the user gave; ``command`` is what reproduces the runs.
     """
 
     device: str
     workers: int | None
     weights: Mapping[str, Path]
-    external: tuple[type, ...]
+    external: Mapping[str, type]
     source: Source
     command: str
 
@@ -152,6 +152,10 @@ class Worker:
             versions=versions(),
         )
 
+    @property
+    def _classes(self) -> tuple[type, ...]:
+        return tuple(self.machine.external.values())
+
     def _session(self) -> dict[str, Any]:
         device = device_name(self.machine.device)
         return {**self.machine.source.to_json(), "host": socket.gethostname(), "device": device}
@@ -168,11 +172,11 @@ class Worker:
             Destination(workplace.run, resume=True),
             self._choices(job, material),
             console=self.console,
-            external=self.machine.external,
+            external=self._classes,
             recipe=recipe,
         )
         split = "test" if job.trial is None else "val"
-        opened = open_run(run, external=self.machine.external)
+        opened = open_run(run, external=self._classes)
         opened.learner.to(self.machine.device)
         workers = 1 if self.machine.workers is None else self.machine.workers
         found = evaluate(opened, material.path, split=split, workers=workers)
@@ -206,7 +210,7 @@ class Worker:
         path = run / RECIPE
         if not path.is_file():
             return False
-        known = recipe_from_json(path.read_text("utf-8"), KNOWN, external=self.machine.external)
+        known = recipe_from_json(path.read_text("utf-8"), KNOWN, external=self._classes)
         return described(known) == described(recipe)
 
     def _probed(self, job: Job, recipe: Recipe, blank: Result) -> tuple[Result, Answers]:
