@@ -9,8 +9,8 @@ import pytest
 from canned import SESSION, answers_of, failed, photos_of, result_of, write_finals
 
 from fieldmark.bench.cautions import cautions_of, source_of
+from fieldmark.bench.comparing import tables_of
 from fieldmark.bench.records import Result, write_result
-from fieldmark.bench.table import tables_of
 from fieldmark.bench.tuning import scores, told
 
 RIGHT = np.random.default_rng(0).random((2, 20)) < 0.6

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fieldmark.bench.comparing import Table
 from fieldmark.bench.plan import TRAIN
 from fieldmark.bench.records import DONE, FAILED, Result
-from fieldmark.bench.table import Table
 from fieldmark.bench.tuning import told
 
 

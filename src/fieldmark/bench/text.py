@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from fieldmark.bench.cautions import cautions_of, source_of
+from fieldmark.bench.comparing import BETTER, UNTOLD, Comparison, Row, Table, tables_of
 from fieldmark.bench.plan import PROBE
-from fieldmark.bench.table import BETTER, UNTOLD, Comparison, Row, Table, tables_of
 from fieldmark.bench.tuning import winner
 from fieldmark.evaluation.statistics import POWER, Interval
 from fieldmark.training.runlog import clock

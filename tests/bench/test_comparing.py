@@ -8,8 +8,8 @@ import pytest
 from canned import answers_of, photos_of, result_of, write_finals
 from scipy import stats
 
+from fieldmark.bench.comparing import BETTER, UNTOLD, WORSE, tables_of
 from fieldmark.bench.records import read_result, write_result
-from fieldmark.bench.table import BETTER, UNTOLD, WORSE, tables_of
 from fieldmark.evaluation.statistics import detectable, holm, paired_difference
 
 RNG = np.random.default_rng(0)
