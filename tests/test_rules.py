@@ -54,15 +54,40 @@ ROOMS = {
     "run": Room(("runfolder", "training.checkpoint"), ("errors", "settings", "data", "core", "recipes", "building")),
     "evaluation": Room(("evaluation",), ("errors", "settings", "data", "core", "papers", "building", "run")),
     "training": Room(("training",), ("errors", "settings", "data", "core", "recipes", "building", "run", "evaluation")),
+    "bench": Room(("bench",), ("errors", "settings", "data", "recipes", "run", "evaluation", "training")),
     "front": Room(
         ("", "__main__", "api", "cli", "demo", "equations", "listing", "terminal"),
-        ("errors", "settings", "data", "core", "papers", "recipes", "building", "run", "evaluation", "training"),
+        (
+            "errors",
+            "settings",
+            "data",
+            "core",
+            "papers",
+            "recipes",
+            "building",
+            "run",
+            "evaluation",
+            "training",
+            "bench",
+        ),
     ),
 }
 
 # Modules that the base installation must be able to import: all of data/ but the one that makes tensors, and these.
 NEEDS_TORCH = ("data.loading",)
-NEEDS_NO_TORCH = ("", "errors", "cli", "api", "equations", "listing", "recipe", "training.choices")
+NEEDS_NO_TORCH = (
+    "",
+    "errors",
+    "cli",
+    "api",
+    "equations",
+    "listing",
+    "recipe",
+    "training.choices",
+    "bench",
+    "bench.commands",
+    "bench.plan",
+)
 TRAIN_EXTRA = (
     "torch", "torchvision", "timm", "lightning_fabric", "torchmetrics", "safetensors", "huggingface_hub", "sklearn",
     "scipy", "matplotlib",

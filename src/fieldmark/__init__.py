@@ -1,8 +1,9 @@
 """Fieldmark: train, measure and use classifiers for classes that look alike.
 
 ``fieldmark.train``, ``fieldmark.load``, ``fieldmark.evaluate``, ``fieldmark.predict``, ``fieldmark.probe``,
-``fieldmark.check`` and ``fieldmark.equations`` are the command line's words in Python, and ``fieldmark.recipes.ROWS``
-what ``fieldmark recipes`` lists. Importing the package alone loads nothing heavy.
+``fieldmark.check`` and ``fieldmark.equations`` are the command line's words in Python, ``fieldmark.bench.run`` and
+``fieldmark.bench.report`` those of ``fieldmark bench``, and ``fieldmark.recipes.ROWS`` is what ``fieldmark recipes``
+lists. Importing the package alone loads nothing heavy.
 """
 
 import importlib
@@ -20,6 +21,8 @@ __all__ = ["Choices", "check", "equations", "evaluate", "load", "predict", "prob
 
 
 def __getattr__(name: str) -> Any:
+    if name == "bench":
+        return importlib.import_module("fieldmark.bench")
     if name == "Choices":
         from fieldmark.training.choices import Choices
 

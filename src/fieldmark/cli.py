@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 from rich.markup import escape
 
+from fieldmark.bench.commands import app as bench
 from fieldmark.errors import Interrupted, UserError, printable
 from fieldmark.terminal import console, speaks, write_json
 from fieldmark.training.choices import Choices, Destination
@@ -18,6 +19,7 @@ app = App(
     version_flags=["--version"],
     default_parameter=Parameter(negative=()),  # no --no-resume, no --empty-term
 )
+app.command(bench)
 Flat = Parameter(name="*")
 JsonFile = Annotated[Path | None, Parameter(name="--json")]
 External = Annotated[tuple[str, ...], Parameter(name="--external")]

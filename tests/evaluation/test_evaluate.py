@@ -44,6 +44,23 @@ def test_what_training_saw_last_is_what_is_evaluated(own_run: Path) -> None:
     assert result.metrics.mean_per_class == pytest.approx(float(last["val_per_class"]), abs=1e-5)
 
 
+def test_photos_held_out_of_official_ones_are_the_run_s_val(tmp_path: Path) -> None:
+    data, run = tmp_path / "photos", tmp_path / "run"
+    small_runs.write_photos(data / "train")
+    small_runs.write_photos(data / "test", photos=2)
+    train_small(data, run, replace(SMALL, epochs=1, hold_out=0.2))
+    opened = open_run(run)
+    splits = read_splits(run / "splits.csv")
+    for split, count in (("train", 24), ("val", 6), ("test", 6)):
+        for place in (None, data):
+            result = evaluate(opened, place, split=split, workers=0)
+            assert set(result.names) == {name for name, where in splits.items() if where == split}
+            assert len(result.names) == count
+    other = tmp_path / "other"
+    small_runs.write_photos(other / "test", photos=1)
+    assert len(evaluate(opened, other, workers=0).names) == 3
+
+
 def test_photos_added_later_do_not_enter(photos: Path, own_run: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(photos, tmp_path / "photos"))
     write_photo(data / "ant" / "new.jpg", label=0, number=50)

@@ -38,6 +38,8 @@ def test_a_probe_measures_what_it_was_not_fitted_on(photos: Path) -> None:
     assert sum(done) == 30
     assert found.strength in STRENGTHS
     assert found.metrics.top1 > 0.5  # the tints of the classes differ
+    assert [("ant", "bee", "cat")[label] for label in found.labels] == [name.split("/")[0] for name in found.names]
+    assert found.metrics.top1 == np.mean(found.scores.argmax(1) == found.labels)
 
 
 def test_damaged_photos_are_left_out(photos: Path, tmp_path: Path) -> None:

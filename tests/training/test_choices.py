@@ -13,12 +13,13 @@ from fieldmark.training.choices import Choices, refuse_numbers
     [
         ("epochs", 0), ("epochs", -1), ("batch", 0), ("size", 0), ("accumulate", 0), ("seed", -1), ("workers", -1),
         ("clip", -0.1), ("clip", float("nan")), ("smoothing", 1.0), ("smoothing", -0.1), ("ema", 1.0), ("ema", 2.0),
+        ("hold-out", 1.0), ("hold-out", -0.1),
         ("lr", 0.0), ("lr", -1.0), ("lr", float("nan")), ("lr", float("inf")),
     ],
 )  # fmt: skip
 def test_numbers_out_of_range(name: str, value: float) -> None:
     with pytest.raises(UserError, match=f"^--{name} "):
-        refuse_numbers(dataclasses.replace(Choices(), **{name: value}))
+        refuse_numbers(dataclasses.replace(Choices(), **{name.replace("-", "_"): value}))
 
 
 def test_the_defaults_and_the_ends_of_the_ranges_pass() -> None:

@@ -134,3 +134,35 @@ def test_a_run_of_changed_data_is_refused(tmp_path: Path) -> None:
 def test_names_are_told_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     tell(Console(), "photo [red]\n\udce9.jpg")
     assert capsys.readouterr().out == "photo [red]\\n\\udce9.jpg\n"
+
+
+def test_official_training_photos_may_be_held_out(tmp_path: Path) -> None:
+    data, run = tmp_path / "photos", tmp_path / "run"
+    write_photos(data / "train")
+    write_photos(data / "test", photos=3)
+    choices = replace(SMALL, hold_out=0.3)
+    made, told = prepared(data, run, choices)
+    assert told == []
+    assert not made.was_cut
+    assert [len(made.dataset.of([split])) for split in ("train", "val", "test")] == [21, 9, 9]
+    assert all(photo.name.startswith("train/") for photo in made.dataset.of(["val"]))
+    assert made.dataset.counts("val") == (3, 3, 3)
+    assert made.about["held_out"] == 0.3
+    other = prepared(data, run, replace(choices, seed=1))[0]
+    assert other.dataset.of(["val"]) != made.dataset.of(["val"])
+    made.write(run)
+    again = prepare_again(data, run, external=(), console=Console(quiet=True))
+    assert again.dataset == made.dataset
+    assert again.about["data_digest"] == made.about["data_digest"]
+    write_photo(data / "train/ant/later.jpg", label=0, number=77)
+    with pytest.raises(UserError, match="changed since"):
+        prepare_again(data, run, external=(), console=Console(quiet=True))
+
+
+def test_nothing_is_held_out_where_validation_photos_are(photos: Path, tmp_path: Path) -> None:
+    choices = replace(SMALL, hold_out=0.3)
+    assert "--hold-out" in refused(photos, tmp_path / "run", choices)
+    data = tmp_path / "photos"
+    for split in ("train", "val", "test"):
+        write_photos(data / split, photos=3)
+    assert "leave it out" in refused(data, tmp_path / "run", choices)

@@ -108,18 +108,20 @@ def evaluate(
 def split_of_run(opened: Opened, data: Path | None, split: str) -> Dataset:
     """The photos of a split with labels that index the run's classes.
 
-    A dataset that the run cut itself is split as the run's ``splits.csv`` says.
+    A dataset that the run cut itself, or held photos out of, is split as the run's ``splits.csv`` says.
     """
     source = data or Path(opened.about["data"])
     if data is None and not source.exists():
         raise UserError(f"{printable(str(source))}, which the run was trained from, is not there; name it: --data DATA")
     dataset = read_dataset(source, annotation=opened.about["annotation"])
-    if not dataset.is_split and split != "all":
+    held_out = bool(opened.about.get("held_out"))
+    if split != "all" and (held_out or not dataset.is_split):
         splits = read_splits(opened.path / SPLITS)
-        if not any(photo.name in splits for photo in dataset.photos):
+        known = any(photo.name in splits for photo in dataset.photos)
+        if not known and not dataset.is_split:
             place = printable(str(source))
             raise UserError(f"{place} has no splits, and the run knows none of its photos; say --split all")
-        dataset = with_splits(dataset, splits)
+        dataset = with_splits(dataset, splits) if known else dataset
     chosen = dataset.photos if split == "all" else dataset.of([split])
     if not chosen:
         there = ", ".join(sorted({photo.split for photo in dataset.photos if photo.split})) or "none"

@@ -34,7 +34,8 @@ STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
 class Probed:
     """What frozen features are worth.
 
-    ``strength`` is the chosen inverse penalty; ``feature_seconds`` and ``fit_seconds`` what it took.
+    ``strength`` is the chosen inverse penalty; ``feature_seconds`` and ``fit_seconds`` what it took; ``scores`` (N, C)
+    the log-probabilities and ``labels`` (N,) the classes of ``names``, the photos measured on that could be read.
     """
 
     backbone: str
@@ -42,6 +43,9 @@ class Probed:
     strength: float
     feature_seconds: float
     fit_seconds: float
+    names: tuple[str, ...]
+    labels: np.ndarray
+    scores: np.ndarray
 
     def to_json(self) -> dict[str, Any]:
         """The figures as plain data; shares between 0 and 1."""
@@ -101,6 +105,7 @@ def probe(
 
     features: list[np.ndarray] = []
     labels: list[np.ndarray] = []
+    names: tuple[str, ...] = ()
     for splits in (tuple(train_on), (split,)):
         chosen = dataset.of(splits)
         photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
@@ -108,11 +113,13 @@ def probe(
         read = [index for index in range(len(chosen)) if index not in found.damaged]
         features.append(found.values[read].astype(np.float64))
         labels.append(np.array([chosen[index].label for index in read], dtype=np.int64))
+        names = tuple(chosen[index].name for index in read)
     taken = time.perf_counter() - begun
     begun = time.perf_counter()
     scores, strength = _regress(features[0], labels[0], features[1], classes=len(dataset.classes))
     fitted = time.perf_counter() - begun
-    return Probed(backbone, measure(scores.astype(np.float32), labels[1]), strength, taken, fitted)
+    scores = scores.astype(np.float32)
+    return Probed(backbone, measure(scores, labels[1]), strength, taken, fitted, names, labels[1], scores)
 
 
 def _regress(x: np.ndarray, y: np.ndarray, x_new: np.ndarray, *, classes: int) -> tuple[np.ndarray, float]:

@@ -44,6 +44,7 @@ class Choices:
         workers: processes that read photos ahead.
         start: how they start, fork or spawn.
         splits: the splits.csv of an earlier run; its photos stay in the splits they were in.
+        hold_out: share of the official training photos kept back as validation, where the data have none.
         strict: stop at damaged files instead of leaving them out.
     """
 
@@ -74,6 +75,7 @@ class Choices:
     workers: int | None = None
     start: Literal["fork", "spawn"] | None = None
     splits: Path | None = None
+    hold_out: float = 0.0
     strict: bool = False
 
 
@@ -106,9 +108,9 @@ def refuse_numbers(choices: Choices) -> None:
         value = getattr(choices, name)
         if value is not None and not 0 <= value < math.inf:
             raise UserError(f"--{name} {value}: at least 0")
-    for name in ("smoothing", "ema"):
+    for name in ("smoothing", "ema", "hold_out"):
         value = getattr(choices, name)
         if value is not None and not 0 <= value < 1:
-            raise UserError(f"--{name} {value}: from 0 to below 1")
+            raise UserError(f"--{name.replace('_', '-')} {value}: from 0 to below 1")
     if choices.lr is not None and not 0 < choices.lr < math.inf:
         raise UserError(f"--lr {choices.lr}: above 0")

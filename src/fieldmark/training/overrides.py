@@ -155,13 +155,13 @@ def _stages(stages: tuple[Stage, ...], choices: Choices) -> tuple[Stage, ...]:
             example = f"--set stages.0.{field}={getattr(choices, name)}"
             raise UserError(f"--{name}: the recipe has {len(stages)} stages; say which: {example}")
     if choices.epochs is not None:
-        stages = (_stretched(stages[0], choices.epochs),)
+        stages = (stretched(stages[0], choices.epochs),)
     if choices.lr is not None:
         stages = (replace(stages[0], optimiser=replace(stages[0].optimiser, lr=choices.lr)),)
     return stages
 
 
-def _stretched(stage: Stage, epochs: int) -> Stage:
+def stretched(stage: Stage, epochs: int) -> Stage:
     """The stage in another number of epochs; whatever it does at an epoch moves along."""
     if stage.epochs < 1:
         return replace(stage, epochs=epochs)

@@ -12,7 +12,7 @@ from rich.console import Console
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import Scan, scan_photos, without_damaged
-from fieldmark.data.split import cut, digest, read_splits, refuse_untrained, write_splits
+from fieldmark.data.split import cut, digest, read_splits, refuse_untrained, with_splits, write_splits
 from fieldmark.data.transforms import frame_of
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.metrics import headline
@@ -84,6 +84,10 @@ def prepare_new(
     dataset, scan = _sound(dataset, train_on, run, choices.strict, console)
     if not official:
         dataset = cut(dataset, scan, seed=wanted.seed, previous=pinned)
+    if choices.hold_out:
+        if not official or dataset.of(["val"]):
+            raise UserError(f"--hold-out: {data} has validation photos already; leave it out")
+        dataset = cut(dataset, scan, seed=wanted.seed, val_fraction=choices.hold_out)
     for line in dataset.notes:
         tell(console, line)
     missing = [name for name in train_on if not dataset.of([name])]
@@ -107,6 +111,7 @@ def prepare_new(
         "data_digest": digest(dataset),
         "headline": headline(counts),
         "cut": not official,
+        "held_out": choices.hold_out,
     }
     return Prepared(dataset, recipe, not official, about, scan)
 
@@ -122,6 +127,8 @@ def prepare_again(data: Path, run: Path, *, external: tuple[type, ...], console:
     dataset, scan = _sound(dataset, recipe.train_on, run, False, console)
     if about["cut"]:
         dataset = cut(dataset, scan, seed=recipe.seed, previous=read_splits(run / SPLITS))
+    elif about.get("held_out"):  # which runs of earlier versions lack
+        dataset = with_splits(dataset, read_splits(run / SPLITS))
     if about["data_digest"] != digest(dataset) or classes != dataset.classes:
         raise UserError(f"the photos, labels or splits of {data} changed since {run} began; start anew (--overwrite)")
     return Prepared(dataset, recipe, about["cut"], about, scan)

@@ -1,0 +1,63 @@
+"""Comparisons of methods: ``fieldmark bench`` in Python. Importing this loads nothing heavy.
+
+``run`` works the runs of a plan (``plan.py`` says what one looks like), ``report`` makes the text with the tables.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from fieldmark.bench.options import Options
+
+if TYPE_CHECKING:
+    from fieldmark.bench.runner import Tally
+
+__all__ = ["Options", "report", "run"]
+
+
+def run(
+    plan: str | Path,
+    out: str | Path,
+    *,
+    options: Options | None = None,
+    external: Sequence[str] = (),
+    console: Console | None = None,
+) -> "Tally":
+    """Works the runs of a plan that are not yet recorded in ``out``; the same call goes on with what was stopped.
+
+    Args:
+        plan: a TOML file of entries.
+        out: folder of the comparison; several processes may share it.
+        options: where the data lie, and what else ``fieldmark bench run`` takes.
+        external: classes from elsewhere that parts may be, as package.module:Class.
+        console: is told what happens.
+
+    Raises:
+        UserError: what the user can mend.
+        Interrupted: the user stopped it.
+    """
+    from fieldmark.bench.runner import run_plan
+
+    told = console or Console(quiet=True)
+    return run_plan(Path(plan), Path(out), options or Options(), external=external, console=told)
+
+
+def report(folder: str | Path, out: str | Path | None = None) -> str:
+    """The Markdown text with the tables of a comparison, which is also written to ``out``.
+
+    Args:
+        folder: of the comparison.
+        out: a file; None writes none.
+
+    Raises:
+        UserError: no results, or files that are damaged.
+    """
+    from fieldmark.bench.text import report_of
+
+    text = report_of(Path(folder), None if out is None else Path(out))
+    if out is not None:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        Path(out).write_text(text, "utf-8")
+    return text

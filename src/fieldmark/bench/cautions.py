@@ -1,0 +1,97 @@
+"""What a reader of a table has to know before believing it, in sentences."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fieldmark.bench.comparing import Table
+from fieldmark.bench.plan import TRAIN
+from fieldmark.bench.records import DONE, FAILED, Result
+from fieldmark.bench.tuning import told
+
+
+def cautions_of(table: Table) -> list[str]:
+    """All that makes the rows of a table less than equal, or the figures less than final."""
+    return [*_tuning(table), *_sources(table), *_data(table), *_runs(table)]
+
+
+def _tuning(table: Table) -> Iterable[str]:
+    trained = [row for row in table.rows if row.kind == TRAIN]
+    counts = {row.entry: sum(score.top1 is not None for score in row.trials) for row in trained}
+    runs = {row.entry: sum(score.runs for score in row.trials) for row in trained}
+    if len(set(counts.values())) > 1 or len(set(runs.values())) > 1:
+        each = ", ".join(f"{name} {count} (in {runs[name]} runs)" for name, count in counts.items())
+        yield f"Unequal tuning: the methods had different numbers of trials, so they do not compare: {each}."
+    for row in trained:
+        if any(one.tuned != (told(row.trials) if row.trials else {}) for one in row.finals):
+            yield f"{row.entry} was tuned again after some of its final runs; these follow an older choice."
+
+
+def _sources(table: Table) -> Iterable[str]:
+    sessions = [session for one in table.results for session in one.sessions]
+    programs, digests = sorted({source_of(session) for session in sessions}), {s["digest"] for s in sessions}
+    if len(digests) > 1:
+        yield f"Mixed source: the runs were made with {len(digests)} programs: {', '.join(programs)}."
+    elif len(programs) > 1:
+        yield f"Mixed commits, though of one and the same program: {', '.join(programs)}."
+    changed = sorted({source_of(session) for session in sessions if session["dirty"]})
+    if changed:
+        yield f"Uncommitted changes were in the source ({', '.join(changed)}): no commit gives these runs."
+    unknown = sorted({session["digest"] for session in sessions if not session["commit"]})
+    if unknown:
+        yield f"The commit of some source is not known, only its digest: {', '.join(unknown)}."
+    for name in sorted({name for one in table.results for name in one.versions}):
+        seen = sorted({one.versions.get(name, "") for one in table.results})
+        if len(seen) > 1 and name != "fieldmark":
+            yield f"Mixed versions of {name}: {', '.join(seen)}."
+    devices = sorted({session["device"] for session in sessions})
+    if len(devices) > 1:
+        yield f"Mixed devices, so training times do not compare: {'; '.join(devices)}."
+
+
+def _data(table: Table) -> Iterable[str]:
+    digests = sorted({one.data_digest[:12] for one in table.results})
+    if len(digests) > 1:
+        yield f"Mixed data: photos, labels or splits differ between runs (digests {', '.join(digests)})."
+    measured = {one.photos["measured"] for row in table.rows for one in row.finals}
+    if measured - {table.photos}:
+        yield f"Not all runs were measured on the same photos; differences are over the {table.photos} that all share."
+    files: dict[str, set[str]] = defaultdict(set)
+    for one in table.results:
+        if one.status == DONE:
+            files[one.recipe.get("weights") or one.recipe["model"]["weights"]].add(one.weights_digest or "no file")
+    for name, found in sorted(files.items()):
+        if len(found) > 1:
+            yield f"Files called {name} with different contents were trained from ({', '.join(sorted(found))})."
+
+
+def _runs(table: Table) -> Iterable[str]:
+    failed = [one for one in table.results if one.status == FAILED]
+    for one in failed:
+        yield f"{one.key} failed: {one.reason}"
+    for row in table.rows:
+        if len({_without_seed(one) for one in row.finals}) > 1:
+            yield f"{row.entry}: its seeds did not follow the same recipe."
+        if row.kind == TRAIN and len(row.finals) < 2:
+            yield f"{row.entry} has one seed: nothing is known of how far another would be from it."
+        if opened := [one.key for one in row.finals if one.test_openings > 1]:
+            yield f"The test photos were opened more than once (a stop while measuring) by {', '.join(opened)}."
+    names = {row.entry for row in table.rows}
+    for name in sorted({row.baseline for row in table.rows} - names):
+        yield f"The baseline {name} has no final run yet, so nothing is held against it."
+    waiting = sorted({one.entry for one in table.results if one.status == DONE} - names)
+    if waiting:
+        yield f"No final run yet: {', '.join(waiting)}."
+    for row in table.rows:
+        if row.comparison and row.kind == TRAIN and len(row.comparison.seeds) < len(row.finals):
+            seeds = ", ".join(map(str, row.comparison.seeds))
+            yield f"{row.entry} and {row.comparison.baseline} share the seeds {seeds} alone; the others are left out."
+
+
+def source_of(session: Mapping[str, Any]) -> str:
+    """The program of a session in a few letters: commit, "+" where files were changed since, digest."""
+    return f"{session['commit'][:10] or 'no commit'}{'+' if session['dirty'] else ''} ({session['digest'][:8]})"
+
+
+def _without_seed(result: Result) -> str:
+    return repr(sorted((key, repr(value)) for key, value in result.recipe.items() if key != "seed"))

@@ -1,0 +1,89 @@
+"""Where a figure comes from: the source's commit and digest, the versions of packages, the machine."""
+
+import hashlib
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+OURS = Path(__file__).resolve().parent.parent
+PACKAGES = ("fieldmark", "torch", "torchvision", "timm", "numpy", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The program: its git ``commit`` ("" where it is no checkout), whether files were changed since, and a digest.
+
+    ``digest`` (16 hex digits) is of the package's own Python files: equal digests are equal programs, whatever the
+    commits say.
+    """
+
+    commit: str
+    dirty: bool
+    digest: str
+
+    def to_json(self) -> dict[str, str | bool]:
+        """Plain data."""
+        return asdict(self)
+
+
+def source(package: Path = OURS) -> Source:
+    """The program that is running: the package in a folder, Fieldmark's own."""
+    commit = _git(package, "rev-parse", "HEAD") if _git(package, "ls-files", "--", "__init__.py") else ""
+    dirty = bool(commit) and bool(_git(package, "status", "--porcelain", "--", "."))
+    return Source(commit, dirty, source_digest(package))
+
+
+def source_digest(package: Path) -> str:
+    """16 hex digits over the names and contents of the Python files of a folder."""
+    total = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        total.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """16 hex digits of a file's SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """Python's and the packages' versions; a package that was never installed, only found, has none."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    return found
+
+
+def device_name(device: str) -> str:
+    """A GPU's name, or the processor's and how many threads compute on it."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"{_processor()}, {torch.get_num_threads()} threads"
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text("utf-8", "replace").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    return platform.processor() or platform.machine()
+
+
+def _git(folder: Path, *words: str) -> str:
+    """What git answers; "" where there is no git, or nothing of its."""
+    command = ["git", "-C", str(folder), *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"})
+    except OSError:
+        return ""
+    return "" if done.returncode else done.stdout.strip()

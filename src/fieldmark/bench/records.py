@@ -1,0 +1,143 @@
+"""What is kept of a run: a JSON file and, of a final run, each photo's logits; both written all or nothing."""
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fieldmark.errors import UserError, printable
+
+RESULTS = "results"
+FORMAT_VERSION = 1
+DONE, FAILED = "done", "failed"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run, done or failed: what was asked for, what came of it, and where it comes from.
+
+    ``asked`` is what the plan said; ``trial`` the place of a tuning run's trial; ``tuned`` what a final run's trials
+    scored; ``recipe`` what was followed; ``sessions`` the sources and machines that took part; ``metrics`` are shares
+    of the photos of ``measured_on``; ``seconds`` of training; ``reason`` says in a line why a run failed.
+    """
+
+    key: str
+    title: str
+    entry: str
+    order: int
+    kind: str
+    baseline: str
+    data: str
+    phase: str
+    seed: int
+    status: str
+    asked: Mapping[str, Any]
+    command: str
+    data_digest: str
+    trial: int | None = None
+    reason: str = ""
+    trace: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    weights_digest: str = ""
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    sessions: tuple[Mapping[str, Any], ...] = ()
+    device: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    measured_on: str = ""
+    photos: Mapping[str, int] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    damaged: tuple[str, ...] = ()
+    test_openings: int = 0
+
+
+class Answers(NamedTuple):
+    """A run's answers photo by photo: ``names`` (N,), ``labels`` int64 (N,), ``logits`` float32 (N, C)."""
+
+    names: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+
+
+def json_path(folder: Path, key: str) -> Path:
+    """Where a run's figures lie in the folder of a comparison."""
+    return folder / RESULTS / f"{key}.json"
+
+
+def npz_path(folder: Path, key: str) -> Path:
+    """Where a final run's logits lie."""
+    return folder / RESULTS / f"{key}.npz"
+
+
+def write_result(folder: Path, result: Result, answers: Answers | None = None) -> None:
+    """Writes a run's logits, then its figures: where the JSON file is, all is there."""
+    if answers is not None:
+        arrays = {name: getattr(answers, name) for name in Answers._fields}
+        replace_file(npz_path(folder, result.key), lambda path: _save(path, arrays))
+    text = json.dumps({"format_version": FORMAT_VERSION} | asdict(result), indent=2, ensure_ascii=False) + "\n"
+    replace_file(json_path(folder, result.key), lambda path: path.write_text(text, "utf-8", "backslashreplace"))
+
+
+def read_result(path: Path) -> Result:
+    """Reads a run's figures; raises ``UserError`` for what is none of ours."""
+    shown = printable(str(path))
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{shown}: no result that can be read ({printable(str(error))})") from error
+    if not isinstance(value, dict) or value.pop("format_version", None) != FORMAT_VERSION:
+        raise UserError(f"{shown}: another format than this Fieldmark reads")
+    names = {one.name for one in fields(Result)}
+    if wrong := names.symmetric_difference(value):
+        raise UserError(f"{shown}: {min(wrong)!r} is missing or unknown; the file was changed by hand")
+    found: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
+    return Result(**found)
+
+
+def read_results(folder: Path) -> list[Result]:
+    """All results of a comparison, in the order of the plan.
+
+    Raises:
+        UserError: no folder with results, or a file that is none.
+    """
+    found = [read_result(path) for path in sorted((folder / RESULTS).glob("*.json"))]
+    if not found:
+        raise UserError(f"{printable(str(folder))}: no results here; make some: fieldmark bench run PLAN --out FOLDER")
+    return sorted(found, key=lambda one: (one.data, one.order, one.entry, one.phase, one.trial or 0, one.seed))
+
+
+def read_answers(folder: Path, key: str) -> Answers:
+    """The logits of a final run.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    path = npz_path(folder, key)
+    try:
+        with np.load(path) as found:
+            return Answers(*(found[name] for name in Answers._fields))
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{printable(str(path))}: no logits that can be read; run it again") from error
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Has ``write`` make a file of a name of its own, then moves it to ``path``: no reader sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        write(draft)
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)

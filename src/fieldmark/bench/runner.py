@@ -1,0 +1,248 @@
+"""Works the runs of a plan one after another, until all are recorded, the time is up or the user stops it."""
+
+import _thread
+import json
+import signal
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from fieldmark.bench.claims import claim, is_claimed
+from fieldmark.bench.jobs import Job, jobs_of, trials_of
+from fieldmark.bench.material import Material, read_material
+from fieldmark.bench.options import Options, command_of, named
+from fieldmark.bench.plan import Place, Plan, read_plan, unequal_trials
+from fieldmark.bench.provenance import source
+from fieldmark.bench.records import DONE, FAILED, Result, json_path, read_result, write_result
+from fieldmark.bench.work import Machine, Worker
+from fieldmark.bench.workplace import Workplace
+from fieldmark.errors import Interrupted, UserError, printable
+from fieldmark.recipes.naming import imported_all
+from fieldmark.training.automatic import device_of
+
+CLAIMS = "claims"
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a call did: runs ``done`` and ``failed`` in it, ``left`` to do, and of these ``elsewhere`` being worked.
+
+    ``time_is_up`` says that ``--until`` ended it.
+    """
+
+    done: int
+    failed: int
+    left: int
+    elsewhere: int
+    time_is_up: bool
+
+
+def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[str] = (), console: Console) -> Tally:
+    """Works what is not yet recorded; several processes may do so in one folder at once.
+
+    Args:
+        plan: the TOML file.
+        folder: of the comparison: results, half-done runs, claims.
+        options: what else the user said.
+        external: classes from elsewhere that parts may be, as package.module:Class.
+        console: is told what happens.
+
+    Raises:
+        UserError: a mistake in the plan or the call, or results of another plan or other photos in the folder.
+        Interrupted, KeyboardInterrupt: the user stopped it; the same command goes on.
+    """
+    options.refuse_numbers()
+    read = read_plan(plan)
+    jobs = jobs_of(read, only=options.only, phase=options.phase)
+    materials = _materials(read, jobs, options, folder)
+    machine = Machine(
+        device=device_of(options.device),
+        workers=options.workers,
+        weights=named(options.weights, option="--weights"),
+        external=dict(zip(external, imported_all(external), strict=True)),
+        source=source(),
+        command=command_of(plan, folder, options, external),
+    )
+    worker = Worker(read, folder, materials=materials, machine=machine, console=console)
+    _refuse_mistakes(worker, jobs, options)
+    if line := unequal_trials(read):
+        console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
+    return _Runner(worker, jobs, options).run()
+
+
+class _Deadline:
+    """After ``seconds``, interrupts the main thread as Ctrl-C does; used as a context manager."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.passed = False
+        self._main = threading.current_thread() is threading.main_thread()
+        self._timer = None if seconds is None else threading.Timer(seconds, self._end)
+
+    def __enter__(self) -> "_Deadline":
+        """The time begins."""
+        if self._timer:
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """It does not matter any more."""
+        if self._timer:
+            self._timer.cancel()
+
+    def _end(self) -> None:
+        self.passed = True
+        if self._main:  # nothing but the main thread can be interrupted; elsewhere the run under way is the last
+            _interrupt()
+
+
+def _interrupt() -> None:
+    """What Ctrl-C does, from another thread; where signals can be sent, it also ends a wait."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
+
+
+class _Runner:
+    """One call's way through the jobs."""
+
+    def __init__(self, worker: Worker, jobs: list[Job], options: Options) -> None:
+        self.worker, self.jobs, self.options = worker, jobs, options
+        self.folder, self.console = worker.folder, worker.console
+        self.counts: Counter[str] = Counter()
+        self.tried: set[str] = set()
+        self.lost: set[str] = set()
+
+    def run(self) -> Tally:
+        """Works until nothing is left that can be worked."""
+        with _Deadline(self.options.until) as deadline:
+            try:
+                while not deadline.passed and self._one_more():
+                    pass
+            except (Interrupted, KeyboardInterrupt):
+                if not deadline.passed:
+                    raise
+        left = [job for job in self.jobs if self._is_open(job)]
+        elsewhere = sum(is_claimed(self.folder / CLAIMS, job.key) for job in left)
+        return Tally(self.counts[DONE], self.counts[FAILED], len(left), elsewhere, deadline.passed)
+
+    def _one_more(self) -> bool:
+        """Works the next run; whether there was one."""
+        job = next((job for job in self.jobs if self._can_be_worked(job)), None)
+        if job is None or len(self.tried) == self.options.limit:
+            return False
+        try:
+            self._work(job)
+        except (Interrupted, KeyboardInterrupt):
+            if job.key not in self.lost:
+                raise
+        return True
+
+    def _is_open(self, job: Job) -> bool:
+        """Whether a run is not recorded, or failed and is to be worked again."""
+        path = json_path(self.folder, job.key)
+        if not path.is_file():
+            return True
+        return self.options.retry and job.key not in self.tried and read_result(path).status == FAILED
+
+    def _can_be_worked(self, job: Job) -> bool:
+        if job.key in self.tried | self.lost or not self._is_open(job):
+            return False
+        waits = job.trial is None and len(self.worker.trials(job)) < sum(
+            len(runs) for runs in trials_of(self.worker.plan, job.entry, job.data)
+        )
+        return not waits and not is_claimed(self.folder / CLAIMS, job.key)
+
+    def _work(self, job: Job) -> None:
+        held = claim(self.folder / CLAIMS, job.key, when_lost=_interrupt)
+        if held is None:
+            return
+        with held:
+            if not self._is_open(job):  # recorded by the one who had it until just now
+                return
+            seed = f"seed {job.seed}" if job.trial is None else f"trial {job.trial}, seed {job.seed}"
+            number = f"{self.jobs.index(job) + 1} of {len(self.jobs)}"
+            self._tell(f"— {number}: {job.entry.name} on {job.data}, {seed}")
+            workplace = Workplace(self.folder, job.key, number=held.number)
+            try:
+                result, answers = self.worker.work(job, workplace)
+            except (Interrupted, KeyboardInterrupt):
+                if held.is_lost:
+                    self._lost(job)
+                raise
+            if held.is_lost:
+                self._lost(job)
+                return
+            write_result(self.folder, result, answers)
+            workplace.leave(keep=self.options.keep)
+        self.tried.add(job.key)
+        self.counts[result.status] += 1
+        self._tell(_in_words(result))
+
+    def _lost(self, job: Job) -> None:
+        self.lost.add(job.key)
+        self._tell(f"{job.key}: taken over by another process, as this one had been silent for minutes; left to it")
+
+    def _tell(self, line: str) -> None:
+        self.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def _in_words(result: Result) -> str:
+    if result.status == FAILED:
+        return f"{result.key} failed: {result.reason}"
+    where = "test photos" if result.measured_on == "test" else "held-out photos"
+    return f"{result.key}: top-1 {100 * result.metrics['top1']:.1f} % of {result.photos['measured']} {where}"
+
+
+def _materials(plan: Plan, jobs: list[Job], options: Options, folder: Path) -> dict[str, Material]:
+    """The data sets of the jobs, from where the user or the plan says."""
+    paths = named(options.data, option="--data")
+    known = {name for entry in plan.entries for name in entry.data}
+    if unknown := sorted(set(paths) - known):
+        raise UserError(f"--data {unknown[0]}: the plan's data are called {', '.join(sorted(known))}")
+    found: dict[str, Material] = {}
+    for name in dict.fromkeys(job.data for job in jobs):
+        place = plan.sets.get(name, Place())
+        path = paths.get(name) or place.path
+        if path is None:
+            raise UserError(f"where do the photos of {name} lie? say --data {name}=FOLDER")
+        found[name] = read_material(name, path, place, folder=folder)
+    return found
+
+
+def _refuse_mistakes(worker: Worker, jobs: list[Job], options: Options) -> None:
+    """Before hours of work: every recipe can be made, every file of weights is used, and earlier results fit.
+
+    Raises:
+        UserError: one of them is not so.
+    """
+    used: set[str] = set()
+    for job in {(job.entry.name, job.data, job.trial): job for job in jobs}.values():
+        used |= worker.words(job)
+    unused = sorted(set(worker.machine.weights) - used)
+    if unused and not options.only:
+        raise UserError(f"--weights {unused[0]}: no entry's weights or backbone are called that")
+    for job in jobs:
+        path = json_path(worker.folder, job.key)
+        if path.is_file():
+            _refuse_other(read_result(path), job, worker, path)
+
+
+def _refuse_other(result: Result, job: Job, worker: Worker, path: Path) -> None:
+    way_out = "take another --out, or move the file away"
+    if result.asked != _as_json(job.asked(worker.plan)):
+        raise UserError(f"{path}: made by other settings than the plan has now for {job.entry.name};\n{way_out}")
+    if result.data_digest != worker.materials[job.data].digest:
+        raise UserError(f"{path}: made from other photos, labels or splits than {job.data} has now;\n{way_out}")
+
+
+def _as_json(value: Mapping[str, Any]) -> Any:
+    """As it comes back from a file."""
+    return json.loads(json.dumps(value))

@@ -1,0 +1,262 @@
+"""One run, from its claim to its record."""
+
+import socket
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from fieldmark.bench.jobs import Job, trials_of
+from fieldmark.bench.material import Material
+from fieldmark.bench.plan import PROBE, Plan
+from fieldmark.bench.provenance import Source, device_name, file_digest, versions
+from fieldmark.bench.records import DONE, FAILED, Answers, Result, json_path, read_result
+from fieldmark.bench.resolve import Surroundings, described, recipe_of, shortened, with_weights
+from fieldmark.bench.tuning import scores, told, winner
+from fieldmark.bench.workplace import Workplace
+from fieldmark.errors import Interrupted, UserError, printable
+from fieldmark.evaluation.evaluate import OPENINGS, evaluate
+from fieldmark.evaluation.metrics import Metrics
+from fieldmark.evaluation.probe import probe
+from fieldmark.recipe import Recipe, recipe_from_json
+from fieldmark.recipes import KNOWN
+from fieldmark.runfolder import RECIPE, open_run
+from fieldmark.training.checkpoint import load_state
+from fieldmark.training.choices import Choices, Destination
+from fieldmark.training.session import train
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What runs are worked with here: device ("cpu" or "cuda"), processes that read ahead, files of weights by name.
+
+    ``external`` are classes from elsewhere by the names that the user gave; ``command`` is what reproduces the runs.
+    """
+
+    device: str
+    workers: int | None
+    weights: Mapping[str, Path]
+    external: Mapping[str, type]
+    source: Source
+    command: str
+
+
+class Worker:
+    """Works the runs of a plan.
+
+    Args:
+        plan: what is to be compared.
+        folder: of the comparison.
+        materials: the data sets by name.
+        machine: what to work with.
+        console: is told what happens.
+    """
+
+    def __init__(
+        self, plan: Plan, folder: Path, *, materials: Mapping[str, Material], machine: Machine, console: Console
+    ) -> None:
+        self.plan, self.folder, self.materials = plan, folder, materials
+        self.machine, self.console = machine, console
+
+    def work(self, job: Job, workplace: Workplace) -> tuple[Result, Answers | None]:
+        """Trains (or goes on), measures, and returns what is to be recorded; a run that fails is recorded as such.
+
+        Raises:
+            Interrupted: the user stopped the run; its state is saved.
+        """
+        blank = self._blank(job)
+        try:
+            recipe = self.recipe(job)
+            tuned = told(scores(self.trials(job))) if job.entry.trials and job.trial is None else {}
+            blank = replace(blank, recipe=described(recipe), weights_digest=_weights(recipe), tuned=tuned)
+            if job.entry.kind == PROBE:
+                return self._probed(job, recipe, blank)
+            return self._trained(job, recipe, blank, workplace=workplace)
+        except Interrupted:
+            raise
+        except Exception as error:  # whatever a method of anybody's raises: the list goes on, and the record says it
+            if isinstance(error, UserError):
+                return replace(blank, reason=printable(" ".join(str(error).split()))), None
+            line = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            return replace(blank, reason=printable(line), trace=traceback.format_exc()), None
+
+    def recipe(self, job: Job) -> Recipe:
+        """What is followed in a run: the entry's recipe, with its trial or the trial that won.
+
+        Raises:
+            UserError: what the plan says does not stand in a recipe, or no trial came to an end.
+        """
+        material, entry = self.materials[job.data], job.entry
+        changes = entry.trials[job.trial] if job.trial is not None else self._won(job)
+        recipe = replace(recipe_of(entry, self._around(job), changes=changes), seed=job.seed)
+        recipe = replace(recipe, train_on=material.train_on(entry.train_on) or recipe.train_on)
+        if job.trial is not None:
+            without = tuple(split for split in recipe.train_on if split != "val")
+            recipe = shortened(replace(recipe, train_on=without), self.plan.tuning.epochs)
+        return with_weights(recipe, self.machine.weights)
+
+    def words(self, job: Job) -> set[str]:
+        """What the plan calls the weights and the backbone of a run, after which ``--weights`` may give a file.
+
+        Raises:
+            UserError: what the plan says does not stand in a recipe.
+        """
+        changes = {} if job.trial is None else job.entry.trials[job.trial]
+        model = recipe_of(job.entry, self._around(job), changes=changes).model
+        return {model.weights, model.backbone}
+
+    def trials(self, job: Job) -> list[Result]:
+        """The results, so far, of the tuning runs that a final run waits for."""
+        if job.trial is not None:
+            return []
+        keys = [one.key for runs in trials_of(self.plan, job.entry, job.data) for one in runs]
+        paths = [json_path(self.folder, key) for key in keys]
+        return [read_result(path) for path in paths if path.is_file()]
+
+    def _won(self, job: Job) -> Mapping[str, Any]:
+        if not job.entry.trials:
+            return {}
+        best = winner(scores(self.trials(job)))
+        if best is None:
+            raise UserError("none of its trials came to an end")
+        return best.changes
+
+    def _around(self, job: Job) -> Surroundings:
+        material = self.materials[job.data]
+        photos = len(material.dataset.of(material.train_on(job.entry.train_on) or ("train",)))
+        classes = len(material.dataset.classes)
+        return Surroundings(photos, classes, self.machine.device, self.plan.path.parent, self.machine.external)
+
+    def _blank(self, job: Job) -> Result:
+        """A failed run: what is known before it is tried."""
+        return Result(
+            key=job.key,
+            title=self.plan.title,
+            entry=job.entry.name,
+            order=job.entry.order,
+            kind=job.entry.kind,
+            baseline=job.entry.baseline,
+            data=job.data,
+            phase=job.phase,
+            seed=job.seed,
+            status=FAILED,
+            asked=job.asked(self.plan),
+            command=self.machine.command,
+            data_digest=self.materials[job.data].digest,
+            trial=job.trial,
+            sessions=(self._session(),),
+            device=device_name(self.machine.device),
+            versions=versions(),
+        )
+
+    @property
+    def _classes(self) -> tuple[type, ...]:
+        return tuple(self.machine.external.values())
+
+    def _session(self) -> dict[str, Any]:
+        device = device_name(self.machine.device)
+        return {**self.machine.source.to_json(), "host": socket.gethostname(), "device": device}
+
+    def _trained(
+        self, job: Job, recipe: Recipe, blank: Result, *, workplace: Workplace
+    ) -> tuple[Result, Answers | None]:
+        material = self.materials[job.data]
+        if not self._goes_on(workplace.run, recipe):
+            workplace.clear()
+        sessions = workplace.enter(self._session())
+        run = train(
+            material.path,
+            Destination(workplace.run, resume=True),
+            self._choices(job, material),
+            console=self.console,
+            external=self._classes,
+            recipe=recipe,
+        )
+        split = "test" if job.trial is None else "val"
+        opened = open_run(run, external=self._classes)
+        opened.learner.to(self.machine.device)
+        workers = 1 if self.machine.workers is None else self.machine.workers
+        found = evaluate(opened, material.path, split=split, workers=workers)
+        openings, state = run / OPENINGS, load_state(run)
+        result = replace(
+            _measured(blank, found.metrics, split, classes=len(found.classes)),
+            sessions=sessions,
+            seconds=round(state["position"]["seconds"], 3) if state else 0.0,
+            damaged=found.damaged,
+            test_openings=len(openings.read_text("utf-8").splitlines()) - 1 if openings.is_file() else 0,
+        )
+        if job.trial is not None:
+            return result, None
+        trained = len(material.dataset.of(recipe.train_on))
+        return _with_trained(result, trained), _answers(found.names, found.labels, found.logits)
+
+    def _choices(self, job: Job, material: Material) -> Choices:
+        """What ``train`` is told beside the recipe; trials hold photos out where there is no validation split."""
+        held_out = job.trial is not None and not material.has_val
+        return Choices(
+            seed=job.seed,
+            annotation=material.place.annotation,
+            device=self.machine.device,  # pyright: ignore[reportArgumentType]
+            workers=self.machine.workers,
+            splits=material.splits,
+            hold_out=self.plan.tuning.hold_out if held_out else 0.0,
+        )
+
+    def _goes_on(self, run: Path, recipe: Recipe) -> bool:
+        """Whether a half-done run follows this very recipe; one of an earlier plan does not count."""
+        path = run / RECIPE
+        if not path.is_file():
+            return False
+        known = recipe_from_json(path.read_text("utf-8"), KNOWN, external=self._classes)
+        return described(known) == described(recipe)
+
+    def _probed(self, job: Job, recipe: Recipe, blank: Result) -> tuple[Result, Answers]:
+        material = self.materials[job.data]
+        found = probe(
+            material.dataset,
+            backbone=recipe.model.backbone,
+            weights=recipe.model.weights,
+            train_on=recipe.train_on,
+            split="test",
+            size=recipe.pixels.size,
+            device=self.machine.device,
+            workers=1 if self.machine.workers is None else self.machine.workers,
+        )
+        settings = {"backbone": found.backbone, "weights": Path(recipe.model.weights).name, "size": recipe.pixels.size}
+        result = replace(
+            _measured(blank, found.metrics, "test", classes=len(material.dataset.classes)),
+            recipe=settings | {"penalty": found.strength, "train_on": list(recipe.train_on)},
+            seconds=round(found.feature_seconds + found.fit_seconds, 3),
+            test_openings=1,
+        )
+        trained = len(material.dataset.of(recipe.train_on))
+        return _with_trained(result, trained), _answers(found.names, found.labels, found.scores)
+
+
+def _weights(recipe: Recipe) -> str:
+    """The digest of a file of weights; "" for weights that come from elsewhere."""
+    path = Path(recipe.model.weights)
+    return file_digest(path) if path.is_file() else ""
+
+
+def _measured(blank: Result, metrics: Metrics, split: str, *, classes: int) -> Result:
+    shares = {
+        "top1": metrics.top1,
+        "top5": metrics.top5,
+        "mean_per_class": metrics.mean_per_class,
+        "macro_f1": metrics.macro_f1,
+    }
+    photos = {"measured": metrics.n, "classes": classes}
+    return replace(blank, status=DONE, measured_on=split, metrics=shares, photos=photos)
+
+
+def _with_trained(result: Result, trained: int) -> Result:
+    return replace(result, photos={**result.photos, "trained": trained})
+
+
+def _answers(names: tuple[str, ...], labels: np.ndarray, logits: np.ndarray) -> Answers:
+    return Answers(np.array([printable(name) for name in names]), labels, logits.astype(np.float32))

@@ -1,0 +1,112 @@
+"""``fieldmark bench`` as a user types it, and in Python."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from canned import PLAN, answers_of, result_of, write_finals
+
+import fieldmark
+from fieldmark import bench, cli
+from fieldmark.bench.records import write_result
+from fieldmark.bench.work import Worker
+from fieldmark.errors import Interrupted
+
+RIGHT = np.random.default_rng(0).random((3, 30)) < 0.7
+
+
+def ran(*words: object) -> int:
+    return cli.run([str(word) for word in words])
+
+
+@pytest.fixture
+def plan(photos: Path, tmp_path: Path) -> Path:
+    (tmp_path / "plan.toml").write_text(PLAN + '[[entry]]\nname = "plain"\n[[entry]]\nname = "probe"\nkind = "probe"\n')
+    return tmp_path / "plan.toml"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bench"], ["run", "report"]),
+        (
+            ["bench", "run", "--help"],
+            ["PLAN", "--out", "--data", "--weights", "--only", "--until", "--retry"],
+        ),
+        (["bench", "report", "--help"], ["FOLDER", "--out"]),
+        (["--help"], ["bench"]),
+    ],
+)
+def test_help(words: list[str], said: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran(*words) == 0
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in said)
+
+
+def test_mistakes(plan: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ["--data", f"photos={photos}"]
+    for words, said in (
+        (["run", tmp_path / "nowhere.toml", "--out", tmp_path / "o"], "no such file"),
+        (["run", plan, "--out", tmp_path / "o"], "--data photos=FOLDER"),
+        (["run", plan, "--out", tmp_path / "o", *data, "--limit", "0"], "--limit 0"),
+        (["run", plan, "--out", tmp_path / "o", *data, "--phase", "last"], "last"),
+        (["run", plan, *data], "--out"),
+        (["run", plan, "--out", tmp_path / "o", "--data", "photos"], "NAME=PATH"),
+        (["report", tmp_path / "o"], "no results here"),
+    ):
+        capsys.readouterr()
+        assert ran("bench", *words) == 2
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert 1 <= len(told.err.splitlines()) <= 3
+        assert said in told.err
+    assert not (tmp_path / "o").exists()
+
+
+def test_from_a_plan_to_a_report(
+    plan: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, words = tmp_path / "out", ["--data", f"photos={photos}", "--device", "cpu", "--workers", "0", "--keep"]
+    assert ran("bench", "run", plan, "--out", out, *words) == 0
+    said = capsys.readouterr().out
+    assert "— 2 of 3: plain on photos, seed 10" in said
+    assert "3 done, 0 failed, 0 left" in said
+    assert f"next: fieldmark bench report {out}" in said
+    kept = out / "runs" / "photos-plain-seed11"
+    assert fieldmark.evaluate(kept).metrics.n == 3
+    assert ran("bench", "report", out) == 0
+    printed = capsys.readouterr().out
+    assert printed == bench.report(out)
+    assert "| plain |" in printed
+    assert "| probe |" in printed
+    assert ran("bench", "report", out, "--out", tmp_path / "deep" / "RESULTS.md") == 0
+    assert capsys.readouterr().out.startswith("written to ")
+    text = (tmp_path / "deep" / "RESULTS.md").read_text()
+    assert text == printed.replace("bench report out`", "bench report out --out RESULTS.md`")
+
+
+def test_failures_and_stops_are_told_by_the_exit_code(
+    plan: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["bench", "run", plan, "--out", tmp_path / "out", "--data", f"photos={photos}", "--device", "cpu"]
+    monkeypatch.setattr(Worker, "work", lambda self, job, workplace: (self._blank(job), None))
+    assert ran(*words, "--limit", "1") == 1
+    assert "0 done, 1 failed, 2 left" in capsys.readouterr().out
+
+    def stopped(self: Worker, job: object, workplace: object) -> None:
+        raise Interrupted
+
+    monkeypatch.setattr(Worker, "work", stopped)
+    assert ran(*words) == 130
+    assert "the same command goes on" in capsys.readouterr().out
+
+
+def test_the_words_in_python(plan: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fieldmark.bench is bench
+    monkeypatch.setattr(Worker, "work", lambda self, job, workplace: (self._blank(job), None))
+    options = bench.Options(data=(f"photos={photos}",), only=("probe",))
+    assert bench.run(plan, tmp_path / "out", options=options).failed == 1
+    write_finals(tmp_path / "other", {"plain": RIGHT})
+    write_result(tmp_path / "other", result_of("pc", 10), answers_of(RIGHT[0]))
+    text = bench.report(tmp_path / "other", tmp_path / "text.md")
+    assert (tmp_path / "text.md").read_text() == text

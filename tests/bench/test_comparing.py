@@ -1,0 +1,98 @@
+"""The figures of a comparison, against the same figures calculated otherwise."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from canned import answers_of, photos_of, result_of, write_finals
+from scipy import stats
+
+from fieldmark.bench.comparing import BETTER, UNTOLD, WORSE, tables_of
+from fieldmark.bench.records import read_result, write_result
+from fieldmark.evaluation.statistics import detectable, holm, paired_difference
+
+RNG = np.random.default_rng(0)
+PLAIN, PC, CIN = RNG.random((3, 60)) < 0.6, RNG.random((3, 60)) < 0.65, RNG.random((3, 60)) < 0.97
+
+
+def test_rows_have_the_figures_of_their_runs(tmp_path: Path) -> None:
+    write_finals(tmp_path, {"cin": CIN, "plain": PLAIN, "pc": PC})
+    (table,) = tables_of(tmp_path)
+    assert (table.data, table.title, table.photos) == ("birds", "Birds", 60)
+    assert [row.entry for row in table.rows] == ["plain", "pc", "cin"]
+    plain, pc, cin = table.rows
+    assert plain.comparison is None
+    assert plain.top1.mean == pytest.approx(PLAIN.mean())
+    half = stats.t.ppf(0.975, 2) * PLAIN.mean(1).std(ddof=1) / np.sqrt(3)
+    assert plain.top1.high - plain.top1.mean == pytest.approx(half)
+    assert plain.seconds == 111
+    wanted = [paired_difference(one, PLAIN) for one in (PC, CIN)]
+    assert pc.comparison
+    assert cin.comparison
+    assert [pc.comparison.difference, cin.comparison.difference] == wanted
+    assert [pc.comparison.p, cin.comparison.p] == pytest.approx(holm([one.p for one in wanted]))
+    assert pc.comparison.seen_from == detectable(wanted[0].error, wanted[0].df, alpha=0.025)
+    assert [pc.comparison.verdict, cin.comparison.verdict] == [UNTOLD, BETTER]
+
+
+def test_photos_are_paired_by_name(tmp_path: Path) -> None:
+    write_finals(tmp_path, {"plain": PLAIN, "pc": PC})
+    (straight,) = tables_of(tmp_path)
+    order = RNG.permutation(60)
+    for seed, row in zip((10, 11, 12), PC, strict=True):
+        answers = answers_of(row)
+        shuffled = type(answers)(*(column[order] for column in answers))
+        write_result(tmp_path, read_result(tmp_path / f"results/birds-pc-seed{seed}.json"), shuffled)
+    assert tables_of(tmp_path) == [straight]
+    short = answers_of(PC[0])
+    short = type(short)(*(column[5:] for column in short))
+    write_result(tmp_path, replace(result_of("pc", 10), photos=photos_of(55)), short)
+    (table,) = tables_of(tmp_path)
+    assert table.photos == 55
+    compared = table.rows[1].comparison
+    assert compared
+    assert compared.difference == paired_difference(PC[:, 5:], PLAIN[:, 5:])
+
+
+def test_a_probe_stands_beside_each_seed(tmp_path: Path) -> None:
+    write_finals(tmp_path, {"plain": PLAIN, "probe": CIN[:1]}, seeds=(10, 11, 12))
+    (table,) = tables_of(tmp_path)
+    compared = table.rows[1].comparison
+    assert compared
+    assert compared.seeds == (10, 11, 12)
+    assert compared.difference == paired_difference(np.repeat(CIN[:1], 3, 0), PLAIN)
+
+
+def test_a_probe_as_baseline(tmp_path: Path) -> None:
+    write_result(tmp_path, replace(result_of("probe"), baseline="probe", photos=photos_of(60)), answers_of(CIN[0]))
+    for seed, row in ((20, PLAIN[0]), (21, PLAIN[1])):
+        result = replace(result_of("plain", seed), baseline="probe", photos=photos_of(60))
+        write_result(tmp_path, result, answers_of(row))
+    (table,) = tables_of(tmp_path)
+    compared = table.rows[0].comparison
+    assert compared
+    assert (compared.seeds, compared.verdict) == ((20, 21), WORSE)
+    assert table.rows[1].comparison is None
+
+
+def test_seeds_that_are_not_shared(tmp_path: Path) -> None:
+    write_finals(tmp_path, {"plain": PLAIN[:2]}, seeds=(10, 11))
+    write_finals(tmp_path, {"pc": PC}, seeds=(11, 12, 13))
+    write_finals(tmp_path, {"cin": CIN}, seeds=(20, 21, 22))
+    (table,) = tables_of(tmp_path)
+    plain, pc, cin = table.rows
+    assert plain.comparison is None
+    assert cin.comparison is None
+    assert pc.comparison
+    assert pc.comparison.seeds == (11,)
+    assert pc.comparison.difference.interval.mean == pytest.approx(PC[0].mean() - PLAIN[1].mean())
+    assert np.isnan(pc.comparison.p)
+    assert pc.comparison.verdict == UNTOLD
+
+
+def test_no_final_run(tmp_path: Path) -> None:
+    write_result(tmp_path, result_of("plain", 0, trial=0))
+    (table,) = tables_of(tmp_path)
+    assert table.rows == ()
+    assert len(table.results) == 1

@@ -1,0 +1,31 @@
+"""What a call may say."""
+
+from pathlib import Path
+
+import pytest
+
+from fieldmark.bench.options import Options, command_of, named
+from fieldmark.errors import UserError
+
+
+def test_paths_by_name(tmp_path: Path) -> None:
+    assert named([f"a={tmp_path}", f"b={tmp_path}"], option="--data") == {"a": tmp_path, "b": tmp_path}
+    for words in (["a"], ["=x"], ["a="], [f"a={tmp_path}", f"a={tmp_path}"], [f"a={tmp_path / 'nowhere'}"]):
+        with pytest.raises(UserError, match=f"^--data {words[-1]}: "):
+            named(words, option="--data")
+
+
+def test_numbers() -> None:
+    Options(limit=1, until=0.0, workers=0).refuse_numbers()
+    for wrong in (Options(limit=0), Options(until=-1.0), Options(workers=-1), Options(until=float("nan"))):
+        with pytest.raises(UserError, match="at least"):
+            wrong.refuse_numbers()
+
+
+def test_the_command_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").touch()
+    options = Options(data=(f"a={tmp_path}",), weights=(f"lite0={tmp_path / 'w.safetensors'}",), limit=3)
+    told = command_of(tmp_path / "plan.toml", tmp_path / "out", options, ["my.module:Mine"])
+    wanted = f"fieldmark bench run plan.toml --out out --data a={tmp_path.name} --weights lite0=w.safetensors"
+    assert told == f"{wanted} --external my.module:Mine"
+    assert "benchmarks/cub20.toml" in command_of(Path("benchmarks/cub20.toml"), Path("x"), Options(), [])

@@ -1,0 +1,141 @@
+"""Plans: what a file says, and what is refused in one to three lines."""
+
+from pathlib import Path
+
+import pytest
+
+from fieldmark.bench.plan import Place, Plan, Tuning, read_plan, unequal_trials
+from fieldmark.bench.resolve import Surroundings, recipe_of
+from fieldmark.building import build_learner
+from fieldmark.errors import UserError
+from fieldmark.recipes import COMPOSITIONS
+
+WHOLE = """
+format_version = 1
+title = "Birds"
+baseline = "plain"
+data = ["birds"]
+seeds = [10, 11]
+
+[settings]
+backbone = "test_resnet"
+weights = "none"
+epochs = 2
+
+[sets.birds]
+path = "photos"
+train_on = "train+val"
+
+[tuning]
+seeds = [0, 1]
+hold_out = 0.5
+epochs = 1
+
+[[entry]]
+name = "plain"
+trials = [{ "stages.0.optimiser.lr" = 0.1 }, {}]
+
+[[entry]]
+name = "pc"
+method = "pc"
+epochs = 3
+seeds = [4]
+set = { "smoothing" = 0.0 }
+trials = [{ "model.terms.0.weight" = 5 }]
+
+[[entry]]
+name = "probe"
+kind = "probe"
+size = 32
+train_on = "train"
+"""
+LEAST = 'format_version = 1\ndata = ["a"]\n[[entry]]\nname = "plain"\n'
+
+
+def plan_of(folder: Path, text: str) -> Plan:
+    (folder / "plan.toml").write_text(text)
+    return read_plan(folder / "plan.toml")
+
+
+def test_a_plan_says_all_that_an_entry_needs(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, WHOLE)
+    assert plan.title == "Birds"
+    assert plan.sets == {"birds": Place(tmp_path / "photos", "variant", ("train", "val"))}
+    assert plan.tuning == Tuning((0, 1), 0.5, 1.0)
+    plain, pc, probe = plan.entries
+    assert (plain.kind, plain.data, plain.seeds, plain.baseline) == ("train", ("birds",), (10, 11), "plain")
+    assert plain.trials == ({"stages.0.optimiser.lr": 0.1}, {})
+    assert plain.settings == {"backbone": "test_resnet", "weights": "none", "epochs": 2}
+    assert pc.settings == {"backbone": "test_resnet", "weights": "none", "epochs": 3, "method": "pc"}
+    assert (pc.seeds, pc.changes, pc.order, pc.train_on) == ((4,), {"smoothing": 0.0}, 1, None)
+    assert (probe.kind, probe.seeds, probe.train_on) == ("probe", (0,), ("train",))
+    assert probe.settings == {"backbone": "test_resnet", "weights": "none", "size": 32}
+    assert unequal_trials(plan) == "unequal tuning: plain has 2 trials, pc has 1 trials"
+
+
+def test_the_least_plan(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, LEAST)
+    assert (plan.title, plan.tuning, plan.sets) == ("plan", Tuning(), {})
+    assert plan.entries[0].seeds == (0,)
+    assert unequal_trials(plan) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "lacks format_version"),
+        ("format_version = 2", "format_version is 2"),
+        ("format_version = ", "no plan that can be read"),
+        (LEAST + "trails = 3\n[[entry]]\nname = 1", "name is 1; expected str"),
+        ("sead = [1]\n" + LEAST, "sead means nothing here"),
+        ("seeds = []\n" + LEAST, "seeds"),
+        ("seeds = [-1]\n" + LEAST, "seeds"),
+        ("seeds = [1, 1]\n" + LEAST, "twice"),
+        ("seeds = [1.5]\n" + LEAST, "1.5"),
+        (LEAST + "data = []", "names no data"),
+        (LEAST + 'data = ["a/b"]', "no name for files"),
+        (LEAST + '[[entry]]\nname = "plain"', "two entries"),
+        (LEAST + 'baseline = "plane"', "held against plane"),
+        (LEAST + 'kind = "sonde"', "choose train, probe"),
+        (LEAST + 'phase = "last"', "choose both, tune, final"),
+        (LEAST + "trials = [{}, 1]", "a trial is a table"),
+        (LEAST + "trials = [{}, {}]", "seed 0; take fresh seeds"),
+        (LEAST + 'recipe = "x"\nepochs = 3', "recipe excludes"),
+        (LEAST + 'kind = "probe"\nepochs = 3', "a probe has no setting epochs"),
+        (LEAST + 'kind = "probe"\ntrials = [{}]', "a probe has neither"),
+        (LEAST + "[tuning]\nhold_out = 1.0", "hold_out is 1"),
+        (LEAST + "[tuning]\nepochs = 0", "epochs is 0"),
+        (LEAST + "[tuning]\nfolds = 2", "[tuning]: folds means nothing here"),
+        (LEAST + "[sets.a]\nplace = 'x'", "[sets.a]: place means nothing here"),
+        (LEAST + "[sets]\na = 1", "[sets.a] must be a table"),
+    ],
+)
+def test_mistakes_in_a_plan(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        plan_of(tmp_path, text)
+    assert said in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_no_plan(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no plan that can be read"):
+        read_plan(tmp_path / "nowhere.toml")
+    with pytest.raises(UserError, match="no plan that can be read"):
+        read_plan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "benchmarks").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_the_plans_that_come_with_the_program(path: Path) -> None:
+    plan = read_plan(path)
+    assert unequal_trials(plan) == ""
+    known = {composition.name for composition in COMPOSITIONS}
+    around = Surroundings(photos=600, classes=20, device="cpu", folder=path.parent)
+    for entry in plan.entries:
+        if entry.settings.get("method", "plain") not in known:
+            continue
+        recipes = [recipe_of(entry, around, changes=trial) for trial in entry.trials or ({},)]
+        assert len({repr(recipe) for recipe in recipes}) == len(recipes)
+        for recipe in recipes:
+            build_learner(recipe, classes=20, weights="none")

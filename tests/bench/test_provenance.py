@@ -1,0 +1,53 @@
+"""Where figures come from."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fieldmark.bench import provenance
+from fieldmark.bench.provenance import device_name, file_digest, source, source_digest, versions
+
+
+def git(folder: Path, *words: str) -> str:
+    name = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    return subprocess.run(["git", "-C", str(folder), *name, *words], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_a_checkout_is_told_by_commit_and_changes(tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("a = 1\n")
+    assert source(package) == provenance.Source("", False, source_digest(package))
+    git(tmp_path, "init", "-q")
+    assert source(package).commit == ""  # in a checkout, but not of it
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "one")
+    first = source(package)
+    assert (first.commit, first.dirty) == (git(tmp_path, "rev-parse", "HEAD").strip(), False)
+    (tmp_path / "notes.txt").touch()
+    assert source(package) == first
+    (package / "more.py").touch()
+    changed = source(package)
+    assert changed.dirty
+    assert changed.digest != first.digest
+    assert changed.to_json() == {"commit": first.commit, "dirty": True, "digest": changed.digest}
+
+
+def test_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert source().commit == ""
+    assert len(source().digest) == 16
+
+
+def test_files_versions_and_machine(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert file_digest(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()[:16]
+    assert torch.__version__.startswith(versions()["torch"])
+    assert versions()["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert device_name("cpu").endswith(f"{torch.get_num_threads()} threads")

@@ -1,0 +1,115 @@
+"""From entries to recipes."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fieldmark.bench.plan import Entry
+from fieldmark.bench.resolve import Surroundings, choices_of, described, recipe_of, shortened, with_weights
+from fieldmark.data.batches import Balanced, Shuffled
+from fieldmark.errors import UserError
+from fieldmark.papers.pairwise_confusion import PairwiseConfusion
+from fieldmark.papers.plain import Plain
+from fieldmark.recipe import Cosine, OneCycle, Part, Stage, StepDecay, recipe_to_json
+from fieldmark.recipes import KNOWN
+from fieldmark.training.choices import Choices
+
+AROUND = Surroundings(photos=600, classes=20, device="cpu", folder=Path())
+SETTINGS = {"backbone": "test_resnet", "weights": "none", "epochs": 3, "lr": 1, "method": "pc"}
+
+
+def entry_of(settings: Any = SETTINGS, *, recipe: str = "", changes: Any = None) -> Entry:
+    return Entry("pc", "train", ("a",), (0,), "plain", "both", None, recipe, settings, changes or {}, (), 0)
+
+
+def refused(entry: Entry, changes: Any = None) -> str:
+    with pytest.raises(UserError) as error:
+        recipe_of(entry, AROUND, changes=changes)
+    assert str(error.value).startswith("pc: ")
+    assert len(str(error.value).splitlines()) == 1
+    return str(error.value)
+
+
+def test_settings_are_those_of_train() -> None:
+    given = {"term": ["pairwise-confusion,weight=5"], "lr": 1, "fit": "pad", "epochs": 2, "neck": "a:B"}
+    wanted = Choices(term=("pairwise-confusion,weight=5",), lr=1.0, fit="pad", epochs=2, neck="a:B")
+    assert choices_of(given) == wanted
+    assert type(choices_of(given).lr) is float
+    for wrong in ({"epochs": 2.5}, {"epochs": True}, {"term": "x"}, {"term": [1]}, {"fit": "fold"}, {"method": 1}):
+        with pytest.raises(UserError, match="cannot be"):
+            choices_of(wrong)
+    for wrong in ({"seed": 1}, {"epoch": 2}, {"device": "cpu"}):
+        with pytest.raises(UserError, match="no setting"):
+            choices_of(wrong)
+    with pytest.raises(UserError, match="--epochs 0"):
+        choices_of({"epochs": 0})
+
+
+def test_changes_go_where_they_say() -> None:
+    plain = recipe_of(entry_of(), AROUND)
+    assert (plain.epochs, plain.batches, plain.model.terms) == (3, Shuffled(16), (Part(PairwiseConfusion),))
+    changes = {
+        "batches": {"type": "Balanced", "classes": 4, "images": 4},
+        "stages.0.optimiser.scales.backbone": 0.03,
+        "smoothing": 0.2,
+    }
+    changed = recipe_of(entry_of(changes=changes), AROUND, changes={"model.terms.0.weight": 5, "smoothing": 0})
+    assert changed.batches == Balanced(4, 4)
+    assert changed.stages[0].optimiser.scales == {"backbone": 0.03}
+    assert changed.model.terms == (Part(PairwiseConfusion, {"weight": 5}),)
+    assert changed.smoothing == 0
+    assert replace(changed, batches=plain.batches, stages=plain.stages, model=plain.model, smoothing=0.1) == plain
+
+
+def test_a_recipe_of_a_file(tmp_path: Path) -> None:
+    recipe = replace(recipe_of(entry_of(), AROUND), clip=3.0)
+    (tmp_path / "mine.json").write_text(recipe_to_json(recipe, KNOWN))
+    assert recipe_of(entry_of({}, recipe="mine.json"), replace(AROUND, folder=tmp_path)) == recipe
+
+
+def test_mistakes() -> None:
+    assert "choose plain" in refused(entry_of(SETTINGS | {"method": "nothing"}))
+    assert "no setting" in refused(entry_of(SETTINGS | {"epoch": 1}))
+    assert "model.terms has 1 entries, counted from 0, and no '1'" in refused(entry_of(), {"model.terms.1.weight": 1})
+    assert "stages has 1 entries, counted from 0, and no 'one'" in refused(entry_of(), {"stages.one.epochs": 1})
+    assert "smothing" in refused(entry_of(changes={"smothing": 0.1}))
+    assert "smoothing" in refused(entry_of(), {"smoothing": "much"})
+    assert "nor row of a paper" in refused(entry_of({}, recipe="nowhere.json"))
+    assert refused(entry_of(), {"smoothing": object()})
+
+
+def test_no_plan_imports_a_class_that_the_user_did_not_name() -> None:
+    name = "fieldmark.papers.plain:Plain"
+    settings = SETTINGS | {"method": name, "term": ["fieldmark.papers.pairwise_confusion:PairwiseConfusion,weight=2"]}
+    assert f"--external {name}" in refused(entry_of(settings))
+    classes = {name: Plain, "fieldmark.papers.pairwise_confusion:PairwiseConfusion": PairwiseConfusion}
+    recipe = recipe_of(entry_of(settings), replace(AROUND, external=classes))
+    assert recipe.model.method == Part(Plain)
+    assert recipe.model.terms == (Part(PairwiseConfusion, {"weight": 2}),)
+
+
+def test_weights_stand_by_name() -> None:
+    recipe = recipe_of(entry_of(SETTINGS | {"weights": "lite0"}), AROUND)
+    for name in ("lite0", "test_resnet"):
+        found = with_weights(recipe, {name: Path("somewhere/w.safetensors")})
+        assert found.model.weights == "somewhere/w.safetensors"
+        assert described(found)["model"]["weights"] == "w.safetensors"
+    assert with_weights(recipe, {"hub": Path("w")}) == recipe
+    assert described(recipe)["model"]["weights"] == "lite0"
+
+
+def test_shorter_runs_keep_their_shape() -> None:
+    recipe = recipe_of(entry_of(), AROUND)
+    stages = (
+        Stage(1, schedule=OneCycle()),
+        Stage(90, schedule=StepDecay((30, 60), warmup=4.0), frozen=("backbone",), frozen_epochs=9),
+        Stage(5, schedule=Cosine(warmup=1.0), frozen=("backbone",)),
+    )
+    short = shortened(replace(recipe, stages=stages), 0.5)
+    assert [stage.epochs for stage in short.stages] == [1, 45, 3]
+    assert short.stages[1].schedule == StepDecay((15, 30), warmup=2.0)
+    assert [stage.frozen_epochs for stage in short.stages] == [None, 4, None]
+    assert short.stages[2].schedule == Cosine(warmup=0.5)
+    assert shortened(recipe, 1.0) == recipe

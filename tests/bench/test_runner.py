@@ -1,0 +1,371 @@
+"""The runs of a plan: worked once each, by whoever comes, through stops, deaths and failures."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from canned import PLAN, answers_of, failed, photos_of, result_of
+from rich.console import Console
+
+import small_runs
+from fieldmark.bench import runner
+from fieldmark.bench.claims import EXPIRY, claim
+from fieldmark.bench.jobs import Job
+from fieldmark.bench.options import Options
+from fieldmark.bench.records import read_answers, read_result, read_results
+from fieldmark.bench.runner import Tally, run_plan
+from fieldmark.bench.work import Worker
+from fieldmark.errors import Interrupted, UserError
+from fieldmark.training import session
+
+ENTRIES = """
+[tuning]
+epochs = 0.5
+hold_out = 0.4
+[[entry]]
+name = "plain"
+trials = [{}, { "stages.0.optimiser.lr" = 0.2 }]
+[[entry]]
+name = "pc"
+method = "pc"
+trials = [{}, { "model.terms.0.weight" = 1.0 }]
+[[entry]]
+name = "probe"
+kind = "probe"
+"""
+TUNING = [f"photos-{name}-trial{trial}-seed0" for name in ("plain", "pc") for trial in (0, 1)]
+FINALS = ["photos-probe-seed0", *(f"photos-{name}-seed{seed}" for seed in (10, 11) for name in ("plain", "pc"))]
+PLAIN = '[[entry]]\nname = "plain"\n'
+Stub = Callable[[Worker, Job], None]
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos with official splits, but none for validation."""
+    root = tmp_path_factory.mktemp("split") / "photos"
+    for name, count in (("train", 10), ("test", 4)):
+        small_runs.write_photos(root / name, photos=count)
+    return root
+
+
+def run(folder: Path, data: Path, options: Options | None = None, *, text: str = PLAN + ENTRIES) -> Tally:
+    folder.parent.mkdir(exist_ok=True)
+    plan = folder.parent / "plan.toml"
+    plan.write_text(text)
+    said = replace(options or Options(), data=(f"photos={data}",), workers=0, device="cpu")
+    return run_plan(plan, folder, said, console=Console(quiet=True))
+
+
+@pytest.fixture(scope="module")
+def compared(split: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a comparison that was worked in two calls; not to be changed."""
+    folder = tmp_path_factory.mktemp("compared") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "draw_curves", lambda path, rows: path.touch())
+        assert run(folder, split, Options(limit=2)) == Tally(2, 0, 7, 0, False)
+        assert run(folder, split) == Tally(7, 0, 0, 0, False)
+    return folder
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Stub], list[str]]:
+    """Puts something quick in the place of training; gives the list that fills with the keys of what was worked."""
+
+    def put(instead: Stub) -> list[str]:
+        keys: list[str] = []
+
+        def work(self: Worker, job: Job, workplace: object):
+            keys.append(job.key)
+            instead(self, job)
+            done = replace(result_of(job.entry.name, job.seed, data=job.data, trial=job.trial), photos=photos_of(4))
+            blank = self._blank(job)
+            done = replace(done, key=job.key, asked=blank.asked, data_digest=blank.data_digest)
+            return done, None if job.trial is not None else answers_of([True, True, False, False])
+
+        monkeypatch.setattr(Worker, "work", work)
+        return keys
+
+    return put
+
+
+def nothing(worker: Worker, job: Job) -> None:
+    """A run that goes well."""
+
+
+def test_each_run_is_recorded(compared: Path) -> None:
+    results = {one.key: one for one in read_results(compared)}
+    assert sorted(results) == sorted([*TUNING, *FINALS])
+    assert all(one.status == "done" for one in results.values())
+    assert [results[key].measured_on for key in TUNING] == ["val"] * 4
+    assert [results[key].photos["measured"] for key in TUNING] == [12] * 4
+    assert list((compared / "runs").iterdir()) == []
+    for key in FINALS:
+        one, answers = results[key], read_answers(compared, key)
+        assert (one.measured_on, one.test_openings, one.photos["measured"]) == ("test", 1, 12)
+        assert one.metrics["top1"] == pytest.approx(np.mean(answers.logits.argmax(1) == answers.labels))
+        assert len(answers.names) == 12
+        assert len(one.sessions) == 1
+        assert one.command.endswith("--data photos=photos")
+        assert "device" in one.sessions[0]
+    assert results["photos-pc-seed10"].recipe["model"]["terms"][0]["type"] == "PairwiseConfusion"
+    assert results["photos-pc-seed10"].recipe["stages"][0]["epochs"] == 2
+    assert results["photos-pc-trial1-seed0"].recipe["model"]["terms"][0]["weight"] == 1.0
+    tuned = results["photos-plain-seed11"].tuned
+    best = max((0, 1), key=lambda trial: (results[TUNING[trial]].metrics["top1"], -trial))
+    assert tuned["winner"] == best
+    rate = results["photos-plain-seed11"].recipe["stages"][0]["optimiser"]["lr"]
+    assert rate == (0.05, 0.2)[best]
+
+
+def test_what_is_recorded_is_not_worked_again(compared: Path, split: Path, stub: Callable[[Stub], list[str]]) -> None:
+    keys = stub(nothing)
+    assert run(compared, split) == Tally(0, 0, 0, 0, False)
+    assert keys == []
+
+
+def test_a_result_of_another_plan_or_of_other_photos_is_refused(compared: Path, split: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"other settings than the plan has now for plain;\ntake another"):
+        run(compared, split, text=(PLAN + ENTRIES).replace("epochs = 2", "epochs = 3"))
+    run(compared, split, text=(PLAN + ENTRIES).replace("Small things", "Things"), options=Options(limit=1))
+    data = Path(shutil.copytree(split, tmp_path / "photos"))
+    (data / "test" / "ant" / "0.jpg").unlink()
+    with pytest.raises(UserError, match="other photos, labels or splits than photos has now"):
+        run(compared, data)
+
+
+def test_final_runs_wait_for_their_trials(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:
+    keys = stub(nothing)
+    assert run(tmp_path / "out", split, Options(phase="final")) == Tally(1, 0, 4, 0, False)
+    assert keys == FINALS[:1]
+    assert run(tmp_path / "out", split, Options(only=("pc",))) == Tally(4, 0, 0, 0, False)
+    assert run(tmp_path / "out", split, Options(phase="tune")) == Tally(2, 0, 0, 0, False)
+    assert run(tmp_path / "out", split) == Tally(2, 0, 0, 0, False)
+    assert keys == [FINALS[0], *TUNING[2:], FINALS[2], FINALS[4], *TUNING[:2], FINALS[1], FINALS[3]]
+
+
+def test_failures_are_recorded_and_worked_again_when_asked(
+    split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = [True]
+
+    def work(self: Worker, job: Job, workplace: object):
+        blank = self._blank(job)
+        if job.seed == 10 and bad[0]:
+            return failed(blank, "no memory"), None
+        return replace(blank, status="done", metrics={"top1": 0.5}, photos=photos_of(1)), answers_of([True])
+
+    monkeypatch.setattr(Worker, "work", work)
+    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 1, 0, 0, False)
+    result = read_result(tmp_path / "out/results/photos-plain-seed10.json")
+    assert (result.status, result.reason) == ("failed", "no memory")
+    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(0, 0, 0, 0, False)
+    assert run(tmp_path / "out", split, Options(retry=True), text=PLAN + PLAIN) == Tally(0, 1, 0, 0, False)
+    bad[0] = False
+    assert run(tmp_path / "out", split, Options(retry=True), text=PLAN + PLAIN) == Tally(1, 0, 0, 0, False)
+
+
+def test_a_method_that_fails_does_not_stop_the_list(split: Path, tmp_path: Path) -> None:
+    """The real thing: nan losses end a run, and the next one begins."""
+    text = PLAN.replace("lr = 0.05", "lr = 1e30").replace("epochs = 2", "epochs = 30").replace("[10, 11]", "[10]")
+    text += PLAIN + '[[entry]]\nname = "probe"\nkind = "probe"\n'
+    assert run(tmp_path / "out", split, text=text) == Tally(1, 1, 0, 0, False)
+    probe, plain = (read_result(tmp_path / f"out/results/{key}.json") for key in FINALS[:2])
+    assert probe.status == "done"
+    assert plain.status == "failed"
+    assert "not finite" in plain.reason
+    assert len(plain.reason.splitlines()) == 1
+    assert list((tmp_path / "out" / "runs").iterdir()) == []
+
+
+def test_time_that_is_up_ends_a_run_in_its_middle(
+    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
+) -> None:
+    def endless(worker: Worker, job: Job) -> None:
+        for _ in range(1000):
+            time.sleep(0.05)
+
+    keys = stub(endless)
+    assert run(tmp_path / "out", split, Options(until=0.5)) == Tally(0, 0, 9, 0, True)
+    assert keys == TUNING[:1]
+    keys = stub(nothing)
+    assert run(tmp_path / "out", split, Options(until=100)) == Tally(9, 0, 0, 0, False)
+    assert keys[0] == TUNING[0]  # its claim had been released
+
+
+def test_a_stop_by_the_user_is_passed_on(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:
+    for stop in (Interrupted(), KeyboardInterrupt()):
+
+        def stopped(worker: Worker, job: Job, stop: BaseException = stop) -> None:
+            raise stop
+
+        stub(stopped)
+        with pytest.raises(type(stop)):
+            run(tmp_path / "out", split)
+    assert not (tmp_path / "out" / "results").exists()
+
+
+def aged(path: Path, seconds: float) -> None:
+    """A claim of another machine, silent for so long."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "machine": "elsewhere", "started": "1"}))
+    os.utime(path, (time.time() - seconds, time.time() - seconds))
+
+
+def test_what_others_work_is_left_to_them_until_they_fall_silent(
+    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
+) -> None:
+    keys = stub(nothing)
+    path = tmp_path / "out" / "claims" / "photos-plain-seed10.1"
+    aged(path, 10)
+    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 1, 1, False)
+    aged(path, EXPIRY + 60)
+    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 0, 0, False)
+    assert keys == ["photos-plain-seed11", "photos-plain-seed10"]
+
+
+def test_a_run_that_another_process_took_over_is_not_recorded(
+    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
+) -> None:
+    def silent(worker: Worker, job: Job) -> None:
+        if job.seed == 10:
+            aged(tmp_path / "out" / "claims" / f"{job.key}.1", EXPIRY + 60)
+            assert claim(tmp_path / "out" / "claims", job.key)
+
+    stub(silent)
+    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 1, 1, False)
+    assert not (tmp_path / "out" / "results" / "photos-plain-seed10.json").exists()
+
+
+def test_one_that_is_taken_over_stops_training(
+    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def quick(folder: Path, key: str, *, when_lost: Callable[[], None]):
+        return claim(folder, key, heartbeat=0.02, when_lost=when_lost)
+
+    def silent(worker: Worker, job: Job) -> None:
+        if job.seed == 10:
+            (tmp_path / "out" / "claims" / f"{job.key}.2").touch()
+            time.sleep(30)
+
+    monkeypatch.setattr(runner, "claim", quick)
+    keys = stub(silent)
+    begun = time.monotonic()
+    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 1, 1, False)
+    assert time.monotonic() - begun < 20
+    assert keys == ["photos-plain-seed10", "photos-plain-seed11"]
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "said"),
+    [
+        (Options(only=("pd",)), "", "--only pd: the plan has plain, pc, probe"),
+        (Options(limit=0), "", "--limit 0"),
+        (Options(weights=("lite0=.",)), "", "--weights lite0: no entry"),
+        (Options(), '[[entry]]\nname = "s"\nmethod = "nothing"', "s: --method nothing"),
+        (
+            Options(),
+            '[[entry]]\nname = "s"\ntrials = [{ "smooth.er" = 1 }]',
+            "s: the recipe has nothing at 'smooth.er'",
+        ),
+        (Options(), '[[entry]]\nname = "s"\ndata = ["other"]', "say --data other=FOLDER"),
+    ],
+)
+def test_mistakes_are_told_before_any_run(
+    options: Options, text: str, said: str, split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
+) -> None:
+    keys = stub(nothing)
+    with pytest.raises(UserError) as error:
+        run(tmp_path / "out", split, options, text=PLAN + ENTRIES + text)
+    assert said in str(error.value)
+    assert len(str(error.value).splitlines()) <= 3
+    assert keys == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_photos_of_a_name_that_the_plan_lacks(split: Path, tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text(PLAN + PLAIN)
+    said = Options(data=(f"pictures={split}",))
+    with pytest.raises(UserError, match="--data pictures: the plan's data are called photos"):
+        run_plan(tmp_path / "plan.toml", tmp_path / "out", said, console=Console(quiet=True))
+
+
+LONG = PLAN.replace("epochs = 2", "epochs = 12").replace("[10, 11]", "[10]") + PLAIN
+
+
+def program(folder: Path, data: Path) -> subprocess.Popen[str]:
+    words = ["bench", "run", folder.parent / "plan.toml", "--out", folder, "--data", f"photos={data}"]
+    words += ["--workers", "0", "--device", "cpu"]
+    command = [sys.executable, "-c", "from fieldmark.cli import main; main()", *map(str, words)]
+    environment = os.environ | {"COLUMNS": "200", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def wait_for(folder: Path, pattern: str, running: subprocess.Popen[str]) -> None:
+    begun = time.monotonic()
+    while not list(folder.glob(pattern)):
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() - begun < 120
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def unbroken(split: Path, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """The logits of a run of ``LONG`` that nobody stopped."""
+    folder = tmp_path_factory.mktemp("unbroken") / "out"
+    assert run(folder, split, text=LONG).done == 1
+    return read_answers(folder, "photos-plain-seed10").logits
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="a dead owner is told by /proc")
+def test_a_program_that_was_killed_goes_on(split: Path, tmp_path: Path, unbroken: np.ndarray) -> None:
+    folder, key = tmp_path / "out", "photos-plain-seed10"
+    (tmp_path / "plan.toml").write_text(LONG)
+    running = program(folder, split)
+    wait_for(folder, f"runs/{key}.1/run/state/last.pt", running)
+    running.kill()
+    running.communicate(timeout=120)
+    assert not (folder / "results").exists()
+    steps: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(small_runs.RunLog, "step", lambda self, images, at, seconds: steps.append(at))
+        assert run(folder, split, text=LONG) == Tally(1, 0, 0, 0, False)
+    assert steps[0] > 3  # it went on, after the first epoch at least
+    np.testing.assert_array_equal(read_answers(folder, key).logits, unbroken)
+    assert sorted(path.name for path in (folder / "claims").iterdir()) == [f"{key}.1", f"{key}.2"]
+
+
+def test_a_stopped_run_goes_on(
+    split: Path, tmp_path: Path, unbroken: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out"
+    small_runs.stop_after(monkeypatch, 10)
+    with pytest.raises(Interrupted):
+        run(folder, split, text=LONG)
+    assert run(folder, split, text=LONG) == Tally(1, 0, 0, 0, False)
+    np.testing.assert_array_equal(read_answers(folder, "photos-plain-seed10").logits, unbroken)
+    result = read_result(folder / "results/photos-plain-seed10.json")
+    assert (len(result.sessions), result.test_openings) == (1, 1)  # twice the same program on the same machine
+
+
+def test_two_at_once_share_the_work(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:
+    keys = stub(lambda worker, job: time.sleep(0.05))
+    (tmp_path / "plan.toml").write_text(PLAN + ENTRIES)
+    tallies: list[Tally] = []
+    both = [threading.Thread(target=lambda: tallies.append(run(tmp_path / "out", split))) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    tallies.append(run(tmp_path / "out", split))  # what waited for the other's last trial
+    assert sum(tally.done for tally in tallies) == 9
+    assert sorted(keys) == sorted([*TUNING, *FINALS])
+    assert tallies[-1].left == 0

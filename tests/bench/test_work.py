@@ -1,0 +1,185 @@
+"""One run: what is followed, what is measured, and what is recorded where it fails."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from canned import PLAN, result_of
+from rich.console import Console
+
+import small_runs
+from fieldmark.bench import work
+from fieldmark.bench.jobs import Job, jobs_of
+from fieldmark.bench.material import read_material
+from fieldmark.bench.plan import Place, read_plan
+from fieldmark.bench.provenance import Source
+from fieldmark.bench.records import write_result
+from fieldmark.bench.work import Machine, Worker
+from fieldmark.bench.workplace import Workplace
+from fieldmark.errors import Interrupted, UserError
+from fieldmark.papers.pairwise_confusion import PairwiseConfusion
+from fieldmark.recipe import Part
+from fieldmark.training import session
+
+TRIALS = """
+[tuning]
+seeds = [0, 1]
+epochs = 0.5
+hold_out = 0.4
+[[entry]]
+name = "plain"
+[[entry]]
+name = "pc"
+method = "pc"
+set = { clip = 2.0 }
+trials = [{ "model.terms.0.weight" = 3.0 }, { "model.terms.0.weight" = 4.0 }]
+[[entry]]
+name = "probe"
+kind = "probe"
+"""
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos with official splits, but none for validation."""
+    root = tmp_path_factory.mktemp("split") / "photos"
+    for name, count in (("train", 10), ("test", 4)):
+        small_runs.write_photos(root / name, photos=count)
+    return root
+
+
+def worker_of(folder: Path, data: Path, text: str = PLAN + TRIALS, *, weights: dict[str, Path] | None = None) -> Worker:
+    folder.mkdir(exist_ok=True)
+    (folder / "plan.toml").write_text(text)
+    plan = read_plan(folder / "plan.toml")
+    material = read_material("photos", data, plan.sets.get("photos", Place()), folder=folder)
+    machine = Machine("cpu", 0, weights or {}, {}, Source("c" * 40, False, "d" * 16), "fieldmark bench run")
+    return Worker(plan, folder, materials={"photos": material}, machine=machine, console=Console(quiet=True))
+
+
+def job_of(worker: Worker, key: str) -> Job:
+    return next(job for job in jobs_of(worker.plan) if job.key == f"photos-{key}")
+
+
+def score(worker: Worker, top1: tuple[float, float]) -> None:
+    """Records the trials of pc."""
+    for trial, share in enumerate(top1):
+        for seed in (0, 1):
+            result = replace(result_of("pc", seed, data="photos", trial=trial, top1=share))
+            job = job_of(worker, f"pc-trial{trial}-seed{seed}")
+            write_result(worker.folder, replace(result, asked=job.asked(worker.plan)))
+
+
+def test_recipes_of_trials_and_of_final_runs(split: Path, tmp_path: Path) -> None:
+    worker = worker_of(tmp_path / "out", split)
+    trial, final = (worker.recipe(job_of(worker, key)) for key in ("pc-trial1-seed0", "plain-seed10"))
+    assert trial.model.terms == (Part(PairwiseConfusion, {"weight": 4.0}),)
+    assert (trial.epochs, trial.clip, trial.seed, trial.train_on) == (1, 2.0, 0, ("train",))
+    assert (final.epochs, final.clip, final.seed) == (2, 0.0, 10)
+    for top1, weight in (((0.5, 0.6), 4.0), ((0.6, 0.6), 3.0)):
+        score(worker, top1)
+        final = worker.recipe(job_of(worker, "pc-seed11"))
+        assert final.model.terms == (Part(PairwiseConfusion, {"weight": weight}),)
+        assert (final.epochs, final.clip, final.seed) == (2, 2.0, 11)
+    assert worker.words(job_of(worker, "pc-seed10")) == {"none", "test_resnet"}
+
+
+def test_validation_photos_are_for_tuning(tmp_path: Path) -> None:
+    for name in ("train", "val", "test"):
+        small_runs.write_photos(tmp_path / "photos" / name, photos=2)
+    text = PLAN + '[sets.photos]\ntrain_on = "train+val"\n' + TRIALS
+    worker = worker_of(tmp_path / "out", tmp_path / "photos", text)
+    assert worker.recipe(job_of(worker, "plain-seed10")).train_on == ("train", "val")
+    trial = job_of(worker, "pc-trial0-seed0")
+    assert worker.recipe(trial).train_on == ("train",)
+    assert worker._choices(trial, worker.materials["photos"]).hold_out == 0
+
+
+def test_a_trial_opens_no_test_photo(split: Path, tmp_path: Path) -> None:
+    data = tmp_path / "photos"
+    small_runs.write_photos(data / "train")
+    for photo in small_runs.write_photos(data / "test", photos=2).rglob("*.jpg"):
+        photo.write_bytes(b"never to be looked at")
+    worker = worker_of(tmp_path / "out", data)
+    job = job_of(worker, "pc-trial0-seed1")
+    result, answers = worker.work(job, Workplace(tmp_path / "out", job.key, number=1))
+    assert answers is None
+    assert (result.status, result.measured_on, result.photos) == ("done", "val", {"measured": 12, "classes": 3})
+    assert (result.test_openings, result.damaged, result.trial, result.phase) == (0, (), 0, "tune")
+    assert result.recipe["stages"][0]["epochs"] == 1
+
+
+def test_a_run_that_was_begun_with_another_recipe_starts_anew(
+    split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "draw_curves", lambda path, rows: path.touch())
+    begun: list[bool] = []
+
+    def trained(data, destination, choices, *, console, external, recipe):
+        begun.append((destination.folder(data) / "recipe.json").exists())
+        return session.train(data, destination, choices, console=console, external=external, recipe=recipe)
+
+    monkeypatch.setattr(work, "train", trained)
+    for text in (PLAN, PLAN.replace("epochs = 2", "epochs = 1"), PLAN.replace("epochs = 2", "epochs = 1")):
+        worker = worker_of(tmp_path / "out", split, text + TRIALS)
+        job = job_of(worker, "plain-seed10")
+        result, answers = worker.work(job, Workplace(tmp_path / "out", job.key, number=len(begun) + 1))
+    assert begun == [False, False, True]
+    assert result.test_openings == 2  # the third found it trained and measured
+    assert answers is not None
+    assert result.metrics["top1"] == pytest.approx(np.mean(answers.logits.argmax(1) == answers.labels))
+    assert result.photos == {"measured": 12, "classes": 3, "trained": 30}
+
+
+def test_a_probe_is_measured_on_test(split: Path, tmp_path: Path) -> None:
+    worker = worker_of(tmp_path / "out", split)
+    job = job_of(worker, "probe-seed0")
+    (first, answers), (second, again) = (
+        worker.work(job, Workplace(tmp_path / "out", job.key, number=number)) for number in (1, 2)
+    )
+    assert (first.measured_on, first.photos["measured"], first.test_openings) == ("test", 12, 1)
+    assert answers is not None
+    assert again is not None
+    assert first.metrics["top1"] == pytest.approx(np.mean(answers.logits.argmax(1) == answers.labels))
+    np.testing.assert_array_equal(answers.logits, again.logits)  # no seed changes it
+    assert first.recipe["size"] == 32
+    assert replace(second, seconds=first.seconds) == first
+
+
+def test_failures_are_recorded(split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = worker_of(tmp_path / "out", split)
+    job = job_of(worker, "plain-seed10")
+
+    def outcome(error: BaseException):
+        def fail(*words: object, **settings: object) -> None:
+            raise error
+
+        monkeypatch.setattr(work, "train", fail)
+        return worker.work(job, Workplace(tmp_path / "out", job.key, number=1))
+
+    result, answers = outcome(RuntimeError("out of\n memory"))
+    assert (result.status, result.reason, answers) == ("failed", "RuntimeError: out of memory", None)
+    assert "RuntimeError: out of" in result.trace
+    result, _ = outcome(UserError("two\nlines"))
+    assert (result.reason, result.trace) == ("two lines", "")
+    for stop in (Interrupted(), KeyboardInterrupt()):
+        with pytest.raises(type(stop)):
+            outcome(stop)
+    score(worker, (0.5, 0.5))
+    for path in (tmp_path / "out" / "results").glob("*.json"):
+        path.write_text(path.read_text().replace('"done"', '"failed"'))
+    job = job_of(worker, "pc-seed10")
+    result, _ = outcome(AssertionError())
+    assert result.status == "failed"
+
+
+def test_weights_stand_in_the_record_by_name_and_digest(split: Path, tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(b"no tensors")
+    worker = worker_of(tmp_path / "out", split, weights={"none": tmp_path / "w.safetensors"})
+    job = job_of(worker, "plain-seed10")
+    result, _ = worker.work(job, Workplace(tmp_path / "out", job.key, number=1))
+    assert result.status == "failed"
+    assert "not a readable .safetensors file" in result.reason
+    assert result.recipe["model"]["weights"] == "w.safetensors"
+    assert len(result.weights_digest) == 16
