@@ -111,5 +111,5 @@ def test_shorter_runs_keep_their_shape() -> None:
     assert [stage.epochs for stage in short.stages] == [1, 45, 3]
     assert short.stages[1].schedule == StepDecay((15, 30), warmup=2.0)
     assert [stage.frozen_epochs for stage in short.stages] == [None, 4, None]
-    assert short.stages[2].schedule == Cosine(warmup=0.5)
+    assert short.stages[2].schedule == Cosine(warmup=0.6)
     assert shortened(recipe, 1.0) == recipe
