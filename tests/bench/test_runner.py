@@ -274,7 +274,7 @@ def test_one_that_is_taken_over_stops_training(
         (
             Options(),
             '[[entry]]\nname = "s"\ntrials = [{ "smooth.er" = 1 }]',
-            "s: the recipe has nothing at 'smooth.er'",
+            "s: --set smooth.er: recipe has no field 'smooth'",
         ),
         (Options(), '[[entry]]\nname = "s"\ndata = ["other"]', "say --data other=FOLDER"),
     ],

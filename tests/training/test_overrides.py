@@ -138,7 +138,7 @@ def test_every_setting_of_a_run_has_a_meaning_beside_a_recipe() -> None:
     """Those of the table above, epochs below, and those that concern data and machine."""
     marks = test_each_setting_replaces_its_own_field.pytestmark  # pyright: ignore[reportFunctionMemberAccess]
     tried = {row[0] for row in marks[0].args[1]} | {"epochs", "set", "recipe"}
-    others = {"annotation", "device", "workers", "start", "splits", "strict"}
+    others = {"annotation", "device", "workers", "start", "splits", "hold_out", "strict"}
     assert {field.name for field in dataclasses.fields(Choices)} == tried | others
 
 
