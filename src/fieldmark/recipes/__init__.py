@@ -1,11 +1,12 @@
 """The numbers of the papers' tables, and the one list of papers."""
 
-from fieldmark.recipes import pairwise_confusion, plain
+from fieldmark.recipes import channel_interaction, pairwise_confusion, plain
 from fieldmark.recipes.composition import Composition, Row
 
 PAPERS = (
     plain,
     pairwise_confusion,
+    channel_interaction,
 )
 """One line a paper. The names of ``--method``, and the classes that a recipe's file may name, come from here."""
 
