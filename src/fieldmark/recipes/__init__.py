@@ -1,6 +1,13 @@
 """The numbers of the papers' tables, and the one list of papers."""
 
-from fieldmark.recipes import api_net, mutual_channel, pairwise_confusion, plain, selective_sparse_sampling
+from fieldmark.recipes import (
+    api_net,
+    channel_interaction,
+    mutual_channel,
+    pairwise_confusion,
+    plain,
+    selective_sparse_sampling,
+)
 from fieldmark.recipes.composition import Composition, Row
 
 PAPERS = (
@@ -8,6 +15,7 @@ PAPERS = (
     pairwise_confusion,
     mutual_channel,
     api_net,
+    channel_interaction,
     selective_sparse_sampling,
 )
 """One line a paper. The names of ``--method``, and the classes that a recipe's file may name, come from here."""

@@ -1,0 +1,268 @@
+"""Channel Interaction Networks for Fine-Grained Image Categorization: the interaction between images (CCI).
+
+Gao, Han, Wang, Huang, Scott. AAAI 2020. arXiv:2003.05235.
+
+Equations
+    Eq. 5   contrast_weights                W_AB = |W_A - eta W_B|: what one image mixes and the other does not
+    Eq. 6   ContrastiveChannelInteraction   Z'_A = phi(W_AB X_A) + X_A, with the neck's phi
+    Eq. 7   ContrastiveChannelInteraction   the mean over the pairs
+    Eq. 8   pair_contrastive                squared distance of h(Z') for one class, squared shortfall of a margin else
+    Eq. 9   ContrastiveChannelInteraction   alpha times that, added to the cross-entropy
+
+Paper and released code
+    No code of the authors was found. Equations 1 to 3, within an image, are in ``channel_interaction``.
+    Misprints: Eq. 6 adds X_A to Z'_B, too, where X_B is meant; in Eq. 8 the exponent of the first case was lost.
+
+    Readings where the paper is silent. psi and h are fully connected layers on maps averaged over positions, where the
+    paper gives them maps; so a weight of psi stands for a channel, not for a channel at a place. h has no bias, which
+    the difference of two images would cancel. h(Z') is not normalised (``normalise`` does). The operations that the
+    paper tried in place of the difference are W_A + eta W_B ("add"), W_A * eta W_B by elements ("multiply") and
+    [W_A, eta W_B] applied to the channels of both images, [X_A; X_B] ("concatenate"; applied to X_A twice it would be
+    the sum). "none" is the paper's "SCI + Cont": eta = gamma = 0. ``pairs="hard"`` takes each image with the farthest
+    of its class and the nearest of another class, by the classifier's embedding; the paper's "all" and "hard negative
+    mining" hurt its accuracy. The triplet loss (Schroff et al. 2015) sees each image with one of its class and one of
+    another, drawn ("random") or mined ("hard").
+
+    Ten random pairs of 4 x 5 images hold no pair of one class in 9 of 100 batches. Two copies of a photo in one batch
+    (a class with fewer photos than its batch takes) are no pair.
+"""
+# The work is as for ``SelfChannelInteraction.pooled``: nine window sums of X in place of its l columns, by tiles of
+# W_AB, from the W that the neck kept. No more than a tile of W_AB is ever held.
+
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from fieldmark.classifier import Classifier
+from fieldmark.contract import TrainOutput
+from fieldmark.draws import Draws
+from fieldmark.errors import UserError
+from fieldmark.pairs import Pairs, halves, mine_pairs
+from fieldmark.papers.channel_interaction import (
+    SelfChannelInteraction,
+    Windows,
+    image_slices,
+    row_slices,
+    without_autocast,
+)
+
+Operation = Literal["subtract", "add", "multiply", "concatenate", "none"]
+Chosen = Literal["random", "all", "hard"]
+_WIDTH = 512
+"""r, the size of h's output."""
+
+
+def contrast_weights(w_a: Tensor, w_b: Tensor, eta: Tensor, operation: Operation = "subtract") -> Tensor:
+    """W_AB (P, D, D) of w_a, w_b (P, D, D) and eta (P,); (P, D, 2 D) for "concatenate".
+
+    Also of some of the rows alone: (P, rows, D).
+    """
+    other = eta[:, None, None] * w_b
+    if operation == "subtract":
+        return (w_a - other).abs()  # Eq. 5
+    if operation == "add":
+        return w_a + other
+    if operation == "multiply":
+        return w_a * other
+    return torch.cat([w_a, other], 2) if operation == "concatenate" else w_a
+
+
+def pair_contrastive(h_a: Tensor, h_b: Tensor, same: Tensor, margin: float = 0.5) -> Tensor:
+    """The loss (P,) of pairs h_a, h_b (P, r): ``same`` (P,) bool says whether their classes are one.
+
+    The gradient of two equal images of different classes, where the distance has none, is 0.
+    """
+    squared = (h_a - h_b).square().sum(1)
+    distance = torch.where(squared > 0, squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt(), squared)
+    return torch.where(same, squared, F.relu(margin - distance).square())  # Eq. 8
+
+
+def triplet(h_a: Tensor, h_b: Tensor, margin: float = 0.5) -> Tensor:
+    """The loss (B,) of 2 B pairs h_a, h_b (2 B, r): first each image with one of its class, then with one of another.
+
+    Of squared distances, as Schroff et al. (2015) have it.
+    """
+    near, far = (h_a - h_b).square().sum(1).chunk(2)
+    return F.relu(near - far + margin)
+
+
+def _swapped(rows: Tensor) -> Tensor:
+    """(2 n, ...) in which the two images of each pair, neighbours, changed places."""
+    return rows.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
+
+
+def _less_other(rows: Tensor, eta: Tensor) -> Tensor:
+    """a - eta_a b and b - eta_b a for neighbours a, b of ``rows`` (2 n, ...), in one pass over memory."""
+    a, b = rows[::2], rows[1::2]
+    result = torch.empty_like(rows)
+    torch.addcmul(a, b, eta[::2, None, None], value=-1, out=result[::2])
+    torch.addcmul(b, a, eta[1::2, None, None], value=-1, out=result[1::2])
+    return result
+
+
+class _Contrast(torch.autograd.Function):
+    """W_AB V_A and W_BA V_B for pairs of images.
+
+    v (B, k, D) of the images, eta (2 P,), images (2 P,) long: the two of a pair are neighbours; then the blocks and the
+    ports of W. Gives (2 P, k, D).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, v: Tensor, eta: Tensor, images: Tensor, operation: Operation, *kept: Tensor) -> Tensor:
+        blocks, columns = kept[: len(kept) // 2], v.index_select(0, images)
+        values = torch.empty_like(columns)
+        for rows, block in zip(row_slices(v.shape[2]), blocks, strict=True):
+            for some in image_slices(len(images), v):
+                own = block.index_select(0, images[some]).to(v.dtype)
+                if operation == "subtract":
+                    contrast = _less_other(own, eta[some]).abs_()
+                else:
+                    contrast = contrast_weights(own, _swapped(own), eta[some], operation)
+                values[some, :, rows] = torch.bmm(columns[some], contrast.mT)
+        ctx.save_for_backward(v, eta, images, *blocks)
+        ctx.operation, ctx.type = operation, kept[-1].dtype
+        return values
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (v, eta, images, *blocks), g = ctx.saved_tensors, gradients[0].contiguous()
+        gradients_of = _subtract_gradients if ctx.operation == "subtract" else _other_gradients
+        columns, of_ports = v.index_select(0, images), []
+        of_columns, of_eta = torch.zeros_like(columns), torch.zeros_like(eta)
+        with without_autocast(v):
+            for rows, block in zip(row_slices(v.shape[2]), blocks, strict=True):
+                of_ports.append(v.new_zeros(block.shape, dtype=ctx.type))
+                for some in image_slices(len(images), v):
+                    own = block.index_select(0, images[some]).to(v.dtype)
+                    of_contrast = torch.bmm(g[some, :, rows].mT, columns[some])
+                    contrast, of_own, of_factor = gradients_of(own, eta[some], of_contrast, ctx.operation)
+                    of_columns[some].baddbmm_(g[some, :, rows], contrast)
+                    of_eta[some] += of_factor
+                    of_ports[-1].index_add_(0, images[some], of_own.to(ctx.type))
+        of_v = torch.zeros_like(v).index_add_(0, images, of_columns)
+        return of_v, of_eta, None, None, *[None] * len(blocks), *of_ports
+
+
+def _subtract_gradients(own: Tensor, eta: Tensor, gradient: Tensor, _: Operation) -> tuple[Tensor, Tensor, Tensor]:
+    """As ``_other_gradients`` for |own - eta other|, in as few passes over the tile as there can be."""
+    difference = _less_other(own, eta)
+    contrast = difference.abs()
+    gradient.mul_(difference.sign_())
+    a, b = own[::2].flatten(1), own[1::2].flatten(1)
+    of_eta = [torch.linalg.vecdot(gradient[::2].flatten(1), b), torch.linalg.vecdot(gradient[1::2].flatten(1), a)]
+    return contrast, _less_other(gradient, _swapped(eta)), -torch.stack(of_eta, 1).flatten()
+
+
+def _other_gradients(own: Tensor, eta: Tensor, gradient: Tensor, operation: Operation) -> tuple[Tensor, Tensor, Tensor]:
+    """The contrast (2 n, rows, D) of the weights ``own``, and what its gradient is for them and for eta (2 n,)."""
+    with torch.enable_grad():
+        own, other = own.detach().requires_grad_(), _swapped(own.detach()).requires_grad_()
+        eta = eta.detach().requires_grad_()
+        contrast = contrast_weights(own, other, eta, operation)
+    of_own, of_other, of_eta = torch.autograd.grad(contrast, (own, other, eta), gradient)
+    return contrast.detach(), of_own + _swapped(of_other), of_eta
+
+
+class ContrastiveChannelInteraction(nn.Module):
+    """The CCI term: pulls pairs of one class together, pushes others apart, on channels that tell the two images apart.
+
+    Args:
+        channels: D.
+        weight: alpha.
+        margin: beta, of h's distance (of its square for triplets).
+        operation: how W_AB is made of W_A and W_B.
+        loss: "contrastive", or "triplet".
+        pairs: which pairs of a batch: "random" halves it, "all" takes every two images, "hard" is mined.
+        normalise: give h's output the length one.
+    """
+
+    batch_wide: ClassVar[bool] = True
+    reads_refined: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        weight: float = 2.0,
+        margin: float = 0.5,
+        operation: Operation = "subtract",
+        loss: Literal["contrastive", "triplet"] = "contrastive",
+        pairs: Chosen = "random",
+        normalise: bool = False,
+    ) -> None:
+        super().__init__()
+        self.psi = None if operation == "none" else nn.Linear(2 * channels, 1)
+        self.h = nn.Linear(channels, _WIDTH, bias=False)
+        self.weight, self.margin, self.operation = weight, margin, operation
+        self.loss, self.pairs, self.normalise = loss, pairs, normalise
+
+    def check(self, classifier: Classifier) -> None:
+        """Refuses another neck, whose phi it shares, and settings that mean nothing."""
+        told = "ContrastiveChannelInteraction"
+        for name, choices in (("operation", get_args(Operation)), ("pairs", get_args(Chosen))):
+            if getattr(self, name) not in choices:
+                raise UserError(f"{told}({name}={getattr(self, name)!r}): choose {', '.join(map(repr, choices))}")
+        if self.loss not in ("contrastive", "triplet"):
+            raise UserError(f"{told}(loss={self.loss!r}): choose 'contrastive' or 'triplet'")
+        if self.loss == "triplet" and self.pairs == "all":
+            raise UserError(f"{told}(loss='triplet', pairs='all'): triplets take pairs='random' or 'hard'")
+        if self.weight < 0 or self.margin <= 0:
+            raise UserError(f"{told}: the weight is at least 0 and the margin above 0")
+        if not isinstance(classifier.neck, SelfChannelInteraction):
+            raise UserError(f"{told} uses the neck's convolution: it needs --neck self-channel-interaction")
+        classifier.neck.lends = True
+
+    def forward(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
+        """The weighted mean over the pairs of the batch; 0 for a batch of one."""
+        neck = classifier.neck
+        assert isinstance(neck, SelfChannelInteraction)
+        chosen = self._pairs(output, draws)
+        with without_autocast(output.logits):
+            h_a, h_b = self._embedded(neck, neck.windows(output.features.maps), chosen)
+            if self.loss == "triplet":
+                losses, counted = (
+                    triplet(h_a, h_b, self.margin),
+                    chosen.valid[: len(h_a) // 2] & chosen.valid[len(h_a) // 2 :],
+                )
+            else:
+                losses, counted = pair_contrastive(h_a, h_b, chosen.same, self.margin), chosen.valid
+            mean = (losses * counted).sum() / counted.sum().clamp_min(1)  # Eq. 7
+            return self.weight * mean  # Eq. 9
+
+    def _pairs(self, output: TrainOutput, draws: Draws) -> Pairs:
+        labels, embedding = output.labels, output.features.embedding
+        if self.loss == "triplet" or self.pairs == "hard":
+            if self.pairs == "random":  # nearest by chance
+                embedding = draws.uniform("contrastive_channel_interaction", (len(labels), 1), like=embedding.float())
+            chosen = mine_pairs(embedding, labels, intra="dissimilar" if self.pairs == "hard" else "similar")
+        else:
+            if self.pairs == "random":
+                order = draws.permutation("contrastive_channel_interaction", len(labels), like=embedding)
+                anchor, mate = halves(len(labels), order=order, like=embedding)
+            else:
+                anchor, mate = torch.triu_indices(len(labels), len(labels), 1, device=labels.device)
+            chosen = Pairs(anchor, mate, labels[anchor] == labels[mate], torch.ones_like(anchor, dtype=torch.bool))
+        if draws.rows is None:
+            return chosen
+        rows = draws.rows.to(labels.device)
+        return chosen._replace(valid=chosen.valid & (rows[chosen.anchor] != rows[chosen.mate]))
+
+    def _embedded(self, neck: SelfChannelInteraction, seen: Windows, chosen: Pairs) -> tuple[Tensor, Tensor]:
+        """h(Z') of both images of each pair: twice (P, r)."""
+        images = torch.stack([chosen.anchor, chosen.mate], 1).flatten()
+        mixed = seen.mixed.values[images]
+        if self.psi is not None:
+            y = mixed[:, 4]
+            eta = self.psi(torch.cat([y, _swapped(y)], 1)).squeeze(1)
+            if self.operation == "concatenate":
+                mixed = mixed + eta[:, None, None] * _swapped(mixed)
+            else:
+                kept = (*seen.mixed.blocks, *seen.mixed.ports)
+                mixed = _Contrast.apply(seen.averages, eta, images, self.operation, *kept)
+        h = self.h(neck.averaged(seen.averages[images, 4], mixed))  # Eq. 6
+        h = F.normalize(h, dim=1) if self.normalise else h
+        return h[::2], h[1::2]
