@@ -7,9 +7,9 @@ tensors already in memory; Fieldmark's loop fed with batches already in memory (
 Fieldmark's loop fed by its loader from the photographs on disk (what a user sees). Precision, memory layout, optimiser
 and batch are the same. Printed are medians and the ratio of the bare step's time to each loop's, first rounds dropped.
 
-Measured with ResNet-50, 224 px, batches of 16, bf16 on two cores: 0.974 with batches in memory (nine rounds from 0.94
-to 1.07, so not told from 0.97), 0.89 from disk (0.76 to 1.03). Why that much more than the 1.2 ms that reading a photo
-costs is lost there has not been found out yet.
+Measured with ResNet-50, 224 px, batches of 16, bf16 on two cores, medians of 15, 13 and 13 rounds: 0.99, 0.98 and 1.02
+with batches in memory, 0.95, 0.97 and 0.98 from disk, where decoding takes its share of the same two cores. Before freed
+memory was kept (``fieldmark.memory``) the figures scattered from 0.89 to 1.07, two bare loops against each other alike.
 """
 
 import argparse
