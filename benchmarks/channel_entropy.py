@@ -3,10 +3,10 @@
     python benchmarks/channel_entropy.py PHOTOS --weights FILE [--backbone NAME] [--images 200] [--size 224 448]
 
 For photographs as evaluation sees them, the maps X (D, l) of a pretrained backbone, and W = softmax(-scale X X^T) with
-the scales 1, 1 / sqrt(l), 1 / l and -1 ("Pos-SCI"). Printed are, over all rows of all photographs' W: the mean entropy
+the scales 1, 1 / sqrt(l), 1 / l and -1 ("Pos-SCI"). Printed are, over all rows of all photographs: the mean entropy
 of a row in nats and as a share of log D (1: all channels alike, 0: one channel alone); the middle half of the rows'
-entropies; how many channels share a row, as the mean of the entropies' exponential; and the median of a row's
-largest weight.
+entropies; how many channels share a row, as the mean of the entropies' exponential; and the median of a row's largest
+weight.
 """
 
 import argparse

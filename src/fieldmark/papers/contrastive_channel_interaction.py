@@ -23,7 +23,7 @@ Paper and released code
     mining" hurt its accuracy. The triplet loss (Schroff et al. 2015) sees each image with one of its class and one of
     another, drawn ("random") or mined ("hard").
 
-    Ten random pairs of 4 x 5 images hold no pair of one class in 9 of 100 batches. Two copies of a photo in one batch
+    Ten random pairs of 4 x 5 images hold no pair of one class in 10.2 % of batches. Two copies of a photo in one batch
     (a class with fewer photos than its batch takes) are no pair.
 """
 # The work is as for ``SelfChannelInteraction.pooled``: nine window sums of X in place of its l columns, by tiles of
