@@ -8,8 +8,8 @@ Fieldmark's loop fed by its loader from the photographs on disk (what a user see
 and batch are the same. Printed are medians and the ratio of the bare step's time to each loop's, first rounds dropped.
 
 Measured with ResNet-50, 224 px, batches of 16, bf16 on two cores, medians of 15, 13 and 13 rounds: 0.99, 0.98 and 1.02
-with batches in memory, 0.95, 0.97 and 0.98 from disk, where decoding takes its share of the same two cores. Before freed
-memory was kept (``fieldmark.memory``) the figures scattered from 0.89 to 1.07, two bare loops against each other alike.
+with batches in memory, 0.95, 0.97 and 0.98 from disk, where decoding takes its share of the same two cores. Before
+freed memory was kept (``fieldmark.memory``), two bare loops differed from each other by as much as 0.07.
 """
 
 import argparse
