@@ -118,16 +118,16 @@ class _Mix(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, v: Tensor, scale: float, lower: torch.dtype | None, keep: bool) -> Any:
-        values, blocks = torch.empty_like(v), []
-        for rows in row_slices(x.shape[2]):
-            if keep:
-                shape = (len(x), rows.stop - rows.start, x.shape[2])
-                blocks.append(x.new_empty(shape, dtype=torch.float16 if lower else x.dtype))
-            for some in image_slices(len(x), x):
-                weights = torch.softmax(torch.bmm(-scale * x[some, :, rows].mT, x[some]), 2)
-                values[some, :, rows] = torch.bmm(v[some], weights.mT)
+        values, all_rows = torch.empty_like(v), row_slices(x.shape[2])
+        shapes = [(len(x), rows.stop - rows.start, x.shape[2]) for rows in all_rows]
+        blocks = [x.new_empty(shape, dtype=torch.float16 if lower else x.dtype) for shape in shapes if keep]
+        for some in image_slices(len(x), x):
+            part, negative, columns = x[some], (-scale * x[some]).mT, v[some]
+            for number, rows in enumerate(all_rows):
+                weights = torch.softmax(torch.bmm(negative[:, rows], part), 2)
+                values[some, :, rows] = torch.bmm(columns, weights.mT)
                 if keep:
-                    blocks[-1][some] = weights
+                    blocks[number][some] = weights
         ports = [x.new_zeros((), dtype=_product_type(x, lower)).expand(block.shape) for block in blocks]
         ctx.save_for_backward(x, v, values, *blocks)
         ctx.mark_non_differentiable(*blocks)
@@ -146,18 +146,20 @@ class _Mix(torch.autograd.Function):
             left = torch.cat([g, -(g * values).sum(1, keepdim=True)], 1)
             right = torch.cat([v, torch.ones_like(v[:, :1])], 1)
             narrow = x.to(_product_type(x, ctx.lower))
-            for rows, block, port in zip(row_slices(x.shape[2]), blocks, gradients[len(blocks) + 1 :], strict=True):
-                for some in image_slices(len(x), x):
+            ports, all_rows = gradients[len(blocks) + 1 :], row_slices(x.shape[2])
+            for some in image_slices(len(x), x):
+                part, columns, of_values, into = narrow[some], v[some], g[some], into_x[some]
+                for rows, block, port in zip(all_rows, blocks, ports, strict=True):
                     weights = block[some].to(x.dtype)
-                    into_v[some].baddbmm_(g[some, :, rows], weights)
+                    into_v[some].baddbmm_(of_values[:, :, rows], weights)
                     if port is None:
                         logits = torch.bmm(left[some, :, rows].mT, right[some]).mul_(weights)
                     else:
-                        of_weights = torch.baddbmm(port[some].to(x.dtype), g[some, :, rows].mT, v[some])
+                        of_weights = torch.baddbmm(port[some].to(x.dtype), of_values[:, :, rows].mT, columns)
                         logits = torch.ops.aten._softmax_backward_data(of_weights, weights, 2, x.dtype)
-                    logits = logits.to(narrow.dtype)
-                    into_x[some, :, rows] += torch.bmm(narrow[some], logits.mT)
-                    into_x[some] += torch.bmm(narrow[some, :, rows], logits)
+                    logits = logits.to(part.dtype)
+                    into[:, :, rows] += torch.bmm(part, logits.mT)
+                    into += torch.bmm(part[:, :, rows], logits)
         return into_x.mul_(-ctx.scale), into_v, None, None, None
 
 
@@ -181,11 +183,12 @@ def window_averages(maps: Tensor) -> Tensor:
 class Windows(NamedTuple):
     """What the pooled layers need of some maps: the window ``averages`` (B, 9, D) of X, and W times them.
 
-    The fifth window is the whole map.
+    The fifth window is the whole map. ``weight`` is phi's, in the type that its products are taken in.
     """
 
     averages: Tensor
     mixed: Mixed
+    weight: Tensor
 
 
 class SelfChannelInteraction(nn.Module):
@@ -220,42 +223,45 @@ class SelfChannelInteraction(nn.Module):
         seen = self._windows(maps, keep=lending)
         if lending:
             self._lent = (maps, seen)
-        return self.averaged(seen.averages[:, 4], seen.mixed.values)
+        return self.averaged(seen, seen.averages[:, 4], seen.mixed.values)
 
     def windows(self, maps: Tensor) -> Windows:
         """With W: what ``pooled`` has just worked out for these very maps, or worked out now."""
         lent, self._lent = self._lent, None
         return lent[1] if lent is not None and lent[0] is maps else self._windows(maps, keep=True)
 
-    def averaged(self, x: Tensor, y: Tensor) -> Tensor:
+    def averaged(self, seen: Windows, x: Tensor, y: Tensor) -> Tensor:
         """The average (N, D) of phi(Y) + X, from the average x (N, D) of X and the window averages y (N, 9, D) of Y."""
         with without_autocast(x):
             if torch.compiler.is_compiling():
                 return x + self.phi(y.flatten(1))
-            return x + _Linear.apply(y.flatten(1), self.phi.weight) + self.phi.bias  # Eq. 3
+            return x + _Linear.apply(y.flatten(1), self.phi.weight, seen.weight) + self.phi.bias  # Eq. 3
 
     def _windows(self, maps: Tensor, *, keep: bool) -> Windows:
-        x, lower = raised(maps.flatten(2)).mT.contiguous(), lower_type(maps)
+        x, lower, weight = raised(maps.flatten(2)).mT.contiguous(), lower_type(maps), self.phi.weight.detach()
         with without_autocast(x):
             averages = window_averages(maps) @ x
-        return Windows(averages, mix(x, averages, scale=self.scale, lower=lower, keep=keep))
+        if torch.is_grad_enabled():
+            weight = weight.to(_product_type(weight, lower))
+        return Windows(averages, mix(x, averages, scale=self.scale, lower=lower, keep=keep), weight)
 
 
 class _Linear(torch.autograd.Function):
     """y (N, K) times the weight (D', K) transposed, for few rows: two of the products are faster the other way round.
 
-    Each use's gradient of the weight is added to the others' in place: PyTorch's own is a view, and a sum of two views
-    takes a third block of memory as large as the weight.
+    ``narrow`` is the weight, or its copy in bfloat16 to take two products with. Each use's gradient of the weight is
+    added to the others' in place: PyTorch's own is a view, and a sum of two views takes a third block of memory as
+    large as the weight.
     """
 
     @staticmethod
-    def forward(ctx: Any, y: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(y, weight)
-        return (weight @ y.mT).mT
+    def forward(ctx: Any, y: Tensor, weight: Tensor, narrow: Tensor) -> Tensor:
+        ctx.save_for_backward(y, narrow)
+        return (narrow @ y.mT.to(narrow.dtype)).mT.to(y.dtype)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (y, weight), g = ctx.saved_tensors, gradients[0].contiguous()
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (y, narrow), g = ctx.saved_tensors, gradients[0].contiguous()
         with without_autocast(g):
-            return (weight.mT @ g.mT).mT, g.mT @ y
+            return (narrow.mT @ g.mT.to(narrow.dtype)).mT.to(y.dtype), g.mT @ y, None

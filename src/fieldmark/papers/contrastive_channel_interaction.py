@@ -94,10 +94,10 @@ def _swapped(rows: Tensor) -> Tensor:
     return rows.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
 
 
-def _less_other(rows: Tensor, eta: Tensor) -> Tensor:
+def _less_other(rows: Tensor, eta: Tensor, result: Tensor | None = None) -> Tensor:
     """a - eta_a b and b - eta_b a for neighbours a, b of ``rows`` (2 n, ...), in one pass over memory."""
     a, b = rows[::2], rows[1::2]
-    result = torch.empty_like(rows)
+    result = torch.empty_like(rows) if result is None else result
     torch.addcmul(a, b, eta[::2, None, None], value=-1, out=result[::2])
     torch.addcmul(b, a, eta[1::2, None, None], value=-1, out=result[1::2])
     return result
@@ -114,14 +114,16 @@ class _Contrast(torch.autograd.Function):
     def forward(ctx: Any, v: Tensor, eta: Tensor, images: Tensor, operation: Operation, *kept: Tensor) -> Tensor:
         blocks, columns = kept[: len(kept) // 2], v.index_select(0, images)
         values = torch.empty_like(columns)
-        for rows, block in zip(row_slices(v.shape[2]), blocks, strict=True):
-            for some in image_slices(len(images), v):
-                own = block.index_select(0, images[some]).to(v.dtype)
+        all_rows = row_slices(v.shape[2])
+        for some in image_slices(len(images), v):
+            chosen, factor, part = images[some], eta[some], columns[some]
+            for rows, block in zip(all_rows, blocks, strict=True):
+                own = block.index_select(0, chosen).to(v.dtype)
                 if operation == "subtract":
-                    contrast = _less_other(own, eta[some]).abs_()
+                    contrast = _less_other(own, factor).abs_()
                 else:
-                    contrast = contrast_weights(own, _swapped(own), eta[some], operation)
-                values[some, :, rows] = torch.bmm(columns[some], contrast.mT)
+                    contrast = contrast_weights(own, _swapped(own), factor, operation)
+                values[some, :, rows] = torch.bmm(part, contrast.mT)
         ctx.save_for_backward(v, eta, images, *blocks)
         ctx.operation, ctx.type = operation, kept[-1].dtype
         return values
@@ -131,30 +133,31 @@ class _Contrast(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         (v, eta, images, *blocks), g = ctx.saved_tensors, gradients[0].contiguous()
         gradients_of = _subtract_gradients if ctx.operation == "subtract" else _other_gradients
-        columns, of_ports = v.index_select(0, images), []
-        of_columns, of_eta = torch.zeros_like(columns), torch.zeros_like(eta)
+        columns, of_ports = v.index_select(0, images), [v.new_zeros(block.shape, dtype=ctx.type) for block in blocks]
+        of_columns, of_eta, all_rows = torch.zeros_like(columns), torch.zeros_like(eta), row_slices(v.shape[2])
         with without_autocast(v):
-            for rows, block in zip(row_slices(v.shape[2]), blocks, strict=True):
-                of_ports.append(v.new_zeros(block.shape, dtype=ctx.type))
-                for some in image_slices(len(images), v):
-                    own = block.index_select(0, images[some]).to(v.dtype)
-                    of_contrast = torch.bmm(g[some, :, rows].mT, columns[some])
-                    contrast, of_own, of_factor = gradients_of(own, eta[some], of_contrast, ctx.operation)
-                    of_columns[some].baddbmm_(g[some, :, rows], contrast)
+            for some in image_slices(len(images), v):
+                chosen, factor, part, of_values = images[some], eta[some], columns[some], g[some]
+                for rows, block, of_port in zip(all_rows, blocks, of_ports, strict=True):
+                    own = block.index_select(0, chosen).to(v.dtype)
+                    of_contrast = torch.bmm(of_values[:, :, rows].mT, part)
+                    contrast, of_own, of_factor = gradients_of(own, factor, of_contrast, ctx.operation)
+                    of_columns[some].baddbmm_(of_values[:, :, rows], contrast)
                     of_eta[some] += of_factor
-                    of_ports[-1].index_add_(0, images[some], of_own.to(ctx.type))
+                    of_port.index_add_(0, chosen, of_own.to(ctx.type))
         of_v = torch.zeros_like(v).index_add_(0, images, of_columns)
         return of_v, of_eta, None, None, *[None] * len(blocks), *of_ports
 
 
 def _subtract_gradients(own: Tensor, eta: Tensor, gradient: Tensor, _: Operation) -> tuple[Tensor, Tensor, Tensor]:
-    """As ``_other_gradients`` for |own - eta other|, in as few passes over the tile as there can be."""
+    """As ``_other_gradients`` for |own - eta other|, in few passes over little memory: ``own`` is lost."""
     difference = _less_other(own, eta)
     contrast = difference.abs()
     gradient.mul_(difference.sign_())
-    a, b = own[::2].flatten(1), own[1::2].flatten(1)
-    of_eta = [torch.linalg.vecdot(gradient[::2].flatten(1), b), torch.linalg.vecdot(gradient[1::2].flatten(1), a)]
-    return contrast, _less_other(gradient, _swapped(eta)), -torch.stack(of_eta, 1).flatten()
+    of_own = _less_other(gradient, _swapped(eta), difference)
+    own[::2].mul_(gradient[1::2])
+    own[1::2].mul_(gradient[::2])
+    return contrast, of_own, -_swapped(own.sum((1, 2)))
 
 
 def _other_gradients(own: Tensor, eta: Tensor, gradient: Tensor, operation: Operation) -> tuple[Tensor, Tensor, Tensor]:
@@ -263,6 +266,6 @@ class ContrastiveChannelInteraction(nn.Module):
             else:
                 kept = (*seen.mixed.blocks, *seen.mixed.ports)
                 mixed = _Contrast.apply(seen.averages, eta, images, self.operation, *kept)
-        h = self.h(neck.averaged(seen.averages[images, 4], mixed))  # Eq. 6
+        h = self.h(neck.averaged(seen, seen.averages[images, 4], mixed))  # Eq. 6
         h = F.normalize(h, dim=1) if self.normalise else h
         return h[::2], h[1::2]
