@@ -60,7 +60,8 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, data: Path, options: Options | None = None, *, text: str = PLAN + ENTRIES) -> Tally:
     folder.parent.mkdir(exist_ok=True)
     plan = folder.parent / "plan.toml"
-    plan.write_text(text)
+    if not plan.exists() or plan.read_text() != text:  # two threads may run one plan
+        plan.write_text(text)
     said = replace(options or Options(), data=(f"photos={data}",), workers=0, device="cpu")
     return run_plan(plan, folder, said, console=Console(quiet=True))
 
