@@ -3,8 +3,8 @@
     python benchmarks/method_cost.py [--backbone resnet50] [--size 224] [--batch 16] [--classes 200] [--rounds 9]
 
 All methods take turns in one process, one step each a round, so that a noisy machine slows all alike; medians, the
-first two rounds dropped. A method that leaves the backbone's pass alone is timed alone: neck, pool, head, objective and
-terms, forward and backward, on the backbone's maps as a leaf, less the same of plain. One that passes images again
+first three rounds dropped. A method that leaves the backbone's pass alone is timed alone: neck, pool, head, objective
+and terms, forward and backward, on the backbone's maps as a leaf, less the same of plain. One that passes images again
 through the backbone (S3N) is timed by whole steps, less plain's. Both are divided by plain's whole step.
 """
 
@@ -28,7 +28,7 @@ from fieldmark.recipes import COMPOSITIONS
 from fieldmark.recipes.composition import Composition
 from fieldmark.training.automatic import device_of, precision_of
 
-WARM_UP = 2
+WARM_UP = 3
 
 
 class Given(nn.Module):

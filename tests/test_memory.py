@@ -18,19 +18,19 @@ def held():
 
 torch.ones(1 << 20)
 before = held()
-blocks = [torch.ones(megabytes << 18) for megabytes in (4, 24, 9, 17) for _ in range(3)]
+blocks = [torch.ones(megabytes << 18) for megabytes in (4, 24, 9, 97) for _ in range(2)]
 del blocks
 print(held() - before)
 """
 
 
 def megabytes_held(mode: str) -> int:
-    """Of 162 MB that were allocated and freed."""
+    """Of 268 MB that were allocated and freed."""
     done = subprocess.run([sys.executable, "-c", PROGRAM, mode], capture_output=True, text=True, check=True)
     return int(done.stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
 def test_freed_memory_is_kept():
-    assert megabytes_held("free") < 80  # or there is nothing to be gained
-    assert megabytes_held("kept") > 150
+    assert megabytes_held("free") < 130  # or there is nothing to be gained
+    assert megabytes_held("kept") > 260

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fieldmark.precision import raised
+
 
 class Criterion(nn.Module):
     """Cross-entropy on logits, in float32 or better.
@@ -28,7 +30,7 @@ class Criterion(nn.Module):
 
     def rows(self, logits: Tensor, labels: Tensor) -> Tensor:
         """One loss a row: (B, C) and (B,) to (B,)."""
-        logits = logits if logits.dtype == torch.float64 else logits.float()
+        logits = raised(logits)
         if self.adjustment is not None:
             logits = logits + self.adjustment.to(logits.dtype)
         return F.cross_entropy(logits, labels, label_smoothing=self.smoothing, reduction="none")

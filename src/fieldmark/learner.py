@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from fieldmark.contract import Encoded, Gather, Method, Term, TrainOutput
 from fieldmark.draws import Draws
+from fieldmark.precision import raised
 
 
 def in_one_process(encoded: Encoded, labels: Tensor, draws: Draws) -> tuple[Encoded, Tensor, Draws]:
@@ -57,7 +58,7 @@ class Learner(nn.Module):
 
 def total(output: TrainOutput) -> Tensor:
     """The sum of all named losses, a scalar in float32 or better."""
-    return torch.stack([loss if loss.dtype == torch.float64 else loss.float() for loss in output.losses.values()]).sum()
+    return torch.stack([raised(loss) for loss in output.losses.values()]).sum()
 
 
 def _free_name(name: str, taken: dict[str, Tensor]) -> str:

@@ -1,16 +1,15 @@
 """Keeps freed memory for the next step, where the C library would hand it back to the system.
 
 A training step frees gigabytes of maps and gradients and asks for the same sizes again a moment later. glibc maps
-blocks above 128 kB (a limit that it moves itself) one by one and unmaps them when they are freed, so that each step
-faults every page in anew: about an eighth of a ResNet-50 step on two cores, and a fifth of an EfficientNet-Lite0 step.
+blocks above 128 kB (a limit that it moves itself, up to 32 MB) one by one and unmaps them when they are freed, so that
+each step faults every page in anew: about an eighth of a ResNet-50 step on two cores, and a fifth of an
+EfficientNet-Lite0 step.
 """
 
 import ctypes
 import sys
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
-LARGEST_KEPT = 32 << 20
-"""Bytes: the largest block that glibc takes from its own heap."""
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 
 
 def keep_freed_memory() -> bool:
@@ -24,4 +23,4 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # musl has none
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, LARGEST_KEPT)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, -1))

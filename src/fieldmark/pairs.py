@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fieldmark.draws import Draws
 from fieldmark.errors import UserError
+from fieldmark.precision import raised
 
 Mate = Literal["similar", "dissimilar"]
 
@@ -64,7 +65,7 @@ def mine_pairs(
         told = f"mine_pairs(intra={intra!r}, inter={inter!r}, mates={mates})"
         raise UserError(f"{told}: ask for 'similar' or 'dissimilar' of one kind or both, and for a mate or more")
     with torch.no_grad():
-        rows = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
+        rows = raised(embeddings)
         # difference by difference: the way by products loses the distances of near images to rounding
         distances = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
         alike = labels[:, None] == labels

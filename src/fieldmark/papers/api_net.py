@@ -43,6 +43,7 @@ from fieldmark.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
 from fieldmark.pairs import Mate, Pairs, mine_pairs, random_pairs
 from fieldmark.papers.api_net_mutual import Individual, Operation, dropped, make_mutual
+from fieldmark.precision import raised
 
 Gate = Literal["pair", "single"]
 
@@ -136,7 +137,7 @@ class ApiNet(Method):
 
     def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
         """The losses "cross_entropy" and, but for ``weight`` 0 or a single gate, "ranking"; 0 without a valid pair."""
-        x = _full(encoded.features.embedding)
+        x = raised(encoded.features.embedding)
         pairs = self.pairs(x, labels, draws)
         attentive = self.attentive(x.index_select(0, pairs.anchor), x.index_select(0, pairs.mate), draws)
         logits = self.classifier.head(dropped(attentive, "api_net head", dropout=self.dropout, draws=draws))
@@ -144,7 +145,7 @@ class ApiNet(Method):
         truth = truth if self.single else truth.repeat(2)
         losses = {"cross_entropy": mean_of_valid(self.criterion.rows(logits, truth), pairs.valid)}  # Eq. 9
         if self.weight and not self.single:
-            scores = _full(logits).softmax(1).gather(1, truth[:, None])  # Eq. 7
+            scores = raised(logits).softmax(1).gather(1, truth[:, None])  # Eq. 7
             ranking = score_ranking(*scores.flatten().chunk(2), margin=self.margin)
             losses["ranking"] = self.weight * mean_of_valid(ranking, pairs.valid)  # Eq. 8
         views = {**pairs._asdict(), "pair_logits": logits.unflatten(0, (-1, len(pairs.anchor)))}
@@ -160,8 +161,8 @@ class ApiNet(Method):
         """The gates of both images of each pair, (P, E) and (P, E) to two of that shape."""
         if isinstance(self.mutual, Individual):
             first, second = self.mutual(x1, x2, draws)
-            return _full(first).sigmoid(), _full(second).sigmoid()
-        mutual = _full(self.mutual(x1, x2, draws))
+            return raised(first).sigmoid(), raised(second).sigmoid()
+        mutual = raised(self.mutual(x1, x2, draws))
         if self.single:
             common = mutual.sigmoid()
             return common, common
@@ -180,7 +181,7 @@ class ApiNet(Method):
         the two. The channels where a gate is largest are what Fig. 3 shows.
         """
         features = self.classifier.features(images)
-        x = _full(features.embedding)
+        x = raised(features.embedding)
         nobody = torch.zeros(len(x), dtype=torch.long, device=x.device)
         mate = mine_pairs(x, nobody, inter=None).mate
         own, other = self.gates(x, x[mate], EVALUATION)
@@ -191,7 +192,3 @@ def mean_of_valid(rows: Tensor, valid: Tensor) -> Tensor:
     """The mean of (k * P,) losses, k stretches of one a pair, over the valid pairs (P,); 0 where there are none."""
     rows = rows.view(-1, len(valid))
     return (rows * valid).sum() / (valid.sum() * len(rows)).clamp_min(1)
-
-
-def _full(values: Tensor) -> Tensor:
-    return values if values.dtype == torch.float64 else values.float()

@@ -12,6 +12,11 @@ Paper and released code
     The paper does not scale X X^T, and neither do we (``scale=1.0``). It takes X X^T with the opposite sign for its
     row "Pos-SCI": that is ``scale=-1.0``. How phi starts is not said: as PyTorch's convolutions do.
 
+    On real features the rows of W are almost even: on 100 photos of CUB-200-2011 with ImageNet weights at 448 px, the
+    entropy of a row is 0.92 of its largest (log D) in VGG-16 and 0.98 in EfficientNet-Lite0, as most products of two
+    channels are near 0; so Y is close to the mean of all channels. With ``scale=-1.0`` it is 0.11 and 0.53: then a
+    channel is mixed with few others than itself (``benchmarks/channel_entropy.py``).
+
     phi is linear, so the average of phi(Y) over the positions needs only nine sums of Y, one a tap of the convolution:
     over the positions that the tap sees when it slides over the map with zeros around. They are W times the nine sums
     of X. ``SelfChannelInteraction.pooled`` works so, with l = h * w columns made nine, and phi at no position at all.
@@ -31,27 +36,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from fieldmark.errors import UserError
+from fieldmark.precision import full_precision, lower_type, raised
+from fieldmark.wide_linear import Uses
 
 _TILE = 2**18
 """Numbers of one image's W that are worked at a time on a processor: what the caches hold."""
-
-
-def raised(x: Tensor) -> Tensor:
-    """Half types as float32, in which the softmax is taken; others as they are."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-
-
-def without_autocast(x: Tensor) -> torch.autocast:
-    """A context in which float32 stays float32 on the device of ``x``."""
-    return torch.autocast(x.device.type, enabled=False)
-
-
-def lower_type(x: Tensor) -> torch.dtype | None:
-    """The half type that products with ``x`` may be taken in: its own or automatic mixed precision's, or None."""
-    if x.dtype in (torch.float16, torch.bfloat16):
-        return x.dtype
-    mixed = x.dtype != torch.float64 and torch.is_autocast_enabled(x.device.type)
-    return torch.get_autocast_dtype(x.device.type) if mixed else None
 
 
 def channel_weights(x: Tensor, scale: float = 1.0) -> Tensor:
@@ -60,7 +49,7 @@ def channel_weights(x: Tensor, scale: float = 1.0) -> Tensor:
     In float32 for half types. Negative ``scale`` prefers channels that are alike.
     """
     x = raised(x)
-    with without_autocast(x):
+    with full_precision(x):
         return torch.softmax(-scale * (x @ x.mT), 2)  # Eq. 2
 
 
@@ -92,7 +81,7 @@ def mix(x: Tensor, columns: Tensor, *, scale: float, lower: torch.dtype | None =
         lower: the half type that products of the backward pass may be taken in, None for that of ``x``.
         keep: give W, even where no gradient is wanted.
     """
-    with without_autocast(x):
+    with full_precision(x):
         if torch.compiler.is_compiling():
             return Mixed(columns @ channel_weights(x.mT, scale).mT)
         keep = keep or (torch.is_grad_enabled() and (x.requires_grad or columns.requires_grad))
@@ -101,9 +90,9 @@ def mix(x: Tensor, columns: Tensor, *, scale: float, lower: torch.dtype | None =
         return Mixed(made[0], made[1 : count + 1], made[count + 1 :])
 
 
-def row_slices(channels: int) -> list[slice]:
-    """The blocks of rows that W (D, D) is worked in."""
-    rows = max(1, _TILE // channels)
+def row_slices(channels: int, tiles: int = 1) -> list[slice]:
+    """The blocks of rows that W (D, D) is worked in; some ``tiles`` at a time where little else needs the caches."""
+    rows = max(1, tiles * _TILE // channels)
     return [slice(start, min(start + rows, channels)) for start in range(0, channels, rows)]
 
 
@@ -118,7 +107,7 @@ class _Mix(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, v: Tensor, scale: float, lower: torch.dtype | None, keep: bool) -> Any:
-        values, all_rows = torch.empty_like(v), row_slices(x.shape[2])
+        values, all_rows = torch.empty_like(v), row_slices(x.shape[2], 1 if keep else 2)
         shapes = [(len(x), rows.stop - rows.start, x.shape[2]) for rows in all_rows]
         blocks = [x.new_empty(shape, dtype=torch.float16 if lower else x.dtype) for shape in shapes if keep]
         for some in image_slices(len(x), x):
@@ -141,7 +130,7 @@ class _Mix(torch.autograd.Function):
         x, v, values, *blocks = ctx.saved_tensors
         g = torch.zeros_like(v) if gradients[0] is None else gradients[0].contiguous()
         into_x, into_v = torch.zeros_like(x), torch.zeros_like(v)
-        with without_autocast(x):
+        with full_precision(x):
             # a row's sum of W dW is dO . O, so that one product gives dW less that sum
             left = torch.cat([g, -(g * values).sum(1, keepdim=True)], 1)
             right = torch.cat([v, torch.ones_like(v[:, :1])], 1)
@@ -183,12 +172,14 @@ def window_averages(maps: Tensor) -> Tensor:
 class Windows(NamedTuple):
     """What the pooled layers need of some maps: the window ``averages`` (B, 9, D) of X, and W times them.
 
-    The fifth window is the whole map. ``weight`` is phi's, in the type that its products are taken in.
+    The fifth window is the whole map. ``weight`` is phi's, in the type that its products are taken in; ``uses``
+    lets two uses of phi work out its gradient together.
     """
 
     averages: Tensor
     mixed: Mixed
     weight: Tensor
+    uses: Uses
 
 
 class SelfChannelInteraction(nn.Module):
@@ -232,36 +223,15 @@ class SelfChannelInteraction(nn.Module):
 
     def averaged(self, seen: Windows, x: Tensor, y: Tensor) -> Tensor:
         """The average (N, D) of phi(Y) + X, from the average x (N, D) of X and the window averages y (N, 9, D) of Y."""
-        with without_autocast(x):
+        with full_precision(x):
             if torch.compiler.is_compiling():
                 return x + self.phi(y.flatten(1))
-            return x + _Linear.apply(y.flatten(1), self.phi.weight, seen.weight) + self.phi.bias  # Eq. 3
+            return x + seen.uses.product(y.flatten(1), self.phi.weight, seen.weight) + self.phi.bias  # Eq. 3
 
     def _windows(self, maps: Tensor, *, keep: bool) -> Windows:
         x, lower, weight = raised(maps.flatten(2)).mT.contiguous(), lower_type(maps), self.phi.weight.detach()
-        with without_autocast(x):
+        with full_precision(x):
             averages = window_averages(maps) @ x
         if torch.is_grad_enabled():
             weight = weight.to(_product_type(weight, lower))
-        return Windows(averages, mix(x, averages, scale=self.scale, lower=lower, keep=keep), weight)
-
-
-class _Linear(torch.autograd.Function):
-    """y (N, K) times the weight (D', K) transposed, for few rows: two of the products are faster the other way round.
-
-    ``narrow`` is the weight, or its copy in bfloat16 to take two products with. Each use's gradient of the weight is
-    added to the others' in place: PyTorch's own is a view, and a sum of two views takes a third block of memory as
-    large as the weight.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, y: Tensor, weight: Tensor, narrow: Tensor) -> Tensor:
-        ctx.save_for_backward(y, narrow)
-        return (narrow @ y.mT.to(narrow.dtype)).mT.to(y.dtype)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (y, narrow), g = ctx.saved_tensors, gradients[0].contiguous()
-        with without_autocast(g):
-            return (narrow.mT @ g.mT.to(narrow.dtype)).mT.to(y.dtype), g.mT @ y, None
+        return Windows(averages, mix(x, averages, scale=self.scale, lower=lower, keep=keep), weight, Uses())

@@ -46,8 +46,8 @@ from fieldmark.papers.channel_interaction import (
     Windows,
     image_slices,
     row_slices,
-    without_autocast,
 )
+from fieldmark.precision import full_precision
 
 Operation = Literal["subtract", "add", "multiply", "concatenate", "none"]
 Chosen = Literal["random", "all", "hard"]
@@ -135,7 +135,7 @@ class _Contrast(torch.autograd.Function):
         gradients_of = _subtract_gradients if ctx.operation == "subtract" else _other_gradients
         columns, of_ports = v.index_select(0, images), [v.new_zeros(block.shape, dtype=ctx.type) for block in blocks]
         of_columns, of_eta, all_rows = torch.zeros_like(columns), torch.zeros_like(eta), row_slices(v.shape[2])
-        with without_autocast(v):
+        with full_precision(v):
             for some in image_slices(len(images), v):
                 chosen, factor, part, of_values = images[some], eta[some], columns[some], g[some]
                 for rows, block, of_port in zip(all_rows, blocks, of_ports, strict=True):
@@ -224,7 +224,7 @@ class ContrastiveChannelInteraction(nn.Module):
         neck = classifier.neck
         assert isinstance(neck, SelfChannelInteraction)
         chosen = self._pairs(output, draws)
-        with without_autocast(output.logits):
+        with full_precision(output.logits):
             h_a, h_b = self._embedded(neck, neck.windows(output.features.maps), chosen)
             if self.loss == "triplet":
                 losses, counted = (

@@ -44,7 +44,8 @@ from fieldmark.contract import TrainOutput
 from fieldmark.draws import Draws
 from fieldmark.errors import UserError
 from fieldmark.papers.soft_channel_labels import SoftChannelLabels as SoftChannelLabels
-from fieldmark.papers.soft_channel_labels import after_relu, raised, refined_channels, spatial_softmax
+from fieldmark.papers.soft_channel_labels import after_relu, refined_channels, spatial_softmax
+from fieldmark.precision import raised
 
 
 def channel_groups(channels: int, classes: int) -> tuple[int, ...]:

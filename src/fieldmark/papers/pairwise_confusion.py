@@ -37,6 +37,7 @@ from fieldmark.contract import TrainOutput
 from fieldmark.draws import Draws
 from fieldmark.errors import UserError
 from fieldmark.pairs import halves
+from fieldmark.precision import raised
 
 
 def jeffreys_divergence(p: Tensor, q: Tensor) -> Tensor:
@@ -131,7 +132,7 @@ class PairwiseConfusion:
 
     def __call__(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
         """The weighted sum over the pairs of the batch, divided by B; 0 for a batch of one."""
-        logits = output.logits if output.logits.dtype == torch.float64 else output.logits.float()
+        logits = raised(output.logits)
         values = logits.softmax(1) if self.on == "probabilities" else logits
         count = len(values)
         order = draws.permutation("pairwise_confusion", count, like=values) if self.shuffle else None

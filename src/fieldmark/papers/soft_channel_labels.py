@@ -35,14 +35,10 @@ from fieldmark.classifier import Classifier
 from fieldmark.contract import TrainOutput
 from fieldmark.draws import Draws
 from fieldmark.errors import UserError
+from fieldmark.precision import full_precision, raised
 
 _RESIDUES = 32
 """Channels are folded to so many before the winner is looked for; near the root of usual N."""
-
-
-def raised(values: Tensor) -> Tensor:
-    """In float32 or better."""
-    return values if values.dtype == torch.float64 else values.float()
 
 
 def after_relu(maps: Tensor) -> Tensor:
@@ -228,7 +224,7 @@ class SoftChannelLabels(nn.Module):
     @torch.no_grad()
     def _follow(self, soft: Tensor, labels: Tensor) -> None:
         """Moves the running means of the batch's classes, in the buffer's own precision."""
-        with torch.autocast(soft.device.type, enabled=False):
+        with full_precision(soft):
             member = (labels == torch.arange(len(self.means), device=labels.device)[:, None]).to(soft.dtype)
             count = member.sum(1, keepdim=True)
             mean = (member @ soft) / count.clamp_min(1)

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fieldmark.errors import UserError
-from fieldmark.papers.sparse_sampler import full_precision, raised
+from fieldmark.precision import full_precision, raised
 
 TOP = 5
 """How many of the likeliest classes count."""

@@ -20,28 +20,16 @@ a product of its rows and columns: with the borders folded in, each sum is Q bet
 """
 
 import math
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from fieldmark.errors import UserError
+from fieldmark.precision import full_precision, raised
 
 FWHM = 13 / 31
 """Full width at half maximum of the Gaussian kernel, as a part of the grid's side."""
-
-
-def raised(values: Tensor) -> Tensor:
-    """Half types as float32; float32 and float64 as they are."""
-    return values if values.dtype in (torch.float32, torch.float64) else values.float()
-
-
-def full_precision(like: Tensor) -> AbstractContextManager[object]:
-    """Inside, products on the device of ``like`` are not lowered to half types: positions need more than 8 bits."""
-    device = like.device.type
-    # only where it changes something, so that an exported program has no trace of it
-    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
 def displacement(attention: Tensor) -> Tensor:
