@@ -2,9 +2,12 @@
 
 import signal
 import threading
+from pathlib import Path
 
 import pytest
+from loops import differing, make_loop, session
 
+from fieldmark.errors import Interrupted
 from fieldmark.training.stopping import stop_requests
 
 
@@ -36,3 +39,32 @@ def test_other_threads_leave_signals_alone():
     thread.start()
     thread.join()
     assert seen == [[]]
+
+
+def test_a_stop_that_ends_the_readers_of_a_validation_too_loses_nothing(photos: Path, tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def validate() -> dict[str, float]:
+        calls.append(loop.position.step)
+        if len(calls) == 1:
+            signal.raise_signal(signal.SIGTERM)
+            raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated.")
+        return {"val_top1": 0.5}
+
+    loop = make_loop(photos, tmp_path / "stopped")
+    with pytest.raises(Interrupted):
+        loop.train(workers=0, validate=validate)
+    assert calls == [3, 3]
+    whole, resumed = session(photos, tmp_path / "whole"), session(photos, tmp_path / "stopped")
+    assert whole is not None
+    assert resumed is not None
+    assert differing(resumed.state(), whole.state()) == []
+    assert [row["val_top1"] for row in resumed.position.rows] == [0.5, 0.5]
+
+
+def test_a_validation_that_fails_of_itself_fails(photos: Path, tmp_path: Path) -> None:
+    def validate() -> dict[str, float]:
+        raise RuntimeError("of itself")
+
+    with pytest.raises(RuntimeError, match="of itself"):
+        make_loop(photos, tmp_path).train(workers=0, validate=validate)

@@ -120,7 +120,7 @@ class Loop:
                 images = len(batch.labels) * self.plan.share[1]
                 self.log.step(images, self.position.step, self.position.seconds)
                 if self.position.step % self.plan.per_epoch == 0:
-                    self._end_epoch(validate)
+                    self._end_epoch(validate, stopped)
                     begun = time.perf_counter() - self.position.seconds
             finished = self.position.step == self.recipe.epochs * self.plan.per_epoch
             if not finished:
@@ -209,7 +209,7 @@ class Loop:
             self.average.update(finite)
         return finite
 
-    def _end_epoch(self, validate: Validate | None) -> None:
+    def _end_epoch(self, validate: Validate | None, stopped: list[int]) -> None:
         """Logs the epoch, validates, saves the state."""
         row = {"epoch": float(self.position.step // self.plan.per_epoch)}
         good = float(self.sums.pop(STEPS))  # undone steps count for nothing
@@ -220,7 +220,7 @@ class Loop:
         if validate:
             if self.average:
                 self.average.swap()
-            row |= validate()
+            row |= _validated(validate, stopped)
             if self.average:
                 self.average.swap()
         self.position.rows.append(row)
@@ -233,6 +233,16 @@ class Loop:
         if processes.is_first():
             save_state(self.run, self.state())
         processes.wait_for_all()
+
+
+def _validated(validate: Validate, stopped: list[int]) -> Mapping[str, float]:
+    """The figures; once more if what stopped the run has also ended the processes that read photos for them."""
+    try:
+        return validate()
+    except RuntimeError:
+        if not stopped:
+            raise
+        return validate()
 
 
 def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, steps: int, per_batch: int) -> float:
