@@ -31,23 +31,27 @@ ROWS = torch.tensor([9, 4, 100, 7, 31, 2, 8, 55])
 TERMS = [kind for kind in KNOWN if hasattr(kind, "check") and not issubclass(kind, Method)]
 
 
-def with_term(composition: Composition, term: type) -> Composition:
-    """The composition and one more loss."""
+def with_terms(composition: Composition, *added: type) -> Composition:
+    """The composition and more losses."""
     kept = {name: getattr(composition, name) for name in ("method", "neck", "pool", "head")}
-    return Composition(composition.name, terms=(*composition.terms, Part(term)), **kept)
+    return Composition(composition.name, terms=(*composition.terms, *map(Part, added)), **kept)
 
 
 def learners() -> dict[str, Learner]:
-    """Every paper alone and with every term that fits it."""
+    """Every paper alone, with every term that fits it, and with all of these."""
     found: dict[str, Learner] = {}
     with pytest.MonkeyPatch.context() as patch:
         for composition in COMPOSITIONS:
             found[composition.name] = tiny_learner(composition, patch)
+            fitting: list[type] = []
             for term in TERMS:
                 try:
-                    found[f"{composition.name} + {term.__name__}"] = tiny_learner(with_term(composition, term), patch)
+                    found[f"{composition.name} + {term.__name__}"] = tiny_learner(with_terms(composition, term), patch)
                 except UserError:  # does not fit, which test_contract.py looks at
                     continue
+                if term not in {part.kind for part in composition.terms}:
+                    fitting.append(term)
+            found[f"{composition.name} + all"] = tiny_learner(with_terms(composition, *fitting), patch)
     return found
 
 

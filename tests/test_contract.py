@@ -1,10 +1,12 @@
 """Every paper, with every paper's term, on every family of networks: it keeps the contract or is refused in one line.
 
 New papers are covered by being listed in ``fieldmark.recipes.PAPERS``. The default run takes each composition on each
-family, and each composition with each term on one family; ``pytest -m slow`` takes the whole product.
+family, and each composition with each term, and with all that fit it, on one family; ``pytest -m slow`` takes the whole
+product.
 """
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -54,10 +56,12 @@ FAMILIES = {
 }
 PAPERS = {composition.name: composition for composition in COMPOSITIONS}
 TERMS = {kind.__name__: kind for kind in KNOWN if hasattr(kind, "check") and not issubclass(kind, Method)}
-PRODUCT = list(product(PAPERS, ["", *TERMS], FAMILIES))
+ALL = "all terms"
+ADDED = ["", *TERMS, ALL]
+PRODUCT = list(product(PAPERS, ADDED, FAMILIES))
 COVERING = [
     (paper, term, family)
-    for index, (paper, term) in enumerate(product(PAPERS, ["", *TERMS]))
+    for index, (paper, term) in enumerate(product(PAPERS, ADDED))
     for number, family in enumerate(FAMILIES)
     if not term or number == index % len(FAMILIES)
 ]
@@ -74,10 +78,23 @@ def one_thread():
 
 def recipe_of(paper: str, term: str, family: str, seed: int = 0) -> Recipe:
     composition: Composition = PAPERS[paper]
-    terms = (*composition.terms, *([Part(TERMS[term])] if term else []))
+    terms = (*composition.terms, *(Part(TERMS[name]) for name in added(paper, term, family)))
     parts = (composition.method, composition.pool, composition.head)
     model = Model(*parts, backbone=FAMILIES[family], weights="none", neck=composition.neck, terms=terms)
     return Recipe(model, pixels=Pixels(size=SIZE, eval_size=SIZE), seed=seed)
+
+
+def added(paper: str, term: str, family: str) -> list[str]:
+    """The names of the terms beside the composition's own; "all terms" are all that it takes one by one."""
+    if term != ALL:
+        return [term] if term else []
+    own = {part.kind for part in PAPERS[paper].terms}
+    builds = {name: partial(built, paper, name, family) for name, kind in TERMS.items() if kind not in own}
+    return [name for name, build in builds.items() if not refusal_of(build)]
+
+
+def built(paper: str, term: str, family: str, seed: int) -> Learner:
+    return build_learner(recipe_of(paper, term, family, seed), classes=CLASSES)
 
 
 def refusal_of(build: Callable[[int], Learner]) -> str:
@@ -89,9 +106,7 @@ def refusal_of(build: Callable[[int], Learner]) -> str:
 
 
 def composed_or_refused(paper: str, term: str, family: str, *, export: bool = False) -> None:
-    def build(seed: int) -> Learner:
-        return build_learner(recipe_of(paper, term, family, seed), classes=CLASSES)
-
+    build = partial(built, paper, term, family)
     refusal = refusal_of(build)
     if not refusal:
         check_learner(build, size=SIZE, export=export)
@@ -125,6 +140,13 @@ def test_every_paper_exports_on_every_family(paper: str, family: str):
 def test_the_covering_part_has_every_pair_of_paper_and_term_and_every_family():
     assert {row[:2] for row in COVERING} == {row[:2] for row in PRODUCT}
     assert {(paper, family) for paper, _, family in COVERING} == set(product(PAPERS, FAMILIES))
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_all_terms_are_more_than_one_and_each_is_of_a_kind_of_its_own(paper: str):
+    terms = built(paper, ALL, "ResNet", 0).terms
+    assert len(terms) > 1
+    assert len({type(term) for term in terms}) == len(terms)
 
 
 @pytest.mark.parametrize("kind", TERMS.values(), ids=TERMS)

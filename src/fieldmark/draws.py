@@ -55,7 +55,7 @@ class Draws:
                 raise ValueError("rowwise draws need the global image indices: Draws(seed, step, rows)")
             return torch.full((like.shape[0], *shape), 0.5, dtype=like.dtype, device=like.device)
         count = torch.Size(shape).numel()
-        rows = _mix(self.rows.to(like.device, torch.int64) & _MASK)
+        rows = _mix(self.rows.to(like.device, torch.int64, non_blocking=True) & _MASK)
         counters = rows[:, None] + torch.arange(count, device=like.device)[None] * 0x9E3779B1
         return self._numbers(purpose, counters & _MASK, like).view(-1, *shape)
 

@@ -44,6 +44,8 @@ def mine_pairs(
     intra: Mate | None = "similar",
     inter: Mate | None = "similar",
     mates: int = 1,
+    *,
+    rows: Tensor | None = None,
 ) -> Pairs:
     """Each image with its nearest or farthest others, of its class and of the other classes (API-Net, Section 3).
 
@@ -56,6 +58,7 @@ def mine_pairs(
         intra: which mate of the same class, "similar" or "dissimilar"; None makes no such pairs.
         inter: which mate of another class.
         mates: of each kind, an image.
+        rows: (B,) long, which photo each image is, where a batch may hold one twice: two copies are no pair.
 
     Raises:
         UserError: neither kind is asked for, an unknown word, or no mates.
@@ -65,11 +68,16 @@ def mine_pairs(
         told = f"mine_pairs(intra={intra!r}, inter={inter!r}, mates={mates})"
         raise UserError(f"{told}: ask for 'similar' or 'dissimilar' of one kind or both, and for a mate or more")
     with torch.no_grad():
-        rows = raised(embeddings)
+        points = raised(embeddings)
         # difference by difference: the way by products loses the distances of near images to rounding
-        distances = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
+        distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
         alike = labels[:, None] == labels
-        others = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+        photos = (
+            torch.arange(len(labels), device=labels.device)
+            if rows is None
+            else rows.to(labels.device, non_blocking=True)
+        )
+        others = photos[:, None] != photos
         kinds: list[tuple[Mate | None, Tensor]] = [(intra, alike & others), (inter, ~alike)]
         found = [_mates(distances, among, rule=rule, mates=mates) for rule, among in kinds if rule is not None]
     mate, valid = (torch.cat(parts) for parts in zip(*found, strict=True))
@@ -92,7 +100,8 @@ def _mates(distances: Tensor, among: Tensor, *, rule: Mate, mates: int) -> tuple
 def random_pairs(labels: Tensor, count: int, draws: Draws) -> Pairs:
     """``count`` pairs of two different images, drawn from the batch whatever their classes (API-Net, Table 4).
 
-    None of the B * (B - 1) ordered pairs comes twice before all have come; in a batch of one none is valid.
+    None of the B * (B - 1) ordered pairs comes twice before all have come; in a batch of one none is valid, and neither
+    is a pair of two copies of a photo, by the ``rows`` of ``draws``.
     """
     images = len(labels)
     place = torch.arange(count, device=labels.device)
@@ -103,4 +112,12 @@ def random_pairs(labels: Tensor, count: int, draws: Draws) -> Pairs:
     drawn = draws.permutation("random pairs", total, like=labels)[place % total]
     anchor, other = drawn // (images - 1), drawn % (images - 1)
     mate = other + (other >= anchor)
-    return Pairs(anchor, mate, labels[anchor] == labels[mate], torch.ones_like(mate, dtype=torch.bool))
+    return Pairs(anchor, mate, labels[anchor] == labels[mate], different(anchor, mate, draws.rows))
+
+
+def different(anchor: Tensor, mate: Tensor, rows: Tensor | None) -> Tensor:
+    """Whether the images of each pair, indices (P,) and (P,), are different photos by ``rows`` (B,); bool (P,)."""
+    if rows is None:
+        return torch.ones_like(anchor, dtype=torch.bool)
+    rows = rows.to(anchor.device, non_blocking=True)
+    return rows[anchor] != rows[mate]

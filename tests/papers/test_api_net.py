@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from fieldmark.classifier import Average, Classifier, Features, Linear
 from fieldmark.contract import Encoded, TrainOutput
 from fieldmark.criterion import Criterion
+from fieldmark.data.batches import Balanced
 from fieldmark.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
 from fieldmark.learner import Learner, total
@@ -261,6 +263,21 @@ def test_a_batch_without_pairs_is_zero_with_a_graph(options: dict[str, Any]):
         assert x.grad is not None
         assert (x.grad == 0).all()
         assert all(p.grad is None or (p.grad == 0).all() for p in method.parameters())
+
+
+def test_two_copies_of_a_photo_are_no_pair_and_hide_no_mate():
+    """Balanced batches repeat the photos of a class with fewer than they take."""
+    position = np.repeat(np.arange(4), [1, 2, 9, 9])
+    for number, batch in enumerate(Balanced(4, 4).epoch(position, seed=0, epoch=0)):
+        rows, labels = torch.from_numpy(batch), torch.from_numpy(position[batch])
+        embeddings = drawn(21, WIDTH)[rows]
+        mined = api_net({}).pairs(embeddings, labels, Draws(0, number, rows))
+        random = api_net({"intra": None, "inter": None}).pairs(embeddings, labels, Draws(0, number, rows))
+        for pairs in (mined, random):
+            assert not (pairs.valid & (rows[pairs.anchor] == rows[pairs.mate])).any()
+        assert random.valid.sum() < len(random.valid)
+        intra = mined.valid[:16].view(4, 4)[torch.argsort(labels.view(4, 4)[:, 0])]
+        assert intra.sum(1).tolist() == [0, 4, 4, 4]
 
 
 def test_pairs_that_are_not_valid_change_nothing():

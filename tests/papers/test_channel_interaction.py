@@ -1,7 +1,9 @@
-"""Channel interaction within an image against loops written from the paper, the shorter way against the written-out."""
+"""Channel interaction between images against loops written from the paper, its pairs, and the batches at the edge."""
 
 import math
 from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
 
 import pytest
 import torch
@@ -10,21 +12,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from fieldmark.classifier import PooledNeck
+from fieldmark.classifier import Average, Classifier, Features, Linear
+from fieldmark.contract import TrainOutput
+from fieldmark.data.batches import Balanced
+from fieldmark.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
-from fieldmark.papers import channel_interaction
+from fieldmark.pairs import Pairs, mine_pairs
+from fieldmark.papers import self_channel_interaction as sci
 from fieldmark.papers.channel_interaction import (
-    SelfChannelInteraction,
-    channel_weights,
-    mix,
-    self_channel_interaction,
-    window_averages,
+    ContrastiveChannelInteraction,
+    Operation,
+    contrast_weights,
+    pair_contrastive,
+    triplet,
 )
-from fieldmark.recipes.channel_interaction import COMPOSITION
-from golden_step import check_golden, numbers_of_a_step, tiny_learner
+from fieldmark.papers.self_channel_interaction import SelfChannelInteraction, channel_weights
+from golden_step import tiny_backbone
 
-SIZES = [(1, 1), (1, 5), (5, 1), (2, 2), (3, 4), (7, 7)]
-FORMATS = [torch.contiguous_format, torch.channels_last]
+CHANNELS = 5
+LABELS = torch.tensor([0, 0, 1, 2, 1, 0, 2])
+DRAWS = Draws(5, 2)
+OPERATIONS: list[Operation] = ["subtract", "add", "multiply", "concatenate", "none"]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -36,295 +44,466 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def layer(channels: int, scale: float = 1.0, seed: int = 0) -> SelfChannelInteraction:
-    torch.manual_seed(seed)
-    return SelfChannelInteraction(channels, scale).double()
+def neck_of(channels: int = CHANNELS, scale: float = 1.0) -> SelfChannelInteraction:
+    torch.manual_seed(1)
+    neck = SelfChannelInteraction(channels, scale).double()
+    neck.lends = True
+    return neck
 
 
-def eq_2(x: list[list[float]], scale: float) -> list[list[float]]:
-    """W_ij = exp(-scale XX^T_ij) / sum_k exp(-scale XX^T_ik)."""
-
-    def product(i: int, j: int) -> float:
-        return sum(a * b for a, b in zip(x[i], x[j], strict=True))
-
-    rows = [[math.exp(-scale * product(i, j)) for j in range(len(x))] for i in range(len(x))]
-    return [[value / sum(row) for value in row] for row in rows]
+def classifier_of(neck: nn.Module) -> Classifier:
+    parts = {"neck": neck, "pool": Average(), "head": Linear(12, 5)}
+    return Classifier(tiny_backbone(), classes=5, **parts)
 
 
-def eq_1(w: list[list[float]], x: list[list[float]]) -> list[list[float]]:
-    """Y_i = W_i1 X_1 + ... + W_ic X_c."""
-    return [[sum(row[k] * x[k][p] for k in range(len(x))) for p in range(len(x[0]))] for row in w]
+def term_of(**options: Any) -> ContrastiveChannelInteraction:
+    torch.manual_seed(2)
+    return ContrastiveChannelInteraction(CHANNELS, **options).double()
 
 
-def eq_3(y: Tensor, x: Tensor, phi: nn.Linear) -> Tensor:
-    """Z = phi(Y) + X for one image (D, h, w), tap by tap, zeros around."""
-    channels, height, width = x.shape
-    weight = phi.weight.detach().view(channels, 3, 3, channels)
-    z = x.clone()
-    for o in range(channels):
-        for row in range(height):
-            for column in range(width):
-                z[o, row, column] += phi.bias[o].item()
-                for i in range(3):
-                    for j in range(3):
-                        r, c = row + i - 1, column + j - 1
-                        if 0 <= r < height and 0 <= c < width:
-                            z[o, row, column] += sum(weight[o, i, j, d] * y[d, r, c] for d in range(channels))
-    return z
+def output_of(maps: Tensor, labels: Tensor, neck: SelfChannelInteraction) -> TrainOutput:
+    embedding = neck.pooled(maps)
+    logits = embedding.new_zeros(len(maps), 3)
+    return TrainOutput({}, logits, labels, Features(maps, None, embedding, logits), {})
 
 
-def written_out(neck: SelfChannelInteraction, maps: Tensor) -> Tensor:
-    """Z with W held and phi at every position, in operators that autograd knows."""
+class Holder(nn.Module):
+    """All that a term asks of a classifier when it is called."""
+
+    def __init__(self, neck: nn.Module) -> None:
+        super().__init__()
+        self.neck = neck
+
+
+def loss_of(
+    term: ContrastiveChannelInteraction,
+    maps: Tensor,
+    labels: Tensor,
+    *,
+    neck: SelfChannelInteraction | None = None,
+    draws: Draws = DRAWS,
+) -> Tensor:
+    neck = neck or neck_of()
+    return term(output_of(maps, labels, neck), Holder(neck), draws)
+
+
+def pairs_of(term: ContrastiveChannelInteraction, labels: Tensor, draws: Draws) -> Pairs:
+    maps = random(len(labels), CHANNELS, 1, 1)
+    return term._pairs(output_of(maps, labels, neck_of()), draws)
+
+
+def eq_5(w_a: Tensor, w_b: Tensor, eta: float, operation: str) -> list[list[float]]:
+    """|W_A - eta W_B|, element by element, and what the paper tried in its place."""
+    size = range(len(w_a))
+    first, other = w_a.tolist(), (eta * w_b).tolist()
+    if operation == "concatenate":
+        return [first[i] + other[i] for i in size]
+    rules = {
+        "subtract": lambda a, b: abs(a - b),
+        "add": lambda a, b: a + b,
+        "multiply": lambda a, b: a * b,
+        "none": lambda a, b: a,
+    }
+    return [[rules[operation](first[i][k], other[i][k]) for k in size] for i in size]
+
+
+def eq_8(a: list[float], b: list[float], same: bool, margin: float) -> float:
+    """The squared distance for one class, the squared shortfall of the margin for two."""
+    distance = math.sqrt(sum((x - y) ** 2 for x, y in zip(a, b, strict=True)))
+    return distance**2 if same else max(0.0, margin - distance) ** 2
+
+
+def embedded(term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, maps: Tensor, a: int, b: int) -> Tensor:
+    """h(Z'_A), position by position (Eq. 6), from W held whole and phi as a convolution."""
     x = maps.flatten(2)
-    w = torch.softmax(-neck.scale * x @ x.transpose(1, 2), 2)
-    weight = neck.phi.weight.view(maps.shape[1], 3, 3, -1).permute(0, 3, 1, 2)
-    return F.conv2d((w @ x).view(maps.shape), weight, neck.phi.bias, padding=1) + maps
+    w = torch.softmax(-neck.scale * x @ x.mT, 2)
+    y = (w @ x).mean(2)
+    eta = 0.0 if term.psi is None else term.psi(torch.cat([y[a], y[b]])).item()
+    contrast = torch.tensor(eq_5(w[a], w[b], eta, term.operation), dtype=torch.float64)
+    channels = torch.cat([x[a], x[b]]) if term.operation == "concatenate" else x[a]
+    mixed = (contrast @ channels).view(maps.shape[1:])
+    weight = neck.phi.weight.view(len(mixed), 3, 3, -1).permute(0, 3, 1, 2)
+    z = F.conv2d(mixed[None], weight, neck.phi.bias, padding=1)[0] + maps[a]
+    h = term.h(z.mean((1, 2)))
+    return h / h.norm() if term.normalise else h
 
 
-def gradients(value: Tensor, neck: nn.Module, maps: Tensor) -> tuple[Tensor, ...]:
-    weighting = random(*value.shape, seed=7)
-    return torch.autograd.grad((value * weighting).sum(), [maps, *neck.parameters()])
+def eq_7_and_9(
+    term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, maps: Tensor, labels: Tensor, chosen: Pairs
+) -> float:
+    """Alpha times the mean over the pairs."""
+    losses = []
+    for a, b, valid in zip(chosen.anchor.tolist(), chosen.mate.tolist(), chosen.valid.tolist(), strict=True):
+        if valid:
+            ends = [embedded(term, neck, maps, *pair).tolist() for pair in ((a, b), (b, a))]
+            losses.append(eq_8(ends[0], ends[1], bool(labels[a] == labels[b]), term.margin))
+    return term.weight * sum(losses) / len(losses)
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.25, -1.0])
-def test_weights_and_mixtures_are_eq_2_and_eq_1(scale: float):
-    x = random(2, 5, 3)
-    w, y = channel_weights(x, scale), self_channel_interaction(x, scale)
-    assert (w.shape, y.shape) == ((2, 5, 5), (2, 5, 3))
-    for image in range(2):
-        expected = eq_2(x[image].tolist(), scale)
-        torch.testing.assert_close(w[image], torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-10)
-        mixed = torch.tensor(eq_1(expected, x[image].tolist()), dtype=torch.float64)
-        torch.testing.assert_close(y[image], mixed, rtol=0, atol=1e-10)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_contrasted_weights_are_eq_5(operation: Operation):
+    w_a, w_b = random(3, 4, 4).softmax(2), random(3, 4, 4, seed=1).softmax(2)
+    eta = torch.tensor([0.3, -1.0, 2.0], dtype=torch.float64)
+    found = contrast_weights(w_a, w_b, eta, operation)
+    for pair in range(3):
+        expected = torch.tensor(eq_5(w_a[pair], w_b[pair], eta[pair].item(), operation), dtype=torch.float64)
+        torch.testing.assert_close(found[pair], expected, rtol=0, atol=1e-10)
+    assert found.shape == (3, 4, 8 if operation == "concatenate" else 4)
 
 
-@pytest.mark.parametrize("size", SIZES[:5])
-def test_the_layer_is_eq_3(size: tuple[int, int]):
-    neck, maps = layer(3), random(2, 3, *size)
-    y = self_channel_interaction(maps.flatten(2)).view(maps.shape)
-    for image in range(2):
-        expected = eq_3(y[image], maps[image], neck.phi)
-        torch.testing.assert_close(neck(maps)[image].detach(), expected, rtol=0, atol=1e-10)
-        averaged = expected.mean((1, 2))
-        torch.testing.assert_close(neck.pooled(maps)[image].detach(), averaged, rtol=0, atol=1e-10)
+@pytest.mark.parametrize("margin", [0.5, 3.0])
+def test_the_loss_of_a_pair_is_eq_8(margin: float):
+    h_a, h_b = random(6, 4), random(6, 4) + 0.3 * random(6, 4, seed=1)
+    same = torch.tensor([True, False, True, False, False, True])
+    found = pair_contrastive(h_a, h_b, same, margin)
+    expected = [eq_8(h_a[i].tolist(), h_b[i].tolist(), bool(same[i]), margin) for i in range(6)]
+    assert found.tolist() == pytest.approx(expected, abs=1e-10)
+    assert min(expected[i] for i in (1, 3, 4)) == 0 or margin == 3.0
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("layout", FORMATS)
-def test_pooling_the_shorter_way_is_the_average_with_all_gradients(size: tuple[int, int], layout: torch.memory_format):
-    neck, maps = layer(6), random(5, 6, *size).contiguous(memory_format=layout).requires_grad_()
-    assert isinstance(neck, PooledNeck)
-    expected = written_out(neck, maps)
-    wanted = gradients(expected.mean((2, 3)), neck, maps)
-    for value in (neck.pooled(maps), neck(maps).mean((2, 3))):
-        torch.testing.assert_close(value, expected.mean((2, 3)), rtol=0, atol=1e-10)
-        for found, known in zip(gradients(value, neck, maps), wanted, strict=True):
-            torch.testing.assert_close(found, known, rtol=0, atol=1e-10)
+def test_a_triplet_counts_as_far_as_the_other_class_is_not_farther():
+    h_a, h_b = random(6, 4), random(6, 4, seed=1)
+    expected = []
+    for i in range(3):
+        near = sum((x - y) ** 2 for x, y in zip(h_a[i].tolist(), h_b[i].tolist(), strict=True))
+        far = sum((x - y) ** 2 for x, y in zip(h_a[3 + i].tolist(), h_b[3 + i].tolist(), strict=True))
+        expected.append(max(0.0, near - far + 0.5))
+    assert triplet(h_a, h_b, 0.5).tolist() == pytest.approx(expected, abs=1e-10)
 
 
-@pytest.mark.parametrize("tile", [1, 12, 31])
-def test_the_tiles_change_nothing(tile: int, monkeypatch: pytest.MonkeyPatch):
-    """Rows one by one, in blocks that do not divide the channels, in images that do not divide the batch."""
-    neck, maps = layer(7), random(5, 7, 2, 3).requires_grad_()
-    value, whole = neck.pooled(maps), gradients(neck.pooled(maps), neck, maps)
-    monkeypatch.setattr(channel_interaction, "_TILE", tile)
-    assert len(channel_interaction.row_slices(7)) > 1
-    torch.testing.assert_close(neck.pooled(maps), value, rtol=0, atol=1e-12)
-    for found, known in zip(gradients(neck.pooled(maps), neck, maps), whole, strict=True):
-        torch.testing.assert_close(found, known, rtol=0, atol=1e-12)
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("pairs", ["random", "all", "hard"])
+@pytest.mark.parametrize(("scale", "normalise"), [(1.0, False), (-0.5, True)])
+def test_the_term_is_eq_6_7_and_9(operation: Operation, pairs: Any, scale: float, normalise: bool):
+    term = term_of(operation=operation, pairs=pairs, normalise=normalise, weight=3.0, margin=0.7)
+    neck, maps = neck_of(scale=scale), random(7, CHANNELS, 2, 3)
+    chosen = term._pairs(output_of(maps, LABELS, neck), DRAWS)
+    expected = eq_7_and_9(term, neck, maps, LABELS, chosen)
+    assert loss_of(term, maps, LABELS, neck=neck).item() == pytest.approx(expected, abs=1e-10)
 
 
-def test_gradients():
-    x = random(2, 4, 3).requires_grad_()
-    assert torch.autograd.gradcheck(channel_weights, (x, 0.7))
-    assert torch.autograd.gradcheck(self_channel_interaction, (x, 0.7))
-    neck, maps = layer(3, -0.5), random(2, 3, 2, 3).requires_grad_()
-    assert torch.autograd.gradcheck(neck, maps)
-    assert torch.autograd.gradcheck(neck.pooled, maps)
+@pytest.mark.parametrize("pairs", ["random", "hard"])
+def test_the_triplet_term_takes_each_image_with_one_of_its_class_and_one_of_another(pairs: Any):
+    term, neck, maps = term_of(loss="triplet", pairs=pairs), neck_of(), random(7, CHANNELS, 2, 2)
+    labels = torch.tensor([0, 0, 1, 2, 1, 0, 4])  # images 3 and 6 have none of their class
+    chosen = term._pairs(output_of(maps, labels, neck), DRAWS)
+    assert chosen.same[:7].tolist() == [True] * 7
+    losses = []
+    for image in (0, 1, 2, 4, 5):
+        near, far = (int(chosen.mate[image]), int(chosen.mate[7 + image]))
+        assert near != image
+        assert labels[near] == labels[image] != labels[far]
+        squares = [
+            (embedded(term, neck, maps, image, mate) - embedded(term, neck, maps, mate, image)).square().sum().item()
+            for mate in (near, far)
+        ]
+        losses.append(max(0.0, squares[0] - squares[1] + term.margin))
+    expected = term.weight * sum(losses) / len(losses)
+    assert loss_of(term, maps, labels, neck=neck).item() == pytest.approx(expected, abs=1e-10)
 
 
-def test_the_gradient_of_a_block_of_weights_comes_back_by_its_port(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(channel_interaction, "_TILE", 12)
-    x, columns, weighting = random(3, 2, 5), random(3, 4, 5), random(3, 5, 5, seed=3)
-    for with_values in (True, False):
-        free = x.clone().requires_grad_()
-        mixed = mix(free, columns, scale=0.7, keep=True)
-        assert [block.shape for block in mixed.blocks] == [(3, 2, 5), (3, 2, 5), (3, 1, 5)]
-        torch.testing.assert_close(torch.cat(mixed.blocks, 1), channel_weights(x.mT, 0.7), rtol=0, atol=1e-12)
-        assert all(port.untyped_storage().nbytes() == 8 and (port == 0).all() for port in mixed.ports)
-        through = (torch.cat(mixed.ports, 1) * weighting).sum() + (mixed.values.sum() if with_values else 0)
-        (found,) = torch.autograd.grad(through, free)
-        w = channel_weights(free.mT, 0.7)
-        known = (w * weighting).sum() + ((columns @ w.mT).sum() if with_values else 0)
-        torch.testing.assert_close(found, torch.autograd.grad(known, free)[0], rtol=0, atol=1e-12)
+def contrasted(
+    maps: Tensor, term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, labels: Tensor
+) -> Tensor:
+    """The term in operators that autograd knows, W held whole."""
+    x = maps.flatten(2)
+    w = torch.softmax(-neck.scale * x @ x.mT, 2)
+    chosen = term._pairs(output_of(maps, labels, neck), DRAWS)
+    ends = []
+    for a, b in ((chosen.anchor, chosen.mate), (chosen.mate, chosen.anchor)):
+        y = (w @ x).mean(2)
+        eta = term.psi(torch.cat([y[a], y[b]], 1)).squeeze(1) if term.psi else x.new_zeros(len(a))
+        channels = torch.cat([x[a], x[b]], 1) if term.operation == "concatenate" else x[a]
+        mixed = (contrast_weights(w[a], w[b], eta, term.operation) @ channels).view(len(a), *maps.shape[1:])
+        weight = neck.phi.weight.view(maps.shape[1], 3, 3, -1).permute(0, 3, 1, 2)
+        z = F.conv2d(mixed, weight, neck.phi.bias, padding=1) + maps[a]
+        ends.append(term.h(z.mean((2, 3))))
+    losses = pair_contrastive(ends[0], ends[1], chosen.same, term.margin)
+    return term.weight * losses.mean()
 
 
-def test_weights_are_kept_only_where_a_gradient_is_wanted():
-    x = random(2, 3, 4)
-    assert mix(x, x, scale=1.0).blocks == ()
-    assert mix(x, x.clone().requires_grad_(), scale=1.0).blocks[0].dtype == torch.float64
-    with torch.no_grad():
-        assert mix(x.requires_grad_(), x, scale=1.0).blocks == ()
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("tile", [2**18, 8])
+@pytest.mark.parametrize("pairs", ["random", "all"])
+def test_all_gradients_are_those_of_the_written_out_term(
+    operation: Operation, tile: int, pairs: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sci, "_TILE", tile)
+    term, neck = term_of(operation=operation, pairs=pairs, margin=0.9), neck_of(scale=0.7)
+    maps = random(7, CHANNELS, 2, 3).requires_grad_()
+    inputs = [maps, *term.parameters(), *neck.phi.parameters()]
+    # with a loss on what SCI itself gives, as in training: the gradients of W meet
+    value = loss_of(term, maps, LABELS, neck=neck) + neck.pooled(maps).square().sum()
+    known = contrasted(maps, term, neck, LABELS) + neck(maps).mean((2, 3)).square().sum()
+    assert value.item() == pytest.approx(known.item(), abs=1e-10)
+    found = torch.autograd.grad(value, inputs, allow_unused=True)
+    for one, other in zip(found, torch.autograd.grad(known, inputs, allow_unused=True), strict=True):
+        if other is None:  # the bias of phi cancels in the difference
+            assert one is None or one.abs().max() < 1e-12
+        else:
+            assert one is not None
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_types_are_raised(dtype: torch.dtype):
-    x = random(2, 6, 4).to(dtype)
-    assert channel_weights(x).dtype == self_channel_interaction(x).dtype == torch.float32
-    torch.testing.assert_close(channel_weights(x), channel_weights(x.float()))
-    torch.testing.assert_close(self_channel_interaction(x), self_channel_interaction(x.float()))
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_gradients(operation: Operation):
+    term, neck = term_of(operation=operation, margin=2.0), neck_of()
+    maps = random(4, CHANNELS, 1, 2).requires_grad_()
+    assert torch.autograd.gradcheck(lambda values: loss_of(term, values, LABELS[:4], neck=neck), maps)
+    w_a, w_b = random(2, 3, 3).softmax(2).requires_grad_(), random(2, 3, 3, seed=1).softmax(2).requires_grad_()
+    eta = torch.tensor([0.4, -0.3], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda *parts: contrast_weights(*parts, operation), (w_a, w_b, eta))
 
 
-def test_under_automatic_mixed_precision_the_softmax_is_single_and_gradients_are_close():
-    neck, maps = layer(48).float(), random(4, 48, 5, 5, dtype=torch.float32).relu().to(torch.bfloat16)
-    exact = maps.float().requires_grad_()
-    value = written_out(neck, exact).mean((2, 3))
-    wanted = gradients(value.double(), neck, exact)
-    mixed = maps.clone().requires_grad_()
+def test_gradients_of_pairs_and_triplets():
+    ends = (random(4, 3).requires_grad_(), random(4, 3, seed=1).requires_grad_())
+    same = torch.tensor([True, False, False, True])
+    assert torch.autograd.gradcheck(lambda a, b: pair_contrastive(a, b, same, 3.0), ends)
+    assert torch.autograd.gradcheck(lambda a, b: triplet(a, b, 3.0), ends)
+
+
+@pytest.mark.parametrize("distance", [0.0, 1e-160, 1e-30, 1e-10])
+def test_equal_images_have_a_bounded_gradient(distance: float):
+    h_a = torch.tensor([[distance, 0.0]] * 2, dtype=torch.float64, requires_grad=True)
+    losses = pair_contrastive(h_a, torch.zeros(2, 2, dtype=torch.float64), torch.tensor([True, False]), 0.5)
+    assert losses.tolist() == pytest.approx([0, 0.25], abs=1e-9)
+    losses.sum().backward()
+    assert h_a.grad is not None
+    assert h_a.grad.isfinite().all()
+    assert h_a.grad.abs().max() <= 1.001
+    if not distance:
+        assert (h_a.grad == 0).all()
+
+
+def no_pair_alike(classes: int, images: int) -> float:
+    """The chance that a random halving of ``classes`` x ``images`` pairs no two of one class: inclusion, exclusion."""
+    # matchings of k pairs inside a class of n: n! / (k! (n - 2k)! 2^k), signs alternating
+    inside = [
+        (-1) ** k * math.factorial(images) / (math.factorial(k) * math.factorial(images - 2 * k) * 2**k)
+        for k in range(images // 2 + 1)
+    ]
+    among = [1.0]
+    for _ in range(classes):
+        among = [
+            sum(among[i] * inside[k - i] for i in range(len(among)) if 0 <= k - i < len(inside))
+            for k in range(len(among) + len(inside) - 1)
+        ]
+
+    def halvings(count: int) -> float:
+        return math.factorial(count) / (math.factorial(count // 2) * 2 ** (count // 2))
+
+    total = classes * images
+    return sum(value * halvings(total - 2 * k) for k, value in enumerate(among)) / halvings(total)
+
+
+def test_four_classes_of_five_make_ten_random_pairs_of_both_kinds():
+    """In batches as ``Balanced`` makes them, sorted by class: halved undrawn they would hold no pair of one class."""
+    labels_of_set = [index % 11 for index in range(11 * 9)]
+    (batch, *_) = Balanced(4, 5).epoch(labels_of_set, seed=0, epoch=0)
+    labels = torch.tensor(labels_of_set)[torch.from_numpy(batch)]
+    assert labels.unique(return_counts=True)[1].tolist() == [5, 5, 5, 5]
+    assert not (labels[:10] == labels[10:]).any()
+    alike = []
+    for step in range(1500):
+        chosen = pairs_of(term_of(), labels, Draws(3, step)) if step < 20 else random_halves(labels, step)
+        assert torch.equal(torch.cat([chosen.anchor, chosen.mate]).sort().values, torch.arange(20))
+        assert chosen.valid.all()
+        assert torch.equal(chosen.same, labels[chosen.anchor] == labels[chosen.mate])
+        alike.append(int(chosen.same.sum()))
+    assert torch.tensor(alike).double().mean().item() == pytest.approx(10 * 4 / 19, abs=0.1)
+    assert max(alike) < 10
+    none = alike.count(0) / len(alike)
+    assert no_pair_alike(4, 5) == pytest.approx(0.1023, abs=1e-4)
+    assert none == pytest.approx(no_pair_alike(4, 5), abs=0.025)
+
+
+TERM = ContrastiveChannelInteraction(CHANNELS)
+
+
+def random_halves(labels: Tensor, step: int) -> Pairs:
+    """The pairs of a term, without building anything anew."""
+    empty = torch.zeros(len(labels), 1)
+    output = TrainOutput({}, empty, labels, Features(empty, None, empty, empty), {})
+    return TERM._pairs(output, Draws(3, step))
+
+
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=8), st.sampled_from(["random", "all", "hard"]), st.integers(0, 99)
+)
+@settings(max_examples=60, deadline=None)
+def test_an_image_is_never_its_own_mate(labels: list[int], pairs: Any, step: int):
+    chosen = pairs_of(term_of(pairs=pairs), torch.tensor(labels), Draws(0, step))
+    assert (chosen.anchor != chosen.mate)[chosen.valid].all()
+    every = list(combinations(range(len(labels)), 2))
+    found = [tuple(sorted(pair)) for pair in zip(chosen.anchor.tolist(), chosen.mate.tolist(), strict=True)]
+    if pairs == "all":
+        assert found == every
+    if pairs == "random":
+        assert len(found) == len(labels) // 2
+        assert len({image for pair in found for image in pair}) == 2 * len(found)
+
+
+def test_hard_pairs_are_mined_on_the_embedding():
+    neck, maps = neck_of(), random(7, CHANNELS, 2, 2)
+    output = output_of(maps, LABELS, neck)
+    chosen = term_of(pairs="hard")._pairs(output, DRAWS)
+    expected = mine_pairs(output.features.embedding, LABELS, intra="dissimilar", inter="similar")
+    assert all(torch.equal(one, other) for one, other in zip(chosen, expected, strict=True))
+
+
+def test_two_copies_of_a_photo_are_no_pair():
+    rows = torch.tensor([4, 4, 9, 4, 7, 9])
+    labels, maps = torch.tensor([0, 0, 1, 0, 1, 1]), random(6, CHANNELS, 2, 2)
+    for pairs in ("random", "all", "hard"):
+        seen = 0
+        for step in range(8):
+            chosen = pairs_of(term_of(pairs=pairs), labels, Draws(1, step, rows))
+            copies = rows[chosen.anchor] == rows[chosen.mate]
+            assert not (chosen.valid & copies).any()
+            seen += int(copies.sum())
+        assert seen or pairs == "hard"
+    mined = pairs_of(term_of(pairs="hard"), labels, Draws(1, 0, torch.tensor([4, 4, 9, 5, 7, 9])))
+    assert mined.valid.all()  # a copy hides no mate
+    same = loss_of(term_of(), maps, labels, draws=Draws(0, 0, torch.zeros(6, dtype=torch.long)))
+    assert same.item() == 0
+
+
+def test_pairs_change_from_step_to_step_but_not_in_evaluation():
+    seen = {tuple(random_halves(LABELS, step).anchor.tolist()) for step in range(8)}
+    assert len(seen) > 4
+    chosen = pairs_of(term_of(), LABELS, EVALUATION)
+    assert (chosen.anchor.tolist(), chosen.mate.tolist()) == ([0, 1, 2], [3, 4, 5])
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"pairs": "all"}, {"pairs": "hard"}, {"loss": "triplet"}, {"operation": "none"}]
+)
+def test_a_batch_without_pairs_is_zero_with_a_graph(options: dict[str, Any]):
+    neck, maps = neck_of(), random(1, CHANNELS, 2, 2).requires_grad_()
+    loss = loss_of(term_of(**options), maps, LABELS[:1], neck=neck)
+    assert loss.item() == 0
+    loss.backward()
+    assert maps.grad is None or (maps.grad == 0).all()
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0, 0, 0], [0, 1, 2, 3, 4]])
+@pytest.mark.parametrize("options", [{}, {"pairs": "all"}, {"pairs": "hard"}, {"loss": "triplet"}])
+@pytest.mark.parametrize("constant", [True, False])
+def test_one_class_classes_of_one_image_and_constant_maps_stay_finite(
+    labels: list[int], options: dict[str, Any], constant: bool
+):
+    neck = neck_of()
+    maps = (
+        torch.full((5, CHANNELS, 2, 2), 0.5, dtype=torch.float64) if constant else random(5, CHANNELS, 2, 2)
+    ).requires_grad_()
+    term = term_of(**options)
+    loss = loss_of(term, maps, torch.tensor(labels), neck=neck)
+    loss.backward()
+    assert maps.grad is not None
+    assert all(p.grad is None or p.grad.isfinite().all() for p in (maps, *term.parameters(), *neck.parameters()))
+    one_class = len(set(labels)) == 1
+    if "loss" in options:
+        assert loss.item() == 0  # no triplet without two classes or without two of a class
+    elif constant:
+        assert loss.item() == pytest.approx(0 if one_class else 2 * 0.25)
+    else:
+        assert loss.item() > 0 or not one_class
+
+
+def test_sci_and_a_contrastive_loss_is_the_row_without_contrast():
+    neck, maps = neck_of(), random(6, CHANNELS, 3, 2)
+    term = term_of(operation="none")
+    assert set(dict(term.named_parameters())) == {"h.weight"}
+    embedding = term.h(neck(maps).mean((2, 3)))
+    chosen = pairs_of(term, LABELS[:6], DRAWS)
+    losses = pair_contrastive(embedding[chosen.anchor], embedding[chosen.mate], chosen.same)
+    assert loss_of(term, maps, LABELS[:6], neck=neck).item() == pytest.approx(2 * losses.mean().item(), abs=1e-10)
+
+
+def test_half_precision_maps_are_raised_and_kept_weights_are_fine_enough():
+    neck, term = neck_of(40).float(), ContrastiveChannelInteraction(40)
+    maps = random(8, 40, 4, 4).relu().to(torch.bfloat16)
+    labels = torch.arange(8) // 4
+    exact = loss_of(term, maps.float(), labels, neck=neck)
     with torch.autocast("cpu", torch.bfloat16):
-        assert channel_weights(maps.flatten(2)).dtype == torch.float32
-        shorter = neck.pooled(mixed)
-        assert neck(mixed).dtype == torch.bfloat16
-    assert shorter.dtype == torch.float32
-    torch.testing.assert_close(shorter, value, rtol=1e-2, atol=1e-3)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(neck.pooled(mixed), value, rtol=1e-5, atol=1e-5)
-    for found, known in zip(gradients(shorter.double(), neck, mixed), wanted, strict=True):
-        assert F.cosine_similarity(found.float().flatten(), known.flatten(), 0) > 0.999
-
-
-@pytest.mark.parametrize("size", [0.0, 1e-3, 1.0, 1e4, 1e15])
-def test_any_size_of_features_stays_finite(size: float):
-    neck = layer(5).float()
-    maps = (size * random(3, 5, 2, 2, dtype=torch.float32)).requires_grad_()
-    value = neck.pooled(maps)
-    value.sum().backward()
-    assert value.isfinite().all()
+        loss = loss_of(term, maps.requires_grad_(), labels, neck=neck)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, exact, rtol=1e-3, atol=0)
+    loss.backward()
     assert maps.grad is not None
     assert maps.grad.isfinite().all()
 
 
-def test_a_constant_map_and_no_map_are_mixed_evenly():
-    x = torch.full((1, 4, 6), 0.5, dtype=torch.float64)
-    assert (channel_weights(x) == 0.25).all()
-    torch.testing.assert_close(self_channel_interaction(x), x, rtol=0, atol=1e-15)
-    assert layer(4).pooled(torch.zeros(0, 4, 2, 2, dtype=torch.float64)).shape == (0, 4)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"operation": "divide"}, "operation='divide'.: choose 'subtract', 'add'"),
+        ({"pairs": "some"}, "pairs='some'.: choose 'random', 'all', 'hard'"),
+        ({"loss": "hinge"}, "loss='hinge'.: choose 'contrastive' or 'triplet'"),
+        ({"loss": "triplet", "pairs": "all"}, "triplets take pairs='random' or 'hard'"),
+        ({"weight": -1.0}, "the weight is at least 0"),
+        ({"margin": 0.0}, "the margin above 0"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(options: dict[str, Any], message: str):
+    with pytest.raises(UserError, match=message) as caught:
+        ContrastiveChannelInteraction(12, **options).check(classifier_of(SelfChannelInteraction(12)))
+    assert len(str(caught.value).splitlines()) == 1
 
 
-def test_the_paper_prefers_channels_that_differ_and_the_other_sign_those_that_agree():
-    x = torch.tensor([[[2.0, 0.0], [2.0, 0.1], [0.0, 2.0]]])
-    assert channel_weights(x)[0, 0].argmax() == 2
-    assert channel_weights(x, -1.0)[0, 2].argmax() == 2
-    assert channel_weights(x, -1.0)[0, 0].argmin() == 2
-
-
-@given(st.integers(1, 6), st.integers(1, 5), st.floats(-2, 2), st.integers(0, 1000))
-@settings(max_examples=40, deadline=None)
-def test_rows_sum_to_one_and_order_means_nothing(channels: int, positions: int, scale: float, seed: int):
-    x = random(2, channels, positions, seed=seed)
-    generator = torch.Generator().manual_seed(seed)
-    order, places = torch.randperm(channels, generator=generator), torch.randperm(positions, generator=generator)
-    w = channel_weights(x, scale)
-    assert (w > 0).all()
-    torch.testing.assert_close(w.sum(2), torch.ones(2, channels, dtype=torch.float64), rtol=0, atol=1e-12)
-    torch.testing.assert_close(channel_weights(x[:, order][:, :, places], scale), w[:, order][:, :, order])
-    y = self_channel_interaction(x, scale)
-    torch.testing.assert_close(self_channel_interaction(x[:, order][:, :, places], scale), y[:, order][:, :, places])
-
-
-@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 1000))
-@settings(max_examples=40, deadline=None)
-def test_windows_are_what_a_convolution_of_one_tap_sees(height: int, width: int, seed: int):
-    maps = random(1, 2, height, width, seed=seed)
-    averages = window_averages(maps) @ maps.flatten(2).mT
-    assert averages.shape == (1, 9, 2)
-    for tap in range(9):
-        kernel = torch.zeros(1, 1, 3, 3, dtype=torch.float64)
-        kernel.view(9)[tap] = 1
-        seen = F.conv2d(maps.view(2, 1, height, width), kernel, padding=1).mean((1, 2, 3))
-        torch.testing.assert_close(averages[0, tap], seen, rtol=0, atol=1e-12)
-
-
-def test_two_uses_of_phi_add_their_gradients():
-    neck = layer(4)
-    first, second = random(3, 9, 4), random(2, 9, 4, seed=1)
-    seen = neck.windows(random(1, 4, 2, 2))
-    total = neck.averaged(seen, first[:, 4], first).square().sum() + neck.averaged(seen, second[:, 4], second).sum()
-    total.backward()
-    found = [parameter.grad for parameter in neck.parameters()]
-    plain = [neck.phi(rows.flatten(1)) + rows[:, 4] for rows in (first, second)]
-    known = torch.autograd.grad(plain[0].square().sum() + plain[1].sum(), list(neck.parameters()))
-    for one, other in zip(found, known, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
-
-
-def test_what_pooled_worked_out_is_lent_once_and_for_the_same_maps_alone():
-    neck, maps = layer(3), random(2, 3, 2, 2).requires_grad_()
-    assert neck.windows(maps).mixed.blocks
-    neck.pooled(maps)
-    assert neck._lent is None
-    neck.lends = True
-    neck.pooled(maps)
-    assert neck._lent is not None
-    seen = neck._lent[1]
-    assert neck.windows(maps) is seen
-    again = neck.windows(maps)
-    assert again is not seen
-    torch.testing.assert_close(again.mixed.values, seen.mixed.values)
-    neck.pooled(maps)
-    other = neck.windows(maps.detach() + 1)
-    assert not torch.equal(other.averages, seen.averages)
-    with torch.no_grad():
-        neck.pooled(maps)
-    assert neck._lent is None
-
-
-class Both(nn.Module):
-    """Z and its average, for export."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.neck = SelfChannelInteraction(6)
-
-    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        return self.neck(maps), self.neck.pooled(maps)
-
-
-def test_it_exports_for_batches_of_any_size():
-    model, maps = Both().eval(), random(3, 6, 4, 5, dtype=torch.float32)
-    program = torch.export.export(model, (maps[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},))
-    for found, known in zip(program.module()(maps), model(maps), strict=True):
-        torch.testing.assert_close(found, known)
-
-
-@pytest.mark.parametrize("scale", [0.0, math.nan, math.inf])
-def test_a_scale_that_means_nothing_is_refused(scale: float):
-    with pytest.raises(UserError, match="the scale is a number other than 0"):
-        SelfChannelInteraction(4, scale)
+def test_another_neck_is_refused_in_one_line():
+    with pytest.raises(UserError, match="it needs --neck self-channel-interaction") as caught:
+        ContrastiveChannelInteraction(12).check(classifier_of(nn.Identity()))
+    assert len(str(caught.value).splitlines()) == 1
+    neck = SelfChannelInteraction(12)
+    ContrastiveChannelInteraction(12).check(classifier_of(neck))
+    assert neck.lends
 
 
 def test_it_trains_in_a_plain_loop():
+    """Pulls two classes apart with nothing but the term and its neck."""
     torch.manual_seed(0)
-    backbone, neck, head = nn.Conv2d(3, 8, 3, stride=2), SelfChannelInteraction(8), nn.Linear(8, 2)
-    images = torch.randn(16, 3, 9, 9)
-    labels = (images[:, 0].mean((1, 2)) > images[:, 1].mean((1, 2))).long()
-    parameters = [*backbone.parameters(), *neck.parameters(), *head.parameters()]
-    optimiser = torch.optim.SGD(parameters, lr=0.2, momentum=0.9)
-    before = [parameter.clone() for parameter in neck.parameters()]
-    losses = []
-    for _ in range(40):
-        loss = F.cross_entropy(head(neck.pooled(backbone(images).relu())), labels)
+    neck, term = SelfChannelInteraction(8), ContrastiveChannelInteraction(8, pairs="all", margin=1.0)
+    labels = torch.arange(8) // 4
+    maps = torch.randn(8, 8, 3, 3) + 0.5 * labels[:, None, None, None] * torch.randn(8, 1, 1)
+    optimiser = torch.optim.SGD([*neck.parameters(), *term.parameters()], lr=0.003)
+    holder, losses = Holder(neck), []
+    for step in range(40):
+        embedding = neck.pooled(maps)
+        output = TrainOutput({}, embedding, labels, Features(maps, None, embedding, embedding), {})
+        loss = term(output, holder, Draws(0, step))  # pyright: ignore[reportArgumentType]
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
-    assert all((a != b).any() for a, b in zip(before, neck.parameters(), strict=True))
 
 
-def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):
-    check_golden("cin", numbers_of_a_step(tiny_learner(COMPOSITION, monkeypatch)))
+def test_what_the_neck_worked_out_is_used_and_what_it_did_not_is_worked_out():
+    term, neck, maps = term_of(), neck_of(), random(6, CHANNELS, 2, 2)
+    calls: list[bool] = []
+    known = neck._windows
+
+    def counted(maps: Tensor, *, keep: bool) -> sci.Windows:
+        calls.append(keep)
+        return known(maps, keep=keep)
+
+    neck._windows = counted  # pyright: ignore[reportAttributeAccessIssue]
+    output = output_of(maps, LABELS[:6], neck)
+    lent = term(output, Holder(neck), DRAWS)
+    assert calls == [True]
+    assert neck._lent is None
+    again = term(output, Holder(neck), DRAWS)
+    assert calls == [True, True]
+    torch.testing.assert_close(lent, again, rtol=0, atol=1e-14)
+    gathered = output._replace(features=output.features._replace(maps=maps.clone()))
+    torch.testing.assert_close(term(gathered, Holder(neck), DRAWS), lent, rtol=0, atol=1e-14)
+
+
+def test_weights_of_an_image_alone_do_not_depend_on_its_mates():
+    x = random(3, 4, 2)
+    torch.testing.assert_close(channel_weights(x)[1:2], channel_weights(x[1:2]), rtol=0, atol=1e-15)

@@ -3,8 +3,7 @@
 import pytest
 
 from fieldmark.data.batches import Balanced
-from fieldmark.papers.channel_interaction import SelfChannelInteraction
-from fieldmark.papers.contrastive_channel_interaction import ContrastiveChannelInteraction
+from fieldmark.papers.channel_interaction import ContrastiveChannelInteraction, SelfChannelInteraction
 from fieldmark.recipe import Part, StepDecay, recipe_from_json, recipe_to_json
 from fieldmark.recipes import KNOWN, channel_interaction
 from fieldmark.recipes.composition import Row

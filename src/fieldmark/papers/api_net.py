@@ -23,7 +23,7 @@ Paper and released code
     Dropout 0.5 between the two layers of Eq. 1 and before the classifier is as released; the paper has none
     (``dropout=0``). Gates and losses are taken in float32 or better.
     An image alone of its class in a batch has no intra pair, rather than a wrong one; a batch of one class has no inter
-    pairs.
+    pairs. Two copies of a photo in one batch (of a class with fewer photos than its batch takes) are no pair.
     Table 4's one-sided rows have 240 pairs of 120 images too, and the paper does not say how: two mates an image
     (``mates=2``) is the reading here. Its random row is ``intra=None, inter=None``: as many pairs drawn from the batch.
     Inference is the plain classifier on x. Training shows it features up to twice as long, x + x g, so its confidences
@@ -155,7 +155,7 @@ class ApiNet(Method):
         """The pairs of a batch, embeddings (B, E) and labels (B,), by the rules of ``intra`` and ``inter``."""
         if self.intra is None and self.inter is None:
             return random_pairs(labels, 2 * len(labels) * self.mates, draws)
-        return mine_pairs(embeddings, labels, intra=self.intra, inter=self.inter, mates=self.mates)
+        return mine_pairs(embeddings, labels, intra=self.intra, inter=self.inter, mates=self.mates, rows=draws.rows)
 
     def gates(self, x1: Tensor, x2: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """The gates of both images of each pair, (P, E) and (P, E) to two of that shape."""

@@ -1,237 +1,272 @@
-"""Channel Interaction Networks for Fine-Grained Image Categorization: the interaction within an image (SCI).
+"""Channel Interaction Networks for Fine-Grained Image Categorization: the interaction between images (CCI).
 
 Gao, Han, Wang, Huang, Scott. AAAI 2020. arXiv:2003.05235.
 
 Equations
-    Eq. 1   self_channel_interaction    Y = W X: each channel becomes a mixture of the channels that complement it
-    Eq. 2   channel_weights             W: softmax over the channels of -X X^T
-    Eq. 3   SelfChannelInteraction      Z = phi(Y) + X, phi a 3x3 convolution
+    Eq. 5   contrast_weights                W_AB = |W_A - eta W_B|: what one image mixes and the other does not
+    Eq. 6   ContrastiveChannelInteraction   Z'_A = phi(W_AB X_A) + X_A, with the neck's phi
+    Eq. 7   ContrastiveChannelInteraction   the mean over the pairs
+    Eq. 8   pair_contrastive                squared distance of h(Z') for one class, squared shortfall of a margin else
+    Eq. 9   ContrastiveChannelInteraction   alpha times that, added to the cross-entropy
 
 Paper and released code
-    No code of the authors was found. Equations 5 to 9, between images, are in ``contrastive_channel_interaction``.
-    The paper does not scale X X^T, and neither do we (``scale=1.0``). It takes X X^T with the opposite sign for its
-    row "Pos-SCI": that is ``scale=-1.0``. How phi starts is not said: as PyTorch's convolutions do.
+    No code of the authors was found. Equations 1 to 3, within an image, are in ``self_channel_interaction``.
+    Misprints: Eq. 6 adds X_A to Z'_B, too, where X_B is meant; in Eq. 8 the exponent of the first case was lost.
 
-    On real features the rows of W are almost even: on 100 photos of CUB-200-2011 with ImageNet weights at 448 px, the
-    entropy of a row is 0.92 of its largest (log D) in VGG-16 and 0.98 in EfficientNet-Lite0, as most products of two
-    channels are near 0; so Y is close to the mean of all channels. With ``scale=-1.0`` it is 0.11 and 0.53: then a
-    channel is mixed with few others than itself (``benchmarks/channel_entropy.py``).
+    Readings where the paper is silent. psi and h are fully connected layers on maps averaged over positions, where the
+    paper gives them maps; so a weight of psi stands for a channel, not for a channel at a place. h has no bias, which
+    the difference of two images would cancel. h(Z') is not normalised (``normalise`` does). The operations that the
+    paper tried in place of the difference are W_A + eta W_B ("add"), W_A * eta W_B by elements ("multiply") and
+    [W_A, eta W_B] applied to the channels of both images, [X_A; X_B] ("concatenate"; applied to X_A twice it would be
+    the sum). "none" is the paper's "SCI + Cont": eta = gamma = 0. ``pairs="hard"`` takes each image with the farthest
+    of its class and the nearest of another class, by the classifier's embedding; the paper's "all" and "hard negative
+    mining" hurt its accuracy. The triplet loss (Schroff et al. 2015) sees each image with one of its class and one of
+    another, drawn ("random") or mined ("hard").
 
-    phi is linear, so the average of phi(Y) over the positions needs only nine sums of Y, one a tap of the convolution:
-    over the positions that the tap sees when it slides over the map with zeros around. They are W times the nine sums
-    of X. ``SelfChannelInteraction.pooled`` works so, with l = h * w columns made nine, and phi at no position at all.
-
-    Where gradients are wanted, W is kept for the backward pass: D * D numbers an image, 8.4 MB of float16 for 2,048
-    channels under automatic mixed precision (float16 because its step at 1 is eight times finer than bfloat16's), in
-    the precision of X else. Working it out anew in the backward pass costs more than a third of the layer's time.
+    Ten random pairs of 4 x 5 images hold no pair of one class in 10.2 % of batches. Two copies of a photo in one batch
+    (a class with fewer photos than its batch takes) are no pair.
 """
+# The work is as for ``SelfChannelInteraction.pooled``: nine window sums of X in place of its l columns, by tiles of
+# W_AB, from the W that the neck kept. No more than a tile of W_AB is ever held.
 
-import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from fieldmark.classifier import Classifier
+from fieldmark.contract import TrainOutput
+from fieldmark.draws import Draws
 from fieldmark.errors import UserError
-from fieldmark.precision import full_precision, lower_type, raised
-from fieldmark.wide_linear import Uses
+from fieldmark.pairs import Pairs, different, halves, mine_pairs
+from fieldmark.papers.self_channel_interaction import (
+    SelfChannelInteraction,
+    Windows,
+    channel_weights,
+    image_slices,
+    row_slices,
+    self_channel_interaction,
+)
+from fieldmark.precision import full_precision
 
-_TILE = 2**18
-"""Numbers of one image's W that are worked at a time on a processor: what the caches hold."""
+__all__ = ["ContrastiveChannelInteraction", "SelfChannelInteraction", "channel_weights", "contrast_weights"]
+__all__ += ["pair_contrastive", "self_channel_interaction", "triplet"]
+
+Operation = Literal["subtract", "add", "multiply", "concatenate", "none"]
+Chosen = Literal["random", "all", "hard"]
+_WIDTH = 512
+"""r, the size of h's output."""
 
 
-def channel_weights(x: Tensor, scale: float = 1.0) -> Tensor:
-    """W (B, D, D) of x (B, D, l): how much channel k complements channel i; each row sums to one.
+def contrast_weights(w_a: Tensor, w_b: Tensor, eta: Tensor, operation: Operation = "subtract") -> Tensor:
+    """W_AB (P, D, D) of w_a, w_b (P, D, D) and eta (P,); (P, D, 2 D) for "concatenate".
 
-    In float32 for half types. Negative ``scale`` prefers channels that are alike.
+    Also of some of the rows alone: (P, rows, D).
     """
-    x = raised(x)
-    with full_precision(x):
-        return torch.softmax(-scale * (x @ x.mT), 2)  # Eq. 2
+    other = eta[:, None, None] * w_b
+    if operation == "subtract":
+        return (w_a - other).abs()  # Eq. 5
+    if operation == "add":
+        return w_a + other
+    if operation == "multiply":
+        return w_a * other
+    return torch.cat([w_a, other], 2) if operation == "concatenate" else w_a
 
 
-def self_channel_interaction(x: Tensor, scale: float = 1.0) -> Tensor:
-    """Y (B, D, l) of x (B, D, l), without holding W where no gradient is wanted. In float32 for half types."""
-    columns = raised(x).mT
-    return mix(columns, columns, scale=scale, lower=lower_type(x)).values.mT  # Eq. 1
+def pair_contrastive(h_a: Tensor, h_b: Tensor, same: Tensor, margin: float = 0.5) -> Tensor:
+    """The loss (P,) of pairs h_a, h_b (P, r): ``same`` (P,) bool says whether their classes are one.
 
-
-class Mixed(NamedTuple):
-    """W times some columns: ``values`` (B, k, D); and W itself, if it was kept, in blocks of rows (B, rows, D).
-
-    ``ports`` are the same rows of W once more, but as zeros that take no memory: who works with a block and wants its
-    gradient to reach X gives it to the block's port. Their type is the one that such a gradient may be given in.
+    The gradient of two equal images of different classes, where the distance has none, is 0.
     """
+    squared = (h_a - h_b).square().sum(1)
+    distance = torch.where(squared > 0, squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt(), squared)
+    return torch.where(same, squared, F.relu(margin - distance).square())  # Eq. 8
 
-    values: Tensor
-    blocks: tuple[Tensor, ...] = ()
-    ports: tuple[Tensor, ...] = ()
 
+def triplet(h_a: Tensor, h_b: Tensor, margin: float = 0.5) -> Tensor:
+    """The loss (B,) of 2 B pairs h_a, h_b (2 B, r): first each image with one of its class, then with one of another.
 
-def mix(x: Tensor, columns: Tensor, *, scale: float, lower: torch.dtype | None = None, keep: bool = False) -> Mixed:
-    """W of x (B, l, D) times ``columns`` (B, k, D), channels last throughout; neither is a half type.
-
-    Args:
-        x: what W is made of.
-        columns: what W mixes.
-        scale: as in ``channel_weights``.
-        lower: the half type that products of the backward pass may be taken in, None for that of ``x``.
-        keep: give W, even where no gradient is wanted.
+    Of squared distances, as Schroff et al. (2015) have it.
     """
-    with full_precision(x):
-        if torch.compiler.is_compiling():
-            return Mixed(columns @ channel_weights(x.mT, scale).mT)
-        keep = keep or (torch.is_grad_enabled() and (x.requires_grad or columns.requires_grad))
-        made: Any = _Mix.apply(x.contiguous(), columns.contiguous(), scale, lower, keep)
-        count = len(made) // 2
-        return Mixed(made[0], made[1 : count + 1], made[count + 1 :])
+    near, far = (h_a - h_b).square().sum(1).chunk(2)
+    return F.relu(near - far + margin)
 
 
-def row_slices(channels: int, tiles: int = 1) -> list[slice]:
-    """The blocks of rows that W (D, D) is worked in; some ``tiles`` at a time where little else needs the caches."""
-    rows = max(1, tiles * _TILE // channels)
-    return [slice(start, min(start + rows, channels)) for start in range(0, channels, rows)]
+def _swapped(rows: Tensor) -> Tensor:
+    """(2 n, ...) in which the two images of each pair, neighbours, changed places."""
+    return rows.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
 
 
-def image_slices(count: int, like: Tensor) -> Iterator[slice]:
-    """The images that are worked at a time: on a processor as many as it has threads, else many; an even number."""
-    step = 2 * -(-torch.get_num_threads() // 2) if like.device.type == "cpu" else 64
-    return (slice(start, min(start + step, count)) for start in range(0, count, step))
+def _less_other(rows: Tensor, eta: Tensor, result: Tensor | None = None) -> Tensor:
+    """a - eta_a b and b - eta_b a for neighbours a, b of ``rows`` (2 n, ...), in one pass over memory."""
+    a, b = rows[::2], rows[1::2]
+    result = torch.empty_like(rows) if result is None else result
+    torch.addcmul(a, b, eta[::2, None, None], value=-1, out=result[::2])
+    torch.addcmul(b, a, eta[1::2, None, None], value=-1, out=result[1::2])
+    return result
 
 
-class _Mix(torch.autograd.Function):
-    """W V of X, by blocks of rows of W."""
+class _Contrast(torch.autograd.Function):
+    """W_AB V_A and W_BA V_B for pairs of images.
+
+    v (B, k, D) of the images, eta (2 P,), images (2 P,) long: the two of a pair are neighbours; then the blocks and the
+    ports of W. Gives (2 P, k, D).
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, v: Tensor, scale: float, lower: torch.dtype | None, keep: bool) -> Any:
-        values, all_rows = torch.empty_like(v), row_slices(x.shape[2], 1 if keep else 2)
-        shapes = [(len(x), rows.stop - rows.start, x.shape[2]) for rows in all_rows]
-        blocks = [x.new_empty(shape, dtype=torch.float16 if lower else x.dtype) for shape in shapes if keep]
-        for some in image_slices(len(x), x):
-            part, negative, columns = x[some], (-scale * x[some]).mT, v[some]
-            for number, rows in enumerate(all_rows):
-                weights = torch.softmax(torch.bmm(negative[:, rows], part), 2)
-                values[some, :, rows] = torch.bmm(columns, weights.mT)
-                if keep:
-                    blocks[number][some] = weights
-        ports = [x.new_zeros((), dtype=_product_type(x, lower)).expand(block.shape) for block in blocks]
-        ctx.save_for_backward(x, v, values, *blocks)
-        ctx.mark_non_differentiable(*blocks)
-        ctx.set_materialize_grads(False)
-        ctx.scale, ctx.lower = scale, lower
-        return values, *blocks, *ports
+    def forward(ctx: Any, v: Tensor, eta: Tensor, images: Tensor, operation: Operation, *kept: Tensor) -> Tensor:
+        blocks, columns = kept[: len(kept) // 2], v.index_select(0, images)
+        values = torch.empty_like(columns)
+        all_rows = row_slices(v.shape[2])
+        for some in image_slices(len(images), v):
+            chosen, factor, part = images[some], eta[some], columns[some]
+            for rows, block in zip(all_rows, blocks, strict=True):
+                own = block.index_select(0, chosen).to(v.dtype)
+                if operation == "subtract":
+                    contrast = _less_other(own, factor).abs_()
+                else:
+                    contrast = contrast_weights(own, _swapped(own), factor, operation)
+                values[some, :, rows] = torch.bmm(part, contrast.mT)
+        ctx.save_for_backward(v, eta, images, *blocks)
+        ctx.operation, ctx.type = operation, kept[-1].dtype
+        return values
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor | None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        x, v, values, *blocks = ctx.saved_tensors
-        g = torch.zeros_like(v) if gradients[0] is None else gradients[0].contiguous()
-        into_x, into_v = torch.zeros_like(x), torch.zeros_like(v)
-        with full_precision(x):
-            # a row's sum of W dW is dO . O, so that one product gives dW less that sum
-            left = torch.cat([g, -(g * values).sum(1, keepdim=True)], 1)
-            right = torch.cat([v, torch.ones_like(v[:, :1])], 1)
-            narrow = x.to(_product_type(x, ctx.lower))
-            ports, all_rows = gradients[len(blocks) + 1 :], row_slices(x.shape[2])
-            for some in image_slices(len(x), x):
-                part, columns, of_values, into = narrow[some], v[some], g[some], into_x[some]
-                for rows, block, port in zip(all_rows, blocks, ports, strict=True):
-                    weights = block[some].to(x.dtype)
-                    into_v[some].baddbmm_(of_values[:, :, rows], weights)
-                    if port is None:
-                        logits = torch.bmm(left[some, :, rows].mT, right[some]).mul_(weights)
-                    else:
-                        of_weights = torch.baddbmm(port[some].to(x.dtype), of_values[:, :, rows].mT, columns)
-                        logits = torch.ops.aten._softmax_backward_data(of_weights, weights, 2, x.dtype)
-                    logits = logits.to(part.dtype)
-                    into[:, :, rows] += torch.bmm(part, logits.mT)
-                    into += torch.bmm(part[:, :, rows], logits)
-        return into_x.mul_(-ctx.scale), into_v, None, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (v, eta, images, *blocks), g = ctx.saved_tensors, gradients[0].contiguous()
+        gradients_of = _subtract_gradients if ctx.operation == "subtract" else _other_gradients
+        columns, of_ports = v.index_select(0, images), [v.new_zeros(block.shape, dtype=ctx.type) for block in blocks]
+        of_columns, of_eta, all_rows = torch.zeros_like(columns), torch.zeros_like(eta), row_slices(v.shape[2])
+        with full_precision(v):
+            for some in image_slices(len(images), v):
+                chosen, factor, part, of_values = images[some], eta[some], columns[some], g[some]
+                for rows, block, of_port in zip(all_rows, blocks, of_ports, strict=True):
+                    own = block.index_select(0, chosen).to(v.dtype)
+                    of_contrast = torch.bmm(of_values[:, :, rows].mT, part)
+                    contrast, of_own, of_factor = gradients_of(own, factor, of_contrast, ctx.operation)
+                    of_columns[some].baddbmm_(of_values[:, :, rows], contrast)
+                    of_eta[some] += of_factor
+                    of_port.index_add_(0, chosen, of_own.to(ctx.type))
+        of_v = torch.zeros_like(v).index_add_(0, images, of_columns)
+        return of_v, of_eta, None, None, *[None] * len(blocks), *of_ports
 
 
-def _product_type(x: Tensor, lower: torch.dtype | None) -> torch.dtype:
-    """The type for gradients of W and of logits: float16 would lose them, as they are tiny."""
-    return torch.bfloat16 if lower == torch.bfloat16 else x.dtype
+def _subtract_gradients(own: Tensor, eta: Tensor, gradient: Tensor, _: Operation) -> tuple[Tensor, Tensor, Tensor]:
+    """As ``_other_gradients`` for |own - eta other|, in few passes over little memory: ``own`` is lost."""
+    difference = _less_other(own, eta)
+    contrast = difference.abs()
+    gradient.mul_(difference.sign_())
+    of_own = _less_other(gradient, _swapped(eta), difference)
+    own[::2].mul_(gradient[1::2])
+    own[1::2].mul_(gradient[::2])
+    return contrast, of_own, -_swapped(own.sum((1, 2)))
 
 
-def window_averages(maps: Tensor) -> Tensor:
-    """The (9, l) sums over what each tap of a 3x3 convolution sees of maps (B, D, h, w) with zeros around, over l."""
-
-    def taps(count: int) -> Tensor:
-        seen = torch.ones(3, count, dtype=raised(maps[:0]).dtype, device=maps.device)
-        seen[0, -1:], seen[2, :1] = 0, 0
-        return seen
-
-    height, width = taps(maps.shape[2]), taps(maps.shape[3])
-    return (height[:, None, :, None] * width[None, :, None, :]).reshape(9, -1) / (maps.shape[2] * maps.shape[3])
+def _other_gradients(own: Tensor, eta: Tensor, gradient: Tensor, operation: Operation) -> tuple[Tensor, Tensor, Tensor]:
+    """The contrast (2 n, rows, D) of the weights ``own``, and what its gradient is for them and for eta (2 n,)."""
+    with torch.enable_grad():
+        own, other = own.detach().requires_grad_(), _swapped(own.detach()).requires_grad_()
+        eta = eta.detach().requires_grad_()
+        contrast = contrast_weights(own, other, eta, operation)
+    of_own, of_other, of_eta = torch.autograd.grad(contrast, (own, other, eta), gradient)
+    return contrast.detach(), of_own + _swapped(of_other), of_eta
 
 
-class Windows(NamedTuple):
-    """What the pooled layers need of some maps: the window ``averages`` (B, 9, D) of X, and W times them.
-
-    The fifth window is the whole map. ``weight`` is phi's, in the type that its products are taken in; ``uses``
-    lets two uses of phi work out its gradient together.
-    """
-
-    averages: Tensor
-    mixed: Mixed
-    weight: Tensor
-    uses: Uses
-
-
-class SelfChannelInteraction(nn.Module):
-    """The SCI layer, a neck: (B, D, h, w) to the same shape.
+class ContrastiveChannelInteraction(nn.Module):
+    """The CCI term: pulls pairs of one class together, pushes others apart, on channels that tell the two images apart.
 
     Args:
         channels: D.
-        scale: of X X^T; -1 is the paper's "Pos-SCI".
+        weight: alpha.
+        margin: beta, of h's distance (of its square for triplets).
+        operation: how W_AB is made of W_A and W_B.
+        loss: "contrastive", or "triplet".
+        pairs: which pairs of a batch: "random" halves it, "all" takes every two images, "hard" is mined.
+        normalise: give h's output the length one.
     """
 
-    def __init__(self, channels: int, scale: float = 1.0) -> None:
+    batch_wide: ClassVar[bool] = True
+    reads_refined: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        weight: float = 2.0,
+        margin: float = 0.5,
+        operation: Operation = "subtract",
+        loss: Literal["contrastive", "triplet"] = "contrastive",
+        pairs: Chosen = "random",
+        normalise: bool = False,
+    ) -> None:
         super().__init__()
-        if not math.isfinite(scale) or scale == 0:
-            raise UserError(f"SelfChannelInteraction(scale={scale}): the scale is a number other than 0")
-        self.phi = nn.Linear(9 * channels, channels)
-        """A 3x3 convolution as the linear layer that it is on its nine taps: the weight is (D, 3, 3, D), flattened."""
-        self.scale = scale
-        self.lends = False
-        """Whether ``pooled`` leaves what it worked out for the one call of ``windows`` that follows."""
-        self._lent: tuple[Tensor, Windows] | None = None
+        self.psi = None if operation == "none" else nn.Linear(2 * channels, 1)
+        self.h = nn.Linear(channels, _WIDTH, bias=False)
+        self.weight, self.margin, self.operation = weight, margin, operation
+        self.loss, self.pairs, self.normalise = loss, pairs, normalise
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Z."""
-        y = self_channel_interaction(maps.flatten(2), self.scale).reshape(maps.shape).to(self.phi.weight.dtype)
-        weight = self.phi.weight.view(maps.shape[1], 3, 3, -1).permute(0, 3, 1, 2)
-        return F.conv2d(y, weight, self.phi.bias, padding=1) + maps  # Eq. 3
+    def check(self, classifier: Classifier) -> None:
+        """Refuses another neck, whose phi it shares, and settings that mean nothing."""
+        told = "ContrastiveChannelInteraction"
+        for name, choices in (("operation", get_args(Operation)), ("pairs", get_args(Chosen))):
+            if getattr(self, name) not in choices:
+                raise UserError(f"{told}({name}={getattr(self, name)!r}): choose {', '.join(map(repr, choices))}")
+        if self.loss not in ("contrastive", "triplet"):
+            raise UserError(f"{told}(loss={self.loss!r}): choose 'contrastive' or 'triplet'")
+        if self.loss == "triplet" and self.pairs == "all":
+            raise UserError(f"{told}(loss='triplet', pairs='all'): triplets take pairs='random' or 'hard'")
+        if self.weight < 0 or self.margin <= 0:
+            raise UserError(f"{told}: the weight is at least 0 and the margin above 0")
+        if not isinstance(classifier.neck, SelfChannelInteraction):
+            raise UserError(f"{told} uses the neck's convolution: it needs --neck self-channel-interaction")
+        classifier.neck.lends = True
 
-    def pooled(self, maps: Tensor) -> Tensor:
-        """The average (B, D) of Z over the positions, in float32 for half types."""
-        lending = self.lends and torch.is_grad_enabled()
-        self._lent = None
-        seen = self._windows(maps, keep=lending)
-        if lending:
-            self._lent = (maps, seen)
-        return self.averaged(seen, seen.averages[:, 4], seen.mixed.values)
+    def forward(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
+        """The weighted mean over the pairs of the batch; 0 for a batch of one."""
+        neck = classifier.neck
+        assert isinstance(neck, SelfChannelInteraction)
+        chosen = self._pairs(output, draws)
+        with full_precision(output.logits):
+            h_a, h_b = self._embedded(neck, neck.windows(output.features.maps), chosen)
+            if self.loss == "triplet":
+                losses, counted = (
+                    triplet(h_a, h_b, self.margin),
+                    chosen.valid[: len(h_a) // 2] & chosen.valid[len(h_a) // 2 :],
+                )
+            else:
+                losses, counted = pair_contrastive(h_a, h_b, chosen.same, self.margin), chosen.valid
+            mean = (losses * counted).sum() / counted.sum().clamp_min(1)  # Eq. 7
+            return self.weight * mean  # Eq. 9
 
-    def windows(self, maps: Tensor) -> Windows:
-        """With W: what ``pooled`` has just worked out for these very maps, or worked out now."""
-        lent, self._lent = self._lent, None
-        return lent[1] if lent is not None and lent[0] is maps else self._windows(maps, keep=True)
+    def _pairs(self, output: TrainOutput, draws: Draws) -> Pairs:
+        labels, embedding = output.labels, output.features.embedding
+        if self.loss == "triplet" or self.pairs == "hard":
+            if self.pairs == "random":  # nearest by chance
+                embedding = draws.uniform("contrastive_channel_interaction", (len(labels), 1), like=embedding.float())
+            intra = "dissimilar" if self.pairs == "hard" else "similar"
+            return mine_pairs(embedding, labels, intra=intra, rows=draws.rows)
+        if self.pairs == "random":
+            order = draws.permutation("contrastive_channel_interaction", len(labels), like=embedding)
+            anchor, mate = halves(len(labels), order=order, like=embedding)
+        else:
+            anchor, mate = torch.triu_indices(len(labels), len(labels), 1, device=labels.device)
+        return Pairs(anchor, mate, labels[anchor] == labels[mate], different(anchor, mate, draws.rows))
 
-    def averaged(self, seen: Windows, x: Tensor, y: Tensor) -> Tensor:
-        """The average (N, D) of phi(Y) + X, from the average x (N, D) of X and the window averages y (N, 9, D) of Y."""
-        with full_precision(x):
-            if torch.compiler.is_compiling():
-                return x + self.phi(y.flatten(1))
-            return x + seen.uses.product(y.flatten(1), self.phi.weight, seen.weight) + self.phi.bias  # Eq. 3
-
-    def _windows(self, maps: Tensor, *, keep: bool) -> Windows:
-        x, lower, weight = raised(maps.flatten(2)).mT.contiguous(), lower_type(maps), self.phi.weight.detach()
-        with full_precision(x):
-            averages = window_averages(maps) @ x
-        if torch.is_grad_enabled():
-            weight = weight.to(_product_type(weight, lower))
-        return Windows(averages, mix(x, averages, scale=self.scale, lower=lower, keep=keep), weight, Uses())
+    def _embedded(self, neck: SelfChannelInteraction, seen: Windows, chosen: Pairs) -> tuple[Tensor, Tensor]:
+        """h(Z') of both images of each pair: twice (P, r)."""
+        images = torch.stack([chosen.anchor, chosen.mate], 1).flatten()
+        mixed = seen.mixed.values[images]
+        if self.psi is not None:
+            y = mixed[:, 4]
+            eta = self.psi(torch.cat([y, _swapped(y)], 1)).squeeze(1)
+            if self.operation == "concatenate":
+                mixed = mixed + eta[:, None, None] * _swapped(mixed)
+            else:
+                kept = (*seen.mixed.blocks, *seen.mixed.ports)
+                mixed = _Contrast.apply(seen.averages, eta, images, self.operation, *kept)
+        h = self.h(neck.averaged(seen, seen.averages[images, 4], mixed))  # Eq. 6
+        h = F.normalize(h, dim=1) if self.normalise else h
+        return h[::2], h[1::2]

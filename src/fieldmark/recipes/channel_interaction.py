@@ -29,8 +29,7 @@ The paper says that Aircraft has 196 classes: it has 100.
 
 from fieldmark.classifier import Average, Linear
 from fieldmark.data.batches import Balanced
-from fieldmark.papers.channel_interaction import SelfChannelInteraction
-from fieldmark.papers.contrastive_channel_interaction import ContrastiveChannelInteraction
+from fieldmark.papers.channel_interaction import ContrastiveChannelInteraction, SelfChannelInteraction
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe, Sgd, Stage, StepDecay
 from fieldmark.recipes.composition import Composition, Row

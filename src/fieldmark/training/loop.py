@@ -183,7 +183,7 @@ class Loop:
         device = self.fabric.device
         for pixels, labels, rows in zip(*(t.chunk(pieces) for t in batch[:3]), strict=True):
             share = len(labels) / len(batch.labels)
-            labels = labels.to(device, non_blocking=True)
+            labels, rows = labels.to(device, non_blocking=True), rows.to(device, non_blocking=True)
             images = self.learner.method.classifier.backbone.normalise(pixels.to(device, non_blocking=True))
             output = self.wrapped(images, labels, Draws(self.recipe.seed, self.position.step, rows), processes.gather)
             loss = total(output)
