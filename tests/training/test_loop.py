@@ -104,12 +104,15 @@ def test_the_seed_matters(photos: Path, tmp_path: Path, whole: dict[str, dict[st
     assert differing(loop.state(), whole["plain"])
 
 
-def test_a_stop_asked_for_in_the_last_step_lets_the_run_end(photos: Path, tmp_path: Path) -> None:
+def test_a_stop_asked_for_in_the_last_step_is_a_stop_with_nothing_left_to_do(
+    photos: Path, tmp_path: Path, whole: dict[str, dict[str, object]]
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         small_runs.stop_after(patch, 6)
-        loop = session(photos, tmp_path)
+        assert session(photos, tmp_path) is None
+    loop = session(photos, tmp_path)
     assert loop is not None
-    assert loop.position.step == 6
+    assert differing(loop.state(), whole["plain"]) == []
 
 
 def test_the_second_ctrl_c_stops_at_once(photos: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Signals become wishes; afterwards they are what they were."""
 
+import multiprocessing
+import os
 import signal
 import threading
 from pathlib import Path
@@ -7,8 +9,14 @@ from pathlib import Path
 import pytest
 from loops import differing, make_loop, session
 
+from fieldmark.data.loading import Batch, Photographs, in_order, loader_of
+from fieldmark.data.reading import read_dataset
 from fieldmark.errors import Interrupted
+from fieldmark.recipe import Pixels
+from fieldmark.training.checkpoint import load_state
+from fieldmark.training.loop import Loop
 from fieldmark.training.stopping import stop_requests
+from fieldmark.training.watch import Watch
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -60,6 +68,60 @@ def test_a_stop_that_ends_the_readers_of_a_validation_too_loses_nothing(photos: 
     assert resumed is not None
     assert differing(resumed.state(), whole.state()) == []
     assert [row["val_top1"] for row in resumed.position.rows] == [0.5, 0.5]
+
+
+def test_a_step_that_a_stop_broke_off_is_done_anew(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, step = make_loop(photos, tmp_path / "stopped"), Loop._step
+
+    def broken(self: Loop, batch: Batch, watch: Watch) -> None:
+        if self.position.step == 4:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+            raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated.")
+        step(self, batch, watch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_step", broken)
+        with pytest.raises(Interrupted):
+            loop.train(workers=0)
+    state = load_state(tmp_path / "stopped")
+    assert state is not None
+    assert state["position"]["step"] == 3  # the last that was saved
+    whole, resumed = session(photos, tmp_path / "whole"), session(photos, tmp_path / "stopped")
+    assert whole is not None
+    assert resumed is not None
+    assert differing(resumed.state(), whole.state()) == []
+
+
+def test_a_step_that_fails_of_itself_fails(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(self: Loop, batch: Batch, watch: Watch) -> None:
+        raise RuntimeError("of itself")
+
+    monkeypatch.setattr(Loop, "_step", failing)
+    with pytest.raises(RuntimeError, match="of itself"):
+        make_loop(photos, tmp_path).train(workers=0)
+
+
+@pytest.mark.skipif(not hasattr(os, "getpgid"), reason="processes have groups on POSIX")
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_signals_to_the_group_do_not_reach_the_processes_that_read(photos: Path, start: str) -> None:
+    read = Photographs(read_dataset(photos).photos, Pixels(size=32, eval_size=32))
+    batches = iter(loader_of(read, in_order(4, 2), workers=1, start=start))
+    next(batches)
+    (reader,) = multiprocessing.active_children()
+    assert reader.pid is not None
+    assert os.getpgid(reader.pid) != os.getpgid(0)
+    assert len(list(batches)) == 1
+
+
+def test_sigterm_twice_is_one_wish() -> None:
+    with stop_requests() as seen:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+    assert seen == [signal.SIGTERM, signal.SIGTERM, signal.SIGINT]
 
 
 def test_a_validation_that_fails_of_itself_fails(photos: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 Every random choice is a function of (seed, epoch, index).
 """
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -170,8 +171,10 @@ def _itself(batch: Batch) -> Batch:
 
 def _quiet_worker(_: int) -> None:
     torch.set_num_threads(1)
-    # Ctrl-C reaches the whole group; the parent decides when to stop
+    # Ctrl-C and others' SIGTERM reach a whole group; the parent decides when to stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
 
 
 def loader_of(

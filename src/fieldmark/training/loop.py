@@ -115,18 +115,17 @@ class Loop:
         with stop_requests() as stopped:
             begun = time.perf_counter() - self.position.seconds
             for batch in self._until_stopped(batches_of(loader), stopped):
-                self._step(batch, watch)
+                self._whole_step(batch, watch, stopped)
                 self.position.seconds = time.perf_counter() - begun
                 images = len(batch.labels) * self.plan.share[1]
                 self.log.step(images, self.position.step, self.position.seconds)
                 if self.position.step % self.plan.per_epoch == 0:
                     self._end_epoch(validate, stopped)
                     begun = time.perf_counter() - self.position.seconds
-            finished = self.position.step == self.recipe.epochs * self.plan.per_epoch
-            if not finished:
+            if self.position.step < self.recipe.epochs * self.plan.per_epoch:
                 self._save()
             watch.settle()
-            if not finished:
+            if processes.any_of(bool(stopped)):
                 raise Interrupted
 
     def _until_stopped(self, batches: Iterator[Batch], stopped: list[int]) -> Iterator[Batch]:
@@ -139,6 +138,19 @@ class Loop:
             except RuntimeError:
                 if not stopped:
                     raise
+
+    def _whole_step(self, batch: Batch, watch: Watch, stopped: list[int]) -> None:
+        """A step; one that broke off because a reading process was ended with the run is done anew when it goes on.
+
+        Raises:
+            Interrupted: it broke off so; the state saved last holds.
+        """
+        try:
+            self._step(batch, watch)
+        except RuntimeError as error:
+            if not stopped:
+                raise
+            raise Interrupted from error
 
     def _stage_at(self, step: int) -> tuple[Stage, int]:
         """The stage that a step belongs to, and the first epoch of that stage."""

@@ -8,13 +8,16 @@ from types import FrameType
 
 @contextmanager
 def stop_requests() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM in a list instead of dying of the first; the second SIGINT is Python's own."""
+    """Collects SIGINT and SIGTERM in a list instead of dying of them; the second SIGINT is Python's own.
+
+    SIGTERM may come twice at once, to a process and to its group, and asks for no more then.
+    """
     seen: list[int] = []
     before = {}
 
     def note(number: int, frame: FrameType | None) -> None:
         seen.append(number)
-        if len(seen) > 1:
+        if number == signal.SIGINT and seen.count(number) > 1:
             raise KeyboardInterrupt
 
     try:
