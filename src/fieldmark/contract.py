@@ -59,6 +59,8 @@ class Method(nn.Module, ABC):
         super().__init__()
         self.classifier = classifier
         self.criterion = criterion
+        self.scored_views: tuple[str, ...] = ()
+        """Which views of ``encode`` are a branch's own logits (B, C): evaluation gives the accuracy of each."""
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """A run measured: the right photos, the right figures, and each look at test written down."""
 
 import csv
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -8,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from rich.console import Console
 
 import small_runs
+from fieldmark.data.loading import Photographs, in_order, loader_of
 from fieldmark.data.split import read_splits
 from fieldmark.errors import UserError
-from fieldmark.evaluation.evaluate import OPENINGS, evaluate, split_of_run, write_evaluation
+from fieldmark.evaluation.evaluate import OPENINGS, evaluate, print_evaluation, split_of_run, write_evaluation
 from fieldmark.runfolder import open_run
 from small_runs import SMALL, train_small, write_photo
 
@@ -163,3 +167,29 @@ def test_class_names_of_any_kind(tmp_path: Path) -> None:
     figures = json.loads((tmp_path / "results/metrics.json").read_text("utf-8"))
     assert figures["n"] == 3
     assert "鷺" in (tmp_path / "results/per_class.csv").read_text("utf-8")
+
+
+def test_each_branch_of_a_method_has_an_accuracy_of_its_own(tmp_path: Path) -> None:
+    """As in Table 2 of S3N, against the branches' logits photo by photo."""
+    data, run = tmp_path / "photos", tmp_path / "run"
+    small_runs.write_photos(data)
+    console = Console(record=True, width=120, file=io.StringIO())
+    train_small(data, run, replace(SMALL, epochs=1, method="s3n"))
+    opened = open_run(run)
+    result = evaluate(opened, None, split="train", workers=0)
+    method = opened.learner.method.eval()
+    photos = split_of_run(opened, None, "train").photos
+    assert [photo.name for photo in photos] == list(result.names)
+    batches = loader_of(Photographs(photos, opened.recipe.pixels), in_order(len(photos), 1), workers=0)
+    with torch.no_grad():
+        seen = [method.evidence(method.classifier.backbone.normalise(batch.pixels)) for batch in batches]
+    assert set(result.branches) == {"original", "discriminative", "complementary"}
+    for name, share in result.branches.items():
+        own = torch.cat([one[name] for one in seen]).argmax(1).numpy()
+        assert share == pytest.approx(np.mean(own == result.labels))
+    joint = torch.cat([one["logits"] for one in seen]).numpy()
+    np.testing.assert_allclose(result.logits, joint, atol=1e-4)
+    print_evaluation(result, tmp_path, console)
+    told = " ".join(console.export_text().split())
+    assert f"top1, complementary alone │ {100 * result.branches['complementary']:.2f}" in told
+    assert "branches" in result.to_json()

@@ -2,9 +2,10 @@
 
 import csv
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from fieldmark.data.loading import Photographs
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.split import digest, read_splits, with_splits
 from fieldmark.errors import UserError, printable
-from fieldmark.evaluation.inference import infer
+from fieldmark.evaluation.inference import infer, scored
 from fieldmark.evaluation.metrics import Metrics, confused_pairs, measure, per_class
 from fieldmark.evaluation.pictures import draw_confusion
 from fieldmark.runfolder import SPLITS, Opened
@@ -31,7 +32,8 @@ class Evaluation:
     """What a run makes of a split.
 
     ``logits`` (N, C) and ``labels`` (N,) are those of ``names``, the photos that could be read; ``damaged`` gives a
-    line for each of the others; ``headline`` names the figure to look at first.
+    line for each of the others; ``headline`` names the figure to look at first; ``branches`` are the top-1 accuracies
+    of a method's branches, asked one by one.
     """
 
     split: str
@@ -42,6 +44,7 @@ class Evaluation:
     metrics: Metrics
     damaged: tuple[str, ...]
     headline: str
+    branches: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The figures as plain data; shares between 0 and 1."""
@@ -59,6 +62,7 @@ class Evaluation:
                 {"class": self.classes[i], "with": self.classes[j], "photos": count} for i, j, count in pairs
             ],
             "damaged": list(self.damaged),
+            **({"branches": dict(self.branches)} if self.branches else {}),
         }
 
 
@@ -88,8 +92,9 @@ def evaluate(
     if pixels.fit == "box" and any(photo.box is None for photo in dataset.photos):
         raise UserError("this run was trained with --fit box: every photo needs a box (a CSV with box columns)")
     method = opened.learner.method
-    logits = infer(method, photos, method=method, workers=workers, progress=progress)
-    read = [index for index in range(len(photos)) if index not in logits.damaged]
+    seen = infer(partial(scored, method), photos, method=method, workers=workers, progress=progress)
+    read = [index for index in range(len(photos)) if index not in seen.damaged]
+    logits, *branches = np.split(seen.values[read], 1 + len(method.scored_views), axis=1)
     labels = np.array([dataset.photos[index].label for index in read], dtype=np.int64)
     if split in ("test", "all") and processes.is_first():
         _log_opening(opened.path, dataset, split)
@@ -97,11 +102,12 @@ def evaluate(
         split=split,
         classes=opened.classes,
         names=tuple(dataset.photos[index].name for index in read),
-        logits=logits.values[read],
+        logits=logits,
         labels=labels,
-        metrics=measure(logits.values[read], labels),
-        damaged=tuple(logits.damaged.values()),
+        metrics=measure(logits, labels),
+        damaged=tuple(seen.damaged.values()),
         headline=opened.about["headline"],
+        branches={name: measure(own, labels).top1 for name, own in zip(method.scored_views, branches, strict=True)},
     )
 
 
@@ -179,6 +185,8 @@ def print_evaluation(result: Evaluation, folder: Path, console: Console) -> None
     for key in ("top1", "top5", "mean_per_class", "macro_f1"):
         mark = "[bold]" if key == figures["headline"] else ""
         table.add_row(f"{mark}{key.replace('_', ' ')}", f"{mark}{100 * figures[key]:.2f}")
+    for name, share in figures.get("branches", {}).items():
+        table.add_row(f"top1, {name} alone", f"{100 * share:.2f}")
     console.print(table)
     for pair in figures["most_confused"][:5]:
         line = f"{pair['photos']:>4} x  {pair['class']}  /  {pair['with']}"

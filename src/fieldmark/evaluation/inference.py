@@ -10,6 +10,7 @@ from torch import nn
 from fieldmark import processes
 from fieldmark.contract import Method
 from fieldmark.data.loading import Batch, Photographs, in_order, loader_of
+from fieldmark.draws import EVALUATION
 from fieldmark.errors import UserError
 from fieldmark.memory import keep_freed_memory
 
@@ -58,6 +59,14 @@ def stream(
         with torch.inference_mode():
             values = function(backbone.normalise(batch.pixels.to(device, non_blocking=True)))
         yield Logits(values.float().cpu().numpy(), dict(batch.damaged))
+
+
+def scored(method: Method, images: torch.Tensor) -> torch.Tensor:
+    """Logits (B, C) of images, and beside them those of each of the method's scored views: (B, (1 + views) * C)."""
+    if not method.scored_views:
+        return method(images)
+    encoded = method.encode(images, EVALUATION)
+    return torch.cat([encoded.logits, *(encoded.views[name] for name in method.scored_views)], 1)
 
 
 def infer(

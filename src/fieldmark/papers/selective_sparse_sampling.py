@@ -146,6 +146,7 @@ class S3N(Method):
         width, classes = classifier.head.in_features, classifier.classes
         sampled = [letter for letter in "DC" if letter in branches]
         self.heads = nn.ModuleDict({NAMES[letter]: Linear(width, classes) for letter in sampled})
+        self.scored_views = ("original", *self.heads)
         self.joint = Linear(len(branches) * width, classes) if len(branches) > 1 else None
         radii = {NAMES[letter]: torch.tensor(RADII[letter] * GRID * math.sqrt(2)) for letter in sampled}
         self.radii = nn.ParameterDict(radii if attention == "sparse" else {})
