@@ -70,7 +70,7 @@ def test_all_papers_by_name():
         ("pc", 3, "jeffreys_bound"),
         ("pc", 5, "euclidean_confusion"),
         ("pc", 6, "confusion_between"),
-        ("pc", 7, "confusion_within"),
+        ("pc", 7, "confusion_between"),
         ("pc", 8, "energy_distance"),
         ("pc", 10, "PairwiseConfusion"),
     ]

@@ -83,7 +83,7 @@ def test_a_recipe_with_everything_changed_comes_back():
     neck = Part(Average, {"a": (1, (2, 3))})
     recipe = Recipe(
         Model(Part(Plain), Part(Maximum), Part(Linear), "vgg16", "none", neck, (term, term)),
-        Pixels(448, 512, 1.0, "box", 0.5, False),
+        Pixels(448, 512, 1.0, "box", 0.5, 0.75, 1.5, False),
         Balanced(3, 7),
         stages,
         0.0,

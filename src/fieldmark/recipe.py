@@ -146,10 +146,10 @@ class Model:
 class Pixels:
     """From a photograph to the network's input.
 
-    ``size`` pixels a side in training, ``eval_size`` else. ``fit`` in evaluation: "crop" takes the centre square
-    after the shorter side is scaled to ``eval_size / eval_crop``; "pad" keeps all of the image; "stretch" ignores its
-    shape; "box" crops to the object's box, with a margin, before cropping. Training takes random areas of at least
-    ``min_scale`` of what ``fit`` shows, and mirrors half of them if ``flip``.
+    ``size`` pixels a side in training, ``eval_size`` else. ``fit``: "crop" takes the centre square after the shorter side
+    is scaled to ``eval_size / eval_crop``; "pad" keeps all of the image; "stretch" ignores its shape, and takes the
+    centre likewise; "box" crops to the object's box with a margin first. Training takes random areas of ``min_scale`` to
+    ``max_scale`` of what ``fit`` shows, one side up to ``ratio`` times the other, half of them mirrored if ``flip``.
     """
 
     size: int = 224
@@ -157,6 +157,8 @@ class Pixels:
     eval_crop: float = 0.875
     fit: Fit = "crop"
     min_scale: float = 0.25
+    max_scale: float = 1.0
+    ratio: float = 4 / 3
     flip: bool = True
 
 

@@ -108,8 +108,26 @@ def test_pad_keeps_the_whole_picture_on_grey():
 
 def test_stretch_ignores_the_shape():
     image = picture(200, 100)
-    view = evaluation_view(image, Pixels(eval_size=64, fit="stretch"))
+    view = evaluation_view(image, Pixels(eval_size=64, eval_crop=1.0, fit="stretch"))
     assert difference(view, np.asarray(image.resize((64, 64), Image.Resampling.BICUBIC))) == 0
+
+
+def test_a_crop_of_a_stretched_picture_is_its_centre():
+    image = picture(400, 320)
+    whole = image.resize((256, 256), Image.Resampling.BICUBIC)
+    view = evaluation_view(image, Pixels(fit="stretch"))
+    assert difference(view, np.asarray(whole.crop((16, 16, 240, 240)))) <= 1
+
+
+def test_areas_of_one_size_and_shape():
+    """A random crop of 448 x 448 from a picture stretched to 512 x 512, as API-Net's paper has it."""
+    scale = (448 / 512) ** 2
+    pixels = Pixels(fit="stretch", min_scale=scale, max_scale=scale, ratio=1.0)
+    areas = [random_area(Frame(0, 0, 1024, 512), pixels, np.random.default_rng(i)) for i in range(500)]
+    assert {(area.width, area.height) for area in areas} == {(896, 448)}
+    assert {min(area.left for area in areas), min(area.top for area in areas)} == {0}
+    assert max(area.left for area in areas) == 128
+    assert max(area.top for area in areas) == 64
 
 
 def test_box_crops_to_the_object_with_a_margin():

@@ -18,7 +18,7 @@ from fieldmark.recipes import KNOWN, ROWS
 from fieldmark.recipes.composition import Composition
 from fieldmark.training import overrides
 from fieldmark.training.choices import Choices
-from fieldmark.training.overrides import followed, read_recipe, refuse_numbers_of, with_fields, with_settings
+from fieldmark.training.overrides import filled, followed, read_recipe, refuse_numbers_of, with_fields, with_settings
 
 TERM = Part(PairwiseConfusion, {"weight": 3.0})
 MODEL = Model(Part(Plain), Part(Average), Part(Linear), "test_resnet", "none", terms=(TERM,))
@@ -324,7 +324,8 @@ def test_settings_come_before_fields() -> None:
     "change",
     [
         "seed=-1", "accumulate=0", "clip=-1", "clip=1e999", "smoothing=1", "smoothing=-0.1", "ema=1", "pixels.size=0",
-        "pixels.eval_size=-1", "pixels.eval_crop=0", "pixels.eval_crop=1.1", "pixels.min_scale=0", "stages=[]",
+        "pixels.eval_size=-1", "pixels.eval_crop=0", "pixels.eval_crop=1.1", "pixels.min_scale=0",
+        "pixels.max_scale=0.2", "pixels.max_scale=1.5", "pixels.ratio=0.9", "stages=[]",
         "stages.0.epochs=0", "stages.0.optimiser.lr=-1", "stages.0.optimiser.momentum=-1", "train_on=[]",
         "stages.0.optimiser.weight_decay=-1",
     ],
@@ -343,6 +344,15 @@ def test_the_ends_of_the_ranges_pass() -> None:
         "ema=0",
         "pixels.eval_crop=1",
         "pixels.min_scale=1",
+        "pixels.max_scale=1",
+        "pixels.ratio=1",
         "stages.0.optimiser.momentum=0",
     )
     refuse_numbers_of(with_fields(RECIPE, ends))
+
+
+def test_pictures_filled_otherwise_are_seen_as_far_as_that_way_asks() -> None:
+    pixels = Pixels(size=96, eval_crop=0.5)
+    assert filled(pixels, None) is pixels
+    assert filled(pixels, "stretch") == replace(pixels, fit="stretch", eval_crop=1.0)
+    assert filled(pixels, "pad") == replace(pixels, fit="pad", eval_crop=0.875)

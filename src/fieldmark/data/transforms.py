@@ -16,7 +16,6 @@ from fieldmark.errors import UserError
 from fieldmark.recipe import Pixels
 
 _MARGIN = 0.1  # of a box's longer side, added all around: annotations are tight
-_RATIO = (3 / 4, 4 / 3)
 _TRIES = 10
 _MOST_STEPS = 8  # a JPEG is decoded at 1/8 of its size, but not at less
 _SPARE = 1.5  # a view is drawn from so many times its pixels a side: the decoder's scaling is sharper than ours
@@ -63,6 +62,9 @@ def evaluation_view(image: Image.Image, pixels: Pixels, box: Box | None = None) 
         side = min(frame.width, frame.height) * pixels.eval_crop
         left, top = frame.left + (frame.width - side) / 2, frame.top + (frame.height - side) / 2
         frame = Frame(left, top, side, side)
+    elif pixels.fit == "stretch":
+        width, height = frame.width * pixels.eval_crop, frame.height * pixels.eval_crop
+        frame = Frame(frame.left + (frame.width - width) / 2, frame.top + (frame.height - height) / 2, width, height)
     return draw(image, frame, pixels.eval_size)
 
 
@@ -121,20 +123,24 @@ def _on_picture(area: Frame, size: tuple[int, int]) -> Frame:
 
 
 def random_area(frame: Frame, pixels: Pixels, rng: np.random.Generator) -> Frame:
-    """A random part of ``frame``: area in [``min_scale``, 1], shape in [3/4, 4/3] (GoogLeNet's distribution)."""
+    """A random part of ``frame``: its area in [min_scale, max_scale], its shape in [1 / ratio, ratio].
+
+    The distribution is GoogLeNet's, evenly in the area and in the logarithm of the shape.
+    """
+    low, high = 1 / pixels.ratio, pixels.ratio
     shape = frame.width / frame.height if pixels.fit == "stretch" else 1.0
     whole = frame.width * frame.height
     # plain numbers: an array's first element is what is wanted nearly always
     for scale, ratio, across, down in rng.random((_TRIES, 4)).tolist():
-        area = whole * (pixels.min_scale + (1 - pixels.min_scale) * scale)
-        ratio = shape * _RATIO[0] * (_RATIO[1] / _RATIO[0]) ** ratio
+        area = whole * (pixels.min_scale + (pixels.max_scale - pixels.min_scale) * scale)
+        ratio = shape * low * (high / low) ** ratio
         width, height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < width <= frame.width and 0 < height <= frame.height:
             left = frame.left + math.floor(across * (frame.width - width + 1))
             return Frame(left, frame.top + math.floor(down * (frame.height - height + 1)), width, height)
     # very long pictures: the middle, as near to the allowed shapes as it goes
-    width = min(frame.width, max(1, round(frame.height * shape * _RATIO[1])))
-    height = min(frame.height, max(1, round(frame.width / shape / _RATIO[0])))
+    width = min(frame.width, max(1, round(frame.height * shape * high)))
+    height = min(frame.height, max(1, round(frame.width / shape / low)))
     left, top = frame.left + (frame.width - width) // 2, frame.top + (frame.height - height) // 2
     return Frame(left, top, width, height)
 

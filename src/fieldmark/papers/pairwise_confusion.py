@@ -7,7 +7,7 @@ Equations
     Eq. 3   jeffreys_bound       what it is at least, for two images that are told apart with errors delta1, delta2
     Eq. 5   euclidean_confusion  squared distance of two probability vectors
     Eq. 6   confusion_between    its mean over all pairs of two sets of vectors
-    Eq. 7   confusion_within     the same of one set with itself, where both sides have n vectors
+    Eq. 7   confusion_between    the same where both sets have n vectors
     Eq. 8   energy_distance      squared energy distance of two sets, by norms as printed or by their squares
     Eq. 10  PairwiseConfusion    the training objective's added part, over the pairs of a batch
 
@@ -73,12 +73,13 @@ def confusion_between(first: Tensor, second: Tensor) -> Tensor:
         return 0 * (first.sum() + second.sum())
     means = first.mean(0), second.mean(0)
     spread = (first - means[0]).square().sum(1).mean() + (second - means[1]).square().sum(1).mean()
+    # with n vectors in both sets it is also Eq. 7
     return (means[0] - means[1]).square().sum() + spread  # Eq. 6
 
 
 def confusion_within(points: Tensor) -> Tensor:
-    """The mean Euclidean confusion of all pairs of one set, (n, C), each vector with itself included, a scalar."""
-    return confusion_between(points, points)  # Eq. 7
+    """Of all pairs of one set, (n, C), each vector with itself included, a scalar: what Corollary 1 compares with."""
+    return confusion_between(points, points)
 
 
 def energy_distance(first: Tensor, second: Tensor, *, squared: bool = False) -> Tensor:

@@ -23,11 +23,12 @@ Tables 1 to 5, CUB-200-2011 and ResNet-101, all but one setting as in cub-resnet
     Table 5   10x4 83.5, 20x4 87.0, 30x2 88.1, 30x3 88.2, 24x5 87.7, 40x3 88.2 (classes x images a batch)
 TripletNet of Table 6 (86.6), which the authors ran too, has no part here.
 
-From the paper: pictures of 512 x 512 with crops of 448, 30 classes with 4 images each a batch, SGD with momentum 0.9,
-weight decay 5e-4, rate 0.01 on a cosine over 100 epochs (Dogs: 0.001, 50), and the backbone at rest in the first 8
-epochs (12), in which its batch norms' statistics still move, as in the released code.
-Ours, where the two are not the same: training views have between 448^2 / 512^2 and all of the picture's area and are
-mirrored half of the time, evaluation sees all of the picture, stretched to 448 x 448; biases and norms do not decay.
+From the paper: pictures of 512 x 512 with crops of 448 x 448, at random in training and from the centre in evaluation,
+30 classes with 4 images each a batch, SGD with momentum 0.9, weight decay 5e-4, rate 0.01 on a cosine over 100 epochs
+(Dogs: 0.001, 50), and the backbone at rest in the first 8 epochs (12), in which its batch norms' statistics still move,
+as in the released code.
+Ours, where the paper is silent: half of the training views are mirrored; Aircraft is trained on train and val, as the
+set's own protocol has it; biases and norms do not decay, as everywhere here.
 120 images of ResNet-101 at 448 px need about 88 GB as released. With ``--method api-net`` a batch has 4 x 4 images.
 """
 
@@ -44,7 +45,8 @@ from fieldmark.recipes.composition import Composition, Row
 
 COMPOSITION = Composition("api-net", method=Part(ApiNet), batches=Balanced(4, 4), parts=(ApiNet,))
 
-_PIXELS = Pixels(size=448, eval_size=448, fit="stretch", min_scale=(448 / 512) ** 2)
+_SCALE = (448 / 512) ** 2
+_PIXELS = Pixels(448, 448, eval_crop=448 / 512, fit="stretch", min_scale=_SCALE, max_scale=_SCALE, ratio=1.0)
 _BACKBONES = {"resnet50": "resnet50.tv_in1k", "resnet101": "resnet101.tv_in1k", "densenet161": "densenet161.tv_in1k"}
 
 

@@ -22,8 +22,9 @@ Aircraft 93.3, Cars 94.4) have no parts here.
 From the paper: 448 px, batches of 4 classes with 5 images each, SGD at rate 0.001, halved every 20 of 100 epochs,
 weight decay 2e-4, beta 0.5, alpha 2, ten random pairs a batch.
 Ours, where the paper is silent: momentum 0.9; crops as large as NTS-Net has them, which the paper follows (448 of
-600 px in evaluation; training views have between 448^2 / 600^2 and all of the picture's area and are mirrored half of
-the time); the plain rows have the same batches; the scale of X X^T is 1, and all parameters have one rate.
+600 px in evaluation; training views have between 448^2 / 600^2 and all of the picture's area, in shapes up to 4 to 3,
+and are mirrored half of the time); the plain rows have the same batches; the scale of X X^T is 1, and all parameters
+have one rate; Aircraft is trained on train and val, as the set's own protocol has it; biases and norms do not decay.
 The paper says that Aircraft has 196 classes: it has 100.
 """
 

@@ -25,8 +25,8 @@ From the paper: pictures of 448 x 448, 60 epochs, batches of 16, SGD with moment
 of 0.001 for what is pretrained and of 0.01 for the rest, the radii included. Aircraft is trained on its 6,667 images of
 train and val.
 Ours, as the paper does not say: the rates fall on a cosine; training views have between 448^2 / 512^2 and all of the
-picture's area and are mirrored half of the time, evaluation sees all of the picture, stretched to 448 x 448; biases and
-norms do not decay; the readings in papers/selective_sparse_sampling.py.
+picture's area, in shapes up to 4 to 3, and are mirrored half of the time; evaluation sees all of the picture, stretched
+to 448 x 448; biases, norms and radii do not decay; the readings in papers/selective_sparse_sampling.py.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ def _recipe(options: Mapping[str, Any], train_on: tuple[str, ...] = ("train",)) 
     optimiser = Sgd(lr=0.01, momentum=0.9, nesterov=False, weight_decay=1e-4, scales={"backbone": 0.1})
     return Recipe(
         Model(Part(S3N, options), Part(Average), Part(Linear), backbone="resnet50.tv_in1k"),
-        Pixels(size=448, eval_size=448, fit="stretch", min_scale=(448 / 512) ** 2),
+        Pixels(size=448, eval_size=448, eval_crop=1.0, fit="stretch", min_scale=(448 / 512) ** 2),
         Shuffled(16),
         stages=(Stage(60, optimiser, Cosine()),),
         smoothing=0.0,

@@ -16,7 +16,7 @@ from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes.composition import Composition
 from fieldmark.recipes.naming import composition_of
 from fieldmark.training.choices import Choices
-from fieldmark.training.overrides import refuse_numbers_of, with_fields, with_parts
+from fieldmark.training.overrides import filled, refuse_numbers_of, with_fields, with_parts
 from fieldmark.weights import HUB, LITE0, LITE0_BACKBONE, NONE, lite0_is_installed
 
 SGD_RATE, SGD_BACKBONE, SGD_BATCH = 0.1, 0.1, 16
@@ -46,7 +46,7 @@ def choose(choices: Choices, *, photos: int, device: str, classes: int | None = 
     batches = _batches(choices, composition, photos=photos, device=device, classes=classes)
     recipe = Recipe(
         model=model,
-        pixels=Pixels(size=size, eval_size=size, fit=choices.fit or "crop"),
+        pixels=filled(Pixels(size, size), choices.fit),
         batches=batches,
         stages=(_stage(choices, model, batches=batches, photos=photos),),
         smoothing=0.1 if choices.smoothing is None else choices.smoothing,

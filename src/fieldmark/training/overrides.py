@@ -18,6 +18,7 @@ from fieldmark.errors import UserError, printable
 from fieldmark.recipe import (
     TAGGED,
     Cosine,
+    Fit,
     Model,
     Part,
     Pixels,
@@ -120,9 +121,14 @@ def _model(model: Model, choices: Choices) -> Model:
     return with_parts(model, choices)
 
 
+def filled(pixels: Pixels, fit: Fit | None) -> Pixels:
+    """The same with another ``fit``, if one is said; what is stretched is then seen to its edges."""
+    return replace(pixels, fit=fit, eval_crop=1.0 if fit == "stretch" else Pixels.eval_crop) if fit else pixels
+
+
 def _pixels(pixels: Pixels, choices: Choices) -> Pixels:
-    fit = choices.fit or pixels.fit
-    return replace(pixels, size=choices.size or pixels.size, eval_size=choices.size or pixels.eval_size, fit=fit)
+    pixels = filled(pixels, choices.fit)
+    return replace(pixels, size=choices.size or pixels.size, eval_size=choices.size or pixels.eval_size)
 
 
 def _batches(batches: Batches, choices: Choices) -> Batches:
@@ -261,7 +267,7 @@ def _kinds(model: Model) -> list[type]:
 
 def refuse_numbers_of(recipe: Recipe) -> None:
     """Raises ``UserError`` for the first number of a recipe that is out of its range."""
-    pixels = recipe.pixels
+    pixels, low = recipe.pixels, recipe.pixels.min_scale
     seen: list[tuple[str, float, bool, str]] = [
         ("seed", recipe.seed, recipe.seed >= 0, "at least 0"),
         ("accumulate", recipe.accumulate, recipe.accumulate >= 1, "at least 1"),
@@ -271,7 +277,9 @@ def refuse_numbers_of(recipe: Recipe) -> None:
         ("pixels.size", pixels.size, pixels.size >= 1, "at least 1"),
         ("pixels.eval_size", pixels.eval_size, pixels.eval_size >= 1, "at least 1"),
         ("pixels.eval_crop", pixels.eval_crop, 0 < pixels.eval_crop <= 1, "above 0 and at most 1"),
-        ("pixels.min_scale", pixels.min_scale, 0 < pixels.min_scale <= 1, "above 0 and at most 1"),
+        ("pixels.min_scale", low, 0 < low <= 1, "above 0 and at most 1"),
+        ("pixels.max_scale", pixels.max_scale, low <= pixels.max_scale <= 1, "at least min_scale and at most 1"),
+        ("pixels.ratio", pixels.ratio, 1 <= pixels.ratio < math.inf, "at least 1"),
         ("number of splits trained on", len(recipe.train_on), bool(recipe.train_on), "at least 1"),
         ("number of stages", len(recipe.stages), bool(recipe.stages), "at least 1"),
     ]
