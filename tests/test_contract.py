@@ -6,6 +6,7 @@ product.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from itertools import product
 from typing import Any
@@ -19,12 +20,13 @@ from torch import nn
 
 from fieldmark.building import build_learner
 from fieldmark.contract import Encoded, Method, Term, TrainOutput
+from fieldmark.draws import Draws
 from fieldmark.errors import UserError
-from fieldmark.learner import Learner
+from fieldmark.learner import Learner, total
 from fieldmark.recipe import Model, Part, Pixels, Recipe
 from fieldmark.recipes import COMPOSITIONS, KNOWN
 from fieldmark.recipes.composition import Composition
-from fieldmark.testing import check_learner
+from fieldmark.testing import check_learner, no_reading_back
 
 CLASSES, SIZE = 5, 64
 STATISTICS = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
@@ -124,6 +126,19 @@ def test_papers_terms_and_families(paper: str, term: str, family: str):
 @pytest.mark.parametrize(("paper", "term", "family"), [row for row in PRODUCT if row not in COVERING])
 def test_the_rest_of_the_product(paper: str, term: str, family: str):
     composed_or_refused(paper, term, family)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("term", ["", ALL])
+@pytest.mark.parametrize("paper", PAPERS)
+def test_a_step_on_a_gpu_waits_for_nothing(paper: str, term: str):
+    learner = built(paper, term, "ResNet", 0).cuda().train()
+    images, labels, rows = torch.randn(8, 3, SIZE, SIZE).cuda(), torch.arange(8).cuda() // 2, torch.arange(8).cuda()
+    for step in range(3):
+        # the libraries wait when they start; no later step may
+        with no_reading_back() if step else nullcontext(), torch.autocast("cuda", torch.bfloat16):
+            total(learner(images, labels, Draws(0, step, rows))).backward()
+        learner.zero_grad()
 
 
 @pytest.mark.parametrize("paper", PAPERS)

@@ -146,10 +146,10 @@ class Model:
 class Pixels:
     """From a photograph to the network's input.
 
-    ``size`` pixels a side in training, ``eval_size`` else. ``fit``: "crop" takes the centre square after the shorter side
-    is scaled to ``eval_size / eval_crop``; "pad" keeps all of the image; "stretch" ignores its shape, and takes the
-    centre likewise; "box" crops to the object's box with a margin first. Training takes random areas of ``min_scale`` to
-    ``max_scale`` of what ``fit`` shows, one side up to ``ratio`` times the other, half of them mirrored if ``flip``.
+    ``size`` pixels a side in training, ``eval_size`` else. ``fit``: "crop" takes the centre square after the shorter
+    side is scaled to ``eval_size / eval_crop``; "pad" keeps all of the image; "stretch" ignores its shape and takes the
+    centre likewise; "box" first crops to the object's box with a margin. Training takes random areas of ``min_scale``
+    to ``max_scale`` of what ``fit`` shows, one side up to ``ratio`` times the other, half of them mirrored if ``flip``.
     """
 
     size: int = 224

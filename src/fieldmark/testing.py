@@ -111,10 +111,23 @@ def no_reading_back() -> Iterator[None]:
     """Inside, whatever would make an accelerator wait for the host to read a tensor raises ``AssertionError``.
 
     Caught are ``item``, ``float``, ``int``, ``bool``, ``tolist``, ``numpy`` and ``cpu``, ``nonzero``, ``unique`` and
-    indexing by a mask.
+    indexing by a mask; where there is a CUDA device, whatever else makes PyTorch wait for it.
     """
-    with _MethodWatch(), _OperatorWatch():
+    with _MethodWatch(), _OperatorWatch(), _waiting_is_an_error():
         yield
+
+
+@contextmanager
+def _waiting_is_an_error() -> Iterator[None]:
+    if not torch.cuda.is_available():
+        yield
+        return
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
 
 
 class _OperatorWatch(TorchDispatchMode):

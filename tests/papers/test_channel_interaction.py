@@ -1,5 +1,6 @@
 """Channel interaction between images against loops written from the paper, its pairs, and the batches at the edge."""
 
+import copy
 import math
 from collections.abc import Iterator
 from itertools import combinations
@@ -502,6 +503,17 @@ def test_what_the_neck_worked_out_is_used_and_what_it_did_not_is_worked_out():
     torch.testing.assert_close(lent, again, rtol=0, atol=1e-14)
     gathered = output._replace(features=output.features._replace(maps=maps.clone()))
     torch.testing.assert_close(term(gathered, Holder(neck), DRAWS), lent, rtol=0, atol=1e-14)
+
+
+def test_nothing_is_lent_outside_of_training_and_a_copy_takes_nothing_along():
+    neck, maps = neck_of(), random(2, CHANNELS, 2, 2).requires_grad_()
+    neck.pooled(maps)
+    assert neck._lent is not None
+    again = copy.deepcopy(neck)
+    assert again._lent is None
+    torch.testing.assert_close(again.pooled(maps), neck.pooled(maps))
+    neck.eval().pooled(maps)
+    assert neck._lent is None
 
 
 def test_weights_of_an_image_alone_do_not_depend_on_its_mates():

@@ -14,14 +14,15 @@ Paper and released code
     Misprints: Eq. 6 adds X_A to Z'_B, too, where X_B is meant; in Eq. 8 the exponent of the first case was lost.
 
     Readings where the paper is silent. psi and h are fully connected layers on maps averaged over positions, where the
-    paper gives them maps; so a weight of psi stands for a channel, not for a channel at a place. h has no bias, which
-    the difference of two images would cancel. h(Z') is not normalised (``normalise`` does). The operations that the
-    paper tried in place of the difference are W_A + eta W_B ("add"), W_A * eta W_B by elements ("multiply") and
-    [W_A, eta W_B] applied to the channels of both images, [X_A; X_B] ("concatenate"; applied to X_A twice it would be
-    the sum). "none" is the paper's "SCI + Cont": eta = gamma = 0. ``pairs="hard"`` takes each image with the farthest
-    of its class and the nearest of another class, by the classifier's embedding; the paper's "all" and "hard negative
-    mining" hurt its accuracy. The triplet loss (Schroff et al. 2015) sees each image with one of its class and one of
-    another, drawn ("random") or mined ("hard").
+    paper gives them maps: so a weight of psi stands for a channel, not for a channel at a place (on maps, phi would run
+    at every position, and both layers would be bound to one size of image). h has no bias, which the difference of two
+    images would cancel. h(Z') is not normalised (``normalise`` does). The operations that the paper tried in place of
+    the difference are W_A + eta W_B ("add"), W_A * eta W_B by elements ("multiply") and [W_A, eta W_B] applied to the
+    channels of both images, [X_A; X_B] ("concatenate"; applied to X_A twice it would be the sum). "none" is the paper's
+    "SCI + Cont": eta = gamma = 0. ``pairs="hard"`` takes each image with the farthest of its class and the nearest of
+    another class, by the classifier's embedding; the paper's "all" and "hard negative mining" hurt its accuracy. The
+    triplet loss (Schroff et al. 2015) sees each image with one of its class and one of another, drawn ("random") or
+    mined ("hard").
 
     Ten random pairs of 4 x 5 images hold no pair of one class in 10.2 % of batches. Two copies of a photo in one batch
     (a class with fewer photos than its batch takes) are no pair.

@@ -54,7 +54,10 @@ def channel_weights(x: Tensor, scale: float = 1.0) -> Tensor:
 
 
 def self_channel_interaction(x: Tensor, scale: float = 1.0) -> Tensor:
-    """Y (B, D, l) of x (B, D, l), without holding W where no gradient is wanted. In float32 for half types."""
+    """Y (B, D, l) of x (B, D, l), without holding W where no gradient is wanted. In float32 for half types.
+
+    Only in a program that ``torch.export`` or ``torch.compile`` makes of it does W stand as a whole.
+    """
     columns = raised(x).mT
     return mix(columns, columns, scale=scale, lower=lower_type(x)).values.mT  # Eq. 1
 
@@ -198,8 +201,12 @@ class SelfChannelInteraction(nn.Module):
         """A 3x3 convolution as the linear layer that it is on its nine taps: the weight is (D, 3, 3, D), flattened."""
         self.scale = scale
         self.lends = False
-        """Whether ``pooled`` leaves what it worked out for the one call of ``windows`` that follows."""
+        """Whether ``pooled`` leaves what it worked out in training for the one call of ``windows`` that follows."""
         self._lent: tuple[Tensor, Windows] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is lent within a step, which no copy and no file needs."""
+        return self.__dict__ | {"_lent": None}
 
     def forward(self, maps: Tensor) -> Tensor:
         """Z."""
@@ -209,7 +216,7 @@ class SelfChannelInteraction(nn.Module):
 
     def pooled(self, maps: Tensor) -> Tensor:
         """The average (B, D) of Z over the positions, in float32 for half types."""
-        lending = self.lends and torch.is_grad_enabled()
+        lending = self.lends and self.training and torch.is_grad_enabled()
         self._lent = None
         seen = self._windows(maps, keep=lending)
         if lending:
