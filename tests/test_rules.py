@@ -52,7 +52,7 @@ ROOMS = {
     "papers": Room(("papers",), ("errors", "core")),
     "recipes": Room(("recipes",), ("errors", "settings", "core", "papers")),
     "building": Room(("building",), ("errors", "settings", "core")),
-    "testing": Room(("testing",), ("errors", "settings", "core", "papers", "building")),
+    "testing": Room(("testing", "hostreads"), ("errors", "settings", "core", "papers", "building")),
     "run": Room(("runfolder", "training.checkpoint"), ("errors", "settings", "data", "core", "recipes", "building")),
     "evaluation": Room(("evaluation",), ("errors", "settings", "data", "core", "papers", "building", "run")),
     "training": Room(("training",), ("errors", "settings", "data", "core", "recipes", "building", "run", "evaluation")),

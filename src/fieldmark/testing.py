@@ -7,30 +7,27 @@ A broken promise is an ``AssertionError`` whose text says which. All of it runs 
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from fieldmark.building import build_learner
 from fieldmark.classifier import Average, Linear
 from fieldmark.contract import Encoded, Method, TrainOutput
 from fieldmark.draws import EVALUATION, Draws
+from fieldmark.hostreads import no_reading_back
 from fieldmark.learner import Learner, total
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe
+
+__all__ = ["TINY", "check_learner", "check_method", "check_term", "no_reading_back"]
 
 TINY = "test_resnet"
 """timm's smallest ResNet: four blocks, 96 channels."""
 
 _IMAGES = 6
-_READS = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "equal", "allclose"}
-_METHODS_THAT_READ = {Tensor.tolist: "tolist", Tensor.numpy: "numpy", Tensor.cpu: "cpu", Tensor.__array__: "__array__"}
 
 
 def check_method(
@@ -104,54 +101,6 @@ def check_learner(build: Callable[[int], Learner], *, size: int = 64, export: bo
         _check_state(learner, build(1), images)
     if export:
         _check_export(learner.method, images)
-
-
-@contextmanager
-def no_reading_back() -> Iterator[None]:
-    """Inside, whatever would make an accelerator wait for the host to read a tensor raises ``AssertionError``.
-
-    Caught are ``item``, ``float``, ``int``, ``bool``, ``tolist``, ``numpy`` and ``cpu``, ``nonzero``, ``unique`` and
-    indexing by a mask; where there is a CUDA device, whatever else makes PyTorch wait for it.
-    """
-    with _MethodWatch(), _OperatorWatch(), _waiting_is_an_error():
-        yield
-
-
-@contextmanager
-def _waiting_is_an_error() -> Iterator[None]:
-    if not torch.cuda.is_available():
-        yield
-        return
-    before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode(before)
-
-
-class _OperatorWatch(TorchDispatchMode):
-    """Sees the operators, also those that PyTorch calls inside others."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.name().removeprefix("aten::").split(".")[0]
-        if name == "index" or (name in ("index_put", "index_put_") and args[2].ndim > 0):
-            masks = [index for index in args[1] if index is not None and index.dtype in (torch.bool, torch.uint8)]
-            _require(not masks, "a step reads a tensor back to the host (indexing by a mask)")
-        _require(name not in _READS, f"a step reads a tensor back to the host ({name})")
-        return func(*args, **(kwargs or {}))
-
-
-class _MethodWatch(TorchFunctionMode):
-    """Sees the methods that copy memory without an operator."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = _METHODS_THAT_READ.get(func)
-        _require(name is None, f"a step reads a tensor back to the host (Tensor.{name})")
-        if func is F.one_hot and (args[1:] or kwargs):  # told the classes, it reads on a processor only, to check
-            classes = args[1] if args[1:] else kwargs["num_classes"]
-            return (args[0].unsqueeze(-1) == torch.arange(classes, device=args[0].device)).long()
-        return func(*args, **(kwargs or {}))
 
 
 def _require(condition: bool, message: str) -> None:
