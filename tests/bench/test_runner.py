@@ -184,7 +184,7 @@ def test_a_method_that_fails_does_not_stop_the_list(split: Path, tmp_path: Path)
     assert plain.status == "failed"
     assert "not finite" in plain.reason
     assert len(plain.reason.splitlines()) == 1
-    assert list((tmp_path / "out" / "runs").iterdir()) == []
+    assert [path.name for path in (tmp_path / "out" / "runs").iterdir()] == ["photos-plain-seed10.1"]  # for --retry
 
 
 def test_time_that_is_up_ends_a_run_in_its_middle(
@@ -355,6 +355,28 @@ def test_a_stopped_run_goes_on(
     np.testing.assert_array_equal(read_answers(folder, "photos-plain-seed10").logits, unbroken)
     result = read_result(folder / "results/photos-plain-seed10.json")
     assert (len(result.sessions), result.test_openings) == (1, 1)  # twice the same program on the same machine
+
+
+def test_a_retry_goes_on_with_what_a_failure_left(
+    split: Path, tmp_path: Path, unbroken: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, key = tmp_path / "out", "photos-plain-seed10"
+    steps: list[int] = []
+    step = small_runs.RunLog.step
+
+    def counted(self: small_runs.RunLog, images: int, at: int, seconds: float) -> None:
+        step(self, images, at, seconds)
+        steps.append(at)
+        if len(steps) == 10:
+            raise OSError("the file server is away")
+
+    monkeypatch.setattr(small_runs.RunLog, "step", counted)
+    assert run(folder, split, text=LONG) == Tally(0, 1, 0, 0, False)
+    assert (folder / f"runs/{key}.1/run/state/last.pt").is_file()
+    assert run(folder, split, Options(retry=True), text=LONG) == Tally(1, 0, 0, 0, False)
+    assert 1 < steps[10] <= 10  # from the last epoch that was saved on
+    np.testing.assert_array_equal(read_answers(folder, key).logits, unbroken)
+    assert list((folder / "runs").iterdir()) == []
 
 
 def test_two_at_once_share_the_work(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:

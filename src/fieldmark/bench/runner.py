@@ -181,10 +181,14 @@ class _Runner:
                 self._lost(job)
                 return
             write_result(self.folder, result, answers)
-            workplace.leave(keep=self.options.keep)
+            half_done = result.status == FAILED and workplace.run.exists()
+            if not half_done:
+                workplace.leave(keep=self.options.keep)
         self.tried.add(job.key)
         self.counts[result.status] += 1
         self._tell(_in_words(result))
+        if half_done:
+            self._tell(f"half done in {workplace.place}: --retry goes on with it; delete that folder to start anew")
 
     def _lost(self, job: Job) -> None:
         self.lost.add(job.key)

@@ -51,7 +51,7 @@ class Workplace:
         shutil.rmtree(self.run, ignore_errors=not self.run.exists())
 
     def leave(self, *, keep: bool) -> None:
-        """The run is recorded: it is deleted, or kept as ``runs/KEY``."""
+        """The run is done, or nothing of it lies here: it is deleted, or kept as ``runs/KEY``."""
         kept = self.place.with_suffix("")
         if keep and self.run.exists():
             shutil.rmtree(kept, ignore_errors=not kept.exists())
