@@ -174,6 +174,33 @@ def test_failures_are_recorded_and_worked_again_when_asked(
     assert run(tmp_path / "out", split, Options(retry=True), text=PLAN + PLAIN) == Tally(1, 0, 0, 0, False)
 
 
+def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
+    split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = [True]
+
+    def work(self: Worker, job: Job, workplace: object):
+        blank = self._blank(job)
+        if bad[0]:
+            return failed(blank, "no memory"), None
+        return replace(blank, status="done", metrics={"top1": 0.5}, photos=photos_of(1)), answers_of([True])
+
+    monkeypatch.setattr(Worker, "work", work)
+    text = PLAN.replace("[10, 11]", "[10]") + PLAIN + 'trials = [{ "smoothing" = 0.2 }]\n'
+    assert run(tmp_path / "out", split, text=text) == Tally(0, 2, 0, 0, False)
+    corrected = text.replace("0.2", "0.1")
+    assert run(tmp_path / "out", split, Options(phase="final"), text=corrected) == Tally(0, 0, 1, 0, False)
+    assert run(tmp_path / "out", split, text=corrected) == Tally(0, 2, 0, 0, False)  # once each, and recorded anew
+    assert run(tmp_path / "out", split, text=corrected) == Tally(0, 0, 0, 0, False)
+    data = Path(shutil.copytree(split, tmp_path / "photos"))
+    (data / "test" / "ant" / "0.jpg").unlink()
+    bad[0] = False
+    assert run(tmp_path / "out", data, text=corrected) == Tally(2, 0, 0, 0, False)
+    (tmp_path / "out/results/photos-plain-seed10.json").unlink()
+    with pytest.raises(UserError, match=r"trial0-seed0\.json: made by other settings than the plan has now for plain"):
+        run(tmp_path / "out", data, Options(phase="final"), text=text)
+
+
 def test_a_method_that_fails_does_not_stop_the_list(split: Path, tmp_path: Path) -> None:
     """The real thing: nan losses end a run, and the next one begins."""
     text = PLAN.replace("lr = 0.05", "lr = 1e30").replace("epochs = 2", "epochs = 30").replace("[10, 11]", "[10]")

@@ -1,24 +1,22 @@
 """Works the runs of a plan one after another, until all are recorded, the time is up or the user stops it."""
 
 import _thread
-import json
 import signal
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from fieldmark.bench.claims import claim, is_claimed
-from fieldmark.bench.jobs import Job, jobs_of, trials_of
+from fieldmark.bench.jobs import Job, awaited, jobs_of
 from fieldmark.bench.material import Material, read_material
 from fieldmark.bench.options import Options, command_of, named
 from fieldmark.bench.plan import Place, Plan, read_plan, unequal_trials
-from fieldmark.bench.provenance import source
-from fieldmark.bench.records import DONE, FAILED, Result, json_path, read_result, write_result
+from fieldmark.bench.provenance import code_digests, source
+from fieldmark.bench.records import DONE, FAILED, Result, json_path, write_result
 from fieldmark.bench.work import Machine, Worker
 from fieldmark.bench.workplace import Workplace
 from fieldmark.errors import Interrupted, UserError, printable
@@ -60,13 +58,15 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
     read = read_plan(plan)
     jobs = jobs_of(read, only=options.only, phase=options.phase)
     materials = _materials(read, jobs, options, folder)
+    classes = dict(zip(external, imported_all(external), strict=True))
     machine = Machine(
         device=device_of(options.device),
         workers=options.workers,
         weights=named(options.weights, option="--weights"),
-        external=dict(zip(external, imported_all(external), strict=True)),
+        external=classes,
         source=source(),
         command=command_of(plan, folder, options, external),
+        code=code_digests(classes),
     )
     worker = Worker(read, folder, materials=materials, machine=machine, console=console)
     _refuse_mistakes(worker, jobs, options)
@@ -147,18 +147,19 @@ class _Runner:
 
     def _is_open(self, job: Job) -> bool:
         """Whether a run is not recorded, or failed and is to be worked again."""
-        path = json_path(self.folder, job.key)
-        if not path.is_file():
+        result = self.worker.recorded(job)
+        if result is None:
             return True
-        return self.options.retry and job.key not in self.tried and read_result(path).status == FAILED
+        return self.options.retry and job.key not in self.tried and result.status == FAILED
 
     def _can_be_worked(self, job: Job) -> bool:
         if job.key in self.tried | self.lost or not self._is_open(job):
             return False
-        waits = job.trial is None and len(self.worker.trials(job)) < sum(
-            len(runs) for runs in trials_of(self.worker.plan, job.entry, job.data)
-        )
-        return not waits and not is_claimed(self.folder / CLAIMS, job.key)
+        return not self._waits(job) and not is_claimed(self.folder / CLAIMS, job.key)
+
+    def _waits(self, job: Job) -> bool:
+        """Whether trials are still to come of which this run follows the best."""
+        return any(self.worker.recorded(one) is None for one in awaited(self.worker.plan, job))
 
     def _work(self, job: Job) -> None:
         held = claim(self.folder / CLAIMS, job.key, when_lost=_interrupt)
@@ -233,20 +234,8 @@ def _refuse_mistakes(worker: Worker, jobs: list[Job], options: Options) -> None:
     unused = sorted(set(worker.machine.weights) - used)
     if unused and not options.only:
         raise UserError(f"--weights {unused[0]}: no entry's weights or backbone are called that")
-    for job in jobs:
-        path = json_path(worker.folder, job.key)
-        if path.is_file():
-            _refuse_other(read_result(path), job, worker, path)
-
-
-def _refuse_other(result: Result, job: Job, worker: Worker, path: Path) -> None:
-    way_out = "take another --out, or move the file away"
-    if result.asked != _as_json(job.asked(worker.plan)):
-        raise UserError(f"{path}: made by other settings than the plan has now for {job.entry.name};\n{way_out}")
-    if result.data_digest != worker.materials[job.data].digest:
-        raise UserError(f"{path}: made from other photos, labels or splits than {job.data} has now;\n{way_out}")
-
-
-def _as_json(value: Mapping[str, Any]) -> Any:
-    """As it comes back from a file."""
-    return json.loads(json.dumps(value))
+    for job in {one.key: one for final in jobs for one in (final, *awaited(worker.plan, final))}.values():
+        result = worker.recorded(job)
+        if result is not None and (misfit := worker.misfit(result, job)):
+            path = printable(str(json_path(worker.folder, job.key)))
+            raise UserError(f"{path}: {misfit};\ntake another --out, or move the file away")

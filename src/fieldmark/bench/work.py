@@ -1,16 +1,17 @@
 """One run, from its claim to its record."""
 
+import json
 import socket
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
-from fieldmark.bench.jobs import Job, trials_of
+from fieldmark.bench.jobs import Job, awaited
 from fieldmark.bench.material import Material
 from fieldmark.bench.plan import PROBE, Plan
 from fieldmark.bench.provenance import Source, device_name, file_digest, versions
@@ -25,6 +26,7 @@ from fieldmark.evaluation.probe import probe
 from fieldmark.recipe import Recipe, recipe_from_json
 from fieldmark.recipes import KNOWN
 from fieldmark.runfolder import RECIPE, open_run
+from fieldmark.training.automatic import precision_of
 from fieldmark.training.checkpoint import load_state
 from fieldmark.training.choices import Choices, Destination
 from fieldmark.training.session import train
@@ -34,7 +36,8 @@ from fieldmark.training.session import train
 class Machine:
     """What runs are worked with here: device ("cpu" or "cuda"), processes that read ahead, files of weights by name.
 
-    ``external`` are classes from elsewhere by the names that the user gave; ``command`` is what reproduces the runs.
+    ``external`` are classes from elsewhere by the names that the user gave, ``code`` the digests of their files when
+    they were imported; ``command`` is what reproduces the runs.
     """
 
     device: str
@@ -43,6 +46,7 @@ class Machine:
     external: Mapping[str, type]
     source: Source
     command: str
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 class Worker:
@@ -75,6 +79,7 @@ class Worker:
             blank = replace(blank, recipe=described(recipe), weights_digest=_weights(recipe), tuned=tuned)
             if job.entry.kind == PROBE:
                 return self._probed(job, recipe, blank)
+            blank = replace(blank, sessions=({**blank.sessions[0], **self._followed_here(recipe, blank)},))
             return self._trained(job, recipe, blank, workplace=workplace)
         except Interrupted:
             raise
@@ -111,11 +116,28 @@ class Worker:
 
     def trials(self, job: Job) -> list[Result]:
         """The results, so far, of the tuning runs that a final run waits for."""
-        if job.trial is not None:
-            return []
-        keys = [one.key for runs in trials_of(self.plan, job.entry, job.data) for one in runs]
-        paths = [json_path(self.folder, key) for key in keys]
-        return [read_result(path) for path in paths if path.is_file()]
+        found = (self.recorded(one) for one in awaited(self.plan, job))
+        return [result for result in found if result is not None]
+
+    def recorded(self, job: Job) -> Result | None:
+        """What is recorded of a run; one that failed under other settings or with other photos counts as none.
+
+        Raises:
+            UserError: a file that cannot be read.
+        """
+        path = json_path(self.folder, job.key)
+        if not path.is_file():
+            return None
+        result = read_result(path)
+        return None if result.status == FAILED and self.misfit(result, job) else result
+
+    def misfit(self, result: Result, job: Job) -> str:
+        """In what a result is another than the plan asks for now; "" where it is the same."""
+        if result.asked != json.loads(json.dumps(job.asked(self.plan))):  # as it comes back from a file
+            return f"made by other settings than the plan has now for {job.entry.name}"
+        if result.data_digest != self.materials[job.data].digest:
+            return f"made from other photos, labels or splits than {job.data} has now"
+        return ""
 
     def _won(self, job: Job) -> Mapping[str, Any]:
         if not job.entry.trials:
@@ -158,16 +180,23 @@ class Worker:
         return tuple(self.machine.external.values())
 
     def _session(self) -> dict[str, Any]:
-        device = device_name(self.machine.device)
-        return {**self.machine.source.to_json(), "host": socket.gethostname(), "device": device}
+        """Who works now, and with what; what was added later is read with ``get``, as older records lack it."""
+        machine, host = self.machine, socket.gethostname()
+        told = {"host": host, "device": device_name(machine.device), "versions": versions(), "code": dict(machine.code)}
+        return {**machine.source.to_json(), **told}
+
+    def _followed_here(self, recipe: Recipe, blank: Result) -> dict[str, str]:
+        """What a session says besides of a run that is trained: the precision that "auto" is here, and made of what."""
+        precision = "fp32" if precision_of(recipe, self.machine.device) == "32-true" else "bf16"
+        return {"precision": precision, "data_digest": blank.data_digest, "weights_digest": blank.weights_digest}
 
     def _trained(
         self, job: Job, recipe: Recipe, blank: Result, *, workplace: Workplace
     ) -> tuple[Result, Answers | None]:
         material = self.materials[job.data]
-        if not self._goes_on(workplace.run, recipe):
+        if not self._goes_on(workplace, recipe, blank.sessions[0]):
             workplace.clear()
-        sessions = workplace.enter(self._session())
+        sessions = workplace.enter(blank.sessions[0])
         run = train(
             material.path,
             Destination(workplace.run, resume=True),
@@ -206,13 +235,15 @@ class Worker:
             hold_out=self.plan.tuning.hold_out if held_out else 0.0,
         )
 
-    def _goes_on(self, run: Path, recipe: Recipe) -> bool:
-        """Whether a half-done run follows this very recipe; one of an earlier plan does not count."""
-        path = run / RECIPE
+    def _goes_on(self, workplace: Workplace, recipe: Recipe, session: Mapping[str, Any]) -> bool:
+        """Whether a half-done run follows this very recipe on the same photos; one of an earlier plan does not."""
+        path = workplace.run / RECIPE
         if not path.is_file():
             return False
         known = recipe_from_json(path.read_text("utf-8"), KNOWN, external=self._classes)
-        return described(known) == described(recipe)
+        last = workplace.last()
+        alike = all(last.get(key, session[key]) == session[key] for key in ("data_digest", "weights_digest"))
+        return alike and described(known) == described(recipe)
 
     def _probed(self, job: Job, recipe: Recipe, blank: Result) -> tuple[Result, Answers]:
         material = self.materials[job.data]
