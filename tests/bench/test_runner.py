@@ -292,6 +292,21 @@ def test_one_that_is_taken_over_stops_training(
     assert keys == ["photos-plain-seed10", "photos-plain-seed11"]
 
 
+def test_a_program_that_is_edited_under_a_plan_stops(
+    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = iter([runner.source().digest, "another", "another"])
+    monkeypatch.setattr(runner, "source_digest", lambda package: next(digests))
+    keys = stub(nothing)
+    with pytest.raises(UserError, match="own files were changed since this command began: start it again"):
+        run(tmp_path / "out", split, text=PLAN + PLAIN)
+    assert keys == ["photos-plain-seed10"]
+    assert [path.name for path in (tmp_path / "out" / "results").glob("*.json")] == ["photos-plain-seed10.json"]
+    monkeypatch.undo()
+    keys = stub(nothing)
+    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 0, 0, False)
+
+
 @pytest.mark.parametrize(
     ("options", "text", "said"),
     [

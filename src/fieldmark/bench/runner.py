@@ -15,7 +15,7 @@ from fieldmark.bench.jobs import Job, awaited, jobs_of
 from fieldmark.bench.material import Material, read_material
 from fieldmark.bench.options import Options, command_of, named
 from fieldmark.bench.plan import Place, Plan, read_plan, unequal_trials
-from fieldmark.bench.provenance import code_digests, source
+from fieldmark.bench.provenance import OURS, code_digests, source, source_digest
 from fieldmark.bench.records import DONE, FAILED, Result, json_path, write_result
 from fieldmark.bench.work import Machine, Worker
 from fieldmark.bench.workplace import Workplace
@@ -55,6 +55,7 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
         Interrupted, KeyboardInterrupt: the user stopped it; the same command goes on.
     """
     options.refuse_numbers()
+    program = source()  # before all that takes long
     read = read_plan(plan)
     jobs = jobs_of(read, only=options.only, phase=options.phase)
     materials = _materials(read, jobs, options, folder)
@@ -64,7 +65,7 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
         workers=options.workers,
         weights=named(options.weights, option="--weights"),
         external=classes,
-        source=source(),
+        source=program,
         command=command_of(plan, folder, options, external),
         code=code_digests(classes),
     )
@@ -166,6 +167,7 @@ class _Runner:
         if held is None:
             return
         with held:
+            self._refuse_changes()
             if not self._is_open(job):  # recorded by the one who had it until just now
                 return
             seed = f"seed {job.seed}" if job.trial is None else f"trial {job.trial}, seed {job.seed}"
@@ -190,6 +192,14 @@ class _Runner:
         self._tell(_in_words(result))
         if half_done:
             self._tell(f"half done in {workplace.place}: --retry goes on with it; delete that folder to start anew")
+
+    def _refuse_changes(self) -> None:
+        """Raises ``UserError`` where the program's files are no longer those that run here, and that records name."""
+        if source_digest(OURS) != self.worker.machine.source.digest:
+            raise UserError(
+                "Fieldmark's own files were changed since this command began: start it again;\n"
+                "better run from a copy (git worktree)"
+            )
 
     def _lost(self, job: Job) -> None:
         self.lost.add(job.key)
