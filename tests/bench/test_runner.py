@@ -1,5 +1,6 @@
 """The runs of a plan: worked once each, by whoever comes, through stops, deaths and failures."""
 
+import io
 import json
 import os
 import shutil
@@ -45,6 +46,7 @@ kind = "probe"
 TUNING = [f"photos-{name}-trial{trial}-seed0" for name in ("plain", "pc") for trial in (0, 1)]
 FINALS = ["photos-probe-seed0", *(f"photos-{name}-seed{seed}" for seed in (10, 11) for name in ("plain", "pc"))]
 PLAIN = '[[entry]]\nname = "plain"\n'
+QUIET = Console(quiet=True)
 Stub = Callable[[Worker, Job], None]
 
 
@@ -57,13 +59,15 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(folder: Path, data: Path, options: Options | None = None, *, text: str = PLAN + ENTRIES) -> Tally:
+def run(
+    folder: Path, data: Path, options: Options | None = None, *, text: str = PLAN + ENTRIES, console: Console = QUIET
+) -> Tally:
     folder.parent.mkdir(exist_ok=True)
     plan = folder.parent / "plan.toml"
     if not plan.exists() or plan.read_text() != text:  # two threads may run one plan
         plan.write_text(text)
     said = replace(options or Options(), data=(f"photos={data}",), workers=0, device="cpu")
-    return run_plan(plan, folder, said, console=Console(quiet=True))
+    return run_plan(plan, folder, said, console=console)
 
 
 @pytest.fixture(scope="module")
@@ -145,12 +149,30 @@ def test_a_result_of_another_plan_or_of_other_photos_is_refused(compared: Path, 
 
 def test_final_runs_wait_for_their_trials(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:
     keys = stub(nothing)
-    assert run(tmp_path / "out", split, Options(phase="final")) == Tally(1, 0, 4, 0, False)
+    said = io.StringIO()
+    told = Console(file=said, width=200)
+    assert run(tmp_path / "out", split, Options(phase="final"), console=told) == Tally(1, 0, 4, 0, False)
+    assert "\n4 final runs wait for their trials: run without --phase\n" in said.getvalue()
     assert keys == FINALS[:1]
     assert run(tmp_path / "out", split, Options(only=("pc",))) == Tally(4, 0, 0, 0, False)
     assert run(tmp_path / "out", split, Options(phase="tune")) == Tally(2, 0, 0, 0, False)
     assert run(tmp_path / "out", split) == Tally(2, 0, 0, 0, False)
     assert keys == [FINALS[0], *TUNING[2:], FINALS[2], FINALS[4], *TUNING[:2], FINALS[1], FINALS[3]]
+    assert said.getvalue().count("wait") == 1
+
+
+def test_final_runs_whose_trials_the_plan_leaves_out(
+    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
+) -> None:
+    stub(nothing)
+    said = io.StringIO()
+    text = PLAN + PLAIN + 'phase = "final"\ntrials = [{}, { "smoothing" = 0.2 }]\n'
+    told = Console(file=said, width=200)
+    assert run(tmp_path / "out", split, text=text, console=told) == Tally(0, 0, 2, 0, False)
+    assert '2 final runs of plain wait for their trials: phase = "final" leaves them out; say "both"' in said.getvalue()
+    both = text.replace('"final"', '"both"')
+    assert run(tmp_path / "out", split, Options(limit=1), text=both, console=told) == Tally(1, 0, 3, 0, False)
+    assert said.getvalue().count("wait") == 1  # these come by themselves
 
 
 def test_failures_are_recorded_and_worked_again_when_asked(
@@ -332,6 +354,19 @@ def test_mistakes_are_told_before_any_run(
     assert len(str(error.value).splitlines()) <= 3
     assert keys == []
     assert not (tmp_path / "out").exists()
+
+
+def test_several_processes_of_one_call_are_refused(
+    split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stub: Callable[[Stub], list[str]]
+) -> None:
+    keys = stub(nothing)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="start it without torchrun"):
+        run(tmp_path / "out", split)
+    assert keys == []
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert run(tmp_path / "out", split, Options(limit=1)).done == 1
 
 
 def test_photos_of_a_name_that_the_plan_lacks(split: Path, tmp_path: Path) -> None:

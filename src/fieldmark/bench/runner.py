@@ -1,10 +1,11 @@
 """Works the runs of a plan one after another, until all are recorded, the time is up or the user stops it."""
 
 import _thread
+import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,11 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
         UserError: a mistake in the plan or the call, or results of another plan or other photos in the folder.
         Interrupted, KeyboardInterrupt: the user stopped it; the same command goes on.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun says; runs of several processes are not for here
+        raise UserError(
+            "fieldmark bench run works in one process: start it without torchrun; several calls may share one folder,\n"
+            "each on a GPU of its own (CUDA_VISIBLE_DEVICES)"
+        )
     options.refuse_numbers()
     program = source()  # before all that takes long
     read = read_plan(plan)
@@ -131,6 +137,8 @@ class _Runner:
                 if not deadline.passed:
                     raise
         left = [job for job in self.jobs if self._is_open(job)]
+        for line in self._waiting(left):
+            self._tell(line)
         elsewhere = sum(is_claimed(self.folder / CLAIMS, job.key) for job in left)
         return Tally(self.counts[DONE], self.counts[FAILED], len(left), elsewhere, deadline.passed)
 
@@ -161,6 +169,18 @@ class _Runner:
     def _waits(self, job: Job) -> bool:
         """Whether trials are still to come of which this run follows the best."""
         return any(self.worker.recorded(one) is None for one in awaited(self.worker.plan, job))
+
+    def _waiting(self, left: Sequence[Job]) -> Iterator[str]:
+        """A line for final runs whose trials are not among the runs of this call."""
+        here = {job.key for job in self.jobs}
+        recorded, plan = self.worker.recorded, self.worker.plan
+        waiting = [
+            job for job in left if any(recorded(one) is None and one.key not in here for one in awaited(plan, job))
+        ]
+        for name, count in Counter(job.entry.name for job in waiting if job.entry.phase == "final").items():
+            yield f'{count} final runs of {name} wait for their trials: phase = "final" leaves them out; say "both"'
+        if count := sum(job.entry.phase != "final" for job in waiting):
+            yield f"{count} final runs wait for their trials: run without --phase"
 
     def _work(self, job: Job) -> None:
         held = claim(self.folder / CLAIMS, job.key, when_lost=_interrupt)
