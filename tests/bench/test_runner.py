@@ -356,19 +356,6 @@ def test_mistakes_are_told_before_any_run(
     assert not (tmp_path / "out").exists()
 
 
-def test_several_processes_of_one_call_are_refused(
-    split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stub: Callable[[Stub], list[str]]
-) -> None:
-    keys = stub(nothing)
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="start it without torchrun"):
-        run(tmp_path / "out", split)
-    assert keys == []
-    assert not (tmp_path / "out").exists()
-    monkeypatch.setenv("WORLD_SIZE", "1")
-    assert run(tmp_path / "out", split, Options(limit=1)).done == 1
-
-
 def test_photos_of_a_name_that_the_plan_lacks(split: Path, tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text(PLAN + PLAIN)
     said = Options(data=(f"pictures={split}",))

@@ -75,7 +75,8 @@ def score(worker: Worker, top1: tuple[float, float]) -> None:
 
 def test_recipes_of_trials_and_of_final_runs(split: Path, tmp_path: Path) -> None:
     worker = worker_of(tmp_path / "out", split)
-    trial, final = (worker.recipe(job_of(worker, key)) for key in ("pc-trial1-seed0", "plain-seed10"))
+    trial_job = job_of(worker, "pc-trial1-seed0")
+    trial, final = (worker.recipe(job) for job in (trial_job, job_of(worker, "plain-seed10")))
     assert trial.model.terms == (Part(PairwiseConfusion, {"weight": 4.0}),)
     assert (trial.epochs, trial.clip, trial.seed, trial.train_on) == (1, 2.0, 0, ("train",))
     assert (final.epochs, final.clip, final.seed) == (2, 0.0, 10)
@@ -84,7 +85,9 @@ def test_recipes_of_trials_and_of_final_runs(split: Path, tmp_path: Path) -> Non
         final = worker.recipe(job_of(worker, "pc-seed11"))
         assert final.model.terms == (Part(PairwiseConfusion, {"weight": weight}),)
         assert (final.epochs, final.clip, final.seed) == (2, 2.0, 11)
-    assert worker.words(job_of(worker, "pc-seed10")) == {"none", "test_resnet"}
+    weights = [recipe.model.terms[0].options["weight"] for recipe in worker.possible(job_of(worker, "pc-seed10"))]
+    assert weights == [3.0, 4.0]
+    assert worker.possible(trial_job) == [trial]
 
 
 def test_validation_photos_are_for_tuning(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Works the runs of a plan one after another, until all are recorded, the time is up or the user stops it."""
 
 import _thread
-import os
 import signal
 import threading
 from collections import Counter
@@ -13,11 +12,11 @@ from rich.console import Console
 
 from fieldmark.bench.claims import claim, is_claimed
 from fieldmark.bench.jobs import Job, awaited, jobs_of
-from fieldmark.bench.material import Material, read_material
+from fieldmark.bench.mistakes import materials_of, refuse_call, refuse_mistakes
 from fieldmark.bench.options import Options, command_of, named
-from fieldmark.bench.plan import Place, Plan, read_plan, unequal_trials
+from fieldmark.bench.plan import read_plan, unequal_trials
 from fieldmark.bench.provenance import OURS, code_digests, source, source_digest
-from fieldmark.bench.records import DONE, FAILED, Result, json_path, write_result
+from fieldmark.bench.records import DONE, FAILED, Result, write_result
 from fieldmark.bench.work import Machine, Worker
 from fieldmark.bench.workplace import Workplace
 from fieldmark.errors import Interrupted, UserError, printable
@@ -55,16 +54,11 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
         UserError: a mistake in the plan or the call, or results of another plan or other photos in the folder.
         Interrupted, KeyboardInterrupt: the user stopped it; the same command goes on.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun says; runs of several processes are not for here
-        raise UserError(
-            "fieldmark bench run works in one process: start it without torchrun; several calls may share one folder,\n"
-            "each on a GPU of its own (CUDA_VISIBLE_DEVICES)"
-        )
-    options.refuse_numbers()
+    refuse_call(folder, options)
     program = source()  # before all that takes long
     read = read_plan(plan)
     jobs = jobs_of(read, only=options.only, phase=options.phase)
-    materials = _materials(read, jobs, options, folder)
+    materials = materials_of(read, jobs, options, folder)
     classes = dict(zip(external, imported_all(external), strict=True))
     machine = Machine(
         device=device_of(options.device),
@@ -76,7 +70,7 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
         code=code_digests(classes),
     )
     worker = Worker(read, folder, materials=materials, machine=machine, console=console)
-    _refuse_mistakes(worker, jobs, options)
+    refuse_mistakes(worker, jobs, options)
     if line := unequal_trials(read):
         console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
     return _Runner(worker, jobs, options).run()
@@ -234,38 +228,3 @@ def _in_words(result: Result) -> str:
         return f"{result.key} failed: {result.reason}"
     where = "test photos" if result.measured_on == "test" else "held-out photos"
     return f"{result.key}: top-1 {100 * result.metrics['top1']:.1f} % of {result.photos['measured']} {where}"
-
-
-def _materials(plan: Plan, jobs: list[Job], options: Options, folder: Path) -> dict[str, Material]:
-    """The data sets of the jobs, from where the user or the plan says."""
-    paths = named(options.data, option="--data")
-    known = {name for entry in plan.entries for name in entry.data}
-    if unknown := sorted(set(paths) - known):
-        raise UserError(f"--data {unknown[0]}: the plan's data are called {', '.join(sorted(known))}")
-    found: dict[str, Material] = {}
-    for name in dict.fromkeys(job.data for job in jobs):
-        place = plan.sets.get(name, Place())
-        path = paths.get(name) or place.path
-        if path is None:
-            raise UserError(f"where do the photos of {name} lie? say --data {name}=FOLDER")
-        found[name] = read_material(name, path, place, folder=folder)
-    return found
-
-
-def _refuse_mistakes(worker: Worker, jobs: list[Job], options: Options) -> None:
-    """Before hours of work: every recipe can be made, every file of weights is used, and earlier results fit.
-
-    Raises:
-        UserError: one of them is not so.
-    """
-    used: set[str] = set()
-    for job in {(job.entry.name, job.data, job.trial): job for job in jobs}.values():
-        used |= worker.words(job)
-    unused = sorted(set(worker.machine.weights) - used)
-    if unused and not options.only:
-        raise UserError(f"--weights {unused[0]}: no entry's weights or backbone are called that")
-    for job in {one.key: one for final in jobs for one in (final, *awaited(worker.plan, final))}.values():
-        result = worker.recorded(job)
-        if result is not None and (misfit := worker.misfit(result, job)):
-            path = printable(str(json_path(worker.folder, job.key)))
-            raise UserError(f"{path}: {misfit};\ntake another --out, or move the file away")

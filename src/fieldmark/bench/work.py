@@ -95,24 +95,27 @@ class Worker:
         Raises:
             UserError: what the plan says does not stand in a recipe, or no trial came to an end.
         """
-        material, entry = self.materials[job.data], job.entry
-        changes = entry.trials[job.trial] if job.trial is not None else self._won(job)
-        recipe = replace(recipe_of(entry, self._around(job), changes=changes), seed=job.seed)
-        recipe = replace(recipe, train_on=material.train_on(entry.train_on) or recipe.train_on)
-        if job.trial is not None:
-            without = tuple(split for split in recipe.train_on if split != "val")
-            recipe = shortened(replace(recipe, train_on=without), self.plan.tuning.epochs)
-        return with_weights(recipe, self.machine.weights)
+        changes = job.entry.trials[job.trial] if job.trial is not None else self._won(job)
+        return with_weights(self._planned(job, changes), self.machine.weights)
 
-    def words(self, job: Job) -> set[str]:
-        """What the plan calls the weights and the backbone of a run, after which ``--weights`` may give a file.
+    def possible(self, job: Job) -> list[Recipe]:
+        """What a run may come to follow, whichever trial wins; weights stand as the plan calls them.
 
         Raises:
             UserError: what the plan says does not stand in a recipe.
         """
-        changes = {} if job.trial is None else job.entry.trials[job.trial]
-        model = recipe_of(job.entry, self._around(job), changes=changes).model
-        return {model.weights, model.backbone}
+        if job.trial is not None:
+            return [self._planned(job, job.entry.trials[job.trial])]
+        return [self._planned(job, changes) for changes in job.entry.trials or ({},)]
+
+    def _planned(self, job: Job, changes: Mapping[str, Any]) -> Recipe:
+        material, entry = self.materials[job.data], job.entry
+        recipe = replace(recipe_of(entry, self._around(job), changes=changes), seed=job.seed)
+        recipe = replace(recipe, train_on=material.train_on(entry.train_on) or recipe.train_on)
+        if job.trial is None:
+            return recipe
+        without = tuple(split for split in recipe.train_on if split != "val")
+        return shortened(replace(recipe, train_on=without), self.plan.tuning.epochs)
 
     def trials(self, job: Job) -> list[Result]:
         """The results, so far, of the tuning runs that a final run waits for."""
