@@ -78,3 +78,10 @@ def test_several_processes_of_one_call(split: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "start it without torchrun" in told(tmp_path / "plan.toml", PLAN + PLAIN, split, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_place_of_a_folder(split: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for out, said in (("notes.txt", "notes.txt: is a file"), ("notes.txt/deep", f"{tmp_path / 'notes.txt'} is a file")):
+        assert said in told(tmp_path / "plan.toml", PLAN + PLAIN, split, out=tmp_path / out)
+    assert (tmp_path / "notes.txt").read_text() == "mine"

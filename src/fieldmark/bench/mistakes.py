@@ -21,6 +21,10 @@ def refuse_call(folder: Path, options: Options) -> None:
             "fieldmark bench run works in one process: start it without torchrun; several calls may share one folder,\n"
             "each on a GPU of its own (CUDA_VISIBLE_DEVICES)"
         )
+    there = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    if there and not there.is_dir():
+        which = "" if there == folder else f"{printable(str(there))} "
+        raise UserError(f"--out {printable(str(folder))}: {which}is a file; name a folder")
     options.refuse_numbers()
 
 

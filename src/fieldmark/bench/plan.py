@@ -266,10 +266,8 @@ def _changes(said: Mapping[str, Any], where: str) -> Mapping[str, Any]:
         UserError: a place without quotes.
     """
     for key, value in said.items():
-        if "." in key or not isinstance(value, dict):
-            continue
         way = [key]
-        while isinstance(value, dict) and value and "type" not in value:  # with a type it is a whole part, as it may be
+        while "." not in key and isinstance(value, dict) and value and "type" not in value:  # a type tells a whole part
             step, value = next(iter(value.items()))
             way.append(step)
         if len(way) > 1:

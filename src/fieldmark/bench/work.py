@@ -27,7 +27,7 @@ from fieldmark.recipe import Recipe, recipe_from_json
 from fieldmark.recipes import KNOWN
 from fieldmark.runfolder import RECIPE, open_run
 from fieldmark.training.automatic import precision_of
-from fieldmark.training.checkpoint import load_state
+from fieldmark.training.checkpoint import STATE, load_state
 from fieldmark.training.choices import Choices, Destination
 from fieldmark.training.session import train
 
@@ -203,7 +203,7 @@ class Worker:
         run = train(
             material.path,
             Destination(workplace.run, resume=True),
-            self._choices(job, material),
+            self._choices(job, material, going_on=(workplace.run / STATE).is_file()),
             console=self.console,
             external=self._classes,
             recipe=recipe,
@@ -226,17 +226,14 @@ class Worker:
         trained = len(material.dataset.of(recipe.train_on))
         return _with_trained(result, trained), _answers(found.names, found.labels, found.logits)
 
-    def _choices(self, job: Job, material: Material) -> Choices:
+    def _choices(self, job: Job, material: Material, *, going_on: bool = False) -> Choices:
         """What ``train`` is told beside the recipe; trials hold photos out where there is no validation split."""
-        held_out = job.trial is not None and not material.has_val
-        return Choices(
-            seed=job.seed,
-            annotation=material.place.annotation,
-            device=self.machine.device,  # pyright: ignore[reportArgumentType]
-            workers=self.machine.workers,
-            splits=material.splits,
-            hold_out=self.plan.tuning.hold_out if held_out else 0.0,
-        )
+        here = Choices(device=self.machine.device, workers=self.machine.workers)  # pyright: ignore[reportArgumentType]
+        if going_on:  # all else is the run's own, and what would be said again would be told to be left aside
+            return here
+        held_out = self.plan.tuning.hold_out if job.trial is not None and not material.has_val else 0.0
+        annotation = material.place.annotation
+        return replace(here, seed=job.seed, annotation=annotation, splits=material.splits, hold_out=held_out)
 
     def _goes_on(self, workplace: Workplace, recipe: Recipe, session: Mapping[str, Any]) -> bool:
         """Whether a half-done run follows this very recipe on the same photos; one of an earlier plan does not."""
