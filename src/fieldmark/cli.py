@@ -268,7 +268,7 @@ def run(tokens: Sequence[str] | None = None) -> int:
         result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
         return result if isinstance(result, int) else 0
     except CycloptsError as error:
-        return _fail(f"{str(error).strip()}\nsee: fieldmark --help")
+        return _fail(f"{str(error).strip()}\nsee: {' '.join(('fieldmark', *(error.command_chain or ()), '--help'))}")
     except UserError as error:
         return _fail(str(error))
     except OSError as error:

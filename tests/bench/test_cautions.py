@@ -16,6 +16,9 @@ from fieldmark.bench.tuning import scores, told
 RIGHT = np.random.default_rng(0).random((2, 20)) < 0.6
 
 
+NEWER = SESSION | {"versions": {"torch": "2.0", "fieldmark": "2"}, "precision": "fp32", "code": {"m:Mine": "1" * 16}}
+
+
 def told_of(folder: Path) -> list[str]:
     (table,) = tables_of(folder)
     return cautions_of(table)
@@ -53,7 +56,18 @@ CHANGES: dict[str, tuple[Callable[[Result], Result], str]] = {
         lambda one: replace(one, sessions=(SESSION | {"commit": ""},)),
         "The commit of some source is not known, only its digest: dddddddddddddddd.",
     ),
-    "versions": (lambda one: replace(one, versions={"torch": "2.1"}), "Mixed versions of torch: 2.0, 2.1."),
+    "versions": (
+        lambda one: replace(one, versions={"torch": "2.1"}),
+        "Mixed conditions, under which accuracies may differ: torch 2.0, 2.1.",
+    ),
+    "versions of one session": (
+        lambda one: replace(one, sessions=(SESSION | {"versions": {"torch": "1.9", "fieldmark": "1"}}, NEWER)),
+        "Mixed conditions, under which accuracies may differ: torch 1.9, 2.0.",
+    ),
+    "precision and code": (
+        lambda one: replace(one, sessions=(NEWER | {"precision": "bf16", "code": {"m:Mine": "2" * 16}}, NEWER)),
+        "Mixed conditions, under which accuracies may differ: precision bf16, fp32; code of m:Mine 11111111, 22222222.",
+    ),
     "device": (
         lambda one: replace(one, sessions=(SESSION | {"device": "a GPU"},)),
         "Mixed devices, so training times do not compare: a GPU; a processor, 2 threads.",
@@ -88,6 +102,16 @@ def test_what_differs_is_told(name: str, tmp_path: Path) -> None:
     tuned = told(scores([result_of("pc", 0, trial=trial, top1=0.5 + trial / 10) for trial in (0, 1)]))
     write_result(tmp_path, change(replace(result_of("pc", 11), tuned=tuned)), answers_of(RIGHT[1]))
     assert [line for line in told_of(tmp_path) if not line.startswith("Mixed commits") or name == "commits"] == [said]
+
+
+def test_other_devices_may_compute_in_another_precision(tmp_path: Path) -> None:
+    fair(tmp_path)
+    sessions = (NEWER, NEWER | {"device": "a GPU", "precision": "bf16"})
+    write_result(tmp_path, replace(result_of("probe", 0, trial=0), sessions=sessions))
+    assert (
+        "Mixed devices, so training times do not compare; as their precisions differ, accuracies may differ too: "
+        "a GPU; a processor, 2 threads."
+    ) in told_of(tmp_path)
 
 
 def test_unequal_trials_are_told(tmp_path: Path) -> None:

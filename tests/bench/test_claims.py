@@ -1,5 +1,6 @@
 """Claims: one owner at a time, however many want it, and none for ever."""
 
+import errno
 import json
 import os
 import subprocess
@@ -116,6 +117,28 @@ def test_signs_of_life(tmp_path: Path) -> None:
     assert held is not None
     os.utime(held.path, (0, 0))
     with held:
+        wait(lambda: held.path.stat().st_mtime > 1, 10)
+
+
+def test_a_file_server_that_is_away_for_a_while_ends_no_signs_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = claim(tmp_path, "a", heartbeat=0.01)
+    assert held is not None
+    asked: list[int] = []
+    away = [True]
+
+    def is_lost(self: claims.Claim) -> bool:
+        asked.append(1)
+        if away[0]:
+            raise OSError(errno.ESTALE, "stale file handle")
+        return False
+
+    monkeypatch.setattr(claims.Claim, "is_lost", property(is_lost))
+    os.utime(held.path, (0, 0))
+    with held:
+        wait(lambda: len(asked) > 2, 10)
+        away[0] = False
         wait(lambda: held.path.stat().st_mtime > 1, 10)
 
 

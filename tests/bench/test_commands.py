@@ -51,6 +51,8 @@ def test_mistakes(plan: Path, photos: Path, tmp_path: Path, capsys: pytest.Captu
         (["run", plan, "--out", tmp_path / "o", *data, "--limit", "0"], "--limit 0"),
         (["run", plan, "--out", tmp_path / "o", *data, "--phase", "last"], "last"),
         (["run", plan, *data], "--out"),
+        (["run", plan, *data], "see: fieldmark bench run --help"),
+        (["ran"], "see: fieldmark bench --help"),
         (["run", plan, "--out", tmp_path / "o", "--data", "photos"], "NAME=PATH"),
         (["report", tmp_path / "o"], "no results here"),
     ):

@@ -20,6 +20,10 @@ def test_numbers() -> None:
     for wrong in (Options(limit=0), Options(until=-1.0), Options(workers=-1), Options(until=float("nan"))):
         with pytest.raises(UserError, match="at least"):
             wrong.refuse_numbers()
+    Options(until=1e6).refuse_numbers()
+    for endless in (float("inf"), 1e30):
+        with pytest.raises(UserError, match="leave it out to work until all is done"):
+            Options(until=endless).refuse_numbers()
 
 
 def test_the_command_names_no_folder_of_this_machine(tmp_path: Path) -> None:

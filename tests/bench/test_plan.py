@@ -107,6 +107,12 @@ def test_the_least_plan(tmp_path: Path) -> None:
         (LEAST + "[tuning]\nepochs = 0", "epochs is 0"),
         (LEAST + "[tuning]\nfolds = 2", "[tuning]: folds means nothing here"),
         (LEAST + "[sets.a]\nplace = 'x'", "[sets.a]: place means nothing here"),
+        (LEAST + "trials = [{}, { stages.0.optimiser.lr = 0.1 }]", 'quotes: "stages.0.optimiser.lr"'),
+        (LEAST + "set = { batches.size = 16 }", 'put the place in quotes: "batches.size"'),
+        (LEAST + "[entry.set]\nmodel.head = { type = 'Linear' }", 'put the place in quotes: "model.head"'),
+        (LEAST.replace("[[entry]]", "[entry]"), "[entry] is one table; write [[entry]]"),
+        ('format_version = 1\ndata = ["a"]\n', "no entries; write [[entry]]"),
+        ("format_version = 1\nentry = []\n", "no entries; write [[entry]]"),
         (LEAST + "[sets]\na = 1", "[sets.a] must be a table"),
     ],
 )
@@ -115,6 +121,13 @@ def test_mistakes_in_a_plan(text: str, said: str, tmp_path: Path) -> None:
         plan_of(tmp_path, text)
     assert said in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_whole_parts_need_no_quotes(tmp_path: Path) -> None:
+    whole = 'set = { batches = { type = "Shuffled", size = 4 }, "stages.0.optimiser.scales" = { backbone = 0.1 } }'
+    (entry,) = plan_of(tmp_path, LEAST + whole).entries
+    assert entry.changes["batches"] == {"type": "Shuffled", "size": 4}
+    assert entry.changes["stages.0.optimiser.scales"] == {"backbone": 0.1}
 
 
 def test_no_plan(tmp_path: Path) -> None:

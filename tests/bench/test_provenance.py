@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from fieldmark.bench import provenance
-from fieldmark.bench.provenance import device_name, file_digest, source, source_digest, versions
+from fieldmark.bench.provenance import code_digests, device_name, file_digest, source, source_digest, versions
+from fieldmark.recipes.naming import imported_all
 
 
 def git(folder: Path, *words: str) -> str:
@@ -51,3 +52,17 @@ def test_files_versions_and_machine(tmp_path: Path) -> None:
     assert torch.__version__.startswith(versions()["torch"])
     assert versions()["python"] == ".".join(map(str, sys.version_info[:3]))
     assert device_name("cpu").endswith(f"{torch.get_num_threads()} threads")
+
+
+def test_code_from_elsewhere_is_told_by_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "parts_elsewhere.py").write_text("class Mine: ...\n")
+    (tmp_path / "front_elsewhere.py").write_text("from parts_elsewhere import Mine\n")
+    name = "front_elsewhere:Mine"
+    external = dict(zip([name], imported_all([name]), strict=True))
+    first = code_digests(external)
+    assert first == {name: "+".join(file_digest(tmp_path / f"{at}_elsewhere.py") for at in ("front", "parts"))}
+    (tmp_path / "parts_elsewhere.py").write_text("class Mine: ...  # better\n")
+    assert code_digests(external) != first
+    assert code_digests({}) == {}

@@ -1,5 +1,7 @@
 """What is kept of a run comes back as it was, and is there wholly or not at all."""
 
+import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,3 +70,26 @@ def test_files_that_are_none_of_ours(tmp_path: Path) -> None:
     for key in (result.key, "nothing"):
         with pytest.raises(UserError, match="run it again"):
             read_answers(tmp_path, key)
+
+
+def test_logits_that_are_damaged_anywhere_are_refused_or_whole(tmp_path: Path) -> None:
+    result = result_of("pc")
+    write_result(tmp_path, result, answers_of([True] * 40))
+    path, known = npz_path(tmp_path, result.key), read_answers(tmp_path, result.key)
+    whole = path.read_bytes()
+    damaged = [whole[:end] for end in range(0, len(whole), 11)]
+    damaged += [whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :] for at in range(0, len(whole), 3)]
+    causes = set()
+    for found in damaged:
+        path.write_bytes(found)
+        try:
+            again = read_answers(tmp_path, result.key)
+        except UserError as error:
+            told, way_out = str(error).splitlines()
+            assert told.startswith(f"{path} cannot be read (")
+            assert way_out == f"delete {result.key}.json beside it and run it again"
+            causes.add(type(error.__cause__))
+        else:
+            for one, other in zip(again, known, strict=True):
+                np.testing.assert_array_equal(one, other)
+    assert {zipfile.BadZipFile, EOFError, zlib.error} <= causes

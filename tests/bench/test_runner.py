@@ -1,5 +1,6 @@
 """The runs of a plan: worked once each, by whoever comes, through stops, deaths and failures."""
 
+import io
 import json
 import os
 import shutil
@@ -45,6 +46,7 @@ kind = "probe"
 TUNING = [f"photos-{name}-trial{trial}-seed0" for name in ("plain", "pc") for trial in (0, 1)]
 FINALS = ["photos-probe-seed0", *(f"photos-{name}-seed{seed}" for seed in (10, 11) for name in ("plain", "pc"))]
 PLAIN = '[[entry]]\nname = "plain"\n'
+QUIET = Console(quiet=True)
 Stub = Callable[[Worker, Job], None]
 
 
@@ -57,13 +59,15 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(folder: Path, data: Path, options: Options | None = None, *, text: str = PLAN + ENTRIES) -> Tally:
+def run(
+    folder: Path, data: Path, options: Options | None = None, *, text: str = PLAN + ENTRIES, console: Console = QUIET
+) -> Tally:
     folder.parent.mkdir(exist_ok=True)
     plan = folder.parent / "plan.toml"
     if not plan.exists() or plan.read_text() != text:  # two threads may run one plan
         plan.write_text(text)
     said = replace(options or Options(), data=(f"photos={data}",), workers=0, device="cpu")
-    return run_plan(plan, folder, said, console=Console(quiet=True))
+    return run_plan(plan, folder, said, console=console)
 
 
 @pytest.fixture(scope="module")
@@ -145,12 +149,30 @@ def test_a_result_of_another_plan_or_of_other_photos_is_refused(compared: Path, 
 
 def test_final_runs_wait_for_their_trials(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:
     keys = stub(nothing)
-    assert run(tmp_path / "out", split, Options(phase="final")) == Tally(1, 0, 4, 0, False)
+    said = io.StringIO()
+    told = Console(file=said, width=200)
+    assert run(tmp_path / "out", split, Options(phase="final"), console=told) == Tally(1, 0, 4, 0, False)
+    assert "\n4 final runs wait for their trials: run without --phase\n" in said.getvalue()
     assert keys == FINALS[:1]
     assert run(tmp_path / "out", split, Options(only=("pc",))) == Tally(4, 0, 0, 0, False)
     assert run(tmp_path / "out", split, Options(phase="tune")) == Tally(2, 0, 0, 0, False)
     assert run(tmp_path / "out", split) == Tally(2, 0, 0, 0, False)
     assert keys == [FINALS[0], *TUNING[2:], FINALS[2], FINALS[4], *TUNING[:2], FINALS[1], FINALS[3]]
+    assert said.getvalue().count("wait") == 1
+
+
+def test_final_runs_whose_trials_the_plan_leaves_out(
+    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
+) -> None:
+    stub(nothing)
+    said = io.StringIO()
+    text = PLAN + PLAIN + 'phase = "final"\ntrials = [{}, { "smoothing" = 0.2 }]\n'
+    told = Console(file=said, width=200)
+    assert run(tmp_path / "out", split, text=text, console=told) == Tally(0, 0, 2, 0, False)
+    assert '2 final runs of plain wait for their trials: phase = "final" leaves them out; say "both"' in said.getvalue()
+    both = text.replace('"final"', '"both"')
+    assert run(tmp_path / "out", split, Options(limit=1), text=both, console=told) == Tally(1, 0, 3, 0, False)
+    assert said.getvalue().count("wait") == 1  # these come by themselves
 
 
 def test_failures_are_recorded_and_worked_again_when_asked(
@@ -174,6 +196,33 @@ def test_failures_are_recorded_and_worked_again_when_asked(
     assert run(tmp_path / "out", split, Options(retry=True), text=PLAN + PLAIN) == Tally(1, 0, 0, 0, False)
 
 
+def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
+    split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = [True]
+
+    def work(self: Worker, job: Job, workplace: object):
+        blank = self._blank(job)
+        if bad[0]:
+            return failed(blank, "no memory"), None
+        return replace(blank, status="done", metrics={"top1": 0.5}, photos=photos_of(1)), answers_of([True])
+
+    monkeypatch.setattr(Worker, "work", work)
+    text = PLAN.replace("[10, 11]", "[10]") + PLAIN + 'trials = [{ "smoothing" = 0.2 }]\n'
+    assert run(tmp_path / "out", split, text=text) == Tally(0, 2, 0, 0, False)
+    corrected = text.replace("0.2", "0.1")
+    assert run(tmp_path / "out", split, Options(phase="final"), text=corrected) == Tally(0, 0, 1, 0, False)
+    assert run(tmp_path / "out", split, text=corrected) == Tally(0, 2, 0, 0, False)  # once each, and recorded anew
+    assert run(tmp_path / "out", split, text=corrected) == Tally(0, 0, 0, 0, False)
+    data = Path(shutil.copytree(split, tmp_path / "photos"))
+    (data / "test" / "ant" / "0.jpg").unlink()
+    bad[0] = False
+    assert run(tmp_path / "out", data, text=corrected) == Tally(2, 0, 0, 0, False)
+    (tmp_path / "out/results/photos-plain-seed10.json").unlink()
+    with pytest.raises(UserError, match=r"trial0-seed0\.json: made by other settings than the plan has now for plain"):
+        run(tmp_path / "out", data, Options(phase="final"), text=text)
+
+
 def test_a_method_that_fails_does_not_stop_the_list(split: Path, tmp_path: Path) -> None:
     """The real thing: nan losses end a run, and the next one begins."""
     text = PLAN.replace("lr = 0.05", "lr = 1e30").replace("epochs = 2", "epochs = 30").replace("[10, 11]", "[10]")
@@ -184,7 +233,7 @@ def test_a_method_that_fails_does_not_stop_the_list(split: Path, tmp_path: Path)
     assert plain.status == "failed"
     assert "not finite" in plain.reason
     assert len(plain.reason.splitlines()) == 1
-    assert list((tmp_path / "out" / "runs").iterdir()) == []
+    assert [path.name for path in (tmp_path / "out" / "runs").iterdir()] == ["photos-plain-seed10.1"]  # for --retry
 
 
 def test_time_that_is_up_ends_a_run_in_its_middle(
@@ -263,6 +312,21 @@ def test_one_that_is_taken_over_stops_training(
     assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 1, 1, False)
     assert time.monotonic() - begun < 20
     assert keys == ["photos-plain-seed10", "photos-plain-seed11"]
+
+
+def test_a_program_that_is_edited_under_a_plan_stops(
+    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = iter([runner.source().digest, "another", "another"])
+    monkeypatch.setattr(runner, "source_digest", lambda package: next(digests))
+    keys = stub(nothing)
+    with pytest.raises(UserError, match="own files were changed since this command began: start it again"):
+        run(tmp_path / "out", split, text=PLAN + PLAIN)
+    assert keys == ["photos-plain-seed10"]
+    assert [path.name for path in (tmp_path / "out" / "results").glob("*.json")] == ["photos-plain-seed10.json"]
+    monkeypatch.undo()
+    keys = stub(nothing)
+    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 0, 0, False)
 
 
 @pytest.mark.parametrize(
@@ -351,10 +415,35 @@ def test_a_stopped_run_goes_on(
     small_runs.stop_after(monkeypatch, 10)
     with pytest.raises(Interrupted):
         run(folder, split, text=LONG)
-    assert run(folder, split, text=LONG) == Tally(1, 0, 0, 0, False)
+    said = io.StringIO()
+    assert run(folder, split, text=LONG, console=Console(file=said, width=200)) == Tally(1, 0, 0, 0, False)
+    assert "(going on)" in said.getvalue()
+    assert "left aside" not in said.getvalue()  # the user has given no options that would be
     np.testing.assert_array_equal(read_answers(folder, "photos-plain-seed10").logits, unbroken)
     result = read_result(folder / "results/photos-plain-seed10.json")
     assert (len(result.sessions), result.test_openings) == (1, 1)  # twice the same program on the same machine
+
+
+def test_a_retry_goes_on_with_what_a_failure_left(
+    split: Path, tmp_path: Path, unbroken: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, key = tmp_path / "out", "photos-plain-seed10"
+    steps: list[int] = []
+    step = small_runs.RunLog.step
+
+    def counted(self: small_runs.RunLog, images: int, at: int, seconds: float) -> None:
+        step(self, images, at, seconds)
+        steps.append(at)
+        if len(steps) == 10:
+            raise OSError("the file server is away")
+
+    monkeypatch.setattr(small_runs.RunLog, "step", counted)
+    assert run(folder, split, text=LONG) == Tally(0, 1, 0, 0, False)
+    assert (folder / f"runs/{key}.1/run/state/last.pt").is_file()
+    assert run(folder, split, Options(retry=True), text=LONG) == Tally(1, 0, 0, 0, False)
+    assert 1 < steps[10] <= 10  # from the last epoch that was saved on
+    np.testing.assert_array_equal(read_answers(folder, key).logits, unbroken)
+    assert list((folder / "runs").iterdir()) == []
 
 
 def test_two_at_once_share_the_work(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:

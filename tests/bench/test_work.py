@@ -1,5 +1,7 @@
 """One run: what is followed, what is measured, and what is recorded where it fails."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,7 +75,8 @@ def score(worker: Worker, top1: tuple[float, float]) -> None:
 
 def test_recipes_of_trials_and_of_final_runs(split: Path, tmp_path: Path) -> None:
     worker = worker_of(tmp_path / "out", split)
-    trial, final = (worker.recipe(job_of(worker, key)) for key in ("pc-trial1-seed0", "plain-seed10"))
+    trial_job = job_of(worker, "pc-trial1-seed0")
+    trial, final = (worker.recipe(job) for job in (trial_job, job_of(worker, "plain-seed10")))
     assert trial.model.terms == (Part(PairwiseConfusion, {"weight": 4.0}),)
     assert (trial.epochs, trial.clip, trial.seed, trial.train_on) == (1, 2.0, 0, ("train",))
     assert (final.epochs, final.clip, final.seed) == (2, 0.0, 10)
@@ -82,7 +85,9 @@ def test_recipes_of_trials_and_of_final_runs(split: Path, tmp_path: Path) -> Non
         final = worker.recipe(job_of(worker, "pc-seed11"))
         assert final.model.terms == (Part(PairwiseConfusion, {"weight": weight}),)
         assert (final.epochs, final.clip, final.seed) == (2, 2.0, 11)
-    assert worker.words(job_of(worker, "pc-seed10")) == {"none", "test_resnet"}
+    weights = [recipe.model.terms[0].options["weight"] for recipe in worker.possible(job_of(worker, "pc-seed10"))]
+    assert weights == [3.0, 4.0]
+    assert worker.possible(trial_job) == [trial]
 
 
 def test_validation_photos_are_for_tuning(tmp_path: Path) -> None:
@@ -130,6 +135,37 @@ def test_a_run_that_was_begun_with_another_recipe_starts_anew(
     assert answers is not None
     assert result.metrics["top1"] == pytest.approx(np.mean(answers.logits.argmax(1) == answers.labels))
     assert result.photos == {"measured": 12, "classes": 3, "trained": 30}
+
+
+def test_a_run_that_goes_on_names_all_that_it_was_made_with(
+    split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other packages are told; other photos, or other weights of the same name, start the run anew."""
+    monkeypatch.setattr(session, "draw_curves", lambda path, rows: path.touch())
+    data = Path(shutil.copytree(split, tmp_path / "photos"))
+    monkeypatch.setattr(work, "versions", lambda: {"torch": "1"})
+    worker = worker_of(tmp_path / "out", data)
+    worker.machine = replace(worker.machine, code={"m:Mine": "1" * 16})
+    job = job_of(worker, "plain-seed10")
+
+    def worked(worker: Worker, number: int) -> list[dict[str, object]]:
+        result, _ = worker.work(job, Workplace(tmp_path / "out", job.key, number=number))
+        assert result.status == "done", result.reason
+        return [dict(one) for one in result.sessions]
+
+    (first,) = worked(worker, 1)
+    known = ("versions", "precision", "code", "data_digest", "weights_digest", "digest")
+    digest = worker.materials["photos"].digest
+    assert [first[key] for key in known] == [{"torch": "1"}, "fp32", {"m:Mine": "1" * 16}, digest, "", "d" * 16]
+    monkeypatch.setattr(work, "versions", lambda: {"torch": "2"})
+    assert [one["versions"] for one in worked(worker, 2)] == [{"torch": "1"}, {"torch": "2"}]
+    (path,) = (tmp_path / "out" / "runs").glob("*/sessions.json")
+    older = [{key: one[key] for key in ("commit", "dirty", "digest", "host", "device")} for one in [first]]
+    path.write_text(json.dumps(older))
+    assert [one.get("versions") for one in worked(worker, 3)] == [None, {"torch": "2"}]
+    small_runs.write_photo(data / "train" / "ant" / "new.jpg", label=0, number=99)
+    (only,) = worked(worker_of(tmp_path / "out", data), 4)
+    assert only["data_digest"] != digest
 
 
 def test_a_probe_is_measured_on_test(split: Path, tmp_path: Path) -> None:

@@ -111,6 +111,19 @@ def test_each_look_at_test_is_written_down(own_run: Path) -> None:
     assert rows[0]["data_digest"] == rows[2]["data_digest"]
 
 
+def test_a_look_at_test_that_was_stopped_is_written_down(own_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*words: object, **settings: object) -> None:
+        raise KeyboardInterrupt
+
+    opened = open_run(own_run)
+    monkeypatch.setattr("fieldmark.evaluation.evaluate.infer", stopped)
+    for split in ("val", "test"):
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(opened, None, split=split, workers=0)
+    rows = list(csv.DictReader((own_run / OPENINGS).read_text().splitlines()))
+    assert [(row["split"], row["photos"]) for row in rows] == [("test", "3")]
+
+
 def test_damaged_photos_are_left_out_and_told(photos: Path, own_run: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(photos, tmp_path / "photos"))
     names = sorted(name for name, split in read_splits(own_run / "splits.csv").items() if split == "test")

@@ -88,9 +88,11 @@ def test_what_is_no_recipe(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message) as error:
             read_recipe(name)
         assert one_line(error).startswith("--recipe ")
-    (tmp_path / "no.json").write_text("[]")
-    with pytest.raises(UserError, match="not a recipe"):
-        read_recipe(tmp_path / "no.json")
+    for text in ("[]", "{", '{"format_version": 1, "modell": {}}'):
+        (tmp_path / "no.json").write_text(text)
+        with pytest.raises(UserError, match=r"not a recipe|recipe has no setting") as error:
+            read_recipe(tmp_path / "no.json")
+        assert one_line(error).startswith(f"--recipe {tmp_path / 'no.json'}: ")
 
 
 # Settings

@@ -1,7 +1,7 @@
 """What a reader of a table has to know before believing it, in sentences."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fieldmark.bench.comparing import Table
@@ -40,13 +40,33 @@ def _sources(table: Table) -> Iterable[str]:
     unknown = sorted({session["digest"] for session in sessions if not session["commit"]})
     if unknown:
         yield f"The commit of some source is not known, only its digest: {', '.join(unknown)}."
-    for name in sorted({name for one in table.results for name in one.versions}):
-        seen = sorted({one.versions.get(name, "") for one in table.results})
-        if len(seen) > 1 and name != "fieldmark":
-            yield f"Mixed versions of {name}: {', '.join(seen)}."
+    if differing := [*_versions(table, sessions), *_precisions(sessions), *_code(sessions)]:
+        yield f"Mixed conditions, under which accuracies may differ: {'; '.join(differing)}."
     devices = sorted({session["device"] for session in sessions})
     if len(devices) > 1:
-        yield f"Mixed devices, so training times do not compare: {'; '.join(devices)}."
+        too = "; as their precisions differ, accuracies may differ too" if _precisions(sessions) else ""
+        yield f"Mixed devices, so training times do not compare{too}: {'; '.join(devices)}."
+
+
+# Sessions of older records say nothing of versions, precision and code; what is not known differs from nothing.
+
+
+def _versions(table: Table, sessions: Sequence[Mapping[str, Any]]) -> list[str]:
+    known = [*(one.versions for one in table.results), *(session.get("versions", {}) for session in sessions)]
+    names = sorted({name for found in known for name in found} - {"fieldmark"})
+    seen = {name: sorted({found[name] or "unknown" for found in known if name in found}) for name in names}
+    return [f"{name} {', '.join(found)}" for name, found in seen.items() if len(found) > 1]
+
+
+def _precisions(sessions: Sequence[Mapping[str, Any]]) -> list[str]:
+    seen = sorted({session["precision"] for session in sessions if "precision" in session})
+    return [f"precision {', '.join(seen)}"] if len(seen) > 1 else []
+
+
+def _code(sessions: Sequence[Mapping[str, Any]]) -> list[str]:
+    known = [session.get("code", {}) for session in sessions]
+    seen = {name: sorted({found[name][:8] for found in known if name in found}) for found in known for name in found}
+    return [f"code of {name} {', '.join(found)}" for name, found in sorted(seen.items()) if len(found) > 1]
 
 
 def _data(table: Table) -> Iterable[str]:

@@ -62,14 +62,16 @@ class Claim:
 
     def _live(self) -> None:
         while not self._ended.wait(self.heartbeat):
-            if self.is_lost:
+            try:
+                lost = self.is_lost
+                if not lost:
+                    os.utime(self.path)
+            except OSError:  # a file server that is away may come back; if it does not, the claim expires
+                continue
+            if lost:
                 if self.when_lost:
                     self.when_lost()
                 return
-            try:
-                os.utime(self.path)
-            except OSError:  # a file server that is away may come back; if it does not, the claim expires
-                continue
 
 
 def claim(

@@ -51,6 +51,11 @@ def trials_of(plan: Plan, entry: Entry, data: str) -> list[list[Job]]:
     return [[Job(entry, data, seed, trial) for seed in plan.tuning.seeds] for trial in range(len(entry.trials))]
 
 
+def awaited(plan: Plan, job: Job) -> list[Job]:
+    """The tuning runs that a run waits for: none, or those of a final run's entry."""
+    return [] if job.trial is not None else [one for runs in trials_of(plan, job.entry, job.data) for one in runs]
+
+
 def jobs_of(plan: Plan, *, only: tuple[str, ...] = (), phase: Phase = "all") -> list[Job]:
     """The runs of a plan: tuning first, then the final ones, seed by seed, so that methods keep step with each other.
 

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import TIMEOUT_MAX
 from typing import Literal
 
 from fieldmark.errors import UserError
@@ -42,6 +43,8 @@ class Options:
         for name, value, least in (("limit", self.limit, 1), ("until", self.until, 0), ("workers", self.workers, 0)):
             if value is not None and not value >= least:
                 raise UserError(f"--{name} {value}: at least {least}")
+        if self.until is not None and not self.until <= TIMEOUT_MAX:
+            raise UserError(f"--until {self.until}: a number of seconds; leave it out to work until all is done")
 
 
 def named(words: Sequence[str], *, option: str) -> dict[str, Path]:

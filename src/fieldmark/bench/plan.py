@@ -119,8 +119,12 @@ def read_plan(path: Path) -> Plan:
         baseline=top.take("baseline", str, "plain"),
         settings=top.take("settings", dict, {}),
     )
-    entries = [_Table(found, f"{shown}: [[entry]] {at + 1}") for at, found in enumerate(top.take("entry", list))]
+    if isinstance(top.left.get("entry"), dict):
+        raise UserError(f"{shown}: [entry] is one table; write [[entry]] above each entry")
+    entries = [_Table(found, f"{shown}: [[entry]] {at + 1}") for at, found in enumerate(top.take("entry", list, []))]
     top.refuse_rest()
+    if not entries:
+        raise UserError(f"{shown}: no entries; write [[entry]] and a name for each row of the table")
     plan = Plan(path, common.title, tuple(_entry(one, common, at) for at, one in enumerate(entries)), sets, tuning)
     _check(plan, shown)
     return plan
@@ -243,8 +247,8 @@ def _entry(table: _Table, common: _Common, order: int) -> Entry:
         phase=phase,
         train_on=table.splits(),
         recipe=recipe,
-        changes=table.take("set", dict, {}),
-        trials=tuple(trials),
+        changes=_changes(table.take("set", dict, {}), table.where),
+        trials=tuple(_changes(trial, table.where) for trial in trials),
         settings=_settings(table, {} if recipe else common.settings, kind),
         order=order,
     )
@@ -253,6 +257,22 @@ def _entry(table: _Table, common: _Common, order: int) -> Entry:
     if kind == PROBE and (trials or entry.changes):
         raise UserError(f"{table.where}: a probe has neither trials nor changes; it chooses its penalty itself")
     return entry
+
+
+def _changes(said: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Changes by place; TOML takes a place without quotes for tables in tables.
+
+    Raises:
+        UserError: a place without quotes.
+    """
+    for key, value in said.items():
+        way = [key]
+        while "." not in key and isinstance(value, dict) and value and "type" not in value:  # a type tells a whole part
+            step, value = next(iter(value.items()))
+            way.append(step)
+        if len(way) > 1:
+            raise UserError(f'{where}: put the place in quotes: "{printable(".".join(way))}"')
+    return said
 
 
 def _settings(table: _Table, common: Mapping[str, Any], kind: str) -> dict[str, Any]:

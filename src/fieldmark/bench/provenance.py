@@ -4,6 +4,8 @@ import hashlib
 import os
 import platform
 import subprocess
+import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -50,6 +52,16 @@ def file_digest(path: Path) -> str:
     """16 hex digits of a file's SHA-256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def code_digests(external: Mapping[str, type]) -> dict[str, str]:
+    """For each class from elsewhere, by the name given: a digest of the files of the modules named and defined in."""
+    found: dict[str, str] = {}
+    for name, kind in external.items():
+        modules = sorted({name.partition(":")[0], kind.__module__})
+        files = [Path(file) for module in modules if (file := getattr(sys.modules.get(module), "__file__", None))]
+        found[name] = "+".join(file_digest(file) for file in files if file.is_file())
+    return found
 
 
 def versions() -> dict[str, str]:

@@ -3,6 +3,9 @@
 import json
 import os
 import secrets
+import struct
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -15,6 +18,8 @@ from fieldmark.errors import UserError, printable
 RESULTS = "results"
 FORMAT_VERSION = 1
 DONE, FAILED = "done", "failed"
+# what zip files that were cut short or changed by a bit provoke, besides errors of values and of reading
+_DAMAGE = (zipfile.BadZipFile, EOFError, zlib.error, struct.error, RuntimeError, MemoryError, SyntaxError)
 
 
 @dataclass(frozen=True)
@@ -119,10 +124,14 @@ def read_answers(folder: Path, key: str) -> Answers:
     """
     path = npz_path(folder, key)
     try:
-        with np.load(path) as found:
+        with path.open("rb") as file, np.load(file) as found:  # of a damaged file numpy leaves its own open
             return Answers(*(found[name] for name in Answers._fields))
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{printable(str(path))}: no logits that can be read; run it again") from error
+    except (OSError, ValueError, KeyError, *_DAMAGE) as error:
+        reason = printable(f"{type(error).__name__}: {error}")
+        beside = json_path(folder, key).name
+        raise UserError(
+            f"{printable(str(path))} cannot be read ({reason}):\ndelete {beside} beside it and run it again"
+        ) from error
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:

@@ -1,24 +1,22 @@
 """Works the runs of a plan one after another, until all are recorded, the time is up or the user stops it."""
 
 import _thread
-import json
 import signal
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from fieldmark.bench.claims import claim, is_claimed
-from fieldmark.bench.jobs import Job, jobs_of, trials_of
-from fieldmark.bench.material import Material, read_material
+from fieldmark.bench.jobs import Job, awaited, jobs_of
+from fieldmark.bench.mistakes import materials_of, refuse_call, refuse_mistakes
 from fieldmark.bench.options import Options, command_of, named
-from fieldmark.bench.plan import Place, Plan, read_plan, unequal_trials
-from fieldmark.bench.provenance import source
-from fieldmark.bench.records import DONE, FAILED, Result, json_path, read_result, write_result
+from fieldmark.bench.plan import read_plan, unequal_trials
+from fieldmark.bench.provenance import OURS, code_digests, source, source_digest
+from fieldmark.bench.records import DONE, FAILED, Result, write_result
 from fieldmark.bench.work import Machine, Worker
 from fieldmark.bench.workplace import Workplace
 from fieldmark.errors import Interrupted, UserError, printable
@@ -56,20 +54,23 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
         UserError: a mistake in the plan or the call, or results of another plan or other photos in the folder.
         Interrupted, KeyboardInterrupt: the user stopped it; the same command goes on.
     """
-    options.refuse_numbers()
+    refuse_call(folder, options)
+    program = source()  # before all that takes long
     read = read_plan(plan)
     jobs = jobs_of(read, only=options.only, phase=options.phase)
-    materials = _materials(read, jobs, options, folder)
+    materials = materials_of(read, jobs, options, folder)
+    classes = dict(zip(external, imported_all(external), strict=True))
     machine = Machine(
         device=device_of(options.device),
         workers=options.workers,
         weights=named(options.weights, option="--weights"),
-        external=dict(zip(external, imported_all(external), strict=True)),
-        source=source(),
+        external=classes,
+        source=program,
         command=command_of(plan, folder, options, external),
+        code=code_digests(classes),
     )
     worker = Worker(read, folder, materials=materials, machine=machine, console=console)
-    _refuse_mistakes(worker, jobs, options)
+    refuse_mistakes(worker, jobs, options)
     if line := unequal_trials(read):
         console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
     return _Runner(worker, jobs, options).run()
@@ -130,6 +131,8 @@ class _Runner:
                 if not deadline.passed:
                     raise
         left = [job for job in self.jobs if self._is_open(job)]
+        for line in self._waiting(left):
+            self._tell(line)
         elsewhere = sum(is_claimed(self.folder / CLAIMS, job.key) for job in left)
         return Tally(self.counts[DONE], self.counts[FAILED], len(left), elsewhere, deadline.passed)
 
@@ -147,24 +150,38 @@ class _Runner:
 
     def _is_open(self, job: Job) -> bool:
         """Whether a run is not recorded, or failed and is to be worked again."""
-        path = json_path(self.folder, job.key)
-        if not path.is_file():
+        result = self.worker.recorded(job)
+        if result is None:
             return True
-        return self.options.retry and job.key not in self.tried and read_result(path).status == FAILED
+        return self.options.retry and job.key not in self.tried and result.status == FAILED
 
     def _can_be_worked(self, job: Job) -> bool:
         if job.key in self.tried | self.lost or not self._is_open(job):
             return False
-        waits = job.trial is None and len(self.worker.trials(job)) < sum(
-            len(runs) for runs in trials_of(self.worker.plan, job.entry, job.data)
-        )
-        return not waits and not is_claimed(self.folder / CLAIMS, job.key)
+        return not self._waits(job) and not is_claimed(self.folder / CLAIMS, job.key)
+
+    def _waits(self, job: Job) -> bool:
+        """Whether trials are still to come of which this run follows the best."""
+        return any(self.worker.recorded(one) is None for one in awaited(self.worker.plan, job))
+
+    def _waiting(self, left: Sequence[Job]) -> Iterator[str]:
+        """A line for final runs whose trials are not among the runs of this call."""
+        here = {job.key for job in self.jobs}
+        recorded, plan = self.worker.recorded, self.worker.plan
+        waiting = [
+            job for job in left if any(recorded(one) is None and one.key not in here for one in awaited(plan, job))
+        ]
+        for name, count in Counter(job.entry.name for job in waiting if job.entry.phase == "final").items():
+            yield f'{count} final runs of {name} wait for their trials: phase = "final" leaves them out; say "both"'
+        if count := sum(job.entry.phase != "final" for job in waiting):
+            yield f"{count} final runs wait for their trials: run without --phase"
 
     def _work(self, job: Job) -> None:
         held = claim(self.folder / CLAIMS, job.key, when_lost=_interrupt)
         if held is None:
             return
         with held:
+            self._refuse_changes()
             if not self._is_open(job):  # recorded by the one who had it until just now
                 return
             seed = f"seed {job.seed}" if job.trial is None else f"trial {job.trial}, seed {job.seed}"
@@ -181,10 +198,22 @@ class _Runner:
                 self._lost(job)
                 return
             write_result(self.folder, result, answers)
-            workplace.leave(keep=self.options.keep)
+            half_done = result.status == FAILED and workplace.run.exists()
+            if not half_done:
+                workplace.leave(keep=self.options.keep)
         self.tried.add(job.key)
         self.counts[result.status] += 1
         self._tell(_in_words(result))
+        if half_done:
+            self._tell(f"half done in {workplace.place}: --retry goes on with it; delete that folder to start anew")
+
+    def _refuse_changes(self) -> None:
+        """Raises ``UserError`` where the program's files are no longer those that run here, and that records name."""
+        if source_digest(OURS) != self.worker.machine.source.digest:
+            raise UserError(
+                "Fieldmark's own files were changed since this command began: start it again;\n"
+                "better run from a copy (git worktree)"
+            )
 
     def _lost(self, job: Job) -> None:
         self.lost.add(job.key)
@@ -199,50 +228,3 @@ def _in_words(result: Result) -> str:
         return f"{result.key} failed: {result.reason}"
     where = "test photos" if result.measured_on == "test" else "held-out photos"
     return f"{result.key}: top-1 {100 * result.metrics['top1']:.1f} % of {result.photos['measured']} {where}"
-
-
-def _materials(plan: Plan, jobs: list[Job], options: Options, folder: Path) -> dict[str, Material]:
-    """The data sets of the jobs, from where the user or the plan says."""
-    paths = named(options.data, option="--data")
-    known = {name for entry in plan.entries for name in entry.data}
-    if unknown := sorted(set(paths) - known):
-        raise UserError(f"--data {unknown[0]}: the plan's data are called {', '.join(sorted(known))}")
-    found: dict[str, Material] = {}
-    for name in dict.fromkeys(job.data for job in jobs):
-        place = plan.sets.get(name, Place())
-        path = paths.get(name) or place.path
-        if path is None:
-            raise UserError(f"where do the photos of {name} lie? say --data {name}=FOLDER")
-        found[name] = read_material(name, path, place, folder=folder)
-    return found
-
-
-def _refuse_mistakes(worker: Worker, jobs: list[Job], options: Options) -> None:
-    """Before hours of work: every recipe can be made, every file of weights is used, and earlier results fit.
-
-    Raises:
-        UserError: one of them is not so.
-    """
-    used: set[str] = set()
-    for job in {(job.entry.name, job.data, job.trial): job for job in jobs}.values():
-        used |= worker.words(job)
-    unused = sorted(set(worker.machine.weights) - used)
-    if unused and not options.only:
-        raise UserError(f"--weights {unused[0]}: no entry's weights or backbone are called that")
-    for job in jobs:
-        path = json_path(worker.folder, job.key)
-        if path.is_file():
-            _refuse_other(read_result(path), job, worker, path)
-
-
-def _refuse_other(result: Result, job: Job, worker: Worker, path: Path) -> None:
-    way_out = "take another --out, or move the file away"
-    if result.asked != _as_json(job.asked(worker.plan)):
-        raise UserError(f"{path}: made by other settings than the plan has now for {job.entry.name};\n{way_out}")
-    if result.data_digest != worker.materials[job.data].digest:
-        raise UserError(f"{path}: made from other photos, labels or splits than {job.data} has now;\n{way_out}")
-
-
-def _as_json(value: Mapping[str, Any]) -> Any:
-    """As it comes back from a file."""
-    return json.loads(json.dumps(value))

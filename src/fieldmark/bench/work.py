@@ -1,16 +1,17 @@
 """One run, from its claim to its record."""
 
+import json
 import socket
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
-from fieldmark.bench.jobs import Job, trials_of
+from fieldmark.bench.jobs import Job, awaited
 from fieldmark.bench.material import Material
 from fieldmark.bench.plan import PROBE, Plan
 from fieldmark.bench.provenance import Source, device_name, file_digest, versions
@@ -25,7 +26,8 @@ from fieldmark.evaluation.probe import probe
 from fieldmark.recipe import Recipe, recipe_from_json
 from fieldmark.recipes import KNOWN
 from fieldmark.runfolder import RECIPE, open_run
-from fieldmark.training.checkpoint import load_state
+from fieldmark.training.automatic import precision_of
+from fieldmark.training.checkpoint import STATE, load_state
 from fieldmark.training.choices import Choices, Destination
 from fieldmark.training.session import train
 
@@ -34,7 +36,8 @@ from fieldmark.training.session import train
 class Machine:
     """What runs are worked with here: device ("cpu" or "cuda"), processes that read ahead, files of weights by name.
 
-    ``external`` are classes from elsewhere by the names that the user gave; ``command`` is what reproduces the runs.
+    ``external`` are classes from elsewhere by the names that the user gave, ``code`` the digests of their files when
+    they were imported; ``command`` is what reproduces the runs.
     """
 
     device: str
@@ -43,6 +46,7 @@ class Machine:
     external: Mapping[str, type]
     source: Source
     command: str
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 class Worker:
@@ -75,6 +79,7 @@ class Worker:
             blank = replace(blank, recipe=described(recipe), weights_digest=_weights(recipe), tuned=tuned)
             if job.entry.kind == PROBE:
                 return self._probed(job, recipe, blank)
+            blank = replace(blank, sessions=({**blank.sessions[0], **self._followed_here(recipe, blank)},))
             return self._trained(job, recipe, blank, workplace=workplace)
         except Interrupted:
             raise
@@ -90,32 +95,52 @@ class Worker:
         Raises:
             UserError: what the plan says does not stand in a recipe, or no trial came to an end.
         """
-        material, entry = self.materials[job.data], job.entry
-        changes = entry.trials[job.trial] if job.trial is not None else self._won(job)
-        recipe = replace(recipe_of(entry, self._around(job), changes=changes), seed=job.seed)
-        recipe = replace(recipe, train_on=material.train_on(entry.train_on) or recipe.train_on)
-        if job.trial is not None:
-            without = tuple(split for split in recipe.train_on if split != "val")
-            recipe = shortened(replace(recipe, train_on=without), self.plan.tuning.epochs)
-        return with_weights(recipe, self.machine.weights)
+        changes = job.entry.trials[job.trial] if job.trial is not None else self._won(job)
+        return with_weights(self._planned(job, changes), self.machine.weights)
 
-    def words(self, job: Job) -> set[str]:
-        """What the plan calls the weights and the backbone of a run, after which ``--weights`` may give a file.
+    def possible(self, job: Job) -> list[Recipe]:
+        """What a run may come to follow, whichever trial wins; weights stand as the plan calls them.
 
         Raises:
             UserError: what the plan says does not stand in a recipe.
         """
-        changes = {} if job.trial is None else job.entry.trials[job.trial]
-        model = recipe_of(job.entry, self._around(job), changes=changes).model
-        return {model.weights, model.backbone}
+        if job.trial is not None:
+            return [self._planned(job, job.entry.trials[job.trial])]
+        return [self._planned(job, changes) for changes in job.entry.trials or ({},)]
+
+    def _planned(self, job: Job, changes: Mapping[str, Any]) -> Recipe:
+        material, entry = self.materials[job.data], job.entry
+        recipe = replace(recipe_of(entry, self._around(job), changes=changes), seed=job.seed)
+        recipe = replace(recipe, train_on=material.train_on(entry.train_on) or recipe.train_on)
+        if job.trial is None:
+            return recipe
+        without = tuple(split for split in recipe.train_on if split != "val")
+        return shortened(replace(recipe, train_on=without), self.plan.tuning.epochs)
 
     def trials(self, job: Job) -> list[Result]:
         """The results, so far, of the tuning runs that a final run waits for."""
-        if job.trial is not None:
-            return []
-        keys = [one.key for runs in trials_of(self.plan, job.entry, job.data) for one in runs]
-        paths = [json_path(self.folder, key) for key in keys]
-        return [read_result(path) for path in paths if path.is_file()]
+        found = (self.recorded(one) for one in awaited(self.plan, job))
+        return [result for result in found if result is not None]
+
+    def recorded(self, job: Job) -> Result | None:
+        """What is recorded of a run; one that failed under other settings or with other photos counts as none.
+
+        Raises:
+            UserError: a file that cannot be read.
+        """
+        path = json_path(self.folder, job.key)
+        if not path.is_file():
+            return None
+        result = read_result(path)
+        return None if result.status == FAILED and self.misfit(result, job) else result
+
+    def misfit(self, result: Result, job: Job) -> str:
+        """In what a result is another than the plan asks for now; "" where it is the same."""
+        if result.asked != json.loads(json.dumps(job.asked(self.plan))):  # as it comes back from a file
+            return f"made by other settings than the plan has now for {job.entry.name}"
+        if result.data_digest != self.materials[job.data].digest:
+            return f"made from other photos, labels or splits than {job.data} has now"
+        return ""
 
     def _won(self, job: Job) -> Mapping[str, Any]:
         if not job.entry.trials:
@@ -158,20 +183,27 @@ class Worker:
         return tuple(self.machine.external.values())
 
     def _session(self) -> dict[str, Any]:
-        device = device_name(self.machine.device)
-        return {**self.machine.source.to_json(), "host": socket.gethostname(), "device": device}
+        """Who works now, and with what; what was added later is read with ``get``, as older records lack it."""
+        machine, host = self.machine, socket.gethostname()
+        told = {"host": host, "device": device_name(machine.device), "versions": versions(), "code": dict(machine.code)}
+        return {**machine.source.to_json(), **told}
+
+    def _followed_here(self, recipe: Recipe, blank: Result) -> dict[str, str]:
+        """What a session says besides of a run that is trained: the precision that "auto" is here, and made of what."""
+        precision = "fp32" if precision_of(recipe, self.machine.device) == "32-true" else "bf16"
+        return {"precision": precision, "data_digest": blank.data_digest, "weights_digest": blank.weights_digest}
 
     def _trained(
         self, job: Job, recipe: Recipe, blank: Result, *, workplace: Workplace
     ) -> tuple[Result, Answers | None]:
         material = self.materials[job.data]
-        if not self._goes_on(workplace.run, recipe):
+        if not self._goes_on(workplace, recipe, blank.sessions[0]):
             workplace.clear()
-        sessions = workplace.enter(self._session())
+        sessions = workplace.enter(blank.sessions[0])
         run = train(
             material.path,
             Destination(workplace.run, resume=True),
-            self._choices(job, material),
+            self._choices(job, material, going_on=(workplace.run / STATE).is_file()),
             console=self.console,
             external=self._classes,
             recipe=recipe,
@@ -194,25 +226,24 @@ class Worker:
         trained = len(material.dataset.of(recipe.train_on))
         return _with_trained(result, trained), _answers(found.names, found.labels, found.logits)
 
-    def _choices(self, job: Job, material: Material) -> Choices:
+    def _choices(self, job: Job, material: Material, *, going_on: bool = False) -> Choices:
         """What ``train`` is told beside the recipe; trials hold photos out where there is no validation split."""
-        held_out = job.trial is not None and not material.has_val
-        return Choices(
-            seed=job.seed,
-            annotation=material.place.annotation,
-            device=self.machine.device,  # pyright: ignore[reportArgumentType]
-            workers=self.machine.workers,
-            splits=material.splits,
-            hold_out=self.plan.tuning.hold_out if held_out else 0.0,
-        )
+        here = Choices(device=self.machine.device, workers=self.machine.workers)  # pyright: ignore[reportArgumentType]
+        if going_on:  # all else is the run's own, and what would be said again would be told to be left aside
+            return here
+        held_out = self.plan.tuning.hold_out if job.trial is not None and not material.has_val else 0.0
+        annotation = material.place.annotation
+        return replace(here, seed=job.seed, annotation=annotation, splits=material.splits, hold_out=held_out)
 
-    def _goes_on(self, run: Path, recipe: Recipe) -> bool:
-        """Whether a half-done run follows this very recipe; one of an earlier plan does not count."""
-        path = run / RECIPE
+    def _goes_on(self, workplace: Workplace, recipe: Recipe, session: Mapping[str, Any]) -> bool:
+        """Whether a half-done run follows this very recipe on the same photos; one of an earlier plan does not."""
+        path = workplace.run / RECIPE
         if not path.is_file():
             return False
         known = recipe_from_json(path.read_text("utf-8"), KNOWN, external=self._classes)
-        return described(known) == described(recipe)
+        last = workplace.last()
+        alike = all(last.get(key, session[key]) == session[key] for key in ("data_digest", "weights_digest"))
+        return alike and described(known) == described(recipe)
 
     def _probed(self, job: Job, recipe: Recipe, blank: Result) -> tuple[Result, Answers]:
         material = self.materials[job.data]

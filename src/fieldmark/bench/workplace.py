@@ -39,19 +39,25 @@ class Workplace:
 
     def enter(self, session: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
         """Writes down that a session begins, and returns all that have a share in the run that lies here."""
-        path = self.place / SESSIONS
-        going_on = (self.run / RECIPE).is_file() and path.is_file()
-        before = json.loads(path.read_text("utf-8")) if going_on else []
+        path, before = self.place / SESSIONS, self._sessions()
         sessions = [*before, *([] if before and before[-1] == dict(session) else [dict(session)])]
         replace_file(path, lambda draft: draft.write_text(json.dumps(sessions) + "\n", "utf-8"))
         return tuple(sessions)
+
+    def last(self) -> Mapping[str, Any]:
+        """The last session that had a share in the run that lies here; empty where there is none."""
+        return (self._sessions() or [{}])[-1]
+
+    def _sessions(self) -> list[dict[str, Any]]:
+        path = self.place / SESSIONS
+        return json.loads(path.read_text("utf-8")) if (self.run / RECIPE).is_file() and path.is_file() else []
 
     def clear(self) -> None:
         """Starts anew: what lies here is deleted."""
         shutil.rmtree(self.run, ignore_errors=not self.run.exists())
 
     def leave(self, *, keep: bool) -> None:
-        """The run is recorded: it is deleted, or kept as ``runs/KEY``."""
+        """The run is done, or nothing of it lies here: it is deleted, or kept as ``runs/KEY``."""
         kept = self.place.with_suffix("")
         if keep and self.run.exists():
             shutil.rmtree(kept, ignore_errors=not kept.exists())

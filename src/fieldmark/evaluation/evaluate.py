@@ -91,13 +91,13 @@ def evaluate(
     photos = Photographs(dataset.photos, pixels, packed=dataset.pixels)
     if pixels.fit == "box" and any(photo.box is None for photo in dataset.photos):
         raise UserError("this run was trained with --fit box: every photo needs a box (a CSV with box columns)")
+    if split in ("test", "all") and processes.is_first():  # first, so that a look that is stopped counts
+        _log_opening(opened.path, dataset, split)
     method = opened.learner.method
     seen = infer(partial(scored, method), photos, method=method, workers=workers, progress=progress)
     read = [index for index in range(len(photos)) if index not in seen.damaged]
     logits, *branches = np.split(seen.values[read], 1 + len(method.scored_views), axis=1)
     labels = np.array([dataset.photos[index].label for index in read], dtype=np.int64)
-    if split in ("test", "all") and processes.is_first():
-        _log_opening(opened.path, dataset, split)
     return Evaluation(
         split=split,
         classes=opened.classes,

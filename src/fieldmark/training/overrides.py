@@ -72,7 +72,10 @@ def read_recipe(named: str | Path | None, external: Sequence[type] = ()) -> Reci
         raise UserError(f"--recipe {printable(str(named))}: no such file, nor row of a paper; {advice}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--recipe {printable(str(named))}: cannot be read ({printable(str(error))})") from error
-    return recipe_from_json(text, KNOWN, external=external)
+    try:
+        return recipe_from_json(text, KNOWN, external=external)
+    except UserError as error:
+        raise UserError(f"--recipe {printable(str(named))}: {error}") from error
 
 
 def with_settings(recipe: Recipe, choices: Choices) -> Recipe:

@@ -1,0 +1,97 @@
+"""What is seen in seconds and would end a run after hours: mistakes of the call, the plan and earlier results."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from fieldmark.bench.jobs import Job, awaited
+from fieldmark.bench.material import Material, read_material
+from fieldmark.bench.options import Options, named
+from fieldmark.bench.plan import PROBE, Place, Plan
+from fieldmark.bench.records import json_path
+from fieldmark.bench.work import Worker
+from fieldmark.errors import UserError, printable
+from fieldmark.recipe import Recipe
+
+
+def refuse_call(folder: Path, options: Options) -> None:
+    """Raises ``UserError`` for what no plan can be worked with: several processes, a file for a folder, numbers."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun says
+        raise UserError(
+            "fieldmark bench run works in one process: start it without torchrun; several calls may share one folder,\n"
+            "each on a GPU of its own (CUDA_VISIBLE_DEVICES)"
+        )
+    there = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    if there and not there.is_dir():
+        which = "" if there == folder else f"{printable(str(there))} "
+        raise UserError(f"--out {printable(str(folder))}: {which}is a file; name a folder")
+    options.refuse_numbers()
+
+
+def materials_of(plan: Plan, jobs: Sequence[Job], options: Options, folder: Path) -> dict[str, Material]:
+    """The data sets of runs, from where the user or the plan says.
+
+    Raises:
+        UserError: nothing to read, no name of the plan's, or photos around the comparison's folder.
+    """
+    paths = named(options.data, option="--data")
+    known = {name for entry in plan.entries for name in entry.data}
+    if unknown := sorted(set(paths) - known):
+        raise UserError(f"--data {unknown[0]}: the plan's data are called {', '.join(sorted(known))}")
+    found: dict[str, Material] = {}
+    for name in dict.fromkeys(job.data for job in jobs):
+        place = plan.sets.get(name, Place())
+        path = paths.get(name) or place.path
+        if path is None:
+            raise UserError(f"where do the photos of {name} lie? say --data {name}=FOLDER")
+        if path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
+            raise UserError(f"--out {printable(str(folder))}: choose a folder outside of the photos of {name}")
+        found[name] = read_material(name, path, place, folder=folder)
+    return found
+
+
+def refuse_mistakes(worker: Worker, jobs: Sequence[Job], options: Options) -> None:
+    """Before hours of work: recipes can be made and fit their data, weights are used, and earlier results fit.
+
+    Raises:
+        UserError: one of them is not so.
+    """
+    used: set[str] = set()
+    fitting: list[tuple[str, Recipe]] = []
+    for job in {(job.entry.name, job.data, job.trial): job for job in jobs}.values():
+        for recipe in worker.possible(job):
+            used |= {recipe.model.weights, recipe.model.backbone}
+            if not any(name == job.data and _alike(recipe, known) for name, known in fitting):
+                _refuse_misfit(recipe, job, worker.materials[job.data])
+                fitting.append((job.data, recipe))
+    unused = sorted(set(worker.machine.weights) - used)
+    if unused and not options.only:
+        raise UserError(f"--weights {unused[0]}: no entry's weights or backbone are called that")
+    for job in {one.key: one for final in jobs for one in (final, *awaited(worker.plan, final))}.values():
+        result = worker.recorded(job)
+        if result is not None and (misfit := worker.misfit(result, job)):
+            path = printable(str(json_path(worker.folder, job.key)))
+            raise UserError(f"{path}: {misfit};\ntake another --out, or move the file away")
+
+
+def _alike(one: Recipe, other: Recipe) -> bool:
+    """Whether two recipes ask the same of their data; batches can take seconds to make."""
+    return (one.train_on, one.batches) == (other.train_on, other.batches)
+
+
+def _refuse_misfit(recipe: Recipe, job: Job, material: Material) -> None:
+    """Raises ``UserError`` where a set has no photos in a split to train on, or makes no batches as the recipe says."""
+    where = f"{job.entry.name} on {job.data}"
+    there = ", ".join(sorted({photo.split for photo in material.dataset.photos if photo.split}))
+    if not recipe.train_on:
+        raise UserError(f"{where}: its trials would be trained on nothing, as train_on is the validation split alone")
+    for split in recipe.train_on:
+        if not material.dataset.of([split]):
+            raise UserError(f"{where}: train_on names the split {printable(split)!r}, and the photos have {there}")
+    if job.entry.kind == PROBE:
+        return
+    labels = [-1 if photo.label is None else photo.label for photo in material.dataset.of(recipe.train_on)]
+    try:
+        recipe.batches.epoch(labels, seed=job.seed, epoch=0)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error

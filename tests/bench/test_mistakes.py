@@ -1,0 +1,87 @@
+"""Mistakes that are told before any run, in one to three lines."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from canned import PLAN
+from rich.console import Console
+
+import small_runs
+from fieldmark.bench.options import Options
+from fieldmark.bench.runner import run_plan
+from fieldmark.bench.work import Worker
+from fieldmark.errors import UserError
+
+PLAIN = '[[entry]]\nname = "plain"\n'
+PAIRS = 'set = { batches = { type = "ShuffledPairs", size = 3 } }'
+BALANCED = '{ type = "Balanced", classes = 5, images = 2 }'
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Path:
+    """Photos of three classes with official splits, but none for validation."""
+    for name in ("train", "test"):
+        small_runs.write_photos(tmp_path / "photos" / name, photos=2)
+    return tmp_path / "photos"
+
+
+def told(plan: Path, text: str, data: Path, *, out: Path, options: Options | None = None) -> str:
+    """The line that refuses a plan; nothing was worked and nothing was written."""
+    before = sorted(data.rglob("*"))
+    plan.write_text(text)
+    said = options or Options(data=(f"photos={data}",), workers=0, device="cpu")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError) as error:
+        patch.setattr(Worker, "work", lambda *_: pytest.fail("a run began"))
+        run_plan(plan, out, said, console=Console(quiet=True))
+    assert len(str(error.value).splitlines()) <= 3
+    assert sorted(data.rglob("*")) == before
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '[sets.photos]\ntrain_on = "train+val"\n' + PLAIN,
+            "plain on photos: train_on names the split 'val', and the photos have test, train",
+        ),
+        (PLAIN + '[[entry]]\nname = "p"\nkind = "probe"\ntrain_on = "trian"', "p on photos: train_on names the split"),
+        (PLAIN + 'train_on = "val"\ntrials = [{ "smoothing" = 0.1 }]', "its trials would be trained on nothing"),
+        (PLAIN + PAIRS, "plain on photos: a batch of pairs needs an even number of images, not 3"),
+        (PLAIN + f"trials = [{{}}, {{ batches = {BALANCED} }}]", "plain on photos: batches of 5 classes need as many"),
+    ],
+)
+def test_recipes_that_do_not_fit_their_photos(text: str, said: str, split: Path, tmp_path: Path) -> None:
+    assert said in told(tmp_path / "plan.toml", PLAN + text, split, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_final_run_alone_is_looked_at_with_each_of_its_trials(split: Path, tmp_path: Path) -> None:
+    text = PLAN + PLAIN + f'phase = "final"\ntrials = [{{}}, {{ batches = {BALANCED} }}]'
+    assert "batches of 5 classes" in told(tmp_path / "plan.toml", text, split, out=tmp_path / "out")
+
+
+def test_nothing_is_written_among_the_photos(tmp_path: Path) -> None:
+    data = small_runs.write_photos(tmp_path / "photos", photos=4)  # unsplit: the cut would be written first
+    for out in (data / "out", data, tmp_path / "link" / "out"):
+        (tmp_path / "link").exists() or (tmp_path / "link").symlink_to(data)
+        assert "choose a folder outside of the photos of photos" in told(
+            tmp_path / "plan.toml", PLAN + PLAIN, data, out=out
+        )
+    inside = Path(shutil.copytree(data, tmp_path / "out" / "photos"))  # photos in the comparison's folder harm nobody
+    plan, said = tmp_path / "plan.toml", Options(data=(f"photos={inside}",), workers=0, device="cpu", phase="tune")
+    assert run_plan(plan, tmp_path / "out", said, console=Console(quiet=True)).left == 0
+
+
+def test_several_processes_of_one_call(split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "start it without torchrun" in told(tmp_path / "plan.toml", PLAN + PLAIN, split, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_place_of_a_folder(split: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for out, said in (("notes.txt", "notes.txt: is a file"), ("notes.txt/deep", f"{tmp_path / 'notes.txt'} is a file")):
+        assert said in told(tmp_path / "plan.toml", PLAN + PLAIN, split, out=tmp_path / out)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
