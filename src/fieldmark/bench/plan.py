@@ -88,13 +88,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Plan:
-    """Entries, and what they have in common."""
+    """Entries, and what they have in common; ``baseline`` is what entries are held against that name no other."""
 
     path: Path
     title: str
     entries: tuple[Entry, ...]
     sets: Mapping[str, Place] = field(default_factory=dict)
     tuning: Tuning = field(default_factory=Tuning)
+    baseline: str = "plain"
 
 
 def read_plan(path: Path) -> Plan:
@@ -121,7 +122,8 @@ def read_plan(path: Path) -> Plan:
     )
     entries = [_Table(found, f"{shown}: [[entry]] {at + 1}") for at, found in enumerate(top.take("entry", list))]
     top.refuse_rest()
-    plan = Plan(path, common.title, tuple(_entry(one, common, at) for at, one in enumerate(entries)), sets, tuning)
+    read = tuple(_entry(one, common, at) for at, one in enumerate(entries))
+    plan = Plan(path, common.title, read, sets, tuning, common.baseline)
     _check(plan, shown)
     return plan
 

@@ -17,6 +17,7 @@ from fieldmark.bench.jobs import Job, jobs_of, trials_of
 from fieldmark.bench.material import Material, read_material
 from fieldmark.bench.options import Options, command_of, named
 from fieldmark.bench.plan import Place, Plan, read_plan, unequal_trials
+from fieldmark.bench.planned import write_planned
 from fieldmark.bench.provenance import source
 from fieldmark.bench.records import DONE, FAILED, Result, json_path, read_result, write_result
 from fieldmark.bench.work import Machine, Worker
@@ -70,6 +71,7 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
     )
     worker = Worker(read, folder, materials=materials, machine=machine, console=console)
     _refuse_mistakes(worker, jobs, options)
+    write_planned(folder, read)
     if line := unequal_trials(read):
         console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
     return _Runner(worker, jobs, options).run()
