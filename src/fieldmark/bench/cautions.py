@@ -1,13 +1,16 @@
 """What a reader of a table has to know before believing it, in sentences."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fieldmark.bench.comparing import Table
+from fieldmark.bench.comparing import Row, Table
 from fieldmark.bench.plan import TRAIN
 from fieldmark.bench.records import DONE, FAILED, Result
 from fieldmark.bench.tuning import told
+
+FEW_SEEDS = 3
+UNLIKE_SIZES = 10
 
 
 def cautions_of(table: Table) -> list[str]:
@@ -56,6 +59,11 @@ def _data(table: Table) -> Iterable[str]:
     measured = {one.photos["measured"] for row in table.rows for one in row.finals}
     if measured - {table.photos}:
         yield f"Not all runs were measured on the same photos; differences are over the {table.photos} that all share."
+    yield from _differing(table.rows, "different numbers of photos", lambda one: f"{one.photos.get('trained', 0):,}")
+    yield from _differing(table.rows, "different splits", lambda one: "+".join(one.recipe.get("train_on", ())))
+    if table.class_sizes and max(table.class_sizes) >= UNLIKE_SIZES * min(table.class_sizes):
+        sizes = f"from {min(table.class_sizes)} to {max(table.class_sizes):,} test photos"
+        yield f"The classes have {sizes}: top-1 and all verdicts are mostly of the large ones; see *per class*, too."
     files: dict[str, set[str]] = defaultdict(set)
     for one in table.results:
         if one.status == DONE:
@@ -63,6 +71,17 @@ def _data(table: Table) -> Iterable[str]:
     for name, found in sorted(files.items()):
         if len(found) > 1:
             yield f"Files called {name} with different contents were trained from ({', '.join(sorted(found))})."
+
+
+def _differing(rows: Iterable[Row], what: str, value: Callable[[Result], str]) -> Iterable[str]:
+    """A line if rows were trained on unlike things: each value, and whose it is."""
+    whose: dict[str, dict[str, None]] = defaultdict(dict)
+    for row in rows:
+        for one in row.finals:
+            whose[value(one)][row.entry] = None
+    if len(whose) > 1:
+        each = "; ".join(f"{found or 'unknown'} by {', '.join(names)}" for found, names in whose.items())
+        yield f"The rows were trained on {what}, so they do not compare: {each}."
 
 
 def _runs(table: Table) -> Iterable[str]:
@@ -74,8 +93,13 @@ def _runs(table: Table) -> Iterable[str]:
             yield f"{row.entry}: its seeds did not follow the same recipe."
         if row.kind == TRAIN and len(row.finals) < 2:
             yield f"{row.entry} has one seed: nothing is known of how far another would be from it."
+        if len(named := dict.fromkeys(one.baseline for one in row.finals)) > 1:
+            yield f"{row.entry}: its runs name different baselines ({', '.join(named)}); {row.baseline} is taken."
         if opened := [one.key for one in row.finals if one.test_openings > 1]:
             yield f"The test photos were opened more than once (a stop while measuring) by {', '.join(opened)}."
+    trained = [row for row in table.rows if row.kind == TRAIN]
+    if few := [f"{row.entry} {len(row.finals)}" for row in trained if 1 < len(row.finals) < FEW_SEEDS]:
+        yield f"Fewer than {FEW_SEEDS} seeds, so all that is said of other seeds is rough: {', '.join(few)}."
     names = {row.entry for row in table.rows}
     for name in sorted({row.baseline for row in table.rows} - names):
         yield f"The baseline {name} has no final run yet, so nothing is held against it."
