@@ -54,7 +54,7 @@ def test_it_is_written_where_something_changed(tmp_path: Path) -> None:
     assert sorted(one.name for one in tmp_path.iterdir()) == ["plan.json", "plan.toml"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format_version": 2}', '{"format_version": 1, "title": ""}', "\xff"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format_version": 2}', '{"format_version": 1, "runs": 0}', "\xff"])
 def test_a_file_that_is_none_of_ours(text: str, tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(UserError, match="no list of planned runs") as error:

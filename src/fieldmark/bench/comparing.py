@@ -103,7 +103,8 @@ def tables_of(folder: Path, default: str = "") -> list[Table]:
 
 def _table(folder: Path, results: list[Result], default: str) -> Table:
     in_order = sorted(results, key=lambda one: (one.order, one.entry))
-    rows = [_row([one for one in results if one.entry == name]) for name in dict.fromkeys(one.entry for one in in_order)]
+    entries = dict.fromkeys(one.entry for one in in_order)
+    rows = [_row([one for one in results if one.entry == name]) for name in entries]
     done = [row for row in rows if row is not None]
     right, sizes = _right(folder, [result for row in done for result in row.finals])
     default = default or _most_named(in_order)
