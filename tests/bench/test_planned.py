@@ -32,10 +32,10 @@ def test_the_runs_come_back(tmp_path: Path) -> None:
     assert read_planned(tmp_path / "out") is None
     write_planned(tmp_path / "out", plan_of(tmp_path))
     found = read_planned(tmp_path / "out")
-    trial = PlannedRun("birds-pc-trial0-seed0", "birds", "pc", "tune", 0, 0)
+    trial = PlannedRun("birds-pc-trial0-seed0", "birds", "pc", 1, "tune", 0, 0)
     finals = [
-        PlannedRun(f"birds-{entry}-seed{seed}", "birds", entry, "final", seed, None)
-        for entry, seed in (("simple", 10), ("pc", 10), ("simple", 11))
+        PlannedRun(f"birds-{entry}-seed{seed}", "birds", entry, order, "final", seed, None)
+        for order, entry, seed in ((0, "simple", 10), (1, "pc", 10), (0, "simple", 11))
     ]
     assert found == Planned("Fünf Vögel", "simple", (trial, *finals)) == planned_of(plan_of(tmp_path))
     assert found.missing({"birds-simple-seed10", "birds-pc-seed10", "other"}) == (trial, finals[2])

@@ -42,7 +42,7 @@ def what_was_run(table: Table) -> Iterator[str]:
     data = _each(one.data_digest[:12] for one in finals)
     parts = (("Photos, labels, splits:", data), ("weights:", weights), ("machine:", devices), ("programs:", versions))
     yield "; ".join(f"{word} {', '.join(found)}" for word, found in parts if found) + "."
-    yield "Options that a part does not name are its defaults at that commit. The results' files hold each whole recipe."
+    yield "Options that a part does not name are its defaults at that commit; the results' files hold whole recipes."
 
 
 def tuning_table(results: Iterable[Result]) -> str:

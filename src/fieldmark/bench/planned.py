@@ -17,11 +17,15 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that is to be made: the name of its files, and what it is; ``trial`` is None in a final run."""
+    """A run that is to be made: the name of its files, and what it is; ``trial`` is None in a final run.
+
+    ``order`` is the place of its entry in the plan.
+    """
 
     key: str
     data: str
     entry: str
+    order: int
     phase: str
     seed: int
     trial: int | None
@@ -42,7 +46,8 @@ class Planned:
 
 def planned_of(plan: Plan) -> Planned:
     """All runs of a plan; raises ``UserError`` where two would have one name."""
-    runs = (PlannedRun(job.key, job.data, job.entry.name, job.phase, job.seed, job.trial) for job in jobs_of(plan))
+    jobs = ((job, job.entry) for job in jobs_of(plan))
+    runs = (PlannedRun(job.key, job.data, of.name, of.order, job.phase, job.seed, job.trial) for job, of in jobs)
     return Planned(plan.title, plan.baseline, tuple(runs))
 
 

@@ -87,7 +87,8 @@ def _lacking(planned: Planned, missing: Sequence[PlannedRun]) -> Iterator[str]:
     several = len({run.data for run in planned.runs}) > 1
     wanted = Counter((run.data, run.entry, run.phase) for run in planned.runs)
     lacking: dict[str, list[str]] = defaultdict(list)
-    for (data, entry, phase), count in Counter((run.data, run.entry, run.phase) for run in missing).items():
+    in_order = sorted(missing, key=lambda run: (run.data, run.order))
+    for (data, entry, phase), count in Counter((run.data, run.entry, run.phase) for run in in_order).items():
         word = "tuning" if phase == "tune" else "final"
         lacking[f"{entry} on {data}" if several else entry].append(f"{count} of {wanted[data, entry, phase]} {word}")
     together: dict[str, list[str]] = defaultdict(list)
@@ -110,7 +111,7 @@ def _section(table: Table, command: str) -> Iterator[str]:
         yield "No final run is done yet."
     if trials := tuning_table(table.results):
         yield "### Tuning"
-        yield "What each setting came to on photos that its training did not have; the choice, of equals the first, in bold."
+        yield "What each setting came to on photos held out of its training; the best, of equals the first, in bold."
         yield trials
     if commands := commands_of(table):
         yield "The runs again (`--only ROW` for one row alone), and this text from them:"
