@@ -10,6 +10,7 @@ from scipy import stats
 
 from fieldmark.bench.comparing import BETTER, UNTOLD, WORSE, tables_of
 from fieldmark.bench.records import read_result, write_result
+from fieldmark.errors import UserError
 from fieldmark.evaluation.statistics import detectable, holm, paired_difference
 
 RNG = np.random.default_rng(0)
@@ -96,6 +97,19 @@ def test_no_final_run(tmp_path: Path) -> None:
     (table,) = tables_of(tmp_path)
     assert table.rows == ()
     assert len(table.results) == 1
+
+
+@pytest.mark.parametrize("part", [0, 0.5, 0.9])
+def test_answers_that_end_too_early(part: float, tmp_path: Path) -> None:
+    write_finals(tmp_path, {"plain": PLAIN})
+    path = tmp_path / "results" / "birds-plain-seed11.npz"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(UserError, match=r"birds-plain-seed11.npz: .*run it again"):
+        tables_of(tmp_path)
+    path.write_bytes(content[:100] + bytes(100) + content[200:])
+    with pytest.raises(UserError, match=r"birds-plain-seed11.npz: .*run it again"):
+        tables_of(tmp_path)
 
 
 def matched(folder: Path) -> list[np.ndarray]:

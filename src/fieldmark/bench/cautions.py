@@ -1,10 +1,10 @@
 """What a reader of a table has to know before believing it, in sentences."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fieldmark.bench.comparing import Row, Table
+from fieldmark.bench.comparing import Table
 from fieldmark.bench.plan import TRAIN
 from fieldmark.bench.records import DONE, FAILED, Result
 from fieldmark.bench.tuning import told
@@ -59,8 +59,11 @@ def _data(table: Table) -> Iterable[str]:
     measured = {one.photos["measured"] for row in table.rows for one in row.finals}
     if measured - {table.photos}:
         yield f"Not all runs were measured on the same photos; differences are over the {table.photos} that all share."
-    yield from _differing(table.rows, "different numbers of photos", lambda one: f"{one.photos.get('trained', 0):,}")
-    yield from _differing(table.rows, "different splits", lambda one: "+".join(one.recipe.get("train_on", ())))
+    finals = [one for row in table.rows for one in row.finals]
+    counts = ((one.entry, f"{one.photos['trained']:,}" if "trained" in one.photos else "unknown") for one in finals)
+    yield from _differing("different numbers of photos", counts)
+    splits = ((one.entry, "+".join(one.recipe.get("train_on", ("unknown",)))) for one in finals)
+    yield from _differing("different splits", splits)
     if table.class_sizes and max(table.class_sizes) >= UNLIKE_SIZES * min(table.class_sizes):
         sizes = f"from {min(table.class_sizes)} to {max(table.class_sizes):,} test photos"
         yield f"The classes have {sizes}: top-1 and all verdicts are mostly of the large ones; see *per class*, too."
@@ -73,14 +76,13 @@ def _data(table: Table) -> Iterable[str]:
             yield f"Files called {name} with different contents were trained from ({', '.join(sorted(found))})."
 
 
-def _differing(rows: Iterable[Row], what: str, value: Callable[[Result], str]) -> Iterable[str]:
-    """A line if rows were trained on unlike things: each value, and whose it is."""
+def _differing(what: str, found: Iterable[tuple[str, str]]) -> Iterable[str]:
+    """A line if rows were trained on unlike things; ``found`` are entries and what they were trained on."""
     whose: dict[str, dict[str, None]] = defaultdict(dict)
-    for row in rows:
-        for one in row.finals:
-            whose[value(one)][row.entry] = None
+    for entry, value in found:
+        whose[value][entry] = None
     if len(whose) > 1:
-        each = "; ".join(f"{found or 'unknown'} by {', '.join(names)}" for found, names in whose.items())
+        each = "; ".join(f"{value} by {', '.join(names)}" for value, names in whose.items())
         yield f"The rows were trained on {what}, so they do not compare: {each}."
 
 

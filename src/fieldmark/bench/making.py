@@ -39,8 +39,10 @@ def what_was_run(table: Table) -> Iterator[str]:
     devices = _each(session["device"] for one in finals for session in one.sessions)
     versions = _each(f"{name} {version}" for one in finals for name, version in one.versions.items())
     weights = _each(f"{_weights(one)} ({one.weights_digest})" for one in finals if one.weights_digest)
+    precisions = _each(session["precision"] for one in finals for session in one.sessions if "precision" in session)
     data = _each(one.data_digest[:12] for one in finals)
-    parts = (("Photos, labels, splits:", data), ("weights:", weights), ("machine:", devices), ("programs:", versions))
+    parts = (("Photos, labels, splits:", data), ("weights:", weights), ("machine:", devices))
+    parts += (("precision:", precisions), ("programs:", versions))
     yield "; ".join(f"{word} {', '.join(found)}" for word, found in parts if found) + "."
     yield "Options that a part does not name are its defaults at that commit; the results' files hold whole recipes."
 

@@ -33,7 +33,7 @@ kind = "probe"                       # frozen features and logistic regression
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -122,10 +122,9 @@ def read_plan(path: Path) -> Plan:
     )
     entries = [_Table(found, f"{shown}: [[entry]] {at + 1}") for at, found in enumerate(top.take("entry", list))]
     top.refuse_rest()
-    read = tuple(_entry(one, common, at) for at, one in enumerate(entries))
-    plan = Plan(path, common.title, read, sets, tuning, common.baseline)
+    plan = Plan(path, common.title, tuple(_entry(one, common, at) for at, one in enumerate(entries)), sets, tuning)
     _check(plan, shown)
-    return plan
+    return replace(plan, baseline=common.baseline)
 
 
 def unequal_trials(plan: Plan) -> str:

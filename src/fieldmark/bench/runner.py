@@ -71,9 +71,9 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
     )
     worker = Worker(read, folder, materials=materials, machine=machine, console=console)
     _refuse_mistakes(worker, jobs, options)
-    write_planned(folder, read)
     if line := unequal_trials(read):
         console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
+    write_planned(folder, read)
     return _Runner(worker, jobs, options).run()
 
 
