@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
@@ -161,11 +161,16 @@ def _right(folder: Path, finals: Sequence[Result]) -> tuple[dict[str, np.ndarray
 
 
 def _answers(folder: Path, key: str) -> Answers:
-    """A run's logits; raises ``UserError`` for a file that ends too early, too."""
+    """A run's logits; raises ``UserError`` for a file whose bytes are no longer those that were written, too."""
+    path = npz_path(folder, key)
     try:
-        return read_answers(folder, key)
+        if path.is_file():
+            with ZipFile(path) as archive:  # closed whatever comes, unlike numpy's
+                if name := archive.testzip():
+                    raise BadZipFile(name)
     except (BadZipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{printable(str(npz_path(folder, key)))}: a damaged file; run it again") from error
+        raise UserError(f"{printable(str(path))}: a damaged file; run it again") from error
+    return read_answers(folder, key)
 
 
 def _compared(row: Row, rows: Sequence[Row], right: Mapping[str, np.ndarray], *, default: str) -> Row:
