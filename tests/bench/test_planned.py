@@ -38,6 +38,7 @@ def test_the_runs_come_back(tmp_path: Path) -> None:
         for order, entry, seed in ((0, "simple", 10), (1, "pc", 10), (0, "simple", 11))
     ]
     assert found == Planned("Fünf Vögel", "simple", (trial, *finals)) == planned_of(plan_of(tmp_path))
+    assert found is not None
     assert found.missing({"birds-simple-seed10", "birds-pc-seed10", "other"}) == (trial, finals[2])
 
 
