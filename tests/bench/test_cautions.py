@@ -13,7 +13,7 @@ from fieldmark.bench.comparing import tables_of
 from fieldmark.bench.records import Result, write_result
 from fieldmark.bench.tuning import scores, told
 
-RIGHT = np.random.default_rng(0).random((2, 20)) < 0.6
+RIGHT = np.random.default_rng(0).random((3, 20)) < 0.6
 
 
 NEWER = SESSION | {"versions": {"torch": "2.0", "fieldmark": "2"}, "precision": "fp32", "code": {"m:Mine": "1" * 16}}
@@ -25,10 +25,10 @@ def told_of(folder: Path) -> list[str]:
 
 
 def fair(folder: Path) -> Path:
-    """Two methods, two seeds each, two trials each."""
+    """Two methods, three seeds each, two trials each."""
     for entry in ("plain", "pc"):
         trials = [result_of(entry, 0, trial=trial, top1=0.5 + trial / 10) for trial in (0, 1)]
-        for seed, row in zip((10, 11), RIGHT, strict=True):
+        for seed, row in zip((10, 11, 12), RIGHT, strict=True):
             write_result(folder, replace(result_of(entry, seed), tuned=told(scores(trials))), answers_of(row))
         for trial in trials:
             write_result(folder, trial)
@@ -88,6 +88,14 @@ CHANGES: dict[str, tuple[Callable[[Result], Result], str]] = {
         lambda one: replace(one, test_openings=2),
         "The test photos were opened more than once (a stop while measuring) by birds-pc-seed11.",
     ),
+    "photos": (
+        lambda one: replace(one, photos={**one.photos, "trained": 1200}),
+        "The rows were trained on different numbers of photos, so they do not compare: 30 by plain, pc; 1,200 by pc.",
+    ),
+    "baseline": (
+        lambda one: replace(one, baseline="plain-long"),
+        "pc: its runs name different baselines (plain, plain-long); plain is taken.",
+    ),
     "tuned": (
         lambda one: replace(one, tuned={"winner": 0, "trials": []}),
         "pc was tuned again after some of its final runs; these follow an older choice.",
@@ -146,14 +154,41 @@ def test_runs_that_are_missing(tmp_path: Path) -> None:
 
 
 def test_seeds_and_photos_that_are_not_shared(tmp_path: Path) -> None:
-    write_finals(tmp_path, {"plain": RIGHT}, seeds=(10, 11))
-    write_finals(tmp_path, {"pc": np.concatenate([RIGHT, RIGHT])[:3]}, seeds=(11, 10, 12))
+    write_finals(tmp_path, {"plain": RIGHT[:2]}, seeds=(10, 11))
+    write_finals(tmp_path, {"pc": RIGHT}, seeds=(11, 10, 12))
     few = answers_of(RIGHT[0, :15])
     write_result(tmp_path, replace(result_of("pc", 12), photos=photos_of(15)), few)
     assert told_of(tmp_path) == [
         "Not all runs were measured on the same photos; differences are over the 15 that all share.",
+        "Fewer than 3 seeds, so all that is said of other seeds is rough: plain 2.",
         "pc and plain share the seeds 10, 11 alone; the others are left out.",
     ]
+
+
+def test_rows_of_different_splits(tmp_path: Path) -> None:
+    fair(tmp_path)
+    tuned = told(scores([result_of("pc", 0, trial=trial, top1=0.5 + trial / 10) for trial in (0, 1)]))
+    for entry, splits in (("plain", ["train"]), ("pc", ["train", "val"])):
+        for seed, row in zip((10, 11, 12), RIGHT, strict=True):
+            result = replace(result_of(entry, seed), tuned=tuned)
+            write_result(tmp_path, replace(result, recipe={**result.recipe, "train_on": splits}), answers_of(row))
+    said = "The rows were trained on different splits, so they do not compare: train by plain; train+val by pc."
+    assert told_of(tmp_path) == [said]
+
+
+@pytest.mark.parametrize(("small", "told"), [(2, True), (3, False)])
+def test_classes_of_unlike_sizes(small: int, told: bool, tmp_path: Path) -> None:
+    write_finals(tmp_path, {"plain": np.ones((3, 20 + small), bool)})
+    for seed in (10, 11, 12):
+        answers = answers_of(np.ones(20 + small, bool))
+        labels = np.repeat([0, 1], [20, small])
+        result = replace(result_of("plain", seed), photos=photos_of(20 + small))
+        write_result(tmp_path, result, answers._replace(labels=labels))
+    said = (
+        "The classes have from 2 to 20 test photos: top-1 and all verdicts are mostly of the large ones; "
+        "see *per class*, too."
+    )
+    assert told_of(tmp_path) == ([said] if told else [])
 
 
 def test_a_source_in_a_few_letters() -> None:

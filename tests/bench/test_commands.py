@@ -45,6 +45,13 @@ def test_help(words: list[str], said: list[str], capsys: pytest.CaptureFixture[s
 
 def test_mistakes(plan: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = ["--data", f"photos={photos}"]
+    (tmp_path / "empty").mkdir()
+    full, broken, lost, unplanned = (tmp_path / name for name in ("full", "broken", "lost", "unplanned"))
+    for folder in (full, broken, lost, unplanned):
+        write_finals(folder, {"plain": RIGHT})
+    (broken / "results" / "birds-plain-seed10.json").write_text('{"format_version": 1,')
+    (lost / "results" / "birds-plain-seed11.npz").unlink()
+    (unplanned / "plan.json").write_text("{}")
     for words, said in (
         (["run", tmp_path / "nowhere.toml", "--out", tmp_path / "o"], "no such file"),
         (["run", plan, "--out", tmp_path / "o"], "--data photos=FOLDER"),
@@ -54,7 +61,16 @@ def test_mistakes(plan: Path, photos: Path, tmp_path: Path, capsys: pytest.Captu
         (["run", plan, *data], "see: fieldmark bench run --help"),
         (["ran"], "see: fieldmark bench --help"),
         (["run", plan, "--out", tmp_path / "o", "--data", "photos"], "NAME=PATH"),
-        (["report", tmp_path / "o"], "no results here"),
+        (["report", tmp_path / "o"], "o: no such folder"),
+        (["report", tmp_path / "empty"], "no results here"),
+        (["report", plan], "plan.toml is a file; name the folder"),
+        (["report", full / "results"], f"name the folder above, {full}"),
+        (["report", full, "--out", full], f"is a folder; name a file, such as {full / 'RESULTS.md'}"),
+        (["report", tmp_path / "empty", "--out", full], "is a folder"),
+        (["report", full, "--out", plan / "RESULTS.md"], "cannot be written"),
+        (["report", broken], "birds-plain-seed10.json: no result that can be read"),
+        (["report", lost], "birds-plain-seed11.npz: no logits that can be read; run it again"),
+        (["report", unplanned], "plan.json: no list of planned runs that can be read; delete it"),
     ):
         capsys.readouterr()
         assert ran("bench", *words) == 2
@@ -84,7 +100,10 @@ def test_from_a_plan_to_a_report(
     assert ran("bench", "report", out, "--out", tmp_path / "deep" / "RESULTS.md") == 0
     assert capsys.readouterr().out.startswith("written to ")
     text = (tmp_path / "deep" / "RESULTS.md").read_text()
-    assert text == printed.replace("bench report out`", "bench report out --out RESULTS.md`")
+    command = "fieldmark bench report out"
+    assert printed.count(f"{command}`") == printed.count(f"\n{command}\n") == 1
+    assert text == printed.replace(command, f"{command} --out RESULTS.md")
+    assert "All 3 planned runs are recorded." in text
 
 
 def test_failures_and_stops_are_told_by_the_exit_code(

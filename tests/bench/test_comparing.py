@@ -10,6 +10,7 @@ from scipy import stats
 
 from fieldmark.bench.comparing import BETTER, UNTOLD, WORSE, tables_of
 from fieldmark.bench.records import read_result, write_result
+from fieldmark.errors import UserError
 from fieldmark.evaluation.statistics import detectable, holm, paired_difference
 
 RNG = np.random.default_rng(0)
@@ -96,3 +97,66 @@ def test_no_final_run(tmp_path: Path) -> None:
     (table,) = tables_of(tmp_path)
     assert table.rows == ()
     assert len(table.results) == 1
+
+
+@pytest.mark.parametrize("part", [0, 0.5, 0.9])
+def test_answers_that_end_too_early(part: float, tmp_path: Path) -> None:
+    write_finals(tmp_path, {"plain": PLAIN})
+    path = tmp_path / "results" / "birds-plain-seed11.npz"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(UserError, match=r"birds-plain-seed11.npz: .*run it again"):
+        tables_of(tmp_path)
+    path.write_bytes(content[:100] + bytes(100) + content[200:])
+    with pytest.raises(UserError, match=r"birds-plain-seed11.npz: .*run it again"):
+        tables_of(tmp_path)
+
+
+def matched(folder: Path) -> list[np.ndarray]:
+    """cin is held against pc, and pc and the others against plain."""
+    tables = [PLAIN, PC, CIN]
+    write_finals(folder, dict(zip(("plain", "pc", "cin"), tables, strict=True)))
+    for seed, row in zip((10, 11, 12), CIN, strict=True):
+        write_result(folder, replace(result_of("cin", seed), baseline="pc", photos=photos_of(60)), answers_of(row))
+    return tables
+
+
+def test_a_row_of_another_baseline_is_held_against_the_default_too(tmp_path: Path) -> None:
+    plain, pc, cin = matched(tmp_path)
+    (table,) = tables_of(tmp_path)
+    assert table.default == "plain"
+    assert [row.to_default for row in table.rows[:2]] == [None, None]
+    row = table.rows[2]
+    assert row.comparison
+    assert row.to_default
+    assert (row.comparison.baseline, row.to_default.baseline) == ("pc", "plain")
+    wanted = [paired_difference(*pair) for pair in ((pc, plain), (cin, pc), (cin, plain))]
+    shown = [one for each in table.rows for one in each.comparisons]
+    assert [one.difference for one in shown] == wanted
+    # one correction for both kinds together
+    assert [one.p for one in shown] == pytest.approx(holm([one.p for one in wanted]))
+    assert table.corrected_for == 3
+    assert shown[0].seen_from == detectable(wanted[0].error, wanted[0].df, alpha=0.05 / 3)
+
+
+def test_the_default_baseline_is_the_plan_s_or_the_one_most_named(tmp_path: Path) -> None:
+    matched(tmp_path)
+    (told,) = tables_of(tmp_path, "pc")
+    assert told.default == "pc"
+    assert [row.to_default and row.to_default.baseline for row in told.rows] == ["pc", None, None]
+    (unknown,) = tables_of(tmp_path, "nothing")
+    assert [row.to_default for row in unknown.rows] == [None] * 3
+    for seed in (10, 11, 12):  # five runs of cin, but one entry
+        write_result(tmp_path, replace(result_of("cin", seed, trial=0), baseline="pc"))
+    write_result(tmp_path, replace(result_of("probe", 0), baseline="cin", photos=photos_of(60)), answers_of(PC[0]))
+    (table,) = tables_of(tmp_path)
+    assert table.default == "plain"
+
+
+def test_class_sizes_are_those_of_the_photos_that_all_share(tmp_path: Path) -> None:
+    write_finals(tmp_path, {"plain": PLAIN[:, :31]})
+    (table,) = tables_of(tmp_path)
+    assert sorted(table.class_sizes) == [15, 16]
+    write_result(tmp_path, result_of("pc", 10), answers_of(PC[0, :8]))
+    (table,) = tables_of(tmp_path)
+    assert sorted(table.class_sizes) == [4, 4]

@@ -22,6 +22,7 @@ from fieldmark.bench import runner
 from fieldmark.bench.claims import EXPIRY, claim
 from fieldmark.bench.jobs import Job
 from fieldmark.bench.options import Options
+from fieldmark.bench.planned import read_planned
 from fieldmark.bench.records import read_answers, read_result, read_results
 from fieldmark.bench.runner import Tally, run_plan
 from fieldmark.bench.work import Worker
@@ -129,6 +130,9 @@ def test_each_run_is_recorded(compared: Path) -> None:
     assert tuned["winner"] == best
     rate = results["photos-plain-seed11"].recipe["stages"][0]["optimiser"]["lr"]
     assert rate == (0.05, 0.2)[best]
+    planned = read_planned(compared)
+    assert planned is not None
+    assert [run.key for run in planned.runs] == [*TUNING, *FINALS]  # though the first call worked two of them
 
 
 def test_what_is_recorded_is_not_worked_again(compared: Path, split: Path, stub: Callable[[Stub], list[str]]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from fieldmark.bench.options import Options
+from fieldmark.errors import UserError, printable
 
 if TYPE_CHECKING:
     from fieldmark.bench.runner import Tally
@@ -52,12 +53,19 @@ def report(folder: str | Path, out: str | Path | None = None) -> str:
         out: a file; None writes none.
 
     Raises:
-        UserError: no results, or files that are damaged.
+        UserError: no results, files that are damaged, or an ``out`` that cannot be written.
     """
     from fieldmark.bench.text import report_of
 
-    text = report_of(Path(folder), None if out is None else Path(out))
-    if out is not None:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        Path(out).write_text(text, "utf-8")
+    path = None if out is None else Path(out)
+    if path is not None and path.is_dir():  # said before the work
+        raise UserError(f"--out {printable(str(path))} is a folder; name a file, such as {path / 'RESULTS.md'}")
+    text = report_of(Path(folder), path)
+    if path is not None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+        except OSError as error:
+            shown, why = printable(str(path)), printable(error.strerror or str(error))
+            raise UserError(f"--out {shown} cannot be written ({why}); name another file") from error
     return text

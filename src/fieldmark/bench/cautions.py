@@ -9,6 +9,9 @@ from fieldmark.bench.plan import TRAIN
 from fieldmark.bench.records import DONE, FAILED, Result
 from fieldmark.bench.tuning import told
 
+FEW_SEEDS = 3
+UNLIKE_SIZES = 10
+
 
 def cautions_of(table: Table) -> list[str]:
     """All that makes the rows of a table less than equal, or the figures less than final."""
@@ -76,6 +79,14 @@ def _data(table: Table) -> Iterable[str]:
     measured = {one.photos["measured"] for row in table.rows for one in row.finals}
     if measured - {table.photos}:
         yield f"Not all runs were measured on the same photos; differences are over the {table.photos} that all share."
+    finals = [one for row in table.rows for one in row.finals]
+    counts = ((one.entry, f"{one.photos['trained']:,}" if "trained" in one.photos else "unknown") for one in finals)
+    yield from _differing("different numbers of photos", counts)
+    splits = ((one.entry, "+".join(one.recipe.get("train_on", ("unknown",)))) for one in finals)
+    yield from _differing("different splits", splits)
+    if table.class_sizes and max(table.class_sizes) >= UNLIKE_SIZES * min(table.class_sizes):
+        sizes = f"from {min(table.class_sizes)} to {max(table.class_sizes):,} test photos"
+        yield f"The classes have {sizes}: top-1 and all verdicts are mostly of the large ones; see *per class*, too."
     files: dict[str, set[str]] = defaultdict(set)
     for one in table.results:
         if one.status == DONE:
@@ -83,6 +94,16 @@ def _data(table: Table) -> Iterable[str]:
     for name, found in sorted(files.items()):
         if len(found) > 1:
             yield f"Files called {name} with different contents were trained from ({', '.join(sorted(found))})."
+
+
+def _differing(what: str, found: Iterable[tuple[str, str]]) -> Iterable[str]:
+    """A line if rows were trained on unlike things; ``found`` are entries and what they were trained on."""
+    whose: dict[str, dict[str, None]] = defaultdict(dict)
+    for entry, value in found:
+        whose[value][entry] = None
+    if len(whose) > 1:
+        each = "; ".join(f"{value} by {', '.join(names)}" for value, names in whose.items())
+        yield f"The rows were trained on {what}, so they do not compare: {each}."
 
 
 def _runs(table: Table) -> Iterable[str]:
@@ -94,8 +115,13 @@ def _runs(table: Table) -> Iterable[str]:
             yield f"{row.entry}: its seeds did not follow the same recipe."
         if row.kind == TRAIN and len(row.finals) < 2:
             yield f"{row.entry} has one seed: nothing is known of how far another would be from it."
+        if len(named := dict.fromkeys(one.baseline for one in row.finals)) > 1:
+            yield f"{row.entry}: its runs name different baselines ({', '.join(named)}); {row.baseline} is taken."
         if opened := [one.key for one in row.finals if one.test_openings > 1]:
             yield f"The test photos were opened more than once (a stop while measuring) by {', '.join(opened)}."
+    trained = [row for row in table.rows if row.kind == TRAIN]
+    if few := [f"{row.entry} {len(row.finals)}" for row in trained if 1 < len(row.finals) < FEW_SEEDS]:
+        yield f"Fewer than {FEW_SEEDS} seeds, so all that is said of other seeds is rough: {', '.join(few)}."
     names = {row.entry for row in table.rows}
     for name in sorted({row.baseline for row in table.rows} - names):
         yield f"The baseline {name} has no final run yet, so nothing is held against it."

@@ -1,15 +1,19 @@
 """The figures of a comparison, from its records: one table a data set, one row an entry."""
 
+import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
 from fieldmark.bench.plan import PROBE
-from fieldmark.bench.records import DONE, Result, read_answers, read_results
+from fieldmark.bench.records import DONE, Answers, Result, npz_path, read_answers, read_results
 from fieldmark.bench.tuning import Score, scores
+from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.statistics import LEVEL, Difference, Interval, detectable, holm, paired_difference
 from fieldmark.evaluation.statistics import seed_interval as interval_of
 
@@ -18,10 +22,11 @@ BETTER, WORSE, UNTOLD = "better", "worse", "untold"
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row against its baseline, over the seeds and the photos that both have.
+    """A row against a baseline, over the seeds and the photos that both have.
 
-    ``difference`` in shares, ``p`` corrected for all comparisons of the table (Holm), ``seen_from`` the smallest effect
-    that such an experiment finds with a chance of 80 %, at the level of the correction's first step.
+    ``difference`` in shares, ``p`` corrected for all comparisons of the data set, whichever baseline they are to
+    (Holm), ``seen_from`` the smallest effect that such an experiment finds with a chance of 80 %, at the level of the
+    correction's first step.
     """
 
     baseline: str
@@ -40,7 +45,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Row:
-    """An entry: its final runs that are done, their mean accuracies, its trials, and how it compares."""
+    """An entry: its final runs that are done, their mean accuracies, its trials, and how it compares.
+
+    ``comparison`` is to the row that it names, which has its batches and its compute; ``to_default`` to the plan's
+    default baseline, where that is another row.
+    """
 
     entry: str
     kind: str
@@ -51,37 +60,71 @@ class Row:
     seconds: float
     trials: tuple[Score, ...]
     comparison: Comparison | None = None
+    to_default: Comparison | None = None
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Those that there are."""
+        return tuple(one for one in (self.comparison, self.to_default) if one)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A data set: its rows in the plan's order, all its results, how many photos all final runs saw."""
+    """A data set: its rows in the plan's order, all its results, how many photos all final runs saw.
+
+    ``default`` is the plan's default baseline, ``class_sizes`` how many of the photos each class has, that has any.
+    """
 
     data: str
     title: str
     rows: tuple[Row, ...]
     results: tuple[Result, ...]
     photos: int
+    default: str
+    class_sizes: tuple[int, ...] = ()
+
+    @property
+    def corrected_for(self) -> int:
+        """Number of comparisons that the p-values are corrected for."""
+        return sum(not np.isnan(one.difference.p) for row in self.rows for one in row.comparisons)
 
 
-def tables_of(folder: Path) -> list[Table]:
+def tables_of(folder: Path, default: str = "") -> list[Table]:
     """The tables of a comparison.
+
+    Args:
+        folder: of the comparison.
+        default: the plan's default baseline; "" for the one that most entries name.
 
     Raises:
         UserError: no results, or files that are damaged.
     """
     results = read_results(folder)
-    return [_table(folder, [one for one in results if one.data == data]) for data in sorted({r.data for r in results})]
+    by_data = ([one for one in results if one.data == data] for data in sorted({one.data for one in results}))
+    return [_table(folder, found, default) for found in by_data]
 
 
-def _table(folder: Path, results: list[Result]) -> Table:
-    entries = list(dict.fromkeys(one.entry for one in sorted(results, key=lambda one: (one.order, one.entry))))
+def _table(folder: Path, results: list[Result], default: str) -> Table:
+    in_order = sorted(results, key=lambda one: (one.order, one.entry))
+    entries = dict.fromkeys(one.entry for one in in_order)
     rows = [_row([one for one in results if one.entry == name]) for name in entries]
     done = [row for row in rows if row is not None]
-    right = _right(folder, [result for row in done for result in row.finals])
-    compared = _corrected([replace(row, comparison=_comparison(row, done, right)) for row in done])
-    photos = len(next(iter(right.values()), ()))
-    return Table(results[0].data, results[0].title, tuple(compared), tuple(results), photos)
+    right, sizes = _right(folder, [result for row in done for result in row.finals])
+    default = default or _most_named(in_order)
+    return Table(
+        data=results[0].data,
+        title=results[0].title,
+        rows=tuple(_corrected([_compared(row, done, right, default=default) for row in done])),
+        results=tuple(results),
+        photos=len(next(iter(right.values()), ())),
+        default=default,
+        class_sizes=sizes,
+    )
+
+
+def _most_named(results: Sequence[Result]) -> str:
+    """The baseline that most entries name; of equals the one named first."""
+    return Counter({one.entry: one.baseline for one in results}.values()).most_common(1)[0][0]
 
 
 def _row(results: Sequence[Result]) -> Row | None:
@@ -101,25 +144,44 @@ def _row(results: Sequence[Result]) -> Row | None:
     )
 
 
-def _right(folder: Path, finals: Sequence[Result]) -> dict[str, np.ndarray]:
-    """Whether each photo was right, bool (I,) by run, over the photos that all runs were measured on."""
+def _right(folder: Path, finals: Sequence[Result]) -> tuple[dict[str, np.ndarray], tuple[int, ...]]:
+    """Whether each photo was right, bool (I,) by run, over the photos that all runs were measured on; class sizes."""
     if not finals:
-        return {}
-    answers = {one.key: read_answers(folder, one.key) for one in finals}
+        return {}, ()
+    answers = {one.key: _answers(folder, one.key) for one in finals}
     common = reduce(np.intersect1d, (one.names for one in answers.values()))
-    found = {}
+    found: dict[str, np.ndarray] = {}
+    sizes: tuple[int, ...] = ()
     for key, (names, labels, logits) in answers.items():
         order = np.argsort(names)
         at = order[np.searchsorted(names, common, sorter=order)]
         found[key] = logits[at].argmax(1) == labels[at]
-    return found
+        sizes = tuple(int(count) for count in np.unique(labels[at], return_counts=True)[1])
+    return found, sizes
 
 
-def _comparison(row: Row, rows: Sequence[Row], right: Mapping[str, np.ndarray]) -> Comparison | None:
-    """A row against the row that it names; None for that row itself, and where there is nothing to compare."""
-    baseline = next((one for one in rows if one.entry == row.baseline), None)
-    if baseline is None or baseline.entry == row.entry:
-        return None
+def _answers(folder: Path, key: str) -> Answers:
+    """A run's logits; raises ``UserError`` for a file whose bytes are no longer those that were written, too."""
+    path = npz_path(folder, key)
+    try:
+        if path.is_file():
+            with ZipFile(path) as archive:  # closed whatever comes, unlike numpy's
+                if name := archive.testzip():
+                    raise BadZipFile(name)
+    except (BadZipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{printable(str(path))}: a damaged file; run it again") from error
+    return read_answers(folder, key)
+
+
+def _compared(row: Row, rows: Sequence[Row], right: Mapping[str, np.ndarray], *, default: str) -> Row:
+    """The row with its differences to the row that it names and, if that is another, to the default baseline."""
+    found = {one.entry: _comparison(row, one, right) for one in rows if one.entry != row.entry}
+    to_default = None if default == row.baseline else found.get(default)
+    return replace(row, comparison=found.get(row.baseline), to_default=to_default)
+
+
+def _comparison(row: Row, baseline: Row, right: Mapping[str, np.ndarray]) -> Comparison | None:
+    """A row against another; None where there is nothing to compare."""
     mine, theirs = ({one.seed: right[one.key] for one in of.finals} for of in (row, baseline))
     if row.kind == PROBE:  # no seed changes its answers: it stands beside each seed of the other
         mine = dict.fromkeys(theirs, next(iter(mine.values())))
@@ -133,17 +195,15 @@ def _comparison(row: Row, rows: Sequence[Row], right: Mapping[str, np.ndarray]) 
 
 
 def _corrected(rows: Sequence[Row]) -> list[Row]:
-    """The rows with p-values corrected for all of the table's comparisons."""
-    compared = [row.comparison for row in rows if row.comparison]
-    corrected = holm([one.difference.p for one in compared])
-    many = max(1, int(np.sum(~np.isnan(corrected))))
-    found: list[Row] = []
-    for row in rows:
-        if row.comparison is None:
-            found.append(row)
-            continue
-        error, df = row.comparison.difference.error, row.comparison.difference.df
-        p = float(corrected[next(at for at, one in enumerate(compared) if one is row.comparison)])
-        seen = detectable(error, df, alpha=(1 - LEVEL) / many)
-        found.append(replace(row, comparison=replace(row.comparison, p=p, seen_from=seen)))
-    return found
+    """The rows with p-values corrected for all of the table's comparisons, of both kinds together."""
+    corrected = holm([one.difference.p for row in rows for one in row.comparisons])
+    alpha = (1 - LEVEL) / max(1, int(np.sum(~np.isnan(corrected))))
+    left = iter(corrected)
+
+    def with_p(one: Comparison | None) -> Comparison | None:
+        if one is None:
+            return None
+        seen = detectable(one.difference.error, one.difference.df, alpha=alpha)
+        return replace(one, p=float(next(left)), seen_from=seen)
+
+    return [replace(row, comparison=with_p(row.comparison), to_default=with_p(row.to_default)) for row in rows]

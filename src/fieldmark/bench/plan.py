@@ -33,7 +33,7 @@ kind = "probe"                       # frozen features and logistic regression
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -88,13 +88,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Plan:
-    """Entries, and what they have in common."""
+    """Entries, and what they have in common; ``baseline`` is what entries are held against that name no other."""
 
     path: Path
     title: str
     entries: tuple[Entry, ...]
     sets: Mapping[str, Place] = field(default_factory=dict)
     tuning: Tuning = field(default_factory=Tuning)
+    baseline: str = "plain"
 
 
 def read_plan(path: Path) -> Plan:
@@ -127,7 +128,7 @@ def read_plan(path: Path) -> Plan:
         raise UserError(f"{shown}: no entries; write [[entry]] and a name for each row of the table")
     plan = Plan(path, common.title, tuple(_entry(one, common, at) for at, one in enumerate(entries)), sets, tuning)
     _check(plan, shown)
-    return plan
+    return replace(plan, baseline=common.baseline)
 
 
 def unequal_trials(plan: Plan) -> str:

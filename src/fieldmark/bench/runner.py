@@ -15,6 +15,7 @@ from fieldmark.bench.jobs import Job, awaited, jobs_of
 from fieldmark.bench.mistakes import materials_of, refuse_call, refuse_mistakes
 from fieldmark.bench.options import Options, command_of, named
 from fieldmark.bench.plan import read_plan, unequal_trials
+from fieldmark.bench.planned import write_planned
 from fieldmark.bench.provenance import OURS, code_digests, source, source_digest
 from fieldmark.bench.records import DONE, FAILED, Result, write_result
 from fieldmark.bench.work import Machine, Worker
@@ -73,6 +74,7 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
     refuse_mistakes(worker, jobs, options)
     if line := unequal_trials(read):
         console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
+    write_planned(folder, read)
     return _Runner(worker, jobs, options).run()
 
 

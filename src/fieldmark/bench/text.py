@@ -1,33 +1,32 @@
 """The report of a comparison, in Markdown: the same records make the same text."""
 
-import json
 import math
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fieldmark.bench.cautions import cautions_of, source_of
+from fieldmark.bench.cautions import cautions_of
 from fieldmark.bench.comparing import BETTER, UNTOLD, Comparison, Row, Table, tables_of
+from fieldmark.bench.making import commands_of, tuning_table, what_was_run
+from fieldmark.bench.markdown import difference_interval, grid, listed, p_value, percent, share_interval, signed
 from fieldmark.bench.plan import PROBE
-from fieldmark.bench.tuning import winner
-from fieldmark.evaluation.statistics import POWER, Interval
-from fieldmark.training.runlog import clock
+from fieldmark.bench.planned import Planned, PlannedRun, read_planned
+from fieldmark.bench.records import FAILED, RESULTS, Result
+from fieldmark.errors import UserError, printable
+from fieldmark.evaluation.statistics import POWER
 
-HOW_TO_READ = f"""\
-Each method was trained with seeds that its tuning had not seen, and what came of it was measured on the test photos.
-Where it was tuned, its trials are named below; they were compared on photos inside the training split.
-
-- **top-1**: mean over seeds, with Student's 95 % interval: what further seeds would give on the same photos.
-- **difference**: to the row named under *against*, in percentage points, paired photo by photo and seed by seed, with a
-  95 % interval for further seeds and further photos (min F' of Clark 1973; not corrected for the number of rows).
-- **p**: of "no difference", after Holm's correction for all comparisons of the table. Below 0.05 a method is called
-  better or worse. Otherwise it is *not told from* its baseline, which does not say that the two are equal.
-- **seen from**: the smallest true difference, in points, that such an experiment finds in {100 * POWER:.0f} of 100
-  cases (at the level of the correction's first step).
-"""
-FIGURES = ("method", "top-1 %", "seeds", "per class %", "against", "difference", "p", "seen from", "so it is")
-MAKING = ("method", "settings chosen", "training", "device", "source", "command")
-TUNING = ("method", "trial", "changes", "top-1 %", "runs")
+INTRODUCTION = (
+    "Each method was trained with seeds that its tuning had not seen, and measured on the test photos. Trials were "
+    "compared on photos inside the training split."
+)
+UNKNOWN = (
+    "The folder holds no list of the planned runs (`plan.json`), so this report cannot know whether some are missing; "
+    "the next `fieldmark bench run` writes one."
+)
+FIGURES = ("method", ">top-1 %", ">seeds", ">per class %")
+DIFFERENCES = ("against", ">difference", ">p", ">seen from", "so it is")
+BOLD = ("Unequal", "Mixed", "The rows were trained")
 
 
 def report_of(folder: Path, out: Path | None = None) -> str:
@@ -38,53 +37,145 @@ def report_of(folder: Path, out: Path | None = None) -> str:
         out: where the text will lie; it is only named in it.
 
     Raises:
-        UserError: no results, or files that are damaged.
+        UserError: no folder, no results, or files that are damaged.
     """
-    tables = tables_of(folder)
+    _refuse_folder(folder)
+    planned = read_planned(folder)
+    tables = tables_of(folder, planned.baseline if planned else "")
     words = ["fieldmark", "bench", "report", _shown(folder), *(["--out", _shown(out)] if out else [])]
-    count = sum(len(table.results) for table in tables)
+    command = shlex.join(words)
+    results = [one for table in tables for one in table.results]
     head = (
         f"# {' / '.join(dict.fromkeys(table.title for table in tables))}",
-        f"Made by `{shlex.join(words)}` from {count} recorded runs; not to be edited.",
-        HOW_TO_READ.strip(),
+        f"Made by `{command}` from {_runs(len(results))}; not to be edited.",
+        *_missing(planned, results),
+        INTRODUCTION,
     )
-    return "\n\n".join((*head, *(part for table in tables for part in _section(table)))) + "\n"
+    return "\n\n".join((*head, *(part for table in tables for part in _section(table, command)))) + "\n"
 
 
-def _section(table: Table) -> Iterator[str]:
+def _refuse_folder(folder: Path) -> None:
+    """Raises ``UserError`` for what is no folder of a comparison."""
+    shown = printable(str(folder))
+    if not folder.exists():
+        raise UserError(f"{shown}: no such folder; name the one that fieldmark bench run --out made")
+    if not folder.is_dir():
+        raise UserError(f"{shown} is a file; name the folder that fieldmark bench run --out made")
+    if folder.name == RESULTS and any(folder.glob("*.json")):
+        raise UserError(f"{shown}: name the folder above, {printable(str(folder.parent))}")
+
+
+def _missing(planned: Planned | None, results: Sequence[Result]) -> Iterator[str]:
+    """What of the plan is not yet recorded, entry by entry; entries that lack as much stand together."""
+    if planned is None:
+        yield UNKNOWN
+        return
+    keys = {run.key for run in planned.runs}
+    missing = planned.missing({one.key for one in results})
+    if missing:
+        yield f"**Not finished: {len(missing)} of {len(keys)} planned runs are missing.**"
+        yield listed(_lacking(planned, missing))
+    else:
+        failed = sum(one.status == FAILED and one.key in keys for one in results)
+        yield f"All {len(keys)} planned runs are recorded" + (f", of which {failed} failed." if failed else ".")
+    if others := sorted({one.entry for one in results if one.key not in keys}):
+        yield f"Runs that the plan does not have (any more) are shown, too: of {', '.join(others)}."
+
+
+def _lacking(planned: Planned, missing: Sequence[PlannedRun]) -> Iterator[str]:
+    """How many runs of which entries are missing; entries that lack equally many stand together."""
+    several = len({run.data for run in planned.runs}) > 1
+    wanted = Counter((run.data, run.entry, run.phase) for run in planned.runs)
+    lacking: dict[str, list[str]] = defaultdict(list)
+    in_order = sorted(missing, key=lambda run: (run.data, run.order))
+    for (data, entry, phase), count in Counter((run.data, run.entry, run.phase) for run in in_order).items():
+        word = "tuning" if phase == "tune" else "final"
+        lacking[f"{entry} on {data}" if several else entry].append(f"{count} of {wanted[data, entry, phase]} {word}")
+    together: dict[str, list[str]] = defaultdict(list)
+    for name, words in lacking.items():
+        together[" and ".join(words)].append(name)
+    return (f"{', '.join(names)}: {words} runs{' each' if len(names) > 1 else ''}" for words, names in together.items())
+
+
+def _section(table: Table, command: str) -> Iterator[str]:
     """The paragraphs of a data set."""
     yield f"## {table.data}"
-    cautions = cautions_of(table)
-    if cautions:
+    if cautions := cautions_of(table):
         yield "**Before believing this table:**"
-        yield _listed(f"**{line}**" if line.startswith(("Unequal", "Mixed")) else line for line in cautions)
-    if not table.rows:
+        yield listed(f"**{line}**" if line.startswith(BOLD) else line for line in cautions)
+    if table.rows:
+        yield from _accuracies(table)
+        yield "### What was run"
+        yield from what_was_run(table)
+    else:
         yield "No final run is done yet."
-        return
+    if trials := tuning_table(table.results):
+        yield "### Tuning"
+        yield "What each setting came to on photos held out of its training; the best, of equals the first, in bold."
+        yield trials
+    if commands := commands_of(table):
+        yield "The runs again (`--only ROW` for one row alone), and this text from them:"
+        yield "\n".join(("```sh", *commands, command, "```"))
+
+
+def _accuracies(table: Table) -> Iterator[str]:
+    """The tables of figures and what they mean."""
     photos = table.rows[0].finals[0].photos
-    yield f"{photos['trained']:,} training photos, {table.photos:,} test photos, {photos['classes']} classes."
-    yield _grid(FIGURES, (_figures(row) for row in table.rows))
+    splits = "+".join(table.rows[0].finals[0].recipe.get("train_on", ()))
+    trained = f"{photos['trained']:,} training photos" + (f" ({splits})" if splits else "")
+    yield f"{trained}, {table.photos:,} test photos, {photos['classes']} classes."
+    yield grid((*FIGURES, *DIFFERENCES), ((*_figures(row), *_told(row.comparison)) for row in table.rows))
+    beside = [row for row in table.rows if row.to_default]
+    if beside:
+        yield (
+            f"And against {table.default}, the common baseline, from which these rows differ in more than the method "
+            "(see *What was run*):"
+        )
+        yield grid(("method", *DIFFERENCES), ((row.entry, *_told(row.to_default)) for row in beside))
+    yield listed(_meaning(table))
     if sentences := [line for line in map(_sentence, table.rows) if line]:
-        yield _listed(sentences)
-    yield "How the rows were made:"
-    yield _grid(MAKING, (_making(row) for row in table.rows))
-    if any(row.trials for row in table.rows):
-        yield "Tuning, on held-out photos of the training split (the choice in bold):"
-        yield _grid(TUNING, (cells for row in table.rows for cells in _tuning(row)))
+        yield listed(sentences)
+
+
+def _meaning(table: Table) -> Iterator[str]:
+    """What the columns say, for a reader who has not met them."""
+    yield (
+        "**top-1 %**: mean over the seeds; in brackets Student's 95 % interval (t over seeds): where the mean of many "
+        "more seeds is to be expected, on the same photos. **per class %**: mean of the classes' own accuracies."
+    )
+    if not any(row.comparisons for row in table.rows):
+        return
+    many = max(1, table.corrected_for)
+    yield (
+        "**difference**: to the row under *against*, in percentage points, paired photo by photo and seed by seed; in "
+        "brackets its 95 % interval for further seeds and further photos (min F' of Clark 1973), each for itself."
+    )
+    yield (
+        "**p**: how often chance alone would bring such a difference, or a larger one, if there were none; corrected "
+        f"(Holm) for all {many} differences shown for these data. Below 0.05 a method is called better or worse."
+    )
+    yield "***not told from*** is not *equal*: these runs do not decide; the interval says what the difference may be."
+    yield (
+        f"**seen from**: the smallest true difference, in points, that would have been seen in {100 * POWER:.0f} of "
+        f"100 such experiments (power {POWER}), at the level of the correction's first step (0.05 / {many})."
+    )
 
 
 def _figures(row: Row) -> Sequence[str]:
-    compared = row.comparison
-    if compared is None:
-        told = ("", "", "", "", "")
-    else:
-        difference = _interval(compared.difference.interval, sign=True)
-        told = (compared.baseline, difference, _p(compared.p), _points(compared.seen_from), _verdict(compared))
     seeds = "none needed" if row.kind == PROBE else str(len(row.finals))
-    return (row.entry, _interval(row.top1), seeds, f"{100 * row.per_class:.1f}", *told)
+    return (row.entry, share_interval(row.top1), seeds, percent(row.per_class))
+
+
+def _told(compared: Comparison | None) -> Sequence[str]:
+    if compared is None:
+        return ("", "", "", "", "")
+    difference = difference_interval(compared.difference.interval)
+    return (compared.baseline, difference, p_value(compared.p), percent(compared.seen_from), _verdict(compared))
 
 
 def _verdict(compared: Comparison) -> str:
+    if math.isnan(compared.p):
+        return "unknown (one seed)"
     if compared.verdict == UNTOLD:
         return f"not told from {compared.baseline}"
     return f"{'better' if compared.verdict == BETTER else 'worse'} than {compared.baseline}"
@@ -105,64 +196,14 @@ def _sentence(row: Row) -> str:
     if not compared.difference.error:
         return f"{said}{row.entry} is right on the same photos as {compared.baseline}, with every seed."
     text = f"{said}{row.entry} is not told from {compared.baseline}: the difference may be anything from "
-    text += f"{_signed(low)} to {_signed(high)} points (measured: {_signed(mean)})"
-    return f"{text}; a true one of {_points(compared.seen_from)} would most likely have been seen."
+    text += f"{signed(low)} to {signed(high)} points (measured: {signed(mean)})"
+    if low > 0 or high < 0:
+        text += ", which leaves out 0 for this row alone, but one of so many rows may well do so by chance"
+    return f"{text}; a true one of {percent(compared.seen_from)} would most likely have been seen."
 
 
-def _making(row: Row) -> Sequence[str]:
-    best = winner(row.trials)
-    last = row.finals[-1]
-    devices = dict.fromkeys(session["device"] for one in row.finals for session in one.sessions)
-    sources = dict.fromkeys(source_of(session) for one in row.finals for session in one.sessions)
-    command = f"`{last.command} --only {row.entry}`"
-    chosen = "the plan's" if best is None or not best.changes else f"`{json.dumps(dict(best.changes))}`"
-    if row.kind == PROBE:
-        chosen = f"penalty {last.recipe['penalty']:g}, by cross-validation inside the training photos"
-    return (row.entry, chosen, clock(row.seconds), "; ".join(devices), ", ".join(sources), command)
-
-
-def _tuning(row: Row) -> Iterator[Sequence[str]]:
-    best = winner(row.trials)
-    for score in row.trials:
-        mark = "**" if best and score.trial == best.trial else ""
-        changes = f"`{json.dumps(dict(score.changes))}`" if score.changes else "none"
-        share = "failed" if score.top1 is None else f"{100 * score.top1:.1f}"
-        yield row.entry, str(score.trial), changes, f"{mark}{share}{mark}", str(score.runs)
-
-
-def _interval(interval: Interval, *, sign: bool = False) -> str:
-    """A share and its interval, in % or points."""
-    show = _signed if sign else _within
-    mean, low, high = interval
-    return show(mean) if math.isnan(low) else f"{show(mean)} ({show(low)} to {show(high)})"
-
-
-def _within(share: float) -> str:
-    return f"{100 * min(max(share, 0.0), 1.0):.1f}"  # Student's interval knows nothing of 100 %
-
-
-def _signed(share: float) -> str:
-    text = f"{100 * share:+.1f}"
-    return "0.0" if float(text) == 0 else text.replace("-", "−")
-
-
-def _points(share: float) -> str:
-    return "" if math.isnan(share) else f"{100 * share:.1f}"
-
-
-def _p(value: float) -> str:
-    if math.isnan(value):
-        return ""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = (" | ".join(cell.replace("|", "\\|") for cell in row) for row in (head, ["---"] * len(head), *rows))
-    return "\n".join(f"| {line} |" for line in lines)
-
-
-def _listed(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+def _runs(count: int) -> str:
+    return f"{count} recorded run{'s' if count != 1 else ''}"
 
 
 def _shown(path: Path) -> str:
