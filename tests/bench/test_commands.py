@@ -69,7 +69,7 @@ def test_mistakes(plan: Path, photos: Path, tmp_path: Path, capsys: pytest.Captu
         (["report", tmp_path / "empty", "--out", full], "is a folder"),
         (["report", full, "--out", plan / "RESULTS.md"], "cannot be written"),
         (["report", broken], "birds-plain-seed10.json: no result that can be read"),
-        (["report", lost], "birds-plain-seed11.npz: no logits that can be read; run it again"),
+        (["report", lost], "birds-plain-seed11.npz cannot be read"),
         (["report", unplanned], "plan.json: no list of planned runs that can be read; delete it"),
     ):
         capsys.readouterr()

@@ -105,10 +105,10 @@ def test_answers_that_end_too_early(part: float, tmp_path: Path) -> None:
     path = tmp_path / "results" / "birds-plain-seed11.npz"
     content = path.read_bytes()
     path.write_bytes(content[: int(part * len(content))])
-    with pytest.raises(UserError, match=r"birds-plain-seed11.npz: .*run it again"):
+    with pytest.raises(UserError, match=r"birds-plain-seed11.npz cannot be read"):
         tables_of(tmp_path)
     path.write_bytes(content[:100] + bytes(100) + content[200:])
-    with pytest.raises(UserError, match=r"birds-plain-seed11.npz: .*run it again"):
+    with pytest.raises(UserError, match=r"birds-plain-seed11.npz cannot be read"):
         tables_of(tmp_path)
 
 

@@ -1,19 +1,16 @@
 """The figures of a comparison, from its records: one table a data set, one row an entry."""
 
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
 from fieldmark.bench.plan import PROBE
-from fieldmark.bench.records import DONE, Answers, Result, npz_path, read_answers, read_results
+from fieldmark.bench.records import DONE, Result, read_answers, read_results
 from fieldmark.bench.tuning import Score, scores
-from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.statistics import LEVEL, Difference, Interval, detectable, holm, paired_difference
 from fieldmark.evaluation.statistics import seed_interval as interval_of
 
@@ -148,7 +145,7 @@ def _right(folder: Path, finals: Sequence[Result]) -> tuple[dict[str, np.ndarray
     """Whether each photo was right, bool (I,) by run, over the photos that all runs were measured on; class sizes."""
     if not finals:
         return {}, ()
-    answers = {one.key: _answers(folder, one.key) for one in finals}
+    answers = {one.key: read_answers(folder, one.key) for one in finals}
     common = reduce(np.intersect1d, (one.names for one in answers.values()))
     found: dict[str, np.ndarray] = {}
     sizes: tuple[int, ...] = ()
@@ -158,19 +155,6 @@ def _right(folder: Path, finals: Sequence[Result]) -> tuple[dict[str, np.ndarray
         found[key] = logits[at].argmax(1) == labels[at]
         sizes = tuple(int(count) for count in np.unique(labels[at], return_counts=True)[1])
     return found, sizes
-
-
-def _answers(folder: Path, key: str) -> Answers:
-    """A run's logits; raises ``UserError`` for a file whose bytes are no longer those that were written, too."""
-    path = npz_path(folder, key)
-    try:
-        if path.is_file():
-            with ZipFile(path) as archive:  # closed whatever comes, unlike numpy's
-                if name := archive.testzip():
-                    raise BadZipFile(name)
-    except (BadZipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{printable(str(path))}: a damaged file; run it again") from error
-    return read_answers(folder, key)
 
 
 def _compared(row: Row, rows: Sequence[Row], right: Mapping[str, np.ndarray], *, default: str) -> Row:

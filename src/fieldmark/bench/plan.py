@@ -12,7 +12,6 @@ train_on = "train"
 [settings]                           # of all entries: those of ``fieldmark train``
 backbone = "tf_efficientnet_lite0"
 weights = "lite0"                    # another file: --weights lite0=FILE
-epochs = 20
 
 [tuning]                             # trials are compared on photos inside the training split
 seeds = [0]
