@@ -64,6 +64,6 @@ def test_recipes_say_what_they_are_and_hold_all_of_it():
     plain, _ = recipes_to_json(rows, KNOWN)
     assert recipe_from_json(json.dumps(plain.pop("recipe")), KNOWN) == rows["pc/cub-resnet50-plain"].recipe
     assert plain == {
-        "name": "pc/cub-resnet50-plain", "data": "CUB-200-2011", "table": "Table 2", "paper": 78.15, "ours": "not yet run",
-        "backbone": "resnet50.tv_in1k", "epochs": 40,
+        "name": "pc/cub-resnet50-plain", "data": "CUB-200-2011", "table": "Table 2", "paper": 78.15,
+        "ours": "not yet run", "backbone": "resnet50.tv_in1k", "epochs": 40,
     }  # fmt: skip

@@ -1,5 +1,6 @@
 """What the README promises: its example runs, its command lines parse, its targets and links are there."""
 
+import dataclasses
 import re
 import shlex
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fieldmark.bench.options import Options
+from fieldmark.bench.plan import read_plan, unequal_trials
+from fieldmark.bench.resolve import Surroundings, recipe_of
 from fieldmark.data.decode import read_image
 from fieldmark.data.drawn import make_species, write_birds
 
@@ -103,8 +107,8 @@ def test_options_in_the_text_exist():
     from fieldmark.training.choices import Choices, Destination
 
     named = set(re.findall(r"`--([a-z-]+)", README))
-    fields = {name.replace("_", "-") for name in (*Choices.__dataclass_fields__, *Destination.__dataclass_fields__)}
-    assert named <= fields
+    settings = (field.name for kind in (Choices, Destination, Options) for field in dataclasses.fields(kind))
+    assert named <= {name.replace("_", "-") for name in settings} | {"external"}
 
 
 def test_make_targets_exist():
@@ -117,3 +121,14 @@ def test_make_targets_exist():
 def test_links_lead_somewhere():
     linked = re.findall(r"\]\(([^)#]+)\)", README)
     assert not [place for place in linked if "://" not in place and not (REPOSITORY / place).exists()]
+
+
+def test_the_plan_of_a_comparison_can_be_run(tmp_path: Path):
+    """Each trial of each row makes a recipe."""
+    (tmp_path / "plan.toml").write_text(blocks("toml")[0], "utf-8")
+    plan = read_plan(tmp_path / "plan.toml")
+    assert unequal_trials(plan) == ""
+    around = Surroundings(photos=600, classes=20, device="cpu", folder=tmp_path, external={})
+    made = [recipe_of(entry, around, changes=trial) for entry in plan.entries for trial in entry.trials or ({},)]
+    assert made[1].stages[0].optimiser.lr == 0.05 < made[0].stages[0].optimiser.lr
+    assert [part.options for part in made[3].model.terms] == [{"weight": 2.0}]
