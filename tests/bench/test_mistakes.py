@@ -47,6 +47,7 @@ def told(plan: Path, text: str, data: Path, *, out: Path, options: Options | Non
             "plain on photos: train_on names the split 'val', and the photos have test, train",
         ),
         (PLAIN + '[[entry]]\nname = "p"\nkind = "probe"\ntrain_on = "trian"', "p on photos: train_on names the split"),
+        (PLAIN + 'train_on = "train+test"', "plain on photos: train_on names the test split, on which the final runs"),
         (PLAIN + 'train_on = "val"\ntrials = [{ "smoothing" = 0.1 }]', "its trials would be trained on nothing"),
         (PLAIN + PAIRS, "plain on photos: a batch of pairs needs an even number of images, not 3"),
         (PLAIN + f"trials = [{{}}, {{ batches = {BALANCED} }}]", "plain on photos: batches of 5 classes need as many"),

@@ -85,6 +85,8 @@ def _refuse_misfit(recipe: Recipe, job: Job, material: Material) -> None:
     there = ", ".join(sorted({photo.split for photo in material.dataset.photos if photo.split}))
     if not recipe.train_on:
         raise UserError(f"{where}: its trials would be trained on nothing, as train_on is the validation split alone")
+    if "test" in recipe.train_on:
+        raise UserError(f"{where}: train_on names the test split, on which the final runs are measured")
     for split in recipe.train_on:
         if not material.dataset.of([split]):
             raise UserError(f"{where}: train_on names the split {printable(split)!r}, and the photos have {there}")
