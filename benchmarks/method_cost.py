@@ -5,7 +5,8 @@
 All methods take turns in one process, one step each a round, so that a noisy machine slows all alike; medians, the
 first three rounds dropped. A method that leaves the backbone's pass alone is timed alone: neck, pool, head, objective
 and terms, forward and backward, on the backbone's maps as a leaf, less the same of plain. One that passes images again
-through the backbone (S3N) is timed by whole steps, less plain's. Both are divided by plain's whole step.
+through the backbone (S3N) is timed by whole steps, less plain's. Both are divided by plain's whole step. "sci" is the
+Channel Interaction Network's layer without its loss.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from lightning_fabric import Fabric
@@ -24,7 +26,7 @@ from fieldmark.draws import Draws
 from fieldmark.learner import Learner, total
 from fieldmark.memory import keep_freed_memory
 from fieldmark.recipe import Model, Part, Pixels, Recipe
-from fieldmark.recipes import COMPOSITIONS
+from fieldmark.recipes import COMPOSITIONS, channel_interaction
 from fieldmark.recipes.composition import Composition
 from fieldmark.training.automatic import device_of, precision_of
 
@@ -79,7 +81,8 @@ def steps_of(chosen: argparse.Namespace, fabric: Fabric) -> dict[str, Callable[[
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.arange(chosen.batch, device=fabric.device) // 4 % chosen.classes
     steps: dict[str, Callable[[], None]] = {}
-    for composition in COMPOSITIONS:
+    layer = replace(channel_interaction.COMPOSITION, name="sci", terms=())
+    for composition in (*COMPOSITIONS, layer):
         learner = learner_of(composition, chosen)
         backbone: Backbone = learner.method.classifier.backbone
         several = passes(learner, images[:2], labels[:2]) > 1
