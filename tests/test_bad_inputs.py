@@ -1,6 +1,7 @@
 """Every kind of bad file on the whole way: named where it is refused, used where it is only odd, never the end."""
 
 import csv
+import ctypes
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from small_runs import SMALL, spelt, write_photos
 sys.path.insert(0, str(Path(__file__).parent / "data"))
 from bad_inputs import EXPECTED, write_bad_inputs
 
+NO_PERMISSION = "no permission to read it"
 Inputs = tuple[Path, dict[str, Path], set[str]]
 
 
@@ -143,6 +145,36 @@ def test_a_folder_that_vanishes_ends_a_run_in_words(
         said = capsys.readouterr().err
         assert "is the folder still there?" in said
         assert len(said.splitlines()) <= 3, said
+
+
+def _without_privileges() -> None:
+    """In a process that is about to become a program: root, too, is held to the permissions of files (Linux)."""
+    drop, override, search = 24, 1, 2  # PR_CAPBSET_DROP; CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    for capability in (override, search):
+        if os.geteuid() == 0 and ctypes.CDLL(None).prctl(drop, capability, 0, 0, 0):
+            raise OSError("privileges cannot be given up")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="privileges are given up as Linux has it")
+def test_a_photo_that_one_may_not_read_is_named(photos: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(photos, tmp_path / "photos"))
+    (data / "bee" / "3.jpg").chmod(0)
+    words = [
+        ["check", str(data), "--json", "check.json"],
+        ["train", str(data), "--out", "run", *spelt("--epochs", "1", "--workers", "1")],
+        ["predict", "run", str(data), "-o", "predictions.csv"],
+    ]
+    code = f"from fieldmark import cli; print([cli.run(words) for words in {words}])"
+    options = {"cwd": tmp_path, "capture_output": True, "text": True, "preexec_fn": _without_privileges}
+    done = subprocess.run([sys.executable, "-c", code], **options)
+    said = done.stdout.splitlines()
+    assert said[-1:] == ["[0, 0, 0]"], done.stderr
+    findings = json.loads((tmp_path / "check.json").read_text())["findings"]
+    assert [one["items"] for one in findings if one["kind"] == "damaged"] == [[["bee/3.jpg", NO_PERMISSION]]]
+    assert f"left out: bee/3.jpg: {NO_PERMISSION}" in said
+    rows = list(csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines()))
+    unread = {row["file"]: row["error"] for row in rows if row["error"]}
+    assert unread == {str(data / "bee" / "3.jpg"): NO_PERMISSION}
 
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="peak memory cannot be reset here")

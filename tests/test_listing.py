@@ -13,6 +13,7 @@ from fieldmark.listing import (
     equations_to_json,
     near,
     print_equations,
+    print_recipe,
     print_recipes,
     print_rows,
     recipes_to_json,
@@ -20,6 +21,7 @@ from fieldmark.listing import (
 from fieldmark.recipe import recipe_from_json
 from fieldmark.recipes import KNOWN
 from fieldmark.recipes import ROWS as RECIPES
+from fieldmark.training.overrides import with_fields
 
 ROWS = [("a", "[bold]b", "a long word " * 9), ("c\nd", "e", "f")]
 
@@ -67,3 +69,17 @@ def test_recipes_say_what_they_are_and_hold_all_of_it():
         "name": "pc/cub-resnet50-plain", "data": "CUB-200-2011", "table": "Table 2", "paper": 78.15,
         "ours": "not yet run", "backbone": "resnet50.tv_in1k", "epochs": 40,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["pc/cub-resnet50", "api-net/cub-resnet101", "mc-loss/cub-vgg16-scratch", "s3n/cub"])
+def test_each_field_of_a_row_can_be_said_as_it_is_listed(name: str):
+    row = next(row for key, row in RECIPES.items() if key.startswith(name))
+    file = io.StringIO()
+    print_recipe(row, KNOWN, Console(file=file))
+    lines = [line.split("  ", 1) for line in file.getvalue().splitlines()]
+    assert ["stages.0.epochs", str(row.recipe.stages[0].epochs)] in lines
+    assert ["model.backbone", row.recipe.model.backbone] in lines
+    said = [f"{place}={value}" for place, value in lines if not place.endswith(".type")]
+    assert with_fields(row.recipe, said) == row.recipe
+    changed = with_fields(row.recipe, [text if not text.startswith("seed=") else "seed=9" for text in said])
+    assert changed != row.recipe

@@ -226,15 +226,17 @@ def recipes(paper: str | None = None, *, json_file: JsonFile = None) -> int:
     """The rows of the papers' tables that can be run: fieldmark train DATA --recipe NAME.
 
     Args:
-        paper: one paper alone, by its name for --method or its file's name.
+        paper: one paper alone, by its name for --method or its file's name; or one row, with its whole recipe.
         json_file: also write the rows, with their whole recipes, as JSON to this file.
     """
-    from fieldmark.listing import print_recipes, recipes_to_json
+    from fieldmark.listing import print_recipe, print_recipes, recipes_to_json
     from fieldmark.recipes import KNOWN
     from fieldmark.recipes.naming import rows_of
 
     rows = rows_of(paper)
     print_recipes(rows, console())
+    if paper in rows:
+        print_recipe(rows[paper], KNOWN, console())
     if json_file:
         write_json(json_file, {"recipes": recipes_to_json(rows, KNOWN)})
     return 0

@@ -50,6 +50,20 @@ def print_recipes(rows: "Mapping[str, Row]", console: Console) -> None:
     print_rows(("recipe", "data", "backbone", "pixels", "epochs", "paper %", "ours"), words, console)
 
 
+def print_recipe(row: "Row", known: Sequence[type], console: Console) -> None:
+    """Every field of a row's recipe by its place, as ``--set`` takes it; ``known`` are the classes it may name."""
+    fields = _fields(json.loads(recipe_to_json(row.recipe, known)))
+    del fields["format_version"]
+    print_rows(("place", "value"), list(fields.items()), console)
+
+
+def _fields(data: Any, place: str = "") -> dict[str, str]:
+    """The leaves of plain data by their places, steps joined by dots; empty lists and tables are leaves."""
+    steps = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    below = {key: text for step, value in steps for key, text in _fields(value, f"{place}.{step}").items()}
+    return below or {place.removeprefix("."): data if isinstance(data, str) else json.dumps(data)}
+
+
 def recipes_to_json(rows: "Mapping[str, Row]", known: Sequence[type]) -> list[dict[str, Any]]:
     """The same as plain data, with each recipe as its file would hold it; ``known`` are the classes it may name."""
     return [

@@ -1,5 +1,7 @@
 """``fieldmark bench`` as a user types it, and in Python."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,19 @@ def test_help(words: list[str], said: list[str], capsys: pytest.CaptureFixture[s
     assert ran(*words) == 0
     shown = capsys.readouterr().out
     assert all(word in shown for word in said)
+
+
+def test_mistakes_of_a_call_and_a_plan_are_told_without_loading_pytorch(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text(PLAN + "[entry]\nname = 'plain'\n")
+    (tmp_path / "notes.txt").touch()
+    for words, said in (
+        (["run", "plan.toml", "--out", "notes.txt"], "notes.txt: is a file"),
+        (["run", "plan.toml", "--out", "o", "--limit", "0"], "--limit 0"),
+        (["run", "plan.toml", "--out", "o"], "write [[entry]] above each entry"),
+    ):
+        code = f"import sys; sys.modules['torch'] = None; from fieldmark.cli import run; run({['bench', *words]})"
+        ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+        assert (ended.returncode, said in ended.stderr) == (0, True), ended.stderr
 
 
 def test_mistakes(plan: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

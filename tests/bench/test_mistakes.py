@@ -49,6 +49,7 @@ def told(plan: Path, text: str, data: Path, *, out: Path, options: Options | Non
         (PLAIN + '[[entry]]\nname = "p"\nkind = "probe"\ntrain_on = "trian"', "p on photos: train_on names the split"),
         (PLAIN + 'train_on = "train+test"', "plain on photos: train_on names the test split, on which the final runs"),
         (PLAIN + 'train_on = "val"\ntrials = [{ "smoothing" = 0.1 }]', "its trials would be trained on nothing"),
+        (PLAIN + 'fit = "box"', "plain on photos: --fit box: 12 of 12 photos have no box, such as train/ant/0.jpg"),
         (PLAIN + PAIRS, "plain on photos: a batch of pairs needs an even number of images, not 3"),
         (PLAIN + f"trials = [{{}}, {{ batches = {BALANCED} }}]", "plain on photos: batches of 5 classes need as many"),
     ],

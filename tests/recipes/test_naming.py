@@ -94,11 +94,19 @@ def test_rows_of_a_paper_by_its_name_or_its_file():
     assert rows_of() == ROWS
 
 
-@pytest.mark.parametrize("name", ["nothing", "plain", "", "p", "pc/", "a\nb"])
+@pytest.mark.parametrize("name", ["nothing", "plain", "", "p", "a\nb"])
 def test_a_paper_without_rows_is_told_the_choices(name: str):
     with pytest.raises(UserError, match=r"no paper with rows is called .*; choose .*\bpc\b") as caught:
         rows_of(name)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_row_by_its_own_name():
+    assert rows_of("pc/cub-resnet50") == {"pc/cub-resnet50": ROWS["pc/cub-resnet50"]}
+    with pytest.raises(UserError, match=r"^no row is called 'pc/cub-resnet5'; choose pc/cub-resnet50, "):
+        rows_of("pc/cub-resnet5")
+    with pytest.raises(UserError, match=r"^no row is called 'q/9'; fieldmark recipes lists them$"):
+        rows_of("q/9")
 
 
 def test_classes_of_the_working_folder(own_module: str):

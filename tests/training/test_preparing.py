@@ -166,3 +166,9 @@ def test_nothing_is_held_out_where_validation_photos_are(photos: Path, tmp_path:
     for split in ("train", "val", "test"):
         write_photos(data / split, photos=3)
     assert "leave it out" in refused(data, tmp_path / "run", choices)
+
+
+def test_a_wrong_name_is_told_before_the_photos_are_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "no photos").mkdir()
+    wrong = replace(SMALL, method="api-nett")
+    assert refused(tmp_path / "no photos", tmp_path / "run", wrong).startswith("--method api-nett: choose plain")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from fieldmark.bench.options import Options
+from fieldmark.bench.options import Options, refuse_call
+from fieldmark.bench.plan import read_plan
 from fieldmark.errors import UserError, printable
 
 if TYPE_CHECKING:
@@ -39,10 +40,12 @@ def run(
         UserError: what the user can mend.
         Interrupted: the user stopped it.
     """
+    said = options or Options()
+    refuse_call(Path(out), said)  # like a plan's mistakes, told before the heavy imports, which take seconds
+    read_plan(Path(plan))
     from fieldmark.bench.runner import run_plan
 
-    told = console or Console(quiet=True)
-    return run_plan(Path(plan), Path(out), options or Options(), external=external, console=told)
+    return run_plan(Path(plan), Path(out), said, external=external, console=console or Console(quiet=True))
 
 
 def report(folder: str | Path, out: str | Path | None = None) -> str:

@@ -1,6 +1,5 @@
-"""What is seen in seconds and would end a run after hours: mistakes of the call, the plan and earlier results."""
+"""What is seen in seconds and would end a run after hours: mistakes of the plan, its data and earlier results."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,20 +11,7 @@ from fieldmark.bench.records import json_path
 from fieldmark.bench.work import Worker
 from fieldmark.errors import UserError, printable
 from fieldmark.recipe import Recipe
-
-
-def refuse_call(folder: Path, options: Options) -> None:
-    """Raises ``UserError`` for what no plan can be worked with: several processes, a file for a folder, numbers."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun says
-        raise UserError(
-            "fieldmark bench run works in one process: start it without torchrun; several calls may share one folder,\n"
-            "each on a GPU of its own (CUDA_VISIBLE_DEVICES)"
-        )
-    there = next((path for path in (folder, *folder.parents) if path.exists()), None)
-    if there and not there.is_dir():
-        which = "" if there == folder else f"{printable(str(there))} "
-        raise UserError(f"--out {printable(str(folder))}: {which}is a file; name a folder")
-    options.refuse_numbers()
+from fieldmark.training.preparing import refuse_without_boxes
 
 
 def materials_of(plan: Plan, jobs: Sequence[Job], options: Options, folder: Path) -> dict[str, Material]:
@@ -76,7 +62,7 @@ def refuse_mistakes(worker: Worker, jobs: Sequence[Job], options: Options) -> No
 
 def _alike(one: Recipe, other: Recipe) -> bool:
     """Whether two recipes ask the same of their data; batches can take seconds to make."""
-    return (one.train_on, one.batches) == (other.train_on, other.batches)
+    return (one.train_on, one.batches, one.pixels.fit) == (other.train_on, other.batches, other.pixels.fit)
 
 
 def _refuse_misfit(recipe: Recipe, job: Job, material: Material) -> None:
@@ -95,5 +81,6 @@ def _refuse_misfit(recipe: Recipe, job: Job, material: Material) -> None:
     labels = [-1 if photo.label is None else photo.label for photo in material.dataset.of(recipe.train_on)]
     try:
         recipe.batches.epoch(labels, seed=job.seed, epoch=0)
+        refuse_without_boxes(material.dataset, recipe)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error

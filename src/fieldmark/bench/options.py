@@ -1,5 +1,6 @@
 """What a user says to ``fieldmark bench run`` besides the plan."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 from threading import TIMEOUT_MAX
 from typing import Literal
 
-from fieldmark.errors import UserError
+from fieldmark.errors import UserError, printable
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,20 @@ class Options:
                 raise UserError(f"--{name} {value}: at least {least}")
         if self.until is not None and not self.until <= TIMEOUT_MAX:
             raise UserError(f"--until {self.until}: a number of seconds; leave it out to work until all is done")
+
+
+def refuse_call(folder: Path, options: Options) -> None:
+    """Raises ``UserError`` for what no plan can be worked with: several processes, a file for a folder, numbers."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun says
+        raise UserError(
+            "fieldmark bench run works in one process: start it without torchrun; several calls may share one folder,\n"
+            "each on a GPU of its own (CUDA_VISIBLE_DEVICES)"
+        )
+    there = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    if there and not there.is_dir():
+        which = "" if there == folder else f"{printable(str(there))} "
+        raise UserError(f"--out {printable(str(folder))}: {which}is a file; name a folder")
+    options.refuse_numbers()
 
 
 def named(words: Sequence[str], *, option: str) -> dict[str, Path]:

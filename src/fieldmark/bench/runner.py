@@ -12,8 +12,8 @@ from rich.console import Console
 
 from fieldmark.bench.claims import claim, is_claimed
 from fieldmark.bench.jobs import Job, awaited, jobs_of
-from fieldmark.bench.mistakes import materials_of, refuse_call, refuse_mistakes
-from fieldmark.bench.options import Options, command_of, named
+from fieldmark.bench.mistakes import materials_of, refuse_mistakes
+from fieldmark.bench.options import Options, command_of, named, refuse_call
 from fieldmark.bench.plan import read_plan, unequal_trials
 from fieldmark.bench.planned import write_planned
 from fieldmark.bench.provenance import OURS, code_digests, source, source_digest

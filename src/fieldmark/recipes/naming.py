@@ -5,6 +5,7 @@ import importlib
 import re
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +37,21 @@ def rows_of(paper: str | None = None) -> dict[str, Row]:
     """The rows of the papers' tables by the names that ``--recipe`` takes; of one paper alone, or of all.
 
     Args:
-        paper: the paper's name for ``--method``, or its file's name.
+        paper: the paper's name for ``--method``, or its file's name; or a row's own name, for that row alone.
 
     Raises:
-        UserError: no paper of that name has rows.
+        UserError: no paper or row of that name.
     """
     if paper is None:
         return dict(ROWS)
+    if paper in ROWS:
+        return {paper: ROWS[paper]}
     names = {module.__name__.rpartition(".")[2]: module.COMPOSITION.name for module in PAPERS if module.ROWS}
     name = names.get(paper.lower().removesuffix(".py").replace("-", "_"), paper.lower())
     if name not in names.values():
-        raise UserError(f"no paper with rows is called {printable(paper)!r}; choose {', '.join(names.values())}")
+        close = get_close_matches(paper, ROWS, n=3) if "/" in paper else list(names.values())
+        known = f"choose {', '.join(close)}" if close else "fieldmark recipes lists them"
+        raise UserError(f"no {'row' if '/' in paper else 'paper with rows'} is called {printable(paper)!r}; {known}")
     return {key: row for key, row in ROWS.items() if key.startswith(f"{name}/")}
 
 

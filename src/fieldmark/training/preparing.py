@@ -77,10 +77,11 @@ def prepare_new(
     Raises:
         UserError: data that cannot be trained on.
     """
-    dataset = read_dataset(data, annotation=choices.annotation)
-    official, device = dataset.is_split, device_of(choices.device)
-    wanted = recipe or choose(choices, photos=1, device=device)  # so mistakes are told before the first pass
+    device = device_of(choices.device)
+    wanted = recipe or choose(choices, photos=1, device=device)  # so mistakes are told before all that lasts
     train_on = wanted.train_on
+    dataset = read_dataset(data, annotation=choices.annotation)
+    official = dataset.is_split
     dataset, scan = _sound(dataset, train_on, run, choices.strict, console)
     if not official:
         dataset = cut(dataset, scan, seed=wanted.seed, previous=pinned)
@@ -162,15 +163,20 @@ def _trained_as_train(dataset: Dataset, train_on: tuple[str, ...]) -> Dataset:
     )
 
 
-def _check_boxes(dataset: Dataset, recipe: Recipe, scan: Scan) -> None:
-    if recipe.pixels.fit != "box":
-        return
+def refuse_without_boxes(dataset: Dataset, recipe: Recipe) -> None:
+    """Raises ``UserError`` where the recipe's views are of boxes and a photo has none."""
     without = [photo.name for photo in dataset.photos if photo.box is None]
-    if without:
+    if recipe.pixels.fit == "box" and without:
         raise UserError(
             f"--fit box: {len(without)} of {len(dataset.photos)} photos have no box, such as {printable(without[0])};\n"
             "give a table (CSV) with the columns path, label and x, y, width, height"
         )
+
+
+def _check_boxes(dataset: Dataset, recipe: Recipe, scan: Scan) -> None:
+    refuse_without_boxes(dataset, recipe)
+    if recipe.pixels.fit != "box":
+        return
     known = scan.by_name()
     for photo in dataset.photos:  # now, rather than hours later when the photo's turn comes
         if (facts := known.get(photo.name)) is None:
