@@ -1,11 +1,13 @@
 """From files to batches: the same pixels whatever reads them, and damage that does not stop a run."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from fieldmark.data.batches import Shuffled, WholeRun
 from fieldmark.data.dataset import Box, Photo
@@ -160,6 +162,24 @@ def test_spawned_workers_give_the_same(photos):
     assert same(list(loader_of(data, in_order(12, 8), workers=0)), list(loader_of(data, in_order(12, 8), workers=1)))
     spawned = list(loader_of(data, [[(0, 3), (0, 4)]], workers=1, start="spawn"))
     assert same(spawned, [data.__getitems__([(0, 3), (0, 4)])])
+
+
+@pytest.mark.slow
+def test_spawned_workers_that_are_stopped_while_they_send_end_in_peace(photos, monkeypatch: pytest.MonkeyPatch):
+    ended: list[int | None] = []
+    stop = _MultiProcessingDataLoaderIter._shutdown_workers
+
+    def watched(self: Any) -> None:
+        stop(self)  # raises where one was aborted
+        ended.extend(worker.exitcode for worker in self._workers)
+
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter, "_shutdown_workers", watched)
+    large = Photographs(photos, Pixels(size=1600, eval_size=1600))  # as long in sending as can be
+    for _ in range(6):
+        batches = iter(loader_of(large, [[(0, 3), (0, 4)]] * 50, workers=2, start="spawn"))
+        next(batches)
+        batches._shutdown_workers()  # pyright: ignore[reportAttributeAccessIssue]
+    assert ended[:12] == [0] * 12
 
 
 def test_inference_takes_every_photo_once_in_order(photos):

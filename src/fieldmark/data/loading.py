@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from multiprocessing.util import Finalize
 from typing import NamedTuple
 
 import numpy as np
@@ -177,6 +178,12 @@ def _quiet_worker(_: int) -> None:
         os.setpgrp()
 
 
+def _spawned_worker(number: int) -> None:
+    _quiet_worker(number)
+    # its last act: Python's own end would break off the thread that sends a batch in the midst of PyTorch, and abort
+    Finalize(None, os._exit, args=(0,), exitpriority=-100)
+
+
 def loader_of(
     photos: Photographs, batches: WholeRun | Sequence[list[tuple[int, int]]], *, workers: int, start: str | None = None
 ) -> "DataLoader[Batch]":
@@ -189,13 +196,14 @@ def loader_of(
         start: how they start, "fork" or "spawn"; None is the platform's way.
     """
     context = (start or ("fork" if sys.platform == "linux" else "spawn")) if workers else None
+    begin = _spawned_worker if context == "spawn" else _quiet_worker
     return DataLoader(
         photos,
         batch_sampler=batches,  # pyright: ignore[reportArgumentType] - any iterable of lists will do
         collate_fn=_itself,  # pyright: ignore[reportArgumentType] - a whole batch comes from __getitems__
         num_workers=workers,
         multiprocessing_context=context,
-        worker_init_fn=_quiet_worker if workers else None,
+        worker_init_fn=begin if workers else None,
     )
 
 
