@@ -75,10 +75,14 @@ class Method(nn.Module, ABC):
         """The whole (global) batch at once: labels (B,) long to the named losses."""
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """All parameters, each once, by a name that a recipe can scale the learning rate of or freeze."""
-        backbone = list(self.classifier.backbone.parameters())
-        known = {id(parameter) for parameter in backbone}
-        return {"backbone": backbone, "head": [p for p in self.parameters() if id(p) not in known]}
+        """All parameters, each once, by a name that a recipe can scale the learning rate of or freeze.
+
+        "backbone", "neck" where it has some, and all others as "head".
+        """
+        backbone, neck = (list(part.parameters()) for part in (self.classifier.backbone, self.classifier.neck))
+        known = {id(parameter) for parameter in (*backbone, *neck)}
+        rest = [p for p in self.parameters() if id(p) not in known]
+        return {"backbone": backbone, **({"neck": neck} if neck else {}), "head": rest}
 
     def set_progress(self, fraction: float) -> None:
         """Called before each step with the fraction of training done, in [0, 1]."""

@@ -49,7 +49,7 @@ class Part:
 class Sgd:
     """Stochastic gradient descent with Nesterov momentum.
 
-    ``scales`` multiplies the learning rate of named parameter groups ("backbone", "head", "terms"; others 1).
+    ``scales`` multiplies the learning rate of named parameter groups ("backbone", "neck", "head", "terms"; others 1).
     """
 
     lr: float = 0.1

@@ -56,8 +56,10 @@ def test_the_ablations_are_what_they_are_called(name: str, scale: float | None, 
     assert [term.build({"channels": 4}).operation for term in model.terms] == operations
 
 
-def test_the_composition_is_the_row():
+def test_the_composition_is_the_row_but_for_the_length_of_h():
     model = BY_NAME["cub-resnet50"].recipe.model
     composition = channel_interaction.COMPOSITION
-    assert (composition.neck, composition.terms, composition.batches) == (model.neck, model.terms, Balanced(4, 5))
+    assert (composition.neck, composition.batches) == (model.neck, Balanced(4, 5))
     assert composition.neck == Part(SelfChannelInteraction)
+    assert model.terms == (Part(ContrastiveChannelInteraction),)
+    assert composition.terms == (Part(ContrastiveChannelInteraction, {"normalise": True}),)

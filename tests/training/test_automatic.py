@@ -73,6 +73,16 @@ def test_a_paper_with_batches_of_its_own_keeps_them(monkeypatch: pytest.MonkeyPa
         chosen(balance="sampler")
 
 
+def test_parts_that_say_a_rate_get_it() -> None:
+    scales = chosen(method="cin").stages[0].optimiser.scales
+    assert scales == {"backbone": automatic.SGD_BACKBONE, "neck": 0.1, "terms": 0.1}
+    assert chosen(method="cin", weights="none").stages[0].optimiser.scales == {"neck": 0.1, "terms": 0.1}
+    own = chosen(method="pc", neck="self-channel-interaction").stages[0].optimiser.scales
+    assert own == {"backbone": automatic.SGD_BACKBONE, "neck": 0.1}
+    expanded = chosen(method="mc-loss", neck="channel-expansion").stages[0].optimiser.scales
+    assert expanded == {"backbone": automatic.SGD_BACKBONE}
+
+
 def test_parts_by_name() -> None:
     recipe = chosen(method="pc", term=("pairwise-confusion,weight=5",), pool="maximum")
     assert [part.kind for part in recipe.model.terms] == [PairwiseConfusion] * 2

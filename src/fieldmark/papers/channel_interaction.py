@@ -191,6 +191,8 @@ class ContrastiveChannelInteraction(nn.Module):
 
     batch_wide: ClassVar[bool] = True
     reads_refined: ClassVar[bool] = False
+    rate: ClassVar[float] = 0.1
+    """Of the head's learning rate, as for the neck."""
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ Paper and released code
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -192,6 +192,9 @@ class SelfChannelInteraction(nn.Module):
         channels: D.
         scale: of X X^T; -1 is the paper's "Pos-SCI".
     """
+
+    rate: ClassVar[float] = 0.1
+    """Of the head's learning rate, which phi's sums over nine times D channels do not survive."""
 
     def __init__(self, channels: int, scale: float = 1.0) -> None:
         super().__init__()

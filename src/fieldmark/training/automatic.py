@@ -105,11 +105,19 @@ def _stage(choices: Choices, model: Model, *, batches: Batches, photos: int) -> 
     epochs = min(max(round(VIEWS / max(photos, 1)), low), high)
     scratch = model.weights == NONE
     epochs = choices.epochs or epochs * (FROM_SCRATCH if scratch else 1)
-    if _likes_adam(model.backbone):
-        scales = {} if scratch else {"backbone": ADAM_BACKBONE}
+    adam = _likes_adam(model.backbone)
+    scales = {} if scratch else {"backbone": ADAM_BACKBONE if adam else SGD_BACKBONE}
+    scales |= _rates_of_parts(model)
+    if adam:
         return Stage(epochs, AdamW(choices.lr or ADAM_RATE * batches.size / ADAM_BATCH, scales=scales), OneCycle())
-    scales = {} if scratch else {"backbone": SGD_BACKBONE}
     return Stage(epochs, Sgd(choices.lr or SGD_RATE * batches.size / SGD_BATCH, scales=scales), OneCycle())
+
+
+def _rates_of_parts(model: Model) -> dict[str, float]:
+    """For the neck and the terms whose class says a ``rate``, its share of the learning rate; of terms the least."""
+    parts = {"neck": [model.neck] if model.neck else [], "terms": model.terms}
+    rates = {name: [part.kind.rate for part in some if hasattr(part.kind, "rate")] for name, some in parts.items()}
+    return {name: min(found) for name, found in rates.items() if found}
 
 
 def _likes_adam(backbone: str) -> bool:
