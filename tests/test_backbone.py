@@ -28,15 +28,6 @@ FAMILIES = [
 ]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Faster for batches of two, above all where others use the processor too."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize(("name", "size", "channels", "stride", "other", "statistics"), FAMILIES)
 def test_a_family(
     name: str,

@@ -69,15 +69,6 @@ COVERING = [
 ]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks this small are faster so, above all where others use the processor too."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def recipe_of(paper: str, term: str, family: str, seed: int = 0) -> Recipe:
     composition: Composition = PAPERS[paper]
     terms = (*composition.terms, *(Part(TERMS[name]) for name in added(paper, term, family)))

@@ -22,14 +22,6 @@ from fieldmark.testing import TINY, check_learner, check_method, check_term
 SIZE = 32
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class TwoHeads(Method):
     """A method with a layer of its own; each subclass below breaks one promise."""
 

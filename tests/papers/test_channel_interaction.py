@@ -2,7 +2,6 @@
 
 import copy
 import math
-from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
@@ -34,15 +33,6 @@ CHANNELS = 5
 LABELS = torch.tensor([0, 0, 1, 2, 1, 0, 2])
 DRAWS = Draws(5, 2)
 OPERATIONS: list[Operation] = ["subtract", "add", "multiply", "concatenate", "none"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tensors this small are faster so."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from channel_terms import DRAWS, random_maps, value
 from fieldmark.backbone import Backbone
-from fieldmark.classifier import Average, Classifier, Features, Linear, Maximum
+from fieldmark.classifier import Average, Classifier, Linear, Maximum
 from fieldmark.contract import TrainOutput
 from fieldmark.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
@@ -31,34 +32,8 @@ from fieldmark.recipes.mutual_channel import COMPOSITION
 from fieldmark.testing import check_term, no_reading_back
 from golden_step import check_golden, numbers_of_a_step, tiny_backbone, tiny_learner
 
-DRAWS = Draws(5, 2)
 SHAPES = [(6, 3), (7, 3), (8, 3), (5, 5), (4, 1), (11, 4)]
 """Channels and classes: even, one or two channels left over, one channel a class, one class."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """The networks here are tiny."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def random_maps(images: int, channels: int, height: int = 3, width: int = 2, seed: int = 0) -> Tensor:
-    """No two numbers are equal, and some are negative."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(images, channels, height, width, dtype=torch.float64, generator=generator)
-
-
-def output_of(maps: Tensor, labels: Tensor) -> TrainOutput:
-    logits = maps.new_zeros(len(maps), 1)
-    return TrainOutput({}, logits, labels, Features(maps, maps, logits, logits), {})
-
-
-def value(term: MutualChannelLoss, maps: Tensor, labels: Tensor, draws: Draws = DRAWS) -> Tensor:
-    classifier = nn.Identity()
-    return term(output_of(maps, labels), classifier, draws)  # pyright: ignore[reportArgumentType]
 
 
 def members(groups: tuple[int, ...], i: int) -> range:

@@ -31,14 +31,6 @@ BRANCHES = ("ODC", "OD", "OC", "DC", "O", "D", "C")
 NAMES = {"O": "original", "D": "discriminative", "C": "complementary"}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def numbers(name: str, shape: tuple[int, ...]) -> Tensor:
     return Draws(0).uniform(name, shape, like=torch.zeros(0, dtype=torch.float64)) * 2 - 1
 

@@ -1,7 +1,6 @@
 """Channel interaction within an image against loops written from the paper, the shorter way against the written-out."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -28,15 +27,6 @@ from golden_step import check_golden, numbers_of_a_step, tiny_learner
 
 SIZES = [(1, 1), (1, 5), (5, 1), (2, 2), (3, 4), (7, 7)]
 FORMATS = [torch.contiguous_format, torch.channels_last]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tensors this small are faster so."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from fieldmark.classifier import Average, Classifier, Features
-from fieldmark.contract import TrainOutput
+from channel_terms import DRAWS, random_maps, value
+from fieldmark.classifier import Average, Classifier
 from fieldmark.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
 from fieldmark.papers.mutual_channel import ChannelExpansion, SoftChannelLabels
@@ -27,33 +27,8 @@ from fieldmark.recipes.composition import Composition
 from fieldmark.testing import check_term, no_reading_back
 from golden_step import check_golden, numbers_of_a_step, tiny_backbone, tiny_learner
 
-DRAWS = Draws(5, 2)
 LABELS = [0, 3, 1, 3, 0, 3]
 """Class 2 has no image."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """The networks here are tiny."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def random_maps(images: int, channels: int, height: int = 3, width: int = 2, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(images, channels, height, width, dtype=torch.float64, generator=generator)
-
-
-def output_of(maps: Tensor, labels: Tensor) -> TrainOutput:
-    logits = maps.new_zeros(len(maps), 1)
-    return TrainOutput({}, logits, labels, Features(maps, maps, logits, logits), {})
-
-
-def value(term: SoftChannelLabels, maps: Tensor, labels: Tensor, draws: Draws = DRAWS) -> Tensor:
-    classifier = nn.Identity()
-    return term(output_of(maps, labels), classifier, draws)  # pyright: ignore[reportArgumentType]
 
 
 def soft_term(channels: int = 6, classes: int = 4, **options: float) -> SoftChannelLabels:

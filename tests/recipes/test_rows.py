@@ -40,12 +40,8 @@ BUILT = distinct()
 
 @pytest.fixture(scope="module", params=BUILT)
 def built(request: pytest.FixtureRequest) -> tuple[Recipe, Learner]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     recipe = BUILT[request.param]
-    learner = build_learner(recipe, classes=7)
-    torch.set_num_threads(before)
-    return recipe, learner
+    return recipe, build_learner(recipe, classes=7)
 
 
 def test_names_say_the_paper_and_the_row():
