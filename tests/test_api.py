@@ -1,5 +1,6 @@
 """The command line's words in Python."""
 
+import io
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 import fieldmark
+import small_runs
 from fieldmark import Choices
 from fieldmark.api import counted
 from fieldmark.errors import UserError
@@ -84,12 +86,32 @@ def test_predictions_come_as_they_are_asked_for(photos: Path, trained: Path) -> 
         fieldmark.predict(trained, [photos / "nowhere"])
 
 
-def test_probe_measures_on_val_where_there_is_one(photos: Path) -> None:
-    options = {"backbones": ["test_resnet"], "weights": "none", "size": 32, "device": "cpu"}
-    (val,) = fieldmark.probe(photos, **options)
-    (both,) = fieldmark.probe(photos, train_on=("train", "val"), **options)
-    (train,) = fieldmark.probe(photos, split="train", **options)
+PROBE = {"backbones": ["test_resnet"], "weights": "none", "size": 32, "device": "cpu"}
+
+
+def test_probe_measures_on_val_and_on_test_only_if_asked(photos: Path) -> None:
+    (val,) = fieldmark.probe(photos, **PROBE)
+    (both,) = fieldmark.probe(photos, train_on=("train", "val"), split="test", **PROBE)
+    (train,) = fieldmark.probe(photos, split="train", **PROBE)
     assert (val.metrics.n, both.metrics.n, train.metrics.n) == (3, 3, 24)
+    with pytest.raises(UserError, match="say --split test"):
+        fieldmark.probe(photos, train_on=("train", "val"), **PROBE)
+
+
+def test_probe_holds_photos_out_of_official_training_ones_and_opens_no_test_photo(tmp_path: Path) -> None:
+    data = small_runs.write_photos(tmp_path / "photos" / "train").parent
+    small_runs.write_photos(data / "test", photos=3)
+    (data / "train" / "ant" / "0.jpg").write_bytes(b"bad")
+    (data / "test" / "bee" / "0.jpg").write_bytes(b"bad, too")
+    said = io.StringIO()
+    (held,) = fieldmark.probe(data, console=Console(file=said, width=200), **PROBE)
+    assert held.metrics.n == 9
+    assert all(name.startswith("train/") for name in held.names)
+    first, second = said.getvalue().splitlines()
+    assert first.startswith("left out: train/ant/0.jpg: ")
+    assert second.startswith("measured on 9 of the training photos, which are held out (--split test")
+    (test,) = fieldmark.probe(data, split="test", **PROBE)
+    assert test.metrics.n == 8
 
 
 def test_what_a_probe_cannot_do(photos: Path) -> None:

@@ -111,7 +111,7 @@ def test_evaluation_leaves_them_out(inputs: Inputs, trained: Path) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_file_that_becomes_unreadable_does_not_end_a_run(
-    workers: int, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workers: int, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = Path(shutil.copytree(photos, tmp_path / "photos"))
     made = Photographs.__init__
@@ -125,6 +125,9 @@ def test_a_file_that_becomes_unreadable_does_not_end_a_run(
     words = spelt("--train-on", "train+val+test", "--workers", str(workers))
     assert ran("train", data, "--out", tmp_path / "run", *words) == 0
     assert (tmp_path / "run" / MODEL).is_file()
+    said = capsys.readouterr().out
+    for name in ("ant/1.jpg: ", "bee/2.jpg: no such file"):
+        assert f"became unreadable, another photo took its place: {name}" in said
 
 
 def test_a_folder_that_vanishes_ends_a_run_in_words(

@@ -11,7 +11,9 @@ from PIL import Image
 
 from fieldmark.backbone import make_backbone
 from fieldmark.classifier import Average, Linear
-from fieldmark.data.dataset import Box
+from fieldmark.data.dataset import Box, Photo
+from fieldmark.data.decode import opened_image
+from fieldmark.data.loading import Photographs
 from fieldmark.data.transforms import evaluation_view
 from fieldmark.errors import UserError
 from fieldmark.papers.plain import Plain
@@ -89,6 +91,26 @@ def test_the_transform_is_evaluation_s(fit: str) -> None:
     assert (found.shape, found.dtype) == ((3, 64, 64), torch.float32)
     grey = Transform(pixels, mean=backbone.mean, std=backbone.std)(image.convert("L"), box)
     assert grey.shape == found.shape
+
+
+def test_the_transform_reads_files_and_opened_pictures_as_prediction_does(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0).integers(0, 256, (50, 70, 4), dtype=np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(numbers[..., :3]).save(tmp_path / "turned.jpg", exif=turned)
+    Image.fromarray(numbers).save(tmp_path / "see-through.png")
+    Image.fromarray(numbers[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    Image.fromarray(numbers[..., :3]).convert("CMYK").save(tmp_path / "print.jpg")
+    Image.fromarray(numbers[..., :3]).save(tmp_path / "turned.tif", exif=turned)
+    pixels = Pixels(64, 64, fit="stretch")
+    transform = Transform(pixels, mean=torch.zeros(3), std=torch.ones(3))
+    for path in sorted(tmp_path.iterdir()):
+        seen = Photographs([Photo(path.name, path)], pixels)[0].pixels[0].permute(2, 0, 1) / 255
+        opened = Image.open(path)
+        for given in (path, str(path), opened, opened_image(Image.open(path))):
+            assert torch.allclose(transform(given), seen, atol=1e-6), (path.name, given)
+    with pytest.raises(UserError, match=r"nothing\.jpg: no such file"):
+        transform(tmp_path / "nothing.jpg")
 
 
 def test_a_box_is_asked_for() -> None:

@@ -11,10 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fieldmark.data.check import Report, check_dataset
 from fieldmark.data.reading import read_dataset
-from fieldmark.data.scan import scan_photos
+from fieldmark.data.scan import scan_photos, without_damaged
 from fieldmark.data.split import cut
 from fieldmark.equations import equations as equations
-from fieldmark.errors import UserError
+from fieldmark.errors import UserError, printable
 from fieldmark.training.choices import Choices, Destination
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from fieldmark.runfolder import Loaded, Opened
 
 QUIET = Console(quiet=True)
+HELD_OUT = 0.3
+"""Share of the official training photos that a probe measures on where there are none for validation."""
 
 
 def check(data: str | Path, *, annotation: str = "variant", console: Console = QUIET) -> Report:
@@ -73,7 +75,7 @@ def train(
 
 
 def load(run: str | Path, *, external: Sequence[type] = ()) -> "Loaded":
-    """A trained run as (model, transform, classes); ``model(transform(image)[None])`` gives logits (1, C)."""
+    """A trained run as (model, transform, classes); ``model(transform("photo.jpg")[None])`` gives logits (1, C)."""
     from fieldmark.runfolder import load as load_run
 
     return load_run(run, external=external)
@@ -156,7 +158,7 @@ def probe(
         backbones: names; none stands for what ``train`` would choose.
         weights: for all of them; None is what ``train`` would choose.
         size: pixels a side.
-        split: measured on; None is val where there is one, else test.
+        split: measured on; None is val, for which a part of official training photos is held out where there is none.
         train_on: splits fitted on.
         seed: of the cut of unsplit data.
         annotation: which labels of a set that has several.
@@ -169,9 +171,9 @@ def probe(
     from fieldmark.evaluation.probe import probe as probe_one
     from fieldmark.training.automatic import choose, device_of
 
-    dataset = _probe_data(data, annotation=annotation, seed=seed, console=console)
+    dataset = _probe_data(data, train_on=train_on, split=split, annotation=annotation, seed=seed, console=console)
+    split = split or "val"
     _refuse_probe(dataset, size=size, train_on=train_on, split=split)
-    split = split or ("val" if dataset.of(["val"]) and "val" not in train_on else "test")
     device = device_of(device)
     results = []
     for name in backbones or (None,):
@@ -193,10 +195,10 @@ def probe(
     return results
 
 
-def _refuse_probe(dataset: "Dataset", *, size: int, train_on: Sequence[str], split: str | None) -> None:
+def _refuse_probe(dataset: "Dataset", *, size: int, train_on: Sequence[str], split: str) -> None:
     if size < 1:
         raise UserError(f"--size {size}: at least 1")
-    for name in (*train_on, *([split] if split else [])):
+    for name in (*train_on, split):
         if not dataset.of([name]):
             there = ", ".join(sorted({photo.split for photo in dataset.photos if photo.split}))
             raise UserError(f"no photos in the split {name!r}; there are {there}")
@@ -204,13 +206,27 @@ def _refuse_probe(dataset: "Dataset", *, size: int, train_on: Sequence[str], spl
         raise UserError("a probe needs training photos of at least two classes")
 
 
-def _probe_data(data: str | Path, *, annotation: str, seed: int, console: Console) -> "Dataset":
+def _probe_data(
+    data: str | Path, *, train_on: Sequence[str], split: str | None, annotation: str, seed: int, console: Console
+) -> "Dataset":
+    """The photos that a probe looks at, split; test photos are not opened unless they are asked for."""
+    if split is None and "val" in train_on:
+        raise UserError("--train-on with val leaves nothing to measure on but the test photos: say --split test")
     dataset = read_dataset(data, annotation=annotation)
-    if dataset.is_split:
-        return dataset
-    with counted(console, "looking through photos", len(dataset.photos)) as tick:
-        scan = scan_photos(dataset.photos, pixels=dataset.pixels, progress=lambda done, _: tick(done))
-    return cut(dataset, scan, seed=seed)
+    photos = dataset.of({*train_on, split or "val"}) if dataset.is_split else dataset.photos
+    with counted(console, "looking through photos", len(photos)) as tick:
+        scan = scan_photos(photos, pixels=dataset.pixels, progress=lambda done, _: tick(done))
+    sound, lines = without_damaged(dataset.with_photos(photos), scan)
+    if not dataset.is_split:
+        sound = cut(sound, scan, seed=seed)
+    elif split is None and not sound.of(["val"]):
+        sound = cut(sound, scan, seed=seed, val_fraction=HELD_OUT)
+        held = f"measured on {len(sound.of(['val'])):,} of the training photos, which are held out"
+        lines = (*lines, f"{held} (--split test: on the official test photos)")
+    for line in lines:
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+    looked_at = set(photos)
+    return sound.with_photos((*sound.photos, *(photo for photo in dataset.photos if photo not in looked_at)))
 
 
 def _opened(run: str | Path, device: str, external: Sequence[type]) -> "Opened":

@@ -90,7 +90,7 @@ def probe(
         backbone: a name; repeat for several.
         weights: hub, lite0, none, or a .safetensors file.
         size: pixels a side.
-        split: measured on; val where there is one, else test.
+        split: measured on; val, held out of the training photos where there is none, or test.
         train_on: splits fitted on, joined by "+".
         seed: of the cut of data without splits.
         annotation: which labels of a set that has several.

@@ -12,6 +12,7 @@ from torch import Tensor
 from fieldmark.building import build_learner
 from fieldmark.contract import Method
 from fieldmark.data.dataset import Box
+from fieldmark.data.decode import opened_image, read_image
 from fieldmark.data.transforms import evaluation_view
 from fieldmark.errors import UserError
 from fieldmark.learner import Learner
@@ -20,6 +21,7 @@ from fieldmark.recipes import KNOWN
 from fieldmark.training.checkpoint import load_model
 
 RECIPE, CLASSES, SPLITS, ABOUT = "recipe.json", "classes.json", "splits.csv", "run.json"
+SCAN = "scan.json"
 ABOUT_KEYS = ("data", "annotation", "data_digest", "headline", "cut")
 FORMAT_VERSION = 1
 
@@ -36,15 +38,23 @@ class Transform:
     def __init__(self, pixels: Pixels, *, mean: Tensor, std: Tensor) -> None:
         self.pixels, self.mean, self.std = pixels, mean.cpu().clone(), std.cpu().clone()
 
-    def __call__(self, image: Image.Image, box: Box | None = None) -> Tensor:
-        """A picture to a normalised float32 tensor (3, S, S); ``box`` is needed where ``fit`` is "box"."""
-        view = torch.from_numpy(evaluation_view(image.convert("RGB"), self.pixels, box).copy())
+    def __call__(self, image: Image.Image | str | Path, box: Box | None = None) -> Tensor:
+        """A photo's file, or a picture that Pillow opened, to a normalised float32 tensor (3, S, S).
+
+        Both are made upright RGB as ``predict`` makes them; ``box``, in pixels of the upright picture, is needed where
+        ``fit`` is "box".
+
+        Raises:
+            UserError: a file that cannot be read, or no box.
+        """
+        picture = opened_image(image) if isinstance(image, Image.Image) else read_image(Path(image))
+        view = torch.from_numpy(evaluation_view(picture, self.pixels, box).copy())
         mean, scale = 255 * self.mean, 1 / (255 * self.std)  # in this order, as evaluation computes it, bit for bit
         return (view.permute(2, 0, 1).float() - mean[:, None, None]) * scale[:, None, None]
 
 
 class Loaded(NamedTuple):
-    """A trained classifier: ``model(transform(image)[None])`` gives logits (1, C) over ``classes``."""
+    """A trained classifier: ``model(transform(photo)[None])`` gives logits (1, C) over ``classes``."""
 
     model: Method
     transform: Transform

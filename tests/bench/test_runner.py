@@ -145,6 +145,9 @@ def test_a_result_of_another_plan_or_of_other_photos_is_refused(compared: Path, 
     with pytest.raises(UserError, match=r"other settings than the plan has now for plain;\ntake another"):
         run(compared, split, text=(PLAN + ENTRIES).replace("epochs = 2", "epochs = 3"))
     run(compared, split, text=(PLAN + ENTRIES).replace("Small things", "Things"), options=Options(limit=1))
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError, match="made by another recipe than this"):
+        patch.setattr("fieldmark.training.automatic._rates_of_parts", lambda _: {"head": 0.5})  # in a later Fieldmark
+        run(compared, split)
     data = Path(shutil.copytree(split, tmp_path / "photos"))
     (data / "test" / "ant" / "0.jpg").unlink()
     with pytest.raises(UserError, match="other photos, labels or splits than photos has now"):

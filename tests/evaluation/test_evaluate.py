@@ -95,6 +95,31 @@ def test_unknown_classes_and_splits_are_named(own_run: Path, tmp_path: Path) -> 
     assert "test, train, val" in text
 
 
+def test_other_photos_under_the_same_names_are_no_split_of_the_run(own_run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    for label, name in enumerate(("ant", "bee", "cat")):
+        for number in range(12):
+            write_photo(other / name / f"{number}.jpg", label=label, number=50 + number)
+    text = refused(own_run, other)
+    assert "of its photos have names of the run's, such as ant/0.jpg, and are other files" in text
+    assert "--split all" in text
+    assert evaluate(open_run(own_run), other, split="all", workers=0).metrics.n == 36
+
+
+def test_photos_that_the_run_does_not_know_are_counted(photos: Path, own_run: Path, tmp_path: Path) -> None:
+    more = Path(shutil.copytree(photos, tmp_path / "more"))
+    for number in (20, 21):
+        write_photo(more / "ant" / f"{number}.jpg", label=0, number=number)
+    result = evaluate(open_run(own_run), more, workers=0)
+    assert result.metrics.n == 3
+    (note,) = result.notes
+    assert note == "2 photos that the run does not know belong to no split; --split all takes them too"
+    shown = io.StringIO()
+    print_evaluation(result, tmp_path, Console(file=shown))
+    assert note in shown.getvalue()
+    assert evaluate(open_run(own_run), None, workers=0).notes == ()
+
+
 def test_data_that_have_gone_are_asked_for(own_run: Path, tmp_path: Path) -> None:
     about = json.loads((own_run / "run.json").read_text())
     (own_run / "run.json").write_text(json.dumps(about | {"data": str(tmp_path / "gone")}))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from rich.console import Console
 
 import small_runs
@@ -129,6 +130,33 @@ def test_a_run_of_changed_data_is_refused(tmp_path: Path) -> None:
     (data / "ant" / "0.jpg").unlink()
     with pytest.raises(UserError, match="changed since"):
         prepare_again(data, tmp_path / "run", external=(), console=Console(quiet=True))
+
+
+def test_other_boxes_and_files_of_the_same_size_are_changed_data(tmp_path: Path) -> None:
+    data = small_runs.write_photos(tmp_path / "photos")
+    names = [f"{name}/{number}" for name in ("ant", "bee", "cat") for number in range(10)]
+    Image.open(data / "ant" / "0.jpg").save(data / "ant" / "0.bmp")
+    (data / "ant" / "0.jpg").unlink()
+    paths = [f"{name}.{'bmp' if name == 'ant/0' else 'jpg'}" for name in names]
+    table = data / "list.csv"
+
+    def write(width: int) -> None:
+        rows = [f"{path},{path[:3]},2,2,{width},30" for path in paths]
+        table.write_text("\n".join(["path,label,x,y,width,height", *rows, ""]))
+
+    write(40)
+    made, _ = prepared(table, tmp_path / "run", replace(SMALL, fit="box"))
+    made.write(tmp_path / "run")
+    again = prepare_again(table, tmp_path / "run", external=(), console=Console(quiet=True))
+    assert again.dataset == made.dataset
+    write(41)
+    with pytest.raises(UserError, match="changed since"):
+        prepare_again(table, tmp_path / "run", external=(), console=Console(quiet=True))
+    write(40)
+    place = data / "ant" / "0.bmp"
+    place.write_bytes(place.read_bytes()[:-3] + b"abc")
+    with pytest.raises(UserError, match="changed since"):
+        prepare_again(table, tmp_path / "run", external=(), console=Console(quiet=True))
 
 
 def test_names_are_told_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:

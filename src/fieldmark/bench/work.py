@@ -140,7 +140,17 @@ class Worker:
             return f"made by other settings than the plan has now for {job.entry.name}"
         if result.data_digest != self.materials[job.data].digest:
             return f"made from other photos, labels or splits than {job.data} has now"
+        if result.status == DONE and job.entry.kind != PROBE and not self._follows(result, job):
+            return f"made by another recipe than this Fieldmark makes of {job.entry.name}"
         return ""
+
+    def _follows(self, result: Result, job: Job) -> bool:
+        """Whether a run followed what it would follow now; weights may lie elsewhere, and trials be still to come."""
+        if job.trial is None and any(self.recorded(one) is None for one in awaited(self.plan, job)):
+            return True
+        known = recipe_from_json(json.dumps(result.recipe), KNOWN, external=self._classes)
+        recipe = self.recipe(job)
+        return recipe == replace(known, model=replace(known.model, weights=recipe.model.weights))
 
     def _won(self, job: Job) -> Mapping[str, Any]:
         if not job.entry.trials:

@@ -109,6 +109,26 @@ def decode_image(data: bytes, *, name: str, limits: Limits = DEFAULT, reduce_to:
     return _guarded(name, work)
 
 
+def opened_image(image: Image.Image, *, name: str = "the picture") -> Image.Image:
+    """A picture that somebody opened with Pillow as ``read_image`` gives its file: upright RGB of 8 bits.
+
+    One that is upright already, or whose EXIF was used up or left behind on the way, is not turned.
+    """
+
+    def work() -> Image.Image:
+        kind = image.format or image.mode
+        with _pillow(kind, None):
+            image.load()
+            block = b"" if kind == "TIFF" else image.info.get("exif", b"")  # Pillow turns a TIFF itself
+            flat = to_rgb(image)
+            turned = upright(flat, read_exif(block if isinstance(block, bytes) else b"").orientation)
+            if turned is not flat:
+                turned.info = {}  # or the next reader of its EXIF would turn it once more
+            return turned
+
+    return _guarded(name, work)
+
+
 def inspect_image(path: Path, *, name: str | None = None, limits: Limits = DEFAULT) -> Inspection:
     """Looks a file over at low cost: all coded data is read, so damage shows, but a JPEG only at 1/8 of its size.
 

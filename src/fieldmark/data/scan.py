@@ -202,6 +202,14 @@ def _without_opening(photo: Photo, before: PhotoFacts | None, pixels: np.ndarray
     return PhotoFacts(photo.name, bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
 
 
+def is_other_file(photo: Photo, known: PhotoFacts) -> bool:
+    """Whether a photo's file has another size in bytes than the first pass found; False for one that has gone."""
+    try:
+        return known.bytes != photo.path.stat().st_size
+    except (OSError, ValueError):
+        return False
+
+
 def _from_here(tasks: Sequence[Task], limits: Limits) -> Iterator[tuple[int, PhotoFacts]]:
     for index, photo in tasks:
         yield index, _examine(photo.path, photo.name, photo.trim_bottom, limits)

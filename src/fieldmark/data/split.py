@@ -151,17 +151,18 @@ def read_splits(path: Path) -> dict[str, str]:
     return splits
 
 
-def digest(dataset: Dataset) -> str:
+def digest(dataset: Dataset, *, boxes: bool = False) -> str:
     """64 hex digits over the classes and every photo's name, class, split and file size, whatever their order.
 
-    Two datasets with equal digests hold, as far as can be told without opening a file, the same photos.
+    Two datasets with equal digests hold, as far as can be told without opening a file, the same photos; with ``boxes``,
+    the same boxes too.
     """
     lines = []
     for photo in dataset.photos:
         label = None if photo.label is None else dataset.classes[photo.label]
         # A packed file is the same for all of its photos: its row tells them apart.
         size = os.stat(photo.path).st_size if photo.path.exists() else -1
-        lines.append(repr((photo.name, label, photo.split, photo.row, size)))
+        lines.append(repr((photo.name, label, photo.split, photo.row, size, *([photo.box] if boxes else []))))
     text = repr(dataset.classes) + "\n" + "\n".join(sorted(lines))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -17,12 +17,13 @@ from fieldmark import processes
 from fieldmark.data.dataset import Dataset, Photo
 from fieldmark.data.loading import Photographs
 from fieldmark.data.reading import read_dataset
+from fieldmark.data.scan import Scan, is_other_file
 from fieldmark.data.split import digest, read_splits, with_splits
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.inference import infer, scored
 from fieldmark.evaluation.metrics import Metrics, confused_pairs, measure, per_class
 from fieldmark.evaluation.pictures import draw_confusion
-from fieldmark.runfolder import SPLITS, Opened
+from fieldmark.runfolder import SCAN, SPLITS, Opened
 
 OPENINGS = "test_openings.csv"
 
@@ -33,7 +34,7 @@ class Evaluation:
 
     ``logits`` (N, C) and ``labels`` (N,) are those of ``names``, the photos that could be read; ``damaged`` gives a
     line for each of the others; ``headline`` names the figure to look at first; ``branches`` are the top-1 accuracies
-    of a method's branches, asked one by one.
+    of a method's branches, asked one by one; ``notes`` are remarks on the photos chosen.
     """
 
     split: str
@@ -45,6 +46,7 @@ class Evaluation:
     damaged: tuple[str, ...]
     headline: str
     branches: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The figures as plain data; shares between 0 and 1."""
@@ -62,6 +64,7 @@ class Evaluation:
                 {"class": self.classes[i], "with": self.classes[j], "photos": count} for i, j, count in pairs
             ],
             "damaged": list(self.damaged),
+            "notes": list(self.notes),
             **({"branches": dict(self.branches)} if self.branches else {}),
         }
 
@@ -108,6 +111,7 @@ def evaluate(
         damaged=tuple(seen.damaged.values()),
         headline=opened.about["headline"],
         branches={name: measure(own, labels).top1 for name, own in zip(method.scored_views, branches, strict=True)},
+        notes=dataset.notes,
     )
 
 
@@ -122,18 +126,34 @@ def split_of_run(opened: Opened, data: Path | None, split: str) -> Dataset:
     dataset = read_dataset(source, annotation=opened.about["annotation"])
     held_out = bool(opened.about.get("held_out"))
     if split != "all" and (held_out or not dataset.is_split):
-        splits = read_splits(opened.path / SPLITS)
-        known = any(photo.name in splits for photo in dataset.photos)
-        if not known and not dataset.is_split:
-            place = printable(str(source))
-            raise UserError(f"{place} has no splits, and the run knows none of its photos; say --split all")
-        dataset = with_splits(dataset, splits) if known else dataset
+        dataset = _split_by_run(opened, dataset, place=printable(str(source)))
     chosen = dataset.photos if split == "all" else dataset.of([split])
     if not chosen:
         there = ", ".join(sorted({photo.split for photo in dataset.photos if photo.split})) or "none"
         raise UserError(f"{source} has no photos in the split {split!r}; its splits: {there} (or say --split all)")
     index = {name: label for label, name in enumerate(opened.classes)}
     return dataset.with_photos(_relabelled(photo, dataset, index) for photo in chosen)
+
+
+def _split_by_run(opened: Opened, dataset: Dataset, *, place: str) -> Dataset:
+    """The dataset with the splits of the run; what the run does not know belongs to none, and a note tells of it."""
+    splits = read_splits(opened.path / SPLITS)
+    named = [photo for photo in dataset.photos if photo.name in splits]
+    if not named:
+        if dataset.is_split:
+            return dataset
+        raise UserError(f"{place} has no splits, and the run knows none of its photos; say --split all")
+    scan = opened.path / SCAN
+    known = Scan.load(scan).by_name() if scan.is_file() else {}
+    others = [photo for photo in named if photo.name in known and is_other_file(photo, known[photo.name])]
+    if 2 * len(others) > len(named):
+        told = (
+            f"{len(others):,} of its photos have names of the run's, such as {printable(others[0].name)}, and are other"
+        )
+        raise UserError(f"{place}: {told} files;\nsay --split all to measure on all photos that lie there")
+    strange = len(dataset.photos) - len(named)
+    note = f"{strange:,} photos that the run does not know belong to no split; --split all takes them too"
+    return replace(with_splits(dataset, splits), notes=(*dataset.notes, *([note] if strange else [])))
 
 
 def _relabelled(photo: Photo, dataset: Dataset, index: dict[str, int]) -> Photo:
@@ -179,6 +199,8 @@ def write_json(result: Evaluation, path: Path) -> None:
 def print_evaluation(result: Evaluation, folder: Path, console: Console) -> None:
     """What was left out, the figures in %, the most confused pairs, and where the rest was written."""
     figures = result.to_json()
+    for line in result.notes:
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     for line in figures["damaged"]:
         console.print(f"left out: {line}", markup=False, soft_wrap=True)
     table = Table("figure", "%", title=f"{figures['split']}: {figures['n']:,} photos, {figures['classes']} classes")

@@ -17,11 +17,9 @@ from fieldmark.data.transforms import frame_of
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.metrics import headline
 from fieldmark.recipe import Recipe
-from fieldmark.runfolder import SPLITS, read_run, write_run
+from fieldmark.runfolder import SCAN, SPLITS, read_run, write_run
 from fieldmark.training.automatic import choose, device_of
 from fieldmark.training.choices import Choices
-
-SCAN = "scan.json"
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def prepare_new(
         "data": str(data.resolve()),
         "layout": dataset.layout,
         "annotation": choices.annotation,
-        "data_digest": digest(dataset),
+        "data_digest": digest(dataset, boxes=recipe.pixels.fit == "box"),
         "headline": headline(counts),
         "cut": not official,
         "held_out": choices.hold_out,
@@ -125,12 +123,15 @@ def prepare_again(data: Path, run: Path, *, external: tuple[type, ...], console:
     """
     recipe, classes, about = read_run(run, external=external)
     dataset = read_dataset(data, annotation=about["annotation"])
+    before = Scan.load(run / SCAN).by_name() if (run / SCAN).is_file() else {}
     dataset, scan = _sound(dataset, recipe.train_on, run, False, console)
+    exchanged = [one.name for one in scan.facts if one.name in before and before[one.name].sha != one.sha]
     if about["cut"]:
         dataset = cut(dataset, scan, seed=recipe.seed, previous=read_splits(run / SPLITS))
     elif about.get("held_out"):  # which runs of earlier versions lack
         dataset = with_splits(dataset, read_splits(run / SPLITS))
-    if about["data_digest"] != digest(dataset) or classes != dataset.classes:
+    same = about["data_digest"] == digest(dataset, boxes=recipe.pixels.fit == "box") and classes == dataset.classes
+    if exchanged or not same:
         raise UserError(f"the photos, labels or splits of {data} changed since {run} began; start anew (--overwrite)")
     return Prepared(dataset, recipe, about["cut"], about, scan)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from fieldmark.data.loading import Batch
@@ -15,6 +16,7 @@ PATIENCE = 20
 
 class _Seen(NamedTuple):
     finite: Tensor
+    arrived: torch.cuda.Event | None  # the copy of ``finite`` from a GPU, which nobody waits for before it is needed
     losses: Mapping[str, Tensor]
     batch: Batch
 
@@ -35,7 +37,11 @@ class Watch:
     def saw(self, finite: Tensor, losses: Mapping[str, Tensor], batch: Batch) -> None:
         """Takes a step's flag (a bool scalar on the device), and reports the step before."""
         self.settle()
-        self._before = _Seen(finite.to("cpu", non_blocking=True), losses, batch)
+        here, arrived = finite.to("cpu", non_blocking=True), None
+        if finite.is_cuda:
+            arrived = torch.cuda.Event()
+            arrived.record()
+        self._before = _Seen(here, arrived, losses, batch)
         for _, line in batch.damaged:
             self.log.note(f"became unreadable, another photo took its place: {line}")
 
@@ -44,6 +50,8 @@ class Watch:
         seen, self._before = self._before, None
         if seen is None:
             return
+        if seen.arrived is not None:
+            seen.arrived.synchronize()
         if bool(seen.finite):
             self._in_a_row = 0
             return
