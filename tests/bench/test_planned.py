@@ -14,6 +14,7 @@ title = "Fünf Vögel"
 data = ["birds"]
 seeds = [10, 11]
 baseline = "simple"
+notes = ["pc was tried before"]
 [[entry]]
 name = "simple"
 [[entry]]
@@ -37,7 +38,8 @@ def test_the_runs_come_back(tmp_path: Path) -> None:
         PlannedRun(f"birds-{entry}-seed{seed}", "birds", entry, order, "final", seed, None)
         for order, entry, seed in ((0, "simple", 10), (1, "pc", 10), (0, "simple", 11))
     ]
-    assert found == Planned("Fünf Vögel", "simple", (trial, *finals)) == planned_of(plan_of(tmp_path))
+    assert found == planned_of(plan_of(tmp_path))
+    assert found == Planned("Fünf Vögel", "simple", (trial, *finals), ("pc was tried before",))
     assert found is not None
     assert found.missing({"birds-simple-seed10", "birds-pc-seed10", "other"}) == (trial, finals[2])
 

@@ -232,6 +232,12 @@ def test_what_is_missing_stands_at_the_top(tmp_path: Path) -> None:
     assert listed == ["- plain: 1 of 2 tuning and 2 of 3 final runs", "- pc, cin: 3 of 3 final runs each"]
 
 
+def test_notes_of_the_plan_stand_at_the_top(tmp_path: Path) -> None:
+    write_finals(tmp_path, {"plain": PLAIN})
+    planned(tmp_path, PLANNED.replace('baseline = "pc"', 'baseline = "pc"\nnotes = ["cin was tried before."]', 1))
+    assert "\n\n**Note.** cin was tried before.\n\n" in report_of(tmp_path).partition("## birds")[0]
+
+
 def test_data_sets_that_are_missing_and_runs_that_are_not_planned(tmp_path: Path) -> None:
     write_finals(tmp_path, {"plain": PLAIN, "probe": PLAIN[:1]})
     plain_alone = PLANNED.partition('[[entry]]\nname = "pc"')[0].replace("trials", "# trials")

@@ -5,6 +5,7 @@ title = "20 classes of CUB-200-2011"
 data = ["cub20"]                     # of all entries that name none; where they lie: --data cub20=FOLDER
 seeds = [10, 11, 12]                 # of the final runs
 baseline = "plain"                   # what entries are held against that name no other
+notes = ["..."]                      # may be left out: what readers of the report have to know, such as earlier trials
 
 [sets.cub20]                         # may be left out; path is relative to this file
 train_on = "train"
@@ -36,6 +37,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from fieldmark.bench.toml_table import TomlTable
 from fieldmark.errors import UserError, printable
 
 FORMAT_VERSION = 1
@@ -87,7 +89,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Plan:
-    """Entries, and what they have in common; ``baseline`` is what entries are held against that name no other."""
+    """Entries, and what they have in common; ``baseline`` is what entries are held against that name no other.
+
+    ``notes`` are lines that stand at the head of the report.
+    """
 
     path: Path
     title: str
@@ -95,6 +100,7 @@ class Plan:
     sets: Mapping[str, Place] = field(default_factory=dict)
     tuning: Tuning = field(default_factory=Tuning)
     baseline: str = "plain"
+    notes: tuple[str, ...] = ()
 
 
 def read_plan(path: Path) -> Plan:
@@ -105,13 +111,15 @@ def read_plan(path: Path) -> Plan:
     """
     shown = printable(str(path))
     try:
-        top = _Table(tomllib.loads(path.read_text("utf-8")), shown)
+        top = TomlTable(tomllib.loads(path.read_text("utf-8")), shown)
     except (OSError, ValueError) as error:
         raise UserError(f"{shown}: no plan that can be read ({printable(str(error))})") from error
     if (version := top.take("format_version", int)) != FORMAT_VERSION:
         raise UserError(f"{shown}: format_version is {version}, and this Fieldmark reads {FORMAT_VERSION}")
-    sets = {name: _place(_Table(found, f"{shown}: [sets.{name}]"), path) for name, found in top.tables("sets").items()}
-    tuning = _tuning(_Table(top.take("tuning", dict, {}), f"{shown}: [tuning]"))
+    sets = {
+        name: _place(TomlTable(found, f"{shown}: [sets.{name}]"), path) for name, found in top.tables("sets").items()
+    }
+    tuning = _tuning(TomlTable(top.take("tuning", dict, {}), f"{shown}: [tuning]"))
     common = _Common(
         title=top.take("title", str, path.stem),
         data=top.words("data", ()),
@@ -119,15 +127,16 @@ def read_plan(path: Path) -> Plan:
         baseline=top.take("baseline", str, "plain"),
         settings=top.take("settings", dict, {}),
     )
+    notes = top.words("notes", ())
     if isinstance(top.left.get("entry"), dict):
         raise UserError(f"{shown}: [entry] is one table; write [[entry]] above each entry")
-    entries = [_Table(found, f"{shown}: [[entry]] {at + 1}") for at, found in enumerate(top.take("entry", list, []))]
+    entries = [TomlTable(found, f"{shown}: [[entry]] {at + 1}") for at, found in enumerate(top.take("entry", list, []))]
     top.refuse_rest()
     if not entries:
         raise UserError(f"{shown}: no entries; write [[entry]] and a name for each row of the table")
     plan = Plan(path, common.title, tuple(_entry(one, common, at) for at, one in enumerate(entries)), sets, tuning)
     _check(plan, shown)
-    return replace(plan, baseline=common.baseline)
+    return replace(plan, baseline=common.baseline, notes=notes)
 
 
 def unequal_trials(plan: Plan) -> str:
@@ -149,70 +158,14 @@ class _Common:
     settings: Mapping[str, Any]
 
 
-class _Table:
-    """A table of the file, of which each key is taken once; what is left at the end is a mistake."""
-
-    def __init__(self, values: Any, where: str) -> None:
-        if not isinstance(values, dict):
-            raise UserError(f"{where} must be a table")
-        self.left, self.where = dict(values), where
-
-    def take(self, key: str, kind: type, default: Any = None) -> Any:
-        """The value of a key; one without a default (but for None) is needed."""
-        if key not in self.left:
-            if default is None:
-                raise UserError(f"{self.where} lacks {key}")
-            return default
-        value = self.left.pop(key)
-        if kind is float and type(value) is int:
-            return float(value)
-        if type(value) is not kind:
-            raise UserError(f"{self.where}: {key} is {value!r}; expected {kind.__name__}")
-        return value
-
-    def each(self, key: str, kind: type, default: tuple[Any, ...]) -> tuple[Any, ...]:
-        """A list of values of one kind."""
-        values = self.take(key, list, list(default))
-        if wrong := [value for value in values if type(value) is not kind]:
-            raise UserError(f"{self.where}: {key} holds {wrong[0]!r}; expected {kind.__name__}")
-        if len({str(value) for value in values}) < len(values):
-            raise UserError(f"{self.where}: {key} names one twice")
-        return tuple(values)
-
-    def words(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        """A list of names."""
-        return self.each(key, str, default)
-
-    def numbers(self, key: str, default: tuple[int, ...]) -> tuple[int, ...]:
-        """A list of seeds."""
-        values = self.each(key, int, default)
-        if not values or min(values) < 0:
-            raise UserError(f"{self.where}: {key} must be one or more whole numbers from 0 on")
-        return values
-
-    def tables(self, key: str) -> dict[str, Any]:
-        """A table of tables."""
-        return self.take(key, dict, {})
-
-    def splits(self) -> tuple[str, ...] | None:
-        """``train_on``, as "train" or "train+val"; None where it is not said."""
-        said = self.take("train_on", str, "")
-        return tuple(said.split("+")) if said else None
-
-    def refuse_rest(self) -> None:
-        """Raises ``UserError`` for a key that nobody took."""
-        if self.left:
-            raise UserError(f"{self.where}: {next(iter(self.left))} means nothing here")
-
-
-def _place(table: _Table, plan: Path) -> Place:
+def _place(table: TomlTable, plan: Path) -> Place:
     said = table.take("path", str, "")
     found = Place(plan.parent / said if said else None, table.take("annotation", str, "variant"), table.splits())
     table.refuse_rest()
     return found
 
 
-def _tuning(table: _Table) -> Tuning:
+def _tuning(table: TomlTable) -> Tuning:
     default = Tuning()
     found = Tuning(
         seeds=table.numbers("seeds", default.seeds),
@@ -227,7 +180,7 @@ def _tuning(table: _Table) -> Tuning:
     return found
 
 
-def _entry(table: _Table, common: _Common, order: int) -> Entry:
+def _entry(table: TomlTable, common: _Common, order: int) -> Entry:
     name = table.take("name", str)
     table.where += f" ({printable(name)})"
     kind, phase = table.take("kind", str, TRAIN), table.take("phase", str, "both")
@@ -275,7 +228,7 @@ def _changes(said: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     return said
 
 
-def _settings(table: _Table, common: Mapping[str, Any], kind: str) -> dict[str, Any]:
+def _settings(table: TomlTable, common: Mapping[str, Any], kind: str) -> dict[str, Any]:
     if kind == TRAIN:
         return dict(common) | table.left
     if wrong := [key for key in table.left if key not in PROBE_SETTINGS]:

@@ -33,11 +33,12 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan's runs in the order in which they are worked, its title, and the baseline of entries that name none."""
+    """A plan's runs in the order in which they are worked, its title and notes, and the baseline of most entries."""
 
     title: str
     baseline: str
     runs: tuple[PlannedRun, ...]
+    notes: tuple[str, ...] = ()
 
     def missing(self, recorded: Collection[str]) -> tuple[PlannedRun, ...]:
         """The runs of which ``recorded`` does not hold the key."""
@@ -48,7 +49,7 @@ def planned_of(plan: Plan) -> Planned:
     """All runs of a plan; raises ``UserError`` where two would have one name."""
     jobs = ((job, job.entry) for job in jobs_of(plan))
     runs = (PlannedRun(job.key, job.data, of.name, of.order, job.phase, job.seed, job.trial) for job, of in jobs)
-    return Planned(plan.title, plan.baseline, tuple(runs))
+    return Planned(plan.title, plan.baseline, tuple(runs), plan.notes)
 
 
 def write_planned(folder: Path, plan: Plan) -> None:
@@ -79,4 +80,5 @@ def read_planned(folder: Path) -> Planned | None:
 def _planned(data: Any) -> Planned:
     if data["format_version"] != FORMAT_VERSION:
         raise ValueError(data["format_version"])
-    return Planned(str(data["title"]), str(data["baseline"]), tuple(PlannedRun(**run) for run in data["runs"]))
+    notes = tuple(str(note) for note in data.get("notes", ()))
+    return Planned(str(data["title"]), str(data["baseline"]), tuple(PlannedRun(**run) for run in data["runs"]), notes)

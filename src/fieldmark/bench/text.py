@@ -50,6 +50,7 @@ def report_of(folder: Path, out: Path | None = None) -> str:
         f"Made by `{command}` from {_runs(len(results))}; not to be edited.",
         *_missing(planned, results),
         INTRODUCTION,
+        *(f"**Note.** {printable(note)}" for note in (planned.notes if planned else ())),
     )
     return "\n\n".join((*head, *(part for table in tables for part in _section(table, command)))) + "\n"
 
