@@ -83,3 +83,8 @@ class Draws:
 
 
 EVALUATION = Draws()
+
+
+def of_step(step: int | None) -> Draws:
+    """The draws of a step of somebody's own loop, under seed 0; those of evaluation for None."""
+    return EVALUATION if step is None else Draws(0, step)

@@ -84,7 +84,7 @@ def loss_of(
 
 def pairs_of(term: ContrastiveChannelInteraction, labels: Tensor, draws: Draws) -> Pairs:
     maps = random(len(labels), CHANNELS, 1, 1)
-    return term._pairs(output_of(maps, labels, neck_of()), draws)
+    return term._pairs(labels, neck_of().pooled(maps), draws)
 
 
 def eq_5(w_a: Tensor, w_b: Tensor, eta: float, operation: str) -> list[list[float]]:
@@ -172,7 +172,7 @@ def test_a_triplet_counts_as_far_as_the_other_class_is_not_farther():
 def test_the_term_is_eq_6_7_and_9(operation: Operation, pairs: Any, scale: float, normalise: bool):
     term = term_of(operation=operation, pairs=pairs, normalise=normalise, weight=3.0, margin=0.7)
     neck, maps = neck_of(scale=scale), random(7, CHANNELS, 2, 3)
-    chosen = term._pairs(output_of(maps, LABELS, neck), DRAWS)
+    chosen = term._pairs(LABELS, neck.pooled(maps), DRAWS)
     expected = eq_7_and_9(term, neck, maps, LABELS, chosen)
     assert loss_of(term, maps, LABELS, neck=neck).item() == pytest.approx(expected, abs=1e-10)
 
@@ -181,7 +181,7 @@ def test_the_term_is_eq_6_7_and_9(operation: Operation, pairs: Any, scale: float
 def test_the_triplet_term_takes_each_image_with_one_of_its_class_and_one_of_another(pairs: Any):
     term, neck, maps = term_of(loss="triplet", pairs=pairs), neck_of(), random(7, CHANNELS, 2, 2)
     labels = torch.tensor([0, 0, 1, 2, 1, 0, 4])  # images 3 and 6 have none of their class
-    chosen = term._pairs(output_of(maps, labels, neck), DRAWS)
+    chosen = term._pairs(labels, neck.pooled(maps), DRAWS)
     assert chosen.same[:7].tolist() == [True] * 7
     losses = []
     for image in (0, 1, 2, 4, 5):
@@ -203,7 +203,7 @@ def contrasted(
     """The term in operators that autograd knows, W held whole."""
     x = maps.flatten(2)
     w = torch.softmax(-neck.scale * x @ x.mT, 2)
-    chosen = term._pairs(output_of(maps, labels, neck), DRAWS)
+    chosen = term._pairs(labels, neck.pooled(maps), DRAWS)
     ends = []
     for a, b in ((chosen.anchor, chosen.mate), (chosen.mate, chosen.anchor)):
         y = (w @ x).mean(2)
@@ -319,7 +319,7 @@ def random_halves(labels: Tensor, step: int) -> Pairs:
     """The pairs of a term, without building anything anew."""
     empty = torch.zeros(len(labels), 1)
     output = TrainOutput({}, empty, labels, Features(empty, None, empty, empty), {})
-    return TERM._pairs(output, Draws(3, step))
+    return TERM._pairs(output.labels, output.features.embedding, Draws(3, step))
 
 
 @given(
@@ -341,7 +341,7 @@ def test_an_image_is_never_its_own_mate(labels: list[int], pairs: Any, step: int
 def test_hard_pairs_are_mined_on_the_embedding():
     neck, maps = neck_of(), random(7, CHANNELS, 2, 2)
     output = output_of(maps, LABELS, neck)
-    chosen = term_of(pairs="hard")._pairs(output, DRAWS)
+    chosen = term_of(pairs="hard")._pairs(output.labels, output.features.embedding, DRAWS)
     expected = mine_pairs(output.features.embedding, LABELS, intra="dissimilar", inter="similar")
     assert all(torch.equal(one, other) for one, other in zip(chosen, expected, strict=True))
 
@@ -462,16 +462,22 @@ def test_it_trains_in_a_plain_loop():
     labels = torch.arange(8) // 4
     maps = torch.randn(8, 8, 3, 3) + 0.5 * labels[:, None, None, None] * torch.randn(8, 1, 1)
     optimiser = torch.optim.SGD([*neck.parameters(), *term.parameters()], lr=0.003)
-    holder, losses = Holder(neck), []
+    losses = []
     for step in range(40):
-        embedding = neck.pooled(maps)
-        output = TrainOutput({}, embedding, labels, Features(maps, None, embedding, embedding), {})
-        loss = term(output, holder, Draws(0, step))  # pyright: ignore[reportArgumentType]
+        loss = term.loss_of(neck, maps, labels, step=step)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_alone_it_is_what_it_is_in_a_step():
+    term, neck, maps = term_of(), neck_of(), random(6, CHANNELS, 2, 2)
+    output = output_of(maps, LABELS[:6], neck)
+    for step, draws in ((None, Draws()), (3, Draws(0, 3))):
+        inside = term(output, Holder(neck), draws)  # pyright: ignore[reportArgumentType]
+        torch.testing.assert_close(term.loss_of(neck, maps, LABELS[:6], step=step), inside, rtol=0, atol=1e-14)
 
 
 def test_what_the_neck_worked_out_is_used_and_what_it_did_not_is_worked_out():

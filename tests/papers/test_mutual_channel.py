@@ -381,6 +381,13 @@ def test_a_step_reads_nothing_back():
             value(term, maps, torch.tensor([0, 1, 2, 1])).backward()
 
 
+def test_alone_it_is_what_it_is_in_a_step():
+    term, maps, labels = MutualChannelLoss(3, weight=1.5), random_maps(4, 11), torch.tensor([0, 1, 2, 1])
+    for step, draws in ((None, Draws()), (3, Draws(0, 3))):
+        assert torch.equal(term.loss_of(maps, labels, step=step), value(term, maps, labels, draws))
+    assert not torch.equal(term.loss_of(maps, labels, step=3), term.loss_of(maps, labels, step=4))
+
+
 def test_a_plain_loop_trains_a_classs_channels():
     """Nothing of Fieldmark but the functions: each class's channels come to answer to its images alone."""
     torch.manual_seed(0)

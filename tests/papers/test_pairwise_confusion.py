@@ -65,6 +65,13 @@ def eq_10(term: PairwiseConfusion, logits: list[list[float]], labels: list[int],
     return term.weight * total / len(logits)
 
 
+def test_alone_it_is_what_it_is_in_a_step():
+    term, logits, labels = PairwiseConfusion(), random_logits(7, 4), torch.tensor([0, 1, 2, 1, 0, 3, 3])
+    for step, draws in ((None, EVALUATION), (3, Draws(0, 3))):
+        assert torch.equal(term.loss_of(logits, labels, step=step), confusion(term, logits, labels, draws))
+    assert not torch.equal(term.loss_of(logits, labels, step=3), term.loss_of(logits, labels, step=4))
+
+
 def test_divergence_and_confusion_are_eq_2_and_eq_5():
     p, q = random_logits(6, 4).softmax(1), random_logits(6, 4, seed=1).softmax(1)
     for function, naive in ((jeffreys_divergence, eq_2), (euclidean_confusion, eq_5)):

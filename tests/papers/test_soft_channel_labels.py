@@ -210,7 +210,7 @@ def test_classes_of_some_images_learn_labels_of_their_own():
     maps = F.one_hot(labels, 3).repeat_interleave(4, 1)[..., None, None] + 0.1 * torch.rand(12, 12, 2, 2)
     optimiser = torch.optim.SGD(term.parameters(), lr=0.5)
     for step in range(150):
-        loss = value(term, maps, labels, Draws(0, step))
+        loss = term.loss_of(maps, labels, step=step)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

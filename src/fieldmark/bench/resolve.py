@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldmark.bench.plan import Entry
+from fieldmark.bench.provenance import file_digest
 from fieldmark.errors import UserError
 from fieldmark.recipe import Recipe, recipe_to_json
 from fieldmark.recipes import KNOWN, ROWS
@@ -95,6 +96,12 @@ def described(recipe: Recipe) -> dict[str, Any]:
     data = json.loads(recipe_to_json(recipe, KNOWN))
     data["model"]["weights"] = Path(data["model"]["weights"]).name
     return data
+
+
+def weights_digest(recipe: Recipe) -> str:
+    """The digest of a recipe's file of weights; "" for weights that come from elsewhere."""
+    path = Path(recipe.model.weights)
+    return file_digest(path) if path.is_file() else ""
 
 
 def _chosen(settings: Mapping[str, Any], around: Surroundings) -> Recipe:

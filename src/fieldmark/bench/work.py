@@ -14,9 +14,9 @@ from rich.console import Console
 from fieldmark.bench.jobs import Job, awaited
 from fieldmark.bench.material import Material
 from fieldmark.bench.plan import PROBE, Plan
-from fieldmark.bench.provenance import Source, device_name, file_digest, versions
+from fieldmark.bench.provenance import Source, device_name, versions
 from fieldmark.bench.records import DONE, FAILED, Answers, Result, json_path, read_result
-from fieldmark.bench.resolve import Surroundings, described, recipe_of, shortened, with_weights
+from fieldmark.bench.resolve import Surroundings, described, recipe_of, shortened, weights_digest, with_weights
 from fieldmark.bench.tuning import scores, told, winner
 from fieldmark.bench.workplace import Workplace
 from fieldmark.errors import Interrupted, UserError, printable
@@ -76,7 +76,7 @@ class Worker:
         try:
             recipe = self.recipe(job)
             tuned = told(scores(self.trials(job))) if job.entry.trials and job.trial is None else {}
-            blank = replace(blank, recipe=described(recipe), weights_digest=_weights(recipe), tuned=tuned)
+            blank = replace(blank, recipe=described(recipe), weights_digest=weights_digest(recipe), tuned=tuned)
             if job.entry.kind == PROBE:
                 return self._probed(job, recipe, blank)
             blank = replace(blank, sessions=({**blank.sessions[0], **self._followed_here(recipe, blank)},))
@@ -276,12 +276,6 @@ class Worker:
         )
         trained = len(material.dataset.of(recipe.train_on))
         return _with_trained(result, trained), _answers(found.names, found.labels, found.scores)
-
-
-def _weights(recipe: Recipe) -> str:
-    """The digest of a file of weights; "" for weights that come from elsewhere."""
-    path = Path(recipe.model.weights)
-    return file_digest(path) if path.is_file() else ""
 
 
 def _measured(blank: Result, metrics: Metrics, split: str, *, classes: int) -> Result:

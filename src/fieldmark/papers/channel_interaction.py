@@ -39,7 +39,7 @@ from torch.autograd.function import once_differentiable
 
 from fieldmark.classifier import Classifier
 from fieldmark.contract import TrainOutput
-from fieldmark.draws import Draws
+from fieldmark.draws import Draws, of_step
 from fieldmark.errors import UserError
 from fieldmark.pairs import Pairs, different, halves, mine_pairs
 from fieldmark.papers.self_channel_interaction import (
@@ -231,9 +231,19 @@ class ContrastiveChannelInteraction(nn.Module):
         """The weighted mean over the pairs of the batch; 0 for a batch of one."""
         neck = classifier.neck
         assert isinstance(neck, SelfChannelInteraction)
-        chosen = self._pairs(output, draws)
-        with full_precision(output.logits):
-            h_a, h_b = self._embedded(neck, neck.windows(output.features.maps), chosen)
+        return self._loss(neck, output.features.maps, self._pairs(output.labels, output.features.embedding, draws))
+
+    def loss_of(self, neck: SelfChannelInteraction, maps: Tensor, labels: Tensor, *, step: int | None = None) -> Tensor:
+        """The same in a loop of one's own, from the layer's own maps (B, D, h, w) and labels (B,).
+
+        The pairs are others with each ``step``; None halves the batch as it stands.
+        """
+        chosen = self._pairs(labels, maps.mean((2, 3)), of_step(step))
+        return self._loss(neck, maps, chosen)
+
+    def _loss(self, neck: SelfChannelInteraction, maps: Tensor, chosen: Pairs) -> Tensor:
+        with full_precision(maps):
+            h_a, h_b = self._embedded(neck, neck.windows(maps), chosen)
             if self.loss == "triplet":
                 losses, counted = (
                     triplet(h_a, h_b, self.margin),
@@ -244,8 +254,7 @@ class ContrastiveChannelInteraction(nn.Module):
             mean = (losses * counted).sum() / counted.sum().clamp_min(1)  # Eq. 7
             return self.weight * mean  # Eq. 9
 
-    def _pairs(self, output: TrainOutput, draws: Draws) -> Pairs:
-        labels, embedding = output.labels, output.features.embedding
+    def _pairs(self, labels: Tensor, embedding: Tensor, draws: Draws) -> Pairs:
         if self.loss == "triplet" or self.pairs == "hard":
             if self.pairs == "random":  # nearest by chance
                 embedding = draws.uniform("contrastive_channel_interaction", (len(labels), 1), like=embedding.float())

@@ -41,7 +41,7 @@ from torch import Tensor, nn
 
 from fieldmark.classifier import Classifier, Linear
 from fieldmark.contract import TrainOutput
-from fieldmark.draws import Draws
+from fieldmark.draws import Draws, of_step
 from fieldmark.errors import UserError
 from fieldmark.papers.soft_channel_labels import SoftChannelLabels as SoftChannelLabels
 from fieldmark.papers.soft_channel_labels import after_relu, refined_channels, spatial_softmax
@@ -211,14 +211,23 @@ class MutualChannelLoss:
     def __call__(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
         """mu * (L_dis - lambda * L_div), a scalar."""
         assert output.features.refined is not None
-        maps = after_relu(output.features.refined)
+        return self._loss(after_relu(output.features.refined), output.labels, draws)
+
+    def loss_of(self, maps: Tensor, labels: Tensor, *, step: int | None = None) -> Tensor:
+        """The same in a loop of one's own, from maps (B, N, h, w) and labels (B,).
+
+        CWA drops other channels with each ``step``, and none where it is None.
+        """
+        return self._loss(after_relu(maps), labels, of_step(step))
+
+    def _loss(self, maps: Tensor, labels: Tensor, draws: Draws) -> Tensor:
         groups = channel_groups(maps.shape[1], self.classes)
         apart = maps.new_zeros(())
         if self.discriminality:
             keep = channel_attention(groups, drop=self.drop, draws=draws, like=maps)
             joined = discriminality_logits if self.across == "max" else average_logits
-            apart = self.discriminality * discriminality(joined(maps, groups, keep), output.labels)
-        spread = self._spread(maps, groups, output.labels) if self.diversity else maps.new_zeros(())
+            apart = self.discriminality * discriminality(joined(maps, groups, keep), labels)
+        spread = self._spread(maps, groups, labels) if self.diversity else maps.new_zeros(())
         loss = apart - self.diversity * spread  # Eq. 3
         return self.weight * loss  # Eq. 2
 

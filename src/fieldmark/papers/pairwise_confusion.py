@@ -34,7 +34,7 @@ from torch import Tensor
 
 from fieldmark.classifier import Classifier
 from fieldmark.contract import TrainOutput
-from fieldmark.draws import Draws
+from fieldmark.draws import Draws, of_step
 from fieldmark.errors import UserError
 from fieldmark.pairs import halves
 from fieldmark.precision import raised
@@ -133,7 +133,17 @@ class PairwiseConfusion:
 
     def __call__(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
         """The weighted sum over the pairs of the batch, divided by B; 0 for a batch of one."""
-        logits = raised(output.logits)
+        return self._loss(output.logits, output.labels, draws)
+
+    def loss_of(self, logits: Tensor, labels: Tensor, *, step: int | None = None) -> Tensor:
+        """The same in a loop of one's own, from logits (B, C) and labels (B,).
+
+        The pairs are others with each ``step``; image i and image i + B/2 where it is None.
+        """
+        return self._loss(logits, labels, of_step(step))
+
+    def _loss(self, logits: Tensor, labels: Tensor, draws: Draws) -> Tensor:
+        logits = raised(logits)
         values = logits.softmax(1) if self.on == "probabilities" else logits
         count = len(values)
         order = draws.permutation("pairwise_confusion", count, like=values) if self.shuffle else None
@@ -143,5 +153,5 @@ class PairwiseConfusion:
             safe = distance.clamp_min(torch.finfo(distance.dtype).tiny)
             distance = torch.where(distance > 0, safe.sqrt(), distance)
         if self.label_aware:
-            distance = distance * (output.labels[first] != output.labels[second])
+            distance = distance * (labels[first] != labels[second])
         return self.weight * distance.sum() / count  # Eq. 10

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from fieldmark.classifier import Classifier
 from fieldmark.contract import TrainOutput
-from fieldmark.draws import Draws
+from fieldmark.draws import Draws, of_step
 from fieldmark.errors import UserError
 from fieldmark.precision import full_precision, raised
 
@@ -198,7 +198,16 @@ class SoftChannelLabels(nn.Module):
     def forward(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
         """mu * (L_dis - lambda * L_div) + label_weight * (L_intra + L_inter), a scalar."""
         assert output.features.refined is not None
-        maps, labels = after_relu(output.features.refined), output.labels
+        return self._loss(after_relu(output.features.refined), output.labels, draws)
+
+    def loss_of(self, maps: Tensor, labels: Tensor, *, step: int | None = None) -> Tensor:
+        """The same in a loop of one's own, from maps (B, N, h, w) and labels (B,).
+
+        CWA drops other channels with each ``step``, and none where it is None.
+        """
+        return self._loss(after_relu(maps), labels, of_step(step))
+
+    def _loss(self, maps: Tensor, labels: Tensor, draws: Draws) -> Tensor:
         soft = self.soft_labels(maps if self.into_maps else maps.detach())
         if self.training:
             self._follow(soft.detach(), labels)
