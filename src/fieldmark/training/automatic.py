@@ -27,7 +27,7 @@ VIEWS = 12_000
 """Training views that fine-tuning sees in all, within the bounds of ``EPOCHS``."""
 EPOCHS = (8, 40)
 FROM_SCRATCH = 5  # times as many epochs
-ROOMY = ((12e9, 32, 448), (7e9, 16, 448), (4.5e9, 8, 448), (0, 16, 224))
+ROOMY = ((12e9, 32, 448), (7.2e9, 16, 448), (4.5e9, 8, 448), (0, 16, 224))
 """From so many bytes of a GPU's memory on, in half precision: the batch and the size. ResNet-50 at 448 px takes about
 10 GB in batches of 32; a card's memory is never all free."""
 FLOAT32 = 1.8  # times the memory of half precision

@@ -39,7 +39,8 @@ def _replace(path: Path, write: Any) -> None:
         if type(error) is RuntimeError and not any(word in str(error) for word in _TORCH_CANNOT_WRITE):
             raise
         reason = _reason(path, error)
-        partial.unlink(missing_ok=True)
+        if partial.is_file():
+            partial.unlink()
         raise UserError(
             f"{path} cannot be written: {reason}\n"
             "what was saved before is whole; make room there and go on with the same command and --resume"

@@ -19,6 +19,8 @@ from fieldmark.recipe import Recipe
 READ = 8
 """Photos that are read to see how long it takes, if they take no longer than ``PATIENCE`` seconds."""
 PATIENCE = 0.5
+LOOKED_AT = 8
+"""Photos of a trial evaluation on a processor, which takes as long for each of few as of many."""
 _TOO_MUCH = ("DefaultCPUAllocator:", "not enough memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
 
 
@@ -77,7 +79,8 @@ def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, photos
     with enough_memory(learner, recipe):
         trial = copy.deepcopy(learner)
         step = _step_seconds(trial, recipe, fabric, ahead.per_batch)
-        look = _look_seconds(trial, recipe, fabric, min(ahead.measured, BATCH)) if ahead.measured else 0.0
+        count = min(ahead.measured, LOOKED_AT if fabric.device.type == "cpu" else BATCH)
+        look = _look_seconds(trial, recipe, fabric, count) if count else 0.0
     torch.set_rng_state(state)
     seconds = ahead.steps * _together(step, ahead.per_batch * _read_seconds(photos, epoch=0), ahead.workers)
     if ahead.measured:
