@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from fieldmark.backbone import Backbone, make_backbone
+from fieldmark import backbone as backbone_module
+from fieldmark.backbone import Backbone, make_backbone, refuse_backbone
 from fieldmark.errors import UserError
+from fieldmark.weights import Remote
 
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 HALF = ([0.5] * 3, [0.5] * 3)
@@ -107,3 +109,31 @@ def test_mistakes_get_one_line(name: str, size: int, message: str):
         make_backbone(name, weights="none", size=size)
     assert len(str(caught.value).splitlines()) == 1
     assert len(str(caught.value)) < 400
+
+
+def test_names_and_where_their_weights_lie_are_known_at_once(monkeypatch: pytest.MonkeyPatch):
+    def built(*_: object, **__: object) -> None:
+        raise AssertionError("a network was built")
+
+    seen: list[tuple[str, str, Remote | None]] = []
+    monkeypatch.setattr(backbone_module.timm, "create_model", built)
+    monkeypatch.setattr(backbone_module, "refuse_source", lambda source, *, name, hub: seen.append((source, name, hub)))
+    for name, message in (("resnet18.nobody", "did you mean resnet18"), ("no-such-thing", "use a name of timm's")):
+        for weights in ("hub", "none"):
+            with pytest.raises(UserError, match=message):
+                refuse_backbone(name, weights=weights)
+    assert seen == []
+    for name in ("resnet18.a1_in1k", "gcvit_tiny", "googlenet", "botnet50ts_256"):
+        refuse_backbone(name, weights="hub")
+    hub, address, googlenet, nowhere = (remote for _, _, remote in seen)
+    assert hub is not None
+    assert hub.repository == "timm/resnet18.a1_in1k"
+    assert {"model.safetensors", "pytorch_model.bin"} <= set(hub.files)
+    for remote in (address, googlenet):
+        assert remote is not None
+        assert not remote.repository
+        assert remote.files[0].startswith("https://")
+    assert nowhere is None
+    seen.clear()
+    refuse_backbone("resnet18", weights="some.safetensors")
+    assert seen == [("some.safetensors", "resnet18", None)]

@@ -135,6 +135,8 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
         (["--pool", "linear"], "Linear cannot stand as pool"),
         (["--neck", "average"], "Average cannot stand as neck"),
         (["--backbone", "no_such_network"], "no_such_network"),
+        (["--backbone", "resnet18.nobody"], "did you mean resnet18"),
+        (["--backbone", "resnet18.nobody", "--recipe", "pc/cub-resnet50"], "did you mean resnet18"),
         (["--weights", "nowhere.safetensors"], "no such file"),
         (["--weights", "old.pth"], "fieldmark convert"),
         (["--weights", "lite0"], "lite0"),
@@ -192,6 +194,15 @@ def test_mistakes_about_weights_and_probes(photos: Path, tmp_path: Path, capsys:
     assert "'trian'" in refused(capsys, "probe", photos, *small, "--train-on", "trian")
     assert "--size 0" in refused(capsys, "probe", photos, *small, "--size", "0")
     assert "no_such_network" in refused(capsys, "probe", photos, "--backbone", "no_such_network")
+    for more in ([], ["--size", "64"], ["--weights", "none"]):
+        assert "did you mean resnet18" in refused(capsys, "probe", photos, "--backbone", "resnet18.nobody", *more)
+    assert "no such file" in refused(capsys, "probe", photos, "--weights", tmp_path / "none.safetensors")
+
+
+def test_a_mistyped_tag_beside_nothing_else(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", photos, "--out", tmp_path / "run", "--device", "cpu", "--backbone", "resnet18.nobody"]
+    assert "did you mean resnet18" in refused(capsys, *words)
+    assert not (tmp_path / "run").exists()
 
 
 def test_from_training_to_predictions(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

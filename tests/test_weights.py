@@ -13,9 +13,18 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fieldmark import backbone as backbone_module
+from fieldmark import weights
 from fieldmark.backbone import make_backbone
 from fieldmark.errors import UserError
-from fieldmark.weights import LITE0_BACKBONE, convert, lite0_is_installed, load_weights, read_safetensors
+from fieldmark.weights import (
+    LITE0_BACKBONE,
+    Remote,
+    convert,
+    lite0_is_installed,
+    load_weights,
+    read_safetensors,
+    refuse_source,
+)
 
 
 @pytest.fixture
@@ -203,3 +212,89 @@ def test_timms_hub_is_asked_for_the_named_weights(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(UserError, match=r"weights of test_resnet.r160_in1k cannot be fetched \(OSError: offline\)"):
         make_backbone("test_resnet.r160_in1k", size=64)
     assert asked == ["test_resnet.r160_in1k"]
+
+
+def test_what_can_be_known_of_a_source_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    save_file({"a": torch.zeros(1)}, tmp_path / "good.safetensors")
+    for source in ("none", str(tmp_path / "good.safetensors")):
+        refuse_source(source, name="resnet18", hub=None)
+    (tmp_path / "text.safetensors").write_text("no tensors here")
+    (tmp_path / "folder.safetensors").mkdir()
+    whole = (tmp_path / "good.safetensors").read_bytes()
+    (tmp_path / "half.safetensors").write_bytes(whole[: len(whole) // 2])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for source, name, said in (
+        (tmp_path / "none.safetensors", "resnet18", "no such file"),
+        (tmp_path / "text.safetensors", "resnet18", "not a readable .safetensors file"),
+        (tmp_path / "folder.safetensors", "resnet18", "not a readable .safetensors file"),
+        (tmp_path / "half.safetensors", "resnet18", "not a readable .safetensors file"),
+        (tmp_path / "old.pth", "resnet18", "fieldmark convert"),
+        ("lite0", "resnet18", f"fits --backbone {LITE0_BACKBONE}, not resnet18"),
+        ("lite0", LITE0_BACKBONE, "pip install 'fieldmark[demo]'"),
+        ("hub", "resnet18", "there are no pretrained weights of resnet18"),
+    ):
+        with pytest.raises(UserError) as caught:
+            refuse_source(str(source), name=name, hub=None)
+        assert said in str(caught.value)
+        assert len(str(caught.value).splitlines()) <= 3
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, int]]:
+    """The hosts that were asked for an answer, which none of them gives; both caches are empty."""
+    seen: list[tuple[str, int]] = []
+
+    def silent(place: tuple[str, int], timeout: float) -> None:
+        assert timeout <= 5
+        seen.append(place)
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(socket, "create_connection", silent)
+    monkeypatch.setattr("fieldmark.weights.getproxies", dict)
+    monkeypatch.setattr(weights.constants, "ENDPOINT", "https://hub.example")
+    monkeypatch.setattr(weights.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(weights.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "torch"))
+    return seen
+
+
+REMOTES = {
+    "hub": Remote("timm/some.tag", ("pytorch_model.bin", "model.safetensors")),
+    "revision": Remote("timm/some.tag@1234abcd" + 32 * "0", ("model.safetensors",)),
+    "address": Remote("", ("http://files.example:8080/deep/some-1234.pth",)),
+}
+
+
+def cached(remote: Remote, tmp_path: Path) -> Path:
+    """Where the cache of the hub's client, or torch's, has the last file of a remote."""
+    if not remote.repository:
+        return tmp_path / "torch/checkpoints/some-1234.pth"
+    folder, revision = tmp_path / "hub/models--timm--some.tag", remote.repository.partition("@")[2] or 40 * "a"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs/main").write_text(revision)
+    return folder / "snapshots" / revision / remote.files[-1]
+
+
+@pytest.mark.parametrize("kind", REMOTES)
+def test_a_host_is_asked_only_for_what_is_not_here(kind: str, asked: list[tuple[str, int]], tmp_path: Path):
+    remote = REMOTES[kind]
+    with pytest.raises(UserError, match=r"weights of net cannot be fetched \(TimeoutError: timed out\)") as caught:
+        refuse_source("hub", name="net", hub=remote)
+    assert len(str(caught.value).splitlines()) == 2
+    assert asked == [("files.example", 8080) if kind == "address" else ("hub.example", 443)]
+    file = cached(remote, tmp_path)
+    file.parent.mkdir(parents=True)
+    file.touch()
+    refuse_source("hub", name="net", hub=remote)
+    assert len(asked) == 1
+
+
+def test_what_only_the_proxy_or_nobody_knows(asked: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch):
+    refuse_source("hub", name="net", hub=Remote("", ()))  # a network of the user's own
+    monkeypatch.setattr(weights.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match="HF_HUB_OFFLINE is set"):
+        refuse_source("hub", name="net", hub=REMOTES["hub"])
+    monkeypatch.setattr(weights.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("fieldmark.weights.getproxies", lambda: {"https": "http://proxy.example"})
+    refuse_source("hub", name="net", hub=REMOTES["hub"])
+    assert asked == []

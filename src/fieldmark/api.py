@@ -168,16 +168,20 @@ def probe(
     Raises:
         UserError: what the user can mend.
     """
+    from fieldmark.backbone import refuse_backbone
     from fieldmark.evaluation.probe import probe as probe_one
     from fieldmark.training.automatic import choose, device_of
 
+    device = device_of(device)
+    wanted = [Choices(backbone=name, weights=weights) for name in backbones or (None,)]
+    models = [choose(choices, photos=1, device=device).model for choices in wanted]
+    for model in models:  # so mistakes are told before the photos are looked through
+        refuse_backbone(model.backbone, weights=model.weights)
     dataset = _probe_data(data, train_on=train_on, split=split, annotation=annotation, seed=seed, console=console)
     split = split or "val"
     _refuse_probe(dataset, size=size, train_on=train_on, split=split)
-    device = device_of(device)
     results = []
-    for name in backbones or (None,):
-        chosen = choose(Choices(backbone=name, weights=weights), photos=1, device=device).model
+    for chosen in models:
         total = len(dataset.of({*train_on, split}))
         with counted(console, chosen.backbone, total) as tick:
             results.append(

@@ -7,6 +7,7 @@ Kept is a norm that follows the maps in timm's head (ConvNeXt, MaxViT, some ViT)
 import inspect
 import math
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from fieldmark.depthwise import with_fast_depthwise
 from fieldmark.errors import UserError
-from fieldmark.weights import HUB, NONE, load_weights
+from fieldmark.weights import HUB, NONE, Remote, load_weights, refuse_source
 
 GOOGLENET = "googlenet"
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -136,6 +137,48 @@ def make_backbone(name: str, *, weights: str = HUB, size: int = 224) -> Backbone
     return backbone
 
 
+def refuse_backbone(name: str, *, weights: str) -> None:
+    """What can be known of a backbone and its weights in a moment, before anything that lasts.
+
+    Raises:
+        UserError: as ``make_backbone``, for a name that is none, or weights that cannot be had.
+    """
+    refuse_unknown(name)
+    refuse_source(weights, name=name, hub=_remote(name) if weights == HUB else None)
+
+
+def refuse_unknown(name: str) -> None:
+    """Raises ``UserError``, with names that are near, where no backbone is called ``name``."""
+    if name == GOOGLENET:
+        return
+    architecture = name.split(".")[0]
+    if not timm.is_model(architecture):
+        near = ", ".join(timm.list_models(f"*{architecture[:8]}*")[:5])
+        advice = f"did you mean {near}?" if near else "use a name of timm's"
+        raise UserError(f"no backbone is called {name!r}; {advice}")
+    tagged = timm.list_models(f"{architecture}.*", include_tags=True)
+    if "." in name and name not in tagged:
+        raise UserError(f"no backbone is called {name!r}; did you mean {', '.join([architecture, *tagged][:4])}?")
+
+
+def _remote(name: str) -> Remote | None:
+    """Where the pretrained weights of a backbone lie, or None."""
+    if name == GOOGLENET:
+        from torchvision.models import GoogLeNet_Weights
+
+        return Remote("", (GoogLeNet_Weights.DEFAULT.url,))
+    config: Any = timm.get_pretrained_cfg(name)
+    if config is None:
+        return None
+    if config.file or config.state_dict:  # a network that the user registered
+        return Remote("", ())
+    if config.hf_hub_id:
+        file = config.hf_hub_filename or "pytorch_model.bin"
+        others = ("model.safetensors", "open_clip_model.safetensors", str(Path(file).with_suffix(".safetensors")))
+        return Remote(config.hf_hub_id, (file, *others))
+    return Remote("", (config.url,)) if config.url else None
+
+
 def _googlenet(weights: str, example: Tensor) -> Backbone:
     from torchvision.models import GoogLeNet_Weights, googlenet
 
@@ -150,14 +193,7 @@ def _googlenet(weights: str, example: Tensor) -> Backbone:
 
 
 def _from_timm(name: str, weights: str, example: Tensor) -> Backbone:
-    architecture = name.split(".")[0]
-    if not timm.is_model(architecture):
-        near = ", ".join(timm.list_models(f"*{architecture[:8]}*")[:5])
-        advice = f"did you mean {near}?" if near else "use a name of timm's"
-        raise UserError(f"no backbone is called {name!r}; {advice}")
-    tagged = timm.list_models(f"{architecture}.*", include_tags=True)
-    if "." in name and name not in tagged:
-        raise UserError(f"no backbone is called {name!r}; did you mean {', '.join([architecture, *tagged][:4])}?")
+    refuse_unknown(name)
     with torch.device("meta"):  # only to see what its class takes
         accepted = inspect.signature(type(timm.create_model(name)).__init__).parameters
     options: dict[str, Any] = {}

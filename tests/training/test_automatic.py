@@ -1,6 +1,8 @@
 """What is chosen where the user does not say."""
 
+import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,12 +13,19 @@ from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.recipe import AdamW, Recipe, Sgd
 from fieldmark.recipes.composition import Composition
 from fieldmark.training import automatic
-from fieldmark.training.automatic import choose, device_of, precision_of
+from fieldmark.training.automatic import choose, device_of, fitting, precision_of
 from fieldmark.training.choices import Choices
 
 
 def chosen(photos: int = 1000, device: str = "cpu", **said: object) -> Recipe:
     return choose(replace(Choices(), **said), photos=photos, device=device)
+
+
+@pytest.fixture(autouse=True)
+def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on the GPU of the machine that it runs on."""
+    monkeypatch.setattr(automatic, "_memory", lambda: math.inf)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
 
 
 def test_the_machine_decides_backbone_and_size() -> None:
@@ -62,6 +71,61 @@ def test_batches() -> None:
     assert chosen(device="cuda").batches == Shuffled(32)
     assert chosen(photos=5).batches == Shuffled(5)
     assert chosen(batch=7, balance="sampler").batches == Shuffled(7, even=True)
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "half", "whole"),
+    [
+        (4, (16, 224), (16, 224)),
+        (6, (8, 448), (16, 224)),
+        (8, (16, 448), (8, 448)),
+        (10, (16, 448), (8, 448)),
+        (12, (32, 448), (8, 448)),
+        (16, (32, 448), (16, 448)),
+        (24, (32, 448), (32, 448)),
+        (80, (32, 448), (32, 448)),
+    ],
+)
+def test_batch_and_size_fit_the_gpu(gigabytes: int, half: tuple[int, int], whole: tuple[int, int]) -> None:
+    for reported in (0.95, 1.0):  # a card keeps some for itself
+        memory = reported * gigabytes * 2**30
+        assert fitting(memory, half=True) == half
+        assert fitting(memory, half=False) == whole
+        needed = 1e9 + 0.28e9 * half[0] * (half[1] / 448) ** 2
+        assert needed < memory
+
+
+def test_the_rate_follows_the_batch_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(automatic, "_memory", lambda: 8.3e9)
+    recipe = chosen(device="cuda")
+    assert (recipe.batches, recipe.pixels.size) == (Shuffled(16), 448)
+    assert recipe.stages[0].optimiser.lr == pytest.approx(automatic.SGD_RATE * 16 / automatic.SGD_BATCH)
+    assert chosen(device="cuda", precision="fp32").batches == Shuffled(8)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    recipe = chosen(device="cuda", backbone="test_convnext")
+    assert recipe.batches == Shuffled(8)
+    assert recipe.stages[0].optimiser.lr == pytest.approx(automatic.ADAM_RATE * 8 / automatic.ADAM_BATCH)
+    recipe = chosen(device="cuda", batch=64, size=96)
+    assert (recipe.batches, recipe.pixels.size) == (Shuffled(64), 96)
+    assert chosen().batches == Shuffled(automatic.SGD_BATCH)
+
+
+def test_a_gpu_is_asked_for_all_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert automatic._memory() == math.inf
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    properties = (SimpleNamespace(total_memory=6e9), SimpleNamespace(total_memory=8e9))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: properties[number])
+    assert automatic._memory() == 8e9
+
+
+@pytest.mark.parametrize("name", ["resnet18.nobody", "no_such_network", "resnet18.", "googlenet.tv_in1k"])
+def test_a_name_that_is_none(name: str) -> None:
+    for said in ({}, {"size": 64}, {"batch": 4, "device": "cuda"}):
+        with pytest.raises(UserError, match="no backbone is called"):
+            chosen(backbone=name, **said)
 
 
 def test_a_paper_with_batches_of_its_own_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,6 +174,13 @@ def test_precision() -> None:
     assert precision_of(chosen(precision="fp32"), "cpu") == "32-true"
     assert precision_of(chosen(precision="bf16"), "cpu") == "bf16-mixed"
     assert precision_of(chosen(), "cpu") in ("32-true", "bf16-mixed")
+
+
+def test_a_gpu_that_only_emulates_bf16_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert precision_of(chosen(), "cuda") == "bf16-mixed"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    assert precision_of(chosen(), "cuda") == "32-true"
+    assert precision_of(chosen(precision="bf16"), "cuda") == "bf16-mixed"
 
 
 def test_a_paper_s_own_batches_have_no_more_classes_than_the_data(monkeypatch: pytest.MonkeyPatch) -> None:

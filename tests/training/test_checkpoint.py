@@ -1,7 +1,11 @@
 """States and models on disk: whole or not at all, and damage is said in one line."""
 
 import pickle
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -27,6 +31,58 @@ def test_a_failed_write_leaves_the_state_before(tmp_path: Path) -> None:
     with pytest.raises((AttributeError, pickle.PicklingError), match="pickle"):
         save_state(tmp_path, {"step": lambda: 2})
     assert load_state(tmp_path) == {"step": 1}
+
+
+@contextmanager
+def files_of_a_megabyte() -> Iterator[None]:
+    """Within, no file can grow beyond: how a full disk looks to those that write."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("free", [0, 1 << 40])
+def test_what_cannot_be_written_is_said_and_what_was_there_stays(
+    free: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    small, large = nn.Linear(2, 3), nn.Linear(1000, 1000)
+    save_state(tmp_path, {"step": 1})
+    save_model(tmp_path, small)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for name, save in (
+        (STATE, lambda: save_state(tmp_path, large.state_dict())),
+        (MODEL, lambda: save_model(tmp_path, large)),
+    ):
+        with pytest.raises(UserError) as error, files_of_a_megabyte():
+            save()
+        first, second = str(error.value).splitlines()
+        assert first.startswith(f"{tmp_path / name} cannot be written: ")
+        assert ("disk is full" in first) is (free == 0)
+        assert "--resume" in second
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    save_state(tmp_path, large.state_dict())
+    assert load_state(tmp_path) is not None
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "state").touch()
+    with pytest.raises(UserError, match="cannot be written"):
+        save_state(tmp_path, {"step": 1})
+    assert (tmp_path / "state").is_file()
+
+
+def test_other_errors_are_nobody_s_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(torch, "save", failing)
+    with pytest.raises(RuntimeError, match="device-side"):
+        save_state(tmp_path, {"step": 1})
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04 half"])

@@ -12,12 +12,12 @@ from loops import RECIPE, STAGE, Noisy, Poisoned, Recorder, differing, make_loop
 import small_runs
 from fieldmark.building import build_learner
 from fieldmark.data.batches import Shuffled
+from fieldmark.data.loading import Batch
 from fieldmark.errors import UserError
 from fieldmark.recipe import AdamW, Part, Recipe, Sgd, Stage, StepDecay
 from fieldmark.recipes import pairwise_confusion
 from fieldmark.recipes.naming import part_of
 from fieldmark.training.checkpoint import load_state
-from fieldmark.training.loop import expected_seconds
 from fieldmark.training.watch import Watch
 
 PC = replace(RECIPE, model=replace(RECIPE.model, terms=(part_of("pairwise-confusion", option="--term"),)), ema=0.0)
@@ -261,15 +261,32 @@ def test_clipping_bounds_the_step(photos: Path, tmp_path: Path) -> None:
     assert float(torch.stack(moves).norm()) == pytest.approx(1e-3, rel=1e-2)
 
 
-def test_measuring_the_time_changes_nothing(photos: Path, tmp_path: Path) -> None:
-    loop = make_loop(photos, tmp_path, with_method(Noisy))
-    before = {name: value.clone() for name, value in loop.learner.state_dict().items()}
-    random = torch.get_rng_state()
-    seconds = expected_seconds(loop.learner, loop.recipe, fabric=loop.fabric, steps=10, per_batch=8)
-    assert 0 < seconds < 100
-    assert differing(before, dict(loop.learner.state_dict())) == []
-    assert torch.equal(random, torch.get_rng_state())
-    assert all(p.grad is None for p in loop.learner.parameters())
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), UserError),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), UserError),
+        (RuntimeError("shapes cannot be multiplied"), RuntimeError),
+    ],
+)
+def test_a_run_that_runs_out_of_memory_says_so_and_keeps_its_state(
+    error: Exception, expected: type, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = make_loop(photos, tmp_path)
+    step = loop._step
+
+    def failing(batch: Batch, watch: Watch) -> None:
+        if loop.position.step == 4:
+            raise error
+        step(batch, watch)
+
+    monkeypatch.setattr(loop, "_step", failing)
+    with pytest.raises(expected) as caught:
+        loop.train(workers=0)
+    assert type(caught.value) is expected
+    state = load_state(tmp_path)
+    assert state is not None
+    assert state["position"]["step"] == 3
 
 
 def test_the_average_is_what_is_validated(photos: Path, tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import small_runs
 from fieldmark.data.split import read_splits
 from fieldmark.errors import UserError
 from fieldmark.runfolder import read_run
+from fieldmark.training import preparing
 from fieldmark.training.choices import Choices
+from fieldmark.training.overrides import followed
 from fieldmark.training.preparing import SCAN, Prepared, prepare_again, prepare_new, tell
 from small_runs import SMALL, write_photo, write_photos
 
@@ -194,6 +196,39 @@ def test_nothing_is_held_out_where_validation_photos_are(photos: Path, tmp_path:
     for split in ("train", "val", "test"):
         write_photos(data / split, photos=3)
     assert "leave it out" in refused(data, tmp_path / "run", choices)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"weights": "nowhere.safetensors"}, "no such file"),
+        ({"weights": "old.pth"}, "fieldmark convert"),
+        ({"weights": "lite0"}, "lite0 fits"),
+        ({"weights": "hub"}, "weights of test_resnet cannot be fetched"),
+        ({"backbone": "resnet18.nobody"}, "did you mean resnet18"),
+        ({"set": ('model.backbone="no_such"',)}, "no backbone is called"),
+        ({"recipe": "pc/cub-resnet50", "lr": None, "weights": "nowhere.safetensors"}, "no such file"),
+    ],
+)
+def test_weights_that_cannot_be_had_are_told_before_the_photos_are_opened(
+    wrong: dict[str, object], said: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: object, **__: object) -> None:
+        raise AssertionError("the photos were looked through")
+
+    def silent(*_: object, **__: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(preparing, "scan_photos", opened)
+    monkeypatch.setattr("fieldmark.weights.Remote.is_here", lambda _: False)
+    monkeypatch.setattr("fieldmark.weights.getproxies", dict)
+    monkeypatch.setattr("socket.create_connection", silent)
+    choices = replace(SMALL, **wrong)
+    with pytest.raises(UserError, match=said):
+        recipe = followed(choices, None)
+        prepare_new(photos, tmp_path / "run", choices, pinned={}, console=Console(quiet=True), recipe=recipe)
+    with pytest.raises(AssertionError, match="looked through"):
+        prepared(photos, tmp_path / "run")
 
 
 def test_a_wrong_name_is_told_before_the_photos_are_looked_at(tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 """What a run is made of where the user does not say: backbone, size, epochs and rates for this machine and these data.
 
-The rules depend on the kind of device and on the number of photos, never on a measured speed, so that two machines of
-a kind choose alike. They were found on validation splits (see docs/design.md), never on a test split.
+The rules depend on the kind of device, on its memory in coarse steps and on the number of photos, never on a measured
+speed, so that two machines of a kind choose alike. They were found on validation splits (see docs/design.md), never on
+a test split.
 """
 
+import math
 from dataclasses import replace
 
 import timm
 import torch
 
-from fieldmark.backbone import GOOGLENET
+from fieldmark.backbone import GOOGLENET, refuse_unknown
 from fieldmark.data.batches import Balanced, Batches, Shuffled
 from fieldmark.errors import UserError
 from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage
@@ -25,6 +27,10 @@ VIEWS = 12_000
 """Training views that fine-tuning sees in all, within the bounds of ``EPOCHS``."""
 EPOCHS = (8, 40)
 FROM_SCRATCH = 5  # times as many epochs
+ROOMY = ((12e9, 32, 448), (7.2e9, 16, 448), (4.5e9, 8, 448), (0, 16, 224))
+"""From so many bytes of a GPU's memory on, in half precision: the batch and the size. ResNet-50 at 448 px takes about
+10 GB in batches of 32; a card's memory is never all free."""
+FLOAT32 = 1.8  # times the memory of half precision
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -42,8 +48,10 @@ def choose(choices: Choices, *, photos: int, device: str, classes: int | None = 
     """
     composition = composition_of(choices.method or "plain")
     model = _model(choices, composition, device)
-    size = choices.size or _size(model.backbone, device)
-    batches = _batches(choices, composition, photos=photos, device=device, classes=classes)
+    refuse_unknown(model.backbone)
+    batch, side = _room(choices.precision or "auto", device)
+    size = choices.size or _size(model.backbone, side)
+    batches = _batches(choices, composition, photos=photos, batch=batch, classes=classes)
     recipe = Recipe(
         model=model,
         pixels=filled(Pixels(size, size), choices.fit),
@@ -78,17 +86,40 @@ def _model(choices: Choices, composition: Composition, device: str) -> Model:
     return with_parts(model, choices)
 
 
-def _size(backbone: str, device: str) -> int:
-    """448 px, where fine marks are seen, needs a GPU; networks built for one size keep theirs."""
-    if backbone == GOOGLENET or not timm.is_model(backbone.split(".")[0]):
+def _room(precision: str, device: str) -> tuple[int, int]:
+    """The batch and the pixels a side; 448 px, where fine marks are seen, needs a GPU."""
+    if device == "cpu":
+        return SGD_BATCH, 224
+    return fitting(_memory(), half=_is_half(precision, device))
+
+
+def fitting(memory: float, *, half: bool) -> tuple[int, int]:
+    """The batch and the pixels a side that a GPU has room for.
+
+    Args:
+        memory: all that the GPU has, in bytes.
+        half: whether maps are kept in half precision.
+    """
+    room = memory if half else memory / FLOAT32
+    return next((batch, side) for least, batch, side in ROOMY if room >= least)
+
+
+def _memory() -> float:
+    """Bytes of the GPU's memory; without limit where the GPU is another machine's."""
+    if not torch.cuda.is_available():
+        return math.inf
+    return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+
+
+def _size(backbone: str, side: int) -> int:
+    """Networks built for one size keep theirs."""
+    if backbone == GOOGLENET:
         return 224
     config = timm.get_pretrained_cfg(backbone)
-    native = config.input_size[-1] if config else 224
-    fixed = bool(config and config.fixed_input_size)
-    return native if fixed else (224 if device == "cpu" else 448)
+    return config.input_size[-1] if config and config.fixed_input_size else side
 
 
-def _batches(choices: Choices, composition: Composition, *, photos: int, device: str, classes: int | None) -> Batches:
+def _batches(choices: Choices, composition: Composition, *, photos: int, batch: int, classes: int | None) -> Batches:
     even, own = choices.balance == "sampler", composition.batches
     if own is not None and choices.batch is None:
         if even:
@@ -96,8 +127,7 @@ def _batches(choices: Choices, composition: Composition, *, photos: int, device:
         if isinstance(own, Balanced) and classes is not None:
             return replace(own, classes=min(own.classes, classes))
         return own
-    size = choices.batch or (SGD_BATCH if device == "cpu" else ADAM_BATCH)
-    return Shuffled(min(size, max(photos, 1)), even=even)
+    return Shuffled(min(choices.batch or batch, max(photos, 1)), even=even)
 
 
 def _stage(choices: Choices, model: Model, *, batches: Batches, photos: int) -> Stage:
@@ -124,8 +154,6 @@ def _likes_adam(backbone: str) -> bool:
     """Networks with layer norms in place of batch norms are trained with AdamW by all who publish them."""
     if backbone == GOOGLENET:
         return False
-    if not timm.is_model(backbone.split(".")[0]):
-        return False  # building it says what is wrong
     with torch.device("meta"):
         network = timm.create_model(backbone)
     return not any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in network.modules())
@@ -147,11 +175,15 @@ def device_of(choice: str) -> str:
 
 def precision_of(recipe: Recipe, device: str) -> str:
     """The fabric's word for the recipe's precision: bf16 where the processor computes in it, else float32."""
-    if recipe.precision != "auto":
-        return "bf16-mixed" if recipe.precision == "bf16" else "32-true"
-    if device == "cuda":
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    return "bf16-mixed" if torch.ops.mkldnn._is_mkldnn_bf16_supported() and _has_bf16_units() else "32-true"
+    return "bf16-mixed" if _is_half(recipe.precision, device) else "32-true"
+
+
+def _is_half(precision: str, device: str) -> bool:
+    if precision != "auto":
+        return precision == "bf16"
+    if device == "cuda":  # emulated, as on a T4 or a V100, it is slower than float32
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and _has_bf16_units()
 
 
 def _has_bf16_units() -> bool:

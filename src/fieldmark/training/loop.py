@@ -5,7 +5,6 @@ the host learns of it one step later. What is random in a step is a function of 
 stopped goes on as if it had not been.
 """
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +25,7 @@ from fieldmark.evaluation.inference import batches_of
 from fieldmark.learner import Learner, total
 from fieldmark.recipe import Recipe, Stage
 from fieldmark.training.checkpoint import save_state
+from fieldmark.training.needs import enough_memory
 from fieldmark.training.optim import MovingAverage, NormKeeper, freeze, make_optimiser, set_rates
 from fieldmark.training.runlog import RunLog
 from fieldmark.training.stopping import stop_requests
@@ -107,12 +107,12 @@ class Loop:
 
         Raises:
             Interrupted: the user stopped the run; the state is saved.
-            UserError: losses stay non-finite.
+            UserError: losses stay non-finite, memory does not suffice, or the state cannot be saved.
         """
         self.plan.first = self.position.step
         loader = loader_of(self.photos, self.plan, workers=workers, start=start)
         watch = Watch(self.log, [photo.name for photo in self.photos.photos])
-        with stop_requests() as stopped:
+        with enough_memory(self.learner, self.recipe), stop_requests() as stopped:
             begun = time.perf_counter() - self.position.seconds
             for batch in self._until_stopped(batches_of(loader), stopped):
                 self._whole_step(batch, watch, stopped)
@@ -255,27 +255,3 @@ def _validated(validate: Validate, stopped: list[int]) -> Mapping[str, float]:
         if not stopped:
             raise
         return validate()
-
-
-def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, steps: int, per_batch: int) -> float:
-    """How long ``steps`` training steps will take, measured on two steps of a copy that is thrown away.
-
-    The learner, its statistics and torch's random numbers stay as they are.
-    """
-    trial = copy.deepcopy(learner).train()
-    state = torch.get_rng_state()
-    per_batch = -(-per_batch // recipe.accumulate)
-    size = recipe.pixels.size
-    images = torch.zeros(per_batch, 3, size, size, device=fabric.device).contiguous(memory_format=torch.channels_last)
-    labels = torch.arange(per_batch, device=fabric.device) % trial.method.classifier.classes
-    times = []
-    for _ in range(3):
-        begun = time.perf_counter()
-        with fabric.autocast():
-            loss = total(trial(images, labels, Draws(0, 0, labels)))
-        loss.backward()
-        if fabric.device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - begun)
-    torch.set_rng_state(state)
-    return min(times[1:]) * steps * recipe.accumulate

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from fieldmark.backbone import refuse_backbone
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import Scan, scan_photos, without_damaged
@@ -80,6 +81,7 @@ def prepare_new(
     train_on = wanted.train_on
     dataset = read_dataset(data, annotation=choices.annotation)
     official = dataset.is_split
+    refuse_backbone(wanted.model.backbone, weights=wanted.model.weights)
     dataset, scan = _sound(dataset, train_on, run, choices.strict, console)
     if not official:
         dataset = cut(dataset, scan, seed=wanted.seed, previous=pinned)

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from fieldmark import processes
 from fieldmark.building import build_learner
+from fieldmark.data.dataset import Photo
 from fieldmark.data.loading import Photographs
 from fieldmark.data.split import read_splits
 from fieldmark.errors import UserError
@@ -26,7 +27,8 @@ from fieldmark.runfolder import RECIPE, SPLITS
 from fieldmark.training.automatic import device_of, precision_of
 from fieldmark.training.checkpoint import MODEL, STATE, load_state, save_model
 from fieldmark.training.choices import Choices, Destination, refuse_numbers
-from fieldmark.training.loop import Loop, Validate, expected_seconds
+from fieldmark.training.loop import Loop, Validate
+from fieldmark.training.needs import Ahead, expected_seconds
 from fieldmark.training.optim import refuse_groups
 from fieldmark.training.overrides import followed
 from fieldmark.training.preparing import Prepared, prepare_again, prepare_new, tell
@@ -164,10 +166,10 @@ def _run(
         state = load_state(run)
         if state is not None:
             loop.restore(state)
-        _announce(prepared, loop, console)
+        workers = _workers(choices, fabric)
+        _announce(prepared, loop, console, workers=workers)
         per_epoch = loop.plan.per_epoch
         log.begin(steps=recipe.epochs * per_epoch, per_epoch=per_epoch, done=loop.position.step)
-        workers = _workers(choices, fabric)
         validate = _validator(prepared, loop, run, workers, choices.start)
         loop.train(workers=workers, start=choices.start, validate=validate)
     if loop.average:
@@ -188,12 +190,19 @@ def _workers(choices: Choices, fabric: Fabric) -> int:
     return 1 if fabric.device.type == "cpu" else max(1, min(cores - 1, 12))
 
 
-def _announce(prepared: Prepared, loop: Loop, console: Console) -> None:
+def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int) -> None:
     """What is about to happen and how long it will take."""
     recipe, dataset = prepared.recipe, prepared.dataset
-    steps = recipe.epochs * loop.plan.per_epoch - loop.position.step
     per_batch = len(recipe.batches.epoch(loop.labels, seed=recipe.seed, epoch=0)[0])
-    seconds = expected_seconds(loop.learner, recipe, fabric=loop.fabric, steps=steps, per_batch=per_batch)
+    steps, count = recipe.epochs * loop.plan.per_epoch - loop.position.step, loop.plan.share[1]
+    ahead = Ahead(
+        steps=steps,
+        per_batch=-(-per_batch // count),
+        epochs=-(-steps // loop.plan.per_epoch),
+        measured=-(-len(_validated(prepared)) // count),
+        workers=workers,
+    )
+    seconds = expected_seconds(loop.learner, recipe, fabric=loop.fabric, photos=loop.photos, ahead=ahead)
     splits, model = " + ".join(recipe.train_on), recipe.model
     tell(console, f"{len(loop.labels):,} photos of {len(dataset.classes)} classes ({dataset.layout}, {splits})")
     tell(
@@ -206,10 +215,15 @@ def _announce(prepared: Prepared, loop: Loop, console: Console) -> None:
         tell(console, "class sizes differ ten-fold: mean per-class accuracy counts; consider --balance logit-adjust")
 
 
+def _validated(prepared: Prepared) -> tuple[Photo, ...]:
+    """The photos measured after each epoch: the validation split, unless it is trained on."""
+    return () if "val" in prepared.recipe.train_on else prepared.dataset.of(["val"])
+
+
 def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int, start: str | None) -> Validate | None:
     """Measures the validation split after an epoch, if there is one that is not trained on."""
     recipe, dataset = prepared.recipe, prepared.dataset
-    chosen = () if "val" in recipe.train_on else dataset.of(["val"])
+    chosen = _validated(prepared)
     if not chosen:
         return None
     photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
