@@ -6,6 +6,7 @@ several threads: no setting of Pillow is read or changed.
 
 import hashlib
 import io
+import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ Side = int | Callable[[tuple[int, int]], int]
 # Decoders that Pillow wrote in Python: microseconds a pixel.
 _SLOW = {"ppm": 500_000, "ppm_plain": 1_000_000, "bmp_rle": 4_000_000}
 _SMALL = 64
+_THUMB = 16
 _WARNING = threading.Lock()
 
 
@@ -46,8 +48,8 @@ class Inspection:
 
     ``width`` and ``height`` in pixels of the upright image; ``format`` and ``mode`` in Pillow's words; ``frames`` (at
     most 1000 are counted in GIF and TIFF); ``taken`` in seconds since 1970 by the camera's clock, None if unknown;
-    ``remarks`` a few words each on what was converted; ``image`` upright RGB of at most 64 x 64 pixels; ``sha`` the
-    SHA-256 of the file's bytes in hexadecimal.
+    ``remarks`` a few words each on what was converted; ``image`` upright RGB of at most 64 x 64 pixels; ``thumb``
+    the whole picture, upright RGB of 16 x 16 pixels; ``sha`` the SHA-256 of the file's bytes in hexadecimal.
     """
 
     width: int
@@ -59,6 +61,7 @@ class Inspection:
     camera: str
     remarks: tuple[str, ...]
     image: Image.Image
+    thumb: Image.Image
     sha: str
 
 
@@ -231,6 +234,10 @@ def _inspect(source: Source, limits: Limits) -> Inspection:
         see_through = image.has_transparency_data
         turned = 1 if kind == "TIFF" else about.orientation
         small = to_rgb(image)
+        # A JPEG at 1/8 is rounded up to whole pixels: what lies beyond the picture's edge stays out of the thumbnail.
+        scale = 2 ** round(math.log2(width / image.width))
+        whole = (0, 0, width / scale, height / scale)
+        thumb = upright(small.resize((_THUMB, _THUMB), Image.Resampling.BILINEAR, whole), turned)
         small.thumbnail((_SMALL, _SMALL))
         small = upright(small, turned).copy()
         small.info = {}
