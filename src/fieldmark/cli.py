@@ -35,7 +35,7 @@ def check(data: Path, *, json_file: JsonFile = None, annotation: str = "variant"
         annotation: which labels of a set that has several (FGVC-Aircraft: variant, family, manufacturer).
     """
     from fieldmark.api import check as look
-    from fieldmark.data.check import print_report
+    from fieldmark.data.report import print_report
 
     report = look(data, annotation=annotation, console=console())
     print_report(report, console())

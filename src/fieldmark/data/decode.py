@@ -234,10 +234,7 @@ def _inspect(source: Source, limits: Limits) -> Inspection:
         see_through = image.has_transparency_data
         turned = 1 if kind == "TIFF" else about.orientation
         small = to_rgb(image)
-        # A JPEG at 1/8 is rounded up to whole pixels: what lies beyond the picture's edge stays out of the thumbnail.
-        scale = 2 ** round(math.log2(width / image.width))
-        whole = (0, 0, width / scale, height / scale)
-        thumb = upright(small.resize((_THUMB, _THUMB), Image.Resampling.BILINEAR, whole), turned)
+        thumb = upright(_thumbnail(small, (width, height) if kind == "JPEG" else small.size), turned)
         small.thumbnail((_SMALL, _SMALL))
         small = upright(small, turned).copy()
         small.info = {}
@@ -245,7 +242,17 @@ def _inspect(source: Source, limits: Limits) -> Inspection:
         width, height = height, width
     remarks = _remarks(kind, mode, frames, facts.depth)
     remarks += ("rotated by EXIF",) * (about.orientation > 1) + ("transparent: drawn over white",) * see_through
-    return Inspection(width, height, kind, mode, frames, about.taken, about.camera, remarks, small, sha)
+    return Inspection(width, height, kind, mode, frames, about.taken, about.camera, remarks, small, thumb, sha)
+
+
+def _thumbnail(small: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """``small``, which is a picture of ``size`` decoded at 1/1 to 1/8, as 16 x 16 pixels.
+
+    A part is rounded up to whole pixels: what lies beyond the picture's edge stays out, so that copies of other sizes
+    show the same.
+    """
+    scale = 2 ** round(math.log2(size[0] / small.width))
+    return small.resize((_THUMB, _THUMB), Image.Resampling.BILINEAR, (0, 0, size[0] / scale, size[1] / scale))
 
 
 def _remarks(kind: str, mode: str, frames: int, depth: int) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ number (a small thing in steady light), what is alike says nothing, and only exa
 It swallows classes if it holds ``LEAST`` photos and more than ``LARGE`` of each of two classes, or ``LEAST`` and more
 than ``MOST`` of one, which leaves too few to measure on. A copy under a wrong label is a small cluster and is kept.
 
-Measured on every 80th photo of Flowers-102 and every 12th of 20 CUB classes: within ``SAME`` of their originals are all
-copies re-encoded at JPEG quality 60 or halved, MEASURED.
+Measured through ``inspect_image`` on 202 photos (CUB, Flowers-102): within ``SAME`` of their originals are all copies
+re-encoded at JPEG quality 60, 98 % at quality 20, 98 % of those halved, 82 % mirrored, 46 % resized to a third. Of 120
+generated photos of bolts in changing light, one cluster by their hashes, six pairs at most are that close.
 """
 
 import base64
@@ -24,7 +25,7 @@ from fieldmark.data.duplicates import clusters, join, near_duplicates
 
 SIDE = 16
 # In grey levels, root mean square over the thumbnail.
-SAME = 0.75
+SAME = 1.0
 LEAST = 5
 LARGE = 0.2
 MOST = 0.8

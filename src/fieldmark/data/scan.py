@@ -208,7 +208,7 @@ def _without_opening(photo: Photo, before: PhotoFacts | None, pixels: np.ndarray
         stat = photo.path.stat()
     except (OSError, ValueError):  # the decoder finds the words
         return PhotoFacts(photo.name)
-    if before and before.sha and (before.bytes, before.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+    if before and before.sha and before.thumb and (before.bytes, before.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
         return before
     return PhotoFacts(photo.name, bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
 
