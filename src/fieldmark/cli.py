@@ -62,10 +62,13 @@ def train(
         raise UserError(f"{printable(str(data))}: no such folder or file; name the photographs to train on")
     from fieldmark.recipes.naming import imported_all
     from fieldmark.training.session import train as run
+    from fieldmark.training.telling import next_command
 
     where = destination or Destination()
-    folder = run(data, where, choices or Choices(), console=console(), external=imported_all(external))
-    console().print(f"next: fieldmark evaluate {printable(str(folder))}", markup=False, soft_wrap=True)
+    classes = imported_all(external)
+    folder = run(data, where, choices or Choices(), console=console(), external=classes)
+    if speaks():
+        console().print(f"next: {next_command(folder, external=classes)}", markup=False, soft_wrap=True)
     return 0
 
 

@@ -20,6 +20,7 @@ from fieldmark.data.duplicates import exact_duplicates
 from fieldmark.data.lookalikes import near_copies
 from fieldmark.data.scan import PhotoFacts, Scan
 from fieldmark.data.split import cut, refuse_untrained
+from fieldmark.data.units import BY_OBJECT
 from fieldmark.errors import printable
 
 FORMAT_VERSION = 1
@@ -165,10 +166,7 @@ def _copies(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
     yield from _disagreements(sound, exact, near)
     if found.alike:
         text = "scenes whose photos look alike in their classes' greater part, as under a fixed camera"
-        advice = (
-            "The cut keeps only copies of one photo together here: where one object was photographed several times, "
-            "put its photos into a sub-folder of the class, or name it in a column group."
-        )
+        advice = "The cut parts them, but for copies: " + BY_OBJECT
         yield Finding("look_alikes", "warning", len(found.alike), text, advice, _rows(sound, found.alike))
     yield from within
 
@@ -216,15 +214,13 @@ def _missing(dataset: Dataset, splits: Collection[str]) -> Iterator[Finding]:
     for split in SPLITS:
         here = dataset.counts(split)
         rows = tuple((name,) for label, name in enumerate(dataset.classes) if not here[label] and label in some)
-        text = f"classes without a photo in {split}"
         if not rows or split not in splits:
             continue
+        text, severity = f"classes without a photo in {split}", "error" if split == "train" else "warning"
+        advice = f"Nothing is measured of them in {split}: add photos, at least three groups a class."
         if split == "train":
             advice = "They cannot be learned: add training photos, or remove the classes."
-            yield Finding("classes_missing_in_train", "error", len(rows), text, advice, rows)
-        else:
-            advice = f"Nothing is measured of them in {split}: add photos, at least three groups a class."
-            yield Finding(f"classes_missing_in_{split}", "warning", len(rows), text, advice, rows)
+        yield Finding(f"classes_missing_in_{split}", severity, len(rows), text, advice, rows)
 
 
 def _balance(dataset: Dataset) -> Iterator[Finding]:

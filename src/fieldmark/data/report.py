@@ -46,18 +46,16 @@ def _by_class(report: Report) -> Table:
     for split in columns:
         table.add_column(split, justify="right")
     sizes = [sum(counts) for counts in zip(*report.counts.values(), strict=True)] or [0] * len(report.classes)
-    order = list(range(len(report.classes)))
-    if len(order) > ALL:
-        order.sort(key=lambda label: sizes[label])
-        shown = [*order[:FEW], None, *order[-FEW:]]
-    else:
-        shown = order
-    for label in shown:
-        if label is None:
-            table.add_row(f"... {len(order) - 2 * FEW:,} more (--json FILE lists all)")
-        else:
-            numbers = (f"{counts[label]:,}" for counts in columns.values())
-            table.add_row(Text(printable(report.classes[label])), *numbers)
+    order = range(len(report.classes))
+    few = len(order) > ALL
+    shown = sorted(order, key=lambda label: sizes[label]) if few else order
+    for place, label in enumerate(shown):
+        if few and FEW <= place < len(order) - FEW:
+            if place == FEW:
+                table.add_row(f"... {len(order) - 2 * FEW:,} between (--json FILE lists all)")
+            continue
+        numbers = (f"{counts[label]:,}" for counts in columns.values())
+        table.add_row(Text(printable(report.classes[label])), *numbers)
     return table
 
 

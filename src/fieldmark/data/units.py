@@ -15,6 +15,7 @@ from fieldmark.errors import printable
 BURST_SECONDS = 2.0
 # More photos than this in one second: the camera's clock was never set, and says nothing.
 _CLOCK_NOT_SET = 40
+BY_OBJECT = "photos of one object belong into a sub-folder of its class, or share a name in a column group."
 
 
 def units_of(photos: Sequence[Photo], scan: Scan | None) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -49,8 +50,7 @@ def _told(photos: Sequence[Photo], alike: Sequence[Sequence[int]], roots: np.nda
     first, second = (printable(photos[at].name) for at in members[:2])
     return (
         f"{len(members):,} photos of {classes:,} classes look alike, as under a fixed camera, such as {first} and "
-        f"{second}: the cut keeps only copies of one photo together ({units:,} units). Where one object was "
-        "photographed several times, put its photos into a sub-folder of the class, or name it in a column group.",
+        f"{second}: the cut keeps only copies of one photo together ({units:,} units); {BY_OBJECT}",
     )
 
 
