@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 import small_runs
+from bolts import write_bolts
 from fieldmark.data.split import read_splits
 from fieldmark.errors import UserError
 from fieldmark.runfolder import read_run
@@ -35,7 +36,8 @@ def refused(data: Path, run: Path, choices: Choices = SMALL) -> str:
 
 def test_an_unsplit_folder_is_cut_and_written_down(photos: Path, tmp_path: Path) -> None:
     made, told = prepared(photos, tmp_path / "run")
-    assert told == []
+    (line,) = told
+    assert f"{tmp_path}/run/splits.csv; a later run keeps to it with --splits" in line
     assert made.was_cut
     assert made.counts == (8, 8, 8)
     assert not (tmp_path / "run").exists()
@@ -47,11 +49,32 @@ def test_an_unsplit_folder_is_cut_and_written_down(photos: Path, tmp_path: Path)
     assert (again.dataset, again.recipe, again.was_cut) == (made.dataset, made.recipe, True)
 
 
+def test_a_cut_that_is_kept_is_not_told_again(photos: Path, tmp_path: Path) -> None:
+    made, _ = prepared(photos, tmp_path / "run")
+    pinned = {photo.name: photo.split for photo in made.dataset.photos}
+    console = Console(record=True, width=300)
+    prepare_new(photos, tmp_path / "run", SMALL, pinned=pinned, console=console)
+    assert console.export_text() == ""
+
+
+def test_bolts_under_a_fixed_camera_are_in_every_split_and_told(tmp_path: Path) -> None:
+    made, told = prepared(write_bolts(tmp_path / "bolts"), tmp_path / "run")
+    assert [made.dataset.counts(split) for split in ("train", "val", "test")] == [(8,) * 3, (1,) * 3, (1,) * 3]
+    assert told[0].startswith("30 photos of 3 classes look alike, as under a fixed camera")
+    assert len(told) == 2
+
+
+def test_data_without_test_photos_are_told(tmp_path: Path) -> None:
+    made, told = prepared(write_photos(tmp_path / "photos", photos=1), tmp_path / "run")
+    assert made.dataset.of(["test"]) == ()
+    assert told[1].startswith("warning: no test photos, nothing is left to measure on")
+
+
 def test_damaged_photos_are_named_and_left_out(tmp_path: Path) -> None:
     data = write_photos(tmp_path / "photos")
     (data / "ant" / "bad\x07.jpg").write_bytes(b"\xff\xd8 half")
     made, told = prepared(data, tmp_path / "run")
-    (line,) = told
+    line, _ = told
     assert line.startswith("left out: ant/bad\\x07.jpg: ")
     assert len(made.dataset.photos) == 30
     made.write(tmp_path / "run")
