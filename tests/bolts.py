@@ -40,7 +40,7 @@ def photo(length: int, number: int, background: Image.Image) -> Image.Image:
     tile = bolt(length, random.uniform(-10, 10))
     picture.paste(tile, (SIZE[0] // 2 - 48 + int(x), SIZE[1] // 2 - 48 + int(y)), tile)
     pixels = np.asarray(picture, dtype=float) * random.uniform(0.85, 1.15) * random.uniform(0.97, 1.03, 3)
-    slope = np.linspace(*random.uniform(0.9, 1.1, 2), SIZE[0])[None, :, None]
+    slope = np.linspace(random.uniform(0.9, 1.1), random.uniform(0.9, 1.1), SIZE[0])[None, :, None]
     return Image.fromarray(np.clip(pixels * slope + random.normal(0, 6, pixels.shape), 0, 255).astype(np.uint8))
 
 

@@ -65,10 +65,9 @@ def train(
     from fieldmark.training.telling import next_command
 
     where = destination or Destination()
-    classes = imported_all(external)
-    folder = run(data, where, choices or Choices(), console=console(), external=classes)
+    folder = run(data, where, choices or Choices(), console=console(), external=imported_all(external))
     if speaks():
-        console().print(f"next: {next_command(folder, external=classes)}", markup=False, soft_wrap=True)
+        console().print(f"next: {next_command(folder)}", markup=False, soft_wrap=True)
     return 0
 
 

@@ -12,7 +12,7 @@ OTHER = "cd" * 32
 
 def picture(seed: int, noise: int = 0) -> Image.Image:
     grey = np.random.default_rng(seed).integers(20, 230, (16, 16)).astype(np.int64)
-    grey[0, :noise] += 16  # 16 levels in one place are one level over all 256
+    grey[0, :noise] += 15  # 16 levels in one place are one level over all 256
     return Image.fromarray(grey.astype(np.uint8))
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from fieldmark.data.check import Finding, Report
 from fieldmark.data.report import print_report
 
-SPREAD = {axis: {"min": 120, "median": 120, "max": 120} for axis in ("width", "height")}
+SPREAD = {axis: {"min": 120.0, "median": 120.0, "max": 120.0} for axis in ("width", "height")}
 
 
 def printed(

@@ -1,6 +1,7 @@
 """The data of a run: read, looked through, cut, and held against what the run knew when it began."""
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +22,7 @@ from fieldmark.runfolder import SPLITS, read_run, write_run
 from fieldmark.training.automatic import choose, device_of
 from fieldmark.training.choices import Choices
 from fieldmark.training.runlog import counted
-from fieldmark.training.telling import told_of_cut, told_of_splits
+from fieldmark.training.telling import told_of_splits
 
 SCAN = "scan.json"
 
@@ -39,6 +40,7 @@ class Prepared:
     was_cut: bool
     about: dict[str, Any]
     scan: Scan
+    newly_cut: bool = False
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -55,6 +57,12 @@ class Prepared:
 def tell(console: Console, line: str) -> None:
     """One plain line for the user, with file names made printable."""
     console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def tell_all(console: Console, lines: Iterable[str]) -> None:
+    """Each of ``lines``, as ``tell`` does."""
+    for line in lines:
+        tell(console, line)
 
 
 def prepare_new(
@@ -91,14 +99,12 @@ def prepare_new(
         if not official or dataset.of(["val"]):
             raise UserError(f"--hold-out: {data} has validation photos already; leave it out")
         dataset = cut(dataset, scan, seed=wanted.seed, val_fraction=choices.hold_out)
-    for line in (*dataset.notes, *(() if official or pinned else (told_of_cut(run),))):
-        tell(console, line)
+    tell_all(console, dataset.notes)
     missing = [name for name in train_on if not dataset.of([name])]
     if missing:
         there = ", ".join(sorted({photo.split for photo in dataset.photos}))
         raise UserError(f"--train-on: {data} has no photos in the split {missing[0]!r}; it has {there}")
-    for line in told_of_splits(dataset, train_on, was_cut=not official):
-        tell(console, line)
+    tell_all(console, told_of_splits(dataset, train_on, was_cut=not official))
     photos, classes = dataset.of(train_on), len(dataset.classes)
     recipe = recipe or choose(choices, photos=len(photos), device=device, classes=classes)
     labels = [-1 if photo.label is None else photo.label for photo in photos]
@@ -117,7 +123,7 @@ def prepare_new(
         "cut": not official,
         "held_out": choices.hold_out,
     }
-    return Prepared(dataset, recipe, not official, about, scan)
+    return Prepared(dataset, recipe, not official, about, scan, newly_cut=not official and not pinned)
 
 
 def prepare_again(data: Path, run: Path, *, external: tuple[type, ...], console: Console) -> Prepared:
@@ -153,8 +159,7 @@ def _sound(
     if not looked_at:
         return dataset, scan
     kept, notes = without_damaged(dataset.with_photos(looked_at), scan, strict=strict)
-    for line in notes:
-        tell(console, line)
+    tell_all(console, notes)
     sound = set(kept.photos)
     return dataset.with_photos(photo for photo in dataset.photos if photo in sound or photo not in read), scan
 

@@ -1,5 +1,6 @@
 """What a user is told about the splits of a run: what they lack, where a cut lies, and what to measure next."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,8 @@ from fieldmark.data.check import class_findings
 from fieldmark.data.dataset import SPLITS, Dataset
 from fieldmark.data.split import read_splits
 from fieldmark.errors import printable
+from fieldmark.runfolder import RECIPE
 from fieldmark.runfolder import SPLITS as CUT
-from fieldmark.runfolder import read_run
 
 
 def told_of_splits(dataset: Dataset, train_on: tuple[str, ...], *, was_cut: bool) -> Iterator[str]:
@@ -49,10 +50,10 @@ def told_of_cut(run: Path) -> str:
     return f"the cut into train, val and test is written to {file}; a later run keeps to it with --splits {file}"
 
 
-def next_command(run: Path, *, external: tuple[type, ...] = ()) -> str:
+def next_command(run: Path) -> str:
     """The command that measures a run on a split that it has and was not trained on; else the one that predicts."""
-    recipe = read_run(run, external=external)[0]
-    there = set(read_splits(run / CUT).values()) - set(recipe.train_on)
+    trained_on = json.loads((run / RECIPE).read_text("utf-8"))["train_on"]
+    there = set(read_splits(run / CUT).values()) - set(trained_on)
     place = printable(str(run))
     if "test" in there:
         return f"fieldmark evaluate {place}"
