@@ -53,7 +53,7 @@ def write_photos(root: Path, *, classes: Iterable[str] = ("ant", "bee", "cat"), 
 def train_small(data: Path, run: Path, choices: Choices = SMALL, *, resume: bool = False) -> list[str]:
     """Trains, and returns the lines that were told."""
     with open(os.devnull, "w") as nowhere:
-        console = Console(record=True, width=200, file=nowhere)
+        console = Console(record=True, width=400, file=nowhere)
         try:
             train(data, Destination(run, resume=resume), choices, console=console)
         finally:

@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 
 import fieldmark
 import small_runs
 from fieldmark import Choices
-from fieldmark.api import counted
 from fieldmark.errors import UserError
 from fieldmark.recipe import recipe_from_json
 from fieldmark.recipes import KNOWN
@@ -119,12 +117,3 @@ def test_what_a_probe_cannot_do(photos: Path) -> None:
         with pytest.raises(UserError) as error:
             fieldmark.probe(photos, backbones=["test_resnet"], weights="none", **options)
         assert len(str(error.value).splitlines()) == 1
-
-
-def test_progress_shows_in_a_terminal_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    with counted(Console(force_terminal=True, width=80), "working", 4) as tick:
-        tick(4)
-    assert "4/4" in capsys.readouterr().out
-    with counted(Console(), "working", None) as tick:
-        tick(4)
-    assert capsys.readouterr().out == ""

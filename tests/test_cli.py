@@ -254,6 +254,17 @@ def test_check_and_probe(photos: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "test_vit" in capsys.readouterr().out
 
 
+def test_check_prints_the_notes_of_the_reader(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = Path(shutil.copytree(photos, tmp_path / "photos"))
+    (data / "ant" / "1.dng").touch()
+    assert ran("check", data) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("note: 1 file")
+    assert "ant/1.dng" in lines[1]
+    assert "Nothing to mend." not in lines
+    assert ["ant", "10", "8", "1", "1"] in [line.split() for line in lines]
+
+
 def test_equations(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert ran("equations", "--json", tmp_path / "all.json") == 0
     lines = capsys.readouterr().out.splitlines()

@@ -1,13 +1,11 @@
 """The command line's words as Python functions. Each returns a value; the command line prints it."""
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fieldmark.data.check import Report, check_dataset
 from fieldmark.data.reading import read_dataset
@@ -16,6 +14,7 @@ from fieldmark.data.split import cut
 from fieldmark.equations import equations as equations
 from fieldmark.errors import UserError, printable
 from fieldmark.training.choices import Choices, Destination
+from fieldmark.training.runlog import counted
 
 if TYPE_CHECKING:
     from fieldmark.data.dataset import Dataset
@@ -242,19 +241,6 @@ def _opened(run: str | Path, device: str, external: Sequence[type]) -> "Opened":
     processes.join(device := device_of(device))
     opened.learner.to(device)
     return opened
-
-
-@contextlib.contextmanager
-def counted(console: Console, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar where the console is a terminal; yields the function that is told how many are done."""
-    if not console.is_terminal:
-        yield lambda done: None
-        return
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
-    ) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done: progress.update(task, completed=done)
 
 
 def _summed(tick: Callable[[int], None]) -> Callable[[int], None]:

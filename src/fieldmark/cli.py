@@ -35,7 +35,7 @@ def check(data: Path, *, json_file: JsonFile = None, annotation: str = "variant"
         annotation: which labels of a set that has several (FGVC-Aircraft: variant, family, manufacturer).
     """
     from fieldmark.api import check as look
-    from fieldmark.data.check import print_report
+    from fieldmark.data.report import print_report
 
     report = look(data, annotation=annotation, console=console())
     print_report(report, console())
@@ -62,10 +62,12 @@ def train(
         raise UserError(f"{printable(str(data))}: no such folder or file; name the photographs to train on")
     from fieldmark.recipes.naming import imported_all
     from fieldmark.training.session import train as run
+    from fieldmark.training.telling import next_command
 
     where = destination or Destination()
     folder = run(data, where, choices or Choices(), console=console(), external=imported_all(external))
-    console().print(f"next: fieldmark evaluate {printable(str(folder))}", markup=False, soft_wrap=True)
+    if speaks():
+        console().print(f"next: {next_command(folder)}", markup=False, soft_wrap=True)
     return 0
 
 

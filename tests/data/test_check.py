@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
-from fieldmark.data.check import Finding, Report, check_dataset, class_findings, print_report
+from bolts import write_bolts
+from fieldmark.data.check import Finding, Report, check_dataset, class_findings
 from fieldmark.data.dataset import Dataset, Photo
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import scan_photos
@@ -106,6 +106,8 @@ def test_classes_that_a_split_lacks() -> None:
     (finding,) = class_findings(classes_only(("train", (20, 0, 20)), ("test", (5, 0, 5))))
     assert (finding.kind, finding.severity) == ("empty_classes", "note")
     assert class_findings(classes_only(("", (5, 5, 5)))) == ()
+    (finding,) = class_findings(classes_only(("train", (5, 5, 5))), splits=("train", "val"))
+    assert (finding.kind, finding.count) == ("classes_missing_in_val", 3)
     report = check_dataset(classes_only(("train", (20, 0, 20)), ("test", (5, 5, 5))), scan_photos([]))
     assert by_kind(report)["classes_missing_in_train"].severity == "error"
 
@@ -154,22 +156,35 @@ def test_unlabelled_photos_are_counted() -> None:
     assert by_kind(check_dataset(dataset, scan_photos([])))["unlabelled"].count == 1
 
 
-def test_report_as_json_and_on_the_console(sound: Path) -> None:
+def test_report_as_json(sound: Path) -> None:
     for number in range(5):
         (sound / "crow" / f"broken [{number}]\n.jpg").write_bytes(b"")
-    report = report_of(sound)
-    plain = json.loads(json.dumps(report.to_json()))
+    plain = json.loads(json.dumps(report_of(sound).to_json()))
     assert plain["format_version"] == 1
     assert plain["counts"] == {"all": [17, 12]}
+    assert plain["cut"] == {"train": [10, 10], "val": [1, 1], "test": [1, 1]}
     assert [len(finding["items"]) for finding in plain["findings"]] == [5]
     assert set(plain["findings"][0]) == {"kind", "severity", "count", "text", "advice", "items"}
-    text = io.StringIO()
-    print_report(report, Console(file=text, width=100))
-    lines = text.getvalue().splitlines()
-    assert "error: photos that cannot be read: 5" in lines
-    assert any("crow/broken [0]\\n.jpg = " in line for line in lines)
-    assert any("and 2 more" in line for line in lines)
-    assert any(line.split() == ["all", "29", "2", "12", "14", "17"] for line in lines)
+
+
+def test_examples_name_four_of_a_cluster_at_most() -> None:
+    finding = Finding("near", "note", 1, "", "", (tuple(f"{at}.jpg" for at in range(30)), ("a", "b", "c", "d")))
+    assert finding.examples == ("0.jpg = 1.jpg = 2.jpg = 3.jpg, and 26 more", "a = b = c = d")
+
+
+def test_bolts_under_a_fixed_camera_are_no_copies_and_are_cut_as_train_would(tmp_path: Path) -> None:
+    report = report_of(write_bolts(tmp_path / "bolts"))
+    assert list(by_kind(report)) == ["look_alikes"]
+    assert [len(row) for row in report.findings[0].items] == [30]
+    assert report.cut == {"train": (8, 8, 8), "val": (1, 1, 1), "test": (1, 1, 1)}
+
+
+def test_classes_that_the_cut_leaves_out_are_found(tmp_path: Path) -> None:
+    for number in range(12):
+        save(tmp_path / "crow" / f"{number}.png", picture(number))
+        save(tmp_path / "raven" / "one nest" / f"{number}.png", picture(100 + number))
+    found = by_kind(report_of(tmp_path))
+    assert found["classes_missing_in_test"].items == found["classes_missing_in_val"].items == (("raven",),)
 
 
 def test_real_birds(shared_data: Path) -> None:

@@ -1,19 +1,24 @@
 """The cut: nothing that belongs together is parted, nothing old moves, shares and classes are kept."""
 
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from bolts import write_bolts
 from fieldmark.data.dataset import SPLITS, Dataset, Photo
+from fieldmark.data.duplicates import near_duplicates
+from fieldmark.data.lookalikes import near_copies
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import PhotoFacts, Scan, scan_photos
-from fieldmark.data.split import cut, digest, read_splits, refuse_untrained, units_of, with_splits, write_splits
+from fieldmark.data.split import cut, digest, read_splits, refuse_untrained, with_splits, write_splits
+from fieldmark.data.units import units_of
 from fieldmark.errors import UserError
 
 ROOT = Path("photos")
@@ -88,7 +93,7 @@ def test_no_group_straddles_and_nothing_old_moves(
     for photo in done.photos:
         places[photo.group or photo.name].add(photo.split)
     assert all(len(found) == 1 for found in places.values())
-    units = units_of(dataset.photos, None)
+    units, _ = units_of(dataset.photos, None)
     if not named:
         for label, count in enumerate(counts):
             if count >= 3:
@@ -120,46 +125,6 @@ def facts_of(dataset: Dataset, **at: Mapping[str, object]) -> Scan:
             for index, photo in enumerate(dataset.photos)
         )
     )
-
-
-def units(dataset: Dataset, scan: Scan) -> list[list[int]]:
-    found = defaultdict(list)
-    for at, root in enumerate(units_of(dataset.photos, scan).tolist()):
-        found[root].append(at)
-    return [members for members in found.values() if len(members) > 1]
-
-
-def test_bursts_chain_within_two_seconds_of_one_camera_and_class() -> None:
-    dataset = dataset_of([6, 2])
-    shots = {"p0": (0.0, "A"), "p1": (3.9, "A"), "p2": (2.0, "A"), "p3": (6.5, "A"), "p4": (2.0, "B"), "p6": (2.0, "A")}
-    scan = facts_of(dataset, **{key: {"taken": taken, "camera": camera} for key, (taken, camera) in shots.items()})
-    assert units(dataset, scan) == [[0, 1, 2]]
-    unknown = facts_of(dataset, p0={"taken": 1.0}, p1={"taken": 1.0})
-    assert units(dataset, unknown) == []
-
-
-def test_a_clock_that_was_never_set_makes_no_burst() -> None:
-    dataset = dataset_of([60])
-    scan = facts_of(dataset, **{f"p{at}": {"taken": 0.0, "camera": "A"} for at in range(60)})
-    assert units(dataset, scan) == []
-
-
-def test_groups_bursts_and_copies_chain() -> None:
-    dataset = dataset_of([8])
-    photos = [replace(photo, group="g") if at in (0, 1) else photo for at, photo in enumerate(dataset.photos)]
-    dataset = dataset.with_photos(photos)
-    look = np.random.default_rng(0).integers(0, 256, 32, dtype=np.uint8).tobytes().hex()
-    scan = facts_of(
-        dataset,
-        p1={"sha": "same"},
-        p2={"sha": "same", "look": look},
-        p3={"look": look, "taken": 5.0, "camera": "A"},
-        p4={"taken": 6.0, "camera": "A"},
-    )
-    assert units(dataset, scan) == [[0, 1, 2, 3, 4]]
-    for seed in range(5):
-        found = [photo.split for photo in cut(dataset, scan, seed=seed).photos]
-        assert len(set(found[:5])) == 1
 
 
 def test_a_new_photo_joins_its_copy_and_torn_pins_are_told() -> None:
@@ -274,6 +239,38 @@ def test_digest_sees_every_change_but_the_order(tmp_path: Path) -> None:
     assert len({first, *map(digest, changed)}) == 5
     photos[0].path.write_bytes(b"x" * 11)
     assert digest(dataset) != first
+
+
+def test_bolts_on_one_bench_are_in_every_split_and_their_copies_stay_together(tmp_path: Path) -> None:
+    root = write_bolts(tmp_path / "bolts")
+    shutil.copy(root / "M40/0.jpg", root / "M48/exact.jpg")
+    with Image.open(root / "M44/3.jpg") as picture:
+        picture.save(root / "M40/encoded.jpg", quality=60)
+    bolts = read_dataset(root)
+    scan = scan_photos(bolts.photos, workers=0)
+    assert [len(cluster) for cluster in near_duplicates([found.look for found in scan.facts])] == [32]
+    for seed in range(3):
+        done = cut(bolts, scan, seed=seed)
+        assert all(1 <= count <= 2 for split in ("val", "test") for count in done.counts(split))
+        places = splits_of(done)
+        assert places["M40/0.jpg"] == places["M48/exact.jpg"]
+        assert places["M44/3.jpg"] == places["M40/encoded.jpg"]
+        assert len(done.notes) == 1
+        assert "32 photos of 3 classes look alike" in done.notes[0]
+
+
+def test_real_birds_keep_their_near_duplicates_and_are_told_nothing(shared_data: Path) -> None:
+    birds = read_dataset(shared_data / "CUB_200_2011")
+    birds = birds.with_photos(replace(photo, split="") for photo in birds.photos)
+    scan = scan_photos(birds.photos, workers=0)
+    near = near_copies(
+        [found.look for found in scan.facts],
+        [found.thumb for found in scan.facts],
+        [photo.label for photo in birds.photos],
+    )
+    assert near.alike == ()
+    assert list(near.copies) == near_duplicates([found.look for found in scan.facts])
+    assert cut(birds, scan, seed=0).notes == birds.notes
 
 
 def test_real_birds_are_cut_with_their_copies_together(shared_data: Path) -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 from rich.console import Console
 
 import small_runs
+from bolts import write_bolts
 from fieldmark.data.split import read_splits
 from fieldmark.errors import UserError
 from fieldmark.runfolder import read_run
@@ -40,6 +41,7 @@ def test_an_unsplit_folder_is_cut_and_written_down(photos: Path, tmp_path: Path)
     made, told = prepared(photos, tmp_path / "run")
     assert told == []
     assert made.was_cut
+    assert made.newly_cut
     assert made.counts == (8, 8, 8)
     assert not (tmp_path / "run").exists()
     made.write(tmp_path / "run")
@@ -48,6 +50,26 @@ def test_an_unsplit_folder_is_cut_and_written_down(photos: Path, tmp_path: Path)
     assert (recipe, classes, about["data"]) == (made.recipe, ("ant", "bee", "cat"), str(photos))
     again = prepare_again(photos, tmp_path / "run", external=(), console=Console(quiet=True))
     assert (again.dataset, again.recipe, again.was_cut) == (made.dataset, made.recipe, True)
+
+
+def test_a_cut_that_is_kept_is_not_new(photos: Path, tmp_path: Path) -> None:
+    made, _ = prepared(photos, tmp_path / "run")
+    pinned = {photo.name: photo.split for photo in made.dataset.photos}
+    again = prepare_new(photos, tmp_path / "run", SMALL, pinned=pinned, console=Console(quiet=True))
+    assert (again.was_cut, again.newly_cut) == (True, False)
+
+
+def test_bolts_under_a_fixed_camera_are_in_every_split_and_told(tmp_path: Path) -> None:
+    made, told = prepared(write_bolts(tmp_path / "bolts"), tmp_path / "run")
+    assert [made.dataset.counts(split) for split in ("train", "val", "test")] == [(8,) * 3, (1,) * 3, (1,) * 3]
+    (line,) = told
+    assert line.startswith("30 photos of 3 classes look alike, as under a fixed camera")
+
+
+def test_data_without_test_photos_are_told(tmp_path: Path) -> None:
+    made, told = prepared(write_photos(tmp_path / "photos", photos=1), tmp_path / "run")
+    assert made.dataset.of(["test"]) == ()
+    assert told[0].startswith("warning: no test photos, nothing is left to measure on")
 
 
 def test_damaged_photos_are_named_and_left_out(tmp_path: Path) -> None:

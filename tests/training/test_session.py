@@ -65,7 +65,8 @@ def test_it_says_what_it_does(photos: Path, tmp_path: Path) -> None:
     for word in ("test_resnet from none", "64 px", "batches of 8", "seed 0", "cpu"):
         assert word in told[1]
     assert told[2].startswith("expected time: about ")
-    assert told[3].startswith("epoch 1/1  loss ")
+    assert f"written to {tmp_path}/run/splits.csv; a later run keeps to it with --splits {tmp_path}/run/" in told[3]
+    assert told[4].startswith("epoch 1/1  loss ")
     assert told[-1].startswith("trained in ")
 
 

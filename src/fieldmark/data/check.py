@@ -1,7 +1,8 @@
 """Look a dataset over before it is trained on: what is wrong with it, and what to do about each thing.
 
 ``Report.to_json()`` is a dict: ``format_version`` 1; ``data``, ``layout``, ``photos``, ``classes`` (names);
-``counts``: split (``"all"`` if unsplit) to photos a class, in the order of ``classes``; ``sizes``: ``width`` and
+``counts``: split (``"all"`` if unsplit) to photos a class, in the order of ``classes``; ``cut``: the same for the cut
+that ``train`` makes of unsplit data by its own seed 0 (else empty); ``sizes``: ``width`` and
 ``height`` with ``min``, ``median`` and ``max`` in pixels; ``formats``: format to photos; ``notes`` of the reader;
 ``findings``: in order of weight, each with ``kind``, ``severity`` ("error": it cannot be trained on; "warning":
 results suffer; "note"), ``count``, ``text``, ``advice`` and ``items``, the full list, a row of strings each: a
@@ -10,28 +11,26 @@ cluster of copies by name; of a damaged photo its name and the reason; of a clas
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from fieldmark.data.dataset import SPLITS, Dataset, Photo
-from fieldmark.data.duplicates import exact_duplicates, near_duplicates
+from fieldmark.data.duplicates import exact_duplicates
+from fieldmark.data.lookalikes import near_copies
 from fieldmark.data.scan import PhotoFacts, Scan
-from fieldmark.data.split import refuse_untrained
+from fieldmark.data.split import cut, refuse_untrained
+from fieldmark.data.units import BY_OBJECT
 from fieldmark.errors import printable
 
 FORMAT_VERSION = 1
 EXAMPLES = 3
+NAMES = 4
 # Photos a class below which a class can hardly be learned, and ratio of classes above which plain accuracy misleads.
 FEW = 10
 IMBALANCE = 10
 TINY = 64
 LONG = 4.0
-COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 Row = tuple[str, ...]
 
@@ -49,8 +48,8 @@ class Finding:
 
     @property
     def examples(self) -> tuple[str, ...]:
-        """Up to three items, each on one line."""
-        return tuple(printable(" = ".join(row)) for row in self.items[:EXAMPLES])
+        """Up to three items, each on one line with at most four of its names."""
+        return tuple(_line(row) for row in self.items[:EXAMPLES])
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,7 @@ class Report:
     photos: int
     classes: tuple[str, ...]
     counts: dict[str, tuple[int, ...]]
+    cut: dict[str, tuple[int, ...]]
     sizes: dict[str, dict[str, float]]
     formats: dict[str, int]
     notes: tuple[str, ...]
@@ -82,10 +82,12 @@ def check_dataset(dataset: Dataset, scan: Scan) -> Report:
     known = scan.by_name()
     pairs = [(photo, known[photo.name]) for photo in dataset.photos if photo.name in known]
     sound = [(photo, found) for photo, found in pairs if not found.damage]
+    parted = _as_trained(dataset, [photo for photo, _ in sound], scan)
     findings = (
         *_copies(sound),
         *_damaged(pairs),
         *_class_sets(dataset),
+        *(_missing(parted, SPLITS) if parted else ()),
         *_balance(dataset),
         *_sizes(sound),
         *_remarks(sound),
@@ -97,6 +99,7 @@ def check_dataset(dataset: Dataset, scan: Scan) -> Report:
         photos=len(dataset.photos),
         classes=dataset.classes,
         counts={split or "all": dataset.counts(split) for split in _splits(dataset)},
+        cut={split: parted.counts(split) for split in SPLITS} if parted else {},
         sizes={axis: _spread([getattr(found, axis) for _, found in sound]) for axis in ("width", "height")},
         formats=dict(Counter(found.format for _, found in sound).most_common()),
         notes=dataset.notes,
@@ -104,37 +107,26 @@ def check_dataset(dataset: Dataset, scan: Scan) -> Report:
     )
 
 
-def class_findings(dataset: Dataset) -> tuple[Finding, ...]:
-    """The classes that a split lacks, as findings; those that training alone lacks raise ``UserError``."""
+def class_findings(dataset: Dataset, *, splits: Collection[str] | None = None) -> tuple[Finding, ...]:
+    """The classes that a split lacks, as findings; those that training alone lacks raise ``UserError``.
+
+    ``splits`` are those that should have photos of every class; None stands for those that have any.
+    """
     if dataset.is_split:
         refuse_untrained(dataset)
-    return tuple(_class_sets(dataset))
+    return tuple(_class_sets(dataset, splits))
 
 
-def print_report(report: Report, console: Console) -> None:
-    """A short table of the splits, then one line a finding, examples and what to do."""
-    console.print(f"{printable(report.data)}  ({report.layout})", markup=False, highlight=False)
-    table = Table("split", box=None, pad_edge=False)
-    for heading in ("photos", "classes", "fewest a class", "median", "most"):
-        table.add_column(heading, justify="right")
-    for split, counts in report.counts.items():
-        present = [count for count in counts if count] or [0]
-        numbers = (sum(counts), sum(count > 0 for count in counts), min(present))
-        table.add_row(split, *map("{:,}".format, (*numbers, int(statistics.median(present)), max(present))))
-    console.print(table)
-    for axis, spread in report.sizes.items():
-        console.print(f"{axis:6} {spread['min']:,.0f} to {spread['max']:,.0f}, median {spread['median']:,.0f} pixels")
-    console.print("" if report.findings else "Nothing to mend.")
-    for finding in report.findings:
-        console.print(
-            Text(f"{finding.severity}: ", COLOURS[finding.severity])
-            + Text(f"{finding.text}: {finding.count:,}", "default")
-        )
-        for example in finding.examples:
-            console.print(Text(f"    {example}", "dim"))
-        if len(finding.items) > EXAMPLES:
-            console.print(Text(f"    and {len(finding.items) - EXAMPLES:,} more (--json FILE lists all)", "dim"))
-        console.print(Text(f"    {finding.advice}"))
+def _as_trained(dataset: Dataset, sound: Sequence[Photo], scan: Scan) -> Dataset | None:
+    """Unsplit data as ``train`` would cut them; None where there is nothing to cut."""
+    if dataset.is_split or not any(photo.label is not None for photo in sound):
+        return None
+    return cut(dataset.with_photos(sound), scan, seed=0)
+
+
+def _line(row: Row) -> str:
+    more = f", and {len(row) - NAMES:,} more" if len(row) > NAMES else ""
+    return printable(" = ".join(row[:NAMES])) + more
 
 
 def _splits(dataset: Dataset) -> list[str]:
@@ -151,11 +143,9 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 def _copies(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
     """Leakage first, then disagreeing labels, then what is harmless."""
     exact = exact_duplicates([found.sha for _, found in sound])
-    near = [
-        cluster
-        for cluster in near_duplicates([found.look for _, found in sound])
-        if len({sound[at][1].sha for at in cluster}) > 1
-    ]
+    looks, thumbs = [found.look for _, found in sound], [found.thumb for _, found in sound]
+    found = near_copies(looks, thumbs, [photo.label for photo, _ in sound])
+    near = [cluster for cluster in found.copies if len({sound[at][1].sha for at in cluster}) > 1]
     kinds = (
         ("exact", exact, "byte for byte"),
         ("near", near, "re-encoded, resized, mirrored or of one moment"),
@@ -174,6 +164,10 @@ def _copies(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
             advice = "Harmless if few: the cut keeps copies in one split. Remove them to weigh each photo once."
             within.append(Finding(f"{kind}_duplicates", "note", len(inside), text, advice, _rows(sound, inside)))
     yield from _disagreements(sound, exact, near)
+    if found.alike:
+        text = "scenes whose photos look alike in their classes' greater part, as under a fixed camera"
+        advice = "The cut parts them, but for copies: " + BY_OBJECT
+        yield Finding("look_alikes", "warning", len(found.alike), text, advice, _rows(sound, found.alike))
     yield from within
 
 
@@ -201,7 +195,7 @@ def _damaged(pairs: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
         yield Finding("damaged", "error", len(rows), text, advice, rows)
 
 
-def _class_sets(dataset: Dataset) -> Iterator[Finding]:
+def _class_sets(dataset: Dataset, splits: Collection[str] | None = None) -> Iterator[Finding]:
     """Classes without any photo, and classes that one split has and another lacks."""
     counts = {split: dataset.counts(split) for split in _splits(dataset)}
     labels = range(len(dataset.classes))
@@ -210,18 +204,23 @@ def _class_sets(dataset: Dataset) -> Iterator[Finding]:
         rows = tuple((dataset.classes[label],) for label in empty)
         advice = "Nothing can predict them: add photos."
         yield Finding("empty_classes", "note", len(rows), "classes without any photo", advice, rows)
-    for split in SPLITS if dataset.is_split else ():
-        if split != "train" and split not in counts:
+    if dataset.is_split:
+        yield from _missing(dataset, splits or {"train", *counts})
+
+
+def _missing(dataset: Dataset, splits: Collection[str]) -> Iterator[Finding]:
+    """The classes with photos, but none in one of ``splits``."""
+    some = {photo.label for photo in dataset.photos}
+    for split in SPLITS:
+        here = dataset.counts(split)
+        rows = tuple((name,) for label, name in enumerate(dataset.classes) if not here[label] and label in some)
+        if not rows or split not in splits:
             continue
-        here = counts.get(split, (0,) * len(labels))
-        rows = tuple((dataset.classes[label],) for label in labels if not here[label] and label not in empty)
-        text = f"classes without a photo in {split}"
-        if rows and split == "train":
+        text, severity = f"classes without a photo in {split}", "error" if split == "train" else "warning"
+        advice = f"Nothing is measured of them in {split}: add photos, at least three groups a class."
+        if split == "train":
             advice = "They cannot be learned: add training photos, or remove the classes."
-            yield Finding("classes_missing_in_train", "error", len(rows), text, advice, rows)
-        elif rows:
-            advice = f"Nothing is measured of them in {split}: add photos, at least three groups a class."
-            yield Finding(f"classes_missing_in_{split}", "warning", len(rows), text, advice, rows)
+        yield Finding(f"classes_missing_in_{split}", severity, len(rows), text, advice, rows)
 
 
 def _balance(dataset: Dataset) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ several threads: no setting of Pillow is read or changed.
 
 import hashlib
 import io
+import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ Side = int | Callable[[tuple[int, int]], int]
 # Decoders that Pillow wrote in Python: microseconds a pixel.
 _SLOW = {"ppm": 500_000, "ppm_plain": 1_000_000, "bmp_rle": 4_000_000}
 _SMALL = 64
+_THUMB = 16
 _WARNING = threading.Lock()
 
 
@@ -46,8 +48,8 @@ class Inspection:
 
     ``width`` and ``height`` in pixels of the upright image; ``format`` and ``mode`` in Pillow's words; ``frames`` (at
     most 1000 are counted in GIF and TIFF); ``taken`` in seconds since 1970 by the camera's clock, None if unknown;
-    ``remarks`` a few words each on what was converted; ``image`` upright RGB of at most 64 x 64 pixels; ``sha`` the
-    SHA-256 of the file's bytes in hexadecimal.
+    ``remarks`` a few words each on what was converted; ``image`` upright RGB of at most 64 x 64 pixels; ``thumb``
+    the whole picture, upright RGB of 16 x 16 pixels; ``sha`` the SHA-256 of the file's bytes in hexadecimal.
     """
 
     width: int
@@ -59,6 +61,7 @@ class Inspection:
     camera: str
     remarks: tuple[str, ...]
     image: Image.Image
+    thumb: Image.Image
     sha: str
 
 
@@ -251,6 +254,7 @@ def _inspect(source: Source, limits: Limits) -> Inspection:
         see_through = image.has_transparency_data
         turned = 1 if kind == "TIFF" else about.orientation
         small = to_rgb(image)
+        thumb = upright(_thumbnail(small, (width, height) if kind == "JPEG" else small.size), turned)
         small.thumbnail((_SMALL, _SMALL))
         small = upright(small, turned).copy()
         small.info = {}
@@ -258,7 +262,17 @@ def _inspect(source: Source, limits: Limits) -> Inspection:
         width, height = height, width
     remarks = _remarks(kind, mode, frames, facts.depth)
     remarks += ("rotated by EXIF",) * (about.orientation > 1) + ("transparent: drawn over white",) * see_through
-    return Inspection(width, height, kind, mode, frames, about.taken, about.camera, remarks, small, sha)
+    return Inspection(width, height, kind, mode, frames, about.taken, about.camera, remarks, small, thumb, sha)
+
+
+def _thumbnail(small: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """``small``, which is a picture of ``size`` decoded at 1/1 to 1/8, as 16 x 16 pixels.
+
+    A part is rounded up to whole pixels: what lies beyond the picture's edge stays out, so that copies of other sizes
+    show the same.
+    """
+    scale = 2 ** round(math.log2(size[0] / small.width))
+    return small.resize((_THUMB, _THUMB), Image.Resampling.BILINEAR, (0, 0, size[0] / scale, size[1] / scale))
 
 
 def _remarks(kind: str, mode: str, frames: int, depth: int) -> tuple[str, ...]:

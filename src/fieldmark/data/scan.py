@@ -20,6 +20,7 @@ from PIL import Image
 from fieldmark.data.dataset import Dataset, Photo
 from fieldmark.data.decode import DEFAULT, Limits, inspect_image
 from fieldmark.data.duplicates import perceptual_hash
+from fieldmark.data.lookalikes import thumbnail
 from fieldmark.data.workers import ask
 from fieldmark.errors import UnreadableImage, UserError, printable
 
@@ -40,7 +41,7 @@ class PhotoFacts:
 
     ``bytes`` and ``mtime_ns`` are the file's size and time; ``width`` and ``height`` the upright image's, in pixels;
     ``taken`` is the camera's clock in seconds; ``sha`` digests the file; ``look`` is the perceptual hash, "" where too
-    flat.
+    flat; ``thumb`` the thumbnail that tells copies from look-alikes, "" in a scan of an earlier version.
     """
 
     name: str
@@ -57,6 +58,7 @@ class PhotoFacts:
     remarks: tuple[str, ...] = ()
     sha: str = ""
     look: str = ""
+    thumb: str = ""
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,7 @@ def _examine(path: Path, name: str, trim_bottom: int, limits: Limits) -> PhotoFa
         remarks=seen.remarks,
         sha=seen.sha,
         look=perceptual_hash(small),
+        thumb=thumbnail(seen.thumb),
     )
 
 
@@ -189,15 +192,23 @@ def _without_opening(photo: Photo, before: PhotoFacts | None, pixels: np.ndarray
     if photo.row >= 0 and pixels is not None:
         image = np.ascontiguousarray(pixels[photo.row])
         height, width = image.shape[:2]
-        sha, look = hashlib.sha256(image.tobytes()).hexdigest(), perceptual_hash(Image.fromarray(image))
+        picture = Image.fromarray(image)
         return PhotoFacts(
-            photo.name, bytes=image.nbytes, width=width, height=height, format="packed", mode="RGB", sha=sha, look=look
+            photo.name,
+            bytes=image.nbytes,
+            width=width,
+            height=height,
+            format="packed",
+            mode="RGB",
+            sha=hashlib.sha256(image.tobytes()).hexdigest(),
+            look=perceptual_hash(picture),
+            thumb=thumbnail(picture),
         )
     try:
         stat = photo.path.stat()
     except (OSError, ValueError):  # the decoder finds the words
         return PhotoFacts(photo.name)
-    if before and before.sha and (before.bytes, before.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+    if before and before.sha and before.thumb and (before.bytes, before.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
         return before
     return PhotoFacts(photo.name, bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
 

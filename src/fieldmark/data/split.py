@@ -1,8 +1,8 @@
 """Cut an unsplit folder into train, val and test, so that what is measured on test was not seen in training.
 
-Photos that belong together never straddle splits: those of one group, of one burst of a camera, and copies of each
-other. Such a *unit* goes whole into one split. Units are taken in the order of a hash of (seed, name), so the cut
-does not depend on the order of files; test and val are filled to each class's share and the rest is for training.
+Photos that belong together (``units.py``) never straddle splits: such a *unit* goes whole into one of them. Units are
+taken in the order of a hash of (seed, name), so the cut does not depend on the order of files; test and val are filled
+to each class's share and the rest is for training.
 """
 
 import csv
@@ -13,18 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from fieldmark.data.dataset import SPLITS, Dataset, Photo
-from fieldmark.data.duplicates import exact_duplicates, join_all, near_duplicates
-from fieldmark.data.scan import PhotoFacts, Scan
+from fieldmark.data.scan import Scan
+from fieldmark.data.units import units_of
 from fieldmark.errors import UserError, printable
 
 FRACTIONS = (0.8, 0.1, 0.1)
-# Frames of one camera and class that follow each other within this time are a burst.
-BURST_SECONDS = 2.0
-# More photos than this in one second: the camera's clock was never set, and says nothing.
-_CLOCK_NOT_SET = 40
 _HEADER = ["name", "label", "split"]
 
 
@@ -37,7 +31,7 @@ def cut(
     val_fraction: float = 0.0,
     previous: Mapping[str, str] | None = None,
 ) -> Dataset:
-    """``dataset`` with a split for every labelled photo; what was done by pins that disagree is in its ``notes``.
+    """``dataset`` with a split for every labelled photo; its ``notes`` tell of pins that disagree and of look-alikes.
 
     An unsplit dataset is cut into shares ``fractions`` of train, val and test, class by class: where a class has the
     units for it, each of train, test and val (in this order) gets one at least. A split one is left alone: its
@@ -57,39 +51,17 @@ def cut(
         pool = [photo for photo in dataset.photos if photo.label is not None]
     _check_shares(shares)
     pool.sort(key=lambda photo: photo.name)
-    units = _units(pool, scan, seed, previous or {})
+    roots, told = units_of(pool, scan)
+    units = _units(pool, roots.tolist(), seed, previous or {})
     _Cutter(units, shares).run()
     chosen = {pool[at].name: unit.split for unit in units for at in unit.members}
     # A pinned photo stays where it is, even where its unit is torn.
     pinned = {photo.name: split for photo in pool if (split := (previous or {}).get(photo.name))}
     chosen |= pinned
     photos = tuple(replace(photo, split=chosen.get(photo.name, photo.split)) for photo in dataset.photos)
-    result = replace(dataset, photos=photos, notes=(*dataset.notes, *_torn(units, pool, pinned)))
+    result = replace(dataset, photos=photos, notes=(*dataset.notes, *told, *_torn(units, pool, pinned)))
     refuse_untrained(result)
     return result
-
-
-def units_of(photos: Sequence[Photo], scan: Scan | None) -> np.ndarray:
-    """The unit ``(N,)`` of each photo, as the smallest position of those that belong together.
-
-    Together belong the photos of a group, else of a burst, and exact and near duplicates, and whatever these chain.
-    """
-    groups: dict[str, list[int]] = defaultdict(list)
-    for at, photo in enumerate(photos):
-        if photo.group:
-            groups[photo.group].append(at)
-    roots = join_all(np.arange(len(photos)), groups.values())
-    if scan is None:
-        return roots
-    known = scan.by_name()
-    facts = [known.get(photo.name, PhotoFacts(photo.name)) for photo in photos]
-    for together in (
-        _bursts(photos, facts),
-        exact_duplicates([found.sha for found in facts]),
-        near_duplicates([found.look for found in facts]),
-    ):
-        roots = join_all(roots, together)
-    return roots
 
 
 def refuse_untrained(dataset: Dataset) -> None:
@@ -187,9 +159,9 @@ def _check_shares(shares: Mapping[str, float]) -> None:
         raise UserError(f"The shares of the splits must add up to 1, with some for train; they are {given}.")
 
 
-def _units(photos: Sequence[Photo], scan: Scan | None, seed: int, previous: Mapping[str, str]) -> list[_Unit]:
+def _units(photos: Sequence[Photo], roots: Sequence[int], seed: int, previous: Mapping[str, str]) -> list[_Unit]:
     members: dict[int, list[int]] = defaultdict(list)
-    for at, root in enumerate(units_of(photos, scan).tolist()):
+    for at, root in enumerate(roots):
         members[root].append(at)
     units = []
     for found in members.values():
@@ -200,25 +172,6 @@ def _units(photos: Sequence[Photo], scan: Scan | None, seed: int, previous: Mapp
         split = max(SPLITS, key=lambda split: pins[split]) if pins else ""
         units.append(_Unit(found, counts, min(hashlib.sha256(key).hexdigest() for key in keys), split))
     return sorted(units, key=lambda unit: unit.order)
-
-
-def _bursts(photos: Sequence[Photo], facts: Sequence[PhotoFacts]) -> list[list[int]]:
-    shots: dict[tuple[int | None, str], list[tuple[float, int]]] = defaultdict(list)
-    for at, (photo, found) in enumerate(zip(photos, facts, strict=True)):
-        if found.taken is not None and found.camera and not photo.group:
-            shots[photo.label, found.camera].append((found.taken, at))
-    bursts: list[list[int]] = []
-    for taken in shots.values():
-        crowd = Counter(int(time) for time, _ in taken)
-        last = -np.inf
-        for time, at in sorted(taken):
-            if crowd[int(time)] > _CLOCK_NOT_SET:
-                continue
-            if time - last > BURST_SECONDS:
-                bursts.append([])
-            bursts[-1].append(at)
-            last = time
-    return bursts
 
 
 def _torn(units: Iterable[_Unit], photos: Sequence[Photo], pinned: Mapping[str, str]) -> list[str]:

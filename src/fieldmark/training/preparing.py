@@ -1,7 +1,8 @@
 """The data of a run: read, looked through, cut, and held against what the run knew when it began."""
 
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from fieldmark.backbone import refuse_backbone
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import Scan, scan_photos, without_damaged
-from fieldmark.data.split import cut, digest, read_splits, refuse_untrained, with_splits, write_splits
+from fieldmark.data.split import cut, digest, read_splits, with_splits, write_splits
 from fieldmark.data.transforms import frame_of
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.metrics import headline
@@ -21,6 +22,8 @@ from fieldmark.recipe import Recipe
 from fieldmark.runfolder import SCAN, SPLITS, read_run, write_run
 from fieldmark.training.automatic import choose, device_of
 from fieldmark.training.choices import Choices
+from fieldmark.training.runlog import counted
+from fieldmark.training.telling import told_of_splits
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Prepared:
     was_cut: bool
     about: dict[str, Any]
     scan: Scan
+    newly_cut: bool = False
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -52,6 +56,12 @@ class Prepared:
 def tell(console: Console, line: str) -> None:
     """One plain line for the user, with file names made printable."""
     console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def tell_all(console: Console, lines: Iterable[str]) -> None:
+    """Each of ``lines``, as ``tell`` does."""
+    for line in lines:
+        tell(console, line)
 
 
 def prepare_new(
@@ -89,13 +99,12 @@ def prepare_new(
         if not official or dataset.of(["val"]):
             raise UserError(f"--hold-out: {data} has validation photos already; leave it out")
         dataset = cut(dataset, scan, seed=wanted.seed, val_fraction=choices.hold_out)
-    for line in dataset.notes:
-        tell(console, line)
+    tell_all(console, dataset.notes)
     missing = [name for name in train_on if not dataset.of([name])]
     if missing:
         there = ", ".join(sorted({photo.split for photo in dataset.photos}))
         raise UserError(f"--train-on: {data} has no photos in the split {missing[0]!r}; it has {there}")
-    refuse_untrained(_trained_as_train(dataset, train_on))
+    tell_all(console, told_of_splits(dataset, train_on, was_cut=not official))
     photos, classes = dataset.of(train_on), len(dataset.classes)
     recipe = recipe or choose(choices, photos=len(photos), device=device, classes=classes)
     labels = [-1 if photo.label is None else photo.label for photo in photos]
@@ -114,7 +123,7 @@ def prepare_new(
         "cut": not official,
         "held_out": choices.hold_out,
     }
-    return Prepared(dataset, recipe, not official, about, scan)
+    return Prepared(dataset, recipe, not official, about, scan, newly_cut=not official and not pinned)
 
 
 def prepare_again(data: Path, run: Path, *, external: tuple[type, ...], console: Console) -> Prepared:
@@ -148,22 +157,14 @@ def _sound(
     read = set(dataset.of({*train_on, "val"}) if dataset.is_split else dataset.photos)
     looked_at = tuple(photo for photo in dataset.photos if photo in read)
     known = Scan.load(run / SCAN) if (run / SCAN).is_file() else None
-    with console.status(f"looking through {len(looked_at):,} photos"):
-        scan = scan_photos(looked_at, pixels=dataset.pixels, known=known)
+    with counted(console, "looking through photos", len(looked_at)) as tick:
+        scan = scan_photos(looked_at, pixels=dataset.pixels, known=known, progress=lambda done, _: tick(done))
     if not looked_at:
         return dataset, scan
     kept, notes = without_damaged(dataset.with_photos(looked_at), scan, strict=strict)
-    for line in notes:
-        tell(console, line)
+    tell_all(console, notes)
     sound = set(kept.photos)
     return dataset.with_photos(photo for photo in dataset.photos if photo in sound or photo not in read), scan
-
-
-def _trained_as_train(dataset: Dataset, train_on: tuple[str, ...]) -> Dataset:
-    """The dataset with all splits that are trained on called "train"."""
-    return dataset.with_photos(
-        replace(photo, split="train" if photo.split in train_on else photo.split) for photo in dataset.photos
-    )
 
 
 def refuse_without_boxes(dataset: Dataset, recipe: Recipe) -> None:

@@ -2,14 +2,22 @@
 
 import csv
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 METRICS, CURVES = "metrics.csv", "curves.png"
-_SILENCE = 30.0  # seconds that plain output may be quiet within an epoch
+_SILENCE = 30.0  # seconds that plain output may be quiet within an epoch, or another long work
 
 
 def clock(seconds: float) -> str:
@@ -18,6 +26,28 @@ def clock(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+@contextmanager
+def counted(console: Console, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Yields the function that is told how many are done: a progress bar, or without a terminal a line every 30 s."""
+    if not console.is_terminal:
+        spoken = time.perf_counter()
+
+        def speak(done: int) -> None:
+            nonlocal spoken
+            if (now := time.perf_counter()) - spoken > _SILENCE:
+                spoken = now
+                of = "" if total is None else f" of {total:,}"
+                console.print(f"{what}: {done:,}{of}", markup=False, highlight=False, soft_wrap=True)
+
+        yield speak
+        return
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+    ) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.update(task, completed=done)
 
 
 class RunLog:

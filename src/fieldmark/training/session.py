@@ -33,6 +33,7 @@ from fieldmark.training.optim import refuse_groups
 from fieldmark.training.overrides import followed
 from fieldmark.training.preparing import Prepared, prepare_again, prepare_new, tell
 from fieldmark.training.runlog import CURVES, RunLog, clock, draw_curves
+from fieldmark.training.telling import told_of_cut
 
 ENOUGH_TO_CHOOSE = 1000
 """From so many validation photos on, the best epoch of a user's own data is kept instead of the last."""
@@ -168,6 +169,8 @@ def _run(
             loop.restore(state)
         workers = _workers(choices, fabric)
         _announce(prepared, loop, console, workers=workers)
+        if prepared.newly_cut:
+            tell(console, told_of_cut(run))
         per_epoch = loop.plan.per_epoch
         log.begin(steps=recipe.epochs * per_epoch, per_epoch=per_epoch, done=loop.position.step)
         validate = _validator(prepared, loop, run, workers, choices.start)

@@ -1,0 +1,75 @@
+"""What ``fieldmark check`` prints of a report."""
+
+import statistics
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fieldmark.data.check import EXAMPLES, Finding, Report
+from fieldmark.errors import printable
+
+COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+# So many classes are all shown; of more, so many of the smallest and of the largest.
+ALL, FEW = 30, 5
+
+
+def print_report(report: Report, console: Console) -> None:
+    """The reader's notes, photos by split and by class, then of each finding a line, examples and what to do."""
+    console.print(f"{printable(report.data)}  ({report.layout})", markup=False, highlight=False)
+    for note in report.notes:
+        console.print(Text("note: ", COLOURS["note"]) + Text(printable(note), "default"), soft_wrap=True)
+    console.print(_by_split(report))
+    for axis, spread in report.sizes.items():
+        console.print(f"{axis:6} {spread['min']:,.0f} to {spread['max']:,.0f}, median {spread['median']:,.0f} pixels")
+    console.print("")
+    console.print(_by_class(report))
+    console.print("" if report.findings or report.notes else "Nothing to mend.")
+    for finding in report.findings:
+        _print_finding(finding, console)
+
+
+def _by_split(report: Report) -> Table:
+    table = Table("split", box=None, pad_edge=False)
+    for heading in ("photos", "classes", "fewest a class", "median", "most"):
+        table.add_column(heading, justify="right")
+    for split, counts in _columns(report).items():
+        present = [count for count in counts if count] or [0]
+        numbers = (sum(counts), sum(count > 0 for count in counts), min(present))
+        table.add_row(split, *map("{:,}".format, (*numbers, int(statistics.median(present)), max(present))))
+    return table
+
+
+def _by_class(report: Report) -> Table:
+    columns = _columns(report)
+    table = Table("class", box=None, pad_edge=False)
+    for split in columns:
+        table.add_column(split, justify="right")
+    sizes = [sum(counts) for counts in zip(*report.counts.values(), strict=True)] or [0] * len(report.classes)
+    order = range(len(report.classes))
+    few = len(order) > ALL
+    shown = sorted(order, key=lambda label: sizes[label]) if few else order
+    for place, label in enumerate(shown):
+        if few and FEW <= place < len(order) - FEW:
+            if place == FEW:
+                table.add_row(f"... {len(order) - 2 * FEW:,} between (--json FILE lists all)")
+            continue
+        numbers = (f"{counts[label]:,}" for counts in columns.values())
+        table.add_row(Text(printable(report.classes[label])), *numbers)
+    return table
+
+
+def _columns(report: Report) -> dict[str, tuple[int, ...]]:
+    """Photos a class by split; of unsplit data also by the split that ``train`` would put them into."""
+    return report.counts | {f"cut: {split}": counts for split, counts in report.cut.items()}
+
+
+def _print_finding(finding: Finding, console: Console) -> None:
+    console.print(
+        Text(f"{finding.severity}: ", COLOURS[finding.severity]) + Text(f"{finding.text}: {finding.count:,}", "default")
+    )
+    for example in finding.examples:
+        console.print(Text(f"    {example}", "dim"))
+    if len(finding.items) > EXAMPLES:
+        console.print(Text(f"    and {len(finding.items) - EXAMPLES:,} more (--json FILE lists all)", "dim"))
+    console.print(Text(f"    {finding.advice}"))

@@ -1,0 +1,73 @@
+"""Which photos belong together and never straddle splits: groups, bursts of a camera, copies, and what these chain."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from fieldmark.data.dataset import Photo
+from fieldmark.data.duplicates import exact_duplicates, join_all
+from fieldmark.data.lookalikes import near_copies
+from fieldmark.data.scan import PhotoFacts, Scan
+from fieldmark.errors import printable
+
+# Frames of one camera and class that follow each other within this time are a burst.
+BURST_SECONDS = 2.0
+# More photos than this in one second: the camera's clock was never set, and says nothing.
+_CLOCK_NOT_SET = 40
+BY_OBJECT = "photos of one object belong into a sub-folder of its class, or share a name in a column group."
+
+
+def units_of(photos: Sequence[Photo], scan: Scan | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The unit ``(N,)`` of each photo, as the smallest position of those that belong together, and a line or none.
+
+    Together belong the photos of a group, else of a burst, and exact and near duplicates, and whatever these chain.
+    The line tells of scenes whose photos are too many and too alike to be copies (``lookalikes.py``) and are parted.
+    """
+    groups: dict[str, list[int]] = defaultdict(list)
+    for at, photo in enumerate(photos):
+        if photo.group:
+            groups[photo.group].append(at)
+    roots = join_all(np.arange(len(photos)), groups.values())
+    if scan is None:
+        return roots, ()
+    known = scan.by_name()
+    facts = [known.get(photo.name, PhotoFacts(photo.name)) for photo in photos]
+    exact = exact_duplicates([found.sha for found in facts])
+    labels = [photo.label for photo in photos]
+    near = near_copies([found.look for found in facts], [found.thumb for found in facts], labels)
+    for together in (_bursts(photos, facts), exact, near.copies):
+        roots = join_all(roots, together)
+    return roots, _told(photos, near.alike, roots)
+
+
+def _told(photos: Sequence[Photo], alike: Sequence[Sequence[int]], roots: np.ndarray) -> tuple[str, ...]:
+    if not alike:
+        return ()
+    members = [at for cluster in alike for at in cluster]
+    classes = len({photos[at].label for at in members})
+    units = len(set(roots[members].tolist()))
+    first, second = (printable(photos[at].name) for at in members[:2])
+    return (
+        f"{len(members):,} photos of {classes:,} classes look alike, as under a fixed camera, such as {first} and "
+        f"{second}: the cut keeps only copies of one photo together ({units:,} units); {BY_OBJECT}",
+    )
+
+
+def _bursts(photos: Sequence[Photo], facts: Sequence[PhotoFacts]) -> list[list[int]]:
+    shots: dict[tuple[int | None, str], list[tuple[float, int]]] = defaultdict(list)
+    for at, (photo, found) in enumerate(zip(photos, facts, strict=True)):
+        if found.taken is not None and found.camera and not photo.group:
+            shots[photo.label, found.camera].append((found.taken, at))
+    bursts: list[list[int]] = []
+    for taken in shots.values():
+        crowd = Counter(int(time) for time, _ in taken)
+        last = -np.inf
+        for time, at in sorted(taken):
+            if crowd[int(time)] > _CLOCK_NOT_SET:
+                continue
+            if time - last > BURST_SECONDS:
+                bursts.append([])
+            bursts[-1].append(at)
+            last = time
+    return bursts

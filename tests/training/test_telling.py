@@ -1,0 +1,83 @@
+"""What is told of splits: what they lack, where a cut lies, and which command is next."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fieldmark.data.dataset import Dataset, Photo
+from fieldmark.errors import UserError
+from fieldmark.training.preparing import prepare_new
+from fieldmark.training.telling import next_command, told_of_cut, told_of_splits
+from small_runs import SMALL, write_photos
+
+
+def dataset(counts: Mapping[str, tuple[int, ...]]) -> Dataset:
+    photos = []
+    for split, found in counts.items():
+        for label, count in enumerate(found):
+            names = [f"{split}/{label}/{number}" for number in range(count)]
+            photos += [Photo(name, Path(name), label, split) for name in names]
+    return Dataset(Path("birds"), "folder", ("crow", "raven", "rook"), tuple(photos))
+
+
+def told(counts: Mapping[str, tuple[int, ...]], *, train_on: tuple[str, ...] = ("train",), was_cut: bool) -> list[str]:
+    return list(told_of_splits(dataset(counts), train_on, was_cut=was_cut))
+
+
+def test_nothing_is_told_of_splits_that_lack_nothing() -> None:
+    full = {"train": (8, 8, 8), "val": (1, 1, 1), "test": (1, 1, 1)}
+    assert told(full, was_cut=True) == []
+    assert told(full, train_on=("train", "val"), was_cut=True) == []
+    assert told({"train": (8, 8, 8), "test": (1, 1, 1)}, was_cut=False) == []
+
+
+def test_classes_that_val_or_test_lack_are_named() -> None:
+    val, test = told({"train": (8, 8, 8), "val": (1, 0, 0), "test": (1, 1, 0)}, was_cut=True)
+    assert val.startswith("warning: classes without a photo in val: raven, rook. ")
+    assert test.startswith("warning: classes without a photo in test: rook. ")
+    (line,) = told({"train": (8, 8, 8), "val": (1, 0, 1), "test": (1, 1, 1)}, was_cut=False)
+    assert "in val: raven." in line
+
+
+def test_no_test_photos_are_a_warning_that_says_what_to_do() -> None:
+    test, val = told({"train": (8, 8, 8)}, was_cut=True)
+    assert test.startswith("warning: no test photos, nothing is left to measure on: each class is one photo, group")
+    assert "Add photos" in test
+    assert val.startswith("warning: classes without a photo in val: crow, raven, rook. ")
+    (line,) = told({"train": (8, 8, 8), "val": (1, 1, 1)}, was_cut=False)
+    assert line.startswith("warning: no test photos, only val is left to measure on. Add a folder test")
+
+
+def test_a_class_that_is_not_trained_on_is_refused() -> None:
+    with pytest.raises(UserError, match="no training photo: rook"):
+        told({"train": (8, 8, 0), "test": (1, 1, 1)}, was_cut=False)
+
+
+def test_where_the_cut_lies_is_told() -> None:
+    assert told_of_cut(Path("runs/mine")).endswith(
+        "runs/mine/splits.csv; a later run keeps to it with --splits runs/mine/splits.csv"
+    )
+
+
+@pytest.mark.parametrize(
+    ("splits", "train_on", "words"),
+    [
+        ((), "train", "evaluate RUN"),
+        (("train", "val", "test"), "train", "evaluate RUN"),
+        (("train", "val"), "train", "evaluate RUN --split val"),
+        (("train", "val"), "train+val", "predict RUN PHOTOS"),
+        (("train",), "train", "predict RUN PHOTOS"),
+    ],
+)
+def test_the_next_command_names_a_split_that_is_there(
+    splits: tuple[str, ...], train_on: str, words: str, photos: Path, tmp_path: Path
+) -> None:
+    data, run = photos, tmp_path / "run"
+    for number, split in enumerate(splits):
+        data = write_photos(tmp_path / "data" / split, photos=3 + number).parent
+    console = Console(quiet=True)
+    prepare_new(data, run, replace(SMALL, train_on=train_on), pinned={}, console=console).write(run)
+    assert next_command(run) == f"fieldmark {words.replace('RUN', str(run))}"
