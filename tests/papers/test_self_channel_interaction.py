@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from fieldmark.classifier import PooledNeck
 from fieldmark.errors import UserError
+from fieldmark.papers import channel_interaction as cci
 from fieldmark.papers import self_channel_interaction as sci
-from fieldmark.papers.channel_interaction import ContrastiveChannelInteraction
+from fieldmark.papers.channel_interaction import ContrastiveChannelInteraction, pair_contrastive
 from fieldmark.papers.self_channel_interaction import (
     SelfChannelInteraction,
     channel_weights,
@@ -320,5 +321,17 @@ def test_it_trains_in_a_plain_loop():
 
 
 def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):
-    as_printed = replace(COMPOSITION, terms=(Part(ContrastiveChannelInteraction),))
-    check_golden("cin", numbers_of_a_step(tiny_learner(as_printed, monkeypatch)))
+    """As printed; of its three pairs one is of one class, one within the margin and one beyond it."""
+    learner = tiny_learner(replace(COMPOSITION, terms=(Part(ContrastiveChannelInteraction),)), monkeypatch)
+    with torch.no_grad():  # distances about as long as the margin
+        learner.get_submodule("term_modules.0.h").get_parameter("weight").mul_(0.005)
+    pairs: list[tuple[bool, bool]] = []
+
+    def seen(h_a: Tensor, h_b: Tensor, same: Tensor, margin: float) -> Tensor:
+        pairs.extend(zip(same.tolist(), ((h_a - h_b).norm(dim=1) < margin).tolist(), strict=True))
+        return pair_contrastive(h_a, h_b, same, margin)
+
+    monkeypatch.setattr(cci, "pair_contrastive", seen)
+    numbers = numbers_of_a_step(learner, torch.tensor([0, 0, 1, 2, 1, 4, 1]))
+    assert sorted(pairs) == [(False, False), (False, True), (True, False)]
+    check_golden("cin", numbers)
