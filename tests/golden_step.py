@@ -23,6 +23,8 @@ FOLDER = Path(__file__).parent / "golden"
 CLASSES, SIZE = 5, 12
 LABELS = torch.tensor([0, 0, 1, 2, 3, 4, 1])
 ROWS = torch.tensor([9, 4, 100, 7, 31, 2, 8])
+TRUE_ZERO = 1e-9
+"""What rounding in float64 leaves of a zero stays far below it."""
 
 
 def tiny_backbone() -> Backbone:
@@ -50,15 +52,20 @@ def tiny_images() -> Tensor:
     return Draws(0, rows=ROWS).rowwise("images", (3, SIZE, SIZE), like=torch.zeros(1, dtype=torch.float64)) * 4 - 2
 
 
-def numbers_of_a_step(learner: Learner) -> dict[str, float | list[float]]:
-    """The losses, the size and one sum of each gradient, and the logits after the step."""
+def numbers_of_a_step(learner: Learner, labels: Tensor = LABELS) -> dict[str, float | list[float]]:
+    """The losses, the size and one sum of each gradient, and the logits after the step.
+
+    A loss or a gradient of 0 would pin nothing: no paper's step has one here.
+    """
     images = tiny_images()
-    output = learner(images, LABELS, Draws(3, 1, ROWS))
+    output = learner(images, labels, Draws(3, 1, ROWS))
     total(output).backward()
     numbers: dict[str, float | list[float]] = {f"loss {name}": loss.item() for name, loss in output.losses.items()}
+    assert all(abs(loss) > TRUE_ZERO for loss in numbers.values()), numbers  # pyright: ignore[reportArgumentType]
     with torch.no_grad():
         for name, parameter in learner.named_parameters():
             assert parameter.grad is not None, name
+            assert parameter.grad.norm() > TRUE_ZERO, name
             numbers[f"gradient {name}"] = [parameter.grad.norm().item(), parameter.grad.sum().item()]
             parameter -= 0.1 * parameter.grad
         numbers["logits after the step"] = learner.method.eval()(images).flatten().tolist()

@@ -1,13 +1,17 @@
 """What each of several processes does in ``test_processes.py``, under torchrun: ``processes_program.py PHOTOS OUT``.
 
-For every paper, alone and with every term, the gradients of one step over a batch that the processes share are held
-against those of one process on the whole batch. The first process writes what it found as JSON.
+For every paper, alone, with every term and with the options that relate the images of a batch in another way, the
+gradients of one step over a batch that the processes share are held against those of one process on the whole batch.
+The first process writes what it found as JSON.
 """
 
 import json
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,14 +25,35 @@ from fieldmark.draws import Draws
 from fieldmark.errors import UserError
 from fieldmark.evaluation.inference import infer
 from fieldmark.learner import Learner, total
-from fieldmark.recipe import Part, Pixels
-from fieldmark.recipes import COMPOSITIONS, KNOWN
+from fieldmark.papers import channel_interaction as cci
+from fieldmark.papers.api_net import ApiNet
+from fieldmark.papers.channel_interaction import ContrastiveChannelInteraction, pair_contrastive
+from fieldmark.recipe import Part, Pixels, Sgd, Stage
+from fieldmark.recipes import COMPOSITIONS, KNOWN, api_net, channel_interaction
 from fieldmark.recipes.composition import Composition
+from fieldmark.training.optim import freeze
 from golden_step import SIZE, tiny_learner
 
-LABELS = torch.tensor([0, 0, 1, 1, 2, 3, 2, 0])
+LABELS = torch.tensor([0, 0, 1, 1, 1, 2, 3, 0])
 ROWS = torch.tensor([9, 4, 100, 7, 31, 2, 8, 55])
 TERMS = [kind for kind in KNOWN if hasattr(kind, "check") and not issubclass(kind, Method)]
+CONTRASTS: tuple[Mapping[str, Any], ...] = (
+    {"pairs": "all"},
+    {"pairs": "hard"},
+    {"loss": "triplet"},
+    {"loss": "triplet", "pairs": "hard"},
+)
+FROZEN = {"api-net, a frozen backbone": Stage(1, Sgd(0.1), frozen=("backbone",))}
+
+
+def of_other_options() -> dict[str, Composition]:
+    """Pairs that are made otherwise than the papers' defaults make them, and a stage that trains new layers alone."""
+    random = replace(api_net.COMPOSITION, method=Part(ApiNet, {"intra": None, "inter": None}))
+    found = {"api-net, random pairs": random, **dict.fromkeys(FROZEN, api_net.COMPOSITION)}
+    for options in CONTRASTS:
+        term = Part(ContrastiveChannelInteraction, options)
+        found[f"cin, {options}"] = replace(channel_interaction.COMPOSITION, terms=(term,))
+    return found
 
 
 def with_terms(composition: Composition, *added: type) -> Composition:
@@ -38,9 +63,9 @@ def with_terms(composition: Composition, *added: type) -> Composition:
 
 
 def learners() -> dict[str, Learner]:
-    """Every paper alone, with every term that fits it, and with all of these."""
-    found: dict[str, Learner] = {}
+    """Every paper alone, with every term that fits it, and with all of these; then with other options."""
     with pytest.MonkeyPatch.context() as patch:
+        found = {name: tiny_learner(composition, patch) for name, composition in of_other_options().items()}
         for composition in COMPOSITIONS:
             found[composition.name] = tiny_learner(composition, patch)
             fitting: list[type] = []
@@ -52,7 +77,28 @@ def learners() -> dict[str, Learner]:
                 if term not in {part.kind for part in composition.terms}:
                     fitting.append(term)
             found[f"{composition.name} + all"] = tiny_learner(with_terms(composition, *fitting), patch)
+    for term in (term for learner in found.values() for term in learner.terms):
+        if isinstance(term, ContrastiveChannelInteraction):  # distances about as long as its margin
+            term.h.weight.data.mul_(0.005)
     return found
+
+
+def differences(images: torch.Tensor) -> tuple[dict[str, float], dict[str, list[str]]]:
+    """By the learner's name how far its gradients are off, and which pairs its contrastive loss saw, if it has one."""
+    found: dict[str, float] = {}
+    met: dict[str, set[str]] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, learner in learners().items():
+            patch.setattr(cci, "pair_contrastive", partial(noting, met.setdefault(name, set())))
+            found[name] = largest_difference(learner, images, stage=FROZEN.get(name))
+    return found, {name: sorted(kinds) for name, kinds in met.items() if kinds}
+
+
+def noting(kinds: set[str], h_a: torch.Tensor, h_b: torch.Tensor, same: torch.Tensor, margin: float) -> torch.Tensor:
+    """The loss; into ``kinds`` which pairs there are."""
+    near = (h_a - h_b).norm(dim=1) < margin
+    kinds.update(kind for kind, some in {"same class": same, "other, near": ~same & near}.items() if some.any())
+    return pair_contrastive(h_a, h_b, same, margin)
 
 
 def prepared(learner: Learner) -> Learner:
@@ -64,17 +110,26 @@ def prepared(learner: Learner) -> Learner:
     return learner
 
 
-def largest_difference(learner: Learner, images: torch.Tensor) -> float:
-    """Of the gradients by the processes and by one of them alone, relative to the largest gradient of a parameter."""
+def largest_difference(learner: Learner, images: torch.Tensor, *, stage: Stage | None) -> float:
+    """Of the gradients by the processes and by one of them alone, relative to the largest gradient of a parameter.
+
+    Wrapped as ``training.session`` wraps it, before the stage freezes a group.
+    """
     rank, size = processes.world()
+    if stage:
+        freeze(learner.parameter_groups(), stage, epoch=0)
     state = {name: value.clone() for name, value in learner.state_dict().items()}
     total(prepared(learner)(images, LABELS, Draws(3, 1, ROWS))).backward()
     alone = {name: p.grad.clone() for name, p in learner.named_parameters() if p.grad is not None}
     learner.load_state_dict(state)  # what terms remember moved on
     learner.zero_grad()
     own = slice(rank * len(images) // size, (rank + 1) * len(images) // size)
-    wrapped = DistributedDataParallel(learner, find_unused_parameters=True)
+    learner.requires_grad_(True)
+    wrapped = DistributedDataParallel(learner, find_unused_parameters=stage is not None)
+    if stage:
+        freeze(learner.parameter_groups(), stage, epoch=0)
     total(wrapped(images[own], LABELS[own], Draws(3, 1, ROWS[own]), processes.gather)).backward()
+    assert bool(stage) == any(parameter.grad is None for parameter in learner.parameters())
     differences = [0.0]
     for name, parameter in learner.named_parameters():
         if name in alone:
@@ -106,8 +161,12 @@ def main() -> None:
     torch.set_num_threads(1)
     processes.join("cpu")
     images = Draws(0, rows=ROWS).rowwise("images", (3, SIZE, SIZE), like=torch.zeros(1, dtype=torch.float64)) * 4 - 2
-    found = {name: largest_difference(learner, images) for name, learner in learners().items()}
-    result = {"differences": found, "evaluated": [count for counts in rows_seen(photos) for count in counts]}
+    found, met = differences(images)
+    result = {
+        "differences": found,
+        "pairs": met,
+        "evaluated": [count for counts in rows_seen(photos) for count in counts],
+    }
     refusals = []
     for rank in range(2):
         try:

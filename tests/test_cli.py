@@ -16,7 +16,7 @@ import pytest
 from fieldmark import cli
 from fieldmark.evaluation.evaluate import OPENINGS
 from fieldmark.training.checkpoint import MODEL, STATE
-from small_runs import spelt, write_photo
+from small_runs import spelt, write_photo, write_photos
 
 COMMANDS = {
     "check": ["--json", "--annotation"],
@@ -241,6 +241,27 @@ def test_from_training_to_predictions(photos: Path, tmp_path: Path, capsys: pyte
     assert "nothing is left to do" in capsys.readouterr().out
     assert ran("train", photos, "--out", run, *words, "--overwrite") == 0
     assert not (run / "evaluation").exists()
+
+
+def test_large_photographs_are_let_in_if_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_photos(tmp_path / "photos", photos=4)
+    for number in range(2):
+        write_photo(data / "ant" / f"large{number}.jpg", label=0, number=70 + number, size=(1100, 1000))
+    few = "pixels.megapixels=1"
+    assert ran("check", data, "--max-megapixels", "1") == 0
+    assert "above the limit of 1 megapixels" in capsys.readouterr().out
+    assert ran("check", data) == 0
+    assert "above the limit" not in capsys.readouterr().out
+    assert "--max-megapixels 0.0: above 0" in refused(capsys, "check", data, "--max-megapixels", "0")
+    run = tmp_path / "run"
+    assert ran("train", data, "--out", run, *spelt("--epochs", "1"), "--set", few) == 0
+    said = capsys.readouterr().out
+    assert said.count("left out: ant/large") == 2
+    assert said.count("--set pixels.megapixels=N lets larger photographs in") == 1
+    assert ran("predict", run, data / "ant", "-o", tmp_path / "small.csv") == 0
+    assert "2 of them unreadable" in capsys.readouterr().out
+    assert ran("train", data, "--out", run, *spelt("--epochs", "1"), "--overwrite") == 0
+    assert "left out" not in capsys.readouterr().out
 
 
 def test_check_and_probe(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

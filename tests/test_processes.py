@@ -46,6 +46,13 @@ def test_gradients_are_those_of_one_process(measured: dict[str, Any]):
     assert {name: value for name, value in differences.items() if not value <= 1e-5} == {}
 
 
+def test_the_contrastive_loss_saw_pairs_of_both_kinds(measured: dict[str, Any]):
+    pairs = measured["pairs"]
+    assert len([name for name in pairs if name.startswith("cin, ")]) == 2  # triplets have a loss of their own
+    assert {"cin", "cin + ContrastiveChannelInteraction", "cin + all"} <= set(pairs)
+    assert {name: kinds for name, kinds in pairs.items() if kinds != ["other, near", "same class"]} == {}
+
+
 def test_evaluation_counts_every_photo_once(measured: dict[str, Any]):
     assert len(measured["evaluated"]) == measured["count"]
     assert sum(measured["evaluated"]) == 7

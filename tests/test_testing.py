@@ -130,6 +130,31 @@ class Idle(TwoHeads):
         self.idle = nn.Linear(2, 2)
 
 
+class TimesZero(TwoHeads):
+    """Its layer is in the graph, but nothing depends on it."""
+
+    def encode(self, images, draws):
+        encoded = super().encode(images, draws)
+        return encoded._replace(logits=encoded.features.logits, views={"own": 0 * encoded.views["own"]})
+
+
+class LearnsLate(TwoHeads):
+    """Its layer, before one that starts at zero, joins in the last part of a run."""
+
+    def __init__(self, classifier: Classifier, criterion: Criterion) -> None:
+        super().__init__(classifier, criterion)
+        self.late = 0.0
+        self.third = Linear(classifier.classes, classifier.classes)
+
+    def set_progress(self, fraction):
+        self.late = float(fraction > 0.9)
+
+    def encode(self, images, draws):
+        encoded = super().encode(images, draws)
+        own = self.late * self.third(encoded.views["own"])
+        return encoded._replace(logits=encoded.features.logits, views={"own": own})
+
+
 class Unsaved(TwoHeads):
     def __init__(self, classifier: Classifier, criterion: Criterion) -> None:
         super().__init__(classifier, criterion)
@@ -148,6 +173,7 @@ class ByBatchSize(TwoHeads):
 def test_methods_that_keep_the_contract_pass():
     check_method(Plain, size=SIZE)
     check_method(TwoHeads, options={"scale": 0.5}, classes=3, size=SIZE)
+    check_method(LearnsLate, size=SIZE)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +193,8 @@ def test_methods_that_keep_the_contract_pass():
         (Masks, r"reads a tensor back to the host \(indexing by a mask\)"),
         (ForgetsAGroup, "parameter_groups leaves out method.second.weight"),
         (GroupsTwice, "parameter_groups holds a parameter twice"),
-        (Idle, "no gradient reaches method.idle.weight, method.idle.bias"),
+        (Idle, "no gradient but zero reaches method.idle.weight, method.idle.bias in 6 steps"),
+        (TimesZero, "no gradient but zero reaches method.second.weight, method.second.bias in 6 steps"),
         (Unsaved, "a state dict does not bring everything back"),
         (ByBatchSize, "export"),
         (nn.Linear, "is no subclass of Method"),

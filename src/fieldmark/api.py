@@ -1,5 +1,6 @@
 """The command line's words as Python functions. Each returns a value; the command line prints it."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from fieldmark.data.check import Report, check_dataset
+from fieldmark.data.guard import up_to
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import scan_photos, without_damaged
 from fieldmark.data.split import cut
@@ -29,11 +31,19 @@ HELD_OUT = 0.3
 """Share of the official training photos that a probe measures on where there are none for validation."""
 
 
-def check(data: str | Path, *, annotation: str = "variant", console: Console = QUIET) -> Report:
-    """Looks into every photo of a dataset: damage, duplicates, class sizes and what to do about each finding."""
+def check(
+    data: str | Path, *, annotation: str = "variant", max_megapixels: float = 64.0, console: Console = QUIET
+) -> Report:
+    """Looks into every photo of a dataset: damage, duplicates, class sizes and what to do about each finding.
+
+    Larger photos than ``max_megapixels`` are refused unread, as ``train`` refuses them by ``pixels.megapixels``.
+    """
+    if not 0 < max_megapixels < math.inf:
+        raise UserError(f"--max-megapixels {max_megapixels}: above 0")
     dataset = read_dataset(data, annotation=annotation)
     with counted(console, "looking through photos", len(dataset.photos)) as tick:
-        scan = scan_photos(dataset.photos, pixels=dataset.pixels, progress=lambda done, _: tick(done))
+        limits, seen = up_to(max_megapixels), dataset.photos
+        scan = scan_photos(seen, pixels=dataset.pixels, limits=limits, progress=lambda done, _: tick(done))
     return check_dataset(dataset, scan)
 
 

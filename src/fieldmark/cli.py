@@ -26,18 +26,19 @@ External = Annotated[tuple[str, ...], Parameter(name="--external")]
 
 
 @app.command
-def check(data: Path, *, json_file: JsonFile = None, annotation: str = "variant") -> int:
+def check(data: Path, *, json_file: JsonFile = None, annotation: str = "variant", max_megapixels: float = 64.0) -> int:
     """Look into every photo: damage, duplicates, class sizes, and what to do about each finding.
 
     Args:
         data: a folder of class folders, a CSV, or a benchmark's folder.
         json_file: also write everything as JSON to this file.
         annotation: which labels of a set that has several (FGVC-Aircraft: variant, family, manufacturer).
+        max_megapixels: larger photos are refused unread; for train, say --set pixels.megapixels=N.
     """
     from fieldmark.api import check as look
     from fieldmark.data.report import print_report
 
-    report = look(data, annotation=annotation, console=console())
+    report = look(data, annotation=annotation, max_megapixels=max_megapixels, console=console())
     print_report(report, console())
     if json_file:
         write_json(json_file, report.to_json())

@@ -144,7 +144,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Pixels:
-    """From a photograph to the network's input.
+    """From a photograph, refused unread above so many ``megapixels``, to the network's input.
 
     ``size`` pixels a side in training, ``eval_size`` else. ``fit``: "crop" takes the centre square after the shorter
     side is scaled to ``eval_size / eval_crop``; "pad" keeps all of the image; "stretch" ignores its shape and takes the
@@ -160,6 +160,7 @@ class Pixels:
     max_scale: float = 1.0
     ratio: float = 4 / 3
     flip: bool = True
+    megapixels: float = 64.0
 
 
 @dataclass(frozen=True)

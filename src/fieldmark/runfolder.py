@@ -13,6 +13,7 @@ from fieldmark.building import build_learner
 from fieldmark.contract import Method
 from fieldmark.data.dataset import Box
 from fieldmark.data.decode import opened_image, read_image
+from fieldmark.data.guard import up_to
 from fieldmark.data.transforms import evaluation_view
 from fieldmark.errors import UserError
 from fieldmark.learner import Learner
@@ -47,7 +48,10 @@ class Transform:
         Raises:
             UserError: a file that cannot be read, or no box.
         """
-        picture = opened_image(image) if isinstance(image, Image.Image) else read_image(Path(image))
+        if isinstance(image, Image.Image):
+            picture = opened_image(image)
+        else:
+            picture = read_image(Path(image), limits=up_to(self.pixels.megapixels))
         view = torch.from_numpy(evaluation_view(picture, self.pixels, box).copy())
         mean, scale = 255 * self.mean, 1 / (255 * self.std)  # in this order, as evaluation computes it, bit for bit
         return (view.permute(2, 0, 1).float() - mean[:, None, None]) * scale[:, None, None]

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -9,11 +10,20 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from fieldmark.classifier import PooledNeck
+from fieldmark.backbone import Backbone
+from fieldmark.classifier import Average, Classifier, Linear, PooledNeck
+from fieldmark.criterion import Criterion
+from fieldmark.draws import Draws
 from fieldmark.errors import UserError
+from fieldmark.learner import Learner, total
+from fieldmark.papers import channel_interaction as cci
 from fieldmark.papers import self_channel_interaction as sci
-from fieldmark.papers.channel_interaction import ContrastiveChannelInteraction
+from fieldmark.papers.channel_interaction import ContrastiveChannelInteraction, pair_contrastive
+from fieldmark.papers.mutual_channel import MutualChannelLoss
+from fieldmark.papers.plain import Plain
 from fieldmark.papers.self_channel_interaction import (
     SelfChannelInteraction,
     channel_weights,
@@ -23,7 +33,7 @@ from fieldmark.papers.self_channel_interaction import (
 )
 from fieldmark.recipe import Part
 from fieldmark.recipes.channel_interaction import COMPOSITION
-from golden_step import check_golden, numbers_of_a_step, tiny_learner
+from golden_step import CLASSES, LABELS, ROWS, SIZE, check_golden, numbers_of_a_step, tiny_images, tiny_learner
 
 SIZES = [(1, 1), (1, 5), (5, 1), (2, 2), (3, 4), (7, 7)]
 FORMATS = [torch.contiguous_format, torch.channels_last]
@@ -294,6 +304,64 @@ def test_it_exports_for_batches_of_any_size():
         torch.testing.assert_close(found, known)
 
 
+def refused(*_: object) -> Tensor:
+    raise AssertionError("phi runs at every position")
+
+
+def test_no_step_no_answer_and_no_program_of_the_network_runs_phi_at_every_position(monkeypatch: pytest.MonkeyPatch):
+    learner = tiny_learner(COMPOSITION, monkeypatch)
+    with_refined = replace(COMPOSITION, terms=(*COMPOSITION.terms, Part(MutualChannelLoss)))
+    reading = tiny_learner(with_refined, monkeypatch)
+    images, known = tiny_images(), learner.method.eval()(tiny_images())
+    monkeypatch.setattr(SelfChannelInteraction, "forward", refused)
+    total(learner.train()(images, LABELS, Draws(0, 0, ROWS))).backward()
+    assert all(parameter.grad is not None for parameter in learner.parameters())
+    method = learner.method.eval()
+    assert torch.equal(method(images), known)
+    with torch.no_grad():
+        torch.testing.assert_close(method(images), known)
+    program = torch.export.export(method, (images[:3],), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    torch.testing.assert_close(program.module()(images), known)
+    torch.testing.assert_close(reading.method.eval()(images), known)
+    with pytest.raises(AssertionError, match="phi runs at every position"):  # it would be seen
+        reading(images, LABELS, Draws(0, 0, ROWS))
+
+
+class Small(TorchDispatchMode):
+    """Fails where an operator gives a tensor of so many elements."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor) and tensor.numel() >= self.limit:
+                raise AssertionError(f"{func} gives {tuple(tensor.shape)}")
+        return result
+
+
+def test_w_is_never_held_where_no_gradient_is_wanted(monkeypatch: pytest.MonkeyPatch):
+    batch, channels = 12, 40
+    monkeypatch.setattr(sci, "_TILE", 4 * channels)
+    neck, maps = layer(channels), random(batch, channels, 3, 3)
+    backbone = Backbone(nn.Conv2d(3, channels, 4, stride=4), example=torch.zeros(1, 3, SIZE, SIZE))
+    network = Classifier(backbone, neck=neck, pool=Average(), head=Linear(channels, CLASSES), classes=CLASSES).double()
+    learner = Learner(Plain(network, Criterion()), (ContrastiveChannelInteraction(channels),)).eval()
+    images = random(batch, 3, SIZE, SIZE)
+    with Small(batch * channels**2):
+        with torch.no_grad():
+            for answer in (self_channel_interaction(maps.flatten(2)), neck(maps), neck.pooled(maps), network(images)):
+                assert len(answer) == batch
+            assert learner.method(images).shape == (batch, CLASSES)
+            assert learner.method.encode(images, Draws()).features.refined is None
+        with torch.inference_mode():
+            neck.pooled(maps)
+        with pytest.raises(AssertionError, match=r"gives \(12, 40, 40\)"):  # it would be seen
+            channel_weights(maps.flatten(2))
+
+
 @pytest.mark.parametrize("scale", [0.0, math.nan, math.inf])
 def test_a_scale_that_means_nothing_is_refused(scale: float):
     with pytest.raises(UserError, match="the scale is a number other than 0"):
@@ -320,5 +388,17 @@ def test_it_trains_in_a_plain_loop():
 
 
 def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):
-    as_printed = replace(COMPOSITION, terms=(Part(ContrastiveChannelInteraction),))
-    check_golden("cin", numbers_of_a_step(tiny_learner(as_printed, monkeypatch)))
+    """As printed; of its three pairs one is of one class, one within the margin and one beyond it."""
+    learner = tiny_learner(replace(COMPOSITION, terms=(Part(ContrastiveChannelInteraction),)), monkeypatch)
+    with torch.no_grad():  # distances about as long as the margin
+        learner.get_submodule("term_modules.0.h").get_parameter("weight").mul_(0.005)
+    pairs: list[tuple[bool, bool]] = []
+
+    def seen(h_a: Tensor, h_b: Tensor, same: Tensor, margin: float) -> Tensor:
+        pairs.extend(zip(same.tolist(), ((h_a - h_b).norm(dim=1) < margin).tolist(), strict=True))
+        return pair_contrastive(h_a, h_b, same, margin)
+
+    monkeypatch.setattr(cci, "pair_contrastive", seen)
+    numbers = numbers_of_a_step(learner, torch.tensor([0, 0, 1, 2, 1, 4, 1]))
+    assert sorted(pairs) == [(False, False), (False, True), (True, False)]
+    check_golden("cin", numbers)

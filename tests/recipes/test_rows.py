@@ -109,9 +109,16 @@ def test_the_parts_of_a_row_go_together_on_any_data(built: tuple[Recipe, Learner
 
 def test_pairwise_confusion_and_its_baseline_differ_in_the_term_alone():
     names = [name for name in ROWS if name.startswith("pc/") and not name.endswith("-plain")]
-    assert len(names) == 12
+    assert len(names) == 18
     for name in names:
         confused, plain = ROWS[name], ROWS[f"{name}-plain"]
-        assert confused.paper > plain.paper
+        assert (confused.paper > plain.paper) == (name != "pc/cifar10-densenet161")
         assert [dict(part.options) for part in confused.recipe.model.terms] == [{"weight": 10.0}]
         assert replace(confused.recipe, model=replace(confused.recipe.model, terms=())) == plain.recipe
+
+
+def test_a_baseline_of_s3n_is_the_same_network_with_one_branch():
+    for data in ("cub", "aircraft", "cars"):
+        whole, plain = ROWS[f"s3n/{data}-resnet50"], ROWS[f"s3n/{data}-resnet50-o"]
+        one_branch = replace(whole.recipe.model.method, options={"branches": "O"})
+        assert replace(whole.recipe, model=replace(whole.recipe.model, method=one_branch)) == plain.recipe

@@ -143,6 +143,11 @@ def test_parts_that_say_a_rate_get_it() -> None:
     assert chosen(method="cin", weights="none").stages[0].optimiser.scales == {"neck": 0.1, "terms": 0.1}
     own = chosen(method="pc", neck="self-channel-interaction").stages[0].optimiser.scales
     assert own == {"backbone": automatic.SGD_BACKBONE, "neck": 0.1}
+    soft = chosen(term=("soft-channel-labels",), device="cpu").stages[0].optimiser
+    assert soft.scales == {"backbone": automatic.SGD_BACKBONE, "terms": 0.1}
+    assert soft.lr * soft.scales["terms"] == pytest.approx(0.01)  # the paper's
+    both = chosen(method="mc-loss", term=("soft-channel-labels",), weights="none").stages[0].optimiser.scales
+    assert both == {"terms": 0.1}
     expanded = chosen(method="mc-loss", neck="channel-expansion").stages[0].optimiser.scales
     assert expanded == {"backbone": automatic.SGD_BACKBONE}
 

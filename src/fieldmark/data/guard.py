@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -29,6 +29,12 @@ class Limits:
 
 
 DEFAULT = Limits()
+ABOVE_LIMIT = "above the limit of"
+
+
+def up_to(megapixels: float) -> Limits:
+    """The limits with another number of pixels, in millions."""
+    return replace(DEFAULT, pixels=round(1e6 * megapixels))
 
 
 class Source(NamedTuple):
@@ -92,7 +98,7 @@ def check_size(facts: Facts, size: int, limits: Limits) -> None:
     if max(width, height) > limits.aspect * short:
         raise Refusal(f"{width} x {height} pixels: longer than {limits.aspect} times its width")
     if pixels > limits.pixels:
-        raise Refusal(f"{width} x {height} pixels, above the limit of {limits.pixels / 1e6:,.0f} megapixels")
+        raise Refusal(f"{width} x {height} pixels, {ABOVE_LIMIT} {limits.pixels / 1e6:,g} megapixels")
     if pixels * facts.bits > limits.pixels * 32:
         raise Refusal(f"{width} x {height} pixels of {facts.bits} bits take too much memory")
     if pixels > _BOMB_PIXELS and size * _BOMB_RATIO < pixels:

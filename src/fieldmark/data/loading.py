@@ -20,7 +20,8 @@ from torch.utils.data import Dataset as TorchDataset
 
 from fieldmark.data.batches import WholeRun
 from fieldmark.data.dataset import Photo
-from fieldmark.data.decode import DEFAULT, Limits, Side, read_image
+from fieldmark.data.decode import Side, read_image
+from fieldmark.data.guard import DEFAULT, Limits, up_to
 from fieldmark.data.transforms import GREY, Frame, RandomView, evaluation_view, place
 from fieldmark.errors import UnreadableImage, UserError
 from fieldmark.recipe import Pixels
@@ -66,19 +67,13 @@ class Photographs(TorchDataset[Batch]):
         pixels: the view.
         seed: of the training views.
         packed: ``Dataset.pixels``.
-        limits: of the guarded decode.
     """
 
     def __init__(
-        self,
-        photos: Sequence[Photo],
-        pixels: Pixels,
-        *,
-        seed: int = 0,
-        packed: np.ndarray | None = None,
-        limits: Limits = DEFAULT,
+        self, photos: Sequence[Photo], pixels: Pixels, *, seed: int = 0, packed: np.ndarray | None = None
     ) -> None:
-        self.photos, self.pixels, self.seed, self.packed, self.limits = tuple(photos), pixels, seed, packed, limits
+        self.photos, self.pixels, self.seed, self.packed = tuple(photos), pixels, seed, packed
+        self.limits = up_to(pixels.megapixels)
 
     def __len__(self) -> int:
         """Photos."""

@@ -38,7 +38,9 @@ fine-tuning and of 32 from scratch, mirroring, the head (global max pooling, BN,
 cross-entropy rows have too, and VGG-16 with batch norm where it starts from scratch. That code widens the network's
 last convolutions to xi * classes channels and keeps 14 x 14 positions in ResNet-18; here a 1x1 convolution behind the
 network does the former. Ours: pretrained weights are those of the paper's time; biases and norms do not decay; each of
-the three stages of fine-tuning starts without momentum.
+the three stages of fine-tuning starts without momentum. The rows of Table VIII depart from Eq. 12 to the letter: their
+L_intra and L_inter train the SE block that makes the labels and not the network (``into_maps=False``; with
+``into_maps=True`` both, as Eq. 12 has it). papers/soft_channel_labels.py says why.
 """
 
 from fieldmark.classifier import Maximum

@@ -283,6 +283,7 @@ def refuse_numbers_of(recipe: Recipe) -> None:
         ("pixels.min_scale", low, 0 < low <= 1, "above 0 and at most 1"),
         ("pixels.max_scale", pixels.max_scale, low <= pixels.max_scale <= 1, "at least min_scale and at most 1"),
         ("pixels.ratio", pixels.ratio, 1 <= pixels.ratio < math.inf, "at least 1"),
+        ("pixels.megapixels", pixels.megapixels, 0 < pixels.megapixels < math.inf, "above 0"),
         ("number of splits trained on", len(recipe.train_on), bool(recipe.train_on), "at least 1"),
         ("number of stages", len(recipe.stages), bool(recipe.stages), "at least 1"),
     ]

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from fieldmark.backbone import refuse_backbone
 from fieldmark.data.dataset import Dataset
+from fieldmark.data.guard import ABOVE_LIMIT, up_to
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import Scan, scan_photos, without_damaged
 from fieldmark.data.split import cut, digest, read_splits, with_splits, write_splits
@@ -92,7 +93,7 @@ def prepare_new(
     dataset = read_dataset(data, annotation=choices.annotation)
     official = dataset.is_split
     refuse_backbone(wanted.model.backbone, weights=wanted.model.weights)
-    dataset, scan = _sound(dataset, train_on, run, choices.strict, console)
+    dataset, scan = _sound(dataset, wanted, run, choices.strict, console)
     if not official:
         dataset = cut(dataset, scan, seed=wanted.seed, previous=pinned)
     if choices.hold_out:
@@ -135,7 +136,7 @@ def prepare_again(data: Path, run: Path, *, external: tuple[type, ...], console:
     recipe, classes, about = read_run(run, external=external)
     dataset = read_dataset(data, annotation=about["annotation"])
     before = Scan.load(run / SCAN).by_name() if (run / SCAN).is_file() else {}
-    dataset, scan = _sound(dataset, recipe.train_on, run, False, console)
+    dataset, scan = _sound(dataset, recipe, run, False, console)
     exchanged = [one.name for one in scan.facts if one.name in before and before[one.name].sha != one.sha]
     if about["cut"]:
         dataset = cut(dataset, scan, seed=recipe.seed, previous=read_splits(run / SPLITS))
@@ -147,22 +148,26 @@ def prepare_again(data: Path, run: Path, *, external: tuple[type, ...], console:
     return Prepared(dataset, recipe, about["cut"], about, scan)
 
 
-def _sound(
-    dataset: Dataset, train_on: tuple[str, ...], run: Path, strict: bool, console: Console
-) -> tuple[Dataset, Scan]:
+def _sound(dataset: Dataset, recipe: Recipe, run: Path, strict: bool, console: Console) -> tuple[Dataset, Scan]:
     """The first pass: the dataset without damaged photos, in all that training will read.
 
     Official test photos are not opened; ``evaluate`` finds what is wrong with them.
     """
-    read = set(dataset.of({*train_on, "val"}) if dataset.is_split else dataset.photos)
+    read = set(dataset.of({*recipe.train_on, "val"}) if dataset.is_split else dataset.photos)
     looked_at = tuple(photo for photo in dataset.photos if photo in read)
     known = Scan.load(run / SCAN) if (run / SCAN).is_file() else None
     with counted(console, "looking through photos", len(looked_at)) as tick:
-        scan = scan_photos(looked_at, pixels=dataset.pixels, known=known, progress=lambda done, _: tick(done))
+        limits, packed = up_to(recipe.pixels.megapixels), dataset.pixels
+        scan = scan_photos(looked_at, pixels=packed, known=known, limits=limits, progress=lambda done, _: tick(done))
     if not looked_at:
         return dataset, scan
     kept, notes = without_damaged(dataset.with_photos(looked_at), scan, strict=strict)
     tell_all(console, notes)
+    if any(ABOVE_LIMIT in note for note in notes):
+        tell(
+            console,
+            "larger photographs are let in by --set pixels.megapixels=N (and fieldmark check --max-megapixels N)",
+        )
     sound = set(kept.photos)
     return dataset.with_photos(photo for photo in dataset.photos if photo in sound or photo not in read), scan
 
