@@ -123,9 +123,10 @@ def test_a_gpu_is_asked_for_all_its_memory(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("name", ["resnet18.nobody", "no_such_network", "resnet18.", "googlenet.tv_in1k"])
 def test_a_name_that_is_none(name: str) -> None:
-    for said in ({}, {"size": 64}, {"batch": 4, "device": "cuda"}):
-        with pytest.raises(UserError, match="no backbone is called"):
-            chosen(backbone=name, **said)
+    for size in (None, 64):
+        for device in ("cpu", "cuda"):
+            with pytest.raises(UserError, match="no backbone is called"):
+                chosen(device=device, backbone=name, size=size)
 
 
 def test_a_paper_with_batches_of_its_own_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:

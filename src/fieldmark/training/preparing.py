@@ -89,9 +89,8 @@ def prepare_new(
     """
     device = device_of(choices.device)
     wanted = recipe or choose(choices, photos=1, device=device)  # so mistakes are told before all that lasts
-    train_on = wanted.train_on
     dataset = read_dataset(data, annotation=choices.annotation)
-    official = dataset.is_split
+    official, train_on = dataset.is_split, wanted.train_on
     refuse_backbone(wanted.model.backbone, weights=wanted.model.weights)
     dataset, scan = _sound(dataset, wanted, run, choices.strict, console)
     if not official:
