@@ -266,8 +266,7 @@ def _decode_union(value: Any, choices: tuple[Any, ...], by_tag: Mapping[str, typ
     rest = [choice for choice in choices if choice is not types.NoneType]
     if len(rest) == 1:
         return _decode(value, rest[0], by_tag, where)
-    value = value if isinstance(value, dict) else {}
-    tag = value.get("type")
+    tag = (value := value if isinstance(value, dict) else {}).get("type")
     for choice in rest:
         if choice.__name__ == tag:
             return _decode_fields({key: item for key, item in value.items() if key != "type"}, choice, by_tag, where)
