@@ -22,8 +22,10 @@ from fieldmark.bench import runner
 from fieldmark.bench.claims import EXPIRY, claim
 from fieldmark.bench.jobs import Job
 from fieldmark.bench.options import Options
+from fieldmark.bench.plan import PROBE
 from fieldmark.bench.planned import read_planned
 from fieldmark.bench.records import read_answers, read_result, read_results
+from fieldmark.bench.resolve import described
 from fieldmark.bench.runner import Tally, run_plan
 from fieldmark.bench.work import Worker
 from fieldmark.errors import Interrupted, UserError
@@ -95,6 +97,8 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Stub], list[str]]:
             done = replace(result_of(job.entry.name, job.seed, data=job.data, trial=job.trial), photos=photos_of(4))
             blank = self._blank(job)
             done = replace(done, key=job.key, asked=blank.asked, data_digest=blank.data_digest)
+            if job.entry.kind != PROBE:
+                done = replace(done, recipe=described(self.recipe(job)))
             return done, None if job.trial is not None else answers_of([True, True, False, False])
 
         monkeypatch.setattr(Worker, "work", work)

@@ -140,7 +140,7 @@ class Worker:
             return f"made by other settings than the plan has now for {job.entry.name}"
         if result.data_digest != self.materials[job.data].digest:
             return f"made from other photos, labels or splits than {job.data} has now"
-        if result.status == DONE and job.entry.kind != PROBE and not self._follows(result, job):
+        if result.recipe and job.entry.kind != PROBE and not self._follows(result, job):
             return f"made by another recipe than this Fieldmark makes of {job.entry.name}"
         return ""
 

@@ -163,10 +163,7 @@ def _sound(dataset: Dataset, recipe: Recipe, run: Path, strict: bool, console: C
     kept, notes = without_damaged(dataset.with_photos(looked_at), scan, strict=strict)
     tell_all(console, notes)
     if any(ABOVE_LIMIT in note for note in notes):
-        tell(
-            console,
-            "larger photographs are let in by --set pixels.megapixels=N (and fieldmark check --max-megapixels N)",
-        )
+        tell(console, "--set pixels.megapixels=N lets larger photographs in (fieldmark check: --max-megapixels N)")
     sound = set(kept.photos)
     return dataset.with_photos(photo for photo in dataset.photos if photo in sound or photo not in read), scan
 
