@@ -36,7 +36,7 @@ $(BIN)/python:
 
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 	@echo "installing fieldmark[$*] into $(VENV); the first time PyTorch is fetched, which may take some minutes"
-	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python -e ".[$*]"; \
+	@if command -v uv >/dev/null; then uv pip install --quiet --compile-bytecode --python $(BIN)/python -e ".[$*]"; \
 	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$*]"; fi
 	@touch $@
 

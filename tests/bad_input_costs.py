@@ -88,10 +88,14 @@ def main() -> None:
         train_small(photos, run)
         bad.mkdir()
         kinds = {str(path): kind for kind, path in write_bad_inputs(bad).items()}
-        for command in COMMANDS:
-            words = [sys.executable, __file__, command, str(run), str(photos / "ant" / "0.jpg"), str(bad)]
-            done = subprocess.run(words, capture_output=True, text=True, check=True)
-            costs = {kinds[str(bad / name)]: value for name, value in json.loads(done.stdout).items()}
+        words = [str(run), str(photos / "ant" / "0.jpg"), str(bad)]
+        started = {
+            command: subprocess.Popen([sys.executable, __file__, command, *words], stdout=subprocess.PIPE, text=True)
+            for command in COMMANDS
+        }
+        for command, process in started.items():
+            said, _ = process.communicate()
+            costs = {kinds[str(bad / name)]: value for name, value in json.loads(said).items()}
             slowest, largest = (max(costs, key=lambda kind, at=at: costs[kind][at]) for at in (0, 1))
             worst[command] = {"seconds": [costs[slowest][0], slowest], "megabytes": [costs[largest][1], largest]}
             worst["kinds"] = len(costs)
