@@ -4,13 +4,16 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -247,9 +250,12 @@ def test_a_method_that_fails_does_not_stop_the_list(split: Path, tmp_path: Path)
     assert [path.name for path in (tmp_path / "out" / "runs").iterdir()] == ["photos-plain-seed10.1"]  # for --retry
 
 
+@pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_IGN])  # the second in the background
 def test_time_that_is_up_ends_a_run_in_its_middle(
-    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
+    before: Any, split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], request: pytest.FixtureRequest
 ) -> None:
+    request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, before)))
+
     def endless(worker: Worker, job: Job) -> None:
         for _ in range(1000):
             time.sleep(0.05)
@@ -260,6 +266,7 @@ def test_time_that_is_up_ends_a_run_in_its_middle(
     keys = stub(nothing)
     assert run(tmp_path / "out", split, Options(until=100)) == Tally(9, 0, 0, 0, False)
     assert keys[0] == TUNING[0]  # its claim had been released
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_stop_by_the_user_is_passed_on(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:

@@ -82,12 +82,15 @@ class _Deadline:
     """After ``seconds``, interrupts the main thread as Ctrl-C does; used as a context manager."""
 
     def __init__(self, seconds: float | None) -> None:
-        self.passed = False
+        self.passed = self._ignored = False
         self._main = threading.current_thread() is threading.main_thread()
         self._timer = None if seconds is None else threading.Timer(seconds, self._end)
 
     def __enter__(self) -> "_Deadline":
-        """The time begins."""
+        """The time begins; a shell's background command, which ignores Ctrl-C, heeds it meanwhile."""
+        self._ignored = self._main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        if self._ignored:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         if self._timer:
             self._timer.daemon = True
             self._timer.start()
@@ -97,6 +100,8 @@ class _Deadline:
         """It does not matter any more."""
         if self._timer:
             self._timer.cancel()
+        if self._ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def _end(self) -> None:
         self.passed = True
