@@ -46,12 +46,15 @@ def test_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(source().digest) == 16
 
 
-def test_files_versions_and_machine(tmp_path: Path) -> None:
+def test_files_versions_and_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert file_digest(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()[:16]
     assert torch.__version__.startswith(versions()["torch"])
     assert versions()["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert device_name("cpu").endswith(f"{torch.get_num_threads()} threads")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert device_name("cpu").endswith(", 1 thread")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
+    assert device_name("cpu").endswith(", 16 threads")
 
 
 def test_code_from_elsewhere_is_told_by_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -227,7 +227,7 @@ def test_what_is_missing_stands_at_the_top(tmp_path: Path) -> None:
     planned(tmp_path)
     top = report_of(tmp_path).partition("## birds")[0]
     assert "cannot know" not in top
-    assert "**Not finished: 9 of 11 planned runs are missing.**" in top
+    assert "**Not finished: 9 of 11 planned runs are still to come:**" in top
     listed = [line for line in top.splitlines() if line.startswith("- ")]
     assert listed == ["- plain: 1 of 2 tuning and 2 of 3 final runs", "- pc, cin: 3 of 3 final runs each"]
 
@@ -243,7 +243,7 @@ def test_data_sets_that_are_missing_and_runs_that_are_not_planned(tmp_path: Path
     plain_alone = PLANNED.partition('[[entry]]\nname = "pc"')[0].replace("trials", "# trials")
     planned(tmp_path, plain_alone.replace('["birds"]', '["birds", "flowers"]').replace('"pc"', '"plain"'))
     top = report_of(tmp_path).partition("## birds")[0]
-    assert "**Not finished: 3 of 6 planned runs are missing.**\n\n- plain on flowers: 3 of 3 final runs\n" in top
+    assert "**Not finished: 3 of 6 planned runs are still to come:**\n\n- plain on flowers: 3 of 3 final runs\n" in top
     assert "Runs that the plan does not have (any more) are shown, too: of probe." in top
 
 

@@ -79,7 +79,8 @@ def device_name(device: str) -> str:
     """A GPU's name, or the processor's and how many threads compute on it."""
     if device == "cuda":
         return torch.cuda.get_device_name()
-    return f"{_processor()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _processor() -> str:

@@ -74,7 +74,7 @@ def _missing(planned: Planned | None, results: Sequence[Result]) -> Iterator[str
     keys = {run.key for run in planned.runs}
     missing = planned.missing({one.key for one in results})
     if missing:
-        yield f"**Not finished: {len(missing)} of {len(keys)} planned runs are missing.**"
+        yield f"**Not finished: {len(missing)} of {len(keys)} planned runs are still to come:**"
         yield listed(_lacking(planned, missing))
     else:
         failed = sum(one.status == FAILED and one.key in keys for one in results)
