@@ -1,6 +1,7 @@
 """Logits of photos: in order, in eval mode, one batch size or another."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,35 @@ def test_rows_are_in_order_whatever_the_batch(
     with in_eval_mode(method):
         sizes = [len(part.values) for part in stream(method, views, method=method, workers=0)]
     assert sizes == [7, 7, 7, 7, 2]
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: no"), MemoryError()]
+)
+def test_batches_go_in_pieces_where_memory_is_short(views: Photographs, trained: Path, error: Exception) -> None:
+    method = open_run(trained).learner.method
+    whole = infer(method, views, method=method)
+    asked: list[int] = []
+
+    def narrow(images: torch.Tensor, *, most: int = 8) -> torch.Tensor:
+        asked.append(len(images))
+        if len(images) > most:
+            raise error
+        return method(images)
+
+    parts = infer(narrow, views, method=method)
+    assert asked == [30, 15, 8, 8, 8, 6]
+    np.testing.assert_allclose(parts.values, whole.values, atol=1e-5)
+    with pytest.raises(UserError, match=r"too little memory \(cpu\) for a single image of 64 x 64 px"):
+        infer(partial(narrow, most=0), views, method=method)
+
+
+def test_other_errors_go_their_way(views: Photographs, trained: Path) -> None:
+    def wrong(images: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        infer(wrong, views, method=open_run(trained).learner.method)
 
 
 def test_modes_come_back(views: Photographs, trained: Path) -> None:

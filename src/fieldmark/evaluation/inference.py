@@ -12,7 +12,7 @@ from fieldmark.contract import Method
 from fieldmark.data.loading import Batch, Photographs, in_order, loader_of
 from fieldmark.draws import EVALUATION
 from fieldmark.errors import UserError
-from fieldmark.memory import keep_freed_memory
+from fieldmark.memory import is_too_much, keep_freed_memory
 
 BATCH = 32
 
@@ -51,14 +51,38 @@ def stream(
         workers: processes that read ahead.
         start: how they start, as for ``loader_of``.
         share: (number, count): every count-th photo, from number on.
+
+    Raises:
+        UserError: the memory does not suffice for a single image; batches go through in smaller pieces before.
     """
     keep_freed_memory()
+    in_pieces = _InPieces(function)
     backbone = method.classifier.backbone
     device = backbone.mean.device
     for batch in batches_of(loader_of(photos, in_order(len(photos), BATCH, share=share), workers=workers, start=start)):
         with torch.inference_mode():
-            values = function(backbone.normalise(batch.pixels.to(device, non_blocking=True)))
+            values = in_pieces(backbone.normalise(batch.pixels.to(device, non_blocking=True)))
         yield Logits(values.float().cpu().numpy(), dict(batch.damaged))
+
+
+class _InPieces:
+    """A function of images, in pieces half as large from each time on that the memory does not suffice for one."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        self.function, self.size = function, BATCH
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, K) for images (B, 3, S, S)."""
+        while True:
+            try:
+                return torch.cat([self.function(piece) for piece in images.split(self.size)])
+            except (RuntimeError, MemoryError) as error:
+                if not is_too_much(error):
+                    raise
+                if self.size == 1:
+                    side, place = images.shape[-1], images.device.type
+                    raise UserError(f"too little memory ({place}) for a single image of {side} x {side} px") from error
+            self.size = (min(self.size, len(images)) + 1) // 2  # here, as the error keeps what the piece had taken
 
 
 def scored(method: Method, images: torch.Tensor) -> torch.Tensor:

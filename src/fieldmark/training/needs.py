@@ -14,6 +14,7 @@ from fieldmark.draws import Draws
 from fieldmark.errors import UserError
 from fieldmark.evaluation.inference import BATCH
 from fieldmark.learner import Learner, total
+from fieldmark.memory import is_too_much
 from fieldmark.recipe import Recipe
 
 READ = 8
@@ -21,7 +22,6 @@ READ = 8
 PATIENCE = 0.5
 LOOKED_AT = 8
 """Photos of a trial evaluation on a processor, which takes as long for each of few as of many."""
-_TOO_MUCH = ("DefaultCPUAllocator:", "not enough memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
 
 
 @contextmanager
@@ -34,12 +34,12 @@ def enough_memory(learner: Learner, recipe: Recipe) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        on_gpu = isinstance(error, torch.OutOfMemoryError)
-        if not (on_gpu or isinstance(error, MemoryError) or any(words in str(error) for words in _TOO_MUCH)):
+        if not is_too_much(error):
             raise
         pieces = "" if learner.batch_wide else f", or say --accumulate {2 * recipe.accumulate}"
+        place = " on the GPU" if isinstance(error, torch.OutOfMemoryError) else ""
         raise UserError(
-            f"too little memory{' on the GPU' if on_gpu else ''}: choose a smaller --batch (it is "
+            f"too little memory{place}: choose a smaller --batch (it is "
             f"{recipe.batches.size}) or --size (it is {recipe.pixels.size}){pieces}\n"
             "what is saved of the run stays; --overwrite begins it anew with other settings"
         ) from error
