@@ -123,6 +123,18 @@ def cars(root: Path) -> Path:
     return root
 
 
+def cars_in_one(root: Path, *, classes: tuple[int, ...] = (1, 2, 3, 1, 2, 3)) -> Path:
+    """Stanford Cars as published later: ``car_ims`` beside ``cars_annos.mat``, each entry with its path and split."""
+    fields = ["relative_im_path", *CORNERS, "class", "test"]
+    array = np.empty((1, len(classes)), dtype=[(field, object) for field in fields])
+    for at, class_id in enumerate(classes):
+        name = f"car_ims/{at + 1:06d}.jpg"
+        array[0, at] = (name, *map(np.uint16, (10 + at, 12, 300, 200)), np.uint8(class_id), np.uint8(at % 2))
+        picture(root / name, seed=at)
+    savemat(root / "cars_annos.mat", {"annotations": array, "class_names": cell(["AM", "Ram", "smart"]).T})
+    return root
+
+
 def dogs(root: Path) -> Path:
     """Stanford Dogs: lists of N × 1 cells with labels as doubles, annotations in XML without a suffix."""
     breeds = ["n02085620-Chihuahua", "n02085782-Japanese_spaniel", "n02099429-curly-coated_retriever"]

@@ -57,6 +57,27 @@ def test_cars_labels_of_the_test_split_may_lie_in_the_devkit_or_be_missing(tmp_p
     assert "test images left out" in read_dataset(root).notes[0]
 
 
+def test_cars_in_one_folder(tmp_path: Path) -> None:
+    dataset = read_dataset(layouts.cars_in_one(tmp_path))
+    assert (dataset.layout, dataset.classes, dataset.notes) == ("stanford-cars", ("AM", "Ram", "smart"), ())
+    assert layouts.sizes(dataset) == (3, 0, 3)
+    last = dataset.photos[-1]
+    assert _values(last) == ("car_ims/000006.jpg", 2, "test", Box(15, 12, 285, 188))
+    assert [photo.label for photo in dataset.of(["train"])] == [0, 2, 1]
+    assert last.path == tmp_path / "car_ims" / "000006.jpg"
+
+
+def test_damaged_cars_in_one_folder_are_named(tmp_path: Path) -> None:
+    layouts.cars_in_one(tmp_path, classes=(1, 4))
+    with pytest.raises(UserError, match=r"cars_annos\.mat, entry 2: class 4 is not in cars_annos\.mat"):
+        read_dataset(tmp_path)
+    fields = [*layouts.CORNERS, "class", "relative_im_path"]
+    untold = {"annotations": np.zeros((1, 2), dtype=[(field, object) for field in fields]), "class_names": ["AM"]}
+    layouts.savemat(tmp_path / "cars_annos.mat", untold)
+    with pytest.raises(UserError, match="the field test of annotations is missing"):
+        read_dataset(tmp_path)
+
+
 def test_damaged_cars_are_named(tmp_path: Path) -> None:
     root = layouts.cars(tmp_path)
     file = root / "devkit" / "cars_train_annos.mat"

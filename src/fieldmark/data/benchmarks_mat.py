@@ -34,24 +34,31 @@ _FLOWER_SETS = {"train": "trnid", "val": "valid", "test": "tstid"}
 
 
 def is_cars(root: Path) -> bool:
-    """Whether ``root`` is ``stanford_cars``: ``devkit`` beside ``cars_train`` or ``cars_test``."""
-    return (root / "devkit").is_dir() and ((root / "cars_train").is_dir() or (root / "cars_test").is_dir())
+    """Whether ``root`` is ``stanford_cars``: ``devkit`` beside ``cars_train`` or ``cars_test``, or the one packing."""
+    in_two = (root / "devkit").is_dir() and ((root / "cars_train").is_dir() or (root / "cars_test").is_dir())
+    return in_two or ((root / "car_ims").is_dir() and (root / "cars_annos.mat").is_file())
 
 
 def read_cars(root: Path) -> Dataset:
     """Stanford Cars (Krause et al. 2013): 196 classes, official train and test, boxes.
 
-    ``cars_test_annos_withlabels.mat`` lies in ``root`` or in ``devkit``; without it there is no label for a test
-    image, and the test split is left out with a note. Raises ``UserError`` that names the file and entry at fault.
+    It was published twice: in two folders with a development kit, where ``cars_test_annos_withlabels.mat`` lies in
+    ``root`` or in ``devkit`` (without it there is no label for a test image, and the test split is left out with a
+    note), and later in one folder, ``car_ims``, listed in ``cars_annos.mat``. Raises ``UserError`` that names the
+    file and entry at fault.
     """
-    listed = _mat(root / "devkit" / "cars_meta.mat", ("class_names",))[0]
-    names = {number: str(_one(cell)) for number, cell in enumerate(listed, 1)}
-    entries = _cars(root / "devkit" / "cars_train_annos.mat", "train", names)
+    file = root / "cars_annos.mat"
+    if file.is_file() and (root / "car_ims").is_dir():
+        names = _cars_names(file)
+        entries = _cars(file, names)
+        return assemble(root, "stanford-cars", entries, names, notes=unused_note(names, entries))
+    names = _cars_names(root / "devkit" / "cars_meta.mat")
+    entries = _cars(root / "devkit" / "cars_train_annos.mat", names, split="train")
     places = [folder / "cars_test_annos_withlabels.mat" for folder in (root, root / "devkit")]
     labelled = next((file for file in places if file.is_file()), None)
     notes = [] if labelled else ["the test images left out: cars_test_annos_withlabels.mat, their labels, is missing"]
     if labelled:
-        entries += _cars(labelled, "test", names)
+        entries += _cars(labelled, names, split="test")
     return assemble(root, "stanford-cars", entries, names, notes=[*notes, *unused_note(names, entries)])
 
 
@@ -136,9 +143,17 @@ def _whole(file: Path, place: str, cell: Any) -> int:
     return int(value)
 
 
-def _cars(file: Path, split: str, names: dict[int, str]) -> list[Entry]:
+def _cars_names(file: Path) -> dict[int, str]:
+    (listed,) = _mat(file, ("class_names",))
+    return {number: str(_one(cell)) for number, cell in enumerate(listed, 1)}
+
+
+def _cars(file: Path, names: dict[int, str], *, split: str = "") -> list[Entry]:
+    """The entries of a list: of a split, or with "" of the list that says for each photo where it lies and whether it
+    is for the test.
+    """
     (annotations,) = _mat(file, ("annotations",))
-    fields = (*_CORNERS, "class", "fname")
+    fields = (*_CORNERS, "class", *(("fname",) if split else ("relative_im_path", "test")))
     if missing := [field for field in fields if field not in (annotations.dtype.names or ())]:
         raise damaged(file, "", f"the field {missing[0]} of annotations is missing")
     entries: list[Entry] = []
@@ -148,11 +163,13 @@ def _cars(file: Path, split: str, names: dict[int, str]) -> list[Entry]:
         left, top, right, bottom = read_numbers(file, place, (values[corner] for corner in _CORNERS))
         class_id = _whole(file, place, values["class"])
         if class_id not in names:
-            raise damaged(file, place, f"class {class_id} is not in cars_meta.mat")
-        if not values["fname"]:
+            raise damaged(file, place, f"class {class_id} is not in {'cars_meta.mat' if split else file.name}")
+        name = values["fname" if split else "relative_im_path"]
+        if not name:
             raise damaged(file, place, "the file name is empty")
+        part = split or ("test" if _whole(file, place, values["test"]) else "train")
         box = Box(left, top, right - left, bottom - top)
-        entries.append(Entry(f"cars_{split}/{values['fname']}", class_id, split, box))
+        entries.append(Entry(f"cars_{split}/{name}" if split else name, class_id, part, box))
     return entries
 
 
