@@ -14,6 +14,7 @@ from rich.console import Console
 
 import fieldmark
 import small_runs
+from bolts import write_bolts
 from fieldmark import Choices
 from fieldmark.errors import UserError
 from fieldmark.recipe import recipe_from_json
@@ -111,6 +112,13 @@ def test_probe_holds_photos_out_of_official_training_ones_and_opens_no_test_phot
     assert second.startswith("measured on 9 of the training photos, which are held out (--split test")
     (test,) = fieldmark.probe(data, split="test", **PROBE)
     assert test.metrics.n == 8
+
+
+def test_a_probe_tells_what_the_cut_does_with_look_alikes(tmp_path: Path) -> None:
+    said = io.StringIO()
+    fieldmark.probe(write_bolts(tmp_path / "bolts"), console=Console(file=said, width=200), **PROBE)
+    (line,) = [line for line in said.getvalue().splitlines() if "look alike" in line]
+    assert "fixed camera" in line
 
 
 def test_what_a_probe_cannot_do(photos: Path) -> None:

@@ -236,7 +236,7 @@ def _probe_data(
         sound = cut(sound, scan, seed=seed, val_fraction=HELD_OUT)
         held = f"measured on {len(sound.of(['val'])):,} of the training photos, which are held out"
         lines = (*lines, f"{held} (--split test: on the official test photos)")
-    for line in lines:
+    for line in (*lines, *sound.notes):
         console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     looked_at = set(photos)
     return sound.with_photos((*sound.photos, *(photo for photo in dataset.photos if photo not in looked_at)))
