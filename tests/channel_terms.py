@@ -1,4 +1,4 @@
-"""Maps and outputs for the terms that read channels of maps."""
+"""Maps and outputs for the terms that read channels of maps, and contrasted weights in loops."""
 
 import torch
 from torch import Tensor, nn
@@ -6,8 +6,10 @@ from torch import Tensor, nn
 from fieldmark.classifier import Features
 from fieldmark.contract import Term, TrainOutput
 from fieldmark.draws import Draws
+from fieldmark.papers.channel_contrast import Operation
 
 DRAWS = Draws(5, 2)
+OPERATIONS: list[Operation] = ["subtract", "add", "multiply", "concatenate", "none"]
 
 
 def random_maps(images: int, channels: int, height: int = 3, width: int = 2, seed: int = 0) -> Tensor:
@@ -26,3 +28,18 @@ def value(term: Term, maps: Tensor, labels: Tensor, draws: Draws = DRAWS) -> Ten
     """What a term that asks nothing of the classifier gives for these maps."""
     classifier = nn.Identity()
     return term(output_of(maps, labels), classifier, draws)  # pyright: ignore[reportArgumentType]
+
+
+def eq_5(w_a: Tensor, w_b: Tensor, eta: float, operation: str) -> list[list[float]]:
+    """|W_A - eta W_B|, element by element, and what the paper tried in its place."""
+    size = range(len(w_a))
+    first, other = w_a.tolist(), (eta * w_b).tolist()
+    if operation == "concatenate":
+        return [first[i] + other[i] for i in size]
+    rules = {
+        "subtract": lambda a, b: abs(a - b),
+        "add": lambda a, b: a + b,
+        "multiply": lambda a, b: a * b,
+        "none": lambda a, b: a,
+    }
+    return [[rules[operation](first[i][k], other[i][k]) for k in size] for i in size]

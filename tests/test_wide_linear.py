@@ -67,4 +67,22 @@ def test_a_narrow_copy_gives_the_type_of_the_rows():
     assert product.dtype == torch.float32
     assert torch.allclose(product, F.linear(y, weight), atol=0.05)
     assert weight.grad is not None
-    assert torch.allclose(weight.grad, y.sum(0).expand(3, -1), atol=1e-6)
+    assert torch.allclose(weight.grad, y.sum(0).expand(3, -1), rtol=2**-7, atol=0)
+
+
+def test_rows_that_differ_little_keep_their_difference_in_a_narrow_copy():
+    """As bfloat16 the two rows would be one."""
+    uses, weight = Uses(), WEIGHT.detach().float().requires_grad_()
+    y = 100 + 0.1 * random(2, 7).detach().float()
+    product = uses.product(y, weight, weight.detach().bfloat16())
+    (product[0] - product[1]).sum().backward()
+    assert weight.grad is not None
+    assert torch.allclose(weight.grad, (y[0] - y[1]).expand(3, -1), rtol=2**-6, atol=1e-4)
+
+
+def test_a_frozen_weight_costs_no_gradient(monkeypatch: pytest.MonkeyPatch):
+    uses, weight, rows = Uses(), WEIGHT.detach(), [random(n, 7, seed=n).requires_grad_() for n in (2, 3)]
+    loss = torch.stack([uses.product(y, weight, weight).square().sum() for y in rows]).sum()
+    monkeypatch.setattr(torch, "cat", None)  # rows are brought together for the gradient of the weight alone
+    for y, found in zip(rows, torch.autograd.grad(loss, rows), strict=True):
+        assert torch.allclose(found, 2 * F.linear(y, weight) @ weight, atol=1e-10)

@@ -3,7 +3,8 @@
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 def raised(values: Tensor) -> Tensor:
@@ -24,3 +25,9 @@ def lower_type(like: Tensor) -> torch.dtype | None:
         return like.dtype
     mixed = like.dtype != torch.float64 and torch.is_autocast_enabled(like.device.type)
     return torch.get_autocast_dtype(like.device.type) if mixed else None
+
+
+def raised_linear(layer: nn.Linear, rows: Tensor) -> Tensor:
+    """A linear layer on rows (N, K) in their own precision, whatever that of its weights."""
+    bias = None if layer.bias is None else layer.bias.to(rows.dtype)
+    return F.linear(rows, layer.weight.to(rows.dtype), bias)

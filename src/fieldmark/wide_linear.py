@@ -24,7 +24,7 @@ class Uses:
         Args:
             y: float32 or float64; the result has its type.
             weight: whose gradient is wanted.
-            narrow: the weight without a gradient, or its copy in bfloat16, with which the products are taken.
+            narrow: the weight without a gradient, or its copy in bfloat16; all products are taken in its type.
         """
         if self._open is not None:
             (port, left), self._open = self._open, None
@@ -56,9 +56,15 @@ class _Linear(torch.autograd.Function):
         g = y.new_zeros(len(y), len(narrow)) if g is None else g.contiguous()
         with full_precision(g):
             of_y = _product(g, narrow.mT)
+            if not ctx.needs_input_grad[1]:
+                return of_y, None, None, None
             if of_port is not None:  # else what was left is of another pass
                 g, y = torch.cat([g, ctx.left[0]]), torch.cat([y, ctx.left[1]])
-            return of_y, g.mT @ y, None, None
+            # rows that differ little are parted from their mean, which rounding to a half type would else take with it
+            middle = y.mean(0, keepdim=True)
+            g, y = torch.cat([g, g.sum(0, keepdim=True)]), torch.cat([y - middle, middle])
+            of_weight = (g.to(narrow.dtype).mT @ y.to(narrow.dtype)).to(g.dtype)
+            return of_y, of_weight, None, None
 
 
 class _LaterLinear(torch.autograd.Function):

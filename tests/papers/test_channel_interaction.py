@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from channel_terms import OPERATIONS, eq_5
 from fieldmark.classifier import Average, Classifier, Features, Linear
 from fieldmark.contract import TrainOutput
 from fieldmark.data.batches import Balanced
@@ -19,9 +20,9 @@ from fieldmark.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
 from fieldmark.pairs import Pairs, mine_pairs
 from fieldmark.papers import self_channel_interaction as sci
+from fieldmark.papers.channel_contrast import Operation
 from fieldmark.papers.channel_interaction import (
     ContrastiveChannelInteraction,
-    Operation,
     contrast_weights,
     pair_contrastive,
     triplet,
@@ -32,7 +33,6 @@ from golden_step import tiny_backbone
 CHANNELS = 5
 LABELS = torch.tensor([0, 0, 1, 2, 1, 0, 2])
 DRAWS = Draws(5, 2)
-OPERATIONS: list[Operation] = ["subtract", "add", "multiply", "concatenate", "none"]
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -87,21 +87,6 @@ def pairs_of(term: ContrastiveChannelInteraction, labels: Tensor, draws: Draws) 
     return term._pairs(labels, neck_of().pooled(maps), draws)
 
 
-def eq_5(w_a: Tensor, w_b: Tensor, eta: float, operation: str) -> list[list[float]]:
-    """|W_A - eta W_B|, element by element, and what the paper tried in its place."""
-    size = range(len(w_a))
-    first, other = w_a.tolist(), (eta * w_b).tolist()
-    if operation == "concatenate":
-        return [first[i] + other[i] for i in size]
-    rules = {
-        "subtract": lambda a, b: abs(a - b),
-        "add": lambda a, b: a + b,
-        "multiply": lambda a, b: a * b,
-        "none": lambda a, b: a,
-    }
-    return [[rules[operation](first[i][k], other[i][k]) for k in size] for i in size]
-
-
 def eq_8(a: list[float], b: list[float], same: bool, margin: float) -> float:
     """The squared distance for one class, the squared shortfall of the margin for two."""
     distance = math.sqrt(sum((x - y) ** 2 for x, y in zip(a, b, strict=True)))
@@ -112,14 +97,14 @@ def embedded(term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, 
     """h(Z'_A), position by position (Eq. 6), from W held whole and phi as a convolution."""
     x = maps.flatten(2)
     w = torch.softmax(-neck.scale * x @ x.mT, 2)
-    y = (w @ x).mean(2)
+    y = (w @ x).mT.flatten(1) if term.positions else (w @ x).mean(2)
     eta = 0.0 if term.psi is None else term.psi(torch.cat([y[a], y[b]])).item()
     contrast = torch.tensor(eq_5(w[a], w[b], eta, term.operation), dtype=torch.float64)
     channels = torch.cat([x[a], x[b]]) if term.operation == "concatenate" else x[a]
     mixed = (contrast @ channels).view(maps.shape[1:])
     weight = neck.phi.weight.view(len(mixed), 3, 3, -1).permute(0, 3, 1, 2)
     z = F.conv2d(mixed[None], weight, neck.phi.bias, padding=1)[0] + maps[a]
-    h = term.h(z.mean((1, 2)))
+    h = term.h(z.flatten(1).mT.flatten() if term.positions else z.mean((1, 2)))
     return h / h.norm() if term.normalise else h
 
 
@@ -133,17 +118,6 @@ def eq_7_and_9(
             ends = [embedded(term, neck, maps, *pair).tolist() for pair in ((a, b), (b, a))]
             losses.append(eq_8(ends[0], ends[1], bool(labels[a] == labels[b]), term.margin))
     return term.weight * sum(losses) / len(losses)
-
-
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_contrasted_weights_are_eq_5(operation: Operation):
-    w_a, w_b = random(3, 4, 4).softmax(2), random(3, 4, 4, seed=1).softmax(2)
-    eta = torch.tensor([0.3, -1.0, 2.0], dtype=torch.float64)
-    found = contrast_weights(w_a, w_b, eta, operation)
-    for pair in range(3):
-        expected = torch.tensor(eq_5(w_a[pair], w_b[pair], eta[pair].item(), operation), dtype=torch.float64)
-        torch.testing.assert_close(found[pair], expected, rtol=0, atol=1e-10)
-    assert found.shape == (3, 4, 8 if operation == "concatenate" else 4)
 
 
 @pytest.mark.parametrize("margin", [0.5, 3.0])
@@ -169,8 +143,11 @@ def test_a_triplet_counts_as_far_as_the_other_class_is_not_farther():
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("pairs", ["random", "all", "hard"])
 @pytest.mark.parametrize(("scale", "normalise"), [(1.0, False), (-0.5, True)])
-def test_the_term_is_eq_6_7_and_9(operation: Operation, pairs: Any, scale: float, normalise: bool):
-    term = term_of(operation=operation, pairs=pairs, normalise=normalise, weight=3.0, margin=0.7)
+@pytest.mark.parametrize("positions", [0, 6])
+def test_the_term_is_eq_6_7_and_9(operation: Operation, pairs: Any, scale: float, normalise: bool, positions: int):
+    term = term_of(
+        operation=operation, pairs=pairs, normalise=normalise, weight=3.0, margin=0.7, positions=positions
+    )
     neck, maps = neck_of(scale=scale), random(7, CHANNELS, 2, 3)
     chosen = term._pairs(LABELS, neck.pooled(maps), DRAWS)
     expected = eq_7_and_9(term, neck, maps, LABELS, chosen)
@@ -206,13 +183,13 @@ def contrasted(
     chosen = term._pairs(labels, neck.pooled(maps), DRAWS)
     ends = []
     for a, b in ((chosen.anchor, chosen.mate), (chosen.mate, chosen.anchor)):
-        y = (w @ x).mean(2)
+        y = (w @ x).mT.flatten(1) if term.positions else (w @ x).mean(2)
         eta = term.psi(torch.cat([y[a], y[b]], 1)).squeeze(1) if term.psi else x.new_zeros(len(a))
         channels = torch.cat([x[a], x[b]], 1) if term.operation == "concatenate" else x[a]
         mixed = (contrast_weights(w[a], w[b], eta, term.operation) @ channels).view(len(a), *maps.shape[1:])
         weight = neck.phi.weight.view(maps.shape[1], 3, 3, -1).permute(0, 3, 1, 2)
         z = F.conv2d(mixed, weight, neck.phi.bias, padding=1) + maps[a]
-        ends.append(term.h(z.mean((2, 3))))
+        ends.append(term.h(z.flatten(2).mT.flatten(1) if term.positions else z.mean((2, 3))))
     losses = pair_contrastive(ends[0], ends[1], chosen.same, term.margin)
     return term.weight * losses.mean()
 
@@ -220,11 +197,12 @@ def contrasted(
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("tile", [2**18, 8])
 @pytest.mark.parametrize("pairs", ["random", "all"])
+@pytest.mark.parametrize("positions", [0, 6])
 def test_all_gradients_are_those_of_the_written_out_term(
-    operation: Operation, tile: int, pairs: Any, monkeypatch: pytest.MonkeyPatch
+    operation: Operation, tile: int, pairs: Any, positions: int, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(sci, "_TILE", tile)
-    term, neck = term_of(operation=operation, pairs=pairs, margin=0.9), neck_of(scale=0.7)
+    term, neck = term_of(operation=operation, pairs=pairs, margin=0.9, positions=positions), neck_of(scale=0.7)
     maps = random(7, CHANNELS, 2, 3).requires_grad_()
     inputs = [maps, *term.parameters(), *neck.phi.parameters()]
     # with a loss on what SCI itself gives, as in training: the gradients of W meet
@@ -245,9 +223,6 @@ def test_gradients(operation: Operation):
     term, neck = term_of(operation=operation, margin=2.0), neck_of()
     maps = random(4, CHANNELS, 1, 2).requires_grad_()
     assert torch.autograd.gradcheck(lambda values: loss_of(term, values, LABELS[:4], neck=neck), maps)
-    w_a, w_b = random(2, 3, 3).softmax(2).requires_grad_(), random(2, 3, 3, seed=1).softmax(2).requires_grad_()
-    eta = torch.tensor([0.4, -0.3], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda *parts: contrast_weights(*parts, operation), (w_a, w_b, eta))
 
 
 def test_gradients_of_pairs_and_triplets():
@@ -415,18 +390,87 @@ def test_sci_and_a_contrastive_loss_is_the_row_without_contrast():
     assert loss_of(term, maps, LABELS[:6], neck=neck).item() == pytest.approx(2 * losses.mean().item(), abs=1e-10)
 
 
-def test_half_precision_maps_are_raised_and_kept_weights_are_fine_enough():
-    neck, term = neck_of(40).float(), ContrastiveChannelInteraction(40)
-    maps = random(8, 40, 4, 4).relu().to(torch.bfloat16)
-    labels = torch.arange(8) // 4
-    exact = loss_of(term, maps.float(), labels, neck=neck)
-    with torch.autocast("cpu", torch.bfloat16):
-        loss = loss_of(term, maps.requires_grad_(), labels, neck=neck)
-    assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, exact, rtol=1e-3, atol=0)
+def as_autocast_has_it(
+    term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, maps: Tensor, chosen: Pairs
+) -> Tensor:
+    """The term in operators of PyTorch, in the precision that automatic mixed precision gives each."""
+    x, ends = maps.flatten(2), []
+    w = torch.softmax(-(x @ x.mT), 2, dtype=torch.promote_types(x.dtype, torch.float32))
+    y = (w.to(x.dtype) @ x).mean(2)
+    assert term.psi is not None
+    for a, b in ((chosen.anchor, chosen.mate), (chosen.mate, chosen.anchor)):
+        eta = term.psi(torch.cat([y[a], y[b]], 1)).squeeze(1)
+        mixed = contrast_weights(w[a], w[b], eta).to(x.dtype) @ x[a]
+        ends.append(term.h((neck.convolved(mixed.view(len(a), *maps.shape[1:])) + maps[a]).mean((2, 3))))
+    kind = torch.promote_types(x.dtype, torch.float32)
+    return term.weight * pair_contrastive(ends[0].to(kind), ends[1].to(kind), chosen.same).mean()
+
+
+@pytest.mark.parametrize("size", [0.5, 2.0])
+def test_under_mixed_precision_gradients_are_nearer_to_exact_ones_than_autocast_comes(size: float):
+    neck, term, labels = neck_of(64).float(), ContrastiveChannelInteraction(64), torch.arange(8) // 4
+    maps = (size * random(8, 64, 5, 5)).relu().to(torch.bfloat16)
+    chosen = term._pairs(labels, maps.mean((2, 3)), DRAWS)
+
+    def numbers(how: Any, *, exact: bool) -> list[Tensor]:
+        layer, loss = (copy.deepcopy(part).double() if exact else part for part in (neck, term))
+        seen = (maps.double() if exact else maps.clone()).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=not exact):
+            value = how(loss, layer, seen)
+        assert loss.psi is not None
+        wanted = (seen, layer.phi.weight, loss.psi.weight, loss.h.weight)
+        return [value.detach().double(), *(g.double() for g in torch.autograd.grad(value, wanted))]
+
+    def ours(term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, maps: Tensor) -> Tensor:
+        return loss_of(term, maps, labels, neck=neck)
+
+    def written_out(term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, maps: Tensor) -> Tensor:
+        return as_autocast_has_it(term, neck, maps, chosen)
+
+    exact = numbers(written_out, exact=True)
+    for one, other in zip(numbers(ours, exact=True), exact, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+    (loss, *found), (_, *others) = numbers(ours, exact=False), numbers(written_out, exact=False)
+    torch.testing.assert_close(loss, exact[0], rtol=1e-3, atol=0)
+    for one, other, known in zip(found, others, exact[1:], strict=True):
+        assert (one - known).norm() < (other - known).norm()
+
+
+def test_modules_in_a_half_type_train_and_answer_in_it():
+    neck, term = neck_of(12).bfloat16(), ContrastiveChannelInteraction(12).bfloat16()
+    head, maps = nn.Linear(12, 3).bfloat16(), random(6, 12, 3, 3).relu().to(torch.bfloat16).requires_grad_()
+    embedding = neck.pooled(maps)
+    assert embedding.dtype == torch.bfloat16
+    loss = F.cross_entropy(head(embedding).float(), LABELS[:6]) + term.loss_of(neck, maps, LABELS[:6], step=1)
     loss.backward()
-    assert maps.grad is not None
-    assert maps.grad.isfinite().all()
+    for parameter in (maps, *neck.parameters(), *term.parameters()):
+        assert parameter.grad is not None
+        assert parameter.grad.dtype == torch.bfloat16
+        assert parameter.grad.isfinite().all()
+    close = torch.promote_types(neck(maps).dtype, torch.float32)
+    torch.testing.assert_close(embedding.to(close), neck(maps).to(close).mean((2, 3)), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler's own
+def test_a_compiled_step_is_the_same(operation: Operation):
+    term, neck, maps = term_of(operation=operation), neck_of(), random(7, CHANNELS, 2, 2).requires_grad_()
+
+    def step(maps: Tensor) -> Tensor:
+        return loss_of(term, maps, LABELS, neck=neck) + neck.pooled(maps).square().sum()
+
+    known = step(maps)
+    found = torch.compile(step, backend="eager")(maps)
+    torch.testing.assert_close(found, known, rtol=0, atol=1e-10)
+    inputs = [maps, *neck.parameters(), term.h.weight]
+    for one, other in zip(*(torch.autograd.grad(value, inputs) for value in (found, known)), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+
+
+def test_maps_of_another_size_than_the_layers_have_are_refused_in_words():
+    term, neck = term_of(positions=4), neck_of()
+    with pytest.raises(UserError, match=r"saw maps of 2 x 3: positions=6 fits"):
+        term.loss_of(neck, random(4, CHANNELS, 2, 3), LABELS[:4])
 
 
 @pytest.mark.parametrize(
@@ -434,15 +478,16 @@ def test_half_precision_maps_are_raised_and_kept_weights_are_fine_enough():
     [
         ({"operation": "divide"}, "operation='divide'.: choose 'subtract', 'add'"),
         ({"pairs": "some"}, "pairs='some'.: choose 'random', 'all', 'hard'"),
-        ({"loss": "hinge"}, "loss='hinge'.: choose 'contrastive' or 'triplet'"),
+        ({"loss": "hinge"}, "loss='hinge'.: choose 'contrastive', 'triplet'"),
         ({"loss": "triplet", "pairs": "all"}, "triplets take pairs='random' or 'hard'"),
-        ({"weight": -1.0}, "the weight is at least 0"),
+        ({"weight": -1.0}, "the weight and positions are at least 0"),
         ({"margin": 0.0}, "the margin above 0"),
+        ({"positions": -1}, "positions are at least 0"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(options: dict[str, Any], message: str):
     with pytest.raises(UserError, match=message) as caught:
-        ContrastiveChannelInteraction(12, **options).check(classifier_of(SelfChannelInteraction(12)))
+        ContrastiveChannelInteraction(12, **options)
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -472,12 +517,16 @@ def test_it_trains_in_a_plain_loop():
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_alone_it_is_what_it_is_in_a_step():
-    term, neck, maps = term_of(), neck_of(), random(6, CHANNELS, 2, 2)
-    output = output_of(maps, LABELS[:6], neck)
+@pytest.mark.parametrize("options", [{}, {"pairs": "all"}, {"pairs": "hard"}, {"loss": "triplet", "pairs": "hard"}])
+def test_alone_it_is_what_it_is_in_a_step(options: dict[str, Any]):
+    term, neck, maps = term_of(**options), neck_of(), random(7, CHANNELS, 2, 2, seed=3)
+    output = output_of(maps, LABELS, neck)
+    if "hard" in options.values():  # X would choose others than Z does
+        known, other = (term._pairs(LABELS, of, DRAWS).mate for of in (output.features.embedding, maps.mean((2, 3))))
+        assert not torch.equal(known, other)
     for step, draws in ((None, Draws()), (3, Draws(0, 3))):
         inside = term(output, Holder(neck), draws)  # pyright: ignore[reportArgumentType]
-        torch.testing.assert_close(term.loss_of(neck, maps, LABELS[:6], step=step), inside, rtol=0, atol=1e-14)
+        torch.testing.assert_close(term.loss_of(neck, maps, LABELS, step=step), inside, rtol=0, atol=1e-14)
 
 
 def test_what_the_neck_worked_out_is_used_and_what_it_did_not_is_worked_out():

@@ -22,8 +22,9 @@ Paper and released code
     of X. ``SelfChannelInteraction.pooled`` works so, with l = h * w columns made nine, and phi at no position at all.
 
     Where gradients are wanted, W is kept for the backward pass: D * D numbers an image, 8.4 MB of float16 for 2,048
-    channels under automatic mixed precision (float16 because its step at 1 is eight times finer than bfloat16's), in
-    the precision of X else. Working it out anew in the backward pass costs more than a third of the layer's time.
+    channels in the half type of automatic mixed precision, in the precision of X else. Working it out anew in the
+    backward pass costs more than a third of the layer's time. W itself is always taken from sums in float32 or better;
+    what is kept in bfloat16 is as fine as the maps, which then have that type, too, and works without being widened.
 """
 
 import math
@@ -36,7 +37,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from fieldmark.errors import UserError
-from fieldmark.precision import full_precision, lower_type, raised
+from fieldmark.precision import full_precision, lower_type, raised, raised_linear
 from fieldmark.wide_linear import Uses
 
 _TILE = 2**18
@@ -67,11 +68,13 @@ class Mixed(NamedTuple):
 
     ``ports`` are the same rows of W once more, but as zeros that take no memory: who works with a block and wants its
     gradient to reach X gives it to the block's port. Their type is the one that such a gradient may be given in.
+    ``whole`` is W (B, D, D) in place of blocks and ports, in a program that is compiled.
     """
 
     values: Tensor
     blocks: tuple[Tensor, ...] = ()
     ports: tuple[Tensor, ...] = ()
+    whole: Tensor | None = None
 
 
 def mix(x: Tensor, columns: Tensor, *, scale: float, lower: torch.dtype | None = None, keep: bool = False) -> Mixed:
@@ -86,7 +89,8 @@ def mix(x: Tensor, columns: Tensor, *, scale: float, lower: torch.dtype | None =
     """
     with full_precision(x):
         if torch.compiler.is_compiling():
-            return Mixed(columns @ channel_weights(x.mT, scale).mT)
+            w = channel_weights(x.mT, scale)
+            return Mixed(columns @ w.mT, whole=w)
         keep = keep or (torch.is_grad_enabled() and (x.requires_grad or columns.requires_grad))
         made: Any = _Mix.apply(x.contiguous(), columns.contiguous(), scale, lower, keep)
         count = len(made) // 2
@@ -112,7 +116,7 @@ class _Mix(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, v: Tensor, scale: float, lower: torch.dtype | None, keep: bool) -> Any:
         values, all_rows = torch.empty_like(v), row_slices(x.shape[2], 1 if keep else 2)
         shapes = [(len(x), rows.stop - rows.start, x.shape[2]) for rows in all_rows]
-        blocks = [x.new_empty(shape, dtype=torch.float16 if lower else x.dtype) for shape in shapes if keep]
+        blocks = [x.new_empty(shape, dtype=lower or x.dtype) for shape in shapes if keep]
         for some in image_slices(len(x), x):
             part, negative, columns = x[some], (-scale * x[some]).mT, v[some]
             for number, rows in enumerate(all_rows):
@@ -132,24 +136,25 @@ class _Mix(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, v, values, *blocks = ctx.saved_tensors
         g = torch.zeros_like(v) if gradients[0] is None else gradients[0].contiguous()
-        into_x, into_v = torch.zeros_like(x), torch.zeros_like(v)
+        into_x, into_v, kind = torch.zeros_like(x), torch.zeros_like(v), _product_type(x, ctx.lower)
         with full_precision(x):
+            # a row of W sums to one, so V may be moved: less its mean, little is lost where a row's mean is taken off
+            middle = v.mean(2, keepdim=True)
             # a row's sum of W dW is dO . O, so that one product gives dW less that sum
-            left = torch.cat([g, -(g * values).sum(1, keepdim=True)], 1)
-            right = torch.cat([v, torch.ones_like(v[:, :1])], 1)
-            narrow = x.to(_product_type(x, ctx.lower))
+            left = torch.cat([g, -(g * (values - middle)).sum(1, keepdim=True)], 1).to(kind)
+            right = torch.cat([v - middle, torch.ones_like(v[:, :1])], 1).to(kind)
+            narrow, of_values = x.to(kind), left[:, :-1]
             ports, all_rows = gradients[len(blocks) + 1 :], row_slices(x.shape[2])
             for some in image_slices(len(x), x):
-                part, columns, of_values, into = narrow[some], v[some], g[some], into_x[some]
+                part, columns, of_part, into = narrow[some], right[some, :-1], of_values[some], into_x[some]
                 for rows, block, port in zip(all_rows, blocks, ports, strict=True):
-                    weights = block[some].to(x.dtype)
-                    into_v[some].baddbmm_(of_values[:, :, rows], weights)
+                    weights = block[some].to(kind)
+                    into_v[some] += torch.bmm(of_part[:, :, rows], weights)
                     if port is None:
                         logits = torch.bmm(left[some, :, rows].mT, right[some]).mul_(weights)
                     else:
-                        of_weights = torch.baddbmm(port[some].to(x.dtype), of_values[:, :, rows].mT, columns)
-                        logits = torch.ops.aten._softmax_backward_data(of_weights, weights, 2, x.dtype)
-                    logits = logits.to(part.dtype)
+                        of_weights = torch.baddbmm(port[some], of_part[:, :, rows].mT, columns)
+                        logits = torch.ops.aten._softmax_backward_data(of_weights, weights, 2, kind)
                     into[:, :, rows] += torch.bmm(part, logits.mT)
                     into += torch.bmm(part[:, :, rows], logits)
         return into_x.mul_(-ctx.scale), into_v, None, None, None
@@ -213,18 +218,22 @@ class SelfChannelInteraction(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Z."""
-        y = self_channel_interaction(maps.flatten(2), self.scale).reshape(maps.shape).to(self.phi.weight.dtype)
-        weight = self.phi.weight.view(maps.shape[1], 3, 3, -1).permute(0, 3, 1, 2)
-        return F.conv2d(y, weight, self.phi.bias, padding=1) + maps  # Eq. 3
+        y = self_channel_interaction(maps.flatten(2), self.scale).reshape(maps.shape)
+        return self.convolved(y) + maps  # Eq. 3
+
+    def convolved(self, y: Tensor) -> Tensor:
+        """phi(Y) of Y (N, D, h, w), in the type of phi's weight."""
+        weight = self.phi.weight.view(y.shape[1], 3, 3, -1).permute(0, 3, 1, 2)
+        return F.conv2d(y.to(weight.dtype), weight, self.phi.bias, padding=1)
 
     def pooled(self, maps: Tensor) -> Tensor:
-        """The average (B, D) of Z over the positions, in float32 for half types."""
-        lending = self.lends and self.training and torch.is_grad_enabled()
+        """The average (B, D) of Z over the positions; for half types in float32, unless the layer is in one itself."""
+        lending = self.lends and self.training and torch.is_grad_enabled() and not torch.compiler.is_compiling()
         self._lent = None
         seen = self._windows(maps, keep=lending)
         if lending:
             self._lent = (maps, seen)
-        return self.averaged(seen, seen.averages[:, 4], seen.mixed.values)
+        return self.averaged(seen, seen.averages[:, 4], seen.mixed.values).to(self.phi.weight.dtype)
 
     def windows(self, maps: Tensor) -> Windows:
         """With W: what ``pooled`` has just worked out for these very maps, or worked out now."""
@@ -235,7 +244,7 @@ class SelfChannelInteraction(nn.Module):
         """The average (N, D) of phi(Y) + X, from the average x (N, D) of X and the window averages y (N, 9, D) of Y."""
         with full_precision(x):
             if torch.compiler.is_compiling():
-                return x + self.phi(y.flatten(1))
+                return x + raised_linear(self.phi, y.flatten(1))
             return x + seen.uses.product(y.flatten(1), self.phi.weight, seen.weight) + self.phi.bias  # Eq. 3
 
     def _windows(self, maps: Tensor, *, keep: bool) -> Windows:
