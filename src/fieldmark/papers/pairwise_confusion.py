@@ -43,9 +43,13 @@ from fieldmark.precision import raised
 def jeffreys_divergence(p: Tensor, q: Tensor) -> Tensor:
     """Symmetric Kullback-Leibler divergence of two (P, C) probability batches, (P,), in nats.
 
-    Infinite where one has mass and the other has none: the reason why the paper does not train with it.
+    Infinite where one has mass and the other has none: the reason why the paper does not train with it. In float32 or
+    better, and never below 0, as p - q and the difference of the logarithms have one sign.
     """
-    return (torch.xlogy(p, p) - torch.xlogy(p, q) + torch.xlogy(q, q) - torch.xlogy(q, p)).sum(1)  # Eq. 2
+    p, q = raised(p), raised(q)
+    neither = (p == 0) & (q == 0)  # no difference there, but a logarithm whose gradient is no number
+    p, q = p.masked_fill(neither, 1), q.masked_fill(neither, 1)
+    return (torch.xlogy(p - q, p) - torch.xlogy(p - q, q)).sum(1)  # Eq. 2
 
 
 def jeffreys_bound(delta1: Tensor, delta2: Tensor) -> Tensor:
@@ -60,15 +64,17 @@ def jeffreys_bound(delta1: Tensor, delta2: Tensor) -> Tensor:
 
 
 def euclidean_confusion(p: Tensor, q: Tensor) -> Tensor:
-    """Squared Euclidean distance of two (P, C) probability batches, (P,), between 0 and 2."""
-    return (p - q).square().sum(1)  # Eq. 5
+    """Squared Euclidean distance of two (P, C) probability batches, (P,), between 0 and 2; in float32 or better."""
+    return (raised(p) - raised(q)).square().sum(1)  # Eq. 5
 
 
 def confusion_between(first: Tensor, second: Tensor) -> Tensor:
     """The mean Euclidean confusion of all pairs of two sets of probability vectors, (m, C) and (n, C), a scalar.
 
-    Without forming the pairs: the distance of the two means and the spread about each. 0 where a set is empty.
+    Without forming the pairs: the distance of the two means and the spread about each. 0 where a set is empty. In
+    float32 or better.
     """
+    first, second = raised(first), raised(second)
     if not (len(first) and len(second)):
         return 0 * (first.sum() + second.sum())
     means = first.mean(0), second.mean(0)
@@ -85,12 +91,15 @@ def confusion_within(points: Tensor) -> Tensor:
 def energy_distance(first: Tensor, second: Tensor, *, squared: bool = False) -> Tensor:
     """D_EN squared of two sets of vectors, (m, C) and (n, C), drawn from evenly; a scalar, 0 where a set is empty.
 
+    In float32 or better.
+
     Args:
         first: one set.
         second: the other.
         squared: squared norms, with which the paper's Lemma 3 holds; then it is twice the squared distance of the
             means. False takes the norms as printed.
     """
+    first, second = raised(first), raised(second)
     if not (len(first) and len(second)):
         return 0 * (first.sum() + second.sum())
     mean_of = confusion_between if squared else _mean_norm
