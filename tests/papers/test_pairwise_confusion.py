@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fieldmark.classifier import Classifier, Features
+from fieldmark.classifier import Features
 from fieldmark.contract import TrainOutput
 from fieldmark.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
+from fieldmark.papers import pairwise_confusion
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion, euclidean_confusion, jeffreys_divergence
 from fieldmark.recipes.pairwise_confusion import COMPOSITION
 from golden_step import check_golden, numbers_of_a_step, tiny_learner
@@ -212,12 +213,14 @@ def test_half_precision_logits_are_raised_and_certain_ones_stay_finite():
 
 
 @pytest.mark.parametrize(("options", "message"), [({"on": "maps"}, "choose 'probab"), ({"weight": -1.0}, "at least 0")])
-def test_settings_that_mean_nothing_are_refused(
-    options: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
-):
-    classifier: Classifier = tiny_learner(COMPOSITION, monkeypatch).method.classifier
+def test_settings_that_mean_nothing_are_refused_when_it_is_made(options: dict[str, object], message: str):
     with pytest.raises(UserError, match=message):
-        PairwiseConfusion(**options).check(classifier)  # pyright: ignore[reportArgumentType]
+        PairwiseConfusion(**options)  # pyright: ignore[reportArgumentType]
+
+
+def test_the_docstring_says_where_eq_9_is():
+    block = (pairwise_confusion.__doc__ or "").partition("Paper and released code")[0]
+    assert "Eq. 9, all pairs of two images of different classes, is the plan ExhaustivePairs" in block
 
 
 def probabilities(count: int) -> st.SearchStrategy[list[float]]:

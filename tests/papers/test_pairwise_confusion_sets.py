@@ -285,14 +285,14 @@ def test_two_shuffles_zipped_are_algorithm_1():
 
 
 def test_in_a_plain_loop_the_confusion_tempers_the_predictions():
-    """PyTorch's own loop and loader: the plan as a batch sampler, the equation as a loss."""
+    """PyTorch's own loop, loader and layer: of Fieldmark the plan as a batch sampler and the loss."""
     generator = torch.Generator().manual_seed(1)
     labels = torch.arange(48) % 3
     images = torch.eye(3)[labels].repeat(1, 4) + 0.3 * torch.randn(48, 12, generator=generator)
     data = torch.utils.data.TensorDataset(images, labels)
     surest = {}
     for weight in (0.0, 2.0):
-        model = nn.Linear(12, 3)
+        model, confusion = nn.Linear(12, 3), PairwiseConfusion(weight=weight, shuffle=False)
         nn.init.zeros_(model.weight)
         nn.init.zeros_(model.bias)
         optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
@@ -301,11 +301,8 @@ def test_in_a_plain_loop_the_confusion_tempers_the_predictions():
             sampler.set_epoch(epoch)
             for rows, targets in torch.utils.data.DataLoader(data, batch_sampler=sampler):
                 logits = model(rows)
-                p, q = logits.softmax(1).chunk(2)
-                differ = targets[:8] != targets[8:]
-                confusion = (differ * euclidean_confusion(p, q)).sum() / len(rows)
                 optimiser.zero_grad()
-                (F.cross_entropy(logits, targets) + weight * confusion).backward()
+                (F.cross_entropy(logits, targets) + confusion.loss_of(logits, targets)).backward()
                 optimiser.step()
         with torch.no_grad():
             surest[weight] = model(images).softmax(1).amax(1).mean().item()

@@ -19,6 +19,7 @@ from fieldmark.papers.soft_channel_labels import (
     class_maxima,
     inter_class,
     intra_class,
+    refined_channels,
     spatial_softmax,
     weighted_maximum,
 )
@@ -257,13 +258,21 @@ def test_mixed_precision_leaves_the_means_in_single_precision():
         ({"drop": 1.0}, "drop < 1"),
         ({"label_weight": 0.0}, "label_weight > 0"),
         ({"momentum": 0.0}, "above 0"),
-        ({"classes": 4}, "the classifier has 5"),
-        ({"channels": 7}, "has 7 channels, the neck makes 12"),
     ],
 )
-def test_settings_that_mean_nothing_are_refused(options: dict[str, float], message: str):
+def test_settings_that_mean_nothing_are_refused_when_it_is_made(options: dict[str, float], message: str):
+    with pytest.raises(UserError, match=message) as caught:
+        SoftChannelLabels(12, 5, **options)  # pyright: ignore[reportArgumentType]
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"classes": 4}, "the classifier has 5"), ({"channels": 7}, "has 7 channels, the neck makes 12")],
+)
+def test_a_classifier_that_does_not_fit_is_refused(options: dict[str, int], message: str):
     classifier = Classifier(tiny_backbone(), neck=nn.Identity(), pool=Average(), head=nn.Identity(), classes=5)
-    term = SoftChannelLabels(**({"channels": 12, "classes": 5} | options))  # pyright: ignore[reportArgumentType]
+    term = SoftChannelLabels(**({"channels": 12, "classes": 5} | options))
     with pytest.raises(UserError, match=message) as caught:
         term.check(classifier)
     assert len(str(caught.value).splitlines()) == 1
@@ -274,6 +283,15 @@ def test_a_neck_that_makes_other_channels_is_refused():
     classifier = Classifier(tiny_backbone(), neck=neck, pool=Average(), head=nn.Identity(), classes=5)
     with pytest.raises(UserError, match="has 12 channels, the neck makes 15: leave the neck out"):
         SoftChannelLabels(12, 5).check(classifier)
+
+
+def test_the_trial_of_a_neck_leaves_each_of_its_modules_in_its_mode():
+    neck = nn.Sequential(nn.Sequential(nn.Conv2d(12, 9, 1), nn.BatchNorm2d(9)), nn.ReLU()).train()
+    neck[0][1].eval()  # as whoever keeps a norm's statistics does
+    modes = [module.training for module in neck.modules()]
+    classifier = Classifier(tiny_backbone(), neck=neck, pool=Average(), head=nn.Identity(), classes=5)
+    assert refined_channels(classifier) == 9
+    assert [module.training for module in neck.modules()] == modes == [True, True, True, False, True]
 
 
 def test_a_step_reads_nothing_back():

@@ -10,6 +10,7 @@ Equations
     Eq. 7   confusion_between    the same where both sets have n vectors
     Eq. 8   energy_distance      squared energy distance of two sets, by norms as printed or by their squares
     Eq. 10  PairwiseConfusion    the training objective's added part, over the pairs of a batch
+    Eq. 9, all pairs of two images of different classes, is the plan ExhaustivePairs in data/batches.py.
 
 Paper and released code
     The default is the paper: squared norm, only pairs of different labels. The released PyTorch code takes the norm
@@ -18,9 +19,8 @@ Paper and released code
     With cross-entropy averaged over B images, the paper's sum over B/2 pairs becomes lambda * (1/B) * sum.
     The paper gives lambda between 10 and 20 or 0.05 to 0.15 times the number of classes.
     The halves of a shuffled batch are pairs as in Algorithm 1, but for what two orders of the whole set add: an image
-    may meet itself, and comes twice an epoch. To the letter that is the plan ``ShuffledPairs``, and all pairs of Eq. 9
-    are ``ExhaustivePairs`` (``fieldmark.data.batches``), both with ``shuffle=False``. Eq. 9 weights a pair by
-    lambda / n^2, n images a class, where Eq. 10 has lambda.
+    may meet itself, and comes twice an epoch. To the letter that is the plan ``ShuffledPairs`` (data/batches.py). Both
+    plans go with ``shuffle=False``. Eq. 9 weights a pair by lambda / n^2, n images a class, where Eq. 10 has lambda.
     Misprints: Sec. 3.2 has D_TV^2 = 1/2 |P - Q|_1 for D_TV = 1/2 |P - Q|_1. Lemma 3 fails with the norms of Eq. 8:
     {(1, 0)} and {(1/2, 1/2)} have D_EN^2 / 2 = 0.707, above D_EC = 0.5. It holds with squared norms. Corollary 1 holds,
     but with equality wherever the two means agree, not only for equal sets.
@@ -123,6 +123,9 @@ class PairwiseConfusion:
         shuffle: draw the pairs anew inside the batch; False keeps the pairs that a sampler made (image i with image
             i + B/2), such as ``ShuffledPairs`` and ``ExhaustivePairs``. A class-sorted batch needs True, or its pairs
             all have one class.
+
+    Raises:
+        UserError: another word for ``on``, or a weight below 0.
     """
 
     weight: float = 10.0
@@ -133,12 +136,15 @@ class PairwiseConfusion:
     batch_wide: ClassVar[bool] = True
     reads_refined: ClassVar[bool] = False
 
-    def check(self, classifier: Classifier) -> None:
+    def __post_init__(self) -> None:
         """Refuses settings that mean nothing."""
         if self.on not in ("probabilities", "logits"):
             raise UserError(f"PairwiseConfusion(on={self.on!r}): choose 'probabilities' or 'logits'")
         if self.weight < 0:
             raise UserError(f"PairwiseConfusion(weight={self.weight}): the weight is at least 0")
+
+    def check(self, classifier: Classifier) -> None:
+        """Any classifier fits."""
 
     def __call__(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
         """The weighted sum over the pairs of the batch, divided by B; 0 for a batch of one."""
