@@ -36,7 +36,7 @@ from fieldmark.classifier import Classifier
 from fieldmark.contract import TrainOutput
 from fieldmark.draws import Draws, of_step
 from fieldmark.errors import UserError
-from fieldmark.precision import full_precision, raised
+from fieldmark.precision import full_precision, raised, suited
 
 _RESIDUES = 32
 """Channels are folded to so many before the winner is looked for; near the root of usual N."""
@@ -83,7 +83,8 @@ class ChannelLabels(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """One row an image, in float32 or better."""
-        return raised(self.excite(self.squeeze(maps.mean((2, 3))).relu())).sigmoid()  # Eq. 8
+        hidden = self.squeeze(suited(maps.mean((2, 3)), self.squeeze)).relu()
+        return raised(self.excite(hidden)).sigmoid()  # Eq. 8
 
 
 def class_maxima(soft: Tensor, labels: Tensor, classes: int) -> Tensor:
