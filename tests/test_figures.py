@@ -35,8 +35,22 @@ def test_each_script_draws_its_picture(path: Path, tmp_path: Path):
 def test_the_right_half_of_jeffreys_is_what_its_page_says():
     train = script(DOCS / "figures" / "jeffreys.py").cross_entropies
     guessing = np.log(4)
-    divergent, confused = train(jeffreys_divergence, 1.0), train(euclidean_confusion, 1.0)
-    assert np.mean(divergent[50:100]) > guessing
+    divergent = np.array(train(jeffreys_divergence, 1.0))
+    assert np.isfinite(divergent[:50]).all()
+    assert np.mean(divergent[:50]) > guessing
+    assert np.mean(divergent[np.isfinite(divergent)]) > guessing
     assert not np.isfinite(divergent[-1])
-    assert np.mean(confused[-100:]) < 0.2 * guessing
-    assert np.mean(train(jeffreys_divergence, 0.01)[-100:]) < np.mean(confused[-100:])
+    neither, faint, confused = (
+        train(apart, weight)
+        for apart, weight in ((euclidean_confusion, 0.0), (jeffreys_divergence, 0.01), (euclidean_confusion, 1.0))
+    )
+    assert np.mean(neither[-100:]) == pytest.approx(0.002, rel=0.25)
+    assert np.mean(neither[-100:]) < 0.5 * np.mean(neither[50:150])
+    assert np.mean(faint[-100:]) == pytest.approx(0.014, rel=0.1)
+    assert np.mean(faint[-100:]) == pytest.approx(np.mean(faint[50:150]), rel=0.2)
+    assert np.mean(confused[-100:]) == pytest.approx(0.05, rel=0.4)
+
+
+def test_each_page_names_the_test_that_holds_its_figure():
+    for page in (page for page in DOCS.glob("*.md") if "docs/figures/" in page.read_text("utf-8")):
+        assert "`tests/test_figures.py` holds what it shows" in page.read_text("utf-8"), page.name

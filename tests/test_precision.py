@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fieldmark.precision import full_precision, lower_type, raised
+from fieldmark.precision import full_precision, lower_type, raised, suited
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,14 @@ def test_half_types_are_raised_and_no_other_is_changed(given: torch.dtype, expec
     values = torch.tensor([0.5, 3.0], dtype=given)
     assert raised(values).dtype == expected
     assert raised(values).tolist() == [0.5, 3.0]
+
+
+def test_a_layer_in_a_half_type_gets_that_and_any_other_what_there_is():
+    values = torch.tensor([0.5, 3.0])
+    for half in (torch.bfloat16, torch.float16):
+        assert suited(values, torch.nn.Linear(2, 1).to(half)).dtype == half
+    for layer in (torch.nn.Linear(2, 1), torch.nn.Linear(2, 1).double(), torch.nn.Identity()):
+        assert suited(values, layer) is values
 
 
 def test_products_stay_as_they_are_inside():

@@ -3,7 +3,7 @@
     python docs/figures/jeffreys.py
 
 Left, two images of two classes whose classifier gets surer (Eq. 2, 3 and 5 of the paper); right, SGD on a small linear
-classifier with either as an addition to the loss, all else equal.
+classifier with either as an addition to the loss and with none, all else equal.
 """
 
 import io
@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from fieldmark.papers.pairwise_confusion import euclidean_confusion, jeffreys_bound, jeffreys_divergence
 
-BLUE, RED, GREY = "#2166ac", "#b2182b", "#777777"
+BLUE, RED, GREY, BLACK = "#2166ac", "#b2182b", "#777777", "#111111"
 CLASSES, IMAGES, STEPS, WINDOW = 4, 64, 300, 10
 
 
@@ -54,11 +54,12 @@ def draw_values(axes: Axes) -> None:
 
 
 def draw_training(axes: Axes) -> None:
-    """Cross-entropy over the steps, with each addition; the mean of a few steps, as single batches are noisy."""
+    """Cross-entropy over the steps, with each addition and none; means of a few steps, as single batches are noisy."""
     runs = (
         (jeffreys_divergence, 1.0, RED, "divergence, weight 1"),
         (jeffreys_divergence, 0.01, GREY, "divergence, weight 0.01"),
         (euclidean_confusion, 1.0, BLUE, "confusion, weight 1"),
+        (euclidean_confusion, 0.0, BLACK, "neither"),
     )
     for apart, weight, colour, label in runs:
         losses = np.array(cross_entropies(apart, weight)).reshape(-1, WINDOW).mean(1)
@@ -71,8 +72,8 @@ def draw_training(axes: Axes) -> None:
                 "no number any more", (steps[last] + 8, losses[last]), color=colour, fontsize="small", va="center"
             )
     axes.axhline(np.log(CLASSES), color=GREY, linewidth=0.8, linestyle="--", label="guessing")
-    axes.set(yscale="log", xlabel="step", ylabel="cross-entropy", title="SGD, all else equal")
-    axes.legend(frameon=False, fontsize="small", loc="center right", bbox_to_anchor=(1, 0.52))
+    axes.set(yscale="log", ylim=(1e-5, 12), xlabel="step", ylabel="cross-entropy", title="SGD, all else equal")
+    axes.legend(frameon=False, fontsize="small", loc="lower left", ncols=2)
 
 
 def cross_entropies(apart: Callable[[Tensor, Tensor], Tensor], weight: float) -> list[float]:

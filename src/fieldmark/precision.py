@@ -1,15 +1,25 @@
-"""Half types: raised to float32 where exponentials, sums or positions need it; float64 is never lowered."""
+"""Half types: raised to float32 where exponentials, sums or positions need it, lowered for layers that are half."""
 
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+_HALF = (torch.float16, torch.bfloat16)
 
 
 def raised(values: Tensor) -> Tensor:
     """Half types as float32; float32 and float64 as they are."""
     return values if values.dtype == torch.float64 else values.float()
+
+
+def suited(values: Tensor, layer: nn.Module) -> Tensor:
+    """``values`` as a layer takes them that is held in a half type: in that of its weights; else as they are.
+
+    What was ``raised`` before such a layer goes through this; automatic mixed precision keeps weights in float32.
+    """
+    weight = next(layer.parameters(), None)
+    return values.to(weight.dtype) if weight is not None and weight.dtype in _HALF else values
 
 
 def full_precision(like: Tensor) -> AbstractContextManager[object]:
@@ -21,13 +31,7 @@ def full_precision(like: Tensor) -> AbstractContextManager[object]:
 
 def lower_type(like: Tensor) -> torch.dtype | None:
     """The half type that products with ``like`` may be taken in: its own or automatic mixed precision's, or None."""
-    if like.dtype in (torch.float16, torch.bfloat16):
+    if like.dtype in _HALF:
         return like.dtype
     mixed = like.dtype != torch.float64 and torch.is_autocast_enabled(like.device.type)
     return torch.get_autocast_dtype(like.device.type) if mixed else None
-
-
-def raised_linear(layer: nn.Linear, rows: Tensor) -> Tensor:
-    """A linear layer on rows (N, K) in their own precision, whatever that of its weights."""
-    bias = None if layer.bias is None else layer.bias.to(rows.dtype)
-    return F.linear(rows, layer.weight.to(rows.dtype), bias)

@@ -319,6 +319,24 @@ def test_half_precision_embeddings_are_raised(monkeypatch: pytest.MonkeyPatch):
         assert loss.isfinite()
 
 
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_a_learner_held_in_bfloat16_takes_a_step(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
+    """Without automatic mixed precision: all weights are half."""
+    learner = tiny_learner(Composition("x", method=Part(ApiNet, options)), monkeypatch).bfloat16()
+    images = tiny_images().bfloat16()
+    output = learner(images, LABELS, Draws(1, 0, ROWS))
+    assert {loss.dtype for loss in output.losses.values()} == {torch.float32}
+    total(output).backward()
+    for name, parameter in learner.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.dtype == torch.bfloat16
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+    evidence = learner.method.eval().evidence(images)
+    assert evidence["gate"].dtype == evidence["mate_gate"].dtype == torch.float32
+    assert ((evidence["gate"] > 0) & (evidence["gate"] < 1)).any()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

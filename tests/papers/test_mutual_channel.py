@@ -327,16 +327,29 @@ def test_flat_maps_give_finite_losses_and_gradients(maps: Tensor, labels: list[i
         ({"across": "sum"}, "'max' or 'average'"),
         ({"of": "none"}, "'all' or 'label'"),
         ({"form": "code"}, "'paper' or 'released'"),
-        ({"classes": 4}, "the classifier has 5"),
     ],
 )
-def test_settings_that_mean_nothing_are_refused(
-    options: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
-):
-    classifier: Classifier = tiny_learner(COMPOSITION, monkeypatch).method.classifier
+def test_settings_that_mean_nothing_are_refused_when_it_is_made(options: dict[str, object], message: str):
     with pytest.raises(UserError, match=message) as caught:
-        MutualChannelLoss(**({"classes": 5} | options)).check(classifier)  # pyright: ignore[reportArgumentType]
+        MutualChannelLoss(5, **options)  # pyright: ignore[reportArgumentType]
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_other_classes_are_refused(monkeypatch: pytest.MonkeyPatch):
+    classifier: Classifier = tiny_learner(COMPOSITION, monkeypatch).method.classifier
+    with pytest.raises(UserError, match="the classifier has 5"):
+        MutualChannelLoss(4).check(classifier)
+
+
+@pytest.mark.parametrize(("of", "xi"), [("all", 2), ("all", 3), ("label", 3)])
+def test_at_equal_weights_the_released_form_pushes_xi_times_less(of: str, xi: int):
+    labels, gradients = torch.tensor([0, 2, 1]), {}
+    for form in ("paper", "released"):
+        maps = random_maps(3, 3 * xi).relu().requires_grad_()
+        term = MutualChannelLoss(3, discriminality=0.0, of=of, form=form)  # pyright: ignore[reportArgumentType]
+        (gradients[form],) = torch.autograd.grad(value(term, maps, labels), maps)
+    assert gradients["paper"].norm() > 0
+    torch.testing.assert_close(xi * gradients["released"], gradients["paper"], rtol=1e-12, atol=1e-15)
 
 
 def test_too_few_channels_are_refused_unless_a_neck_makes_more():
@@ -389,14 +402,14 @@ def test_alone_it_is_what_it_is_in_a_step():
 
 
 def test_a_plain_loop_trains_a_classs_channels():
-    """Nothing of Fieldmark but the functions: each class's channels come to answer to its images alone."""
+    """Nothing of Fieldmark but the loss: each class's channels come to answer to its images alone."""
     torch.manual_seed(0)
     labels = torch.arange(24) % 3
     images = 0.3 * torch.randn(24, 3, 8, 8)
     for image, label in zip(images, labels.tolist(), strict=True):
         image[label, 1:4, 1:4] += 2
     network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU())
-    groups = channel_groups(8, 3)
+    groups, mutual = channel_groups(8, 3), MutualChannelLoss(3, weight=1.0, diversity=0.1)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.5, momentum=0.9)
 
     def responses() -> Tensor:
@@ -404,8 +417,8 @@ def test_a_plain_loop_trains_a_classs_channels():
 
     before = F.cross_entropy(responses(), labels).item()
     spread = diversity(network(images), groups).mean().item()
-    for _ in range(60):
-        loss = discriminality(responses(), labels) - 0.1 * diversity(network(images), groups).mean()
+    for step in range(60):
+        loss = mutual.loss_of(network(images), labels, step=step)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

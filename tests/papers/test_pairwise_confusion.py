@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fieldmark.classifier import Classifier, Features
+from fieldmark.classifier import Features
 from fieldmark.contract import TrainOutput
 from fieldmark.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
+from fieldmark.papers import pairwise_confusion
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion, euclidean_confusion, jeffreys_divergence
 from fieldmark.recipes.pairwise_confusion import COMPOSITION
 from golden_step import check_golden, numbers_of_a_step, tiny_learner
@@ -102,6 +103,52 @@ def test_divergence_grows_without_bound_where_confusion_does_not():
     assert euclidean_confusion(certain, other).item() == 2
 
 
+@pytest.mark.parametrize("mass", [0.0, 1e-30, 0.25, 1.0])
+def test_equal_predictions_have_no_divergence_and_no_gradient(mass: float):
+    p, q = (torch.tensor([[mass, 1 - mass, 0.0]], requires_grad=True) for _ in range(2))
+    divergence = jeffreys_divergence(p, q)
+    assert divergence.item() == 0
+    divergence.sum().backward()
+    for one in (p, q):
+        assert one.grad is not None
+        assert (one.grad == 0).all()
+
+
+def test_classes_without_mass_in_either_change_nothing():
+    """Softmax in single precision gives many zeros."""
+    logits = torch.tensor([[2.0, 0.0, -300.0], [0.0, 1.0, -400.0]], requires_grad=True)
+    p, q = logits.softmax(1).chunk(2)
+    assert p[0, 2] == q[0, 2] == 0
+    divergence = jeffreys_divergence(p, q)
+    assert divergence.item() == pytest.approx(eq_2(p[0, :2].tolist(), q[0, :2].tolist()), rel=1e-6)
+    divergence.sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+    assert (logits.grad[:, :2] != 0).all()
+    assert (logits.grad[:, 2] == 0).all()
+
+
+@pytest.mark.parametrize("classes", [5, 200])
+@pytest.mark.parametrize("apart", [1e-2, 1e-3, 1e-4])
+def test_the_divergence_of_near_predictions_keeps_its_digits_in_single_precision(classes: int, apart: float):
+    logits = 3 * random_logits(500, classes)
+    p, q = (values.softmax(1).float() for values in (logits, logits + apart * random_logits(500, classes, seed=1)))
+    found, expected = jeffreys_divergence(p, q), jeffreys_divergence(p.double(), q.double())
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), expected, rtol=0.1, atol=0)
+    assert (found >= euclidean_confusion(p, q)).all()  # Lemma 1
+    assert (found >= 0).all()
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_half_types_are_raised(half: torch.dtype):
+    p, q = random_logits(6, 40).softmax(1).to(half), random_logits(6, 40, seed=1).softmax(1).to(half)
+    for function in (jeffreys_divergence, euclidean_confusion):
+        found = function(p, q)
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found.double(), function(p.double(), q.double()), rtol=1e-5, atol=0)
+
+
 def test_shuffling_changes_the_pairs_from_step_to_step_but_not_in_evaluation():
     logits, labels = random_logits(8, 5), torch.arange(8) % 5
     steps = {confusion(PairwiseConfusion(), logits, labels, Draws(0, step)).item() for step in range(8)}
@@ -166,12 +213,14 @@ def test_half_precision_logits_are_raised_and_certain_ones_stay_finite():
 
 
 @pytest.mark.parametrize(("options", "message"), [({"on": "maps"}, "choose 'probab"), ({"weight": -1.0}, "at least 0")])
-def test_settings_that_mean_nothing_are_refused(
-    options: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
-):
-    classifier: Classifier = tiny_learner(COMPOSITION, monkeypatch).method.classifier
+def test_settings_that_mean_nothing_are_refused_when_it_is_made(options: dict[str, object], message: str):
     with pytest.raises(UserError, match=message):
-        PairwiseConfusion(**options).check(classifier)  # pyright: ignore[reportArgumentType]
+        PairwiseConfusion(**options)  # pyright: ignore[reportArgumentType]
+
+
+def test_the_docstring_says_where_eq_9_is():
+    block = (pairwise_confusion.__doc__ or "").partition("Paper and released code")[0]
+    assert "Eq. 9, all pairs of two images of different classes, is the plan ExhaustivePairs" in block
 
 
 def probabilities(count: int) -> st.SearchStrategy[list[float]]:

@@ -68,6 +68,17 @@ def test_energy_distance_is_eq_8(squared: bool, power: int):
     assert energy_distance(first, first, squared=squared).item() == pytest.approx(0, abs=1e-12)
 
 
+def test_half_types_are_raised():
+    first, second = points(5, 40).bfloat16(), points(3, 40, seed=1).bfloat16()
+    doubles = first.double(), second.double()
+    for squared in (True, False):
+        found = energy_distance(first, second, squared=squared)
+        assert found.dtype == torch.float32
+        assert found.item() == pytest.approx(energy_distance(*doubles, squared=squared).item(), rel=1e-4)
+    assert confusion_between(first, second).dtype == torch.float32
+    assert confusion_between(first, second).item() == pytest.approx(confusion_between(*doubles).item(), rel=1e-5)
+
+
 def test_gradients_of_sets():
     first, second = points(3, 4).requires_grad_(), points(2, 4, seed=1).requires_grad_()
     assert torch.autograd.gradcheck(confusion_between, (first, second))
@@ -223,8 +234,9 @@ def descend(divergence: bool, weight: float) -> list[float]:
 
 def test_training_with_the_divergence_diverges_and_with_the_confusion_does_not():
     begun = math.log(4)
-    confused, faint = descend(False, 1), descend(True, 0.01)
-    assert np.mean(descend(True, 1)[-100:]) > 2 * begun
+    divergent, confused, faint = np.array(descend(True, 1)), descend(False, 1), descend(True, 0.01)
+    assert np.isfinite(divergent[:50]).all()
+    assert np.mean(divergent[np.isfinite(divergent)]) > 2 * begun
     assert not np.isfinite(descend(True, 2)[-1])
     assert np.mean(confused[-100:]) < 0.3 * begun
     assert np.isfinite(descend(False, 2)).all()
@@ -273,14 +285,14 @@ def test_two_shuffles_zipped_are_algorithm_1():
 
 
 def test_in_a_plain_loop_the_confusion_tempers_the_predictions():
-    """PyTorch's own loop and loader: the plan as a batch sampler, the equation as a loss."""
+    """PyTorch's own loop, loader and layer: of Fieldmark the plan as a batch sampler and the loss."""
     generator = torch.Generator().manual_seed(1)
     labels = torch.arange(48) % 3
     images = torch.eye(3)[labels].repeat(1, 4) + 0.3 * torch.randn(48, 12, generator=generator)
     data = torch.utils.data.TensorDataset(images, labels)
     surest = {}
     for weight in (0.0, 2.0):
-        model = nn.Linear(12, 3)
+        model, confusion = nn.Linear(12, 3), PairwiseConfusion(weight=weight, shuffle=False)
         nn.init.zeros_(model.weight)
         nn.init.zeros_(model.bias)
         optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
@@ -289,11 +301,8 @@ def test_in_a_plain_loop_the_confusion_tempers_the_predictions():
             sampler.set_epoch(epoch)
             for rows, targets in torch.utils.data.DataLoader(data, batch_sampler=sampler):
                 logits = model(rows)
-                p, q = logits.softmax(1).chunk(2)
-                differ = targets[:8] != targets[8:]
-                confusion = (differ * euclidean_confusion(p, q)).sum() / len(rows)
                 optimiser.zero_grad()
-                (F.cross_entropy(logits, targets) + weight * confusion).backward()
+                (F.cross_entropy(logits, targets) + confusion.loss_of(logits, targets)).backward()
                 optimiser.step()
         with torch.no_grad():
             surest[weight] = model(images).softmax(1).amax(1).mean().item()

@@ -1,6 +1,7 @@
 """Soft channel labels against loops written from Section IV-E, the running means, and maxima in pieces."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,22 +11,28 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from channel_terms import DRAWS, random_maps, value
-from fieldmark.classifier import Average, Classifier
+from fieldmark.building import build_learner
+from fieldmark.classifier import Average, Classifier, Linear
 from fieldmark.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
+from fieldmark.learner import total
 from fieldmark.papers.mutual_channel import ChannelExpansion, SoftChannelLabels
+from fieldmark.papers.plain import Plain
 from fieldmark.papers.soft_channel_labels import (
     ChannelLabels,
     class_maxima,
     inter_class,
     intra_class,
+    refined_channels,
     spatial_softmax,
     weighted_maximum,
 )
-from fieldmark.recipe import Part
+from fieldmark.recipe import Model, Part, Recipe
 from fieldmark.recipes.composition import Composition
+from fieldmark.runfolder import ABOUT_KEYS, open_run, write_run
 from fieldmark.testing import check_term, no_reading_back
-from golden_step import check_golden, numbers_of_a_step, tiny_backbone, tiny_learner
+from fieldmark.training.checkpoint import save_model
+from golden_step import CLASSES, check_golden, numbers_of_a_step, tiny_backbone, tiny_images, tiny_learner
 
 LABELS = [0, 3, 1, 3, 0, 3]
 """Class 2 has no image."""
@@ -257,13 +264,21 @@ def test_mixed_precision_leaves_the_means_in_single_precision():
         ({"drop": 1.0}, "drop < 1"),
         ({"label_weight": 0.0}, "label_weight > 0"),
         ({"momentum": 0.0}, "above 0"),
-        ({"classes": 4}, "the classifier has 5"),
-        ({"channels": 7}, "has 7 channels, the neck makes 12"),
     ],
 )
-def test_settings_that_mean_nothing_are_refused(options: dict[str, float], message: str):
+def test_settings_that_mean_nothing_are_refused_when_it_is_made(options: dict[str, float], message: str):
+    with pytest.raises(UserError, match=message) as caught:
+        SoftChannelLabels(12, 5, **options)  # pyright: ignore[reportArgumentType]
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"classes": 4}, "the classifier has 5"), ({"channels": 7}, "has 7 channels, the neck makes 12")],
+)
+def test_a_classifier_that_does_not_fit_is_refused(options: dict[str, int], message: str):
     classifier = Classifier(tiny_backbone(), neck=nn.Identity(), pool=Average(), head=nn.Identity(), classes=5)
-    term = SoftChannelLabels(**({"channels": 12, "classes": 5} | options))  # pyright: ignore[reportArgumentType]
+    term = SoftChannelLabels(options.get("channels", 12), options.get("classes", 5))
     with pytest.raises(UserError, match=message) as caught:
         term.check(classifier)
     assert len(str(caught.value).splitlines()) == 1
@@ -274,6 +289,48 @@ def test_a_neck_that_makes_other_channels_is_refused():
     classifier = Classifier(tiny_backbone(), neck=neck, pool=Average(), head=nn.Identity(), classes=5)
     with pytest.raises(UserError, match="has 12 channels, the neck makes 15: leave the neck out"):
         SoftChannelLabels(12, 5).check(classifier)
+
+
+def test_the_trial_of_a_neck_leaves_each_of_its_modules_in_its_mode():
+    norm = nn.BatchNorm2d(9)
+    neck = nn.Sequential(nn.Sequential(nn.Conv2d(12, 9, 1), norm), nn.ReLU()).train()
+    norm.eval()  # as whoever keeps a norm's statistics does
+    modes = [module.training for module in neck.modules()]
+    classifier = Classifier(tiny_backbone(), neck=neck, pool=Average(), head=nn.Identity(), classes=5)
+    assert refined_channels(classifier) == 9
+    assert [module.training for module in neck.modules()] == modes == [True, True, True, False, True]
+
+
+def test_a_learner_held_in_bfloat16_takes_a_step(monkeypatch: pytest.MonkeyPatch):
+    """Without automatic mixed precision: all weights, and the running means, are half."""
+    composition = Composition("soft", terms=(Part(SoftChannelLabels, {"reduction": 4}),))
+    learner = tiny_learner(composition, monkeypatch).bfloat16()
+    output = learner(tiny_images().bfloat16(), torch.arange(7) % CLASSES, Draws(1, 0, torch.arange(7)))
+    assert output.losses["SoftChannelLabels"].dtype == torch.float32
+    total(output).backward()
+    for name, parameter in learner.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+    (term,) = learner.terms
+    assert isinstance(term, SoftChannelLabels)
+    assert (term.means != 0.5).any()
+
+
+def test_the_top_channels_of_a_finished_run_are_at_hand(tmp_path: Path):
+    """The way that the docstring tells."""
+    terms = (Part(SoftChannelLabels),)
+    recipe = Recipe(Model(Part(Plain), Part(Average), Part(Linear), "test_resnet", "none", terms=terms))
+    learner = build_learner(recipe, classes=3)
+    (term,) = learner.terms
+    assert isinstance(term, SoftChannelLabels)
+    term.means.copy_(torch.rand(term.means.shape))
+    write_run(tmp_path, recipe, classes=("a", "b", "c"), about=dict.fromkeys(ABOUT_KEYS, ""))
+    save_model(tmp_path, learner)
+    found = open_run(tmp_path).learner.terms[0]
+    assert isinstance(found, SoftChannelLabels)
+    assert torch.equal(found.top_channels(), term.means.argsort(1, descending=True)[:, :10])
+    assert "runfolder.open_run(Path(RUN)).learner.terms[0]" in (SoftChannelLabels.top_channels.__doc__ or "")
 
 
 def test_a_step_reads_nothing_back():

@@ -7,7 +7,7 @@ import pytest
 from fieldmark.data.batches import Balanced
 from fieldmark.papers.api_net import ApiNet
 from fieldmark.papers.plain import Plain
-from fieldmark.recipe import Cosine, Part, Recipe, Sgd, recipe_from_json, recipe_to_json
+from fieldmark.recipe import Cosine, Part, Pixels, Recipe, Sgd, recipe_from_json, recipe_to_json
 from fieldmark.recipes import KNOWN, api_net
 from fieldmark.recipes.composition import Row
 
@@ -41,7 +41,12 @@ def test_the_settings_are_the_papers():
     assert stage.schedule == Cosine()
     assert (stage.epochs, stage.frozen, stage.frozen_epochs) == (100, ("backbone",), 8)
     assert recipe.batches == Balanced(30, 4)
-    assert (recipe.pixels.size, recipe.pixels.eval_size, recipe.smoothing) == (448, 448, 0.0)
+    part = (448 / 512) ** 2  # of the stretched picture's area, and square as it is
+    assert recipe.pixels == Pixels(
+        448, 448, eval_crop=448 / 512, fit="stretch", min_scale=part, max_scale=part, ratio=1.0, flip=True
+    )
+    assert all(row.recipe.pixels == recipe.pixels for row in api_net.ROWS)
+    assert recipe.smoothing == 0.0
     assert recipe.model.method == Part(ApiNet)
     (dogs,) = BY_NAME["dogs-densenet161"].recipe.stages
     assert (dogs.epochs, dogs.frozen_epochs, dogs.optimiser.lr) == (50, 12, 0.001)

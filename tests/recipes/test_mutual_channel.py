@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from fieldmark.building import build_learner
+from fieldmark.data.batches import Shuffled
 from fieldmark.draws import Draws
 from fieldmark.papers.mutual_channel import ChannelExpansion, MutualChannelLoss, SoftChannelLabels
-from fieldmark.recipe import Part, Pixels, recipe_from_json, recipe_to_json
+from fieldmark.recipe import Part, Pixels, Sgd, recipe_from_json, recipe_to_json
 from fieldmark.recipes import KNOWN
 from fieldmark.recipes.composition import Row
 from fieldmark.recipes.mutual_channel import ROWS, SETS
@@ -69,12 +70,24 @@ def rate_of(row: Row, group: str, epoch: int) -> float:
     raise AssertionError(epoch)
 
 
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_settings_are_the_papers_and_the_released_codes(row: Row):
+    scratch = "-scratch" in row.name
+    size, batch = (224, 32) if scratch else (448, 64)
+    rates = ((0.1, 0.1),) if scratch else ((1e-2, 1e-4), (1e-3, 1e-4), (1e-4, 1e-4))
+    assert [stage.optimiser for stage in row.recipe.stages] == [
+        Sgd(new, momentum=0.9, nesterov=False, weight_decay=5e-4, scales={"backbone": old / new}) for new, old in rates
+    ]
+    assert row.recipe.batches == Shuffled(batch)
+    # all of the photo, whatever its shape
+    assert row.recipe.pixels == Pixels(size, size, eval_crop=1.0, fit="stretch", min_scale=1.0, max_scale=1.0)
+
+
 @pytest.mark.parametrize(("epoch", "new", "old"), [(0, 1e-2, 1e-4), (150, 1e-3, 1e-4), (225, 1e-4, 1e-4)])
 def test_fine_tuning_keeps_the_backbones_rate(epoch: int, new: float, old: float):
     row = BY_NAME["cub-resnet50"]
     assert rate_of(row, "head", epoch) == pytest.approx(new)
     assert rate_of(row, "backbone", epoch) == pytest.approx(old)
-    assert row.recipe.pixels.size == row.recipe.pixels.eval_size == 448
 
 
 @pytest.mark.parametrize(("epoch", "rate"), [(0, 0.1), (150, 0.01), (225, 0.001), (299, 0.001)])
@@ -82,7 +95,6 @@ def test_from_scratch_all_rates_fall_together(epoch: int, rate: float):
     row = BY_NAME["cub-vgg16-scratch"]
     assert rate_of(row, "head", epoch) == pytest.approx(rate)
     assert rate_of(row, "backbone", epoch) == pytest.approx(rate)
-    assert row.recipe.pixels.size == 224
     assert row.recipe.model.weights == "none"
 
 

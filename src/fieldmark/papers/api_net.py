@@ -43,7 +43,7 @@ from fieldmark.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
 from fieldmark.pairs import Mate, Pairs, mine_pairs, random_pairs
 from fieldmark.papers.api_net_mutual import Individual, Operation, dropped, make_mutual
-from fieldmark.precision import raised
+from fieldmark.precision import raised, suited
 
 Gate = Literal["pair", "single"]
 
@@ -140,7 +140,8 @@ class ApiNet(Method):
         x = raised(encoded.features.embedding)
         pairs = self.pairs(x, labels, draws)
         attentive = self.attentive(x.index_select(0, pairs.anchor), x.index_select(0, pairs.mate), draws)
-        logits = self.classifier.head(dropped(attentive, "api_net head", dropout=self.dropout, draws=draws))
+        rows = dropped(attentive, "api_net head", dropout=self.dropout, draws=draws)
+        logits = self.classifier.head(suited(rows, self.classifier.head))
         truth = torch.cat([labels[pairs.anchor], labels[pairs.mate]])
         truth = truth if self.single else truth.repeat(2)
         losses = {"cross_entropy": mean_of_valid(self.criterion.rows(logits, truth), pairs.valid)}  # Eq. 9

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark.draws import Draws
+from fieldmark.precision import suited
 
 HIDDEN = 512
 """Numbers between the two layers."""
@@ -53,7 +54,7 @@ class TwoLayers(nn.Module):
 
     def forward(self, rows: Tensor, draws: Draws) -> Tensor:
         """(P, inputs) to (P, outputs)."""
-        hidden = dropped(self.first(rows), "api_net hidden", dropout=self.dropout, draws=draws)
+        hidden = dropped(self.first(suited(rows, self)), "api_net hidden", dropout=self.dropout, draws=draws)
         return self.second(hidden)
 
 

@@ -44,7 +44,7 @@ from fieldmark.papers.self_channel_interaction import (
     channel_weights,
     self_channel_interaction,
 )
-from fieldmark.precision import full_precision, raised, raised_linear
+from fieldmark.precision import full_precision, raised, suited
 
 __all__ = ["ContrastiveChannelInteraction", "SelfChannelInteraction", "channel_weights", "contrast_weights"]
 __all__ += ["pair_contrastive", "self_channel_interaction", "triplet"]
@@ -183,7 +183,8 @@ class ContrastiveChannelInteraction(nn.Module):
         mixed = seen.mixed.values[images]
         if self.psi is not None:
             mixed = self._contrasted(seen, seen.averages, images, self._eta(self.psi, mixed[:, 4]))
-        return raised_linear(self.h, neck.averaged(seen, seen.averages[images, 4], mixed))  # Eq. 6
+        z = neck.averaged(seen, seen.averages[images, 4], mixed)  # Eq. 6
+        return raised(self.h(suited(z, self.h)))
 
     def _embedded_maps(self, neck: SelfChannelInteraction, maps: Tensor, seen: Windows, images: Tensor) -> Tensor:
         """The same from whole maps."""
@@ -196,7 +197,7 @@ class ContrastiveChannelInteraction(nn.Module):
         if self.psi is not None:
             mixed = self._contrasted(seen, x, images, self._eta(self.psi, mixed.flatten(1)))
         z = neck.convolved(mixed.mT.unflatten(2, (height, width))).to(x.dtype).flatten(2).mT + x[images]  # Eq. 6
-        return raised_linear(self.h, z.flatten(1))
+        return raised(self.h(suited(z.flatten(1), self.h)))
 
     def _contrasted(self, seen: Windows, columns: Tensor, images: Tensor, eta: Tensor) -> Tensor:
         once = self.pairs == "random" and self.loss == "contrastive"
@@ -205,4 +206,4 @@ class ContrastiveChannelInteraction(nn.Module):
     @staticmethod
     def _eta(psi: nn.Linear, y: Tensor) -> Tensor:
         """Eta of the first image of each pair and gamma of the second, (2 P,), from both images' y (2 P, K)."""
-        return raised_linear(psi, torch.cat([y, swapped(y)], 1)).squeeze(1)
+        return raised(psi(suited(torch.cat([y, swapped(y)], 1), psi))).squeeze(1)

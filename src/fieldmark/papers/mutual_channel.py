@@ -17,11 +17,14 @@ Paper and released code
     ``diversity``. Weights: mu 0.005 for fine-tuning and 1.5 from scratch, lambda 10. N is not always xi * c: the first
     classes have floor(N/c) channels and the last N mod c one more (Table II).
     The released code replaces -lambda * L_div by b * (1 - mean of h/xi), added up over the sizes of groups that there
-    are (``form="released"``; b = ``weight * diversity``), and drops 4 of 10 or 11 channels (``drop=0.4``) or 1 of 3.
-    For fine-tuning it has weight 0.0005 and b 0.005, from scratch weight 1.5 or 2 and b 20. Its head (``Maximum`` and
-    ``TwoLayerHead``) is global max pooling, BN, FC 512, BN, ELU, FC. From scratch it widens the network's last
-    convolutions to xi * c channels, and its ResNet-18 keeps 14 x 14 positions; ``ChannelExpansion`` gives any network
-    its xi * c channels by a convolution of its own.
+    are (``form="released"``; b = ``weight * diversity``), and drops 4 of 10 or 11 channels (``drop=0.4``) or 1 of 3. At
+    equal weight and diversity, and groups of one size, it pushes h xi times less than the paper's form, which is
+    b = mu * lambda * xi: change the weights with the form. The code has, fine-tuning, weight 0.0005 and b 0.005, rates
+    of 0.1 for the head and 0.01 for the network on a cosine; from scratch weight 1.5 or 2 and b 20; mean = std = 0.5.
+    Its head is, in both ResNets, global max pooling, BN, FC 512, BN, ELU, FC (``Maximum`` and ``TwoLayerHead``); in
+    VGG-16 from scratch 2 x 2 max pooling leaves 7 x 7 positions, and 600 * 49 numbers go the same way, which is no part
+    here. From scratch it widens the network's last convolutions to xi * c channels (VGG-16's conv4_3 too), and its
+    ResNet-18 keeps 14 x 14 positions; ``ChannelExpansion`` makes xi * c channels behind any network.
 
 Choices of ours where the paper is silent
     L_dis is plain cross-entropy of the labels, without the recipe's label smoothing. The paper's networks end in a
@@ -179,7 +182,10 @@ class MutualChannelLoss:
         discriminality: factor of L_dis; 0 leaves it out.
         across: what joins a class's channels in L_dis, "max" (CCMP) or "average" (CCAP).
         of: L_div of "all" classes, or of the image's "label" alone (MC-Loss-V2 of Table VII).
-        form: "paper", or "released" for b * (1 - h/xi) in place of -lambda * h.
+        form: "paper", or "released" for b * (1 - h/xi) in place of -lambda * h, with weights of its own.
+
+    Raises:
+        UserError: settings that mean nothing.
     """
 
     classes: int
@@ -193,8 +199,8 @@ class MutualChannelLoss:
     batch_wide: ClassVar[bool] = False
     reads_refined: ClassVar[bool] = True
 
-    def check(self, classifier: Classifier) -> None:
-        """Refuses settings that mean nothing and classifiers with fewer channels than classes."""
+    def __post_init__(self) -> None:
+        """Refuses settings that mean nothing."""
         numbers = (self.weight, self.diversity, self.discriminality)
         if min(numbers) < 0 or not 0 <= self.drop < 1:
             raise UserError("MutualChannelLoss: weight, diversity and discriminality are at least 0, drop is below 1")
@@ -204,6 +210,9 @@ class MutualChannelLoss:
             raise UserError("MutualChannelLoss: across is 'max' or 'average', of is 'all' or 'label'")
         if self.form not in ("paper", "released"):
             raise UserError(f"MutualChannelLoss(form={self.form!r}): choose 'paper' or 'released'")
+
+    def check(self, classifier: Classifier) -> None:
+        """Refuses other classes and fewer channels than classes."""
         if self.classes != classifier.classes:
             raise UserError(f"MutualChannelLoss(classes={self.classes}): the classifier has {classifier.classes}")
         channel_groups(refined_channels(classifier), self.classes)
@@ -272,7 +281,7 @@ class ChannelExpansion(nn.Module):
 
 
 class TwoLayerHead(nn.Module):
-    """The released code's head, behind global max pooling: BN, FC, BN, ELU, FC; (B, E) to (B, c).
+    """The released ResNets' head, behind global max pooling: BN, FC, BN, ELU, FC; (B, E) to (B, c).
 
     Args:
         width: E.

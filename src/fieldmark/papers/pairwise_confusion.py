@@ -10,6 +10,7 @@ Equations
     Eq. 7   confusion_between    the same where both sets have n vectors
     Eq. 8   energy_distance      squared energy distance of two sets, by norms as printed or by their squares
     Eq. 10  PairwiseConfusion    the training objective's added part, over the pairs of a batch
+    Eq. 9, all pairs of two images of different classes, is the plan ExhaustivePairs in data/batches.py.
 
 Paper and released code
     The default is the paper: squared norm, only pairs of different labels. The released PyTorch code takes the norm
@@ -18,9 +19,8 @@ Paper and released code
     With cross-entropy averaged over B images, the paper's sum over B/2 pairs becomes lambda * (1/B) * sum.
     The paper gives lambda between 10 and 20 or 0.05 to 0.15 times the number of classes.
     The halves of a shuffled batch are pairs as in Algorithm 1, but for what two orders of the whole set add: an image
-    may meet itself, and comes twice an epoch. To the letter that is the plan ``ShuffledPairs``, and all pairs of Eq. 9
-    are ``ExhaustivePairs`` (``fieldmark.data.batches``), both with ``shuffle=False``. Eq. 9 weights a pair by
-    lambda / n^2, n images a class, where Eq. 10 has lambda.
+    may meet itself, and comes twice an epoch. To the letter that is the plan ``ShuffledPairs`` (data/batches.py). Both
+    plans go with ``shuffle=False``. Eq. 9 weights a pair by lambda / n^2, n images a class, where Eq. 10 has lambda.
     Misprints: Sec. 3.2 has D_TV^2 = 1/2 |P - Q|_1 for D_TV = 1/2 |P - Q|_1. Lemma 3 fails with the norms of Eq. 8:
     {(1, 0)} and {(1/2, 1/2)} have D_EN^2 / 2 = 0.707, above D_EC = 0.5. It holds with squared norms. Corollary 1 holds,
     but with equality wherever the two means agree, not only for equal sets.
@@ -43,9 +43,13 @@ from fieldmark.precision import raised
 def jeffreys_divergence(p: Tensor, q: Tensor) -> Tensor:
     """Symmetric Kullback-Leibler divergence of two (P, C) probability batches, (P,), in nats.
 
-    Infinite where one has mass and the other has none: the reason why the paper does not train with it.
+    Infinite where one has mass and the other has none: the reason why the paper does not train with it. In float32 or
+    better, and never below 0, as p - q and the difference of the logarithms have one sign.
     """
-    return (torch.xlogy(p, p) - torch.xlogy(p, q) + torch.xlogy(q, q) - torch.xlogy(q, p)).sum(1)  # Eq. 2
+    p, q = raised(p), raised(q)
+    neither = (p == 0) & (q == 0)  # no difference there, but a logarithm whose gradient is no number
+    p, q = p.masked_fill(neither, 1), q.masked_fill(neither, 1)
+    return (torch.xlogy(p - q, p) - torch.xlogy(p - q, q)).sum(1)  # Eq. 2
 
 
 def jeffreys_bound(delta1: Tensor, delta2: Tensor) -> Tensor:
@@ -60,15 +64,17 @@ def jeffreys_bound(delta1: Tensor, delta2: Tensor) -> Tensor:
 
 
 def euclidean_confusion(p: Tensor, q: Tensor) -> Tensor:
-    """Squared Euclidean distance of two (P, C) probability batches, (P,), between 0 and 2."""
-    return (p - q).square().sum(1)  # Eq. 5
+    """Squared Euclidean distance of two (P, C) probability batches, (P,), between 0 and 2; in float32 or better."""
+    return (raised(p) - raised(q)).square().sum(1)  # Eq. 5
 
 
 def confusion_between(first: Tensor, second: Tensor) -> Tensor:
     """The mean Euclidean confusion of all pairs of two sets of probability vectors, (m, C) and (n, C), a scalar.
 
-    Without forming the pairs: the distance of the two means and the spread about each. 0 where a set is empty.
+    Without forming the pairs: the distance of the two means and the spread about each. 0 where a set is empty. In
+    float32 or better.
     """
+    first, second = raised(first), raised(second)
     if not (len(first) and len(second)):
         return 0 * (first.sum() + second.sum())
     means = first.mean(0), second.mean(0)
@@ -85,12 +91,15 @@ def confusion_within(points: Tensor) -> Tensor:
 def energy_distance(first: Tensor, second: Tensor, *, squared: bool = False) -> Tensor:
     """D_EN squared of two sets of vectors, (m, C) and (n, C), drawn from evenly; a scalar, 0 where a set is empty.
 
+    In float32 or better.
+
     Args:
         first: one set.
         second: the other.
         squared: squared norms, with which the paper's Lemma 3 holds; then it is twice the squared distance of the
             means. False takes the norms as printed.
     """
+    first, second = raised(first), raised(second)
     if not (len(first) and len(second)):
         return 0 * (first.sum() + second.sum())
     mean_of = confusion_between if squared else _mean_norm
@@ -114,6 +123,9 @@ class PairwiseConfusion:
         shuffle: draw the pairs anew inside the batch; False keeps the pairs that a sampler made (image i with image
             i + B/2), such as ``ShuffledPairs`` and ``ExhaustivePairs``. A class-sorted batch needs True, or its pairs
             all have one class.
+
+    Raises:
+        UserError: another word for ``on``, or a weight below 0.
     """
 
     weight: float = 10.0
@@ -124,12 +136,15 @@ class PairwiseConfusion:
     batch_wide: ClassVar[bool] = True
     reads_refined: ClassVar[bool] = False
 
-    def check(self, classifier: Classifier) -> None:
+    def __post_init__(self) -> None:
         """Refuses settings that mean nothing."""
         if self.on not in ("probabilities", "logits"):
             raise UserError(f"PairwiseConfusion(on={self.on!r}): choose 'probabilities' or 'logits'")
         if self.weight < 0:
             raise UserError(f"PairwiseConfusion(weight={self.weight}): the weight is at least 0")
+
+    def check(self, classifier: Classifier) -> None:
+        """Any classifier fits."""
 
     def __call__(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
         """The weighted sum over the pairs of the batch, divided by B; 0 for a batch of one."""

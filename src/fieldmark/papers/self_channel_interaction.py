@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from fieldmark.errors import UserError
-from fieldmark.precision import full_precision, lower_type, raised, raised_linear
+from fieldmark.precision import full_precision, lower_type, raised, suited
 from fieldmark.wide_linear import Uses
 
 _TILE = 2**18
@@ -244,7 +244,7 @@ class SelfChannelInteraction(nn.Module):
         """The average (N, D) of phi(Y) + X, from the average x (N, D) of X and the window averages y (N, 9, D) of Y."""
         with full_precision(x):
             if torch.compiler.is_compiling():
-                return x + raised_linear(self.phi, y.flatten(1))
+                return x + raised(self.phi(suited(y.flatten(1), self.phi)))
             return x + seen.uses.product(y.flatten(1), self.phi.weight, seen.weight) + self.phi.bias  # Eq. 3
 
     def _windows(self, maps: Tensor, *, keep: bool) -> Windows:

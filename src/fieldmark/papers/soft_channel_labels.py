@@ -36,7 +36,7 @@ from fieldmark.classifier import Classifier
 from fieldmark.contract import TrainOutput
 from fieldmark.draws import Draws, of_step
 from fieldmark.errors import UserError
-from fieldmark.precision import full_precision, raised
+from fieldmark.precision import full_precision, raised, suited
 
 _RESIDUES = 32
 """Channels are folded to so many before the winner is looked for; near the root of usual N."""
@@ -58,12 +58,13 @@ def spatial_softmax(maps: Tensor) -> Tensor:
 
 
 def refined_channels(classifier: Classifier) -> int:
-    """N, the channels behind the neck, found by trying it."""
+    """N, the channels behind the neck, found by trying it; each of its modules keeps its mode, training or not."""
     example = classifier.backbone.mean.new_zeros(1, classifier.backbone.channels, 2, 2)
-    training = classifier.neck.training
+    modes = [(module, module.training) for module in classifier.neck.modules()]
     with torch.no_grad():
         channels = classifier.neck.eval()(example).shape[1]
-    classifier.neck.train(training)
+    for module, training in modes:
+        module.training = training
     return channels
 
 
@@ -82,7 +83,8 @@ class ChannelLabels(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """One row an image, in float32 or better."""
-        return raised(self.excite(self.squeeze(maps.mean((2, 3))).relu())).sigmoid()  # Eq. 8
+        hidden = self.squeeze(suited(maps.mean((2, 3)), self.squeeze)).relu()
+        return raised(self.excite(hidden)).sigmoid()  # Eq. 8
 
 
 def class_maxima(soft: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -158,6 +160,9 @@ class SoftChannelLabels(nn.Module):
         momentum: share of a batch in its classes' running means.
         reduction: of the SE block.
         into_maps: whether L_intra and L_inter also train the network below the SE block (Eq. 12 to the letter).
+
+    Raises:
+        UserError: settings that mean nothing.
     """
 
     batch_wide: ClassVar[bool] = True
@@ -180,17 +185,17 @@ class SoftChannelLabels(nn.Module):
         into_maps: bool = False,
     ) -> None:
         super().__init__()
+        if min(weight, diversity) < 0 or not 0 <= drop < 1 or label_weight <= 0:
+            raise UserError("SoftChannelLabels: weight and diversity >= 0, 0 <= drop < 1, label_weight > 0")
+        if not 0 < momentum <= 1:
+            raise UserError(f"SoftChannelLabels(momentum={momentum}): above 0, at most 1")
         self.weight, self.diversity, self.drop = weight, diversity, drop
         self.label_weight, self.momentum, self.into_maps = label_weight, momentum, into_maps
         self.soft_labels = ChannelLabels(channels, reduction)
         self.register_buffer("means", torch.full((classes, channels), 0.5))
 
     def check(self, classifier: Classifier) -> None:
-        """Refuses settings that mean nothing and another number of channels or classes."""
-        if min(self.weight, self.diversity) < 0 or not 0 <= self.drop < 1 or self.label_weight <= 0:
-            raise UserError("SoftChannelLabels: weight and diversity >= 0, 0 <= drop < 1, label_weight > 0")
-        if not 0 < self.momentum <= 1:
-            raise UserError(f"SoftChannelLabels(momentum={self.momentum}): above 0, at most 1")
+        """Refuses another number of channels or classes."""
         classes, channels = self.means.shape
         refined = refined_channels(classifier)
         if channels != refined:
@@ -221,7 +226,10 @@ class SoftChannelLabels(nn.Module):
         return self.weight * mutual + self.label_weight * (intra_class(maxima) + inter_class(maxima))  # Eq. 12
 
     def top_channels(self, count: int = 10) -> Tensor:
-        """The channels that belong most to each class, the most important first: (c, count) long, as in Table IX."""
+        """The channels that belong most to each class, the most important first: (c, count) long, as in Table IX.
+
+        Of a finished run, whose only term this is: ``runfolder.open_run(Path(RUN)).learner.terms[0].top_channels()``.
+        """
         return self.means.topk(count, dim=1).indices
 
     def _logits(self, maps: Tensor, draws: Draws) -> Tensor:

@@ -34,13 +34,20 @@ From the paper: SGD, weight decay 5e-4, 300 epochs, the rate divided by 10 at ep
 for the new layers and 1e-4 throughout for the others, mu 0.005 (soft labels 0.5); from scratch has 0.1 for all and mu
 1.5; lambda 10; all of each photo is resized to the square; Flowers-102 and Aircraft train on training and validation
 photos (Table I). Not in the paper, so from the released code: momentum 0.9 without Nesterov, batches of 64 for
-fine-tuning and of 32 from scratch, mirroring, the head (global max pooling, BN, FC 512, BN, ELU, FC), which the
-cross-entropy rows have too, and VGG-16 with batch norm where it starts from scratch. That code widens the network's
-last convolutions to xi * classes channels and keeps 14 x 14 positions in ResNet-18; here a 1x1 convolution behind the
-network does the former. Ours: pretrained weights are those of the paper's time; biases and norms do not decay; each of
-the three stages of fine-tuning starts without momentum. The rows of Table VIII depart from Eq. 12 to the letter: their
-L_intra and L_inter train the SE block that makes the labels and not the network (``into_maps=False``; with
-``into_maps=True`` both, as Eq. 12 has it). papers/soft_channel_labels.py says why.
+fine-tuning and of 32 from scratch, mirroring, the head of its ResNets (global max pooling, BN, FC 512, BN, ELU, FC),
+which all rows have, those of cross-entropy too, and VGG-16 with batch norm where it starts from scratch.
+
+What else that code does, these rows do not. Its VGG-16 from scratch pools 2 x 2 positions, so that the head sees 7 x 7
+of them, 600 * 49 = 29,400 numbers, and has 600 channels in conv4_3 as well as at the end. Its ResNet-18 keeps 14 x 14
+positions. Both have xi * classes channels of their own, where here a 1x1 convolution behind the network makes them, and
+train on random crops of 224 px out of the photo at 224 px with a border of 4 px. Its ResNet-50 sees crops of 448 px out
+of the photo at 600 px, at random in training and from the centre in evaluation; papers/mutual_channel.py lists its
+weights and rates, which are others too.
+
+Ours: pretrained weights are those of the paper's time; biases and norms do not decay; each of the three stages of
+fine-tuning starts without momentum. The rows of Table VIII depart from Eq. 12 to the letter: their L_intra and L_inter
+train the SE block that makes the labels and not the network (``into_maps=False``; with ``into_maps=True`` both, as
+Eq. 12 has it). papers/soft_channel_labels.py says why.
 """
 
 from fieldmark.classifier import Maximum
