@@ -16,6 +16,7 @@ from fieldmark.papers.sparse_attention import (
     local_peaks,
     partition,
     response_map,
+    saliency_map,
     sparse_attention,
     top_entropy,
 )
@@ -153,6 +154,15 @@ def test_maps_that_cancel_up_to_rounding_are_constant():
     maps = maps - maps.mean(1, keepdim=True)  # as the maps of a linear head that cross-entropy trained from zero
     assert maps.sum(1).abs().max() > 0
     assert (response_map(maps, torch.zeros(3, 5)) == 0).all()
+
+
+def test_a_saliency_map_is_a_softmax_over_positions_by_its_largest_value():
+    scores = 3 * drawn(2, 4, 3)
+    expected = []
+    for image in scores.tolist():
+        chances = softmax([value for row in image for value in row])
+        expected.append([[chances[3 * y + x] / max(chances) for x in range(3)] for y in range(4)])
+    same(saliency_map(scores), expected)
 
 
 @pytest.mark.parametrize("window", [1, 3, 5])

@@ -7,10 +7,7 @@ Equations
     Eq. 9   S3N.objective   cross-entropy of each branch, and of the joint features
 
 Paper and released code
-    The default is the paper. Where it is silent, as in the code: response map and attention on a grid of 31 x 31 cells,
-    to which the class maps are enlarged; 0.09 added to both attention maps, so that the rest of the image stays in
-    sight; radii of 31 sqrt(2) b cells at first, with b = 0.09 (D) and 0.3 (C). In evaluation a peak is discriminative
-    where its response is above 0.5: ours.
+    The default is the paper. In evaluation a peak is discriminative where its response is above 0.5: ours.
     By the paper the losses of D and C train the radii; whether they also reach O's maps and classifier through the
     response map it does not say. They do not, as in the code, unless ``response_gradient=True``.
     The code's own, off by default: only peaks that reach the map's mean (``peaks="above_mean"``); all peaks in both
@@ -21,9 +18,6 @@ Paper and released code
     Eq. 9 counts O among the branches, and O's classifier makes the maps: it keeps its loss where the prediction leaves
     O out (D, C, D+C). A lone branch has no joint classifier: its own is the prediction.
     Random partition (Table 4): a coin for each peak; in evaluation one fixed pattern of coins for all images.
-    Dense attention (Table 3) the paper does not spell out: D enlarges where the map is high, C where it is low (one
-    minus it). The map is the response map, or, for "saliency", a 1x1 convolution's softmax over positions divided by
-    its largest value.
     Of five classes or fewer the least likely is left out of Eq. 3: the sum of all maps says nothing.
     D and C pass the backbone as one batch: in training they share batch norm's statistics, and O has its own.
 """
@@ -41,18 +35,21 @@ from fieldmark.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
 from fieldmark.papers.sparse_attention import (
     FAINTEST,
+    FLOOR,
+    GRID,
+    RADII,
     TOP,
     class_response_maps,
     combined,
     extremes,
     local_peaks,
-    min_max,
     partition,
     response_map,
+    saliency_map,
     sparse_attention,
     top_entropy,
 )
-from fieldmark.papers.sparse_sampler import enlarged, inverse_grid, resample, sampling_grid
+from fieldmark.papers.sparse_sampler import enlarged, localised, resample, sampling_grid
 
 __all__ = ["S3N", "class_response_maps", "local_peaks", "partition", "response_map", "sampling_grid"]
 __all__ += ["sparse_attention", "top_entropy"]
@@ -62,13 +59,7 @@ Partition = Literal["probability", "all", "random"]
 Attention = Literal["sparse", "class_response", "saliency"]
 Peaks = Literal["all", "above_mean"]
 Evaluation = Literal["half", "extremes"]
-GRID = 31
-"""Cells a side of response maps and attention."""
-FLOOR = 0.09
-"""Added to every attention map."""
 NAMES = {"O": "original", "D": "discriminative", "C": "complementary"}
-RADII = {"D": 0.09, "C": 0.3}
-"""First radii, as parts of the grid's diagonal."""
 
 
 class Branch(NamedTuple):
@@ -210,8 +201,7 @@ class S3N(Method):
         if not self.response_gradient:
             maps, logits, weight = maps.detach(), logits.detach(), weight.detach()
         if self.saliency is not None:
-            scores = enlarged(class_response_maps(maps, self.saliency.weight), GRID)[:, 0]
-            return torch.exp(scores - scores.amax((1, 2), keepdim=True))
+            return saliency_map(enlarged(class_response_maps(maps, self.saliency.weight), GRID)[:, 0])
         # all classes' maps together are the same for every answer, and 0 under cross-entropy: one is always left out
         likeliest = logits.topk(min(TOP, self.classifier.classes - 1), 1).indices
         maps = enlarged(class_response_maps(maps, weight[likeliest]), GRID)
@@ -269,16 +259,13 @@ class S3N(Method):
 
     def _heatmap(self, seen: Seen, best: Tensor) -> Tensor:
         """Of the classes ``best`` (B, 1)."""
-        maps = []
+        maps: list[tuple[Tensor, Tensor | None]] = []
         if "O" in self.branches:
-            maps.append(
-                enlarged(class_response_maps(_refined(seen.features), _weight(self.classifier.head)[best]), GRID)
-            )
+            maps.append((class_response_maps(_refined(seen.features), _weight(self.classifier.head)[best]), None))
         for name, branch in seen.branches.items():
             assert branch.maps is not None
-            drawn = enlarged(class_response_maps(branch.maps, _weight(self.heads[name])[best]), GRID)
-            maps.append(resample(drawn, inverse_grid(branch.attention, GRID)))
-        return min_max(torch.stack([min_max(each[:, 0]) for each in maps]).sum(0))
+            maps.append((class_response_maps(branch.maps, _weight(self.heads[name])[best]), branch.attention))
+        return localised(maps, GRID)
 
 
 def _weight(head: nn.Module) -> Tensor:

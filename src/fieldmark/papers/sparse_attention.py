@@ -17,6 +17,12 @@ Paper and released code
     peak. In evaluation the paper's random numbers are 0.5; the code takes the highest peak alone for one branch and the
     lowest for the other: ``extremes``.
     1/R is without bound, which the paper leaves open: a peak of less than a millionth has no Gaussian.
+    Also silent is the paper on these, which are as in the code: response map and attention on a grid of 31 x 31 cells,
+    to which the class maps are enlarged; 0.09 added to both attention maps, so that the rest of the image stays in
+    sight; radii of 31 sqrt(2) b cells at first, with b = 0.09 (discriminative) and 0.3 (complementary).
+    Dense attention (Table 3) it does not spell out: the discriminative branch enlarges where the map is high, the
+    complementary where it is low (one minus it). The map is the response map, or ``saliency_map`` of a 1x1
+    convolution's scores.
 """
 
 import math
@@ -32,6 +38,12 @@ TOP = 5
 """How many of the likeliest classes count."""
 FAINTEST = 1e-6
 """A peak of at most this has no Gaussian."""
+GRID = 31
+"""Cells a side of S3N's response maps and attention."""
+FLOOR = 0.09
+"""What S3N adds to every attention map."""
+RADII = {"D": 0.09, "C": 0.3}
+"""S3N's first radii by branch, as parts of the grid's diagonal."""
 
 
 def class_response_maps(maps: Tensor, weight: Tensor) -> Tensor:
@@ -75,6 +87,11 @@ def response_map(class_maps: Tensor, logits: Tensor, threshold: float = 0.2, k: 
     likeliest = logits.topk(min(k, logits.shape[1]), 1).indices[:, :, None, None]
     maps = raised(class_maps).gather(1, likeliest.expand(-1, -1, *class_maps.shape[2:]))
     return combined(maps, top_entropy(logits, k), threshold)  # Eq. 3
+
+
+def saliency_map(scores: Tensor) -> Tensor:
+    """Of scores (B, h, w) the softmax over the positions, divided by its largest value: (B, h, w) in (0, 1]."""
+    return torch.exp(scores - scores.amax((1, 2), keepdim=True))
 
 
 def local_peaks(response: Tensor, window: int = 3) -> Tensor:
