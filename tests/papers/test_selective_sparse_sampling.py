@@ -19,9 +19,10 @@ from fieldmark.learner import Learner, total
 from fieldmark.papers import selective_sparse_sampling as paper
 from fieldmark.papers.selective_sparse_sampling import S3N
 from fieldmark.papers.sparse_sampler import enlarged, resample
-from fieldmark.recipe import Part
+from fieldmark.recipe import Part, Sgd
 from fieldmark.recipes.selective_sparse_sampling import COMPOSITION, ROWS
 from fieldmark.testing import check_learner, no_reading_back
+from fieldmark.training.optim import make_optimiser
 from golden_step import check_golden, numbers_of_a_step, tiny_learner
 
 SIDE, CHANNELS, CLASSES = 48, 12, 7
@@ -123,6 +124,40 @@ def test_the_objective_is_eq_9():
         logits = (output.views | {"joint": output.logits})[name]
         rows = [-math.log(row.softmax(0)[label].item()) for row, label in zip(logits, LABELS, strict=True)]
         assert loss.item() == pytest.approx(sum(rows) / len(rows) + smoothing, rel=0, abs=1e-10)
+
+
+def smoothed_rows(logits: Tensor, smoothing: float, prior: list[float]) -> list[float]:
+    """Cross-entropy with even mass of ``smoothing`` on all classes, one number a row."""
+    losses = []
+    for row, label in zip((logits + torch.tensor(prior).double().log()).tolist(), LABELS.tolist(), strict=True):
+        total = math.log(sum(math.exp(score) for score in row))
+        targets = [(1 - smoothing) * (index == label) + smoothing / len(row) for index in range(len(row))]
+        losses.append(-sum(target * (score - total) for target, score in zip(targets, row, strict=True)))
+    return losses
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.15])
+def test_the_labels_of_o_and_c_alone_may_be_smoothed(smoothing: float):
+    """The others keep the recipe's smoothing, and all of them its class adjustment."""
+    method = built(smoothing=smoothing)
+    counts = torch.arange(1, CLASSES + 1)
+    method.criterion = Criterion(smoothing=0.1, counts=counts)
+    output, prior = step(method), (counts / counts.sum()).tolist()
+    for name, loss in output.losses.items():
+        own = smoothing if smoothing and name in ("original", "complementary") else 0.1
+        rows = smoothed_rows((output.views | {"joint": output.logits})[name], own, prior)
+        assert loss.item() == pytest.approx(sum(rows) / len(rows), rel=0, abs=1e-6), name
+
+
+def test_a_smoothing_of_c_over_c_less_one_parts_is_the_released_target():
+    smoothing = 0.15 * CLASSES / (CLASSES - 1)
+    method = built(smoothing=smoothing)
+    output = step(method)
+    rows = []
+    for row, label in zip(output.views["original"].log_softmax(1).tolist(), LABELS.tolist(), strict=True):
+        others = sum(value for index, value in enumerate(row) if index != label)
+        rows.append(-0.85 * row[label] - 0.15 / (CLASSES - 1) * others)
+    assert output.losses["original"].item() == pytest.approx(sum(rows) / len(rows), rel=0, abs=1e-10)
 
 
 @pytest.mark.parametrize("branches", BRANCHES)
@@ -380,9 +415,28 @@ def test_groups_name_the_radii():
     assert first == pytest.approx([31 * math.sqrt(2) * 0.09, 31 * math.sqrt(2) * 0.3], rel=1e-6)
 
 
+def test_groups_name_the_convolutions_where_there_are_some():
+    assert "convolutions" not in built().parameter_groups()
+    assert "convolutions" not in built(branches="O", convolutions=True).parameter_groups()
+    method = built(convolutions=True)
+    groups = method.parameter_groups()
+    expected = {id(p) for name, p in method.named_parameters() if name.startswith("convolutions.")}
+    assert {id(p) for p in groups["convolutions"]} == expected
+    assert len(groups["convolutions"]) == 6
+    assert len(groups["radii"]) == 2
+    assert sum(len(members) for members in groups.values()) == len(list(method.parameters()))
+    scales = {"backbone": 0.1, "radii": 1e-5, "convolutions": 0.1}  # the released code's rates
+    optimiser = make_optimiser(groups, Sgd(lr=0.01, scales=scales))
+    rates = {group["name"]: group["lr"] * group["scale"] for group in optimiser.param_groups}
+    assert rates == pytest.approx({"backbone": 0.001, "head": 0.01, "radii": 1e-7, "convolutions": 0.001})
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"smoothing": 1.0}, "smoothing=1.0.: choose a number from 0"),
+        ({"smoothing": -0.1}, "smoothing=-0.1.: choose a number from 0"),
+        ({"smoothing": math.nan}, "smoothing=nan.: choose a number from 0"),
         ({"branches": "XY"}, "branches='XY'.: choose 'ODC', 'OD'"),
         ({"partition": "half"}, "choose 'probability', 'all', 'random'"),
         ({"attention": "dense"}, "choose 'sparse', 'class_response', 'saliency'"),
@@ -409,7 +463,7 @@ def test_another_head_is_refused():
     "options",
     [
         {"branches": "DC", "partition": "random", "evaluation": "extremes", "peaks": "above_mean"},
-        {"attention": "saliency", "convolutions": True, "response_gradient": True, "warmup": 0.5},
+        {"attention": "saliency", "convolutions": True, "response_gradient": True, "warmup": 0.5, "smoothing": 0.2},
     ],
 )
 def test_options_keep_the_contract(options: dict[str, object]):

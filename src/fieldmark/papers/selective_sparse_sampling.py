@@ -13,8 +13,9 @@ Paper and released code
     The code's own, off by default: only peaks that reach the map's mean (``peaks="above_mean"``); all peaks in both
     maps in the first 20 of 60 epochs (``warmup=1/3``); D and C maps through a 3x3 convolution of stride 2, batch norm
     and ReLU each (``convolutions=True``); in evaluation the highest peak alone in D and the lowest in C
-    (``evaluation="extremes"``). Its targets of 0.85 for O and C are the recipe's smoothing here, for all branches; its
-    rate of 1e-7 for the radii is the recipe's, for the group "radii".
+    (``evaluation="extremes"``); smoothed labels for O and C, with targets of 0.85 (``smoothing=0.15``, or, as that also
+    reaches the true class, exactly 0.15 C / (C - 1)), beside which D and the joint features have the recipe's own.
+    Its rates are the recipe's: 1e-7 for the group "radii", 0.001 for "convolutions", 0.01 for "head".
     Eq. 9 counts O among the branches, and O's classifier makes the maps: it keeps its loss where the prediction leaves
     O out (D, C, D+C). A lone branch has no joint classifier: its own is the prediction.
     Random partition (Table 4): a coin for each peak; in evaluation one fixed pattern of coins for all images.
@@ -98,10 +99,11 @@ class S3N(Method):
         evaluation: peaks part then at a response of 0.5, or the highest goes to D, the lowest to C, no other anywhere.
         warmup: the part of training in which D and C have all peaks; it needs ``set_progress``.
         convolutions: a 3x3 convolution of stride 2 on the maps of D and of C.
+        smoothing: of the labels of O and C, in the place of the criterion's, in [0, 1); 0 leaves them to the criterion.
         response_gradient: let the losses of D and C reach O's maps and classifier through the attention.
 
     Raises:
-        UserError: a choice that is none, or another pool or head.
+        UserError: a choice that is none, a smoothing out of range, or another pool or head.
     """
 
     reads_refined: ClassVar[bool] = True
@@ -120,6 +122,7 @@ class S3N(Method):
         evaluation: Evaluation = "half",
         warmup: float = 0.0,
         convolutions: bool = False,
+        smoothing: float = 0.0,
         response_gradient: bool = False,
     ) -> None:
         super().__init__(classifier, criterion)
@@ -128,10 +131,13 @@ class S3N(Method):
         for name, (value, kind) in said.items():
             if value not in get_args(kind):
                 raise UserError(f"S3N({name}={value!r}): choose {', '.join(map(repr, get_args(kind)))}")
+        if not 0 <= smoothing < 1:
+            raise UserError(f"S3N(smoothing={smoothing}): choose a number from 0 up to, but not, 1")
         local_peaks(torch.zeros(1, 1, 1), window)  # refuses a window without a middle
         if not isinstance(classifier.pool, Average) or not isinstance(classifier.head, nn.Linear):
             raise UserError("S3N reads class maps off a linear head on average-pooled maps: take that pool and head")
         self.branches, self.partition, self.attention = branches, partition, attention
+        self.smoothed = dict.fromkeys((NAMES["O"], NAMES["C"]), smoothing) if smoothing else {}
         self.threshold, self.window, self.peaks, self.evaluation = threshold, window, peaks, evaluation
         self.warmup, self.response_gradient, self.progress = warmup, response_gradient, 0.0
         width, classes = classifier.head.in_features, classifier.classes
@@ -156,16 +162,21 @@ class S3N(Method):
 
     def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
         """One loss a branch, O's always, and "joint"."""
-        losses = {name: self.criterion(encoded.views[name], labels) for name in ("original", *self.heads)}  # Eq. 9
+        losses = {
+            name: self.criterion(encoded.views[name], labels, smoothing=self.smoothed.get(name))  # Eq. 9
+            for name in self.scored_views
+        }
         if self.joint is not None:
             losses["joint"] = self.criterion(encoded.logits, labels)  # Eq. 9
         return TrainOutput(losses, encoded.logits, labels, encoded.features, encoded.views)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """The radii, beta of D and of C, are a group of their own: "radii"."""
-        groups, radii = super().parameter_groups(), list(self.radii.parameters())
-        known = {id(radius) for radius in radii}
-        return groups | {"head": [p for p in groups["head"] if id(p) not in known], "radii": radii}
+        """The radii, beta of D and of C, are a group of their own: "radii"; so are, where there are, "convolutions"."""
+        own = {"radii": list(self.radii.parameters())}
+        if self.convolutions:
+            own["convolutions"] = list(self.convolutions.parameters())
+        groups, known = super().parameter_groups(), {id(p) for members in own.values() for p in members}
+        return groups | {"head": [p for p in groups["head"] if id(p) not in known]} | own
 
     def set_progress(self, fraction: float) -> None:
         """Ends the warm-up."""
