@@ -81,15 +81,15 @@ def masks_of(method: S3N, draws: Draws, monkeypatch: pytest.MonkeyPatch) -> dict
     return given
 
 
-def expected_evidence(method: S3N) -> dict[str, Tensor]:
+def expected_evidence(method: S3N, threshold: float = 0.2, window: int = 3) -> dict[str, Tensor]:
     """The whole of S3N once more, from the equations' functions and the released defaults."""
     classifier, pixels = method.classifier, images()
     features = classifier.features(pixels)
     assert features.refined is not None
     assert isinstance(classifier.head, nn.Linear)
     class_maps = enlarged(paper.class_response_maps(features.refined, classifier.head.weight), 31)
-    response = paper.response_map(class_maps, features.logits)
-    peaks = paper.local_peaks(response)
+    response = paper.response_map(class_maps, features.logits, threshold)
+    peaks = paper.local_peaks(response, window) & (response > 1e-6)
     strong, weak = paper.partition(response, peaks, torch.full_like(response, 0.5))
     found = {"response": response, "peaks": peaks, "original": features.logits}
     embeddings = [features.embedding]
@@ -114,6 +114,48 @@ def test_a_pass_is_what_the_equations_say(neck: nn.Module | None):
     assert torch.equal(method(images()), found["logits"])
     moved = (found["discriminative grid"] - found["complementary grid"]).abs().amax((1, 2, 3))
     assert (moved > 0.05).all()
+
+
+def unsure(**options: object) -> S3N:
+    """In eval mode, with entropies of the five images of 0.64, 0.66, 0.75, 0.79 and 0.89."""
+    method = built(**options).eval()  # pyright: ignore[reportArgumentType]
+    head = method.classifier.head
+    assert isinstance(head, nn.Linear)
+    with torch.no_grad():
+        head.weight *= 0.1
+        head.bias *= 0.1
+    return method
+
+
+@pytest.mark.parametrize(("threshold", "window"), [(0.0, 3), (0.7, 3), (5.0, 3), (0.2, 1), (0.2, 7)])
+def test_a_pass_follows_delta_and_r(threshold: float, window: int):
+    method = unsure(threshold=threshold, window=window)
+    found, expected = method.evidence(images()), expected_evidence(method, threshold, window)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-6, msg=name)
+
+
+def test_delta_is_the_entropy_up_to_which_one_map_is_enough():
+    usual, none, some, every = (unsure(**chosen).evidence(images()) for chosen in DELTAS)
+    sure = paper.top_entropy(usual["original"]) <= 0.7
+    assert sure.tolist() == [False, False, False, True, True]
+    assert torch.equal(usual["response"], none["response"]), "0.2 by default: all are less sure"
+    assert torch.equal(some["response"], torch.where(sure[:, None, None], every["response"], none["response"]))
+    assert ((every["response"] - none["response"]).abs().amax((1, 2)) > 0.05).all()
+    assert ((every["logits"] - none["logits"]).abs().amax(1) > 1e-3).all()
+
+
+DELTAS: tuple[dict[str, float], ...] = ({}, {"threshold": 0.0}, {"threshold": 0.7}, {"threshold": 5.0})
+
+
+def test_a_wider_r_has_fewer_peaks():
+    counts = []
+    for window in (1, 3, 5, 9, 61):
+        seen = built(window=window).eval().evidence(images())
+        assert torch.equal(seen["peaks"], paper.local_peaks(seen["response"], window) & (seen["response"] > 1e-6))
+        counts.append(int(seen["peaks"].sum()))
+    assert counts == sorted(set(counts), reverse=True)
+    assert counts[-1] == 5, "the highest of each image"
 
 
 def test_the_objective_is_eq_9():
@@ -323,24 +365,95 @@ def test_from_zero_heads_the_radii_learn_at_the_second_step():
     assert all(size > 0 for size in sizes[1])
 
 
-def test_constant_images_and_untrained_heads_sample_nothing_anew():
-    method = built(drawn=False).eval()
-    seen = method.evidence(images())
-    straight = (torch.arange(SIDE, dtype=torch.float64) * 2 / (SIDE - 1) - 1).expand(5, SIDE, SIDE)
+def is_identity(grid: Tensor) -> list[bool]:
+    """For each image, whether the grid (B, SIDE, SIDE, 2) leaves it as it is."""
+    across = (torch.arange(SIDE, dtype=torch.float64) * 2 / (SIDE - 1) - 1).expand(SIDE, SIDE)
+    return ((grid - torch.stack((across, across.T), -1)).abs().amax((1, 2, 3)) < 1e-10).tolist()
+
+
+def seeing_brightness(method: S3N, pooling: nn.Module) -> S3N:
+    """With maps of brightness, and own heads that take class 0 for what is bright."""
+    with torch.no_grad():
+        network = nn.Sequential(pooling, nn.Conv2d(3, CHANNELS, 1, bias=False)).double()
+        nn.init.ones_(network[1].weight)  # pyright: ignore[reportArgumentType]
+        method.classifier.backbone.network = network
+        for head in (method.classifier.head, *method.heads.values()):
+            assert isinstance(head, nn.Linear)
+            head.weight[0] += 1
+    return method
+
+
+def spots(*heights: float) -> Tensor:
+    """An image (3, SIDE, SIDE) that is grey but for spots of these heights, from the left, each alone in its part."""
+    rows, columns = torch.arange(SIDE).double()[:, None], torch.arange(SIDE).double()
+    image = torch.full((SIDE, SIDE), 0.3, dtype=torch.float64)
+    for place, height in enumerate(heights):
+        middle = (place + 0.5) * SIDE / len(heights)
+        image += height * torch.exp(-((rows - SIDE / 3) ** 2 + (columns - middle) ** 2) / 40)
+    return image.expand(3, -1, -1)
+
+
+def test_untrained_heads_sample_nothing_anew():
+    seen = built(drawn=False).eval().evidence(images())
     for name in ("discriminative grid", "complementary grid"):
-        torch.testing.assert_close(seen[name][..., 0], straight, rtol=0, atol=1e-10)
-        torch.testing.assert_close(seen[name][..., 1], straight.mT, rtol=0, atol=1e-10)
+        assert all(is_identity(seen[name]))
     assert not seen["peaks"].any()
     assert (seen["response"] == 0).all()
     assert (seen["heatmap"] == 0).all()
 
 
+@pytest.mark.parametrize("options", [{}, {"evaluation": "extremes"}, {"partition": "all"}, {"peaks": "above_mean"}])
+def test_a_branch_without_a_peak_sees_the_image_as_it_is(options: dict[str, object]):
+    """A constant map, one peak and two in one batch: each image has what it would have alone."""
+    method = seeing_brightness(built(drawn=False, **options), nn.AvgPool2d(4)).eval()  # pyright: ignore[reportArgumentType]
+    seen = method.evidence(torch.stack([spots(), spots(1.0), spots(1.0, 0.4)]))
+    strong, weak = is_identity(seen["discriminative grid"]), is_identity(seen["complementary grid"])
+    assert seen["peaks"].sum((1, 2)).tolist() == [0, 1, 2]
+    assert (seen["response"][0] == 0).all()
+    assert (seen["heatmap"][0] == 0).all()
+    assert seen["response"][1][seen["peaks"][1]].tolist() == [1]
+    both = "evaluation" in options or "partition" in options  # then D and C share the only peak
+    assert (strong, weak) == ([True, False, False], [True, not both, False])
+    for name, is_still in (("discriminative attention", strong), ("complementary attention", weak)):
+        assert [bool((image == 0.09).all()) for image in seen[name]] == is_still
+
+
+def test_maps_that_cancel_have_no_peak():
+    """Five maps that vary, but whose sum does not: the response is constant, and nothing is sampled anew."""
+    method = built(classes=6, threshold=0.0).eval()
+    head = method.classifier.head
+    assert isinstance(head, nn.Linear)
+    with torch.no_grad():
+        head.weight[:5] -= head.weight[:5].mean(0)
+        head.bias[5] = -100
+    seen = method.evidence(images())
+    maps = method.classifier.features(images()).refined
+    assert maps is not None
+    class_maps = paper.class_response_maps(maps, head.weight)[:, :5]
+    assert (class_maps.amax((2, 3)) - class_maps.amin((2, 3)) > 0.01).all()
+    assert (seen["response"] == 0).all()
+    assert not seen["peaks"].any()
+    assert all(is_identity(seen["discriminative grid"]) + is_identity(seen["complementary grid"]))
+
+
 @pytest.mark.parametrize("attention", ["sparse", "class_response", "saliency"])
-def test_flat_images_train_without_nan(attention: str):
-    method = built(attention=attention, response_gradient=True)
-    flat = torch.full((2, 3, SIDE, SIDE), 0.3, dtype=torch.float64)
-    total(Learner(method)(flat, LABELS[:2], Draws(1, 0, ROWWISE[:2]))).backward()
-    assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in method.parameters())
+@pytest.mark.parametrize("heights", [(), (1.0,)], ids=["constant", "one peak"])
+def test_constant_and_one_peak_images_train_without_nan(heights: tuple[float, ...], attention: str):
+    method = seeing_brightness(built(attention=attention, response_gradient=True), nn.AvgPool2d(4))
+    pixels, rows = torch.stack([spots(*heights)] * 2), Draws(1, 0, ROWWISE[:2])
+    output = Learner(method)(pixels, LABELS[:2], rows)
+    total(output).backward()
+    assert all(loss.isfinite() for loss in output.losses.values())
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in method.parameters())
+    seen = method._look(pixels, rows)
+    if attention == "sparse":
+        assert seen.peaks.sum((1, 2)).tolist() == [len(heights)] * 2
+        grown = {name: not all(is_identity(branch.grid)) for name, branch in seen.branches.items()}
+        assert grown == {"discriminative": bool(heights), "complementary": False}, "a peak of 1 is D's, by any draw"
+        learns = {name: bool(radius.grad) for name, radius in method.radii.items()}
+        assert learns == grown
+    elif not heights:
+        assert all(all(is_identity(branch.grid)) for branch in seen.branches.values())
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5, 6])
@@ -368,13 +481,7 @@ def test_a_row_depends_on_its_image_alone():
 
 def test_the_heatmap_lies_in_the_image():
     """Of a bright spot, the branch that enlarges it shows a large one, and its heatmap shows the spot's place."""
-    method = built(branches="D", drawn=False).eval()
-    with torch.no_grad():  # maps of brightness, and heads that want it
-        backbone = nn.Sequential(nn.AvgPool2d(8, 4, 2), nn.Conv2d(3, CHANNELS, 1, bias=False)).double()
-        nn.init.ones_(backbone[1].weight)  # pyright: ignore[reportArgumentType]
-        method.classifier.backbone.network = backbone
-        for head in (method.classifier.head, method.heads["discriminative"]):
-            head.weight[0] = 1  # pyright: ignore[reportIndexIssue]
+    method = seeing_brightness(built(branches="D", drawn=False), nn.AvgPool2d(8, 4, 2)).eval()
     side = 124
     place = (torch.arange(side) - 84).abs() < 12, (torch.arange(side) - 34).abs() < 12
     picture = (place[0][:, None] & place[1]).double().expand(1, 3, side, side)

@@ -173,6 +173,8 @@ def test_localised_sums_the_branches_maps_where_the_image_shows_them():
     torch.testing.assert_close(localised([(own, None)], 31), first, rtol=0, atol=1e-10)
     both = localised([(3 * own, None), (drawn, attention)], 31)
     torch.testing.assert_close(both, scaled(first + second), rtol=0, atol=1e-10)
+    flat = torch.full_like(own, 0.7)
+    assert (localised([(flat, None), (flat, attention)], 31) == 0).all()
 
 
 def test_positions_are_exact_under_autocast_and_pictures_keep_their_dtype():

@@ -69,7 +69,12 @@ def combined(maps: Tensor, entropy: Tensor, threshold: float) -> Tensor:
     what was summed, it is 0.
     """
     response = torch.where((entropy <= threshold)[:, None, None], maps[:, 0], maps.sum(1))  # Eq. 3
-    return min_max(response, rounding=16 * torch.finfo(maps.dtype).eps * maps.detach().abs().amax((1, 2, 3)))
+    return min_max(response, rounding=rounding_of(maps))
+
+
+def rounding_of(maps: Tensor) -> Tensor:
+    """By how much a sum or an average of these maps (B, k, h, w) may vary that is constant but for rounding: (B,)."""
+    return 16 * torch.finfo(maps.dtype).eps * maps.detach().abs().amax((1, 2, 3))
 
 
 def min_max(maps: Tensor, *, rounding: Tensor | None = None) -> Tensor:

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fieldmark.errors import UserError
-from fieldmark.papers.sparse_attention import min_max
+from fieldmark.papers.sparse_attention import min_max, rounding_of
 from fieldmark.precision import full_precision, raised
 
 FWHM = 13 / 31
@@ -95,7 +95,7 @@ def inverse_grid(attention: Tensor, size: int | tuple[int, int]) -> Tensor:
 def localised(maps: Sequence[tuple[Tensor, Tensor | None]], size: int | tuple[int, int]) -> Tensor:
     """Where an image shows what its branches saw (the localisation of Table 2): a heatmap (B, H, W) in [0, 1].
 
-    The sum of all maps on the image, each in [0, 1] before.
+    The sum of all maps on the image, each in [0, 1] before, a constant one 0.
 
     Args:
         maps: of each branch a map (B, 1, h, w) and the attention (B, h', w') that drew its picture, None for the image.
@@ -104,8 +104,9 @@ def localised(maps: Sequence[tuple[Tensor, Tensor | None]], size: int | tuple[in
     seen = []
     for drawn, attention in maps:
         large = enlarged(drawn, size)
-        seen.append(large if attention is None else resample(large, inverse_grid(attention, size)))
-    return min_max(torch.stack([min_max(each[:, 0]) for each in seen]).sum(0))
+        large = large if attention is None else resample(large, inverse_grid(attention, size))
+        seen.append(min_max(large[:, 0], rounding=rounding_of(drawn)))
+    return min_max(torch.stack(seen).sum(0))
 
 
 def resample(pictures: Tensor, grid: Tensor) -> Tensor:
