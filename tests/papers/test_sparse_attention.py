@@ -20,6 +20,7 @@ from fieldmark.papers.sparse_attention import (
     sparse_attention,
     top_entropy,
 )
+from fieldmark.testing import no_reading_back
 
 Rows = list[list[float]]
 
@@ -220,6 +221,20 @@ def test_extremes_are_the_highest_and_the_lowest_peak():
     assert highest.nonzero().tolist() == [[0, 0, 0], [1, 0, 0]]
     assert lowest.nonzero().tolist() == [[0, 1, 0], [1, 0, 0]]
     assert not any(mask.any() for mask in extremes(response, torch.zeros_like(peaks)))
+
+
+def test_of_equal_extremes_the_first_alone_is_taken():
+    response = torch.zeros(3, 7, 9)
+    peaks = torch.zeros(3, 7, 9, dtype=torch.bool)
+    for y, x, value in ((1, 6, 0.3), (1, 8, 1.0), (3, 2, 1.0), (3, 4, 0.3), (5, 0, 0.3), (6, 8, 1.0)):
+        response[0, y, x] = value
+        peaks[0, y, x] = True
+    response[1], peaks[1] = 0.5, True  # all of them highest and lowest
+    response[2, 4, 4], peaks[2, 4, 4] = 1, True
+    with no_reading_back():
+        highest, lowest = extremes(response, peaks)
+    assert highest.nonzero().tolist() == [[0, 1, 8], [1, 0, 0], [2, 4, 4]]
+    assert lowest.nonzero().tolist() == [[0, 1, 6], [1, 0, 0], [2, 4, 4]]
 
 
 @pytest.mark.parametrize("inverse", [False, True])

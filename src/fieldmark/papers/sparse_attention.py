@@ -127,10 +127,14 @@ def partition(response: Tensor, peaks: Tensor, draws: Tensor) -> tuple[Tensor, T
 
 
 def extremes(response: Tensor, peaks: Tensor) -> tuple[Tensor, Tensor]:
-    """The highest and the lowest peak of each response (B, h, w), as two bool masks: the released code's test rule."""
-    highest = response.masked_fill(~peaks, -math.inf).amax((1, 2), keepdim=True)
-    lowest = response.masked_fill(~peaks, math.inf).amin((1, 2), keepdim=True)
-    return peaks & (response == highest), peaks & (response == lowest)
+    """The highest and the lowest peak of each response (B, h, w), as two bool masks: the released code's test rule.
+
+    One peak a mask, of equals the first, row by row; none where there is no peak.
+    """
+    highest = response.masked_fill(~peaks, -math.inf).flatten(1).argmax(1)
+    lowest = response.masked_fill(~peaks, math.inf).flatten(1).argmin(1)
+    cells = torch.arange(response[0].numel(), device=response.device).view(response.shape[1:])
+    return peaks & (cells == highest[:, None, None]), peaks & (cells == lowest[:, None, None])
 
 
 def sparse_attention(response: Tensor, peaks: Tensor, beta: Tensor | float, inverse: bool = False) -> Tensor:
