@@ -2,12 +2,13 @@
 
 For every paper, alone, with every term and with the options that relate the images of a batch in another way, the
 gradients of one step over a batch that the processes share are held against those of one process on the whole batch.
-The first process writes what it found as JSON.
+A run with batch norms tells what each process holds where it is validated. The first process writes all of it as JSON.
 """
 
+import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,10 +16,14 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 from torch.nn.parallel import DistributedDataParallel
 
 from fieldmark import processes
+from fieldmark.building import build_learner
+from fieldmark.classifier import Average, Linear
 from fieldmark.contract import Method
+from fieldmark.data.batches import Shuffled
 from fieldmark.data.loading import Photographs
 from fieldmark.data.reading import read_dataset
 from fieldmark.draws import Draws
@@ -28,11 +33,18 @@ from fieldmark.learner import Learner, total
 from fieldmark.papers import channel_interaction as cci
 from fieldmark.papers.api_net import ApiNet
 from fieldmark.papers.channel_interaction import ContrastiveChannelInteraction, pair_contrastive
-from fieldmark.recipe import Part, Pixels, Sgd, Stage
-from fieldmark.recipes import COMPOSITIONS, KNOWN, api_net, channel_interaction
+from fieldmark.papers.mutual_channel import SoftChannelLabels
+from fieldmark.papers.plain import Plain
+from fieldmark.papers.selective_sparse_sampling import S3N
+from fieldmark.recipe import Model, Part, Pixels, Recipe, Sgd, Stage
+from fieldmark.recipes import COMPOSITIONS, KNOWN, api_net, channel_interaction, selective_sparse_sampling
 from fieldmark.recipes.composition import Composition
+from fieldmark.training.checkpoint import load_state
+from fieldmark.training.loop import Loop
 from fieldmark.training.optim import freeze
-from golden_step import SIZE, tiny_learner
+from fieldmark.training.runlog import RunLog
+from fieldmark.training.session import _fabric
+from golden_step import SIZE, TRUE_ZERO, tiny_learner
 
 LABELS = torch.tensor([0, 0, 1, 1, 1, 2, 3, 0])
 ROWS = torch.tensor([9, 4, 100, 7, 31, 2, 8, 55])
@@ -44,6 +56,8 @@ CONTRASTS: tuple[Mapping[str, Any], ...] = (
     {"loss": "triplet", "pairs": "hard"},
 )
 FROZEN = {"api-net, a frozen backbone": Stage(1, Sgd(0.1), frozen=("backbone",))}
+OPTIONS: Mapping[type, Mapping[str, Any]] = {SoftChannelLabels: {"reduction": 4}}
+"""Of its one hidden number at the paper's reduction, where there are twelve channels, the ReLU would leave nothing."""
 
 
 def of_other_options() -> dict[str, Composition]:
@@ -53,13 +67,17 @@ def of_other_options() -> dict[str, Composition]:
     for options in CONTRASTS:
         term = Part(ContrastiveChannelInteraction, options)
         found[f"cin, {options}"] = replace(channel_interaction.COMPOSITION, terms=(term,))
+    cin = channel_interaction.COMPOSITION
+    for other in (selective_sparse_sampling.COMPOSITION, api_net.COMPOSITION):
+        found[f"{other.name} over cin"] = replace(other, neck=cin.neck, terms=(*other.terms, *cin.terms))
     return found
 
 
 def with_terms(composition: Composition, *added: type) -> Composition:
     """The composition and more losses."""
     kept = {name: getattr(composition, name) for name in ("method", "neck", "pool", "head")}
-    return Composition(composition.name, terms=(*composition.terms, *map(Part, added)), **kept)
+    parts = (Part(kind, OPTIONS.get(kind, {})) for kind in added)
+    return Composition(composition.name, terms=(*composition.terms, *parts), **kept)
 
 
 def learners() -> dict[str, Learner]:
@@ -77,21 +95,30 @@ def learners() -> dict[str, Learner]:
                 if term not in {part.kind for part in composition.terms}:
                     fitting.append(term)
             found[f"{composition.name} + all"] = tiny_learner(with_terms(composition, *fitting), patch)
-    for term in (term for learner in found.values() for term in learner.terms):
-        if isinstance(term, ContrastiveChannelInteraction):  # distances about as long as its margin
-            term.h.weight.data.mul_(0.005)
+    for learner in found.values():
+        if isinstance(learner.method, S3N):  # wide enough that they matter
+            for radius in learner.method.radii.values():
+                radius.data.add_(5)
+        for term in learner.terms:
+            if isinstance(term, ContrastiveChannelInteraction):  # distances about as long as its margin
+                term.h.weight.data.mul_(0.005)
     return found
 
 
-def differences(images: torch.Tensor) -> tuple[dict[str, float], dict[str, list[str]]]:
-    """By the learner's name how far its gradients are off, and which pairs its contrastive loss saw, if it has one."""
+def differences(images: torch.Tensor) -> dict[str, Any]:
+    """By the learner's name how far its gradients are off, which of them are 0, and the pairs of a contrastive loss."""
     found: dict[str, float] = {}
+    idle: dict[str, list[str]] = {}
     met: dict[str, set[str]] = {}
     with pytest.MonkeyPatch.context() as patch:
         for name, learner in learners().items():
             patch.setattr(cci, "pair_contrastive", partial(noting, met.setdefault(name, set())))
-            found[name] = largest_difference(learner, images, stage=FROZEN.get(name))
-    return found, {name: sorted(kinds) for name, kinds in met.items() if kinds}
+            found[name], idle[name] = largest_difference(learner, images, stage=FROZEN.get(name))
+    return {
+        "differences": found,
+        "without gradient": {name: parameters for name, parameters in idle.items() if parameters},
+        "pairs": {name: sorted(kinds) for name, kinds in met.items() if kinds},
+    }
 
 
 def noting(kinds: set[str], h_a: torch.Tensor, h_b: torch.Tensor, same: torch.Tensor, margin: float) -> torch.Tensor:
@@ -110,8 +137,10 @@ def prepared(learner: Learner) -> Learner:
     return learner
 
 
-def largest_difference(learner: Learner, images: torch.Tensor, *, stage: Stage | None) -> float:
+def largest_difference(learner: Learner, images: torch.Tensor, *, stage: Stage | None) -> tuple[float, list[str]]:
     """Of the gradients by the processes and by one of them alone, relative to the largest gradient of a parameter.
+
+    And the parameters whose gradient by one is 0, for which that says nothing.
 
     Wrapped as ``training.session`` wraps it, before the stage freezes a group.
     """
@@ -121,6 +150,7 @@ def largest_difference(learner: Learner, images: torch.Tensor, *, stage: Stage |
     state = {name: value.clone() for name, value in learner.state_dict().items()}
     total(prepared(learner)(images, LABELS, Draws(3, 1, ROWS))).backward()
     alone = {name: p.grad.clone() for name, p in learner.named_parameters() if p.grad is not None}
+    idle = [name for name, _ in learner.named_parameters() if name not in alone or alone[name].abs().max() <= TRUE_ZERO]
     learner.load_state_dict(state)  # what terms remember moved on
     learner.zero_grad()
     own = slice(rank * len(images) // size, (rank + 1) * len(images) // size)
@@ -136,7 +166,7 @@ def largest_difference(learner: Learner, images: torch.Tensor, *, stage: Stage |
             assert parameter.grad is not None, name
             scale = alone[name].abs().max().clamp_min(1e-12)
             differences.append(float((parameter.grad - alone[name]).abs().max() / scale))
-    return max(differences)
+    return max(differences), idle
 
 
 def rows_seen(photos: Path) -> list[list[int]]:
@@ -155,17 +185,43 @@ def rows_seen(photos: Path) -> list[list[int]]:
     return processes.from_each([sum(seen)])
 
 
+def held_alike(photos: Path, run: Path) -> list[list[str]]:
+    """For each process, digests of what a run holds: where it is validated after each epoch, at its end, as saved."""
+    model = Model(Part(Plain), Part(Average), Part(Linear), backbone="test_resnet", weights="none")
+    recipe = Recipe(model, Pixels(32, 32), Shuffled(8), (Stage(3, Sgd(0.05)),), ema=0.5, precision="fp32")
+    dataset = read_dataset(photos)
+    views = Photographs(dataset.photos, recipe.pixels, seed=recipe.seed)
+    learner, log = build_learner(recipe, classes=len(dataset.classes)), RunLog(run, console=Console(quiet=True))
+    loop = Loop(learner, recipe, fabric=_fabric(recipe, "cpu"), photos=views, run=run, log=log)
+    assert loop.average is not None
+    found: list[str] = []
+
+    def validate() -> dict[str, float]:
+        found.append(digest(learner.state_dict().values()))
+        return {"val_top1": 0.5}
+
+    loop.train(workers=0, validate=validate)
+    saved = load_state(run)
+    assert saved is not None
+    ends = (learner.state_dict().values(), loop.average.values, saved["learner"].values(), saved["average"]["values"])
+    return processes.from_each([*found, *map(digest, ends)])
+
+
+def digest(tensors: Iterable[torch.Tensor]) -> str:
+    """Of all bits of those that have fractions."""
+    kept = (tensor.detach().numpy() for tensor in tensors if tensor.is_floating_point())
+    return hashlib.sha256(b"".join(values.tobytes() for values in kept)).hexdigest()
+
+
 def main() -> None:
     """Joins the others, measures, writes."""
     photos, out = map(Path, sys.argv[1:])
     torch.set_num_threads(1)
     processes.join("cpu")
     images = Draws(0, rows=ROWS).rowwise("images", (3, SIZE, SIZE), like=torch.zeros(1, dtype=torch.float64)) * 4 - 2
-    found, met = differences(images)
-    result = {
-        "differences": found,
-        "pairs": met,
+    result = differences(images) | {
         "evaluated": [count for counts in rows_seen(photos) for count in counts],
+        "held": held_alike(photos, out.with_name("run")),
     }
     refusals = []
     for rank in range(2):

@@ -8,6 +8,7 @@ product.
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -59,12 +60,21 @@ FAMILIES = {
     "ConvNeXt": "test_convnext",
     "ViT": "test_vit",
 }
+
+
+def over_cin(composition: Composition) -> Composition:
+    """The method with CIN's neck, and its contrast of images beside the method's own losses."""
+    return replace(composition, neck=PAPERS["cin"].neck, terms=(*composition.terms, *PAPERS["cin"].terms))
+
+
 PAPERS = {composition.name: composition for composition in COMPOSITIONS}
 TERMS = {kind.__name__: kind for kind in KNOWN if hasattr(kind, "check") and not issubclass(kind, Method)}
 ALL = "all terms"
 ADDED = ["", *TERMS, ALL]
 REFUSED = {(paper, "ContrastiveChannelInteraction") for paper in PAPERS if paper != "cin"}
 """All that does not go together, on any family: this term shares the convolution of the neck that CIN alone has."""
+CONTRASTED = {f"{name} over cin": over_cin(PAPERS[name]) for name in ("s3n", "api-net")}
+"""With that neck the term goes with other methods, too."""
 INFERENCE_OF_PLAIN = ("pc", "mc-loss", "api-net")
 """Papers that change the training alone."""
 PRODUCT = list(product(PAPERS, ADDED, FAMILIES))
@@ -77,7 +87,7 @@ COVERING = [
 
 
 def recipe_of(paper: str, term: str, family: str, seed: int = 0) -> Recipe:
-    composition: Composition = PAPERS[paper]
+    composition: Composition = (PAPERS | CONTRASTED)[paper]
     terms = (*composition.terms, *(Part(TERMS[name]) for name in added(paper, term, family)))
     parts = (composition.method, composition.pool, composition.head)
     model = Model(*parts, backbone=FAMILIES[family], weights="none", neck=composition.neck, terms=terms)
@@ -120,6 +130,18 @@ def composed_or_refused(paper: str, term: str, family: str, *, export: bool = Fa
 @pytest.mark.parametrize(("paper", "term", "family"), COVERING)
 def test_papers_terms_and_families(paper: str, term: str, family: str):
     composed_or_refused(paper, term, family)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("paper", CONTRASTED)
+def test_the_contrast_of_channels_goes_with_other_methods_over_its_neck(paper: str, family: str):
+    composed_or_refused(paper, "", family)
+    learner = built(paper, "", family, 0)
+    assert isinstance(learner.method, CONTRASTED[paper].method.kind)
+    images, labels = torch.randn(6, 3, SIZE, SIZE), torch.arange(6) // 2
+    losses = learner(images, labels, Draws(0, 0, torch.arange(6))).losses
+    assert losses["ContrastiveChannelInteraction"].item() > 0
+    assert len(losses) > 2
 
 
 @pytest.mark.slow

@@ -36,6 +36,14 @@ def test_logit_adjustment_adds_log_priors():
     torch.testing.assert_close(criterion.rows(LOGITS, LABELS), expected, rtol=0, atol=1e-6)
 
 
+def test_a_branch_may_have_a_smoothing_of_its_own_and_keeps_the_adjustment():
+    criterion = Criterion(smoothing=0.1, counts=torch.tensor([10, 30, 60]))
+    for smoothing in (0.0, 0.4):
+        expected = torch.tensor(written_out(smoothing, [0.1, 0.3, 0.6]), dtype=torch.float64)
+        torch.testing.assert_close(criterion.rows(LOGITS, LABELS, smoothing=smoothing), expected, rtol=0, atol=1e-6)
+        torch.testing.assert_close(criterion(LOGITS, LABELS, smoothing=smoothing), expected.mean(), rtol=0, atol=1e-6)
+
+
 def test_even_classes_need_no_adjustment():
     adjusted = Criterion(counts=torch.tensor([20, 20, 20]))(LOGITS, LABELS)
     torch.testing.assert_close(adjusted, Criterion()(LOGITS, LABELS), rtol=0, atol=1e-6)

@@ -22,6 +22,19 @@ from fieldmark.recipes import COMPOSITIONS
 HERE = Path(__file__).parent
 TRANSFORMER = ("--backbone", "test_vit", "--size", "160", "--epochs", "1")
 """A network without batch norms, whose statistics would be those of a process's own images."""
+CONTRAST = "ContrastiveChannelInteraction"
+TERMS = ("PairwiseConfusion", "MutualChannelLoss", "SoftChannelLabels", CONTRAST)
+OTHERWISE = (
+    "api-net, random pairs",
+    "api-net, a frozen backbone",
+    "cin, {'pairs': 'all'}",
+    "cin, {'pairs': 'hard'}",
+    "cin, {'loss': 'triplet'}",
+    "cin, {'loss': 'triplet', 'pairs': 'hard'}",
+    "s3n over cin",
+    "api-net over cin",
+)
+"""Learners of ``processes_program.py`` with other options than the papers', or of two papers."""
 
 
 def under_torchrun(count: int, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -42,14 +55,38 @@ def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 def test_gradients_are_those_of_one_process(measured: dict[str, Any]):
     differences = measured["differences"]
-    assert {composition.name for composition in COMPOSITIONS} <= set(differences)
     assert {name: value for name, value in differences.items() if not value <= 1e-5} == {}
+
+
+def test_every_paper_was_measured_with_every_term_that_fits(measured: dict[str, Any]):
+    papers = [composition.name for composition in COMPOSITIONS]
+    both = {(paper, term) for paper in papers for term in TERMS if term != CONTRAST or paper == "cin"}
+    expected = {*papers, *(f"{paper} + all" for paper in papers), *(f"{paper} + {term}" for paper, term in both)}
+    assert {name for name in measured["differences"] if name not in OTHERWISE} == expected
+    assert set(OTHERWISE) < set(measured["differences"])
+
+
+def test_every_parameter_of_every_learner_had_a_gradient(measured: dict[str, Any]):
+    """Else two zeros would have been compared."""
+    names = [f"method.classifier.backbone.network.{layer}" for layer in (0, 2)]
+    frozen = [f"{name}.{kind}" for name in names for kind in ("weight", "bias")]
+    assert measured["without gradient"] == {"api-net, a frozen backbone": frozen}
+
+
+def test_a_run_with_batch_norms_is_validated_and_kept_as_the_first_process_has_it(measured: dict[str, Any]):
+    held = measured["held"]
+    assert len(held) == measured["count"]
+    assert all(one == held[0] for one in held)
+    *validated, live, average, saved, saved_average = held[0]
+    assert len(set(validated)) == 3
+    assert validated[-1] == average, "the average is what is validated"
+    assert (live, average) == (saved, saved_average)
 
 
 def test_the_contrastive_loss_saw_pairs_of_both_kinds(measured: dict[str, Any]):
     pairs = measured["pairs"]
     assert len([name for name in pairs if name.startswith("cin, ")]) == 2  # triplets have a loss of their own
-    assert {"cin", "cin + ContrastiveChannelInteraction", "cin + all"} <= set(pairs)
+    assert {"cin", f"cin + {CONTRAST}", "cin + all", "s3n over cin", "api-net over cin"} <= set(pairs)
     assert {name: kinds for name, kinds in pairs.items() if kinds != ["other, near", "same class"]} == {}
 
 
@@ -89,4 +126,7 @@ def test_one_process_changes_nothing():
     assert processes.from_each(3) == [3]
     assert processes.any_of(True)
     assert not processes.any_of(False)
+    kept = torch.ones(2)
+    processes.follow_first([kept])
+    assert kept.tolist() == [1, 1]
     assert processes.means({"loss": labels[0]}) == {"loss": labels[0]}

@@ -347,11 +347,29 @@ def papers() -> list[Module]:
     return [m for m in modules() if m.name.startswith("papers.")]
 
 
+def reading_back(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The line and the name of each call that waits for the device: of a method above, or of ``to`` the host."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            name, given = node.func.attr, [*node.args, *(keyword.value for keyword in node.keywords)]
+            words = [part.value for value in given for part in ast.walk(value) if isinstance(part, ast.Constant)]
+            to_host = name == "to" and any(isinstance(word, str) and word.startswith("cpu") for word in words)
+            if name in FORBIDDEN_IN_PAPERS or to_host:
+                yield node.lineno, name
+
+
 def test_papers_read_nothing_back():
     """A call that waits for the device, in code that runs in each step."""
-    calls = ((m, node) for m in papers() for node in ast.walk(m.tree) if isinstance(node, ast.Call))
-    named = ((m, node.func) for m, node in calls if isinstance(node.func, ast.Attribute))
-    none([(m.place, func.lineno, func.attr) for m, func in named if func.attr in FORBIDDEN_IN_PAPERS])
+    none([(m.place, *found) for m in papers() for found in reading_back(m.tree)])
+
+
+def test_what_reads_back_is_seen():
+    guilty = ["x.item()", "x.sum().tolist()", "x.cpu()", "x.detach().numpy()", 'x.to("cpu")', 'x.to(device="cpu:0")']
+    guilty += ['x.to(torch.device("cpu"), torch.float64)', "y = [x.item() for x in z]"]
+    for line in guilty:
+        assert len(list(reading_back(ast.parse(line)))) == 1, line
+    for line in ("x.to(y.device)", "x.to(torch.float32)", "x.items()", 'x.to("cuda")'):
+        assert not list(reading_back(ast.parse(line))), line
 
 
 def test_papers_open_with_what_they_are():

@@ -24,13 +24,14 @@ class Criterion(nn.Module):
         prior = None if counts is None else torch.log(counts.double() / counts.double().sum()).float()
         self.register_buffer("adjustment", prior, persistent=False)
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The mean over the batch: (B, C) and (B,) to a scalar."""
-        return self.rows(logits, labels).mean()
+    def forward(self, logits: Tensor, labels: Tensor, *, smoothing: float | None = None) -> Tensor:
+        """The mean over the batch: (B, C) and (B,) to a scalar; ``smoothing`` in the place of the criterion's own."""
+        return self.rows(logits, labels, smoothing=smoothing).mean()
 
-    def rows(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def rows(self, logits: Tensor, labels: Tensor, *, smoothing: float | None = None) -> Tensor:
         """One loss a row: (B, C) and (B,) to (B,)."""
         logits = raised(logits)
         if self.adjustment is not None:
             logits = logits + self.adjustment.to(logits.dtype)
-        return F.cross_entropy(logits, labels, label_smoothing=self.smoothing, reduction="none")
+        smoothing = self.smoothing if smoothing is None else smoothing
+        return F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")

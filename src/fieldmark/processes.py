@@ -7,7 +7,7 @@ computes the same objective over the global batch; gradients are averaged over t
 import atexit
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -111,6 +111,17 @@ def means(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     joined = torch.stack(list(values.values()))
     dist.all_reduce(joined)
     return dict(zip(values, (joined / size).unbind(), strict=True))
+
+
+def follow_first(tensors: Iterable[Tensor]) -> None:
+    """Puts the first process's numbers into these tensors of all others, in place."""
+    if world()[1] == 1:
+        return
+    with torch.no_grad():
+        for tensor in tensors:
+            told = tensor.contiguous()
+            dist.broadcast(told, 0)
+            tensor.copy_(told)
 
 
 class _Rows(torch.autograd.Function):

@@ -266,25 +266,44 @@ def no_pair_alike(classes: int, images: int) -> float:
     return sum(value * halvings(total - 2 * k) for k, value in enumerate(among)) / halvings(total)
 
 
+def batches_of_labels(epochs: int) -> list[Tensor]:
+    """The labels of all batches of some epochs, as ``Balanced`` makes them: four classes of five, sorted by class."""
+    labels_of_set = torch.tensor([index % 11 for index in range(11 * 9)])
+    plan = (Balanced(4, 5).epoch(labels_of_set.tolist(), seed=0, epoch=epoch) for epoch in range(epochs))
+    found = [labels_of_set[torch.from_numpy(batch)] for batches in plan for batch in batches]
+    assert all(labels.unique(return_counts=True)[1].tolist() == [5, 5, 5, 5] for labels in found)
+    return found
+
+
 def test_four_classes_of_five_make_ten_random_pairs_of_both_kinds():
-    """In batches as ``Balanced`` makes them, sorted by class: halved undrawn they would hold no pair of one class."""
-    labels_of_set = [index % 11 for index in range(11 * 9)]
-    (batch, *_) = Balanced(4, 5).epoch(labels_of_set, seed=0, epoch=0)
-    labels = torch.tensor(labels_of_set)[torch.from_numpy(batch)]
-    assert labels.unique(return_counts=True)[1].tolist() == [5, 5, 5, 5]
-    assert not (labels[:10] == labels[10:]).any()
+    """Halved undrawn they would hold no pair of one class."""
     alike = []
-    for step in range(1500):
-        chosen = pairs_of(term_of(), labels, Draws(3, step)) if step < 20 else random_halves(labels, step)
+    for step, labels in enumerate(batches_of_labels(400)):
+        assert not (labels[:10] == labels[10:]).any()
+        chosen = random_halves(labels, step)
         assert torch.equal(torch.cat([chosen.anchor, chosen.mate]).sort().values, torch.arange(20))
         assert chosen.valid.all()
         assert torch.equal(chosen.same, labels[chosen.anchor] == labels[chosen.mate])
         alike.append(int(chosen.same.sum()))
+    assert len(alike) == 1600
     assert torch.tensor(alike).double().mean().item() == pytest.approx(10 * 4 / 19, abs=0.1)
     assert max(alike) < 10
     none = alike.count(0) / len(alike)
     assert no_pair_alike(4, 5) == pytest.approx(0.1023, abs=1e-4)
     assert none == pytest.approx(no_pair_alike(4, 5), abs=0.025)
+
+
+@pytest.mark.parametrize(("pairs", "alike", "others"), [("all", 40, 150), ("hard", 20, 20)])
+def test_all_and_hard_pairs_of_four_classes_of_five_are_of_both_kinds(pairs: Any, alike: int, others: int):
+    term, seen = term_of(pairs=pairs), set()
+    for step, labels in enumerate(batches_of_labels(25)):
+        embedding = random(20, CHANNELS, seed=step)
+        chosen = term._pairs(labels, embedding, Draws(3, step))
+        assert chosen.valid.all()
+        assert torch.equal(chosen.same, labels[chosen.anchor] == labels[chosen.mate])
+        assert (int(chosen.same.sum()), int((~chosen.same).sum())) == (alike, others)
+        seen.add(tuple(chosen.mate.tolist()))
+    assert len(seen) == (1 if pairs == "all" else 100), "hard ones are mined anew in each batch"
 
 
 TERM = ContrastiveChannelInteraction(CHANNELS)

@@ -19,9 +19,10 @@ from fieldmark.learner import Learner, total
 from fieldmark.papers import selective_sparse_sampling as paper
 from fieldmark.papers.selective_sparse_sampling import S3N
 from fieldmark.papers.sparse_sampler import enlarged, resample
-from fieldmark.recipe import Part
+from fieldmark.recipe import Part, Sgd
 from fieldmark.recipes.selective_sparse_sampling import COMPOSITION, ROWS
 from fieldmark.testing import check_learner, no_reading_back
+from fieldmark.training.optim import make_optimiser
 from golden_step import check_golden, numbers_of_a_step, tiny_learner
 
 SIDE, CHANNELS, CLASSES = 48, 12, 7
@@ -80,15 +81,15 @@ def masks_of(method: S3N, draws: Draws, monkeypatch: pytest.MonkeyPatch) -> dict
     return given
 
 
-def expected_evidence(method: S3N) -> dict[str, Tensor]:
+def expected_evidence(method: S3N, threshold: float = 0.2, window: int = 3) -> dict[str, Tensor]:
     """The whole of S3N once more, from the equations' functions and the released defaults."""
     classifier, pixels = method.classifier, images()
     features = classifier.features(pixels)
     assert features.refined is not None
     assert isinstance(classifier.head, nn.Linear)
     class_maps = enlarged(paper.class_response_maps(features.refined, classifier.head.weight), 31)
-    response = paper.response_map(class_maps, features.logits)
-    peaks = paper.local_peaks(response)
+    response = paper.response_map(class_maps, features.logits, threshold)
+    peaks = paper.local_peaks(response, window) & (response > 1e-6)
     strong, weak = paper.partition(response, peaks, torch.full_like(response, 0.5))
     found = {"response": response, "peaks": peaks, "original": features.logits}
     embeddings = [features.embedding]
@@ -115,6 +116,48 @@ def test_a_pass_is_what_the_equations_say(neck: nn.Module | None):
     assert (moved > 0.05).all()
 
 
+def unsure(**options: object) -> S3N:
+    """In eval mode, with entropies of the five images of 0.64, 0.66, 0.75, 0.79 and 0.89."""
+    method = built(**options).eval()  # pyright: ignore[reportArgumentType]
+    head = method.classifier.head
+    assert isinstance(head, nn.Linear)
+    with torch.no_grad():
+        head.weight *= 0.1
+        head.bias *= 0.1
+    return method
+
+
+@pytest.mark.parametrize(("threshold", "window"), [(0.0, 3), (0.7, 3), (5.0, 3), (0.2, 1), (0.2, 7)])
+def test_a_pass_follows_delta_and_r(threshold: float, window: int):
+    method = unsure(threshold=threshold, window=window)
+    found, expected = method.evidence(images()), expected_evidence(method, threshold, window)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-6, msg=name)
+
+
+def test_delta_is_the_entropy_up_to_which_one_map_is_enough():
+    usual, none, some, every = (unsure(**chosen).evidence(images()) for chosen in DELTAS)
+    sure = paper.top_entropy(usual["original"]) <= 0.7
+    assert sure.tolist() == [False, False, False, True, True]
+    assert torch.equal(usual["response"], none["response"]), "0.2 by default: all are less sure"
+    assert torch.equal(some["response"], torch.where(sure[:, None, None], every["response"], none["response"]))
+    assert ((every["response"] - none["response"]).abs().amax((1, 2)) > 0.05).all()
+    assert ((every["logits"] - none["logits"]).abs().amax(1) > 1e-3).all()
+
+
+DELTAS: tuple[dict[str, float], ...] = ({}, {"threshold": 0.0}, {"threshold": 0.7}, {"threshold": 5.0})
+
+
+def test_a_wider_r_has_fewer_peaks():
+    counts = []
+    for window in (1, 3, 5, 9, 61):
+        seen = built(window=window).eval().evidence(images())
+        assert torch.equal(seen["peaks"], paper.local_peaks(seen["response"], window) & (seen["response"] > 1e-6))
+        counts.append(int(seen["peaks"].sum()))
+    assert counts == sorted(set(counts), reverse=True)
+    assert counts[-1] == 5, "the highest of each image"
+
+
 def test_the_objective_is_eq_9():
     method, smoothing = built(), 0.0
     output = step(method)
@@ -123,6 +166,40 @@ def test_the_objective_is_eq_9():
         logits = (output.views | {"joint": output.logits})[name]
         rows = [-math.log(row.softmax(0)[label].item()) for row, label in zip(logits, LABELS, strict=True)]
         assert loss.item() == pytest.approx(sum(rows) / len(rows) + smoothing, rel=0, abs=1e-10)
+
+
+def smoothed_rows(logits: Tensor, smoothing: float, prior: list[float]) -> list[float]:
+    """Cross-entropy with even mass of ``smoothing`` on all classes, one number a row."""
+    losses = []
+    for row, label in zip((logits + torch.tensor(prior).double().log()).tolist(), LABELS.tolist(), strict=True):
+        total = math.log(sum(math.exp(score) for score in row))
+        targets = [(1 - smoothing) * (index == label) + smoothing / len(row) for index in range(len(row))]
+        losses.append(-sum(target * (score - total) for target, score in zip(targets, row, strict=True)))
+    return losses
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.15])
+def test_the_labels_of_o_and_c_alone_may_be_smoothed(smoothing: float):
+    """The others keep the recipe's smoothing, and all of them its class adjustment."""
+    method = built(smoothing=smoothing)
+    counts = torch.arange(1, CLASSES + 1)
+    method.criterion = Criterion(smoothing=0.1, counts=counts)
+    output, prior = step(method), (counts / counts.sum()).tolist()
+    for name, loss in output.losses.items():
+        own = smoothing if smoothing and name in ("original", "complementary") else 0.1
+        rows = smoothed_rows((output.views | {"joint": output.logits})[name], own, prior)
+        assert loss.item() == pytest.approx(sum(rows) / len(rows), rel=0, abs=1e-6), name
+
+
+def test_a_smoothing_of_c_over_c_less_one_parts_is_the_released_target():
+    smoothing = 0.15 * CLASSES / (CLASSES - 1)
+    method = built(smoothing=smoothing)
+    output = step(method)
+    rows = []
+    for row, label in zip(output.views["original"].log_softmax(1).tolist(), LABELS.tolist(), strict=True):
+        others = sum(value for index, value in enumerate(row) if index != label)
+        rows.append(-0.85 * row[label] - 0.15 / (CLASSES - 1) * others)
+    assert output.losses["original"].item() == pytest.approx(sum(rows) / len(rows), rel=0, abs=1e-10)
 
 
 @pytest.mark.parametrize("branches", BRANCHES)
@@ -288,24 +365,95 @@ def test_from_zero_heads_the_radii_learn_at_the_second_step():
     assert all(size > 0 for size in sizes[1])
 
 
-def test_constant_images_and_untrained_heads_sample_nothing_anew():
-    method = built(drawn=False).eval()
-    seen = method.evidence(images())
-    straight = (torch.arange(SIDE, dtype=torch.float64) * 2 / (SIDE - 1) - 1).expand(5, SIDE, SIDE)
+def is_identity(grid: Tensor) -> list[bool]:
+    """For each image, whether the grid (B, SIDE, SIDE, 2) leaves it as it is."""
+    across = (torch.arange(SIDE, dtype=torch.float64) * 2 / (SIDE - 1) - 1).expand(SIDE, SIDE)
+    return ((grid - torch.stack((across, across.T), -1)).abs().amax((1, 2, 3)) < 1e-10).tolist()
+
+
+def seeing_brightness(method: S3N, pooling: nn.Module) -> S3N:
+    """With maps of brightness, and own heads that take class 0 for what is bright."""
+    with torch.no_grad():
+        network = nn.Sequential(pooling, nn.Conv2d(3, CHANNELS, 1, bias=False)).double()
+        nn.init.ones_(network[1].weight)  # pyright: ignore[reportArgumentType]
+        method.classifier.backbone.network = network
+        for head in (method.classifier.head, *method.heads.values()):
+            assert isinstance(head, nn.Linear)
+            head.weight[0] += 1
+    return method
+
+
+def spots(*heights: float) -> Tensor:
+    """An image (3, SIDE, SIDE) that is grey but for spots of these heights, from the left, each alone in its part."""
+    rows, columns = torch.arange(SIDE).double()[:, None], torch.arange(SIDE).double()
+    image = torch.full((SIDE, SIDE), 0.3, dtype=torch.float64)
+    for place, height in enumerate(heights):
+        middle = (place + 0.5) * SIDE / len(heights)
+        image += height * torch.exp(-((rows - SIDE / 3) ** 2 + (columns - middle) ** 2) / 40)
+    return image.expand(3, -1, -1)
+
+
+def test_untrained_heads_sample_nothing_anew():
+    seen = built(drawn=False).eval().evidence(images())
     for name in ("discriminative grid", "complementary grid"):
-        torch.testing.assert_close(seen[name][..., 0], straight, rtol=0, atol=1e-10)
-        torch.testing.assert_close(seen[name][..., 1], straight.mT, rtol=0, atol=1e-10)
+        assert all(is_identity(seen[name]))
     assert not seen["peaks"].any()
     assert (seen["response"] == 0).all()
     assert (seen["heatmap"] == 0).all()
 
 
+@pytest.mark.parametrize("options", [{}, {"evaluation": "extremes"}, {"partition": "all"}, {"peaks": "above_mean"}])
+def test_a_branch_without_a_peak_sees_the_image_as_it_is(options: dict[str, object]):
+    """A constant map, one peak and two in one batch: each image has what it would have alone."""
+    method = seeing_brightness(built(drawn=False, **options), nn.AvgPool2d(4)).eval()  # pyright: ignore[reportArgumentType]
+    seen = method.evidence(torch.stack([spots(), spots(1.0), spots(1.0, 0.4)]))
+    strong, weak = is_identity(seen["discriminative grid"]), is_identity(seen["complementary grid"])
+    assert seen["peaks"].sum((1, 2)).tolist() == [0, 1, 2]
+    assert (seen["response"][0] == 0).all()
+    assert (seen["heatmap"][0] == 0).all()
+    assert seen["response"][1][seen["peaks"][1]].tolist() == [1]
+    both = "evaluation" in options or "partition" in options  # then D and C share the only peak
+    assert (strong, weak) == ([True, False, False], [True, not both, False])
+    for name, is_still in (("discriminative attention", strong), ("complementary attention", weak)):
+        assert [bool((image == 0.09).all()) for image in seen[name]] == is_still
+
+
+def test_maps_that_cancel_have_no_peak():
+    """Five maps that vary, but whose sum does not: the response is constant, and nothing is sampled anew."""
+    method = built(classes=6, threshold=0.0).eval()
+    head = method.classifier.head
+    assert isinstance(head, nn.Linear)
+    with torch.no_grad():
+        head.weight[:5] -= head.weight[:5].mean(0)
+        head.bias[5] = -100
+    seen = method.evidence(images())
+    maps = method.classifier.features(images()).refined
+    assert maps is not None
+    class_maps = paper.class_response_maps(maps, head.weight)[:, :5]
+    assert (class_maps.amax((2, 3)) - class_maps.amin((2, 3)) > 0.01).all()
+    assert (seen["response"] == 0).all()
+    assert not seen["peaks"].any()
+    assert all(is_identity(seen["discriminative grid"]) + is_identity(seen["complementary grid"]))
+
+
 @pytest.mark.parametrize("attention", ["sparse", "class_response", "saliency"])
-def test_flat_images_train_without_nan(attention: str):
-    method = built(attention=attention, response_gradient=True)
-    flat = torch.full((2, 3, SIDE, SIDE), 0.3, dtype=torch.float64)
-    total(Learner(method)(flat, LABELS[:2], Draws(1, 0, ROWWISE[:2]))).backward()
-    assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in method.parameters())
+@pytest.mark.parametrize("heights", [(), (1.0,)], ids=["constant", "one peak"])
+def test_constant_and_one_peak_images_train_without_nan(heights: tuple[float, ...], attention: str):
+    method = seeing_brightness(built(attention=attention, response_gradient=True), nn.AvgPool2d(4))
+    pixels, rows = torch.stack([spots(*heights)] * 2), Draws(1, 0, ROWWISE[:2])
+    output = Learner(method)(pixels, LABELS[:2], rows)
+    total(output).backward()
+    assert all(loss.isfinite() for loss in output.losses.values())
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in method.parameters())
+    seen = method._look(pixels, rows)
+    if attention == "sparse":
+        assert seen.peaks.sum((1, 2)).tolist() == [len(heights)] * 2
+        grown = {name: not all(is_identity(branch.grid)) for name, branch in seen.branches.items()}
+        assert grown == {"discriminative": bool(heights), "complementary": False}, "a peak of 1 is D's, by any draw"
+        learns = {name: bool(radius.grad) for name, radius in method.radii.items()}
+        assert learns == grown
+    elif not heights:
+        assert all(all(is_identity(branch.grid)) for branch in seen.branches.values())
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5, 6])
@@ -333,13 +481,7 @@ def test_a_row_depends_on_its_image_alone():
 
 def test_the_heatmap_lies_in_the_image():
     """Of a bright spot, the branch that enlarges it shows a large one, and its heatmap shows the spot's place."""
-    method = built(branches="D", drawn=False).eval()
-    with torch.no_grad():  # maps of brightness, and heads that want it
-        backbone = nn.Sequential(nn.AvgPool2d(8, 4, 2), nn.Conv2d(3, CHANNELS, 1, bias=False)).double()
-        nn.init.ones_(backbone[1].weight)  # pyright: ignore[reportArgumentType]
-        method.classifier.backbone.network = backbone
-        for head in (method.classifier.head, method.heads["discriminative"]):
-            head.weight[0] = 1  # pyright: ignore[reportIndexIssue]
+    method = seeing_brightness(built(branches="D", drawn=False), nn.AvgPool2d(8, 4, 2)).eval()
     side = 124
     place = (torch.arange(side) - 84).abs() < 12, (torch.arange(side) - 34).abs() < 12
     picture = (place[0][:, None] & place[1]).double().expand(1, 3, side, side)
@@ -380,9 +522,28 @@ def test_groups_name_the_radii():
     assert first == pytest.approx([31 * math.sqrt(2) * 0.09, 31 * math.sqrt(2) * 0.3], rel=1e-6)
 
 
+def test_groups_name_the_convolutions_where_there_are_some():
+    assert "convolutions" not in built().parameter_groups()
+    assert "convolutions" not in built(branches="O", convolutions=True).parameter_groups()
+    method = built(convolutions=True)
+    groups = method.parameter_groups()
+    expected = {id(p) for name, p in method.named_parameters() if name.startswith("convolutions.")}
+    assert {id(p) for p in groups["convolutions"]} == expected
+    assert len(groups["convolutions"]) == 6
+    assert len(groups["radii"]) == 2
+    assert sum(len(members) for members in groups.values()) == len(list(method.parameters()))
+    scales = {"backbone": 0.1, "radii": 1e-5, "convolutions": 0.1}  # the released code's rates
+    optimiser = make_optimiser(groups, Sgd(lr=0.01, scales=scales))
+    rates = {group["name"]: group["lr"] * group["scale"] for group in optimiser.param_groups}
+    assert rates == pytest.approx({"backbone": 0.001, "head": 0.01, "radii": 1e-7, "convolutions": 0.001})
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"smoothing": 1.0}, "smoothing=1.0.: choose a number from 0"),
+        ({"smoothing": -0.1}, "smoothing=-0.1.: choose a number from 0"),
+        ({"smoothing": math.nan}, "smoothing=nan.: choose a number from 0"),
         ({"branches": "XY"}, "branches='XY'.: choose 'ODC', 'OD'"),
         ({"partition": "half"}, "choose 'probability', 'all', 'random'"),
         ({"attention": "dense"}, "choose 'sparse', 'class_response', 'saliency'"),
@@ -409,7 +570,7 @@ def test_another_head_is_refused():
     "options",
     [
         {"branches": "DC", "partition": "random", "evaluation": "extremes", "peaks": "above_mean"},
-        {"attention": "saliency", "convolutions": True, "response_gradient": True, "warmup": 0.5},
+        {"attention": "saliency", "convolutions": True, "response_gradient": True, "warmup": 0.5, "smoothing": 0.2},
     ],
 )
 def test_options_keep_the_contract(options: dict[str, object]):

@@ -16,9 +16,11 @@ from fieldmark.papers.sparse_attention import (
     local_peaks,
     partition,
     response_map,
+    saliency_map,
     sparse_attention,
     top_entropy,
 )
+from fieldmark.testing import no_reading_back
 
 Rows = list[list[float]]
 
@@ -155,6 +157,15 @@ def test_maps_that_cancel_up_to_rounding_are_constant():
     assert (response_map(maps, torch.zeros(3, 5)) == 0).all()
 
 
+def test_a_saliency_map_is_a_softmax_over_positions_by_its_largest_value():
+    scores = 3 * drawn(2, 4, 3)
+    expected = []
+    for image in scores.tolist():
+        chances = softmax([value for row in image for value in row])
+        expected.append([[chances[3 * y + x] / max(chances) for x in range(3)] for y in range(4)])
+    same(saliency_map(scores), expected)
+
+
 @pytest.mark.parametrize("window", [1, 3, 5])
 def test_local_peaks_are_the_largest_of_their_windows(window: int):
     response = uniform(3, 7, 6)
@@ -210,6 +221,20 @@ def test_extremes_are_the_highest_and_the_lowest_peak():
     assert highest.nonzero().tolist() == [[0, 0, 0], [1, 0, 0]]
     assert lowest.nonzero().tolist() == [[0, 1, 0], [1, 0, 0]]
     assert not any(mask.any() for mask in extremes(response, torch.zeros_like(peaks)))
+
+
+def test_of_equal_extremes_the_first_alone_is_taken():
+    response = torch.zeros(3, 7, 9)
+    peaks = torch.zeros(3, 7, 9, dtype=torch.bool)
+    for y, x, value in ((1, 6, 0.3), (1, 8, 1.0), (3, 2, 1.0), (3, 4, 0.3), (5, 0, 0.3), (6, 8, 1.0)):
+        response[0, y, x] = value
+        peaks[0, y, x] = True
+    response[1], peaks[1] = 0.5, True  # all of them highest and lowest
+    response[2, 4, 4], peaks[2, 4, 4] = 1, True
+    with no_reading_back():
+        highest, lowest = extremes(response, peaks)
+    assert highest.nonzero().tolist() == [[0, 1, 8], [1, 0, 0], [2, 4, 4]]
+    assert lowest.nonzero().tolist() == [[0, 1, 6], [1, 0, 0], [2, 4, 4]]
 
 
 @pytest.mark.parametrize("inverse", [False, True])

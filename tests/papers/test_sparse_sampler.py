@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fieldmark.errors import UserError
-from fieldmark.papers.sparse_sampler import displacement, inverse_grid, lattice, resample, sampling_grid
+from fieldmark.papers.sparse_sampler import (
+    displacement,
+    enlarged,
+    inverse_grid,
+    lattice,
+    localised,
+    resample,
+    sampling_grid,
+)
 
 
 def uniform(*shape: int, seed: int = 0) -> Tensor:
@@ -152,6 +160,21 @@ def test_gradients():
     picture = uniform(1, 2, 6, 6, seed=1).cumsum(2).cumsum(3)
     single = (0.1 + uniform(1, 4, 4)).requires_grad_()
     assert torch.autograd.gradcheck(lambda q: resample(picture, sampling_grid(q, 5)[:, 1:-1, 1:-1]), single)
+
+
+def test_localised_sums_the_branches_maps_where_the_image_shows_them():
+    attention, own, drawn = bump(9, 20), uniform(1, 1, 6, 7), uniform(1, 1, 6, 7, seed=1)
+
+    def scaled(maps: Tensor) -> Tensor:
+        return (maps - maps.min()) / (maps.max() - maps.min())
+
+    first = scaled(enlarged(own, 31)[:, 0])
+    second = scaled(resample(enlarged(drawn, 31), inverse_grid(attention, 31))[:, 0])
+    torch.testing.assert_close(localised([(own, None)], 31), first, rtol=0, atol=1e-10)
+    both = localised([(3 * own, None), (drawn, attention)], 31)
+    torch.testing.assert_close(both, scaled(first + second), rtol=0, atol=1e-10)
+    flat = torch.full_like(own, 0.7)
+    assert (localised([(flat, None), (flat, attention)], 31) == 0).all()
 
 
 def test_positions_are_exact_under_autocast_and_pictures_keep_their_dtype():

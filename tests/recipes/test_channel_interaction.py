@@ -1,10 +1,14 @@
 """The rows of the Channel Interaction Network's tables: all there, as the paper sets them, and readable from a file."""
 
+import re
+
+import numpy as np
 import pytest
 
 from fieldmark.data.batches import Balanced
+from fieldmark.data.transforms import Frame, random_area
 from fieldmark.papers.channel_interaction import ContrastiveChannelInteraction, SelfChannelInteraction
-from fieldmark.recipe import Part, StepDecay, recipe_from_json, recipe_to_json
+from fieldmark.recipe import Part, Pixels, StepDecay, recipe_from_json, recipe_to_json
 from fieldmark.recipes import KNOWN, channel_interaction
 from fieldmark.recipes.composition import Row
 
@@ -18,25 +22,58 @@ def test_every_table_has_its_rows():
     assert {row.data for row in channel_interaction.ROWS} == {"CUB-200-2011", "FGVC-Aircraft", "Stanford Cars"}
 
 
+def told_of(name: str) -> float:
+    """The figure that the docstring gives a row: in the table's cell of its set and backbone, or after its name."""
+    docstring = channel_interaction.__doc__ or ""
+    short, backbone, *_ = name.split("-")
+    if name == f"{short}-{backbone}" and backbone.startswith("resnet"):
+        lines = [[cell.strip() for cell in line.split("|")] for line in docstring.splitlines() if line.count("|") > 2]
+        (head,) = (cells for cells in lines if backbone in cells)
+        (row,) = (cells for cells in lines if f"{short}-..." in cells)
+        return float(row[head.index(backbone)])
+    (figure,) = re.findall(rf"(?<=\s){re.escape(name)} (\d\d\.\d)", docstring)
+    return float(figure)
+
+
 @pytest.mark.parametrize("row", channel_interaction.ROWS, ids=BY_NAME)
 def test_a_row_survives_a_file_and_stands_in_the_report(row: Row):
     assert recipe_from_json(recipe_to_json(row.recipe, KNOWN), KNOWN) == row.recipe
     assert row.ours == "not yet run"
-    docstring = channel_interaction.__doc__ or ""
-    assert f"{row.paper}" in docstring
-    assert row.name.split("-")[0] in docstring
+    assert row.paper == told_of(row.name)
     assert row.recipe.model.backbone == f"{row.name.split('-')[1]}.tv_in1k"
 
 
 def test_the_settings_are_the_papers():
     recipe = BY_NAME["cub-resnet50"].recipe
     (stage,) = recipe.stages
-    assert (recipe.pixels.size, recipe.pixels.eval_size, recipe.batches) == (448, 448, Balanced(4, 5))
+    assert recipe.batches == Balanced(4, 5)
     assert (stage.epochs, stage.optimiser.lr, stage.optimiser.weight_decay) == (100, 0.001, 2e-4)
     assert isinstance(stage.schedule, StepDecay)
     assert [stage.schedule.at(epoch, 100) for epoch in (0, 19.9, 20, 99)] == [1, 1, 0.5, 0.5**4]
     term = ContrastiveChannelInteraction(4)
     assert (term.weight, term.margin, term.h.out_features) == (2.0, 0.5, 512)
+
+
+def test_all_rows_crop_448_of_600_pixels_as_nts_net_does():
+    part = (448 / 600) ** 2
+    pixels = Pixels(
+        size=448,
+        eval_size=448,
+        eval_crop=448 / 600,
+        fit="stretch",
+        min_scale=part,
+        max_scale=part,
+        ratio=1.0,
+        flip=True,
+        megapixels=64.0,
+    )
+    assert {row.recipe.pixels for row in channel_interaction.ROWS} == {pixels}
+    rng, places = np.random.default_rng(0), set()
+    for _ in range(50):
+        area = random_area(Frame(0, 0, 1200, 600), pixels, rng)
+        assert (area.width, area.height) == (896, 448)
+        places.add((area.left, area.top))
+    assert len(places) > 40
 
 
 @pytest.mark.parametrize(

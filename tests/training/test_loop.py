@@ -17,6 +17,7 @@ from fieldmark.errors import UserError
 from fieldmark.recipe import AdamW, Part, Recipe, Sgd, Stage, StepDecay
 from fieldmark.recipes import pairwise_confusion
 from fieldmark.recipes.naming import part_of
+from fieldmark.testing import no_reading_back
 from fieldmark.training.checkpoint import load_state
 from fieldmark.training.watch import Watch
 
@@ -259,6 +260,27 @@ def test_clipping_bounds_the_step(photos: Path, tmp_path: Path) -> None:
     loop._step(loop.photos.__getitems__([(0, index) for index in range(8)]), watch)
     moves = [(p.detach() - old).norm() for p, old in zip(loop.learner.parameters(), before, strict=True)]
     assert float(torch.stack(moves).norm()) == pytest.approx(1e-3, rel=1e-2)
+
+
+@pytest.mark.parametrize("optimiser", [Sgd(lr=0.05), Sgd(lr=0.05, momentum=0.0), AdamW(lr=1e-3)])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_loops_own_step_reads_nothing_back(
+    optimiser: Sgd | AdamW, accumulate: int, photos: Path, tmp_path: Path
+) -> None:
+    stage = replace(STAGE, optimiser=optimiser)
+    loop = make_loop(photos, tmp_path, replace(RECIPE, stages=(stage,), clip=1.0, accumulate=accumulate))
+    assert loop.average is not None
+    batch = loop.photos.__getitems__([(0, index) for index in range(8)])
+    before = {name: value.clone() for name, value in loop.learner.named_parameters()}
+    for _ in range(2):
+        loop._begin_step()
+        with no_reading_back():
+            finite = loop._update(torch.stack(list(loop._backward(batch).values())))
+        assert finite
+        loop.position.step += 1
+    assert differing(before, dict(loop.learner.named_parameters()))
+    with pytest.raises(AssertionError, match="reads a tensor back"), no_reading_back():
+        float(finite)
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,19 @@ def test_swapping_twice_changes_nothing_and_a_saved_average_comes_back() -> None
     assert float(other.updates) == 1
 
 
+def test_the_buffers_of_an_average_are_those_of_the_norms_statistics() -> None:
+    module = network()
+    average = MovingAverage(module, 0.5)
+    module[1].running_mean.fill_(3.0)  # pyright: ignore[reportOptionalMemberAccess, reportCallIssue]
+    average.update(torch.tensor(True))
+    mean, variance = average.buffers()
+    assert 0 < float(mean[0]) < 3
+    assert (variance == 1).all()
+    mean.fill_(2.0)
+    average.swap()
+    assert (module[1].running_mean == 2).all()  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+
+
 def test_norm_statistics_of_a_bad_step_are_taken_back() -> None:
     norm = nn.BatchNorm2d(3)
     keeper = NormKeeper(norm)

@@ -7,23 +7,18 @@ Equations
     Eq. 9   S3N.objective   cross-entropy of each branch, and of the joint features
 
 Paper and released code
-    The default is the paper. Where it is silent, as in the code: response map and attention on a grid of 31 x 31 cells,
-    to which the class maps are enlarged; 0.09 added to both attention maps, so that the rest of the image stays in
-    sight; radii of 31 sqrt(2) b cells at first, with b = 0.09 (D) and 0.3 (C). In evaluation a peak is discriminative
-    where its response is above 0.5: ours.
+    The default is the paper. In evaluation a peak is discriminative where its response is above 0.5: ours.
     By the paper the losses of D and C train the radii; whether they also reach O's maps and classifier through the
     response map it does not say. They do not, as in the code, unless ``response_gradient=True``.
     The code's own, off by default: only peaks that reach the map's mean (``peaks="above_mean"``); all peaks in both
     maps in the first 20 of 60 epochs (``warmup=1/3``); D and C maps through a 3x3 convolution of stride 2, batch norm
     and ReLU each (``convolutions=True``); in evaluation the highest peak alone in D and the lowest in C
-    (``evaluation="extremes"``). Its targets of 0.85 for O and C are the recipe's smoothing here, for all branches; its
-    rate of 1e-7 for the radii is the recipe's, for the group "radii".
+    (``evaluation="extremes"``); smoothed labels for O and C, with targets of 0.85 (``smoothing=0.15``, or, as that also
+    reaches the true class, exactly 0.15 C / (C - 1)), beside which D and the joint features have the recipe's own.
+    Its rates are the recipe's: 1e-7 for the group "radii", 0.001 for "convolutions", 0.01 for "head".
     Eq. 9 counts O among the branches, and O's classifier makes the maps: it keeps its loss where the prediction leaves
     O out (D, C, D+C). A lone branch has no joint classifier: its own is the prediction.
     Random partition (Table 4): a coin for each peak; in evaluation one fixed pattern of coins for all images.
-    Dense attention (Table 3) the paper does not spell out: D enlarges where the map is high, C where it is low (one
-    minus it). The map is the response map, or, for "saliency", a 1x1 convolution's softmax over positions divided by
-    its largest value.
     Of five classes or fewer the least likely is left out of Eq. 3: the sum of all maps says nothing.
     D and C pass the backbone as one batch: in training they share batch norm's statistics, and O has its own.
 """
@@ -41,18 +36,21 @@ from fieldmark.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
 from fieldmark.papers.sparse_attention import (
     FAINTEST,
+    FLOOR,
+    GRID,
+    RADII,
     TOP,
     class_response_maps,
     combined,
     extremes,
     local_peaks,
-    min_max,
     partition,
     response_map,
+    saliency_map,
     sparse_attention,
     top_entropy,
 )
-from fieldmark.papers.sparse_sampler import enlarged, inverse_grid, resample, sampling_grid
+from fieldmark.papers.sparse_sampler import enlarged, localised, resample, sampling_grid
 
 __all__ = ["S3N", "class_response_maps", "local_peaks", "partition", "response_map", "sampling_grid"]
 __all__ += ["sparse_attention", "top_entropy"]
@@ -62,13 +60,7 @@ Partition = Literal["probability", "all", "random"]
 Attention = Literal["sparse", "class_response", "saliency"]
 Peaks = Literal["all", "above_mean"]
 Evaluation = Literal["half", "extremes"]
-GRID = 31
-"""Cells a side of response maps and attention."""
-FLOOR = 0.09
-"""Added to every attention map."""
 NAMES = {"O": "original", "D": "discriminative", "C": "complementary"}
-RADII = {"D": 0.09, "C": 0.3}
-"""First radii, as parts of the grid's diagonal."""
 
 
 class Branch(NamedTuple):
@@ -107,10 +99,11 @@ class S3N(Method):
         evaluation: peaks part then at a response of 0.5, or the highest goes to D, the lowest to C, no other anywhere.
         warmup: the part of training in which D and C have all peaks; it needs ``set_progress``.
         convolutions: a 3x3 convolution of stride 2 on the maps of D and of C.
+        smoothing: of the labels of O and C, in the place of the criterion's, in [0, 1); 0 leaves them to the criterion.
         response_gradient: let the losses of D and C reach O's maps and classifier through the attention.
 
     Raises:
-        UserError: a choice that is none, or another pool or head.
+        UserError: a choice that is none, a smoothing out of range, or another pool or head.
     """
 
     reads_refined: ClassVar[bool] = True
@@ -129,6 +122,7 @@ class S3N(Method):
         evaluation: Evaluation = "half",
         warmup: float = 0.0,
         convolutions: bool = False,
+        smoothing: float = 0.0,
         response_gradient: bool = False,
     ) -> None:
         super().__init__(classifier, criterion)
@@ -137,10 +131,13 @@ class S3N(Method):
         for name, (value, kind) in said.items():
             if value not in get_args(kind):
                 raise UserError(f"S3N({name}={value!r}): choose {', '.join(map(repr, get_args(kind)))}")
+        if not 0 <= smoothing < 1:
+            raise UserError(f"S3N(smoothing={smoothing}): choose a number from 0 up to, but not, 1")
         local_peaks(torch.zeros(1, 1, 1), window)  # refuses a window without a middle
         if not isinstance(classifier.pool, Average) or not isinstance(classifier.head, nn.Linear):
             raise UserError("S3N reads class maps off a linear head on average-pooled maps: take that pool and head")
         self.branches, self.partition, self.attention = branches, partition, attention
+        self.smoothed = dict.fromkeys((NAMES["O"], NAMES["C"]), smoothing) if smoothing else {}
         self.threshold, self.window, self.peaks, self.evaluation = threshold, window, peaks, evaluation
         self.warmup, self.response_gradient, self.progress = warmup, response_gradient, 0.0
         width, classes = classifier.head.in_features, classifier.classes
@@ -165,16 +162,21 @@ class S3N(Method):
 
     def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
         """One loss a branch, O's always, and "joint"."""
-        losses = {name: self.criterion(encoded.views[name], labels) for name in ("original", *self.heads)}  # Eq. 9
+        losses = {
+            name: self.criterion(encoded.views[name], labels, smoothing=self.smoothed.get(name))  # Eq. 9
+            for name in self.scored_views
+        }
         if self.joint is not None:
             losses["joint"] = self.criterion(encoded.logits, labels)  # Eq. 9
         return TrainOutput(losses, encoded.logits, labels, encoded.features, encoded.views)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """The radii, beta of D and of C, are a group of their own: "radii"."""
-        groups, radii = super().parameter_groups(), list(self.radii.parameters())
-        known = {id(radius) for radius in radii}
-        return groups | {"head": [p for p in groups["head"] if id(p) not in known], "radii": radii}
+        """The radii, beta of D and of C, are a group of their own: "radii"; so are, where there are, "convolutions"."""
+        own = {"radii": list(self.radii.parameters())}
+        if self.convolutions:
+            own["convolutions"] = list(self.convolutions.parameters())
+        groups, known = super().parameter_groups(), {id(p) for members in own.values() for p in members}
+        return groups | {"head": [p for p in groups["head"] if id(p) not in known]} | own
 
     def set_progress(self, fraction: float) -> None:
         """Ends the warm-up."""
@@ -210,8 +212,7 @@ class S3N(Method):
         if not self.response_gradient:
             maps, logits, weight = maps.detach(), logits.detach(), weight.detach()
         if self.saliency is not None:
-            scores = enlarged(class_response_maps(maps, self.saliency.weight), GRID)[:, 0]
-            return torch.exp(scores - scores.amax((1, 2), keepdim=True))
+            return saliency_map(enlarged(class_response_maps(maps, self.saliency.weight), GRID)[:, 0])
         # all classes' maps together are the same for every answer, and 0 under cross-entropy: one is always left out
         likeliest = logits.topk(min(TOP, self.classifier.classes - 1), 1).indices
         maps = enlarged(class_response_maps(maps, weight[likeliest]), GRID)
@@ -269,16 +270,13 @@ class S3N(Method):
 
     def _heatmap(self, seen: Seen, best: Tensor) -> Tensor:
         """Of the classes ``best`` (B, 1)."""
-        maps = []
+        maps: list[tuple[Tensor, Tensor | None]] = []
         if "O" in self.branches:
-            maps.append(
-                enlarged(class_response_maps(_refined(seen.features), _weight(self.classifier.head)[best]), GRID)
-            )
+            maps.append((class_response_maps(_refined(seen.features), _weight(self.classifier.head)[best]), None))
         for name, branch in seen.branches.items():
             assert branch.maps is not None
-            drawn = enlarged(class_response_maps(branch.maps, _weight(self.heads[name])[best]), GRID)
-            maps.append(resample(drawn, inverse_grid(branch.attention, GRID)))
-        return min_max(torch.stack([min_max(each[:, 0]) for each in maps]).sum(0))
+            maps.append((class_response_maps(branch.maps, _weight(self.heads[name])[best]), branch.attention))
+        return localised(maps, GRID)
 
 
 def _weight(head: nn.Module) -> Tensor:

@@ -17,6 +17,12 @@ Paper and released code
     peak. In evaluation the paper's random numbers are 0.5; the code takes the highest peak alone for one branch and the
     lowest for the other: ``extremes``.
     1/R is without bound, which the paper leaves open: a peak of less than a millionth has no Gaussian.
+    Also silent is the paper on these, which are as in the code: response map and attention on a grid of 31 x 31 cells,
+    to which the class maps are enlarged; 0.09 added to both attention maps, so that the rest of the image stays in
+    sight; radii of 31 sqrt(2) b cells at first, with b = 0.09 (discriminative) and 0.3 (complementary).
+    Dense attention (Table 3) it does not spell out: the discriminative branch enlarges where the map is high, the
+    complementary where it is low (one minus it). The map is the response map, or ``saliency_map`` of a 1x1
+    convolution's scores.
 """
 
 import math
@@ -32,6 +38,12 @@ TOP = 5
 """How many of the likeliest classes count."""
 FAINTEST = 1e-6
 """A peak of at most this has no Gaussian."""
+GRID = 31
+"""Cells a side of S3N's response maps and attention."""
+FLOOR = 0.09
+"""What S3N adds to every attention map."""
+RADII = {"D": 0.09, "C": 0.3}
+"""S3N's first radii by branch, as parts of the grid's diagonal."""
 
 
 def class_response_maps(maps: Tensor, weight: Tensor) -> Tensor:
@@ -57,7 +69,12 @@ def combined(maps: Tensor, entropy: Tensor, threshold: float) -> Tensor:
     what was summed, it is 0.
     """
     response = torch.where((entropy <= threshold)[:, None, None], maps[:, 0], maps.sum(1))  # Eq. 3
-    return min_max(response, rounding=16 * torch.finfo(maps.dtype).eps * maps.detach().abs().amax((1, 2, 3)))
+    return min_max(response, rounding=rounding_of(maps))
+
+
+def rounding_of(maps: Tensor) -> Tensor:
+    """By how much a sum or an average of these maps (B, k, h, w) may vary that is constant but for rounding: (B,)."""
+    return 16 * torch.finfo(maps.dtype).eps * maps.detach().abs().amax((1, 2, 3))
 
 
 def min_max(maps: Tensor, *, rounding: Tensor | None = None) -> Tensor:
@@ -75,6 +92,11 @@ def response_map(class_maps: Tensor, logits: Tensor, threshold: float = 0.2, k: 
     likeliest = logits.topk(min(k, logits.shape[1]), 1).indices[:, :, None, None]
     maps = raised(class_maps).gather(1, likeliest.expand(-1, -1, *class_maps.shape[2:]))
     return combined(maps, top_entropy(logits, k), threshold)  # Eq. 3
+
+
+def saliency_map(scores: Tensor) -> Tensor:
+    """Of scores (B, h, w) the softmax over the positions, divided by its largest value: (B, h, w) in (0, 1]."""
+    return torch.exp(scores - scores.amax((1, 2), keepdim=True))
 
 
 def local_peaks(response: Tensor, window: int = 3) -> Tensor:
@@ -105,10 +127,14 @@ def partition(response: Tensor, peaks: Tensor, draws: Tensor) -> tuple[Tensor, T
 
 
 def extremes(response: Tensor, peaks: Tensor) -> tuple[Tensor, Tensor]:
-    """The highest and the lowest peak of each response (B, h, w), as two bool masks: the released code's test rule."""
-    highest = response.masked_fill(~peaks, -math.inf).amax((1, 2), keepdim=True)
-    lowest = response.masked_fill(~peaks, math.inf).amin((1, 2), keepdim=True)
-    return peaks & (response == highest), peaks & (response == lowest)
+    """The highest and the lowest peak of each response (B, h, w), as two bool masks: the released code's test rule.
+
+    One peak a mask, of equals the first, row by row; none where there is no peak.
+    """
+    highest = response.masked_fill(~peaks, -math.inf).flatten(1).argmax(1)
+    lowest = response.masked_fill(~peaks, math.inf).flatten(1).argmin(1)
+    cells = torch.arange(response[0].numel(), device=response.device).view(response.shape[1:])
+    return peaks & (cells == highest[:, None, None]), peaks & (cells == lowest[:, None, None])
 
 
 def sparse_attention(response: Tensor, peaks: Tensor, beta: Tensor | float, inverse: bool = False) -> Tensor:

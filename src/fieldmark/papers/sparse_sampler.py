@@ -20,12 +20,14 @@ a product of its rows and columns: with the borders folded in, each sum is Q bet
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from fieldmark.errors import UserError
+from fieldmark.papers.sparse_attention import min_max, rounding_of
 from fieldmark.precision import full_precision, raised
 
 FWHM = 13 / 31
@@ -88,6 +90,23 @@ def inverse_grid(attention: Tensor, size: int | tuple[int, int]) -> Tensor:
         cell = shift.new_tensor([2 / (width - 1), 2 / (height - 1)])[:, None]
         found = (_at(here.flatten(1).expand_as(looked), nearest) + step.clamp(-cell, cell)).clamp(-1, 1)
         return _upsampled(found.view_as(shift) - here, size)
+
+
+def localised(maps: Sequence[tuple[Tensor, Tensor | None]], size: int | tuple[int, int]) -> Tensor:
+    """Where an image shows what its branches saw (the localisation of Table 2): a heatmap (B, H, W) in [0, 1].
+
+    The sum of all maps on the image, each in [0, 1] before, a constant one 0.
+
+    Args:
+        maps: of each branch a map (B, 1, h, w) and the attention (B, h', w') that drew its picture, None for the image.
+        size: pixels (H, W) of the heatmap, or one number for both.
+    """
+    seen = []
+    for drawn, attention in maps:
+        large = enlarged(drawn, size)
+        large = large if attention is None else resample(large, inverse_grid(attention, size))
+        seen.append(min_max(large[:, 0], rounding=rounding_of(drawn)))
+    return min_max(torch.stack(seen).sum(0))
 
 
 def resample(pictures: Tensor, grid: Tensor) -> Tensor:

@@ -19,12 +19,13 @@ Table 1, CUB-200-2011
 Table 1's rows SE (85.7), Non-local (86.6), MAMC (86.3), CGNL (87.0), NTS (87.5) and Table 3's NTS + CIN (CUB 88.3,
 Aircraft 93.3, Cars 94.4) have no parts here.
 
-From the paper: 448 px, batches of 4 classes with 5 images each, SGD at rate 0.001, halved every 20 of 100 epochs,
-weight decay 2e-4, beta 0.5, alpha 2, ten random pairs a batch.
-Ours, where the paper is silent: momentum 0.9; crops as large as NTS-Net has them, which the paper follows (448 of
-600 px in evaluation; training views have between 448^2 / 600^2 and all of the picture's area, in shapes up to 4 to 3,
-and are mirrored half of the time); the plain rows have the same batches; the scale of X X^T is 1, and all parameters
-have one rate; Aircraft is trained on train and val, as the set's own protocol has it; biases and norms do not decay.
+From the paper: 448 px, crops at random and mirrored in training and from the centre in evaluation, as NTS-Net has them;
+batches of 4 classes with 5 images each, SGD at rate 0.001, halved every 20 of 100 epochs, weight decay 2e-4, beta 0.5,
+alpha 2, ten random pairs a batch.
+Ours: of the crops the paper says no more, so they are of 448 x 448 out of pictures of 600 x 600, whatever their shape
+was, as in the code of NTS-Net, and half of them are mirrored. Where it says nothing: momentum 0.9; the plain rows have
+the same batches; the scale of X X^T is 1, and all parameters have one rate; Aircraft is trained on train and val, as
+the set's own protocol has it; biases and norms do not decay.
 The paper says that Aircraft has 196 classes: it has 100.
 
 ``--method cin`` on data of one's own gives h(Z') the length one (``normalise=True``), of which the paper says nothing.
@@ -48,7 +49,8 @@ COMPOSITION = Composition(
     parts=(SelfChannelInteraction, ContrastiveChannelInteraction),
 )
 
-_PIXELS = Pixels(size=448, eval_size=448, eval_crop=448 / 600, min_scale=(448 / 600) ** 2)
+_SCALE = (448 / 600) ** 2
+_PIXELS = Pixels(448, 448, eval_crop=448 / 600, fit="stretch", min_scale=_SCALE, max_scale=_SCALE, ratio=1.0)
 _OPTIMISER = Sgd(lr=0.001, momentum=0.9, nesterov=False, weight_decay=2e-4)
 _STAGE = Stage(100, _OPTIMISER, StepDecay(epochs=(20, 40, 60, 80), factor=0.5))
 _DATA = {"cub": "CUB-200-2011", "aircraft": "FGVC-Aircraft", "cars": "Stanford Cars"}

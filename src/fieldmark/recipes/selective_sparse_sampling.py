@@ -30,6 +30,8 @@ Ours, as the paper does not say: the rates fall on a cosine; training views have
 picture's area, in shapes up to 4 to 3, and are mirrored half of the time; evaluation sees all of the picture, stretched
 to 448 x 448; the baselines on Aircraft and Cars are trained as row o is, which is the one on CUB; biases, norms and
 radii do not decay; the readings in papers/selective_sparse_sampling.py.
+What the released code does otherwise are options of the method, named there; its rates ask for two more scales, 1e-5
+for the group "radii" and 0.1 for "convolutions".
 """
 
 from collections.abc import Mapping

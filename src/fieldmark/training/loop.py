@@ -221,8 +221,15 @@ class Loop:
             self.average.update(finite)
         return finite
 
+    def _follow_first(self) -> None:
+        """Batch norms saw each process's own images: all measure and keep what the first one has."""
+        processes.follow_first(self.learner.buffers())
+        if self.average:
+            processes.follow_first(self.average.buffers())
+
     def _end_epoch(self, validate: Validate | None, stopped: list[int]) -> None:
         """Logs the epoch, validates, saves the state."""
+        self._follow_first()
         row = {"epoch": float(self.position.step // self.plan.per_epoch)}
         good = float(self.sums.pop(STEPS))  # undone steps count for nothing
         row |= {name: float(value) / good if good else math.nan for name, value in self.sums.items()}

@@ -83,6 +83,10 @@ class MovingAverage:
         self.values = [t.detach().clone() for t in self._live]
         self.updates = torch.zeros((), device=self.values[0].device)
 
+    def buffers(self) -> list[Tensor]:
+        """The averages of the module's buffers, statistics of norm layers among them."""
+        return [mine for mine, live in zip(self.values, self._live, strict=True) if not isinstance(live, nn.Parameter)]
+
     @torch.no_grad()
     def update(self, finite: Tensor) -> None:
         """Moves towards the module's present state, but not where ``finite`` (a bool scalar on the device) is False."""
