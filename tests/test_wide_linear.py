@@ -80,6 +80,11 @@ def test_rows_that_differ_little_keep_their_difference_in_a_narrow_copy():
     assert torch.allclose(weight.grad, (y[0] - y[1]).expand(3, -1), rtol=2**-6, atol=1e-4)
 
 
+def test_no_rows_have_a_gradient_of_zero():
+    (gradient,) = torch.autograd.grad(Uses().product(random(0, 7), WEIGHT, WEIGHT.detach()).sum(), WEIGHT)
+    assert (gradient == 0).all()
+
+
 def test_a_frozen_weight_costs_no_gradient(monkeypatch: pytest.MonkeyPatch):
     uses, weight, rows = Uses(), WEIGHT.detach(), [random(n, 7, seed=n).requires_grad_() for n in (2, 3)]
     loss = torch.stack([uses.product(y, weight, weight).square().sum() for y in rows]).sum()

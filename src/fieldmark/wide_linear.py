@@ -61,7 +61,7 @@ class _Linear(torch.autograd.Function):
             if of_port is not None:  # else what was left is of another pass
                 g, y = torch.cat([g, ctx.left[0]]), torch.cat([y, ctx.left[1]])
             # rows that differ little are parted from their mean, which rounding to a half type would else take with it
-            middle = y.mean(0, keepdim=True)
+            middle = y.sum(0, keepdim=True) / max(len(y), 1)
             g, y = torch.cat([g, g.sum(0, keepdim=True)]), torch.cat([y - middle, middle])
             of_weight = (g.to(narrow.dtype).mT @ y.to(narrow.dtype)).to(g.dtype)
             return of_y, of_weight, None, None
