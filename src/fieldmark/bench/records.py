@@ -1,12 +1,10 @@
 """What is kept of a run: a JSON file and, of a final run, each photo's logits; both written all or nothing."""
 
 import json
-import os
-import secrets
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fieldmark.errors import UserError, printable
+from fieldmark.files import replace_file
 
 RESULTS = "results"
 FORMAT_VERSION = 1
@@ -132,19 +131,6 @@ def read_answers(folder: Path, key: str) -> Answers:
         raise UserError(
             f"{printable(str(path))} cannot be read ({reason}):\ndelete {beside} beside it and run it again"
         ) from error
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Has ``write`` make a file of a name of its own, then moves it to ``path``: no reader sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    try:
-        write(draft)
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -250,7 +250,10 @@ class Worker:
         path = workplace.run / RECIPE
         if not path.is_file():
             return False
-        known = recipe_from_json(path.read_text("utf-8"), KNOWN, external=self._classes)
+        try:
+            known = recipe_from_json(path.read_text("utf-8"), KNOWN, external=self._classes)
+        except (UserError, UnicodeDecodeError):  # cut short, as by a power failure: there is nothing to go on with
+            return False
         last = workplace.last()
         alike = all(last.get(key, session[key]) == session[key] for key in ("data_digest", "weights_digest"))
         return alike and described(known) == described(recipe)
