@@ -18,8 +18,8 @@ from fieldmark.data.scan import Scan, scan_photos, without_damaged
 from fieldmark.data.split import cut, digest, read_splits, with_splits, write_splits
 from fieldmark.data.transforms import frame_of
 from fieldmark.errors import UserError, printable
-from fieldmark.files import replace_file
 from fieldmark.evaluation.metrics import headline
+from fieldmark.files import replace_file
 from fieldmark.recipe import Recipe
 from fieldmark.runfolder import SCAN, SPLITS, read_run, write_run
 from fieldmark.training.automatic import choose, device_of
