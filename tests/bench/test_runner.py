@@ -32,6 +32,7 @@ from fieldmark.bench.resolve import described
 from fieldmark.bench.runner import Tally, run_plan
 from fieldmark.bench.work import Worker
 from fieldmark.errors import Interrupted, UserError
+from fieldmark.papers.plain import Plain
 from fieldmark.training import session
 
 ENTRIES = """
@@ -52,6 +53,12 @@ kind = "probe"
 TUNING = [f"photos-{name}-trial{trial}-seed0" for name in ("plain", "pc") for trial in (0, 1)]
 FINALS = ["photos-probe-seed0", *(f"photos-{name}-seed{seed}" for seed in (10, 11) for name in ("plain", "pc"))]
 PLAIN = '[[entry]]\nname = "plain"\n'
+
+
+class Mine(Plain):
+    """A method from elsewhere."""
+
+
 QUIET = Console(quiet=True)
 Stub = Callable[[Worker, Job], None]
 
@@ -120,6 +127,9 @@ def test_each_run_is_recorded(compared: Path) -> None:
     assert all(one.status == "done" for one in results.values())
     assert [results[key].measured_on for key in TUNING] == ["val"] * 4
     assert [results[key].photos["measured"] for key in TUNING] == [12] * 4
+    for key in TUNING:
+        answers = read_answers(compared, key)
+        assert results[key].metrics["top1"] == pytest.approx(np.mean(answers.logits.argmax(1) == answers.labels))
     assert list((compared / "runs").iterdir()) == []
     for key in FINALS:
         one, answers = results[key], read_answers(compared, key)
@@ -159,6 +169,48 @@ def test_a_result_of_another_plan_or_of_other_photos_is_refused(compared: Path, 
     (data / "test" / "ant" / "0.jpg").unlink()
     with pytest.raises(UserError, match="other photos, labels or splits than photos has now"):
         run(compared, data)
+
+
+@pytest.mark.parametrize("entries", [ENTRIES, ENTRIES.replace("trials", "# trials")])
+def test_rows_of_two_plans_do_not_meet_in_one_folder(
+    entries: str, split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
+) -> None:
+    """Records are held against the plan, also those that this call does not work."""
+    keys = stub(nothing)
+    run(tmp_path / "out", split, Options(only=("plain",), limit=1), text=PLAN + entries)
+    assert len(keys) == 1
+    said = rf"{keys[0]}\.json: made by other settings than the plan has now for plain;\ntake another --out, or move"
+    changed = (PLAN + entries).replace("epochs = 2", "epochs = 3")
+    for options in (Options(only=("pc",)), Options(only=("probe",)), Options(only=("pc",), phase="final")):
+        with pytest.raises(UserError, match=said):
+            run(tmp_path / "out", split, options, text=changed)
+    assert len(keys) == 1
+
+
+def test_a_row_that_is_not_worked_may_have_a_class_that_nobody_names(
+    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
+) -> None:
+    stub(nothing)
+    text = PLAN + ENTRIES + '[[entry]]\nname = "mine"\nmethod = "test_runner:Mine"\n'
+    (tmp_path / "plan.toml").write_text(text)
+    said = Options(data=(f"photos={split}",), workers=0, device="cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parent)
+        patch.setattr("canned.ORDER", ("plain", "pc", "mine", "probe"))
+        mine, external = replace(said, only=("mine",)), ["test_runner:Mine"]
+        assert run_plan(tmp_path / "plan.toml", tmp_path / "out", mine, external=external, console=QUIET).done == 2
+    assert run(tmp_path / "out", split, Options(only=("probe",)), text=text).done == 1
+    with pytest.raises(UserError, match="other settings than the plan has now for mine"):
+        run(tmp_path / "out", split, Options(only=("probe",)), text=text.replace("lr = 0.05", "lr = 0.04"))
+
+
+def test_notes_may_be_edited_under_recorded_runs(
+    compared: Path, split: Path, stub: Callable[[Stub], list[str]]
+) -> None:
+    keys = stub(nothing)
+    text = 'notes = ["one more thing"]\n' + PLAN + ENTRIES
+    assert run(compared, split, text=text) == Tally(0, 0, 0, 0, False)
+    assert keys == []
 
 
 def test_final_runs_wait_for_their_trials(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:

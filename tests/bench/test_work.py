@@ -109,8 +109,11 @@ def test_a_trial_opens_no_test_photo(split: Path, tmp_path: Path) -> None:
     worker = worker_of(tmp_path / "out", data)
     job = job_of(worker, "pc-trial0-seed1")
     result, answers = worker.work(job, Workplace(tmp_path / "out", job.key, number=1))
-    assert answers is None
+    assert answers is not None
     assert (result.status, result.measured_on, result.photos) == ("done", "val", {"measured": 12, "classes": 3})
+    assert answers.logits.shape == (12, 3)
+    assert result.metrics["top1"] == pytest.approx(np.mean(answers.logits.argmax(1) == answers.labels))
+    assert all(name.startswith("train/") for name in answers.names)  # held out of the training split
     assert (result.test_openings, result.damaged, result.trial, result.phase) == (0, (), 0, "tune")
     assert result.recipe["stages"][0]["epochs"] == 1
 
