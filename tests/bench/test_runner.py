@@ -256,7 +256,8 @@ def test_failures_are_recorded_and_worked_again_when_asked(
     assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 1, 0, 0, False)
     result = read_result(tmp_path / "out/results/photos-plain-seed10.json")
     assert (result.status, result.reason) == ("failed", "no memory")
-    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(0, 0, 0, 0, False)
+    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(0, 0, 0, 0, False, failed_before=1)
+    assert run(tmp_path / "out", split, Options(phase="tune"), text=PLAN + PLAIN) == Tally(0, 0, 0, 0, False)
     assert run(tmp_path / "out", split, Options(retry=True), text=PLAN + PLAIN) == Tally(0, 1, 0, 0, False)
     bad[0] = False
     assert run(tmp_path / "out", split, Options(retry=True), text=PLAN + PLAIN) == Tally(1, 0, 0, 0, False)
@@ -279,7 +280,7 @@ def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
     corrected = text.replace("0.2", "0.1")
     assert run(tmp_path / "out", split, Options(phase="final"), text=corrected) == Tally(0, 0, 1, 0, False)
     assert run(tmp_path / "out", split, text=corrected) == Tally(0, 2, 0, 0, False)  # once each, and recorded anew
-    assert run(tmp_path / "out", split, text=corrected) == Tally(0, 0, 0, 0, False)
+    assert run(tmp_path / "out", split, text=corrected) == Tally(0, 0, 0, 0, False, failed_before=2)
     data = Path(shutil.copytree(split, tmp_path / "photos"))
     (data / "test" / "ant" / "0.jpg").unlink()
     bad[0] = False
@@ -516,16 +517,58 @@ def test_a_retry_goes_on_with_what_a_failure_left(
     assert list((folder / "runs").iterdir()) == []
 
 
-def test_two_at_once_share_the_work(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:
-    keys = stub(lambda worker, job: time.sleep(0.05))
-    (tmp_path / "plan.toml").write_text(PLAN + ENTRIES)
+def at_once(folder: Path, data: Path, text: str) -> list[Tally]:
+    """What two calls in one folder at the same time come to."""
+    (folder.parent / "plan.toml").write_text(text)
     tallies: list[Tally] = []
-    both = [threading.Thread(target=lambda: tallies.append(run(tmp_path / "out", split))) for _ in range(2)]
+    both = [threading.Thread(target=lambda: tallies.append(run(folder, data, text=text))) for _ in range(2)]
     for thread in both:
         thread.start()
     for thread in both:
         thread.join()
-    tallies.append(run(tmp_path / "out", split))  # what waited for the other's last trial
+    return tallies
+
+
+def test_two_at_once_share_the_work(
+    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PAUSE", 0.02)
+    keys = stub(lambda worker, job: time.sleep(0.05))
+    tallies = at_once(tmp_path / "out", split, PLAN + ENTRIES)
     assert sum(tally.done for tally in tallies) == 9
     assert sorted(keys) == sorted([*TUNING, *FINALS])
-    assert tallies[-1].left == 0
+    assert run(tmp_path / "out", split) == Tally(0, 0, 0, 0, False)
+
+
+ONE_TRIAL = PLAN + PLAIN + 'trials = [{ "smoothing" = 0.2 }]\n'
+
+
+def test_one_that_has_no_trial_to_work_goes_on_with_the_final_runs(
+    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PAUSE", 0.02)
+    stub(lambda worker, job: time.sleep(0.3))
+    tallies = at_once(tmp_path / "out", split, ONE_TRIAL)
+    assert sorted(tally.done for tally in tallies) == [1, 2]
+
+
+def test_a_wait_ends_with_the_time_with_the_limit_and_where_nobody_works(
+    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, said = stub(nothing), io.StringIO()
+    path = tmp_path / "out" / "claims" / "photos-plain-trial0-seed0.1"
+    aged(path, 10)
+    told = Console(file=said, width=200)
+    assert run(tmp_path / "out", split, Options(until=0.5), text=ONE_TRIAL, console=told) == Tally(0, 0, 3, 1, True)
+    assert said.getvalue().count("waiting for 1 trials that are worked elsewhere") == 1
+    probe = ONE_TRIAL + '[[entry]]\nname = "probe"\nkind = "probe"\n'
+    assert run(tmp_path / "out", split, Options(limit=1), text=probe) == Tally(1, 0, 3, 1, False)
+
+    def gone(seconds: float) -> None:
+        aged(path, EXPIRY + 60)
+
+    monkeypatch.setattr(time, "sleep", gone)
+    assert run(tmp_path / "out", split, Options(phase="final"), text=ONE_TRIAL) == Tally(0, 0, 2, 0, False)
+    aged(path, 10)
+    assert run(tmp_path / "out", split, text=ONE_TRIAL) == Tally(3, 0, 0, 0, False)  # the trial of one that died, too
+    assert len(keys) == 4
