@@ -59,6 +59,7 @@ class Mine(Plain):
     """A method from elsewhere."""
 
 
+HALF = {"top1": 0.5, "mean_per_class": 0.5}
 QUIET = Console(quiet=True)
 Stub = Callable[[Worker, Job], None]
 
@@ -250,7 +251,8 @@ def test_failures_are_recorded_and_worked_again_when_asked(
         blank = self._blank(job)
         if job.seed == 10 and bad[0]:
             return failed(blank, "no memory"), None
-        return replace(blank, status="done", metrics={"top1": 0.5}, photos=photos_of(1)), answers_of([True])
+        done = replace(blank, status="done", metrics=HALF, photos=photos_of(1), recipe=described(self.recipe(job)))
+        return done, answers_of([True])
 
     monkeypatch.setattr(Worker, "work", work)
     assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 1, 0, 0, False)
@@ -272,7 +274,8 @@ def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
         blank = self._blank(job)
         if bad[0]:
             return failed(blank, "no memory"), None
-        return replace(blank, status="done", metrics={"top1": 0.5}, photos=photos_of(1)), answers_of([True])
+        done = replace(blank, status="done", metrics=HALF, photos=photos_of(1), recipe=described(self.recipe(job)))
+        return done, answers_of([True])
 
     monkeypatch.setattr(Worker, "work", work)
     text = PLAN.replace("[10, 11]", "[10]") + PLAIN + 'trials = [{ "smoothing" = 0.2 }]\n'

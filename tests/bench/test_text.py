@@ -110,7 +110,7 @@ def test_equal_answers(tmp_path: Path) -> None:
     assert "- pc is right on the same photos as plain, with every seed." in report_of(tmp_path)
     for seed in (10, 11, 12):
         write_result(tmp_path, result_of("pc", seed, top1=0.0), answers_of(np.zeros(20, bool)))
-    assert "over the 20 that all share" in report_of(tmp_path)
+    assert "over those that all runs of its two rows share (pc and plain 20)" in report_of(tmp_path)
 
 
 def test_every_column_is_told_below_the_table(tmp_path: Path) -> None:

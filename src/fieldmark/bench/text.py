@@ -123,7 +123,8 @@ def _accuracies(table: Table) -> Iterator[str]:
     """The tables of figures and what they mean."""
     photos = table.rows[0].finals[0].photos
     splits = "+".join(table.rows[0].finals[0].recipe.get("train_on", ()))
-    trained = f"{photos['trained']:,} training photos" + (f" ({splits})" if splits else "")
+    trained = f"{photos['trained']:,}" if "trained" in photos else "an unknown number of"
+    trained += " training photos" + (f" ({splits})" if splits else "")
     yield f"{trained}, {table.photos:,} test photos, {photos['classes']} classes."
     yield grid((*FIGURES, *DIFFERENCES), ((*_figures(row), *_told(row.comparison)) for row in table.rows))
     beside = [row for row in table.rows if row.to_default]
