@@ -41,7 +41,7 @@ def _sources(table: Table) -> Iterable[str]:
         yield f"Mixed source: the final runs were made with {len(reported)} programs: {_by_whom(finals)}."
     elif len(programs := _sources_of(finals)) > 1:
         yield f"Mixed commits of the final runs, though of one and the same program: {', '.join(programs)}."
-    if tuned - reported or len(tuned) > 1:
+    if len(tuned) > 1 or (reported and tuned - reported):
         same = f"All final runs were made with one program, {_sources_of(finals)[0]}; " if len(reported) == 1 else ""
         count = f"{len(tuned)} programs" if len(tuned) > 1 else "another"
         yield f"{same}{'the' if same else 'The'} trials were made with {count}: {_by_whom(trials)}."

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 Recorded = Mapping[str, Any]
+BY_DEFAULT = "by default"
 USUAL = {"pool": "Average", "head": "Linear"}
 _SHOWN = re.compile(
     r"format_version|seed|batches\..*|model\.(method|neck|terms|backbone|weights).*|pixels\.size"
@@ -102,7 +103,7 @@ def value_at(place: str, recipe: Recorded) -> Any:
             value = dict(enumerate(value)).get(int(key) if key.isdigit() else -1)
         else:
             value = value.get(key) if isinstance(value, Mapping) else None
-    return "by default" if value is None else value
+    return BY_DEFAULT if value is None else value
 
 
 def value_in_words(value: Any) -> str:
