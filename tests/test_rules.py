@@ -28,7 +28,7 @@ class Room(NamedTuple):
 
 # The table of docs/design.md, which test_the_design_shows_this_table holds to it. A room may import itself.
 ROOMS = {
-    "errors": Room(("errors",), ()),
+    "errors": Room(("errors", "files"), ()),
     "settings": Room(("recipe", "data.batches"), ("errors",)),
     "data": Room(("data",), ("errors", "settings")),
     "core": Room(
@@ -80,6 +80,7 @@ NEEDS_TORCH = ("data.loading",)
 NEEDS_NO_TORCH = (
     "",
     "errors",
+    "files",
     "cli",
     "api",
     "equations",

@@ -28,6 +28,21 @@ class Mine(Plain):
     """A class from elsewhere."""
 
 
+def test_a_stop_while_a_run_is_described_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path, Recipe(MODEL), classes=("a", "b"), about=ABOUT_VALUES)
+
+    def stopped(self: Path, text: str, *_: str) -> None:
+        self.write_bytes(text[:20].encode())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", stopped)
+    for folder in (tmp_path, tmp_path / "new"):
+        with pytest.raises(KeyboardInterrupt):
+            write_run(folder, Recipe(MODEL, seed=7), classes=("a", "b"), about=ABOUT_VALUES)
+    assert read_run(tmp_path)[0] == Recipe(MODEL)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == sorted([RECIPE, CLASSES, ABOUT, "new"])
+
+
 def test_a_description_comes_back(tmp_path: Path) -> None:
     names = ("ant", "鷺", "caf\udce9", 'quote"', "two\nlines")
     recipe = Recipe(MODEL, seed=7)

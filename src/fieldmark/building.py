@@ -1,7 +1,7 @@
 """From a recipe's data to the modules that it describes."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 import torch
@@ -17,6 +17,10 @@ from fieldmark.recipe import Model, Part, Recipe
 
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 _OPEN = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_OF_TERMS = ("channels", "classes")
+_OF_METHODS = ("classifier", "criterion", *_OF_TERMS, "width")
+GIVEN = {"neck": _OF_TERMS, "pool": _OF_TERMS, "head": (*_OF_TERMS, "width"), "method": _OF_METHODS, "term": _OF_TERMS}
+"""What is filled in at each place where its constructor asks for it."""
 
 
 def build_classifier(model: Model, *, classes: int, size: int, weights: str) -> Classifier:
@@ -49,15 +53,27 @@ def build_part(part: Part, context: Mapping[str, Any], *, place: str) -> Any:
     """The part, after a look at whether it can be built at this place with these options.
 
     Raises:
-        UserError: something that its constructor needs is not there, or an option has another type.
+        UserError: what ``check_part`` refuses.
+    """
+    check_part(part, context, place=place)
+    return part.build(context)
+
+
+def check_part(part: Part, given: Collection[str], *, place: str) -> None:
+    """A look at a part's options, without building it; ``given`` is what the place fills in.
+
+    Raises:
+        UserError: something that its constructor needs is not there, or an option is none or has another type.
     """
     name = part.kind.__name__
     for key, parameter in inspect.signature(part.kind).parameters.items():
         if key in part.options:
             _check_option(part.options[key], parameter.annotation, where=f"the option {key} of {name}")
-        elif key not in context and parameter.default is parameter.empty and parameter.kind not in _OPEN:
+        elif key not in given and parameter.default is parameter.empty and parameter.kind not in _OPEN:
             raise UserError(f"{name} cannot stand as {place}: it needs {key!r}, which is neither there nor given")
-    return part.build(context)
+    if wrong := [key for key in part.options if key not in part.accepted or key in given]:
+        choices = ", ".join(key for key in part.accepted if key not in given) or "none"
+        raise UserError(f"{name} has no option {wrong[0]!r}; its options: {choices}")
 
 
 def _check_option(value: object, annotation: Any, *, where: str) -> None:
@@ -131,7 +147,7 @@ def build_learner(recipe: Recipe, *, classes: int, counts: Tensor | None = None,
 
 
 def _build_term(part: Part, context: dict[str, Any]) -> Term:
-    own = {key: value for key, value in context.items() if key in ("classes", "channels")}
+    own = {key: context[key] for key in GIVEN["term"]}
     term = build_part(part, own, place="term")
     if not isinstance(term, Term):
         needed = "check, batch_wide, reads_refined and a call, see fieldmark.contract.Term"

@@ -36,13 +36,13 @@ class Part:
 
     def build(self, context: Mapping[str, Any]) -> Any:
         """An instance, with what its constructor asks for out of ``context``."""
+        return self.kind(**{name: context[name] for name in self.accepted if name in context}, **self.options)
+
+    @property
+    def accepted(self) -> list[str]:
+        """What the constructor can be given by name."""
         parameters = inspect.signature(self.kind).parameters.values()
-        accepted = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-        wrong = [name for name in self.options if name not in accepted or name in context]
-        if wrong:
-            choices = ", ".join(name for name in accepted if name not in context) or "none"
-            raise UserError(f"{self.kind.__name__} has no option {wrong[0]!r}; its options: {choices}")
-        return self.kind(**{name: context[name] for name in accepted if name in context}, **self.options)
+        return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
 @dataclass(frozen=True)

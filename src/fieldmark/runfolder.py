@@ -16,6 +16,7 @@ from fieldmark.data.decode import opened_image, read_image
 from fieldmark.data.guard import up_to
 from fieldmark.data.transforms import evaluation_view
 from fieldmark.errors import UserError
+from fieldmark.files import replace_file
 from fieldmark.learner import Learner
 from fieldmark.recipe import Pixels, Recipe, recipe_from_json, recipe_to_json
 from fieldmark.recipes import KNOWN
@@ -108,16 +109,16 @@ def read_run(run: Path, *, external: Sequence[type] = ()) -> tuple[Recipe, tuple
 
 
 def write_run(run: Path, recipe: Recipe, *, classes: Sequence[str], about: dict[str, Any]) -> None:
-    """Writes what a run is before it is trained."""
-    run.mkdir(parents=True, exist_ok=True)
-    (run / RECIPE).write_text(recipe_to_json(recipe, KNOWN), "utf-8")
+    """Writes what a run is before it is trained, each file all or nothing."""
+    replace_file(run / RECIPE, lambda draft: draft.write_text(recipe_to_json(recipe, KNOWN), "utf-8"))
     _write(run / CLASSES, {"format_version": FORMAT_VERSION, "classes": list(classes)})
     _write(run / ABOUT, {"format_version": FORMAT_VERSION} | about)
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
     # bytes of a folder's name that are no UTF-8 become JSON's own escapes, and come back from them
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8", "backslashreplace")
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    replace_file(path, lambda draft: draft.write_text(text, "utf-8", "backslashreplace"))
 
 
 def _json(path: Path, *keys: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from canned import SESSION, answers_of, failed, photos_of, result_of, write_fina
 from fieldmark.bench.cautions import cautions_of, source_of
 from fieldmark.bench.comparing import tables_of
 from fieldmark.bench.records import Result, write_result
+from fieldmark.bench.text import report_of
 from fieldmark.bench.tuning import scores, told
 
 RIGHT = np.random.default_rng(0).random((3, 20)) < 0.6
@@ -42,11 +43,13 @@ def test_a_fair_comparison_needs_no_words(tmp_path: Path) -> None:
 CHANGES: dict[str, tuple[Callable[[Result], Result], str]] = {
     "source": (
         lambda one: replace(one, sessions=(SESSION, SESSION | {"digest": "f" * 16, "commit": "b" * 40})),
-        "Mixed source: the runs were made with 2 programs: aaaaaaaaaa (dddddddd), bbbbbbbbbb (ffffffff).",
+        "Mixed source: the final runs were made with 2 programs: "
+        "aaaaaaaaaa (dddddddd) for plain, pc; bbbbbbbbbb (ffffffff) for pc.",
     ),
     "commits": (
         lambda one: replace(one, sessions=(SESSION | {"commit": "b" * 40},)),
-        "Mixed commits, though of one and the same program: aaaaaaaaaa (dddddddd), bbbbbbbbbb (dddddddd).",
+        "Mixed commits of the final runs, though of one and the same program: "
+        "aaaaaaaaaa (dddddddd), bbbbbbbbbb (dddddddd).",
     ),
     "changes": (
         lambda one: replace(one, sessions=(SESSION | {"dirty": True},)),
@@ -115,11 +118,93 @@ def test_what_differs_is_told(name: str, tmp_path: Path) -> None:
 def test_other_devices_may_compute_in_another_precision(tmp_path: Path) -> None:
     fair(tmp_path)
     sessions = (NEWER, NEWER | {"device": "a GPU", "precision": "bf16"})
-    write_result(tmp_path, replace(result_of("probe", 0, trial=0), sessions=sessions))
+    write_result(tmp_path, replace(result_of("probe", 0), sessions=sessions), answers_of(RIGHT[0]))
     assert (
         "Mixed devices, so training times do not compare; as their precisions differ, accuracies may differ too: "
         "a GPU; a processor, 2 threads."
     ) in told_of(tmp_path)
+
+
+def test_programs_of_trials_are_no_programs_of_what_is_reported(tmp_path: Path) -> None:
+    fair(tmp_path)
+    older, newer = (SESSION | {"commit": letter * 40, "digest": letter * 16} for letter in "bc")
+    write_result(tmp_path, replace(result_of("pc", 0, trial=1, top1=0.6), sessions=(older,)))
+    said = "All final runs were made with one program, aaaaaaaaaa (dddddddd); the trials were made with "
+    whose = "aaaaaaaaaa (dddddddd) for plain, pc; bbbbbbbbbb (bbbbbbbb) for pc"
+    assert told_of(tmp_path) == [f"{said}2 programs: {whose}."]
+    for entry in ("plain", "pc"):
+        for number in (0, 1):
+            trial = result_of(entry, 0, trial=number, top1=0.5 + number / 10)
+            write_result(tmp_path, replace(trial, sessions=(older,)))
+    assert told_of(tmp_path) == [f"{said}another: bbbbbbbbbb (bbbbbbbb) for plain, pc."]
+    for seed, row in zip((10, 11, 12), RIGHT, strict=True):
+        tuned = told(scores([result_of("pc", 0, trial=trial, top1=0.5 + trial / 10) for trial in (0, 1)]))
+        write_result(tmp_path, replace(result_of("pc", seed), sessions=(newer,), tuned=tuned), answers_of(row))
+    mixed, trials = told_of(tmp_path)
+    assert mixed.startswith("Mixed source: the final runs were made with 2 programs: ")
+    assert trials == "The trials were made with another: bbbbbbbbbb (bbbbbbbb) for plain, pc."
+
+
+def test_a_thread_is_a_thread(tmp_path: Path) -> None:
+    write_finals(tmp_path, {"plain": RIGHT})
+    for seed, device in ((10, "a processor, 1 threads"), (11, "a processor, 1 thread"), (12, "a processor, 1 thread")):
+        result = replace(result_of("plain", seed), sessions=(SESSION | {"device": device},))
+        write_result(tmp_path, result, answers_of(RIGHT[0]))
+    assert told_of(tmp_path) == []
+
+
+STAGES = [{"epochs": 20, "optimiser": {"type": "Sgd", "lr": 0.1}}]
+RECIPE = {
+    "model": {"backbone": "one", "weights": "w"},
+    "pixels": {"size": 32, "fit": "crop"},
+    "batches": {"type": "Shuffled", "size": 16},
+    "stages": STAGES,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, ""),
+        ({"stages": [STAGES[0] | {"epochs": 60}]}, "epochs: 60 and 20"),
+        ({"stages": [*STAGES, *STAGES]}, "epochs: 40 (20 + 20) and 20"),
+        (
+            {"batches": {"type": "Balanced", "classes": 4, "images": 4}},
+            "batches: 4 classes × 4 photos and shuffled, 16",
+        ),
+        ({"model": {"backbone": "two", "weights": "v"}}, "backbone: two and one; other weights: v and w"),
+        ({"pixels": {"size": 64, "fit": "crop"}}, "pixels (size): 64 and 32"),
+    ],
+)
+def test_a_baseline_of_another_kind_is_told(change: dict[str, object], said: str, tmp_path: Path) -> None:
+    for entry, recipe in (("plain", RECIPE), ("pc", RECIPE | change)):
+        for seed, row in zip((10, 11, 12), RIGHT, strict=True):
+            write_result(tmp_path, replace(result_of(entry, seed), recipe=recipe), answers_of(row))
+    probe = {"backbone": "one", "weights": "w", "size": 32, "penalty": 0.1}
+    write_result(tmp_path, replace(result_of("probe", 0), recipe=probe), answers_of(RIGHT[0]))
+    assert told_of(tmp_path) == ([f"pc is held against plain, which has other {said}."] if said else [])
+
+
+def test_one_run_with_names_of_its_own_harms_its_own_row_alone(tmp_path: Path) -> None:
+    write_finals(tmp_path, {"plain": RIGHT, "pc": RIGHT, "cin": RIGHT})
+    answers = answers_of(RIGHT[0])
+    write_result(tmp_path, result_of("pc", 11), answers._replace(names=np.char.add("other/", answers.names)))
+    (table,) = tables_of(tmp_path)
+    assert [bool(row.comparison) for row in table.rows] == [False, False, True]
+    assert table.photos == 20
+    said = "Mixed photos: birds-pc-seed11 shares no photo's name with any other run, so nothing is held against it."
+    assert cautions_of(table) == [said]
+    assert f"- **{said}**" in report_of(tmp_path)
+
+
+def test_answers_that_are_no_numbers(tmp_path: Path) -> None:
+    write_finals(tmp_path, {"plain": RIGHT})
+    answers = answers_of(RIGHT[0])
+    answers.logits[:3, 1] = np.nan
+    answers.logits[3, 0] = np.inf
+    write_result(tmp_path, result_of("plain", 10), answers)
+    said = "birds-plain-seed10 has logits that are not finite for 4 photos: what it answers there means nothing."
+    assert told_of(tmp_path) == [said]
 
 
 def test_unequal_trials_are_told(tmp_path: Path) -> None:
@@ -159,7 +244,8 @@ def test_seeds_and_photos_that_are_not_shared(tmp_path: Path) -> None:
     few = answers_of(RIGHT[0, :15])
     write_result(tmp_path, replace(result_of("pc", 12), photos=photos_of(15)), few)
     assert told_of(tmp_path) == [
-        "Not all runs were measured on the same photos; differences are over the 15 that all share.",
+        "Not all runs were measured on the same photos; each difference is over those that all runs of its two rows "
+        "share (pc and plain 20).",
         "Fewer than 3 seeds, so all that is said of other seeds is rough: plain 2.",
         "pc and plain share the seeds 10, 11 alone; the others are left out.",
     ]

@@ -127,13 +127,20 @@ def test_failures_and_stops_are_told_by_the_exit_code(
     words = ["bench", "run", plan, "--out", tmp_path / "out", "--data", f"photos={photos}", "--device", "cpu"]
     monkeypatch.setattr(Worker, "work", lambda self, job, workplace: (self._blank(job), None))
     assert ran(*words, "--limit", "1") == 1
-    assert "0 done, 1 failed, 2 left" in capsys.readouterr().out
+    assert "0 done, 1 failed, 2 left\n--retry takes the failed runs (1) again\n" in capsys.readouterr().out
+    assert ran(*words) == 1  # the two others
+    said = capsys.readouterr().out
+    assert "0 done, 2 failed, 0 left, 1 recorded as failed before\n--retry takes the failed runs (3)" in said
+    assert ran(*words) == 1  # nothing is left to do, but not all went well
+    assert "0 done, 0 failed, 0 left, 3 recorded as failed before\n" in capsys.readouterr().out
+    assert ran(*words, "--phase", "tune") == 0  # none of the runs asked for
+    capsys.readouterr()
 
     def stopped(self: Worker, job: object, workplace: object) -> None:
         raise Interrupted
 
     monkeypatch.setattr(Worker, "work", stopped)
-    assert ran(*words) == 130
+    assert ran(*words, "--retry") == 130
     assert "the same command goes on" in capsys.readouterr().out
 
 

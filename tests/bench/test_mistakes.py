@@ -8,6 +8,8 @@ from canned import PLAN
 from rich.console import Console
 
 import small_runs
+from fieldmark import building
+from fieldmark.backbone import Backbone
 from fieldmark.bench.options import Options
 from fieldmark.bench.runner import run_plan
 from fieldmark.bench.work import Worker
@@ -57,6 +59,73 @@ def told(plan: Path, text: str, data: Path, *, out: Path, options: Options | Non
 def test_recipes_that_do_not_fit_their_photos(text: str, said: str, split: Path, tmp_path: Path) -> None:
     assert said in told(tmp_path / "plan.toml", PLAN + text, split, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+TRIAL = '[[entry]]\nname = "x"\n{}\ntrials = [{{}}, {{ {} }}]\n'
+
+
+@pytest.mark.parametrize(
+    ("settings", "trial", "said"),
+    [
+        (
+            'method = "pc"',
+            '"model.terms.0.nothing" = 3',
+            "PairwiseConfusion has no option 'nothing'; its options",
+        ),
+        (
+            'method = "pc"',
+            '"model.terms.0.weight" = "a"',
+            "the option weight of PairwiseConfusion is 'a'; it has to be",
+        ),
+        (
+            'method = "cin"',
+            '"model.neck.scale" = "a"',
+            "the option scale of SelfChannelInteraction is 'a'",
+        ),
+        ("", '"model.pool.size" = 3', "Average has no option 'size'; its options: none"),
+        ("", '"model.head.classes" = 3', "Linear has no option 'classes'"),
+        ('method = "s3n"', '"model.method.branches" = "OX"', "the option branches of S3N is 'OX'; choose "),
+        ("", '"stages.0.optimiser.scales.nothing" = 1', "no parameter group 'nothing'; the groups: backbone, head"),
+        ("", '"stages.0.frozen" = ["neck"]', "no parameter group 'neck'; the groups: backbone, head"),
+        (
+            'method = "pc"',
+            '"stages.0.optimiser.scales.terms" = 1',
+            "no parameter group 'terms'; the groups: ",
+        ),
+        (
+            'method = "s3n"',
+            '"stages.0.optimiser.scales.nothing" = 1',
+            "no parameter group 'nothing'; the groups: ",
+        ),
+        ("", '"stages.0.schedule.end" = 0', "the recipe's stages.0.schedule.end is 0.0; it has to be above 0"),
+    ],
+)
+def test_trials_that_are_mistyped(settings: str, trial: str, said: str, split: Path, tmp_path: Path) -> None:
+    text = PLAN + PLAIN + TRIAL.format(settings, trial)
+    line = told(tmp_path / "plan.toml", text, split, out=tmp_path / "out")
+    assert line.startswith("x on photos: ")
+    assert said in line
+    assert len(line.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_weights_are_read_to_look_at_trials(split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups that a method has of its own can be told by the method alone, which is built without weights."""
+    asked: list[str] = []
+    make = building.make_backbone
+
+    def counted(name: str, *, weights: str, size: int) -> Backbone:
+        asked.append(weights)
+        return make(name, weights=weights, size=size)
+
+    monkeypatch.setattr(building, "make_backbone", counted)
+    text = PLAN.replace('weights = "none"', 'weights = "hub"') + PLAIN
+    trial = '"stages.0.optimiser.scales.radii" = 0.5, "stages.0.optimiser.scales.head" = 0.5'
+    (tmp_path / "plan.toml").write_text(text + TRIAL.format('method = "s3n"', trial))
+    said = Options(data=(f"photos={split}",), workers=0, device="cpu", limit=1)
+    monkeypatch.setattr(Worker, "work", lambda self, job, workplace: (self._blank(job), None))
+    assert run_plan(tmp_path / "plan.toml", tmp_path / "out", said, console=Console(quiet=True)).failed == 1
+    assert asked == ["none", "none"]  # for the trial, and for the final runs that may follow it
 
 
 def test_a_final_run_alone_is_looked_at_with_each_of_its_trials(split: Path, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """What is kept of a run comes back as it was, and is there wholly or not at all."""
 
+import json
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from canned import answers_of, failed, result_of
 
 from fieldmark.bench import records
 from fieldmark.bench.records import json_path, npz_path, read_answers, read_result, read_results, write_result
+from fieldmark.bench.text import report_of
 from fieldmark.errors import UserError
 
 
@@ -70,6 +73,112 @@ def test_files_that_are_none_of_ours(tmp_path: Path) -> None:
     for key in (result.key, "nothing"):
         with pytest.raises(UserError, match="run it again"):
             read_answers(tmp_path, key)
+
+
+def test_a_copy_under_another_name_does_not_count_twice(tmp_path: Path) -> None:
+    result = result_of("pc")
+    write_result(tmp_path, result, answers_of([True]))
+    path = json_path(tmp_path, result.key)
+    copy = path.with_name(f"{result.key} (conflicted copy).json")
+    copy.write_text(path.read_text())
+    with pytest.raises(UserError) as error:
+        read_results(tmp_path)
+    assert str(error.value) == f"{copy} holds the run {result.key}, so it is a copy of another file: delete it"
+
+
+CHANGES: dict[str, tuple[dict[str, object], str]] = {
+    "metrics null": ({"metrics": None}, "metrics is no table"),
+    "metrics without top1": ({"metrics": {"mean_per_class": 0.5}}, "metrics.top1 is missing"),
+    "metrics of words": ({"metrics": {"top1": "good", "mean_per_class": 0.5}}, "metrics.top1 is not a number"),
+    "photos empty": ({"photos": {}}, "photos.measured is missing"),
+    "photos a list": ({"photos": [20, 2]}, "photos is no table"),
+    "photos in parts": ({"photos": {"measured": 20.5, "classes": 2}}, "photos.measured is not a whole number"),
+    "a session without digest": ({"sessions": [{"commit": "", "dirty": True}]}, "sessions.0.digest is missing"),
+    "a session that is none": ({"sessions": ["one"]}, "sessions.0 is no table"),
+    "sessions a table": ({"sessions": {}}, "sessions is no list"),
+    "order a text": ({"order": "first"}, "order is not a whole number"),
+    "order true": ({"order": True}, "order is not a whole number"),
+    "recipe empty": ({"recipe": {}}, "recipe.model is missing"),
+    "recipe of words": ({"recipe": {"model": "pc"}}, "recipe.model is no table"),
+    "stages of words": ({"recipe": {"model": {"weights": "w"}, "stages": ["one"]}}, "recipe.stages.0 is no table"),
+    "trial a text": ({"trial": "0"}, "trial is not a whole number or nothing"),
+    "a trial of nothing": (
+        {"trial": 0, "asked": {"trials": []}},
+        "asked.trials is empty, though it is",
+    ),
+    "asked without trials": ({"asked": {}}, "asked.trials is missing"),
+    "versions of numbers": ({"versions": {"torch": 2}}, "versions.torch is not a text"),
+    "damaged": ({"damaged": "a.jpg"}, "damaged is no list"),
+    "status": ({"status": "running"}, "status is neither done nor failed"),
+    "entry": ({"entry": None}, "entry is not a text"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_result_of_other_kinds_inside_is_refused_in_a_line(name: str, tmp_path: Path) -> None:
+    result = result_of("pc")
+    write_result(tmp_path, result, answers_of([True] * 20))
+    path, (change, said) = json_path(tmp_path, result.key), CHANGES[name]
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    for read in (read_results, report_of):
+        with pytest.raises(UserError) as error:
+            read(tmp_path)
+        (line,) = str(error.value).splitlines()
+        assert line.startswith(f"{path}: {said}")
+
+
+def test_any_part_of_a_result_may_be_of_another_kind(tmp_path: Path) -> None:
+    """No traceback, whatever stands there: a report, or one line."""
+    result = replace(result_of("pc"), recipe=RECIPE, tuned={"winner": None, "trials": []})
+    write_result(tmp_path, result, answers_of([True] * 20))
+    path = json_path(tmp_path, result.key)
+    whole = json.loads(path.read_text())
+    for key, inner in ((key, inner) for key, value in whole.items() for inner in (None, *_keys(value))):
+        for wrong in (None, True, 3, 0.5, "a", [], [[]], ["a"], {}, {"a": "b"}):
+            changed = json.loads(json.dumps(whole))
+            if inner is None:
+                changed[key] = wrong
+            else:
+                changed[key][inner] = wrong
+            path.write_text(json.dumps(changed))
+            with suppress(UserError):
+                assert report_of(tmp_path)
+
+
+def _keys(value: object) -> list[str]:
+    return list(value) if isinstance(value, dict) else []
+
+
+RECIPE = {
+    "model": {"method": {"type": "Plain"}, "backbone": "b", "weights": "w", "neck": None, "terms": []},
+    "pixels": {"size": 32},
+    "batches": {"type": "Shuffled", "size": 16},
+    "stages": [{"epochs": 2, "optimiser": {"type": "Sgd", "lr": 0.1, "scales": {}}, "frozen": []}],
+    "train_on": ["train"],
+    "smoothing": 0.1,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"logits": np.zeros(3, np.float32)}, r"of shapes \(3,\), \(3,\) and \(3,\)"),
+        ({"logits": np.zeros((2, 2), np.float32)}, r"and \(2, 2\)"),
+        ({"labels": np.zeros(4, np.int64)}, r"\(4,\)"),
+        ({"names": np.array("a")}, r"of shapes \(\)"),
+        ({"labels": np.zeros(3, np.float64)}, "labels and logits are .*float64"),
+        ({"labels": np.array([0, 1, 2])}, "labels are from 0 to 2, and there are 2 classes"),
+        ({"logits": np.zeros((3, 0), np.float32)}, r"and \(3, 0\)"),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other(change: dict[str, np.ndarray], said: str, tmp_path: Path) -> None:
+    result = result_of("pc")
+    write_result(tmp_path, result, answers_of([True, True, False])._replace(**change))
+    with pytest.raises(UserError, match=said) as error:
+        read_answers(tmp_path, result.key)
+    told, way_out = str(error.value).splitlines()
+    assert told.startswith(f"{npz_path(tmp_path, result.key)} cannot be read (ValueError: ")
+    assert way_out == f"delete {result.key}.json beside it and run it again"
 
 
 def test_logits_that_are_damaged_anywhere_are_refused_or_whole(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from fieldmark.bench.resolve import described
 from fieldmark.bench.runner import Tally, run_plan
 from fieldmark.bench.work import Worker
 from fieldmark.errors import Interrupted, UserError
+from fieldmark.papers.plain import Plain
 from fieldmark.training import session
 
 ENTRIES = """
@@ -52,6 +53,13 @@ kind = "probe"
 TUNING = [f"photos-{name}-trial{trial}-seed0" for name in ("plain", "pc") for trial in (0, 1)]
 FINALS = ["photos-probe-seed0", *(f"photos-{name}-seed{seed}" for seed in (10, 11) for name in ("plain", "pc"))]
 PLAIN = '[[entry]]\nname = "plain"\n'
+
+
+class Mine(Plain):
+    """A method from elsewhere."""
+
+
+HALF = {"top1": 0.5, "mean_per_class": 0.5}
 QUIET = Console(quiet=True)
 Stub = Callable[[Worker, Job], None]
 
@@ -120,6 +128,9 @@ def test_each_run_is_recorded(compared: Path) -> None:
     assert all(one.status == "done" for one in results.values())
     assert [results[key].measured_on for key in TUNING] == ["val"] * 4
     assert [results[key].photos["measured"] for key in TUNING] == [12] * 4
+    for key in TUNING:
+        answers = read_answers(compared, key)
+        assert results[key].metrics["top1"] == pytest.approx(np.mean(answers.logits.argmax(1) == answers.labels))
     assert list((compared / "runs").iterdir()) == []
     for key in FINALS:
         one, answers = results[key], read_answers(compared, key)
@@ -161,6 +172,48 @@ def test_a_result_of_another_plan_or_of_other_photos_is_refused(compared: Path, 
         run(compared, data)
 
 
+@pytest.mark.parametrize("entries", [ENTRIES, ENTRIES.replace("trials", "# trials")])
+def test_rows_of_two_plans_do_not_meet_in_one_folder(
+    entries: str, split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
+) -> None:
+    """Records are held against the plan, also those that this call does not work."""
+    keys = stub(nothing)
+    run(tmp_path / "out", split, Options(only=("plain",), limit=1), text=PLAN + entries)
+    assert len(keys) == 1
+    said = rf"{keys[0]}\.json: made by other settings than the plan has now for plain;\ntake another --out, or move"
+    changed = (PLAN + entries).replace("epochs = 2", "epochs = 3")
+    for options in (Options(only=("pc",)), Options(only=("probe",)), Options(only=("pc",), phase="final")):
+        with pytest.raises(UserError, match=said):
+            run(tmp_path / "out", split, options, text=changed)
+    assert len(keys) == 1
+
+
+def test_a_row_that_is_not_worked_may_have_a_class_that_nobody_names(
+    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
+) -> None:
+    stub(nothing)
+    text = PLAN + ENTRIES + '[[entry]]\nname = "mine"\nmethod = "test_runner:Mine"\n'
+    (tmp_path / "plan.toml").write_text(text)
+    said = Options(data=(f"photos={split}",), workers=0, device="cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parent)
+        patch.setattr("canned.ORDER", ("plain", "pc", "mine", "probe"))
+        mine, external = replace(said, only=("mine",)), ["test_runner:Mine"]
+        assert run_plan(tmp_path / "plan.toml", tmp_path / "out", mine, external=external, console=QUIET).done == 2
+    assert run(tmp_path / "out", split, Options(only=("probe",)), text=text).done == 1
+    with pytest.raises(UserError, match="other settings than the plan has now for mine"):
+        run(tmp_path / "out", split, Options(only=("probe",)), text=text.replace("lr = 0.05", "lr = 0.04"))
+
+
+def test_notes_may_be_edited_under_recorded_runs(
+    compared: Path, split: Path, stub: Callable[[Stub], list[str]]
+) -> None:
+    keys = stub(nothing)
+    text = 'notes = ["one more thing"]\n' + PLAN + ENTRIES
+    assert run(compared, split, text=text) == Tally(0, 0, 0, 0, False)
+    assert keys == []
+
+
 def test_final_runs_wait_for_their_trials(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:
     keys = stub(nothing)
     said = io.StringIO()
@@ -198,13 +251,15 @@ def test_failures_are_recorded_and_worked_again_when_asked(
         blank = self._blank(job)
         if job.seed == 10 and bad[0]:
             return failed(blank, "no memory"), None
-        return replace(blank, status="done", metrics={"top1": 0.5}, photos=photos_of(1)), answers_of([True])
+        done = replace(blank, status="done", metrics=HALF, photos=photos_of(1), recipe=described(self.recipe(job)))
+        return done, answers_of([True])
 
     monkeypatch.setattr(Worker, "work", work)
     assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 1, 0, 0, False)
     result = read_result(tmp_path / "out/results/photos-plain-seed10.json")
     assert (result.status, result.reason) == ("failed", "no memory")
-    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(0, 0, 0, 0, False)
+    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(0, 0, 0, 0, False, failed_before=1)
+    assert run(tmp_path / "out", split, Options(phase="tune"), text=PLAN + PLAIN) == Tally(0, 0, 0, 0, False)
     assert run(tmp_path / "out", split, Options(retry=True), text=PLAN + PLAIN) == Tally(0, 1, 0, 0, False)
     bad[0] = False
     assert run(tmp_path / "out", split, Options(retry=True), text=PLAN + PLAIN) == Tally(1, 0, 0, 0, False)
@@ -219,7 +274,8 @@ def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
         blank = self._blank(job)
         if bad[0]:
             return failed(blank, "no memory"), None
-        return replace(blank, status="done", metrics={"top1": 0.5}, photos=photos_of(1)), answers_of([True])
+        done = replace(blank, status="done", metrics=HALF, photos=photos_of(1), recipe=described(self.recipe(job)))
+        return done, answers_of([True])
 
     monkeypatch.setattr(Worker, "work", work)
     text = PLAN.replace("[10, 11]", "[10]") + PLAIN + 'trials = [{ "smoothing" = 0.2 }]\n'
@@ -227,7 +283,7 @@ def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
     corrected = text.replace("0.2", "0.1")
     assert run(tmp_path / "out", split, Options(phase="final"), text=corrected) == Tally(0, 0, 1, 0, False)
     assert run(tmp_path / "out", split, text=corrected) == Tally(0, 2, 0, 0, False)  # once each, and recorded anew
-    assert run(tmp_path / "out", split, text=corrected) == Tally(0, 0, 0, 0, False)
+    assert run(tmp_path / "out", split, text=corrected) == Tally(0, 0, 0, 0, False, failed_before=2)
     data = Path(shutil.copytree(split, tmp_path / "photos"))
     (data / "test" / "ant" / "0.jpg").unlink()
     bad[0] = False
@@ -464,16 +520,58 @@ def test_a_retry_goes_on_with_what_a_failure_left(
     assert list((folder / "runs").iterdir()) == []
 
 
-def test_two_at_once_share_the_work(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:
-    keys = stub(lambda worker, job: time.sleep(0.05))
-    (tmp_path / "plan.toml").write_text(PLAN + ENTRIES)
+def at_once(folder: Path, data: Path, text: str) -> list[Tally]:
+    """What two calls in one folder at the same time come to."""
+    (folder.parent / "plan.toml").write_text(text)
     tallies: list[Tally] = []
-    both = [threading.Thread(target=lambda: tallies.append(run(tmp_path / "out", split))) for _ in range(2)]
+    both = [threading.Thread(target=lambda: tallies.append(run(folder, data, text=text))) for _ in range(2)]
     for thread in both:
         thread.start()
     for thread in both:
         thread.join()
-    tallies.append(run(tmp_path / "out", split))  # what waited for the other's last trial
+    return tallies
+
+
+def test_two_at_once_share_the_work(
+    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PAUSE", 0.02)
+    keys = stub(lambda worker, job: time.sleep(0.05))
+    tallies = at_once(tmp_path / "out", split, PLAN + ENTRIES)
     assert sum(tally.done for tally in tallies) == 9
     assert sorted(keys) == sorted([*TUNING, *FINALS])
-    assert tallies[-1].left == 0
+    assert run(tmp_path / "out", split) == Tally(0, 0, 0, 0, False)
+
+
+ONE_TRIAL = PLAN + PLAIN + 'trials = [{ "smoothing" = 0.2 }]\n'
+
+
+def test_one_that_has_no_trial_to_work_goes_on_with_the_final_runs(
+    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "PAUSE", 0.02)
+    stub(lambda worker, job: time.sleep(0.3))
+    tallies = at_once(tmp_path / "out", split, ONE_TRIAL)
+    assert sorted(tally.done for tally in tallies) == [1, 2]
+
+
+def test_a_wait_ends_with_the_time_with_the_limit_and_where_nobody_works(
+    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, said = stub(nothing), io.StringIO()
+    path = tmp_path / "out" / "claims" / "photos-plain-trial0-seed0.1"
+    aged(path, 10)
+    told = Console(file=said, width=200)
+    assert run(tmp_path / "out", split, Options(until=0.5), text=ONE_TRIAL, console=told) == Tally(0, 0, 3, 1, True)
+    assert said.getvalue().count("waiting for 1 trials that are worked elsewhere") == 1
+    probe = ONE_TRIAL + '[[entry]]\nname = "probe"\nkind = "probe"\n'
+    assert run(tmp_path / "out", split, Options(limit=1), text=probe) == Tally(1, 0, 3, 1, False)
+
+    def gone(seconds: float) -> None:
+        aged(path, EXPIRY + 60)
+
+    monkeypatch.setattr(time, "sleep", gone)
+    assert run(tmp_path / "out", split, Options(phase="final"), text=ONE_TRIAL) == Tally(0, 0, 2, 0, False)
+    aged(path, 10)
+    assert run(tmp_path / "out", split, text=ONE_TRIAL) == Tally(3, 0, 0, 0, False)  # the trial of one that died, too
+    assert len(keys) == 4

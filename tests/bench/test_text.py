@@ -110,7 +110,7 @@ def test_equal_answers(tmp_path: Path) -> None:
     assert "- pc is right on the same photos as plain, with every seed." in report_of(tmp_path)
     for seed in (10, 11, 12):
         write_result(tmp_path, result_of("pc", seed, top1=0.0), answers_of(np.zeros(20, bool)))
-    assert "over the 20 that all share" in report_of(tmp_path)
+    assert "over those that all runs of its two rows share (pc and plain 20)" in report_of(tmp_path)
 
 
 def test_every_column_is_told_below_the_table(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_every_column_is_told_below_the_table(tmp_path: Path) -> None:
         meaning,
         (
             ("**top-1 %**", "Student's", "over seeds", "**per class %**"),
-            ("**difference**", "paired photo by photo and seed by seed", "min F'"),
+            ("**difference**", "paired photo by photo and seed by seed", "min F'", "in 92 % to 99 % of simulated"),
             ("**p**", "(Holm)", "all 2 differences"),
             ("***not told from*** is not *equal*",),
             ("**seen from**", "smallest true difference", "80 of 100", "power 0.8", "0.05 / 2"),
@@ -218,6 +218,48 @@ baseline = "plain"
 def planned(folder: Path, text: str = PLANNED) -> None:
     (folder / "plan.toml").write_text(text)
     write_planned(folder, read_plan(folder / "plan.toml"))
+
+
+def test_how_trials_were_compared_is_said_where_there_are_any(tmp_path: Path) -> None:
+    write_finals(tmp_path, {"plain": PLAIN})
+    untuned = report_of(tmp_path).partition("## birds")[0]
+    assert "Nothing was tuned: each method was trained as the plan sets it" in untuned
+    assert "Trials were compared" not in untuned
+    write_result(tmp_path, result_of("plain", 0, trial=0))
+    tuned = report_of(tmp_path).partition("## birds")[0]
+    assert "the validation split of data that have one, else a part held out of the training split" in tuned
+    assert "inside the training split" not in tuned
+    assert "Nothing was tuned" not in tuned
+
+
+def test_verdicts_are_provisional_while_runs_are_to_come(tmp_path: Path) -> None:
+    write_finals(tmp_path, {"plain": PLAIN, "pc": SAME})
+    assert "verdicts are provisional" not in report_of(tmp_path)  # it cannot know
+    planned(tmp_path)
+    top = report_of(tmp_path).partition("## birds")[0]
+    assert top.index("are still to come") < top.index("Until then all verdicts are provisional: p-values are corrected")
+    write_finals(tmp_path, {"cin": BETTER})
+    for trial in (0, 1):
+        write_result(tmp_path, result_of("plain", 0, trial=trial))
+    assert "verdicts are provisional" not in report_of(tmp_path)
+
+
+def test_what_the_trials_leave_open_stands_by_their_table(tmp_path: Path) -> None:
+    write_finals(tmp_path, {"plain": PLAIN})
+    for trial, top1 in ((0, 0.4), (1, 0.5), (2, 0.6)):
+        write_result(tmp_path, result_of("plain", 0, trial=trial, top1=top1))
+    tuning = report_of(tmp_path).partition("### Tuning")[2]
+    assert "An accuracy over 20 photos held out and one seed has a standard error of 11.2 points (near 50 %)" in tuning
+    assert "\n- label smoothing 0.2, the largest of 0, 0.1 and 0.2: plain\n" in tuning
+
+
+def test_a_report_needs_no_logits_of_trials(tmp_path: Path) -> None:
+    """Older records have none, newer ones have."""
+    write_finals(tmp_path, {"plain": PLAIN})
+    write_result(tmp_path, result_of("plain", 0, trial=0))
+    without = report_of(tmp_path)
+    write_result(tmp_path, result_of("plain", 0, trial=0), answers_of(PLAIN[0]))
+    assert report_of(tmp_path) == without
 
 
 def test_what_is_missing_stands_at_the_top(tmp_path: Path) -> None:

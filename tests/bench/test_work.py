@@ -109,8 +109,11 @@ def test_a_trial_opens_no_test_photo(split: Path, tmp_path: Path) -> None:
     worker = worker_of(tmp_path / "out", data)
     job = job_of(worker, "pc-trial0-seed1")
     result, answers = worker.work(job, Workplace(tmp_path / "out", job.key, number=1))
-    assert answers is None
+    assert answers is not None
     assert (result.status, result.measured_on, result.photos) == ("done", "val", {"measured": 12, "classes": 3})
+    assert answers.logits.shape == (12, 3)
+    assert result.metrics["top1"] == pytest.approx(np.mean(answers.logits.argmax(1) == answers.labels))
+    assert all(name.startswith("train/") for name in answers.names)  # held out of the training split
     assert (result.test_openings, result.damaged, result.trial, result.phase) == (0, (), 0, "tune")
     assert result.recipe["stages"][0]["epochs"] == 1
 
@@ -135,6 +138,20 @@ def test_a_run_that_was_begun_with_another_recipe_starts_anew(
     assert answers is not None
     assert result.metrics["top1"] == pytest.approx(np.mean(answers.logits.argmax(1) == answers.labels))
     assert result.photos == {"measured": 12, "classes": 3, "trained": 30}
+
+
+@pytest.mark.parametrize("left", [b"", b'{"format_version": 1, "model": {"me', b"\xff\x00"])
+def test_a_half_done_run_whose_recipe_was_cut_short_starts_anew(
+    left: bytes, split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "draw_curves", lambda path, rows: path.touch())
+    worker = worker_of(tmp_path / "out", split)
+    job = job_of(worker, "pc-trial0-seed0")
+    place = Workplace(tmp_path / "out", job.key, number=1)
+    place.run.mkdir()
+    (place.run / "recipe.json").write_bytes(left)
+    result, _ = worker.work(job, Workplace(tmp_path / "out", job.key, number=2))
+    assert (result.status, result.reason) == ("done", "")
 
 
 def test_a_run_that_goes_on_names_all_that_it_was_made_with(

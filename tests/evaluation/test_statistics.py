@@ -75,9 +75,17 @@ def test_differences_without_spread() -> None:
             paired_difference(np.zeros(shapes[0]), np.zeros(shapes[1]))
 
 
-@pytest.mark.parametrize(("seeds", "seed_spread", "tastes"), [(3, 0.0, 0.0), (3, 0.2, 0.5), (5, 0.1, 1.5)])
-def test_the_interval_holds_the_truth_as_often_as_it_says(seeds: int, seed_spread: float, tastes: float) -> None:
-    """Two methods of one worth: seeds shift all photos, photos suit one method or the other, and the rest is noise."""
+@pytest.mark.parametrize(
+    ("seeds", "seed_spread", "tastes", "floor"),
+    [(3, 0.0, 0.0, 0.93), (3, 0.2, 0.5, 0.93), (5, 0.1, 1.5, 0.93), (3, 0.5, 0.5, 0.9), (5, 0.5, 0.5, 0.92)],
+)
+def test_the_interval_holds_the_truth_as_often_as_it_says(
+    seeds: int, seed_spread: float, tastes: float, floor: float
+) -> None:
+    """Two methods of one worth: seeds shift all photos, photos suit one method or the other, and the rest is noise.
+
+    Three seeds that differ much are the hard case: intervals hold the truth in 92 % to 94 % of cases.
+    """
     rng = np.random.default_rng(7)
     photos, rounds = 120, 600
     hard = rng.normal(2, 2, (rounds, 1, photos))
@@ -89,7 +97,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(seeds: int, seed_sprea
 
     found = [paired_difference(*pair) for pair in zip(right(), right(), strict=True)]
     held = np.mean([one.interval.low <= 0 <= one.interval.high for one in found])
-    assert 0.93 <= held <= 0.999
+    assert floor <= held <= 0.999
     called = np.mean([one.p < 0.05 for one in found])
     assert called == pytest.approx(1 - held, abs=1e-9)
 

@@ -18,7 +18,7 @@ from fieldmark.recipes import KNOWN, ROWS
 from fieldmark.recipes.composition import Composition
 from fieldmark.training import overrides
 from fieldmark.training.choices import Choices
-from fieldmark.training.overrides import filled, followed, read_recipe, refuse_numbers_of, with_fields, with_settings
+from fieldmark.training.overrides import filled, followed, read_recipe, with_fields, with_settings
 
 TERM = Part(PairwiseConfusion, {"weight": 3.0})
 MODEL = Model(Part(Plain), Part(Average), Part(Linear), "test_resnet", "none", terms=(TERM,))
@@ -317,40 +317,6 @@ def test_settings_come_before_fields() -> None:
     assert followed(Choices(epochs=10, set=("stages.0.schedule.epochs=[7]",)), RECIPE) == replace(
         RECIPE, stages=(replace(STAGE, epochs=10, schedule=StepDecay((7,), 0.5, 0.2), frozen_epochs=0),)
     )
-
-
-# Numbers
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "seed=-1", "accumulate=0", "clip=-1", "clip=1e999", "smoothing=1", "smoothing=-0.1", "ema=1", "pixels.size=0",
-        "pixels.eval_size=-1", "pixels.eval_crop=0", "pixels.eval_crop=1.1", "pixels.min_scale=0",
-        "pixels.max_scale=0.2", "pixels.max_scale=1.5", "pixels.ratio=0.9", "stages=[]",
-        "stages.0.epochs=0", "stages.0.optimiser.lr=-1", "stages.0.optimiser.momentum=-1", "train_on=[]",
-        "stages.0.optimiser.weight_decay=-1",
-    ],
-)  # fmt: skip
-def test_numbers_out_of_range_are_refused(change: str) -> None:
-    with pytest.raises(UserError, match=r"the recipe's .* is .*; it has to be ") as error:
-        followed(Choices(set=(change,)), RECIPE)
-    one_line(error)
-
-
-def test_the_ends_of_the_ranges_pass() -> None:
-    refuse_numbers_of(RECIPE)
-    ends = (
-        "clip=0",
-        "smoothing=0",
-        "ema=0",
-        "pixels.eval_crop=1",
-        "pixels.min_scale=1",
-        "pixels.max_scale=1",
-        "pixels.ratio=1",
-        "stages.0.optimiser.momentum=0",
-    )
-    refuse_numbers_of(with_fields(RECIPE, ends))
 
 
 def test_pictures_filled_otherwise_are_seen_as_far_as_that_way_asks() -> None:

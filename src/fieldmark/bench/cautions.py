@@ -1,5 +1,6 @@
 """What a reader of a table has to know before believing it, in sentences."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from fieldmark.bench.comparing import Table
 from fieldmark.bench.plan import TRAIN
 from fieldmark.bench.records import DONE, FAILED, Result
 from fieldmark.bench.tuning import told
+from fieldmark.bench.wording import unlike, weights_of
 
 FEW_SEEDS = 3
 UNLIKE_SIZES = 10
@@ -15,7 +17,7 @@ UNLIKE_SIZES = 10
 
 def cautions_of(table: Table) -> list[str]:
     """All that makes the rows of a table less than equal, or the figures less than final."""
-    return [*_tuning(table), *_sources(table), *_data(table), *_runs(table)]
+    return [*_tuning(table), *_sources(table), *_conditions(table), *_data(table), *_photos(table), *_runs(table)]
 
 
 def _tuning(table: Table) -> Iterable[str]:
@@ -31,12 +33,40 @@ def _tuning(table: Table) -> Iterable[str]:
 
 
 def _sources(table: Table) -> Iterable[str]:
+    """Which programs the figures come from, and which the trials that only chose settings."""
+    finals = [one for row in table.rows for one in row.finals]
+    trials = [one for one in table.results if one.trial is not None]
+    reported, tuned = _programs(finals), _programs(trials)
+    if len(reported) > 1:
+        yield f"Mixed source: the final runs were made with {len(reported)} programs: {_by_whom(finals)}."
+    elif len(programs := _sources_of(finals)) > 1:
+        yield f"Mixed commits of the final runs, though of one and the same program: {', '.join(programs)}."
+    if len(tuned) > 1 or (reported and tuned - reported):
+        same = f"All final runs were made with one program, {_sources_of(finals)[0]}; " if len(reported) == 1 else ""
+        count = f"{len(tuned)} programs" if len(tuned) > 1 else "another"
+        yield f"{same}{'the' if same else 'The'} trials were made with {count}: {_by_whom(trials)}."
+
+
+def _programs(results: Iterable[Result]) -> set[str]:
+    return {session["digest"] for one in results for session in one.sessions}
+
+
+def _sources_of(results: Iterable[Result]) -> list[str]:
+    return sorted({source_of(session) for one in results for session in one.sessions})
+
+
+def _by_whom(results: Sequence[Result]) -> str:
+    """The programs, each with the rows that it had a share in."""
+    whose: dict[str, dict[str, None]] = defaultdict(dict)
+    for one in results:
+        for session in one.sessions:
+            whose[source_of(session)][one.entry] = None
+    return "; ".join(f"{program} for {', '.join(names)}" for program, names in whose.items())
+
+
+def _conditions(table: Table) -> Iterable[str]:
+    """What else the runs were made with."""
     sessions = [session for one in table.results for session in one.sessions]
-    programs, digests = sorted({source_of(session) for session in sessions}), {s["digest"] for s in sessions}
-    if len(digests) > 1:
-        yield f"Mixed source: the runs were made with {len(digests)} programs: {', '.join(programs)}."
-    elif len(programs) > 1:
-        yield f"Mixed commits, though of one and the same program: {', '.join(programs)}."
     changed = sorted({source_of(session) for session in sessions if session["dirty"]})
     if changed:
         yield f"Uncommitted changes were in the source ({', '.join(changed)}): no commit gives these runs."
@@ -45,9 +75,10 @@ def _sources(table: Table) -> Iterable[str]:
         yield f"The commit of some source is not known, only its digest: {', '.join(unknown)}."
     if differing := [*_versions(table, sessions), *_precisions(sessions), *_code(sessions)]:
         yield f"Mixed conditions, under which accuracies may differ: {'; '.join(differing)}."
-    devices = sorted({session["device"] for session in sessions})
+    timed = [session for row in table.rows for one in row.finals for session in one.sessions]
+    devices = sorted({device_of(session) for session in timed})
     if len(devices) > 1:
-        too = "; as their precisions differ, accuracies may differ too" if _precisions(sessions) else ""
+        too = "; as their precisions differ, accuracies may differ too" if _precisions(timed) else ""
         yield f"Mixed devices, so training times do not compare{too}: {'; '.join(devices)}."
 
 
@@ -76,24 +107,40 @@ def _data(table: Table) -> Iterable[str]:
     digests = sorted({one.data_digest[:12] for one in table.results})
     if len(digests) > 1:
         yield f"Mixed data: photos, labels or splits differ between runs (digests {', '.join(digests)})."
-    measured = {one.photos["measured"] for row in table.rows for one in row.finals}
-    if measured - {table.photos}:
-        yield f"Not all runs were measured on the same photos; differences are over the {table.photos} that all share."
     finals = [one for row in table.rows for one in row.finals]
     counts = ((one.entry, f"{one.photos['trained']:,}" if "trained" in one.photos else "unknown") for one in finals)
     yield from _differing("different numbers of photos", counts)
     splits = ((one.entry, "+".join(one.recipe.get("train_on", ("unknown",)))) for one in finals)
     yield from _differing("different splits", splits)
-    if table.class_sizes and max(table.class_sizes) >= UNLIKE_SIZES * min(table.class_sizes):
-        sizes = f"from {min(table.class_sizes)} to {max(table.class_sizes):,} test photos"
-        yield f"The classes have {sizes}: top-1 and all verdicts are mostly of the large ones; see *per class*, too."
     files: dict[str, set[str]] = defaultdict(set)
     for one in table.results:
         if one.status == DONE:
-            files[one.recipe.get("weights") or one.recipe["model"]["weights"]].add(one.weights_digest or "no file")
+            files[weights_of(one.recipe)].add(one.weights_digest or "no file")
     for name, found in sorted(files.items()):
         if len(found) > 1:
             yield f"Files called {name} with different contents were trained from ({', '.join(sorted(found))})."
+
+
+def _photos(table: Table) -> Iterable[str]:
+    """What is wrong with the photos that figures are over."""
+    finals = [one for row in table.rows for one in row.finals]
+    for key in table.odd:
+        yield f"Mixed photos: {key} shares no photo's name with any other run, so nothing is held against it."
+    if {one.photos["measured"] for one in finals if one.key not in table.odd} - {table.photos}:
+        yield (
+            "Not all runs were measured on the same photos; each difference is over those that all runs of its two "
+            f"rows share ({_each_count(table)})."
+        )
+    for key, count in table.unsure.items():
+        yield f"{key} has logits that are not finite for {count} photos: what it answers there means nothing."
+    if table.class_sizes and max(table.class_sizes) >= UNLIKE_SIZES * min(table.class_sizes):
+        sizes = f"from {min(table.class_sizes)} to {max(table.class_sizes):,} test photos"
+        yield f"The classes have {sizes}: top-1 and all verdicts are mostly of the large ones; see *per class*, too."
+
+
+def _each_count(table: Table) -> str:
+    each = (f"{row.entry} and {one.baseline} {one.photos}" for row in table.rows for one in row.comparisons)
+    return ", ".join(each) or f"all of them {table.photos}"
 
 
 def _differing(what: str, found: Iterable[tuple[str, str]]) -> Iterable[str]:
@@ -128,6 +175,11 @@ def _runs(table: Table) -> Iterable[str]:
     waiting = sorted({one.entry for one in table.results if one.status == DONE} - names)
     if waiting:
         yield f"No final run yet: {', '.join(waiting)}."
+    recipes = {row.entry: row.finals[-1].recipe for row in table.rows}
+    for row in table.rows:
+        if row.baseline in recipes and (found := unlike(recipes[row.entry], recipes[row.baseline])):
+            what = "; ".join(f"other {name}: {mine} and {theirs}" for name, (mine, theirs) in found.items())
+            yield f"{row.entry} is held against {row.baseline}, which has {what}."
     for row in table.rows:
         if row.comparison and row.kind == TRAIN and len(row.comparison.seeds) < len(row.finals):
             seeds = ", ".join(map(str, row.comparison.seeds))
@@ -137,6 +189,11 @@ def _runs(table: Table) -> Iterable[str]:
 def source_of(session: Mapping[str, Any]) -> str:
     """The program of a session in a few letters: commit, "+" where files were changed since, digest."""
     return f"{session['commit'][:10] or 'no commit'}{'+' if session['dirty'] else ''} ({session['digest'][:8]})"
+
+
+def device_of(session: Mapping[str, Any]) -> str:
+    """The device of a session; earlier records say "1 threads"."""
+    return re.sub(r"\b1 threads$", "1 thread", session["device"])
 
 
 def _without_seed(result: Result) -> str:

@@ -22,7 +22,8 @@ def run(
 ) -> int:
     """Work the runs of a plan that are not yet recorded. Stop it at any time; the same command goes on.
 
-    Several processes, and several machines over one shared folder, may work one plan at once; each run is one's alone.
+    Several processes, and several machines over one shared folder, may work one plan at once; each run is one's alone,
+    and final runs wait for trials that are worked elsewhere. The exit code is 1 if a run asked for is recorded failed.
 
     Args:
         plan: a TOML file of entries; benchmarks/ has some.
@@ -41,10 +42,14 @@ def run(
         return 130
     words = [f"{tally.done} done", f"{tally.failed} failed", f"{tally.left} left"]
     words += [f"{tally.elsewhere} of them worked elsewhere"] if tally.elsewhere else []
+    words += [f"{tally.failed_before} recorded as failed before"] if tally.failed_before else []
+    failed = tally.failed + tally.failed_before
     said = ("time is up: " if tally.time_is_up else "") + ", ".join(words)
     console.print(said, markup=False, highlight=False, soft_wrap=True)
+    if failed:
+        console.print(f"--retry takes the failed runs ({failed}) again", markup=False, highlight=False, soft_wrap=True)
     console.print(f"next: fieldmark bench report {printable(str(out))}", markup=False, soft_wrap=True)
-    return 1 if tally.failed else 0
+    return 1 if failed else 0
 
 
 @app.command

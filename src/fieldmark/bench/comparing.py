@@ -1,10 +1,11 @@
 """The figures of a comparison, from its records: one table a data set, one row an entry."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,9 +18,21 @@ from fieldmark.evaluation.statistics import seed_interval as interval_of
 BETTER, WORSE, UNTOLD = "better", "worse", "untold"
 
 
+class _Seen(NamedTuple):
+    """A run's photos: ``names`` (I,) in order, their ``labels``, whether each was ``right``, and ``unsure``.
+
+    ``unsure`` is the number of photos whose logits are not all finite.
+    """
+
+    names: np.ndarray
+    labels: np.ndarray
+    right: np.ndarray
+    unsure: int
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """A row against a baseline, over the seeds and the photos that both have.
+    """A row against a baseline, over the seeds and the ``photos`` that both have.
 
     ``difference`` in shares, ``p`` corrected for all comparisons of the data set, whichever baseline they are to
     (Holm), ``seen_from`` the smallest effect that such an experiment finds with a chance of 80 %, at the level of the
@@ -29,6 +42,7 @@ class Comparison:
     baseline: str
     difference: Difference
     seeds: tuple[int, ...]
+    photos: int
     p: float = np.nan
     seen_from: float = np.nan
 
@@ -67,9 +81,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A data set: its rows in the plan's order, all its results, how many photos all final runs saw.
+    """A data set: its rows in the plan's order, all its results, how many photos all final runs saw but ``odd`` ones.
 
-    ``default`` is the plan's default baseline, ``class_sizes`` how many of the photos each class has, that has any.
+    ``default`` is the plan's default baseline, ``class_sizes`` how many of the photos each class has, that has any;
+    ``odd`` are the runs of which no photo is another run's, ``unsure`` how many photos of a run have no finite logits.
     """
 
     data: str
@@ -79,6 +94,8 @@ class Table:
     photos: int
     default: str
     class_sizes: tuple[int, ...] = ()
+    odd: tuple[str, ...] = ()
+    unsure: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def corrected_for(self) -> int:
@@ -106,16 +123,20 @@ def _table(folder: Path, results: list[Result], default: str) -> Table:
     entries = dict.fromkeys(one.entry for one in in_order)
     rows = [_row([one for one in results if one.entry == name]) for name in entries]
     done = [row for row in rows if row is not None]
-    right, sizes = _right(folder, [result for row in done for result in row.finals])
+    seen = {one.key: _seen(folder, one.key) for row in done for one in row.finals}
+    odd = _odd(seen)
+    common = _shared([one for key, one in seen.items() if key not in odd])
     default = default or _most_named(in_order)
     return Table(
         data=results[0].data,
         title=results[0].title,
-        rows=tuple(_corrected([_compared(row, done, right, default=default) for row in done])),
+        rows=tuple(_corrected([_compared(row, done, seen, default=default) for row in done])),
         results=tuple(results),
-        photos=len(next(iter(right.values()), ())),
+        photos=len(common),
         default=default,
-        class_sizes=sizes,
+        class_sizes=_class_sizes([one for key, one in seen.items() if key not in odd], common),
+        odd=odd,
+        unsure={key: one.unsure for key, one in seen.items() if one.unsure},
     )
 
 
@@ -141,41 +162,57 @@ def _row(results: Sequence[Result]) -> Row | None:
     )
 
 
-def _right(folder: Path, finals: Sequence[Result]) -> tuple[dict[str, np.ndarray], tuple[int, ...]]:
-    """Whether each photo was right, bool (I,) by run, over the photos that all runs were measured on; class sizes."""
-    if not finals:
-        return {}, ()
-    answers = {one.key: read_answers(folder, one.key) for one in finals}
-    common = reduce(np.intersect1d, (one.names for one in answers.values()))
-    found: dict[str, np.ndarray] = {}
-    sizes: tuple[int, ...] = ()
-    for key, (names, labels, logits) in answers.items():
-        order = np.argsort(names)
-        at = order[np.searchsorted(names, common, sorter=order)]
-        found[key] = logits[at].argmax(1) == labels[at]
-        sizes = tuple(int(count) for count in np.unique(labels[at], return_counts=True)[1])
-    return found, sizes
+def _seen(folder: Path, key: str) -> _Seen:
+    names, labels, logits = read_answers(folder, key)
+    order = np.argsort(names)
+    names, labels, logits = names[order], labels[order], logits[order]
+    return _Seen(names, labels, logits.argmax(1) == labels, int((~np.isfinite(logits)).any(1).sum()))
 
 
-def _compared(row: Row, rows: Sequence[Row], right: Mapping[str, np.ndarray], *, default: str) -> Row:
+def _shared(seen: Iterable[_Seen]) -> np.ndarray:
+    """The names, in order, of the photos that all of these runs were measured on."""
+    names = [one.names for one in seen]
+    return reduce(np.intersect1d, names) if names else np.array([], dtype=str)
+
+
+def _odd(seen: Mapping[str, _Seen]) -> tuple[str, ...]:
+    """The runs that share no photo with any other, where there is another."""
+    runs = Counter(str(name) for one in seen.values() for name in np.unique(one.names))
+    return tuple(key for key, one in seen.items() if len(seen) > 1 and all(runs[str(name)] == 1 for name in one.names))
+
+
+def _class_sizes(seen: Sequence[_Seen], names: np.ndarray) -> tuple[int, ...]:
+    if not seen:
+        return ()
+    labels = seen[0].labels[np.searchsorted(seen[0].names, names)]
+    return tuple(int(count) for count in np.unique(labels, return_counts=True)[1])
+
+
+def _compared(row: Row, rows: Sequence[Row], seen: Mapping[str, _Seen], *, default: str) -> Row:
     """The row with its differences to the row that it names and, if that is another, to the default baseline."""
-    found = {one.entry: _comparison(row, one, right) for one in rows if one.entry != row.entry}
+    found = {one.entry: _comparison(row, one, seen) for one in rows if one.entry != row.entry}
     to_default = None if default == row.baseline else found.get(default)
     return replace(row, comparison=found.get(row.baseline), to_default=to_default)
 
 
-def _comparison(row: Row, baseline: Row, right: Mapping[str, np.ndarray]) -> Comparison | None:
-    """A row against another; None where there is nothing to compare."""
-    mine, theirs = ({one.seed: right[one.key] for one in of.finals} for of in (row, baseline))
+def _comparison(row: Row, baseline: Row, seen: Mapping[str, _Seen]) -> Comparison | None:
+    """A row against another, over the photos that their runs share; None where there is nothing to compare."""
+    mine, theirs = ({one.seed: seen[one.key] for one in of.finals} for of in (row, baseline))
     if row.kind == PROBE:  # no seed changes its answers: it stands beside each seed of the other
         mine = dict.fromkeys(theirs, next(iter(mine.values())))
     if baseline.kind == PROBE:
         theirs = dict.fromkeys(mine, next(iter(theirs.values())))
     seeds = tuple(sorted(mine.keys() & theirs.keys()))
-    if not seeds or not len(mine[seeds[0]]):
+    names = _shared([of[seed] for of in (mine, theirs) for seed in seeds])
+    if not len(names):
         return None
-    first, second = (np.stack([of[seed] for seed in seeds]) for of in (mine, theirs))
-    return Comparison(baseline.entry, paired_difference(first, second), seeds)
+    first, second = (np.stack([_right(of[seed], names) for seed in seeds]) for of in (mine, theirs))
+    return Comparison(baseline.entry, paired_difference(first, second), seeds, len(names))
+
+
+def _right(seen: _Seen, names: np.ndarray) -> np.ndarray:
+    """Whether the photos of these names were right, bool (I,)."""
+    return seen.right[np.searchsorted(seen.names, names)]
 
 
 def _corrected(rows: Sequence[Row]) -> list[Row]:

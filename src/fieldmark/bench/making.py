@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from fieldmark.bench.cautions import source_of
+from fieldmark.bench.cautions import device_of, source_of
 from fieldmark.bench.comparing import Row, Table
 from fieldmark.bench.markdown import grid, percent
 from fieldmark.bench.plan import PROBE, TRAIN
@@ -21,6 +21,7 @@ from fieldmark.bench.wording import (
     rate_of,
     value_at,
     value_in_words,
+    weights_of,
 )
 from fieldmark.training.runlog import clock
 
@@ -36,9 +37,9 @@ def what_was_run(table: Table) -> Iterator[str]:
     yield grid(RUN, map(_run, table.rows))
     yield from _further([row for row in table.rows if row.kind == TRAIN])
     finals = [one for row in table.rows for one in row.finals]
-    devices = _each(session["device"] for one in finals for session in one.sessions)
+    devices = _each(device_of(session) for one in finals for session in one.sessions)
     versions = _each(f"{name} {version}" for one in finals for name, version in one.versions.items())
-    weights = _each(f"{_weights(one)} ({one.weights_digest})" for one in finals if one.weights_digest)
+    weights = _each(f"{weights_of(one.recipe)} ({one.weights_digest})" for one in finals if one.weights_digest)
     precisions = _each(session["precision"] for one in finals for session in one.sessions if "precision" in session)
     data = _each(one.data_digest[:12] for one in finals)
     parts = (("Photos, labels, splits:", data), ("weights:", weights), ("machine:", devices))
@@ -130,10 +131,6 @@ def _further(rows: Sequence[Row]) -> Iterator[str]:
         yield f"**Further settings in which rows differ:** {'; '.join(unlike)}."
     if alike:
         yield f"Further settings, the same in all trained rows: {', '.join(alike)}."
-
-
-def _weights(result: Result) -> str:
-    return result.recipe.get("weights") or result.recipe["model"]["weights"]
 
 
 def _each(words: Iterable[str]) -> list[str]:

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fieldmark.bench.plan import Place
-from fieldmark.bench.records import replace_file
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import scan_photos
 from fieldmark.data.split import cut, digest, read_splits, with_splits, write_splits
 from fieldmark.errors import UserError, printable
+from fieldmark.files import replace_file
 
 SPLITS = "splits"
 

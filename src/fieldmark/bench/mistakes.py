@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fieldmark.bench.jobs import Job, awaited
+from fieldmark.bench.jobs import Job, awaited, jobs_of
 from fieldmark.bench.material import Material, read_material
 from fieldmark.bench.options import Options, named
 from fieldmark.bench.plan import PROBE, Place, Plan
@@ -11,7 +11,9 @@ from fieldmark.bench.records import json_path
 from fieldmark.bench.work import Worker
 from fieldmark.errors import UserError, printable
 from fieldmark.recipe import Recipe
+from fieldmark.training.parts import refuse_parts
 from fieldmark.training.preparing import refuse_without_boxes
+from fieldmark.training.ranges import refuse_numbers_of
 
 
 def materials_of(plan: Plan, jobs: Sequence[Job], options: Options, folder: Path) -> dict[str, Material]:
@@ -50,10 +52,22 @@ def refuse_mistakes(worker: Worker, jobs: Sequence[Job], options: Options) -> No
             if not any(name == job.data and _alike(recipe, known) for name, known in fitting):
                 _refuse_misfit(recipe, job, worker.materials[job.data])
                 fitting.append((job.data, recipe))
+            if job.entry.kind != PROBE:
+                _refuse_mistyped(recipe, job, worker.materials[job.data])
     unused = sorted(set(worker.machine.weights) - used)
     if unused and not options.only:
         raise UserError(f"--weights {unused[0]}: no entry's weights or backbone are called that")
-    for job in {one.key: one for final in jobs for one in (final, *awaited(worker.plan, final))}.values():
+    _refuse_other_records(worker, jobs)
+
+
+def _refuse_other_records(worker: Worker, jobs: Sequence[Job]) -> None:
+    """Raises ``UserError`` where the folder holds a run made otherwise than the plan says now.
+
+    All of the plan's runs are looked at, as all stand in one table, also where this call works a few of them alone.
+    """
+    plan = worker.plan
+    every = {one.key: one for final in (*jobs, *jobs_of(plan)) for one in (final, *awaited(plan, final))}
+    for job in (job for job in every.values() if job.data in worker.materials):
         result = worker.recorded(job)
         if result is not None and (misfit := worker.misfit(result, job)):
             path = printable(str(json_path(worker.folder, job.key)))
@@ -63,6 +77,15 @@ def refuse_mistakes(worker: Worker, jobs: Sequence[Job], options: Options) -> No
 def _alike(one: Recipe, other: Recipe) -> bool:
     """Whether two recipes ask the same of their data; batches can take seconds to make."""
     return (one.train_on, one.batches, one.pixels.fit) == (other.train_on, other.batches, other.pixels.fit)
+
+
+def _refuse_mistyped(recipe: Recipe, job: Job, material: Material) -> None:
+    """Raises ``UserError`` for options and numbers that would end a run as soon as its turn comes."""
+    try:
+        refuse_numbers_of(recipe)
+        refuse_parts(recipe, classes=len(material.dataset.classes))
+    except UserError as error:
+        raise UserError(f"{job.entry.name} on {job.data}: {error}") from error
 
 
 def _refuse_misfit(recipe: Recipe, job: Job, material: Material) -> None:

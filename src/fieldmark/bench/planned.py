@@ -8,8 +8,8 @@ from typing import Any
 
 from fieldmark.bench.jobs import jobs_of
 from fieldmark.bench.plan import Plan
-from fieldmark.bench.records import replace_file
 from fieldmark.errors import UserError, printable
+from fieldmark.files import replace_file
 
 PLANNED = "plan.json"
 FORMAT_VERSION = 1

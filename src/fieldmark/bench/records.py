@@ -1,19 +1,19 @@
-"""What is kept of a run: a JSON file and, of a final run, each photo's logits; both written all or nothing."""
+"""What is kept of a run: a JSON file and each photo's logits; both written all or nothing."""
 
 import json
-import os
-import secrets
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fieldmark.bench.shape import complaint
 from fieldmark.errors import UserError, printable
+from fieldmark.files import replace_file
 
 RESULTS = "results"
 FORMAT_VERSION = 1
@@ -75,7 +75,7 @@ def json_path(folder: Path, key: str) -> Path:
 
 
 def npz_path(folder: Path, key: str) -> Path:
-    """Where a final run's logits lie."""
+    """Where a run's logits lie; the tuning runs of an earlier Fieldmark have none."""
     return folder / RESULTS / f"{key}.npz"
 
 
@@ -89,7 +89,7 @@ def write_result(folder: Path, result: Result, answers: Answers | None = None) -
 
 
 def read_result(path: Path) -> Result:
-    """Reads a run's figures; raises ``UserError`` for what is none of ours."""
+    """Reads a run's figures; raises ``UserError`` for what is none of ours, or a copy under another name."""
     shown = printable(str(path))
     try:
         value = json.loads(path.read_text("utf-8"))
@@ -100,6 +100,10 @@ def read_result(path: Path) -> Result:
     names = {one.name for one in fields(Result)}
     if wrong := names.symmetric_difference(value):
         raise UserError(f"{shown}: {min(wrong)!r} is missing or unknown; the file was changed by hand")
+    if said := printable(complaint(value)):
+        raise UserError(f"{shown}: {said}; the file was changed by hand")
+    if value["key"] != path.stem:
+        raise UserError(f"{shown} holds the run {printable(value['key'])}, so it is a copy of another file: delete it")
     found: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
     return Result(**found)
 
@@ -117,7 +121,7 @@ def read_results(folder: Path) -> list[Result]:
 
 
 def read_answers(folder: Path, key: str) -> Answers:
-    """The logits of a final run.
+    """The logits of a run.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -125,7 +129,9 @@ def read_answers(folder: Path, key: str) -> Answers:
     path = npz_path(folder, key)
     try:
         with path.open("rb") as file, np.load(file) as found:  # of a damaged file numpy leaves its own open
-            return Answers(*(found[name] for name in Answers._fields))
+            answers = Answers(*(found[name] for name in Answers._fields))
+        _refuse_shapes(answers)
+        return answers
     except (OSError, ValueError, KeyError, *_DAMAGE) as error:
         reason = printable(f"{type(error).__name__}: {error}")
         beside = json_path(folder, key).name
@@ -134,17 +140,15 @@ def read_answers(folder: Path, key: str) -> Answers:
         ) from error
 
 
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Has ``write`` make a file of a name of its own, then moves it to ``path``: no reader sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    try:
-        write(draft)
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+def _refuse_shapes(answers: Answers) -> None:
+    """Raises ``ValueError`` for arrays that are no answers photo by photo."""
+    names, labels, logits = answers
+    if names.ndim != 1 or labels.shape != names.shape or logits.shape[:-1] != names.shape or not logits.shape[-1]:
+        raise ValueError(f"names, labels and logits of shapes {names.shape}, {labels.shape} and {logits.shape}")
+    if (names.dtype.kind, labels.dtype.kind, logits.dtype.kind) != ("U", "i", "f"):
+        raise ValueError(f"names, labels and logits are {names.dtype}, {labels.dtype} and {logits.dtype}")
+    if labels.size and not 0 <= labels.min() <= labels.max() < logits.shape[1]:
+        raise ValueError(f"labels are from {labels.min()} to {labels.max()}, and there are {logits.shape[1]} classes")
 
 
 def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

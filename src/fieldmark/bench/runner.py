@@ -3,6 +3,7 @@
 import _thread
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,13 +26,16 @@ from fieldmark.recipes.naming import imported_all
 from fieldmark.training.automatic import device_of
 
 CLAIMS = "claims"
+PAUSE = 10.0
+"""Seconds between two looks at what is worked elsewhere, where other runs wait for it."""
 
 
 @dataclass(frozen=True)
 class Tally:
     """What a call did: runs ``done`` and ``failed`` in it, ``left`` to do, and of these ``elsewhere`` being worked.
 
-    ``time_is_up`` says that ``--until`` ended it.
+    ``time_is_up`` says that ``--until`` ended it; ``failed_before`` are the runs asked for that are recorded as failed,
+    by another call than this.
     """
 
     done: int
@@ -39,6 +43,7 @@ class Tally:
     left: int
     elsewhere: int
     time_is_up: bool
+    failed_before: int = 0
 
 
 def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[str] = (), console: Console) -> Tally:
@@ -127,6 +132,7 @@ class _Runner:
         self.counts: Counter[str] = Counter()
         self.tried: set[str] = set()
         self.lost: set[str] = set()
+        self.looks_again = False
 
     def run(self) -> Tally:
         """Works until nothing is left that can be worked."""
@@ -140,20 +146,47 @@ class _Runner:
         left = [job for job in self.jobs if self._is_open(job)]
         for line in self._waiting(left):
             self._tell(line)
-        elsewhere = sum(is_claimed(self.folder / CLAIMS, job.key) for job in left)
-        return Tally(self.counts[DONE], self.counts[FAILED], len(left), elsewhere, deadline.passed)
+        elsewhere = sum(map(self._is_claimed, left))
+        before = [job for job in self.jobs if job.key not in self.tried and self._has_failed(job)]
+        return Tally(self.counts[DONE], self.counts[FAILED], len(left), elsewhere, deadline.passed, len(before))
 
     def _one_more(self) -> bool:
-        """Works the next run; whether there was one."""
-        job = next((job for job in self.jobs if self._can_be_worked(job)), None)
-        if job is None or len(self.tried) == self.options.limit:
+        """Works the next run, or waits for what is worked elsewhere; whether there was anything to work or wait for."""
+        if len(self.tried) == self.options.limit:
             return False
+        job = next((job for job in self.jobs if self._can_be_worked(job)), None)
+        if job is None:
+            return self._has_waited()
         try:
             self._work(job)
         except (Interrupted, KeyboardInterrupt):
             if job.key not in self.lost:
                 raise
         return True
+
+    def _has_waited(self) -> bool:
+        """Waits a little if runs of this call wait for trials that are worked elsewhere; whether it did.
+
+        Looks once more where none is claimed any more: between two runs their owner holds no claim for a moment.
+        """
+        waiting = (job for job in self.jobs if job.key not in self.tried | self.lost and self._is_open(job))
+        awaited_here = {one.key: one for job in waiting for one in self._still_to_come(job)}.values()
+        claimed = sum(map(self._is_claimed, awaited_here))
+        if not claimed and not (awaited_here and self.looks_again):
+            return False
+        if claimed and not self.looks_again:
+            self._tell(f"waiting for {claimed} trials that are worked elsewhere; Ctrl-C ends the wait")
+        self.looks_again = bool(claimed)
+        time.sleep(PAUSE)
+        return True
+
+    def _is_claimed(self, job: Job) -> bool:
+        """Whether some process works a run now."""
+        return is_claimed(self.folder / CLAIMS, job.key)
+
+    def _has_failed(self, job: Job) -> bool:
+        result = self.worker.recorded(job)
+        return result is not None and result.status == FAILED
 
     def _is_open(self, job: Job) -> bool:
         """Whether a run is not recorded, or failed and is to be worked again."""
@@ -165,19 +198,16 @@ class _Runner:
     def _can_be_worked(self, job: Job) -> bool:
         if job.key in self.tried | self.lost or not self._is_open(job):
             return False
-        return not self._waits(job) and not is_claimed(self.folder / CLAIMS, job.key)
+        return not self._still_to_come(job) and not self._is_claimed(job)
 
-    def _waits(self, job: Job) -> bool:
-        """Whether trials are still to come of which this run follows the best."""
-        return any(self.worker.recorded(one) is None for one in awaited(self.worker.plan, job))
+    def _still_to_come(self, job: Job) -> list[Job]:
+        """The trials that are not yet recorded, of which this run follows the best."""
+        return [one for one in awaited(self.worker.plan, job) if self.worker.recorded(one) is None]
 
     def _waiting(self, left: Sequence[Job]) -> Iterator[str]:
         """A line for final runs whose trials are not among the runs of this call."""
         here = {job.key for job in self.jobs}
-        recorded, plan = self.worker.recorded, self.worker.plan
-        waiting = [
-            job for job in left if any(recorded(one) is None and one.key not in here for one in awaited(plan, job))
-        ]
+        waiting = [job for job in left if any(one.key not in here for one in self._still_to_come(job))]
         for name, count in Counter(job.entry.name for job in waiting if job.entry.phase == "final").items():
             yield f'{count} final runs of {name} wait for their trials: phase = "final" leaves them out; say "both"'
         if count := sum(job.entry.phase != "final" for job in waiting):

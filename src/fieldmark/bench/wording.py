@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 Recorded = Mapping[str, Any]
+BY_DEFAULT = "by default"
 USUAL = {"pool": "Average", "head": "Linear"}
 _SHOWN = re.compile(
     r"format_version|seed|batches\..*|model\.(method|neck|terms|backbone|weights).*|pixels\.size"
@@ -36,6 +37,26 @@ def epochs_of(recipe: Recorded) -> str:
     each = [_count(stage["epochs"]) for stage in stages]
     total = _count(sum(stage["epochs"] for stage in stages)) if stages else "unknown"
     return total + (f" ({' + '.join(each)})" if len(each) > 1 else "")
+
+
+def weights_of(recipe: Recorded) -> str:
+    """Which weights a run began with, by the name of their file."""
+    return recipe.get("weights") or recipe.get("model", {}).get("weights", "unknown")
+
+
+def unlike(recipe: Recorded, other: Recorded) -> dict[str, tuple[str, str]]:
+    """What two rows should have in common and have not: epochs, batches, backbone, weights, pixels; of each, both."""
+    both = {
+        "epochs": (epochs_of(recipe), epochs_of(other)),
+        "batches": (batches_of(recipe), batches_of(other)),
+        "backbone": tuple(one.get("backbone") or one.get("model", {}).get("backbone") for one in (recipe, other)),
+        "weights": (weights_of(recipe), weights_of(other)),
+    }
+    pixels = [one.get("pixels") or ({"size": one["size"]} if "size" in one else {}) for one in (recipe, other)]
+    for key in dict.fromkeys(key for found in pixels for key in found):
+        both[f"pixels ({key})"] = tuple(value_in_words(found[key]) if key in found else "unknown" for found in pixels)
+    known = {name: pair for name, pair in both.items() if None not in pair and "unknown" not in pair}
+    return {name: (one, two) for name, (one, two) in known.items() if one != two}
 
 
 def batches_of(recipe: Recorded) -> str:
@@ -82,7 +103,7 @@ def value_at(place: str, recipe: Recorded) -> Any:
             value = dict(enumerate(value)).get(int(key) if key.isdigit() else -1)
         else:
             value = value.get(key) if isinstance(value, Mapping) else None
-    return "by default" if value is None else value
+    return BY_DEFAULT if value is None else value
 
 
 def value_in_words(value: Any) -> str:

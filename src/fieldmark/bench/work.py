@@ -148,8 +148,14 @@ class Worker:
         """Whether a run followed what it would follow now; weights may lie elsewhere, and trials be still to come."""
         if job.trial is None and any(self.recorded(one) is None for one in awaited(self.plan, job)):
             return True
-        known = recipe_from_json(json.dumps(result.recipe), KNOWN, external=self._classes)
-        recipe = self.recipe(job)
+        try:
+            recipe = self.recipe(job)
+        except UserError:  # of an entry that is not worked now, with a class that nobody has named: it cannot be told
+            return True
+        try:
+            known = recipe_from_json(json.dumps(result.recipe), KNOWN, external=self._classes)
+        except UserError:  # a class that there is no more
+            return False
         return recipe == replace(known, model=replace(known.model, weights=recipe.model.weights))
 
     def _won(self, job: Job) -> Mapping[str, Any]:
@@ -224,17 +230,15 @@ class Worker:
         workers = 1 if self.machine.workers is None else self.machine.workers
         found = evaluate(opened, material.path, split=split, workers=workers)
         openings, state = run / OPENINGS, load_state(run)
+        trained = len(material.dataset.of(recipe.train_on)) if job.trial is None else None
         result = replace(
-            _measured(blank, found.metrics, split, classes=len(found.classes)),
+            _measured(blank, found.metrics, split, classes=len(found.classes), trained=trained),
             sessions=sessions,
             seconds=round(state["position"]["seconds"], 3) if state else 0.0,
             damaged=found.damaged,
             test_openings=len(openings.read_text("utf-8").splitlines()) - 1 if openings.is_file() else 0,
         )
-        if job.trial is not None:
-            return result, None
-        trained = len(material.dataset.of(recipe.train_on))
-        return _with_trained(result, trained), _answers(found.names, found.labels, found.logits)
+        return result, _answers(found.names, found.labels, found.logits)
 
     def _choices(self, job: Job, material: Material, *, going_on: bool = False) -> Choices:
         """What ``train`` is told beside the recipe; trials hold photos out where there is no validation split."""
@@ -250,7 +254,10 @@ class Worker:
         path = workplace.run / RECIPE
         if not path.is_file():
             return False
-        known = recipe_from_json(path.read_text("utf-8"), KNOWN, external=self._classes)
+        try:
+            known = recipe_from_json(path.read_text("utf-8"), KNOWN, external=self._classes)
+        except (UserError, UnicodeDecodeError):  # cut short, as by a power failure: there is nothing to go on with
+            return False
         last = workplace.last()
         alike = all(last.get(key, session[key]) == session[key] for key in ("data_digest", "weights_digest"))
         return alike and described(known) == described(recipe)
@@ -268,29 +275,25 @@ class Worker:
             workers=1 if self.machine.workers is None else self.machine.workers,
         )
         settings = {"backbone": found.backbone, "weights": Path(recipe.model.weights).name, "size": recipe.pixels.size}
+        trained = len(material.dataset.of(recipe.train_on))
         result = replace(
-            _measured(blank, found.metrics, "test", classes=len(material.dataset.classes)),
+            _measured(blank, found.metrics, "test", classes=len(material.dataset.classes), trained=trained),
             recipe=settings | {"penalty": found.strength, "train_on": list(recipe.train_on)},
             seconds=round(found.feature_seconds + found.fit_seconds, 3),
             test_openings=1,
         )
-        trained = len(material.dataset.of(recipe.train_on))
-        return _with_trained(result, trained), _answers(found.names, found.labels, found.scores)
+        return result, _answers(found.names, found.labels, found.scores)
 
 
-def _measured(blank: Result, metrics: Metrics, split: str, *, classes: int) -> Result:
+def _measured(blank: Result, metrics: Metrics, split: str, *, classes: int, trained: int | None) -> Result:
     shares = {
         "top1": metrics.top1,
         "top5": metrics.top5,
         "mean_per_class": metrics.mean_per_class,
         "macro_f1": metrics.macro_f1,
     }
-    photos = {"measured": metrics.n, "classes": classes}
+    photos = {"measured": metrics.n, "classes": classes} | ({} if trained is None else {"trained": trained})
     return replace(blank, status=DONE, measured_on=split, metrics=shares, photos=photos)
-
-
-def _with_trained(result: Result, trained: int) -> Result:
-    return replace(result, photos={**result.photos, "trained": trained})
 
 
 def _answers(names: tuple[str, ...], labels: np.ndarray, logits: np.ndarray) -> Answers:

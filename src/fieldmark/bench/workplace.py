@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fieldmark.bench.records import replace_file
+from fieldmark.files import replace_file
 from fieldmark.runfolder import RECIPE
 
 RUNS = "runs"

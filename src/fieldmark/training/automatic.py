@@ -18,7 +18,8 @@ from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes.composition import Composition
 from fieldmark.recipes.naming import composition_of
 from fieldmark.training.choices import Choices
-from fieldmark.training.overrides import filled, refuse_numbers_of, with_fields, with_parts
+from fieldmark.training.overrides import filled, with_fields, with_parts
+from fieldmark.training.ranges import refuse_numbers_of
 from fieldmark.weights import HUB, LITE0, LITE0_BACKBONE, NONE, lite0_is_installed
 
 SGD_RATE, SGD_BACKBONE, SGD_BATCH = 0.1, 0.1, 16

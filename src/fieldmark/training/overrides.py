@@ -31,6 +31,7 @@ from fieldmark.recipe import (
 from fieldmark.recipes import KNOWN, ROWS
 from fieldmark.recipes.naming import composition_of, part_of
 from fieldmark.training.choices import Choices
+from fieldmark.training.ranges import refuse_numbers_of
 
 _AS_THEY_ARE = ("smoothing", "balance", "clip", "ema", "precision", "accumulate", "seed")
 
@@ -266,31 +267,3 @@ def _value(text: str) -> Any:
 def _kinds(model: Model) -> list[type]:
     parts = (model.method, model.pool, model.head, *model.terms, *([model.neck] if model.neck else []))
     return [part.kind for part in parts]
-
-
-def refuse_numbers_of(recipe: Recipe) -> None:
-    """Raises ``UserError`` for the first number of a recipe that is out of its range."""
-    pixels, low = recipe.pixels, recipe.pixels.min_scale
-    seen: list[tuple[str, float, bool, str]] = [
-        ("seed", recipe.seed, recipe.seed >= 0, "at least 0"),
-        ("accumulate", recipe.accumulate, recipe.accumulate >= 1, "at least 1"),
-        ("clip", recipe.clip, 0 <= recipe.clip < math.inf, "at least 0"),
-        ("smoothing", recipe.smoothing, 0 <= recipe.smoothing < 1, "from 0 to below 1"),
-        ("ema", recipe.ema, 0 <= recipe.ema < 1, "from 0 to below 1"),
-        ("pixels.size", pixels.size, pixels.size >= 1, "at least 1"),
-        ("pixels.eval_size", pixels.eval_size, pixels.eval_size >= 1, "at least 1"),
-        ("pixels.eval_crop", pixels.eval_crop, 0 < pixels.eval_crop <= 1, "above 0 and at most 1"),
-        ("pixels.min_scale", low, 0 < low <= 1, "above 0 and at most 1"),
-        ("pixels.max_scale", pixels.max_scale, low <= pixels.max_scale <= 1, "at least min_scale and at most 1"),
-        ("pixels.ratio", pixels.ratio, 1 <= pixels.ratio < math.inf, "at least 1"),
-        ("pixels.megapixels", pixels.megapixels, 0 < pixels.megapixels < math.inf, "above 0"),
-        ("number of splits trained on", len(recipe.train_on), bool(recipe.train_on), "at least 1"),
-        ("number of stages", len(recipe.stages), bool(recipe.stages), "at least 1"),
-    ]
-    for at, stage in enumerate(recipe.stages):
-        rates = {key: value for key, value in vars(stage.optimiser).items() if isinstance(value, float)}
-        seen.append((f"stages.{at}.epochs", stage.epochs, stage.epochs >= 1, "at least 1"))
-        seen += [(f"stages.{at}.optimiser.{k}", v, 0 <= v < math.inf, "at least 0") for k, v in rates.items()]
-    for name, value, fits, words in seen:
-        if not fits:
-            raise UserError(f"the recipe's {name} is {value}; it has to be {words}")

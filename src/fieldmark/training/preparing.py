@@ -19,6 +19,7 @@ from fieldmark.data.split import cut, digest, read_splits, with_splits, write_sp
 from fieldmark.data.transforms import frame_of
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.metrics import headline
+from fieldmark.files import replace_file
 from fieldmark.recipe import Recipe
 from fieldmark.runfolder import SCAN, SPLITS, read_run, write_run
 from fieldmark.training.automatic import choose, device_of
@@ -50,8 +51,8 @@ class Prepared:
     def write(self, run: Path) -> None:
         """Writes what a run is before it is trained into its folder."""
         write_run(run, self.recipe, classes=self.dataset.classes, about=self.about)
-        write_splits(run / SPLITS, self.dataset)
-        self.scan.save(run / SCAN)
+        replace_file(run / SPLITS, lambda draft: write_splits(draft, self.dataset))
+        replace_file(run / SCAN, self.scan.save)
 
 
 def tell(console: Console, line: str) -> None:
