@@ -40,8 +40,8 @@ from fieldmark.errors import UserError
 from fieldmark.precision import full_precision, lower_type, raised, suited
 from fieldmark.wide_linear import Uses
 
-_TILE = 2**18
-"""Numbers of one image's W that are worked at a time on a processor: what the caches hold."""
+_TILE = 2**20
+"""Numbers of one image's W that are worked at a time on a processor: enough for its products, few for caches."""
 
 
 def channel_weights(x: Tensor, scale: float = 1.0) -> Tensor:
@@ -97,9 +97,9 @@ def mix(x: Tensor, columns: Tensor, *, scale: float, lower: torch.dtype | None =
         return Mixed(made[0], made[1 : count + 1], made[count + 1 :])
 
 
-def row_slices(channels: int, tiles: int = 1) -> list[slice]:
-    """The blocks of rows that W (D, D) is worked in; some ``tiles`` at a time where little else needs the caches."""
-    rows = max(1, tiles * _TILE // channels)
+def row_slices(channels: int) -> list[slice]:
+    """The blocks of rows that W (D, D) is worked in."""
+    rows = max(1, _TILE // channels)
     return [slice(start, min(start + rows, channels)) for start in range(0, channels, rows)]
 
 
@@ -114,7 +114,7 @@ class _Mix(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, v: Tensor, scale: float, lower: torch.dtype | None, keep: bool) -> Any:
-        values, all_rows = torch.empty_like(v), row_slices(x.shape[2], 1 if keep else 2)
+        values, all_rows = torch.empty_like(v), row_slices(x.shape[2])
         shapes = [(len(x), rows.stop - rows.start, x.shape[2]) for rows in all_rows]
         blocks = [x.new_empty(shape, dtype=lower or x.dtype) for shape in shapes if keep]
         for some in image_slices(len(x), x):
