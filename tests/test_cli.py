@@ -280,8 +280,8 @@ def test_check_prints_the_notes_of_the_reader(photos: Path, tmp_path: Path, caps
     (data / "ant" / "1.dng").touch()
     assert ran("check", data) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith("note: 1 file")
-    assert "ant/1.dng" in lines[1]
+    (note,) = [line for line in lines if line.startswith("note: 1 file")]  # a long place may fill two lines before it
+    assert "ant/1.dng" in note
     assert "Nothing to mend." not in lines
     assert ["ant", "10", "8", "1", "1"] in [line.split() for line in lines]
 
