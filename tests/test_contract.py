@@ -71,6 +71,8 @@ PAPERS = {composition.name: composition for composition in COMPOSITIONS}
 TERMS = {kind.__name__: kind for kind in KNOWN if hasattr(kind, "check") and not issubclass(kind, Method)}
 ALL = "all terms"
 ADDED = ["", *TERMS, ALL]
+OPTIONS = {"SoftChannelLabels": {"reduction": 1}}
+"""With few channels and the paper's reduction a ReLU may leave nothing of the few hidden numbers."""
 REFUSED = {(paper, "ContrastiveChannelInteraction") for paper in PAPERS if paper != "cin"}
 """All that does not go together, on any family: this term shares the convolution of the neck that CIN alone has."""
 CONTRASTED = {f"{name} over cin": over_cin(PAPERS[name]) for name in ("s3n", "api-net")}
@@ -88,7 +90,7 @@ COVERING = [
 
 def recipe_of(paper: str, term: str, family: str, seed: int = 0) -> Recipe:
     composition: Composition = (PAPERS | CONTRASTED)[paper]
-    terms = (*composition.terms, *(Part(TERMS[name]) for name in added(paper, term, family)))
+    terms = (*composition.terms, *(Part(TERMS[name], OPTIONS.get(name, {})) for name in added(paper, term, family)))
     parts = (composition.method, composition.pool, composition.head)
     model = Model(*parts, backbone=FAMILIES[family], weights="none", neck=composition.neck, terms=terms)
     size = WIDER.get(family, SIZE)
