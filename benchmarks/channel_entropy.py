@@ -17,11 +17,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fieldmark.backbone import Backbone, make_backbone
-from fieldmark.data.loading import Photographs, in_order, loader_of
+from fieldmark.core.backbone import Backbone, make_backbone
 from fieldmark.data.reading import read_dataset
-from fieldmark.memory import keep_freed_memory
-from fieldmark.papers.self_channel_interaction import channel_weights
+from fieldmark.input.loading import Photographs, in_order, loader_of
+from fieldmark.ops.memory import keep_freed_memory
+from fieldmark.papers.channel_interaction import channel_weights
 from fieldmark.recipe import Pixels
 
 

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import torch
 
-from fieldmark.building import build_learner
-from fieldmark.classifier import Average, Linear
-from fieldmark.draws import Draws
-from fieldmark.learner import Learner, total
-from fieldmark.memory import keep_freed_memory
+from fieldmark.core.building import build_learner
+from fieldmark.core.classifier import Average, Linear
+from fieldmark.core.draws import Draws
+from fieldmark.core.learner import Learner, total
+from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe
 from fieldmark.recipes.channel_interaction import COMPOSITION

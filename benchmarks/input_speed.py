@@ -36,9 +36,9 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import functional
 from torchvision.transforms.functional import InterpolationMode
 
-from fieldmark.backbone import Backbone
+from fieldmark.core.backbone import Backbone
 from fieldmark.data.dataset import Photo
-from fieldmark.data.loading import Photographs, draw_into, loader_of, open_photo
+from fieldmark.input.loading import Photographs, draw_into, loader_of, open_photo
 from fieldmark.recipe import Pixels
 
 PIXELS = Pixels()

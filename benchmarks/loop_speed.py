@@ -9,7 +9,7 @@ and batch are the same. Printed are medians and the ratio of the bare step's tim
 
 Measured with ResNet-50, 224 px, batches of 16, bf16 on two cores, medians of 15, 13 and 13 rounds: 0.99, 0.98 and 1.02
 with batches in memory, 0.95, 0.97 and 0.98 from disk, where decoding takes its share of the same two cores. Before
-freed memory was kept (``fieldmark.memory``), two bare loops differed from each other by as much as 0.07.
+freed memory was kept (``fieldmark.ops.memory``), two bare loops differed from each other by as much as 0.07.
 """
 
 import argparse
@@ -25,15 +25,15 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from rich.console import Console
 
-from fieldmark.building import build_learner
-from fieldmark.data.loading import Batch, Photographs, loader_of
+from fieldmark.core.building import build_learner
 from fieldmark.data.reading import read_dataset
-from fieldmark.memory import keep_freed_memory
+from fieldmark.input.loading import Batch, Photographs, loader_of
+from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Recipe
 from fieldmark.training.automatic import choose, device_of, precision_of
-from fieldmark.training.choices import Choices
 from fieldmark.training.loop import Loop
 from fieldmark.training.runlog import RunLog
+from fieldmark.training.settings import Choices
 from fieldmark.training.watch import Watch
 
 

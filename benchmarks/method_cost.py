@@ -20,11 +20,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from fieldmark.backbone import Backbone
-from fieldmark.building import build_learner
-from fieldmark.draws import Draws
-from fieldmark.learner import Learner, total
-from fieldmark.memory import keep_freed_memory
+from fieldmark.core.backbone import Backbone
+from fieldmark.core.building import build_learner
+from fieldmark.core.draws import Draws
+from fieldmark.core.learner import Learner, total
+from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Model, Part, Pixels, Recipe
 from fieldmark.recipes import COMPOSITIONS, channel_interaction
 from fieldmark.recipes.composition import Composition

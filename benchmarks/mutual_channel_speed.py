@@ -22,9 +22,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from fieldmark.classifier import Features
-from fieldmark.contract import TrainOutput
-from fieldmark.draws import Draws
+from fieldmark.core.classifier import Features
+from fieldmark.core.contract import TrainOutput
+from fieldmark.core.draws import Draws
 from fieldmark.papers.mutual_channel import MutualChannelLoss, SoftChannelLabels
 
 SIDES = (7, 14)

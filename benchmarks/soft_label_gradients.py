@@ -16,11 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fieldmark.backbone import make_backbone
-from fieldmark.data.loading import Photographs
+from fieldmark.core.backbone import make_backbone
 from fieldmark.data.reading import read_dataset
-from fieldmark.memory import keep_freed_memory
-from fieldmark.papers.soft_channel_labels import ChannelLabels, class_maxima, inter_class, intra_class
+from fieldmark.input.loading import Photographs
+from fieldmark.ops.memory import keep_freed_memory
+from fieldmark.papers.mutual_channel.soft_labels import ChannelLabels, class_maxima, inter_class, intra_class
 from fieldmark.recipe import Pixels
 
 LEVELS = (2.5, 1.0, 0.5, 0.2, 0.1)

@@ -19,12 +19,12 @@ from pathlib import Path
 import torch
 
 from fieldmark.data.dataset import Photo
-from fieldmark.data.loading import Photographs
 from fieldmark.data.scan import scan_photos
 from fieldmark.errors import UserError
 from fieldmark.evaluation.predict import photos_of, predict
+from fieldmark.input.loading import Photographs
 from fieldmark.recipe import Pixels
-from fieldmark.runfolder import Opened, open_run
+from fieldmark.runs.folder import Opened, open_run
 from small_runs import train_small, write_photos
 
 sys.path.insert(0, str(Path(__file__).parent / "data"))

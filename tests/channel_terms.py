@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from fieldmark.classifier import Features
-from fieldmark.contract import Term, TrainOutput
-from fieldmark.draws import Draws
-from fieldmark.papers.channel_contrast import Operation
+from fieldmark.core.classifier import Features
+from fieldmark.core.contract import Term, TrainOutput
+from fieldmark.core.draws import Draws
+from fieldmark.papers.channel_interaction.contrast import Operation
 
 DRAWS = Draws(5, 2)
 OPERATIONS: list[Operation] = ["subtract", "add", "multiply", "concatenate", "none"]

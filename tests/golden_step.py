@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fieldmark import building
-from fieldmark.backbone import Backbone
-from fieldmark.draws import Draws
-from fieldmark.learner import Learner, total
+from fieldmark.core import building
+from fieldmark.core.backbone import Backbone
+from fieldmark.core.draws import Draws
+from fieldmark.core.learner import Learner, total
 from fieldmark.recipe import Model, Pixels, Recipe
 from fieldmark.recipes.composition import Composition
 

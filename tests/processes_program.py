@@ -19,27 +19,27 @@ import torch
 from rich.console import Console
 from torch.nn.parallel import DistributedDataParallel
 
-from fieldmark import processes
-from fieldmark.building import build_learner
-from fieldmark.classifier import Average, Linear
-from fieldmark.contract import Method
-from fieldmark.data.batches import Shuffled
-from fieldmark.data.loading import Photographs
+from fieldmark.batches import Shuffled
+from fieldmark.core import processes
+from fieldmark.core.building import build_learner
+from fieldmark.core.classifier import Average, Linear
+from fieldmark.core.contract import Method
+from fieldmark.core.draws import Draws
+from fieldmark.core.learner import Learner, total
 from fieldmark.data.reading import read_dataset
-from fieldmark.draws import Draws
 from fieldmark.errors import UserError
 from fieldmark.evaluation.inference import infer
-from fieldmark.learner import Learner, total
+from fieldmark.input.loading import Photographs
 from fieldmark.papers import channel_interaction as cci
-from fieldmark.papers.api_net import ApiNet
-from fieldmark.papers.channel_interaction import ContrastiveChannelInteraction, pair_contrastive
+from fieldmark.papers.api_net.method import ApiNet
+from fieldmark.papers.channel_interaction.contrastive import ContrastiveChannelInteraction, pair_contrastive
 from fieldmark.papers.mutual_channel import SoftChannelLabels
 from fieldmark.papers.plain import Plain
-from fieldmark.papers.selective_sparse_sampling import S3N
+from fieldmark.papers.selective_sparse_sampling.method import S3N
 from fieldmark.recipe import Model, Part, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes import COMPOSITIONS, KNOWN, api_net, channel_interaction, selective_sparse_sampling
 from fieldmark.recipes.composition import Composition
-from fieldmark.training.checkpoint import load_state
+from fieldmark.runs.checkpoint import load_state
 from fieldmark.training.loop import Loop
 from fieldmark.training.optim import freeze
 from fieldmark.training.runlog import RunLog

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from fieldmark.training.choices import Choices, Destination
 from fieldmark.training.runlog import RunLog
 from fieldmark.training.session import train
+from fieldmark.training.settings import Choices, Destination
 
 BACKBONE = "test_resnet"
 SMALL = Choices(

@@ -14,9 +14,9 @@ from rich.console import Console
 
 import fieldmark
 from fieldmark import cli
-from fieldmark.data.loading import Photographs
 from fieldmark.errors import printable
-from fieldmark.training.checkpoint import MODEL
+from fieldmark.input.loading import Photographs
+from fieldmark.runs.checkpoint import MODEL
 from small_runs import SMALL, spelt, write_photos
 
 sys.path.insert(0, str(Path(__file__).parent / "data"))

@@ -15,7 +15,7 @@ import pytest
 
 from fieldmark import cli
 from fieldmark.evaluation.evaluate import OPENINGS
-from fieldmark.training.checkpoint import MODEL, STATE
+from fieldmark.runs.checkpoint import MODEL, STATE
 from small_runs import spelt, write_photo, write_photos
 
 COMMANDS = {
@@ -42,7 +42,7 @@ COMMANDS = {
     "demo": ["--out", "--species", "--images", "--epochs"],
 }
 OWN_METHOD = """
-from fieldmark.contract import Encoded, Method, TrainOutput
+from fieldmark.core.contract import Encoded, Method, TrainOutput
 
 
 class Mine(Method):

@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 
 from fieldmark import demo
+from fieldmark.core.weights import lite0_is_installed
 from fieldmark.demo import run_demo
 from fieldmark.errors import UserError
-from fieldmark.training.choices import Choices
-from fieldmark.weights import lite0_is_installed
+from fieldmark.training.settings import Choices
 
 QUIET = Console(quiet=True)
 

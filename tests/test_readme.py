@@ -12,8 +12,8 @@ import pytest
 from fieldmark.bench.options import Options
 from fieldmark.bench.plan import read_plan, unequal_trials
 from fieldmark.bench.resolve import Surroundings, recipe_of
-from fieldmark.data.decode import read_image
-from fieldmark.data.drawn import make_species, write_birds
+from fieldmark.birds.dataset import make_species, write_birds
+from fieldmark.images.decode import read_image
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text("utf-8")
@@ -104,7 +104,7 @@ def test_there_are_command_lines_for_every_command():
 
 
 def test_options_in_the_text_exist():
-    from fieldmark.training.choices import Choices, Destination
+    from fieldmark.training.settings import Choices, Destination
 
     named = set(re.findall(r"`--([a-z-]+)", README))
     settings = (field.name for kind in (Choices, Destination, Options) for field in dataclasses.fields(kind))

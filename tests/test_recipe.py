@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fieldmark.classifier import Average, Linear, Maximum
-from fieldmark.data.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
+from fieldmark.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
+from fieldmark.core.classifier import Average, Linear, Maximum
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain

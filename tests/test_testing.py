@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fieldmark.building import build_learner
-from fieldmark.classifier import Average, Classifier, Linear
-from fieldmark.contract import Encoded, Method, TrainOutput
-from fieldmark.criterion import Criterion
-from fieldmark.draws import Draws
+from fieldmark.core.building import build_learner
+from fieldmark.core.classifier import Average, Classifier, Linear
+from fieldmark.core.contract import Encoded, Method, TrainOutput
+from fieldmark.core.criterion import Criterion
+from fieldmark.core.draws import Draws
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain

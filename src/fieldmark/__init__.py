@@ -15,7 +15,7 @@ from fieldmark.equations import equations
 if TYPE_CHECKING:
     from fieldmark import recipes as recipes
     from fieldmark.api import check, evaluate, load, predict, probe, train
-    from fieldmark.training.choices import Choices
+    from fieldmark.training.settings import Choices
 
 __all__ = ["Choices", "check", "equations", "evaluate", "load", "predict", "probe", "train"]
 
@@ -24,7 +24,7 @@ def __getattr__(name: str) -> Any:
     if name == "bench":
         return importlib.import_module("fieldmark.bench")
     if name == "Choices":
-        from fieldmark.training.choices import Choices
+        from fieldmark.training.settings import Choices
 
         return Choices
     if name == "recipes":

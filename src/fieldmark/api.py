@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from fieldmark.data.check import Report, check_dataset
-from fieldmark.data.guard import up_to
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import scan_photos, without_damaged
 from fieldmark.data.split import cut
 from fieldmark.equations import equations as equations
 from fieldmark.errors import UserError, printable
-from fieldmark.training.choices import Choices, Destination
+from fieldmark.images.guard import up_to
 from fieldmark.training.runlog import counted
+from fieldmark.training.settings import Choices, Destination
 
 if TYPE_CHECKING:
     from fieldmark.data.dataset import Dataset
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fieldmark.evaluation.predict import Prediction
     from fieldmark.evaluation.probe import Probed
     from fieldmark.recipe import Recipe
-    from fieldmark.runfolder import Loaded, Opened
+    from fieldmark.runs.folder import Loaded, Opened
 
 QUIET = Console(quiet=True)
 HELD_OUT = 0.3
@@ -85,7 +85,7 @@ def train(
 
 def load(run: str | Path, *, external: Sequence[type] = ()) -> "Loaded":
     """A trained run as (model, transform, classes); ``model(transform("photo.jpg")[None])`` gives logits (1, C)."""
-    from fieldmark.runfolder import load as load_run
+    from fieldmark.runs.folder import load as load_run
 
     return load_run(run, external=external)
 
@@ -177,7 +177,7 @@ def probe(
     Raises:
         UserError: what the user can mend.
     """
-    from fieldmark.backbone import refuse_backbone
+    from fieldmark.core.backbone import refuse_backbone
     from fieldmark.evaluation.probe import probe as probe_one
     from fieldmark.training.automatic import choose, device_of
 
@@ -243,8 +243,8 @@ def _probe_data(
 
 
 def _opened(run: str | Path, device: str, external: Sequence[type]) -> "Opened":
-    from fieldmark import processes
-    from fieldmark.runfolder import open_run
+    from fieldmark.core import processes
+    from fieldmark.runs.folder import open_run
     from fieldmark.training.automatic import device_of
 
     opened = open_run(Path(run), external=tuple(external))

@@ -9,9 +9,9 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.markup import escape
 
 from fieldmark.bench.commands import app as bench
+from fieldmark.console import console, speaks, write_json
 from fieldmark.errors import Interrupted, UserError, printable
-from fieldmark.terminal import console, speaks, write_json
-from fieldmark.training.choices import Choices, Destination
+from fieldmark.training.settings import Choices, Destination
 
 app = App(
     name="fieldmark",
@@ -199,7 +199,7 @@ def convert(source: Path, target: Path) -> int:
         source: the pickled file.
         target: the .safetensors file to write.
     """
-    from fieldmark.weights import convert as rewrite
+    from fieldmark.core.weights import convert as rewrite
 
     count = rewrite(source, target)
     console().print(f"{count} tensors: {printable(str(target))}", markup=False, soft_wrap=True)

@@ -7,14 +7,14 @@ from pathlib import Path
 from rich.console import Console
 
 from fieldmark.api import evaluate, predict
-from fieldmark.data.drawn import make_species, write_birds
+from fieldmark.birds.dataset import make_species, write_birds
+from fieldmark.core.weights import LITE0, LITE0_BACKBONE, lite0_is_installed
 from fieldmark.errors import UserError
 from fieldmark.evaluation.evaluate import write_evaluation
 from fieldmark.evaluation.predict import write_predictions
-from fieldmark.training.choices import Choices, Destination
 from fieldmark.training.runlog import clock
 from fieldmark.training.session import train
-from fieldmark.weights import LITE0, LITE0_BACKBONE, lite0_is_installed
+from fieldmark.training.settings import Choices, Destination
 
 SEED = 7
 MARKER = "birds/marks.csv"

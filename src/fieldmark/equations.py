@@ -67,9 +67,9 @@ def equations(paper: str | None = None) -> list[Equation]:
     Raises:
         UserError: no paper of that name.
     """
-    names = {path: name_of(path) for path in sorted((PACKAGE / "papers").glob("*.py")) if listed(_read(path))}
+    names = {path: name_of(path) for path in sorted((PACKAGE / "papers").rglob("*.py")) if listed(_read(path))}
     wanted = None if paper is None else paper.lower().removesuffix(".py").replace("-", "_")
-    chosen = [path for path, name in names.items() if wanted in (None, name.replace("-", "_"), path.stem)]
+    chosen = [path for path, name in names.items() if wanted in (None, name.replace("-", "_"), _paper_of(path))]
     if not chosen:
         raise UserError(
             f"no paper is called {printable(str(paper))!r}; choose {', '.join(dict.fromkeys(names.values()))}"
@@ -106,20 +106,17 @@ def tagged(text: str) -> list[Tagged]:
 
 
 def name_of(path: Path) -> str:
-    """The name for ``--method`` of the paper that a file in ``papers/`` belongs to.
+    """The name for ``--method`` of the paper that a file below ``papers/`` belongs to.
 
-    A file with a counterpart in ``recipes/`` is the paper's own; another belongs to the paper that imports it.
+    It stands in the paper's recipes, which are called as its file, or as the folder of its files.
     """
-    recipes = path.parent.parent / "recipes"
-    if name := _composition(recipes / path.name):
-        return name
-    words = f"from fieldmark.papers.{path.stem} import "
-    for recipe in sorted(recipes.glob("*.py")):
-        paper = path.parent / recipe.name
-        uses = words in _read(recipe) or (paper.is_file() and words in _read(paper))
-        if uses and (name := _composition(recipe)):
-            return name
-    return path.stem.replace("_", "-")
+    recipe = PACKAGE / "recipes" / f"{_paper_of(path)}.py"
+    return _composition(recipe) or _paper_of(path).replace("_", "-")
+
+
+def _paper_of(path: Path) -> str:
+    """The paper's file or folder, without a suffix."""
+    return path.relative_to(PACKAGE / "papers").with_suffix("").parts[0]
 
 
 def _composition(recipe: Path) -> str:

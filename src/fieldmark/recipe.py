@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from fieldmark.data.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
+from fieldmark.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
 from fieldmark.errors import UserError
 
 FORMAT_VERSION = 1

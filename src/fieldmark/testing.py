@@ -1,4 +1,4 @@
-"""Checks for a method or a term of your own: what ``fieldmark.contract`` promises, tried on a tiny classifier.
+"""Checks for a method or a term of your own: what ``fieldmark.core.contract`` promises, tried on a tiny classifier.
 
     from fieldmark.testing import check_method
     check_method(MyMethod)
@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fieldmark.building import build_learner
-from fieldmark.classifier import Average, Linear
-from fieldmark.contract import Encoded, Method, TrainOutput
-from fieldmark.draws import EVALUATION, Draws
-from fieldmark.hostreads import no_reading_back
-from fieldmark.learner import Learner, total
+from fieldmark.core.building import build_learner
+from fieldmark.core.classifier import Average, Linear
+from fieldmark.core.contract import Encoded, Method, TrainOutput
+from fieldmark.core.draws import EVALUATION, Draws
+from fieldmark.core.learner import Learner, total
+from fieldmark.ops.hostreads import no_reading_back
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe
 

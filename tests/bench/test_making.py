@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from canned import SESSION, answers_of, failed, result_of
 
+from fieldmark.batches import Balanced, Shuffled
 from fieldmark.bench.comparing import Table, tables_of
 from fieldmark.bench.making import commands_of, tuning_table, what_was_run
 from fieldmark.bench.records import Result, read_results, write_result
-from fieldmark.classifier import Average, Linear
-from fieldmark.data.batches import Balanced, Shuffled
+from fieldmark.core.classifier import Average, Linear
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe, Sgd, Stage, recipe_to_json

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
+from fieldmark.batches import Balanced, Shuffled
 from fieldmark.bench.plan import Entry
 from fieldmark.bench.resolve import Surroundings, choices_of, described, recipe_of, shortened, with_weights
-from fieldmark.data.batches import Balanced, Shuffled
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Cosine, OneCycle, Part, Stage, StepDecay, recipe_to_json
 from fieldmark.recipes import KNOWN
-from fieldmark.training.choices import Choices
+from fieldmark.training.settings import Choices
 
 AROUND = Surroundings(photos=600, classes=20, device="cpu", folder=Path())
 SETTINGS = {"backbone": "test_resnet", "weights": "none", "epochs": 3, "lr": 1, "method": "pc"}

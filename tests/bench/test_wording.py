@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fieldmark.batches import Balanced, ExhaustivePairs, Shuffled, ShuffledPairs
 from fieldmark.bench.wording import (
     batches_of,
     epochs_of,
@@ -16,9 +17,8 @@ from fieldmark.bench.wording import (
     value_at,
     value_in_words,
 )
-from fieldmark.classifier import Average, Linear, Maximum
-from fieldmark.data.batches import Balanced, ExhaustivePairs, Shuffled, ShuffledPairs
-from fieldmark.papers.channel_interaction import ContrastiveChannelInteraction, SelfChannelInteraction
+from fieldmark.core.classifier import Average, Linear, Maximum
+from fieldmark.papers.channel_interaction.contrastive import ContrastiveChannelInteraction, SelfChannelInteraction
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import AdamW, Model, Part, Recipe, Sgd, Stage, recipe_to_json
 from fieldmark.recipes import KNOWN

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from fieldmark.data.decode import inspect_image
 from fieldmark.data.duplicates import (
     BITS,
     THRESHOLD,
@@ -19,6 +18,7 @@ from fieldmark.data.duplicates import (
     near_duplicates,
     perceptual_hash,
 )
+from fieldmark.images.decode import inspect_image
 
 
 def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:

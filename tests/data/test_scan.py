@@ -12,9 +12,9 @@ from PIL import Image
 
 from fieldmark.data import scan as scan_module
 from fieldmark.data.dataset import Dataset, Photo
-from fieldmark.data.decode import DEFAULT, Limits
 from fieldmark.data.scan import Scan, scan_photos, without_damaged
 from fieldmark.errors import UserError
+from fieldmark.images.decode import DEFAULT, Limits
 
 
 def noise(path: Path, seed: int, size: tuple[int, int] = (60, 40)) -> Photo:

@@ -14,11 +14,11 @@ from PIL import Image
 from bolts import write_bolts
 from fieldmark.data.dataset import SPLITS, Dataset, Photo
 from fieldmark.data.duplicates import near_duplicates
+from fieldmark.data.groups import units_of
 from fieldmark.data.lookalikes import near_copies
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import PhotoFacts, Scan, scan_photos
 from fieldmark.data.split import cut, digest, read_splits, refuse_untrained, with_splits, write_splits
-from fieldmark.data.units import units_of
 from fieldmark.errors import UserError
 
 ROOT = Path("photos")

@@ -13,11 +13,11 @@ import torch
 from rich.console import Console
 
 import small_runs
-from fieldmark.data.loading import Photographs, in_order, loader_of
 from fieldmark.data.split import read_splits
 from fieldmark.errors import UserError
 from fieldmark.evaluation.evaluate import OPENINGS, evaluate, print_evaluation, split_of_run, write_evaluation
-from fieldmark.runfolder import open_run
+from fieldmark.input.loading import Photographs, in_order, loader_of
+from fieldmark.runs.folder import open_run
 from small_runs import SMALL, train_small, write_photo
 
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from fieldmark.data.dataset import Box, Photo
-from fieldmark.data.loading import Photographs, loader_of
 from fieldmark.data.reading import read_dataset
 from fieldmark.errors import UserError
 from fieldmark.evaluation import inference
 from fieldmark.evaluation.inference import batches_of, in_eval_mode, infer, stream
-from fieldmark.runfolder import open_run
+from fieldmark.input.loading import Photographs, loader_of
+from fieldmark.runs.folder import open_run
 
 
 @pytest.fixture

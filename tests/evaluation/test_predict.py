@@ -11,7 +11,7 @@ from fieldmark.data.dataset import Box, Photo
 from fieldmark.errors import UserError
 from fieldmark.evaluation.evaluate import evaluate
 from fieldmark.evaluation.predict import Prediction, photos_of, predict, write_predictions
-from fieldmark.runfolder import Opened, open_run
+from fieldmark.runs.folder import Opened, open_run
 from small_runs import write_photo
 
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fieldmark.classifier import Features
-from fieldmark.contract import TrainOutput
-from fieldmark.draws import EVALUATION, Draws
+from fieldmark.core.classifier import Features
+from fieldmark.core.contract import TrainOutput
+from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
 from fieldmark.papers import pairwise_confusion
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion, euclidean_confusion, jeffreys_divergence

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fieldmark.classifier import Features
-from fieldmark.contract import TrainOutput
-from fieldmark.data.batches import BatchSampler, ExhaustivePairs, ShuffledPairs
-from fieldmark.draws import Draws
+from fieldmark.batches import BatchSampler, ExhaustivePairs, ShuffledPairs
+from fieldmark.core.classifier import Features
+from fieldmark.core.contract import TrainOutput
+from fieldmark.core.draws import Draws
 from fieldmark.papers.pairwise_confusion import (
     PairwiseConfusion,
     confusion_between,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fieldmark.draws import EVALUATION, Draws
+from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.recipes.plain import COMPOSITION
 from golden_step import CLASSES, LABELS, ROWS, check_golden, numbers_of_a_step, tiny_images, tiny_learner
 

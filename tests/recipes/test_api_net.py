@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from fieldmark.data.batches import Balanced
-from fieldmark.papers.api_net import ApiNet
+from fieldmark.batches import Balanced
+from fieldmark.papers.api_net.method import ApiNet
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Cosine, Part, Pixels, Recipe, Sgd, recipe_from_json, recipe_to_json
 from fieldmark.recipes import KNOWN, api_net

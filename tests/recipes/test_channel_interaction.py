@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from fieldmark.data.batches import Balanced
-from fieldmark.data.transforms import Frame, random_area
-from fieldmark.papers.channel_interaction import ContrastiveChannelInteraction, SelfChannelInteraction
+from fieldmark.batches import Balanced
+from fieldmark.input.views import Frame, random_area
+from fieldmark.papers.channel_interaction.contrastive import ContrastiveChannelInteraction, SelfChannelInteraction
 from fieldmark.recipe import Part, Pixels, StepDecay, recipe_from_json, recipe_to_json
 from fieldmark.recipes import KNOWN, channel_interaction
 from fieldmark.recipes.composition import Row

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fieldmark.building import build_learner
-from fieldmark.data.batches import Shuffled
-from fieldmark.draws import Draws
+from fieldmark.batches import Shuffled
+from fieldmark.core.building import build_learner
+from fieldmark.core.draws import Draws
 from fieldmark.papers.mutual_channel import ChannelExpansion, MutualChannelLoss, SoftChannelLabels
 from fieldmark.recipe import Part, Pixels, Sgd, recipe_from_json, recipe_to_json
 from fieldmark.recipes import KNOWN

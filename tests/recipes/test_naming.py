@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fieldmark.classifier import Average, Linear
+from fieldmark.core.classifier import Average, Linear
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
@@ -113,7 +113,7 @@ def test_classes_of_the_working_folder(own_module: str):
     before = list(sys.path)
     assert imported(f"{own_module}:Mine", option="--method").__name__ == "Mine"
     assert imported(f"{own_module}:Mine.Inner", option="--method").__qualname__ == "Mine.Inner"
-    assert imported_all([f"{own_module}:Mine", "fieldmark.classifier:Average"])[1] is Average
+    assert imported_all([f"{own_module}:Mine", "fieldmark.core.classifier:Average"])[1] is Average
     assert part_of(f"{own_module}:Mine,a=2", option="--term").options == {"a": 2}
     with pytest.raises(UserError, match="that is no class"):
         imported(f"{own_module}:number", option="--method")

@@ -10,9 +10,9 @@ import pytest
 import timm
 import torch
 
-from fieldmark.backbone import GOOGLENET
-from fieldmark.building import build_learner
-from fieldmark.learner import Learner
+from fieldmark.core.backbone import GOOGLENET
+from fieldmark.core.building import build_learner
+from fieldmark.core.learner import Learner
 from fieldmark.recipe import Recipe, StepDecay, recipe_from_json, recipe_to_json
 from fieldmark.recipes import KNOWN, PAPERS, ROWS
 

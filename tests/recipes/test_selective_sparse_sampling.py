@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from fieldmark.building import build_learner
-from fieldmark.papers.selective_sparse_sampling import S3N
+from fieldmark.core.building import build_learner
+from fieldmark.papers.selective_sparse_sampling.method import S3N
 from fieldmark.recipe import Part, recipe_from_json, recipe_to_json
 from fieldmark.recipes import KNOWN, selective_sparse_sampling
 from fieldmark.recipes.composition import Row

@@ -13,18 +13,18 @@ from rich.console import Console
 from torch import Tensor
 
 import small_runs
-from fieldmark.building import build_learner
-from fieldmark.classifier import Average, Classifier, Linear
-from fieldmark.contract import Encoded, Method, TrainOutput
-from fieldmark.criterion import Criterion
-from fieldmark.data.batches import Shuffled
-from fieldmark.data.loading import Photographs
+from fieldmark.batches import Shuffled
+from fieldmark.core.building import build_learner
+from fieldmark.core.classifier import Average, Classifier, Linear
+from fieldmark.core.contract import Encoded, Method, TrainOutput
+from fieldmark.core.criterion import Criterion
+from fieldmark.core.draws import Draws
 from fieldmark.data.reading import read_dataset
-from fieldmark.draws import Draws
 from fieldmark.errors import Interrupted
+from fieldmark.input.loading import Photographs
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Cosine, Model, Part, Pixels, Recipe, Sgd, Stage
-from fieldmark.training.checkpoint import load_state
+from fieldmark.runs.checkpoint import load_state
 from fieldmark.training.loop import Loop
 from fieldmark.training.runlog import RunLog
 

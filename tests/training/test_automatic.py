@@ -7,14 +7,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from fieldmark.data.batches import Balanced, Shuffled, ShuffledPairs
+from fieldmark.batches import Balanced, Shuffled, ShuffledPairs
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.recipe import AdamW, Recipe, Sgd
 from fieldmark.recipes.composition import Composition
 from fieldmark.training import automatic
 from fieldmark.training.automatic import choose, device_of, fitting, precision_of
-from fieldmark.training.choices import Choices
+from fieldmark.training.settings import Choices
 
 
 def chosen(photos: int = 1000, device: str = "cpu", **said: object) -> Recipe:

@@ -10,15 +10,15 @@ import torch
 from loops import RECIPE, STAGE, Noisy, Poisoned, Recorder, differing, make_loop, session, tensors, with_method
 
 import small_runs
-from fieldmark.building import build_learner
-from fieldmark.data.batches import Shuffled
-from fieldmark.data.loading import Batch
+from fieldmark.batches import Shuffled
+from fieldmark.core.building import build_learner
 from fieldmark.errors import UserError
+from fieldmark.input.loading import Batch
 from fieldmark.recipe import AdamW, Part, Recipe, Sgd, Stage, StepDecay
 from fieldmark.recipes import pairwise_confusion
 from fieldmark.recipes.naming import part_of
+from fieldmark.runs.checkpoint import load_state
 from fieldmark.testing import no_reading_back
-from fieldmark.training.checkpoint import load_state
 from fieldmark.training.watch import Watch
 
 PC = replace(RECIPE, model=replace(RECIPE.model, terms=(part_of("pairwise-confusion", option="--term"),)), ema=0.0)

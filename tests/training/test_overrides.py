@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fieldmark.classifier import Average, Linear, Maximum
-from fieldmark.data.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
+from fieldmark.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
+from fieldmark.core.classifier import Average, Linear, Maximum
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
@@ -17,8 +17,8 @@ from fieldmark.recipe import AdamW, Cosine, Model, OneCycle, Part, Pixels, Recip
 from fieldmark.recipes import KNOWN, ROWS
 from fieldmark.recipes.composition import Composition
 from fieldmark.training import overrides
-from fieldmark.training.choices import Choices
 from fieldmark.training.overrides import filled, followed, read_recipe, with_fields, with_settings
+from fieldmark.training.settings import Choices
 
 TERM = Part(PairwiseConfusion, {"weight": 3.0})
 MODEL = Model(Part(Plain), Part(Average), Part(Linear), "test_resnet", "none", terms=(TERM,))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from torch import nn
 
-from fieldmark.classifier import Average, Linear, Maximum
+from fieldmark.core.classifier import Average, Linear, Maximum
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain

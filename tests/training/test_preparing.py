@@ -12,11 +12,11 @@ import small_runs
 from bolts import write_bolts
 from fieldmark.data.split import read_splits
 from fieldmark.errors import UserError
-from fieldmark.runfolder import read_run
+from fieldmark.runs.folder import read_run
 from fieldmark.training import preparing
-from fieldmark.training.choices import Choices
 from fieldmark.training.overrides import followed
 from fieldmark.training.preparing import SCAN, Prepared, prepare_again, prepare_new, tell
+from fieldmark.training.settings import Choices
 from small_runs import SMALL, write_photo, write_photos
 
 
@@ -242,8 +242,8 @@ def test_weights_that_cannot_be_had_are_told_before_the_photos_are_opened(
         raise OSError("no route to host")
 
     monkeypatch.setattr(preparing, "scan_photos", opened)
-    monkeypatch.setattr("fieldmark.weights.Remote.is_here", lambda _: False)
-    monkeypatch.setattr("fieldmark.weights.getproxies", dict)
+    monkeypatch.setattr("fieldmark.core.weights.Remote.is_here", lambda _: False)
+    monkeypatch.setattr("fieldmark.core.weights.getproxies", dict)
     monkeypatch.setattr("socket.create_connection", silent)
     choices = replace(SMALL, **wrong)
     with pytest.raises(UserError, match=said):

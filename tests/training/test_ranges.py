@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from fieldmark.classifier import Average, Linear
-from fieldmark.data.batches import Shuffled
+from fieldmark.batches import Shuffled
+from fieldmark.core.classifier import Average, Linear
 from fieldmark.errors import UserError
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import AdamW, Cosine, Model, OneCycle, Part, Pixels, Recipe, Sgd, Stage, StepDecay
 from fieldmark.recipes import ROWS
-from fieldmark.training.choices import Choices
 from fieldmark.training.overrides import followed, with_fields
 from fieldmark.training.ranges import refuse_numbers_of
+from fieldmark.training.settings import Choices
 
 MODEL = Model(Part(Plain), Part(Average), Part(Linear), "test_resnet", "none")
 STEPS = Stage(100, Sgd(0.01, scales={"backbone": 0.1}), StepDecay((20, 40), 0.5, 2.0), ("backbone",), 8)

@@ -12,14 +12,14 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 import small_runs
-from fieldmark.data.loading import Batch
 from fieldmark.data.split import read_splits
 from fieldmark.errors import Interrupted, UserError
-from fieldmark.runfolder import open_run
+from fieldmark.input.loading import Batch
+from fieldmark.runs.checkpoint import MODEL, STATE
+from fieldmark.runs.folder import open_run
 from fieldmark.training import session
-from fieldmark.training.checkpoint import MODEL, STATE
-from fieldmark.training.choices import Choices, Destination
 from fieldmark.training.session import train
+from fieldmark.training.settings import Choices, Destination
 from small_runs import SMALL, stop_after, train_small, write_photo
 
 QUIET = Console(quiet=True)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from loops import differing, make_loop, session
 
-from fieldmark.data.loading import Batch, Photographs, in_order, loader_of
 from fieldmark.data.reading import read_dataset
 from fieldmark.errors import Interrupted
+from fieldmark.input.loading import Batch, Photographs, in_order, loader_of
 from fieldmark.recipe import Pixels
-from fieldmark.training.checkpoint import load_state
+from fieldmark.runs.checkpoint import load_state
 from fieldmark.training.loop import Loop
 from fieldmark.training.stopping import stop_requests
 from fieldmark.training.watch import Watch

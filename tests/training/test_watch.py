@@ -6,8 +6,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from fieldmark.data.loading import Batch
 from fieldmark.errors import UserError
+from fieldmark.input.loading import Batch
 from fieldmark.training.runlog import RunLog
 from fieldmark.training.watch import PATIENCE, Watch
 

@@ -15,8 +15,8 @@ from fieldmark.errors import UserError
 from fieldmark.recipe import Recipe, recipe_to_json
 from fieldmark.recipes import KNOWN, ROWS
 from fieldmark.training.automatic import choose
-from fieldmark.training.choices import Choices, refuse_numbers
 from fieldmark.training.overrides import read_recipe, stretched, with_fields
+from fieldmark.training.settings import Choices, refuse_numbers
 
 SETTINGS = tuple(
     name

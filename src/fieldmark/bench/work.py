@@ -25,11 +25,11 @@ from fieldmark.evaluation.metrics import Metrics
 from fieldmark.evaluation.probe import probe
 from fieldmark.recipe import Recipe, recipe_from_json
 from fieldmark.recipes import KNOWN
-from fieldmark.runfolder import RECIPE, open_run
+from fieldmark.runs.checkpoint import STATE, load_state
+from fieldmark.runs.folder import RECIPE, open_run
 from fieldmark.training.automatic import precision_of
-from fieldmark.training.checkpoint import STATE, load_state
-from fieldmark.training.choices import Choices, Destination
 from fieldmark.training.session import train
+from fieldmark.training.settings import Choices, Destination
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldmark.files import replace_file
-from fieldmark.runfolder import RECIPE
+from fieldmark.runs.folder import RECIPE
 
 RUNS = "runs"
 SESSIONS = "sessions.json"

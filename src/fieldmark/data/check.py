@@ -17,10 +17,10 @@ from typing import Any
 
 from fieldmark.data.dataset import SPLITS, Dataset, Photo
 from fieldmark.data.duplicates import exact_duplicates
+from fieldmark.data.groups import BY_OBJECT
 from fieldmark.data.lookalikes import near_copies
 from fieldmark.data.scan import PhotoFacts, Scan
 from fieldmark.data.split import cut, refuse_untrained
-from fieldmark.data.units import BY_OBJECT
 from fieldmark.errors import printable
 
 FORMAT_VERSION = 1

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from fieldmark.data import benchmarks, benchmarks_mat, cifar
+from fieldmark.data.benchmarks import cifar, matlab, text_lists
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.folder import read_folder, subfolders
 from fieldmark.data.table import read_table
@@ -22,14 +22,14 @@ class Benchmark(NamedTuple):
     read: Callable[[Path], Dataset]
 
 
-AIRCRAFT = Benchmark("FGVC-Aircraft", benchmarks.is_aircraft, benchmarks.read_aircraft)
+AIRCRAFT = Benchmark("FGVC-Aircraft", text_lists.is_aircraft, text_lists.read_aircraft)
 BENCHMARKS = (
-    Benchmark("CUB-200-2011", benchmarks.is_cub, benchmarks.read_cub),
-    Benchmark("NABirds", benchmarks.is_nabirds, benchmarks.read_nabirds),
+    Benchmark("CUB-200-2011", text_lists.is_cub, text_lists.read_cub),
+    Benchmark("NABirds", text_lists.is_nabirds, text_lists.read_nabirds),
     AIRCRAFT,
-    Benchmark("Stanford Cars", benchmarks_mat.is_cars, benchmarks_mat.read_cars),
-    Benchmark("Stanford Dogs", benchmarks_mat.is_dogs, benchmarks_mat.read_dogs),
-    Benchmark("Flowers-102", benchmarks_mat.is_flowers, benchmarks_mat.read_flowers),
+    Benchmark("Stanford Cars", matlab.is_cars, matlab.read_cars),
+    Benchmark("Stanford Dogs", matlab.is_dogs, matlab.read_dogs),
+    Benchmark("Flowers-102", matlab.is_flowers, matlab.read_flowers),
     Benchmark("CIFAR-10", cifar.is_cifar10, cifar.read_cifar10),
     Benchmark("CIFAR-100", cifar.is_cifar100, cifar.read_cifar100),
 )
@@ -42,7 +42,7 @@ def read_dataset(source: str | os.PathLike[str], *, annotation: str = "variant")
     classes of FGVC-Aircraft ("variant", "family" or "manufacturer"). No image is opened. Raises ``UserError``
     where there is nothing to read, or a list is damaged.
     """
-    if annotation not in benchmarks.AIRCRAFT_LEVELS:
+    if annotation not in text_lists.AIRCRAFT_LEVELS:
         raise UserError(f"annotation '{printable(annotation)}' must be variant, family or manufacturer.")
     path = _existing(source)
     if path.is_file():
@@ -57,7 +57,7 @@ def read_dataset(source: str | os.PathLike[str], *, annotation: str = "variant")
         raise UserError(f"{printable(str(path))}: annotation is for FGVC-Aircraft alone; leave it out.")
     if found is None:
         return _plain(path)
-    read = partial(benchmarks.read_aircraft, annotation=annotation) if found is AIRCRAFT else found.read
+    read = partial(text_lists.read_aircraft, annotation=annotation) if found is AIRCRAFT else found.read
     dataset = read(place)
     if place == path:
         return dataset

@@ -18,11 +18,11 @@ import numpy as np
 from PIL import Image
 
 from fieldmark.data.dataset import Dataset, Photo
-from fieldmark.data.decode import DEFAULT, Limits, inspect_image
 from fieldmark.data.duplicates import perceptual_hash
 from fieldmark.data.lookalikes import thumbnail
 from fieldmark.data.workers import ask
 from fieldmark.errors import UnreadableImage, UserError, printable
+from fieldmark.images.decode import DEFAULT, Limits, inspect_image
 
 FORMAT_VERSION = 1
 # A file that takes longer is a finding; the slowest honest ones (100 megapixels) take a few seconds.

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fieldmark.data.dataset import SPLITS, Dataset, Photo
+from fieldmark.data.groups import units_of
 from fieldmark.data.scan import Scan
-from fieldmark.data.units import units_of
 from fieldmark.errors import UserError, printable
 
 FRACTIONS = (0.8, 0.1, 0.1)

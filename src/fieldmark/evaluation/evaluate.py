@@ -13,17 +13,17 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from fieldmark import processes
+from fieldmark.core import processes
 from fieldmark.data.dataset import Dataset, Photo
-from fieldmark.data.loading import Photographs
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import Scan, is_other_file
 from fieldmark.data.split import digest, read_splits, with_splits
 from fieldmark.errors import UserError, printable
+from fieldmark.evaluation.confusion import draw_confusion
 from fieldmark.evaluation.inference import infer, scored
 from fieldmark.evaluation.metrics import Metrics, confused_pairs, measure, per_class
-from fieldmark.evaluation.pictures import draw_confusion
-from fieldmark.runfolder import SCAN, SPLITS, Opened
+from fieldmark.input.loading import Photographs
+from fieldmark.runs.folder import SCAN, SPLITS, Opened
 
 OPENINGS = "test_openings.csv"
 

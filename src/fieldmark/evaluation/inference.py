@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from fieldmark import processes
-from fieldmark.contract import Method
-from fieldmark.data.loading import Batch, Photographs, in_order, loader_of
-from fieldmark.draws import EVALUATION
+from fieldmark.core import processes
+from fieldmark.core.contract import Method
+from fieldmark.core.draws import EVALUATION
 from fieldmark.errors import UserError
-from fieldmark.memory import is_too_much, keep_freed_memory
+from fieldmark.input.loading import Batch, Photographs, in_order, loader_of
+from fieldmark.ops.memory import is_too_much, keep_freed_memory
 
 BATCH = 32
 

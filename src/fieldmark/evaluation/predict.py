@@ -10,11 +10,11 @@ import numpy as np
 
 from fieldmark.data.dataset import Photo
 from fieldmark.data.folder import IMAGE_SUFFIXES, is_ignored, natural_order
-from fieldmark.data.loading import Photographs
 from fieldmark.data.table import read_unlabelled
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.inference import in_eval_mode, stream
-from fieldmark.runfolder import Opened
+from fieldmark.input.loading import Photographs
+from fieldmark.runs.folder import Opened
 
 
 @dataclass(frozen=True)

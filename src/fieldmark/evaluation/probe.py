@@ -18,11 +18,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
-from fieldmark.classifier import Average, Linear
+from fieldmark.core.classifier import Average, Linear
 from fieldmark.data.dataset import Dataset
-from fieldmark.data.loading import Photographs
 from fieldmark.evaluation.inference import infer
 from fieldmark.evaluation.metrics import Metrics, measure
+from fieldmark.input.loading import Photographs
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe
 
@@ -93,7 +93,7 @@ def probe(
         workers: processes that read photos ahead.
         progress: is told the photos done.
     """
-    from fieldmark.building import build_learner
+    from fieldmark.core.building import build_learner
 
     begun = time.perf_counter()
     model = Model(method=Part(Plain), pool=Part(Average), head=Part(Linear), backbone=backbone, weights=weights)

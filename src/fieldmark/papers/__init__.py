@@ -1,1 +1,1 @@
-"""What each paper adds, one file a paper."""
+"""What each paper adds: a file a paper, or a folder that gives its public names."""

@@ -10,7 +10,7 @@ Equations
     Eq. 7   confusion_between    the same where both sets have n vectors
     Eq. 8   energy_distance      squared energy distance of two sets, by norms as printed or by their squares
     Eq. 10  PairwiseConfusion    the training objective's added part, over the pairs of a batch
-    Eq. 9, all pairs of two images of different classes, is the plan ExhaustivePairs in data/batches.py.
+    Eq. 9, all pairs of two images of different classes, is the plan ExhaustivePairs in batches.py.
 
 Paper and released code
     The default is the paper: squared norm, only pairs of different labels. The released PyTorch code takes the norm
@@ -19,7 +19,7 @@ Paper and released code
     With cross-entropy averaged over B images, the paper's sum over B/2 pairs becomes lambda * (1/B) * sum.
     The paper gives lambda between 10 and 20 or 0.05 to 0.15 times the number of classes.
     The halves of a shuffled batch are pairs as in Algorithm 1, but for what two orders of the whole set add: an image
-    may meet itself, and comes twice an epoch. To the letter that is the plan ``ShuffledPairs`` (data/batches.py). Both
+    may meet itself, and comes twice an epoch. To the letter that is the plan ``ShuffledPairs`` (batches.py). Both
     plans go with ``shuffle=False``. Eq. 9 weights a pair by lambda / n^2, n images a class, where Eq. 10 has lambda.
     Misprints: Sec. 3.2 has D_TV^2 = 1/2 |P - Q|_1 for D_TV = 1/2 |P - Q|_1. Lemma 3 fails with the norms of Eq. 8:
     {(1, 0)} and {(1/2, 1/2)} have D_EN^2 / 2 = 0.707, above D_EC = 0.5. It holds with squared norms. Corollary 1 holds,
@@ -32,12 +32,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from fieldmark.classifier import Classifier
-from fieldmark.contract import TrainOutput
-from fieldmark.draws import Draws, of_step
+from fieldmark.core.classifier import Classifier
+from fieldmark.core.contract import TrainOutput
+from fieldmark.core.draws import Draws, of_step
+from fieldmark.core.pairs import halves
 from fieldmark.errors import UserError
-from fieldmark.pairs import halves
-from fieldmark.precision import raised
+from fieldmark.ops.precision import raised
 
 
 def jeffreys_divergence(p: Tensor, q: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from fieldmark.contract import Encoded, Method, TrainOutput
-from fieldmark.draws import Draws
+from fieldmark.core.contract import Encoded, Method, TrainOutput
+from fieldmark.core.draws import Draws
 
 
 class Plain(Method):

@@ -36,8 +36,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fieldmark.classifier import Average, Linear
-from fieldmark.data.batches import Balanced
+from fieldmark.batches import Balanced
+from fieldmark.core.classifier import Average, Linear
 from fieldmark.papers.api_net import ApiNet
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Cosine, Model, Part, Pixels, Recipe, Sgd, Stage

@@ -33,8 +33,8 @@ At the rates that fine-tuning has there the squared distances of one class, whic
 alike for all images within an epoch (20 classes of CUB-200-2011, EfficientNet-Lite0, ``benchmarks/README.md``).
 """
 
-from fieldmark.classifier import Average, Linear
-from fieldmark.data.batches import Balanced
+from fieldmark.batches import Balanced
+from fieldmark.core.classifier import Average, Linear
 from fieldmark.papers.channel_interaction import ContrastiveChannelInteraction, SelfChannelInteraction
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe, Sgd, Stage, StepDecay

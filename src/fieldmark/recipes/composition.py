@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from fieldmark.classifier import Average, Linear
-from fieldmark.data.batches import Batches
+from fieldmark.batches import Batches
+from fieldmark.core.classifier import Average, Linear
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Part, Recipe
 

@@ -41,17 +41,17 @@ What else that code does, these rows do not. Its VGG-16 from scratch pools 2 x 2
 of them, 600 * 49 = 29,400 numbers, and has 600 channels in conv4_3 as well as at the end. Its ResNet-18 keeps 14 x 14
 positions. Both have xi * classes channels of their own, where here a 1x1 convolution behind the network makes them, and
 train on random crops of 224 px out of the photo at 224 px with a border of 4 px. Its ResNet-50 sees crops of 448 px out
-of the photo at 600 px, at random in training and from the centre in evaluation; papers/mutual_channel.py lists its
+of the photo at 600 px, at random in training and from the centre in evaluation; papers/mutual_channel/ lists its
 weights and rates, which are others too.
 
 Ours: pretrained weights are those of the paper's time; biases and norms do not decay; each of the three stages of
 fine-tuning starts without momentum. The rows of Table VIII depart from Eq. 12 to the letter: their L_intra and L_inter
 train the SE block that makes the labels and not the network (``into_maps=False``; with ``into_maps=True`` both, as
-Eq. 12 has it). papers/soft_channel_labels.py says why.
+Eq. 12 has it). papers/mutual_channel/soft_labels.py says why.
 """
 
-from fieldmark.classifier import Maximum
-from fieldmark.data.batches import Shuffled
+from fieldmark.batches import Shuffled
+from fieldmark.core.classifier import Maximum
 from fieldmark.papers.mutual_channel import ChannelExpansion, MutualChannelLoss, SoftChannelLabels, TwoLayerHead
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe, Sgd, Stage, StepDecay

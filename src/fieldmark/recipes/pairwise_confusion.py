@@ -40,9 +40,9 @@ not listed; all of ImageNet (76.15, with PC 76.28), whose network is not named; 
 which are no accuracy.
 """
 
-from fieldmark.backbone import GOOGLENET
-from fieldmark.classifier import Average, Linear
-from fieldmark.data.batches import Shuffled
+from fieldmark.batches import Shuffled
+from fieldmark.core.backbone import GOOGLENET
+from fieldmark.core.classifier import Average, Linear
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, OneCycle, Part, Pixels, Recipe, Sgd, Stage

@@ -29,7 +29,7 @@ train and val.
 Ours, as the paper does not say: the rates fall on a cosine; training views have between 448^2 / 512^2 and all of the
 picture's area, in shapes up to 4 to 3, and are mirrored half of the time; evaluation sees all of the picture, stretched
 to 448 x 448; the baselines on Aircraft and Cars are trained as row o is, which is the one on CUB; biases, norms and
-radii do not decay; the readings in papers/selective_sparse_sampling.py.
+radii do not decay; the readings in papers/selective_sparse_sampling/.
 What the released code does otherwise are options of the method, named there; its rates ask for two more scales, 1e-5
 for the group "radii" and 0.1 for "convolutions".
 """
@@ -37,8 +37,8 @@ for the group "radii" and 0.1 for "convolutions".
 from collections.abc import Mapping
 from typing import Any
 
-from fieldmark.classifier import Average, Linear
-from fieldmark.data.batches import Shuffled
+from fieldmark.batches import Shuffled
+from fieldmark.core.classifier import Average, Linear
 from fieldmark.papers.selective_sparse_sampling import S3N
 from fieldmark.recipe import Cosine, Model, Part, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes.composition import Composition, Row

@@ -11,16 +11,16 @@ from dataclasses import replace
 import timm
 import torch
 
-from fieldmark.backbone import GOOGLENET, refuse_unknown
-from fieldmark.data.batches import Balanced, Batches, Shuffled
+from fieldmark.batches import Balanced, Batches, Shuffled
+from fieldmark.core.backbone import GOOGLENET, refuse_unknown
+from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, NONE, lite0_is_installed
 from fieldmark.errors import UserError
 from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes.composition import Composition
 from fieldmark.recipes.naming import composition_of
-from fieldmark.training.choices import Choices
 from fieldmark.training.overrides import filled, with_fields, with_parts
 from fieldmark.training.ranges import refuse_numbers_of
-from fieldmark.weights import HUB, LITE0, LITE0_BACKBONE, NONE, lite0_is_installed
+from fieldmark.training.settings import Choices
 
 SGD_RATE, SGD_BACKBONE, SGD_BATCH = 0.1, 0.1, 16
 ADAM_RATE, ADAM_BACKBONE, ADAM_BATCH = 1e-3, 0.05, 32

@@ -16,16 +16,16 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from fieldmark import processes
-from fieldmark.data.batches import WholeRun
-from fieldmark.data.loading import Batch, Photographs, loader_of
-from fieldmark.draws import Draws, key_of
+from fieldmark.batches import WholeRun
+from fieldmark.core import processes
+from fieldmark.core.draws import Draws, key_of
+from fieldmark.core.learner import Learner, total
 from fieldmark.errors import Interrupted
 from fieldmark.evaluation.inference import batches_of
-from fieldmark.learner import Learner, total
+from fieldmark.input.loading import Batch, Photographs, loader_of
 from fieldmark.recipe import Recipe, Stage
-from fieldmark.training.checkpoint import save_state
-from fieldmark.training.needs import enough_memory
+from fieldmark.runs.checkpoint import save_state
+from fieldmark.training.estimate import enough_memory
 from fieldmark.training.optim import MovingAverage, NormKeeper, freeze, make_optimiser, set_rates
 from fieldmark.training.runlog import RunLog
 from fieldmark.training.stopping import stop_requests

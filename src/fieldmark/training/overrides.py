@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fieldmark.data.batches import Balanced, Batches, Shuffled
+from fieldmark.batches import Balanced, Batches, Shuffled
 from fieldmark.errors import UserError, printable
 from fieldmark.recipe import (
     TAGGED,
@@ -30,8 +30,8 @@ from fieldmark.recipe import (
 )
 from fieldmark.recipes import KNOWN, ROWS
 from fieldmark.recipes.naming import composition_of, part_of
-from fieldmark.training.choices import Choices
 from fieldmark.training.ranges import refuse_numbers_of
+from fieldmark.training.settings import Choices
 
 _AS_THEY_ARE = ("smoothing", "balance", "clip", "ema", "precision", "accumulate", "seed")
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from fieldmark.building import GIVEN, build_learner, check_part
-from fieldmark.contract import Method
+from fieldmark.core.building import GIVEN, build_learner, check_part
+from fieldmark.core.contract import Method
 from fieldmark.recipe import Model, Part, Recipe
 from fieldmark.training.optim import refuse_groups
 

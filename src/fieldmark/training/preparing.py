@@ -10,21 +10,21 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from fieldmark.backbone import refuse_backbone
+from fieldmark.core.backbone import refuse_backbone
 from fieldmark.data.dataset import Dataset
-from fieldmark.data.guard import ABOVE_LIMIT, up_to
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import Scan, scan_photos, without_damaged
 from fieldmark.data.split import cut, digest, read_splits, with_splits, write_splits
-from fieldmark.data.transforms import frame_of
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.metrics import headline
 from fieldmark.files import replace_file
+from fieldmark.images.guard import ABOVE_LIMIT, up_to
+from fieldmark.input.views import frame_of
 from fieldmark.recipe import Recipe
-from fieldmark.runfolder import SCAN, SPLITS, read_run, write_run
+from fieldmark.runs.folder import SCAN, SPLITS, read_run, write_run
 from fieldmark.training.automatic import choose, device_of
-from fieldmark.training.choices import Choices
 from fieldmark.training.runlog import counted
+from fieldmark.training.settings import Choices
 from fieldmark.training.telling import told_of_splits
 
 

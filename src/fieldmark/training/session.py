@@ -12,27 +12,27 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from rich.console import Console
 
-from fieldmark import processes
-from fieldmark.building import build_learner
+from fieldmark.core import processes
+from fieldmark.core.building import build_learner
+from fieldmark.core.learner import Learner
 from fieldmark.data.dataset import Photo
-from fieldmark.data.loading import Photographs
 from fieldmark.data.split import read_splits
 from fieldmark.errors import UserError
 from fieldmark.evaluation.inference import infer
 from fieldmark.evaluation.metrics import measure
-from fieldmark.learner import Learner
-from fieldmark.memory import keep_freed_memory
+from fieldmark.input.loading import Photographs
+from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Recipe
-from fieldmark.runfolder import RECIPE, SPLITS
+from fieldmark.runs.checkpoint import MODEL, STATE, load_state, save_model
+from fieldmark.runs.folder import RECIPE, SPLITS
 from fieldmark.training.automatic import device_of, precision_of
-from fieldmark.training.checkpoint import MODEL, STATE, load_state, save_model
-from fieldmark.training.choices import Choices, Destination, refuse_numbers
+from fieldmark.training.estimate import Ahead, expected_seconds
 from fieldmark.training.loop import Loop, Validate
-from fieldmark.training.needs import Ahead, expected_seconds
 from fieldmark.training.optim import refuse_groups
 from fieldmark.training.overrides import followed
 from fieldmark.training.preparing import Prepared, prepare_again, prepare_new, tell
 from fieldmark.training.runlog import CURVES, RunLog, clock, draw_curves
+from fieldmark.training.settings import Choices, Destination, refuse_numbers
 from fieldmark.training.telling import told_of_cut
 
 ENOUGH_TO_CHOOSE = 1000

@@ -9,8 +9,8 @@ from fieldmark.data.check import class_findings
 from fieldmark.data.dataset import SPLITS, Dataset
 from fieldmark.data.split import read_splits
 from fieldmark.errors import printable
-from fieldmark.runfolder import RECIPE
-from fieldmark.runfolder import SPLITS as CUT
+from fieldmark.runs.folder import RECIPE
+from fieldmark.runs.folder import SPLITS as CUT
 
 
 def told_of_splits(dataset: Dataset, train_on: tuple[str, ...], *, was_cut: bool) -> Iterator[str]:

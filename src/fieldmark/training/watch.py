@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fieldmark.data.loading import Batch
 from fieldmark.errors import UserError, printable
+from fieldmark.input.loading import Batch
 from fieldmark.training.runlog import RunLog
 
 PATIENCE = 20

@@ -1,0 +1,243 @@
+"""Any timm network, or torchvision's GoogLeNet, cut before pooling: normalised images to maps.
+
+What timm does after its last maps (pooling, fully connected layers) is removed, so that every parameter left is used.
+Kept is a norm that follows the maps in timm's head (ConvNeXt, MaxViT, some ViT): it is applied at each position.
+"""
+
+import inspect
+import math
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.layers.norm import LayerNorm2d
+from timm.models.mobilenetv3 import MobileNetV3
+from timm.models.vgg import VGG
+from torch import Tensor, nn
+
+from fieldmark.core.weights import HUB, NONE, Remote, load_weights, refuse_source
+from fieldmark.errors import UserError
+from fieldmark.ops.depthwise import with_fast_depthwise
+
+GOOGLENET = "googlenet"
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_AFTER_MAPS = (
+    "pre_logits",
+    "norm_head",
+    "head",
+    "head_dist",
+    "head_drop",
+    "fc",
+    "classifier",
+    "global_pool",
+    "last_linear",
+)
+
+
+class Backbone(nn.Module):
+    """A network cut before pooling: normalised images (B, 3, H, W) to maps (B, D, h, w).
+
+    ``channels`` is D, ``stride`` how many pixels a side one position stands for; ``mean`` and ``std`` are the (3,)
+    pixel statistics, for images in [0, 1], that the weights were trained with: buffers, which travel with the model.
+
+    Args:
+        network: normalised images to maps (B, D, h, w), to the same with channels last, or to tokens (B, N, D).
+        example: (1, 3, H, W), an image size that the network takes, to look at what comes out.
+        prefix: tokens before those of the patches (class, registers).
+        channels_last: whether four-dimensional outputs are (B, h, w, D).
+        statistics: mean and std.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        example: Tensor,
+        prefix: int = 0,
+        channels_last: bool = False,
+        statistics: tuple[tuple[float, ...], tuple[float, ...]] = (_IMAGENET_MEAN, _IMAGENET_STD),
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(statistics[0]))
+        self.register_buffer("std", torch.tensor(statistics[1]))
+        self._prefix, self._channels_last = prefix, channels_last
+        with torch.no_grad():
+            shape = network.eval()(example).shape
+        network.train()
+        size = example.shape[2]
+        if len(shape) == 3:
+            side = math.isqrt(shape[1] - prefix)
+            if side * side != shape[1] - prefix:
+                raise ValueError(f"{shape[1] - prefix} tokens of a square image are no square map")
+            self.channels, self.stride = shape[2], size // side
+        else:
+            self.channels = shape[3 if channels_last else 1]
+            self.stride = round(size / shape[1 if channels_last else 2])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images (B, 3, H, W) to maps (B, D, h, w)."""
+        maps = self.network(images)
+        if maps.ndim == 3:
+            height, width = images.shape[2] // self.stride, images.shape[3] // self.stride
+            return maps[:, self._prefix :].transpose(1, 2).reshape(-1, self.channels, height, width)
+        return maps.permute(0, 3, 1, 2) if self._channels_last else maps
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """uint8 pixels (B, H, W, 3) to normalised float32 images (B, 3, H, W), channels last in memory."""
+        # along the last axis, colours of a row one after another: far quicker than broadcasting over channels-last
+        width = pixels.shape[2]
+        shift, scale = (255 * self.mean).repeat(width), (1 / (255 * self.std)).repeat(width)
+        return pixels.flatten(2).float().sub_(shift).mul_(scale).view(pixels.shape).permute(0, 3, 1, 2)
+
+
+class _Maps(nn.Module):
+    """A timm model without what follows its maps; the norm at ``norm`` (a submodule's path) is applied to them."""
+
+    def __init__(self, model: nn.Module, norm: str) -> None:
+        super().__init__()
+        self.model = model
+        self._norm = norm
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.model.forward_features(images)  # pyright: ignore[reportCallIssue]
+        if not self._norm:
+            return maps
+        norm = self.model.get_submodule(self._norm)
+        if maps.ndim == 4 and not isinstance(norm, LayerNorm2d):
+            return norm(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return norm(maps)
+
+
+def make_backbone(name: str, *, weights: str = HUB, size: int = 224) -> Backbone:
+    """The named network with its weights.
+
+    Args:
+        name: any of timm's names, or "googlenet" (torchvision).
+        weights: "hub" (timm's pretrained), "none", "lite0" (the installed package) or a .safetensors file.
+        size: pixels a side of the images; networks built for one size are built for this one.
+
+    Raises:
+        UserError: an unknown name, weights that do not fit or cannot be had, or a size that the network refuses.
+    """
+    example = torch.zeros(1, 3, size, size)
+    try:
+        backbone = _googlenet(weights, example) if name == GOOGLENET else _from_timm(name, weights, example)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        reason = (str(error).splitlines() or ["it does not fit"])[0][:200]
+        raise UserError(f"{name} cannot be built for images of {size} px ({reason}); choose another --size") from error
+    with_fast_depthwise(backbone.network)
+    return backbone
+
+
+def refuse_backbone(name: str, *, weights: str) -> None:
+    """What can be known of a backbone and its weights in a moment, before anything that lasts.
+
+    Raises:
+        UserError: as ``make_backbone``, for a name that is none, or weights that cannot be had.
+    """
+    refuse_unknown(name)
+    refuse_source(weights, name=name, hub=_remote(name) if weights == HUB else None)
+
+
+def refuse_unknown(name: str) -> None:
+    """Raises ``UserError``, with names that are near, where no backbone is called ``name``."""
+    if name == GOOGLENET:
+        return
+    architecture = name.split(".")[0]
+    if not timm.is_model(architecture):
+        near = ", ".join(timm.list_models(f"*{architecture[:8]}*")[:5])
+        advice = f"did you mean {near}?" if near else "use a name of timm's"
+        raise UserError(f"no backbone is called {name!r}; {advice}")
+    tagged = timm.list_models(f"{architecture}.*", include_tags=True)
+    if "." in name and name not in tagged:
+        raise UserError(f"no backbone is called {name!r}; did you mean {', '.join([architecture, *tagged][:4])}?")
+
+
+def _remote(name: str) -> Remote | None:
+    """Where the pretrained weights of a backbone lie, or None."""
+    if name == GOOGLENET:
+        from torchvision.models import GoogLeNet_Weights
+
+        return Remote("", (GoogLeNet_Weights.DEFAULT.url,))
+    config: Any = timm.get_pretrained_cfg(name)
+    if config is None:
+        return None
+    if config.file or config.state_dict:  # a network that the user registered
+        return Remote("", ())
+    if config.hf_hub_id:
+        file = config.hf_hub_filename or "pytorch_model.bin"
+        others = ("model.safetensors", "open_clip_model.safetensors", str(Path(file).with_suffix(".safetensors")))
+        return Remote(config.hf_hub_id, (file, *others))
+    return Remote("", (config.url,)) if config.url else None
+
+
+def _googlenet(weights: str, example: Tensor) -> Backbone:
+    from torchvision.models import GoogLeNet_Weights, googlenet
+
+    # transform_input would undo ImageNet's statistics; ours are given to the images instead
+    model = googlenet(weights=None, aux_logits=False, transform_input=False, init_weights=weights == NONE)
+    kept = OrderedDict((key, part) for key, part in model.named_children() if key not in ("avgpool", "dropout", "fc"))
+    network = nn.Sequential(kept)
+    load_weights(network, weights, name=GOOGLENET, hub=lambda: GoogLeNet_Weights.DEFAULT.get_state_dict(progress=False))
+    # torchvision's file was trained on pixels scaled to [-1, 1]
+    half = (0.5, 0.5, 0.5)
+    return Backbone(network, example=example, statistics=(half, half))
+
+
+def _from_timm(name: str, weights: str, example: Tensor) -> Backbone:
+    refuse_unknown(name)
+    with torch.device("meta"):  # only to see what its class takes
+        accepted = inspect.signature(type(timm.create_model(name)).__init__).parameters
+    options: dict[str, Any] = {}
+    if "dynamic_img_size" in accepted:
+        options["dynamic_img_size"] = True
+    elif "img_size" in accepted:
+        options["img_size"] = example.shape[2]
+    model = timm.create_model(name, **options)
+    config: Any = model.pretrained_cfg
+    network = _Maps(model, _cut(model))
+
+    def from_hub() -> dict[str, Tensor]:
+        return timm.create_model(name, pretrained=True, **options).state_dict()
+
+    load_weights(model, weights, name=name, hub=from_hub)
+    return Backbone(
+        network,
+        example=example,
+        prefix=getattr(model, "num_prefix_tokens", 0),
+        channels_last=getattr(model, "output_fmt", "") == "NHWC",
+        statistics=(tuple(config["mean"]), tuple(config["std"])),
+    )
+
+
+def _cut(model: nn.Module) -> str:
+    """Removes, in place, what follows the maps; returns the path of the norm that stays, or ""."""
+    norm = ""
+    head = getattr(model, "head", None)
+    head_norm = getattr(head, "norm", None)
+    if isinstance(head_norm, nn.Module) and list(head_norm.parameters()):
+        norm = "head.norm"
+    elif list(getattr(model, "fc_norm", nn.Identity()).parameters()):
+        norm = "fc_norm"
+    unused = [*_AFTER_MAPS, *([] if _has_conv_head_in_maps(model) else ["conv_head"])]
+    for key in unused:
+        if isinstance(getattr(model, key, None), nn.Module):
+            setattr(model, key, nn.Identity())
+    if norm == "head.norm":
+        model.head = nn.ModuleDict({"norm": head_norm})  # pyright: ignore[reportArgumentType]
+    if isinstance(model, VGG) and isinstance(model.features[-1], nn.MaxPool2d):
+        model.features[-1] = nn.Identity()  # the maps of relu5_3, not of the pooling behind it
+    return norm
+
+
+def _has_conv_head_in_maps(model: nn.Module) -> bool:
+    """EfficientNet's last convolution belongs to the maps; MobileNetV3 and V4 have theirs behind the pooling."""
+    return not isinstance(model, MobileNetV3)

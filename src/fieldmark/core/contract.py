@@ -1,0 +1,119 @@
+"""The few contracts that everything else is written against. Read this file first.
+
+Shapes: B images, 3 colours, H and W pixels; D channels of the backbone's maps, h and w their positions; E numbers an
+embedding; C classes.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from fieldmark.core.classifier import Classifier, Features
+from fieldmark.core.criterion import Criterion
+from fieldmark.core.draws import Draws
+
+
+class Encoded(NamedTuple):
+    """What a method computes image by image, before any image sees another: every tensor has one row an image.
+
+    ``logits`` are what ``Method.forward`` would return in this mode; ``views`` are further tensors by name (branches,
+    crops), also one row an image.
+    """
+
+    features: Features
+    logits: Tensor
+    views: dict[str, Tensor]
+
+
+class TrainOutput(NamedTuple):
+    """A training step before its losses are summed.
+
+    ``losses`` are named, weighted scalars; ``logits`` (B, C), ``labels`` (B,) and ``features`` have one row an image in
+    the order of the batch, ``logits`` being what ``Method.forward`` returns. Rows beyond that (pairs, branches) live in
+    ``views``, which terms ignore unless they ask for a name.
+    """
+
+    losses: dict[str, Tensor]
+    logits: Tensor
+    labels: Tensor
+    features: Features
+    views: dict[str, Tensor]
+
+
+class Method(nn.Module, ABC):
+    """How a paper trains and asks a classifier. Subclasses are final: nobody subclasses a method of ours.
+
+    Args:
+        classifier: backbone, neck, pool and head.
+        criterion: cross-entropy with the recipe's smoothing and class adjustment, used by every branch.
+    """
+
+    batch_wide: ClassVar[bool] = False
+    """Whether ``objective`` relates images of a batch to each other (then gradient accumulation is refused)."""
+    reads_refined: ClassVar[bool] = False
+    """Whether the method reads ``Features.refined``, which a neck may save itself otherwise."""
+
+    def __init__(self, classifier: Classifier, criterion: Criterion) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.criterion = criterion
+        self.scored_views: tuple[str, ...] = ()
+        """Which views of ``encode`` are a branch's own logits (B, C): evaluation gives the accuracy of each."""
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Inference: normalised images (B, 3, H, W) to logits (B, C); deterministic in eval mode, B = 1 works."""
+
+    @abstractmethod
+    def encode(self, images: Tensor, draws: Draws) -> Encoded:
+        """Row by row, so that it may run in pieces: normalised images (B, 3, H, W) to ``Encoded``."""
+
+    @abstractmethod
+    def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
+        """The whole (global) batch at once: labels (B,) long to the named losses."""
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """All parameters, each once, by a name that a recipe can scale the learning rate of or freeze.
+
+        "backbone", "neck" where it has some, and all others as "head".
+        """
+        backbone, neck = (list(part.parameters()) for part in (self.classifier.backbone, self.classifier.neck))
+        known = {id(parameter) for parameter in (*backbone, *neck)}
+        rest = [p for p in self.parameters() if id(p) not in known]
+        return {"backbone": backbone, **({"neck": neck} if neck else {}), "head": rest}
+
+    def set_progress(self, fraction: float) -> None:
+        """Called before each step with the fraction of training done, in [0, 1]."""
+
+    def evidence(self, images: Tensor) -> Mapping[str, Tensor]:
+        """What the method looked at (branch logits, gates, peaks), one row an image, by name."""
+        return {"logits": self(images)}
+
+
+@runtime_checkable
+class Term(Protocol):
+    """What a paper adds to the loss, its weight included: a frozen dataclass, or an nn.Module with parameters."""
+
+    @property
+    def batch_wide(self) -> bool:
+        """Whether the term relates images of a batch to each other."""
+        ...
+
+    @property
+    def reads_refined(self) -> bool:
+        """Whether the term reads ``output.features.refined``, which a neck may save itself otherwise."""
+        ...
+
+    def check(self, classifier: Classifier) -> None:
+        """Raise ``UserError`` in one line where the term does not fit this classifier."""
+        ...
+
+    def __call__(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
+        """A scalar with a graph, already weighted."""
+        ...
+
+
+Gather = Callable[[Encoded, Tensor, Draws], tuple[Encoded, Tensor, Draws]]
+"""Brings the rows of all processes together (of labels and of the draws' images too), with gradients."""

@@ -1,0 +1,66 @@
+"""What is wrapped, optimised and saved: a method and the terms added to its loss."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fieldmark.core.contract import Encoded, Gather, Method, Term, TrainOutput
+from fieldmark.core.draws import Draws
+from fieldmark.ops.precision import raised
+
+
+def in_one_process(encoded: Encoded, labels: Tensor, draws: Draws) -> tuple[Encoded, Tensor, Draws]:
+    """The ``Gather`` of a single process: nothing to bring together."""
+    return encoded, labels, draws
+
+
+class Learner(nn.Module):
+    """A method and its terms; ``method`` is what gets exported.
+
+    Args:
+        method: how the classifier is trained and asked.
+        terms: what other papers add to the loss; each is checked against the classifier here.
+    """
+
+    def __init__(self, method: Method, terms: Sequence[Term] = ()) -> None:
+        super().__init__()
+        self.method = method
+        # a term without parameters is a plain value; nn.ModuleList takes only modules
+        self.term_modules = nn.ModuleList(term for term in terms if isinstance(term, nn.Module))
+        self.terms = tuple(terms)
+        for term in terms:
+            term.check(method.classifier)
+        method.classifier.keeps_refined = method.reads_refined or any(term.reads_refined for term in terms)
+
+    @property
+    def batch_wide(self) -> bool:
+        """Whether the method or a term relates the images of a batch to each other."""
+        return self.method.batch_wide or any(term.batch_wide for term in self.terms)
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """The method's groups and, where terms have parameters, "terms"."""
+        groups = dict(self.method.parameter_groups())
+        of_terms = list(self.term_modules.parameters())
+        return groups | ({"terms": of_terms} if of_terms else {})
+
+    def forward(self, images: Tensor, labels: Tensor, draws: Draws, gather: Gather = in_one_process) -> TrainOutput:
+        """One training step's losses: normalised images (B, 3, H, W) and labels (B,) to ``TrainOutput``."""
+        encoded = self.method.encode(images, draws)
+        if self.batch_wide:
+            encoded, labels, draws = gather(encoded, labels, draws)
+        output = self.method.objective(encoded, labels, draws)
+        losses = dict(output.losses)
+        for term in self.terms:
+            losses[_free_name(type(term).__name__, losses)] = term(output, self.method.classifier, draws)
+        return output._replace(losses=losses)
+
+
+def total(output: TrainOutput) -> Tensor:
+    """The sum of all named losses, a scalar in float32 or better."""
+    return torch.stack([raised(loss) for loss in output.losses.values()]).sum()
+
+
+def _free_name(name: str, taken: dict[str, Tensor]) -> str:
+    """``name``, numbered from the second use on."""
+    return name if name not in taken else next(f"{name} {n}" for n in range(2, 1000) if f"{name} {n}" not in taken)

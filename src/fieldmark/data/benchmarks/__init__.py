@@ -1,0 +1,1 @@
+"""The benchmarks as their authors pack them."""

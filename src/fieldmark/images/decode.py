@@ -1,0 +1,288 @@
+"""The guarded decode: whatever lies on disk becomes an upright 8-bit RGB image, or one line that says why not.
+
+The one way to pixels for training, evaluation, prediction and serving; Pillow and numpy, no torch. Safe to call from
+several threads: no setting of Pillow is read or changed.
+"""
+
+import hashlib
+import io
+import math
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from fieldmark.errors import UnreadableImage, UserError, printable
+from fieldmark.images.colour import to_rgb, upright
+from fieldmark.images.exif import Exif, read_exif, read_exif_stream
+from fieldmark.images.guard import DEFAULT, Limits, Source, check_bytes, check_size, opened, system_reason
+from fieldmark.images.headers import FRAMES, Facts, Refusal, examine, sniff
+
+T = TypeVar("T")
+Side = int | Callable[[tuple[int, int]], int]
+"""A shorter side in pixels, or what gives it for the (width, height) of the upright image."""
+
+# Decoders that Pillow wrote in Python: microseconds a pixel.
+_SLOW = {"ppm": 500_000, "ppm_plain": 1_000_000, "bmp_rle": 4_000_000}
+_SMALL = 64
+_THUMB = 16
+_WARNING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What ``inspect_image`` found.
+
+    ``width`` and ``height`` in pixels of the upright image; ``format`` and ``mode`` in Pillow's words; ``frames`` (at
+    most 1000 are counted in GIF and TIFF); ``taken`` in seconds since 1970 by the camera's clock, None if unknown;
+    ``remarks`` a few words each on what was converted; ``image`` upright RGB of at most 64 x 64 pixels; ``thumb``
+    the whole picture, upright RGB of 16 x 16 pixels; ``sha`` the SHA-256 of the file's bytes in hexadecimal.
+    """
+
+    width: int
+    height: int
+    format: str
+    mode: str
+    frames: int
+    taken: float | None
+    camera: str
+    remarks: tuple[str, ...]
+    image: Image.Image
+    thumb: Image.Image
+    sha: str
+
+
+class _Jpeg(JpegImageFile):
+    """Pillow's reader, less its parsing of EXIF for the resolution, which costs time and warns of damage."""
+
+    def _read_dpi_from_exif(self) -> None:
+        return
+
+
+# The readers themselves, not ``Image.open``: its bomb check would warn and refuse by a global of its own.
+# A multi-picture (MPO) file begins with its main picture as plain JPEG.
+_READERS: dict[str, Callable[[BinaryIO], ImageFile]] = {
+    "JPEG": _Jpeg,
+    "PNG": PngImageFile,
+    "WEBP": WebPImageFile,
+    "GIF": GifImageFile,
+    "TIFF": TiffImageFile,
+    "BMP": BmpImageFile,
+    "PPM": PpmImageFile,
+}
+
+
+def read_image(
+    path: Path, *, name: str | None = None, limits: Limits = DEFAULT, reduce_to: Side | None = None
+) -> Image.Image:
+    """The image file ``path`` as upright RGB of 8 bits, fully decoded; of several frames the first.
+
+    ``name`` is what messages call it (default: the path). ``reduce_to``: for training alone; a JPEG may be decoded at
+    1/2, 1/4 or 1/8 of its size as long as its shorter side keeps ``reduce_to`` pixels, which may depend on its size.
+    Raises :class:`~fieldmark.errors.UnreadableImage`, and nothing else (but a UserError of ``reduce_to``).
+    """
+
+    def work() -> Image.Image:
+        with opened(path, limits) as source:
+            return _decode(source, limits, reduce_to)
+
+    return _guarded(str(path) if name is None else name, work)
+
+
+def decode_image(data: bytes, *, name: str, limits: Limits = DEFAULT, reduce_to: Side | None = None) -> Image.Image:
+    """The same for the bytes of an image file in memory."""
+
+    def work() -> Image.Image:
+        check_bytes(len(data), limits)
+        return _decode(Source(io.BytesIO(data), len(data)), limits, reduce_to)
+
+    return _guarded(name, work)
+
+
+def opened_image(image: Image.Image, *, name: str = "the picture") -> Image.Image:
+    """A picture that somebody opened with Pillow as ``read_image`` gives its file: upright RGB of 8 bits.
+
+    One that is upright already, or whose EXIF was used up or left behind on the way, is not turned.
+    """
+
+    def work() -> Image.Image:
+        kind = image.format or image.mode
+        with _pillow(kind, None):
+            image.load()
+            block = b"" if kind == "TIFF" else image.info.get("exif", b"")  # Pillow turns a TIFF itself
+            flat = to_rgb(image)
+            turned = upright(flat, read_exif(block if isinstance(block, bytes) else b"").orientation)
+            if turned is not flat:
+                turned.info = {}  # or the next reader of its EXIF would turn it once more
+            return turned
+
+    return _guarded(name, work)
+
+
+def inspect_image(path: Path, *, name: str | None = None, limits: Limits = DEFAULT) -> Inspection:
+    """Looks a file over at low cost: all coded data is read, so damage shows, but a JPEG only at 1/8 of its size.
+
+    Refuses what ``read_image`` refuses, by :class:`~fieldmark.errors.UnreadableImage`.
+    """
+
+    def work() -> Inspection:
+        with opened(path, limits) as source:
+            return _inspect(source, limits)
+
+    return _guarded(str(path) if name is None else name, work)
+
+
+def _guarded(name: str, work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except UserError:  # of ``reduce_to``, which is the caller's
+        raise
+    except Refusal as refusal:
+        reason = str(refusal)
+    except OSError as error:
+        reason = system_reason(error)
+    except ValueError:  # os.stat of a path with a zero byte, or one that the file system cannot encode
+        reason = "no file can have this name"
+    # Raised out here, so that it does not keep the frames with the half-decoded image alive.
+    raise UnreadableImage(name, reason)
+
+
+@contextmanager
+def _pillow(kind: str, facts: Facts | None) -> Iterator[None]:
+    """Around all calls of Pillow: any failure becomes a :class:`Refusal`, and no warning gets out.
+
+    Only TIFF and animated PNG can warn. Filters belong to the whole process, so those decode one at a time.
+    """
+    try:
+        if kind == "TIFF" or (kind == "PNG" and facts is not None and facts.frames != 1):
+            with _WARNING, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        else:
+            yield
+    except (Refusal, UserError):
+        raise
+    except Exception as error:  # of damaged files Pillow raises nearly everything, MemoryError and KeyError included
+        raise Refusal(_damage(kind, error)) from None
+
+
+def _damage(kind: str, error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f"not enough memory to decode this {kind}"
+    if isinstance(error, EOFError) or "truncated" in str(error).lower():
+        return f"truncated {kind}"
+    if isinstance(error, KeyError):  # the text would be a bare number
+        return f"an unknown form of {kind}"
+    text = printable(" ".join(str(error).split()))[:80]
+    return f"damaged {kind} ({text or type(error).__name__})"
+
+
+def _open_image(source: Source, kind: str, facts: Facts | None, limits: Limits) -> ImageFile:
+    """The file opened by Pillow, its size checked, no pixel decoded yet."""
+    source.stream.seek(0)
+    image = _READERS[kind](source.stream)
+    bits = facts.bits if facts else 8 * (4 if image.mode in ("I", "F") else len(image.getbands()))
+    check_size(Facts(*image.size, bits), source.size, limits)
+    most = _SLOW.get(image.tile[0][0]) if image.tile else None
+    if most and image.width * image.height > most:
+        raise Refusal(f"more than {most / 1e6:g} megapixels in a form of {kind} that is slow to read; convert it")
+    return image
+
+
+def _decode(source: Source, limits: Limits, reduce_to: Side | None) -> Image.Image:
+    kind = sniff(source.stream)
+    facts = examine(source.stream, kind)
+    if facts:
+        check_size(facts, source.size, limits)
+    with _pillow(kind, facts):
+        image = _open_image(source, kind, facts, limits)
+        if reduce_to is not None and kind == "JPEG":
+            _reduce(image, reduce_to, turned=_exif(source, kind, facts, image).orientation >= 5)
+        image.load()
+        return _finished(image, _exif(source, kind, facts, image).orientation)
+
+
+def _reduce(image: ImageFile, reduce_to: Side, *, turned: bool) -> None:
+    """Has a JPEG decoded at a part of its size; ``turned``: upright, its width and height change places."""
+    size = (image.height, image.width) if turned else (image.width, image.height)
+    least = reduce_to if isinstance(reduce_to, int) else reduce_to(size)
+    image.draft(None, (least, least))
+
+
+def _finished(image: ImageFile, orientation: int) -> Image.Image:
+    done = upright(to_rgb(image), orientation)
+    done.info = {}  # its EXIF is used up: a second reader of it would turn the image once more
+    return done
+
+
+def _exif(source: Source, kind: str, facts: Facts | None, image: ImageFile) -> Exif:
+    if kind == "TIFF":  # Pillow turns a TIFF itself
+        return Exif()
+    block = (facts.exif if facts else b"") or image.info.get("exif", b"")
+    return read_exif(block if isinstance(block, bytes) else b"")
+
+
+def _inspect(source: Source, limits: Limits) -> Inspection:
+    sha = hashlib.file_digest(source.stream, "sha256").hexdigest()  # type: ignore[arg-type]
+    kind = sniff(source.stream)
+    facts = examine(source.stream, kind, count=True)
+    if facts:
+        check_size(facts, source.size, limits)
+    about = read_exif_stream(source.stream) if kind == "TIFF" else None
+    with _pillow(kind, facts):
+        image = _open_image(source, kind, facts, limits)
+        facts = facts or Facts(*image.size)
+        mode, (width, height) = image.mode, image.size
+        if kind == "JPEG":
+            image.draft(None, (_SMALL // 2, _SMALL // 2))
+        image.load()
+        about = about or _exif(source, kind, facts, image)
+        frames = image.n_frames if isinstance(image, WebPImageFile) else facts.frames
+        see_through = image.has_transparency_data
+        turned = 1 if kind == "TIFF" else about.orientation
+        small = to_rgb(image)
+        thumb = upright(_thumbnail(small, (width, height) if kind == "JPEG" else small.size), turned)
+        small.thumbnail((_SMALL, _SMALL))
+        small = upright(small, turned).copy()
+        small.info = {}
+    if turned >= 5:
+        width, height = height, width
+    remarks = _remarks(kind, mode, frames, facts.depth)
+    remarks += ("rotated by EXIF",) * (about.orientation > 1) + ("transparent: drawn over white",) * see_through
+    return Inspection(width, height, kind, mode, frames, about.taken, about.camera, remarks, small, thumb, sha)
+
+
+def _thumbnail(small: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """``small``, which is a picture of ``size`` decoded at 1/1 to 1/8, as 16 x 16 pixels.
+
+    A part is rounded up to whole pixels: what lies beyond the picture's edge stays out, so that copies of other sizes
+    show the same.
+    """
+    scale = 2 ** round(math.log2(size[0] / small.width))
+    return small.resize((_THUMB, _THUMB), Image.Resampling.BILINEAR, (0, 0, size[0] / scale, size[1] / scale))
+
+
+def _remarks(kind: str, mode: str, frames: int, depth: int) -> tuple[str, ...]:
+    remarks = []
+    if frames > 1:
+        many = f"more than {FRAMES}" if frames == FRAMES and kind in ("GIF", "TIFF") else str(frames)
+        what = {"TIFF": "{} pages: the first is used", "JPEG": "{} pictures: the first is used"}
+        remarks.append(what.get(kind, "animated: the first of {} frames is used").format(many))
+    if mode in ("CMYK", "LAB", "YCbCr"):
+        remarks.append(mode)
+    if depth > 8 or mode.startswith("I"):
+        remarks.append("32-bit" if mode == "F" or depth == 32 else "16-bit")
+    return tuple(remarks)

@@ -1,0 +1,1 @@
+"""From photos to batches: the views of training and evaluation, and the loader."""

@@ -1,0 +1,1 @@
+"""Work on tensors and memory that PyTorch leaves to us."""

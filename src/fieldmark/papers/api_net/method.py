@@ -1,0 +1,195 @@
+"""Learning Attentive Pairwise Interaction for Fine-Grained Classification (API-Net).
+
+Zhuang, Wang, Qiao. AAAI 2020. arXiv:2002.10191.
+
+An image of a pair is its embedding x, under a gate g. Image 1 is the anchor, image 2 its mate; Eq. 1, the mutual vector
+of the pair, is in ``mutual.py``, the construction of pairs in ``fieldmark.core.pairs``.
+
+Equations
+    Eq. 2   gate             sigmoid of the mutual vector times an image's own embedding
+    Eq. 3   interact         the anchor under its own gate
+    Eq. 4   interact         the mate under its own gate
+    Eq. 5   interact         the anchor under the mate's gate
+    Eq. 6   interact         the mate under the anchor's gate
+    Eq. 7   ApiNet           the scores of the true class under the shared classifier
+    Eq. 8   ApiNet           cross-entropy and lambda times the ranking, over all pairs
+    Eq. 9   ApiNet           cross-entropy of the attentive features of both images
+    Eq. 10  score_ranking    an image's own gate must serve it better, by a margin
+
+Paper and released code
+    Both losses are means over the rows of valid pairs, as released. The paper sums them over the 2 B pairs, which at
+    its rate of 0.01 would explode; and as a pair has four rows of Eq. 9 and two of Eq. 10, the ranking weighs twice as
+    much in the means: the paper's sum is 4 P times the objective with ``weight=0.5``.
+    Dropout 0.5 between the two layers of Eq. 1 and before the classifier is as released; the paper has none
+    (``dropout=0``). Gates and losses are taken in float32 or better.
+    An image alone of its class in a batch has no intra pair, rather than a wrong one; a batch of one class has no inter
+    pairs. Two copies of a photo in one batch (of a class with fewer photos than its batch takes) are no pair.
+    Table 4's one-sided rows have 240 pairs of 120 images too, and the paper does not say how: two mates an image
+    (``mates=2``) is the reading here. Its random row is ``intra=None, inter=None``: as many pairs drawn from the batch.
+    Inference is the plain classifier on x. Training shows it features up to twice as long, x + x g, so its confidences
+    are low: calibrate them.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from fieldmark.core.classifier import Classifier
+from fieldmark.core.contract import Encoded, Method, TrainOutput
+from fieldmark.core.criterion import Criterion
+from fieldmark.core.draws import EVALUATION, Draws
+from fieldmark.core.pairs import Mate, Pairs, mine_pairs, random_pairs
+from fieldmark.errors import UserError
+from fieldmark.ops.precision import raised, suited
+from fieldmark.papers.api_net.mutual import Individual, Operation, dropped, make_mutual
+
+Gate = Literal["pair", "single"]
+
+
+def gate(mutual: Tensor, x: Tensor) -> Tensor:
+    """What of an image's embedding the pair makes worth a look: (P, D) mutual vectors and embeddings to (P, D)."""
+    return torch.sigmoid(mutual * x)  # Eq. 2
+
+
+def interact(x1: Tensor, x2: Tensor, g1: Tensor, g2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Each image under its own gate and under the other's, all (P, D): (self1, self2, other1, other2)."""
+    self1 = x1 + x1 * g1  # Eq. 3
+    self2 = x2 + x2 * g2  # Eq. 4
+    other1 = x1 + x1 * g2  # Eq. 5
+    other2 = x2 + x2 * g1  # Eq. 6
+    return self1, self2, other1, other2
+
+
+def score_ranking(self_scores: Tensor, other_scores: Tensor, margin: float = 0.05) -> Tensor:
+    """By how much an image's score under its own gate fails to exceed that under the other's by ``margin``.
+
+    Probabilities of the true class, (P,) and (P,), to (P,), one image of a pair; Eq. 10 adds up the two.
+    """
+    return torch.relu(other_scores - self_scores + margin)  # Eq. 10
+
+
+class ApiNet(Method):
+    """Trains the classifier on pairs of a batch, each image seen through its own gate and the other's.
+
+    ``views`` of a step have the pairs, "anchor", "mate", "same" and "valid" (P,), and the "pair_logits" (4, P, C) of
+    self1, self2, other1 and other2, or (2, P, C) of the first two where ``gate`` is "single".
+
+    Args:
+        classifier: backbone, neck, pool and head.
+        criterion: of each row.
+        width: E, numbers an embedding; the D of the equations.
+        mutual: the mutual vector's operation, as in Table 2; "individual" has none.
+        gate: "pair" (Eq. 2), or "single": the sigmoid of the mutual vector for both images, and so no "other".
+        weight: lambda; 0 leaves the ranking out.
+        margin: epsilon.
+        dropout: inside the mutual vector and before the classifier.
+        intra: the mate of an image in its own class, "similar", "dissimilar" or None.
+        inter: the same in the other classes; both None draws 2 * B * mates random pairs.
+        mates: of each kind, an image.
+
+    Raises:
+        UserError: options that mean nothing.
+    """
+
+    batch_wide: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        criterion: Criterion,
+        width: int,
+        *,
+        mutual: Operation = "mlp",
+        gate: Gate = "pair",
+        weight: float = 1.0,
+        margin: float = 0.05,
+        dropout: float = 0.5,
+        intra: Mate | None = "similar",
+        inter: Mate | None = "similar",
+        mates: int = 1,
+    ) -> None:
+        super().__init__(classifier, criterion)
+        words = ((mutual, Operation), (gate, Gate), (intra, Mate), (inter, Mate))
+        for value, kind in words:
+            if value not in get_args(kind) and not (kind is Mate and value is None):
+                raise UserError(f"ApiNet has no option {value!r}: choose {', '.join(map(repr, get_args(kind)))}")
+        if mutual == "individual" and gate == "single":
+            raise UserError("ApiNet(mutual='individual') has no mutual vector for gate='single' to be made of")
+        if weight < 0 or not 0 <= dropout < 1 or mates < 1:
+            told = f"ApiNet(weight={weight}, dropout={dropout}, mates={mates})"
+            raise UserError(f"{told}: weight is at least 0, dropout 0 to below 1, mates at least 1")
+        self.mutual = make_mutual(mutual, width, dropout=dropout)
+        self.single, self.weight, self.margin, self.dropout = gate == "single", weight, margin, dropout
+        self.intra: Mate | None = intra
+        self.inter: Mate | None = inter
+        self.mates = mates
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, C) of normalised images (B, 3, H, W): the plain classifier."""
+        return self.classifier(images)
+
+    def encode(self, images: Tensor, draws: Draws) -> Encoded:
+        """The classifier's features."""
+        features = self.classifier.features(images)
+        return Encoded(features, features.logits, {})
+
+    def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
+        """The losses "cross_entropy" and, but for ``weight`` 0 or a single gate, "ranking"; 0 without a valid pair."""
+        x = raised(encoded.features.embedding)
+        pairs = self.pairs(x, labels, draws)
+        attentive = self.attentive(x.index_select(0, pairs.anchor), x.index_select(0, pairs.mate), draws)
+        rows = dropped(attentive, "api_net head", dropout=self.dropout, draws=draws)
+        logits = self.classifier.head(suited(rows, self.classifier.head))
+        truth = torch.cat([labels[pairs.anchor], labels[pairs.mate]])
+        truth = truth if self.single else truth.repeat(2)
+        losses = {"cross_entropy": mean_of_valid(self.criterion.rows(logits, truth), pairs.valid)}  # Eq. 9
+        if self.weight and not self.single:
+            scores = raised(logits).softmax(1).gather(1, truth[:, None])  # Eq. 7
+            ranking = score_ranking(*scores.flatten().chunk(2), margin=self.margin)
+            losses["ranking"] = self.weight * mean_of_valid(ranking, pairs.valid)  # Eq. 8
+        views = {**pairs._asdict(), "pair_logits": logits.unflatten(0, (-1, len(pairs.anchor)))}
+        return TrainOutput(losses, encoded.logits, labels, encoded.features, views)
+
+    def pairs(self, embeddings: Tensor, labels: Tensor, draws: Draws) -> Pairs:
+        """The pairs of a batch, embeddings (B, E) and labels (B,), by the rules of ``intra`` and ``inter``."""
+        if self.intra is None and self.inter is None:
+            return random_pairs(labels, 2 * len(labels) * self.mates, draws)
+        return mine_pairs(embeddings, labels, intra=self.intra, inter=self.inter, mates=self.mates, rows=draws.rows)
+
+    def gates(self, x1: Tensor, x2: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """The gates of both images of each pair, (P, E) and (P, E) to two of that shape."""
+        if isinstance(self.mutual, Individual):
+            first, second = self.mutual(x1, x2, draws)
+            return raised(first).sigmoid(), raised(second).sigmoid()
+        mutual = raised(self.mutual(x1, x2, draws))
+        if self.single:
+            common = mutual.sigmoid()
+            return common, common
+        return gate(mutual, x1), gate(mutual, x2)
+
+    def attentive(self, x1: Tensor, x2: Tensor, draws: Draws) -> Tensor:
+        """(P, E) and (P, E) to the rows that are classified: self1, self2, other1, other2 (self alone if single)."""
+        g1, g2 = self.gates(x1, x2, draws)
+        rows = interact(x1, x2, g1, g2)
+        return torch.cat(rows[:2] if self.single else rows)
+
+    def evidence(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Each image beside the nearest other of the batch (itself, if alone), one row an image.
+
+        "logits" (B, C), "embedding" (B, E), "mate" (B,), its index, "gate" (B, E) and "mate_gate" (B, E), the gates of
+        the two. The channels where a gate is largest are what Fig. 3 shows.
+        """
+        features = self.classifier.features(images)
+        x = raised(features.embedding)
+        nobody = torch.zeros(len(x), dtype=torch.long, device=x.device)
+        mate = mine_pairs(x, nobody, inter=None).mate
+        own, other = self.gates(x, x[mate], EVALUATION)
+        return {"logits": features.logits, "embedding": x, "mate": mate, "gate": own, "mate_gate": other}
+
+
+def mean_of_valid(rows: Tensor, valid: Tensor) -> Tensor:
+    """The mean of (k * P,) losses, k stretches of one a pair, over the valid pairs (P,); 0 where there are none."""
+    rows = rows.view(-1, len(valid))
+    return (rows * valid).sum() / (valid.sum() * len(rows)).clamp_min(1)

@@ -1,0 +1,172 @@
+"""Learning Attentive Pairwise Interaction for Fine-Grained Classification: the mutual vector of a pair.
+
+Zhuang, Wang, Qiao. AAAI 2020. arXiv:2002.10191. the rest of the paper is in ``method.py``.
+
+Equations
+    Eq. 1   Mlp                what a pair has in common: FC(2D -> 512) and FC(512 -> D) on both embeddings
+    Eq. 1   CompactBilinear    a sketch of the outer product of the two (Gao et al., CVPR 2016)
+    Eq. 1   WeightAttention    a weighted sum, the two weights from two layers and a softmax
+    Eq. 1   SubtractSquare     the squared difference
+    Eq. 1   Sum                the sum
+    Eq. 1   Product            the product, channel by channel
+
+Paper and released code
+    Section 4.1 and Table 2 name the operations. The default, ``Mlp``, has no activation between its layers but dropout
+    0.5, as released: the paper mentions neither. ``WeightAttention`` and ``Individual`` take the same two layers; there
+    is no released code for them, nor for ``CompactBilinear``, whose output has D numbers here so that it can gate, and
+    is neither rooted nor normalised. ``Individual`` has no mutual vector: it is the comparison without Eq. 1.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from fieldmark.core.draws import Draws
+from fieldmark.ops.precision import suited
+
+HIDDEN = 512
+"""Numbers between the two layers."""
+
+Operation = Literal[
+    "mlp", "individual", "compact_bilinear", "subtract_square", "sum", "product", "weight_attention"
+]  # fmt: skip
+
+
+def dropped(values: Tensor, purpose: str, *, dropout: float, draws: Draws) -> Tensor:
+    """``values`` with each number set to zero with probability ``dropout``, the others raised so that the mean stays.
+
+    The draws of evaluation leave the values as they are.
+    """
+    if not dropout or draws.seed is None:
+        return values
+    keep = draws.keep(purpose, tuple(values.shape), probability=1 - dropout, like=values)
+    return values * keep.to(values.dtype).mul_(1 / (1 - dropout))
+
+
+class TwoLayers(nn.Module):
+    """FC(inputs -> 512), dropout, FC(512 -> outputs)."""
+
+    def __init__(self, inputs: int, outputs: int, *, dropout: float) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(inputs, HIDDEN), nn.Linear(HIDDEN, outputs)
+        self.dropout = dropout
+
+    def forward(self, rows: Tensor, draws: Draws) -> Tensor:
+        """(P, inputs) to (P, outputs)."""
+        hidden = dropped(self.first(suited(rows, self)), "api_net hidden", dropout=self.dropout, draws=draws)
+        return self.second(hidden)
+
+
+class Mlp(nn.Module):
+    """f_m([x1, x2]) with two layers, FC(2D -> 512) and FC(512 -> D): the paper's choice."""
+
+    def __init__(self, width: int, *, dropout: float) -> None:
+        super().__init__()
+        self.layers = TwoLayers(2 * width, width, dropout=dropout)
+
+    def forward(self, x1: Tensor, x2: Tensor, draws: Draws) -> Tensor:
+        """(P, D) and (P, D) to (P, D)."""
+        return self.layers(torch.cat([x1, x2], 1), draws)  # Eq. 1
+
+
+class Individual(nn.Module):
+    """f_m(x_i) of each image alone, FC(D -> 512) and FC(512 -> D): the comparison without a mutual vector."""
+
+    def __init__(self, width: int, *, dropout: float) -> None:
+        super().__init__()
+        self.layers = TwoLayers(width, width, dropout=dropout)
+
+    def forward(self, x1: Tensor, x2: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """(P, D) and (P, D) to one (P, D) for each, which the sigmoid makes its gate."""
+        first, second = self.layers(torch.cat([x1, x2]), draws).chunk(2)
+        return first, second
+
+
+class WeightAttention(nn.Module):
+    """w1 x1 + w2 x2, with (w1, w2) the softmax of FC(2D -> 512) and FC(512 -> 2)."""
+
+    def __init__(self, width: int, *, dropout: float) -> None:
+        super().__init__()
+        self.layers = TwoLayers(2 * width, 2, dropout=dropout)
+
+    def forward(self, x1: Tensor, x2: Tensor, draws: Draws) -> Tensor:
+        """(P, D) and (P, D) to (P, D)."""
+        weights = self.layers(torch.cat([x1, x2], 1), draws).to(x1.dtype).softmax(1)
+        return weights[:, :1] * x1 + weights[:, 1:] * x2  # Eq. 1
+
+
+class CompactBilinear(nn.Module):
+    """The outer product of x1 and x2 sketched into D numbers (tensor sketch, Gao et al., CVPR 2016, Algorithm 2).
+
+    Both are count-sketched with hashes and signs of their own, and the sketches convolved on a circle, in the
+    frequency domain. Hashes and signs are a fixed function of D, so that they need not be saved.
+    """
+
+    buckets: Tensor
+    signs: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        drawn = Draws(0).uniform("api_net tensor sketch", (2, 2, width), like=torch.empty(0, dtype=torch.float64))
+        self.register_buffer("buckets", (drawn[0] * width).long(), persistent=False)
+        self.register_buffer("signs", torch.where(drawn[1] < 0.5, -1.0, 1.0), persistent=False)
+
+    def forward(self, x1: Tensor, x2: Tensor, draws: Draws) -> Tensor:
+        """(P, D) and (P, D), in float32 or better, to (P, D)."""
+        first, second = (torch.fft.rfft(self.sketch(x, side)) for side, x in enumerate((x1, x2)))
+        return torch.fft.irfft(first * second, n=x1.shape[1])  # Eq. 1
+
+    def sketch(self, x: Tensor, side: int) -> Tensor:
+        """Each channel of (P, D), with its sign, added into its bucket: (P, D); ``side`` 0 or 1 has its own hashes."""
+        signed = x * self.signs[side].to(x.dtype)
+        return torch.zeros_like(x).scatter_add(1, self.buckets[side].expand_as(x), signed)
+
+
+class SubtractSquare(nn.Module):
+    """(x1 - x2) squared."""
+
+    def forward(self, x1: Tensor, x2: Tensor, draws: Draws) -> Tensor:
+        """(P, D) and (P, D) to (P, D)."""
+        return (x1 - x2).square()  # Eq. 1
+
+
+class Sum(nn.Module):
+    """x1 + x2."""
+
+    def forward(self, x1: Tensor, x2: Tensor, draws: Draws) -> Tensor:
+        """(P, D) and (P, D) to (P, D)."""
+        return x1 + x2  # Eq. 1
+
+
+class Product(nn.Module):
+    """x1 times x2, channel by channel."""
+
+    def forward(self, x1: Tensor, x2: Tensor, draws: Draws) -> Tensor:
+        """(P, D) and (P, D) to (P, D)."""
+        return x1 * x2  # Eq. 1
+
+
+def make_mutual(operation: Operation, width: int, *, dropout: float) -> nn.Module:
+    """The module of an operation: (x1, x2, draws) to the mutual vector (P, D); a pair of them where "individual".
+
+    Args:
+        operation: as in Table 2.
+        width: D, numbers an embedding.
+        dropout: between the two layers of the operations that have any.
+    """
+    match operation:
+        case "mlp":
+            return Mlp(width, dropout=dropout)
+        case "individual":
+            return Individual(width, dropout=dropout)
+        case "weight_attention":
+            return WeightAttention(width, dropout=dropout)
+        case "compact_bilinear":
+            return CompactBilinear(width)
+        case "subtract_square":
+            return SubtractSquare()
+        case "sum":
+            return Sum()
+        case "product":
+            return Product()

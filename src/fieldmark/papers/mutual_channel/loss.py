@@ -1,0 +1,298 @@
+"""The Devil is in the Channels: Mutual-Channel Loss for Fine-Grained Image Classification.
+
+Chang, Ding, Xie, Bhunia, Li, Ma, Wu, Guo, Song. IEEE Transactions on Image Processing 2020. arXiv:2002.04264.
+
+Equations
+    Eq. 1   channel_groups          xi_i, how many neighbouring channels belong to each class
+    Eq. 2   MutualChannelLoss       what is added to cross-entropy: mu times the loss of Eq. 3
+    Eq. 3   MutualChannelLoss       L_dis - lambda * L_div
+    Eq. 4   discriminality          L_dis, cross-entropy of the classes' responses
+    Eq. 5   discriminality_logits   g(F_i): masked channels, maximum over the class's channels, mean over positions
+    Eq. 6   MutualChannelLoss       L_div, the mean of h over classes and images
+    Eq. 7   diversity               h(F_i): softmax over positions, maximum over the class's channels, sum
+    Eq. 8 to 12, the soft channel labels, stand in soft_labels.py.
+
+Paper and released code
+    The default is the paper. Its letters: N channels, c classes, xi_i channels of class i, mu ``weight``, lambda
+    ``diversity``. Weights: mu 0.005 for fine-tuning and 1.5 from scratch, lambda 10. N is not always xi * c: the first
+    classes have floor(N/c) channels and the last N mod c one more (Table II).
+    The released code replaces -lambda * L_div by b * (1 - mean of h/xi), added up over the sizes of groups that there
+    are (``form="released"``; b = ``weight * diversity``), and drops 4 of 10 or 11 channels (``drop=0.4``) or 1 of 3. At
+    equal weight and diversity, and groups of one size, it pushes h xi times less than the paper's form, which is
+    b = mu * lambda * xi: change the weights with the form. The code has, fine-tuning, weight 0.0005 and b 0.005, rates
+    of 0.1 for the head and 0.01 for the network on a cosine; from scratch weight 1.5 or 2 and b 20; mean = std = 0.5.
+    Its head is, in both ResNets, global max pooling, BN, FC 512, BN, ELU, FC (``Maximum`` and ``TwoLayerHead``); in
+    VGG-16 from scratch 2 x 2 max pooling leaves 7 x 7 positions, and 600 * 49 numbers go the same way, which is no part
+    here. From scratch it widens the network's last convolutions to xi * c channels (VGG-16's conv4_3 too), and its
+    ResNet-18 keeps 14 x 14 positions; ``ChannelExpansion`` makes xi * c channels behind any network.
+
+Choices of ours where the paper is silent
+    L_dis is plain cross-entropy of the labels, without the recipe's label smoothing. The paper's networks end in a
+    ReLU; for those that do not, negative responses count as 0, and maps that are nowhere negative are unchanged.
+    Dropped channels respond with 0, as Eq. 5 has it.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fieldmark.core.classifier import Classifier, Linear
+from fieldmark.core.contract import TrainOutput
+from fieldmark.core.draws import Draws, of_step
+from fieldmark.errors import UserError
+from fieldmark.ops.precision import raised
+from fieldmark.papers.mutual_channel.soft_labels import after_relu, refined_channels, spatial_softmax
+
+
+def channel_groups(channels: int, classes: int) -> tuple[int, ...]:
+    """How many neighbouring channels each class has, (c,): the first floor(N/c) each, the last N mod c one more.
+
+    Raises:
+        UserError: fewer channels than classes.
+    """
+    base, rest = divmod(channels, classes)
+    if not base:
+        neck = f"--neck channel-expansion,xi=3 makes {3 * classes}"
+        raise UserError(f"{channels} channels are too few for MutualChannelLoss on {classes} classes; {neck}")
+    return (base,) * (classes - rest) + (base + 1,) * rest  # Eq. 1
+
+
+class _Run(NamedTuple):
+    """Neighbouring classes with equally many channels: ``number`` groups of ``size``, from channel ``first`` on."""
+
+    first: int
+    number: int
+    size: int
+
+    def of(self, tensor: Tensor, dim: int) -> Tensor:
+        """The run's part of the channels along ``dim``, as two dimensions (number, size) in its place; a view."""
+        return tensor.narrow(dim, self.first, self.number * self.size).unflatten(dim, (self.number, self.size))
+
+
+def _runs(groups: Sequence[int]) -> Iterator[_Run]:
+    """The groups in runs of one size: two at most where ``channel_groups`` made them."""
+    first = 0
+    for size, equal in groupby(groups):
+        run = _Run(first, len(list(equal)), size)
+        first += run.number * size
+        yield run
+
+
+class _GroupMaximum(torch.autograd.Function):
+    """Maximum over each group's channels, (B, N, l) to (B, c, l), whose gradient goes to the winners alone.
+
+    Written out because PyTorch's own gradient makes several tensors as big as the maps.
+    """
+
+    @staticmethod
+    def forward(maps: Tensor, keep: Tensor | None, groups: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        masked = maps if keep is None else maps * keep[:, None]
+        values, winners = [], []
+        for run in _runs(groups):
+            value, place = run.of(masked, 1).max(2)
+            starts = torch.arange(run.first, run.first + run.number * run.size, run.size, device=maps.device)
+            values.append(value)
+            winners.append(place + starts[:, None])
+        return torch.cat(values, 1), torch.cat(winners, 1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor | None, tuple[int, ...]], output: Any) -> None:
+        maps, keep, _ = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1], keep)
+        ctx.layout = torch.empty_like(maps, device="meta")  # shape and order in memory, without the memory
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        winners, keep = ctx.saved_tensors
+        share = grads[0] if keep is None else grads[0] * keep.take(winners)
+        gradient = torch.zeros_like(ctx.layout, dtype=share.dtype, device=share.device)
+        return gradient.scatter_(1, winners, share), None, None
+
+
+def _group_maximum(maps: Tensor, groups: Sequence[int], keep: Tensor | None = None) -> Tensor:
+    """Cross-channel max pooling: (B, N, l) to (B, c, l); channels where ``keep`` (N,) is False count as 0."""
+    if sum(groups) != maps.shape[1]:
+        raise UserError(f"groups of {sum(groups)} channels do not fit maps of {maps.shape[1]}")
+    return _GroupMaximum.apply(maps, keep, tuple(groups))[0]  # pyright: ignore[reportReturnType, reportIndexIssue]
+
+
+def channel_attention(groups: Sequence[int], *, drop: float, draws: Draws, like: Tensor) -> Tensor | None:
+    """CWA's mask, bool (N,): False at floor(drop * xi_i) random channels of each class, drawn anew each step.
+
+    None, which keeps all, in evaluation and where nothing is dropped.
+    """
+    dropped = {size: math.floor(drop * size + 1e-9) for size in set(groups)}
+    if draws.seed is None or not any(dropped.values()):
+        return None
+    numbers = draws.uniform("mutual_channel", (sum(groups),), like=like.new_empty(0, dtype=torch.float32))
+    orders = ((run, torch.argsort(run.of(numbers, 0), dim=1, stable=True)) for run in _runs(groups))
+    return torch.cat([(order.argsort(1) >= dropped[run.size]).flatten() for run, order in orders])
+
+
+def discriminality_logits(maps: Tensor, groups: Sequence[int], keep: Tensor | None = None) -> Tensor:
+    """g(F_i), the response of each class: maps (B, N, h, w) to (B, c), in float32 or better.
+
+    Args:
+        maps: after ReLU.
+        groups: (c,), channels of each class, as from ``channel_groups``.
+        keep: bool (N,), channels that count; the others respond with 0.
+    """
+    return _group_maximum(raised(maps).flatten(2), groups, keep).mean(2)  # Eq. 5
+
+
+def average_logits(maps: Tensor, groups: Sequence[int], keep: Tensor | None = None) -> Tensor:
+    """The same with CCAP, the mean over a class's channels (dropped ones count as 0), in place of the maximum."""
+    means = raised(maps).mean((2, 3))
+    masked = means if keep is None else means * keep
+    return torch.cat([run.of(masked, 1).mean(2) for run in _runs(groups)], 1)
+
+
+def discriminality(logits: Tensor, labels: Tensor) -> Tensor:
+    """L_dis, cross-entropy of (B, c) responses as they are and (B,) labels, averaged over the batch."""
+    return F.cross_entropy(logits, labels)  # Eq. 4
+
+
+def diversity(maps: Tensor, groups: Sequence[int]) -> Tensor:
+    """h(F_i), how far a class's channels look at different places: maps (B, N, h, w) to (B, c), from 1 to xi_i.
+
+    In float32 or better.
+    """
+    return _group_maximum(spatial_softmax(maps), groups).sum(2)  # Eq. 7
+
+
+@dataclass(frozen=True)
+class MutualChannelLoss:
+    """Gives each class channels of its own, each of which tells it from the others, at places of its own.
+
+    Reads ``features.refined`` (B, N, h, w); L_dis needs N >= classes.
+
+    Args:
+        classes: c.
+        weight: mu.
+        diversity: lambda; 0 leaves L_div out.
+        drop: share of each class's channels that CWA drops, rounded down; 0 leaves CWA out.
+        discriminality: factor of L_dis; 0 leaves it out.
+        across: what joins a class's channels in L_dis, "max" (CCMP) or "average" (CCAP).
+        of: L_div of "all" classes, or of the image's "label" alone (MC-Loss-V2 of Table VII).
+        form: "paper", or "released" for b * (1 - h/xi) in place of -lambda * h, with weights of its own.
+
+    Raises:
+        UserError: settings that mean nothing.
+    """
+
+    classes: int
+    weight: float = 0.005
+    diversity: float = 10.0
+    drop: float = 0.5
+    discriminality: float = 1.0
+    across: Literal["max", "average"] = "max"
+    of: Literal["all", "label"] = "all"
+    form: Literal["paper", "released"] = "paper"
+    batch_wide: ClassVar[bool] = False
+    reads_refined: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Refuses settings that mean nothing."""
+        numbers = (self.weight, self.diversity, self.discriminality)
+        if min(numbers) < 0 or not 0 <= self.drop < 1:
+            raise UserError("MutualChannelLoss: weight, diversity and discriminality are at least 0, drop is below 1")
+        if not self.diversity and not self.discriminality:
+            raise UserError("MutualChannelLoss(diversity=0, discriminality=0): nothing is left of it")
+        if self.across not in ("max", "average") or self.of not in ("all", "label"):
+            raise UserError("MutualChannelLoss: across is 'max' or 'average', of is 'all' or 'label'")
+        if self.form not in ("paper", "released"):
+            raise UserError(f"MutualChannelLoss(form={self.form!r}): choose 'paper' or 'released'")
+
+    def check(self, classifier: Classifier) -> None:
+        """Refuses other classes and fewer channels than classes."""
+        if self.classes != classifier.classes:
+            raise UserError(f"MutualChannelLoss(classes={self.classes}): the classifier has {classifier.classes}")
+        channel_groups(refined_channels(classifier), self.classes)
+
+    def __call__(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
+        """mu * (L_dis - lambda * L_div), a scalar."""
+        assert output.features.refined is not None
+        return self._loss(after_relu(output.features.refined), output.labels, draws)
+
+    def loss_of(self, maps: Tensor, labels: Tensor, *, step: int | None = None) -> Tensor:
+        """The same in a loop of one's own, from maps (B, N, h, w) and labels (B,).
+
+        CWA drops other channels with each ``step``, and none where it is None.
+        """
+        return self._loss(after_relu(maps), labels, of_step(step))
+
+    def _loss(self, maps: Tensor, labels: Tensor, draws: Draws) -> Tensor:
+        groups = channel_groups(maps.shape[1], self.classes)
+        apart = maps.new_zeros(())
+        if self.discriminality:
+            keep = channel_attention(groups, drop=self.drop, draws=draws, like=maps)
+            joined = discriminality_logits if self.across == "max" else average_logits
+            apart = self.discriminality * discriminality(joined(maps, groups, keep), labels)
+        spread = self._spread(maps, groups, labels) if self.diversity else maps.new_zeros(())
+        loss = apart - self.diversity * spread  # Eq. 3
+        return self.weight * loss  # Eq. 2
+
+    def _spread(self, maps: Tensor, groups: tuple[int, ...], labels: Tensor) -> Tensor:
+        """L_div; in the released form, what its -b multiplies."""
+        places = diversity(maps, groups)
+        if self.form == "released":
+            runs = list(_runs(groups))
+            parts = zip(places.split([run.number for run in runs], 1), runs, strict=True)
+            shares = [part / run.size - 1 for part, run in parts]
+            if self.of == "all":
+                return torch.stack([share.mean() for share in shares]).sum()
+            places = torch.cat(shares, 1)
+        if self.of == "label":
+            return places.gather(1, labels[:, None]).mean()
+        return places.mean()  # Eq. 6
+
+
+class ChannelExpansion(nn.Module):
+    """A neck that gives each class its channels: 1x1 convolution, BN, ReLU; (B, D, h, w) to (B, xi * c, h, w).
+
+    The paper builds its networks with so many channels; this does it behind any network.
+
+    Args:
+        channels: D.
+        classes: c.
+        xi: channels a class, 3 in most of the paper.
+        total: channels in all where they are not xi * c; 0 says they are.
+    """
+
+    def __init__(self, channels: int, classes: int, xi: int = 3, total: int = 0) -> None:
+        super().__init__()
+        if xi < 1 or total < 0:
+            raise UserError(f"ChannelExpansion(xi={xi}, total={total}): xi is at least 1, total at least 0")
+        made = total or xi * classes
+        self.convolution = nn.Conv2d(channels, made, 1, bias=False)
+        self.norm = nn.BatchNorm2d(made)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, D, h, w) to (B, xi * c, h, w), nowhere negative."""
+        return self.norm(self.convolution(maps)).relu()
+
+
+class TwoLayerHead(nn.Module):
+    """The released ResNets' head, behind global max pooling: BN, FC, BN, ELU, FC; (B, E) to (B, c).
+
+    Args:
+        width: E.
+        classes: c.
+        hidden: numbers between the two layers.
+    """
+
+    def __init__(self, width: int, classes: int, hidden: int = 512) -> None:
+        super().__init__()
+        first = (nn.BatchNorm1d(width), nn.Linear(width, hidden))
+        self.layers = nn.Sequential(*first, nn.BatchNorm1d(hidden), nn.ELU(), Linear(hidden, classes))
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Logits (B, c)."""
+        return self.layers(embedding)

@@ -1,0 +1,251 @@
+"""The Devil is in the Channels: Mutual-Channel Loss for Fine-Grained Image Classification. Soft channel labels.
+
+Chang, Ding, Xie, Bhunia, Li, Ma, Wu, Guo, Song. IEEE Transactions on Image Processing 2020. arXiv:2002.04264.
+Section IV-E; the loss itself is in loss.py.
+
+Equations
+    Eq. 8   ChannelLabels       t in (0, 1)^N of an image, how much each channel belongs to its class
+    Eq. 9   class_maxima        the labels of a class's images in the batch, and their maximum
+    Eq. 10  intra_class         L_intra, small where images of a class give the same few channels
+    Eq. 11  inter_class         L_inter, small where each channel belongs to some class
+    Eq. 12  SoftChannelLabels   what is added to cross-entropy: mu * L_MC + L_intra + L_inter
+
+Paper and released code
+    No code of this section was released. Where the paper is silent, these are our readings.
+    How labels pick groups: each class keeps the running mean of its images' t, and all N channels take part in the
+    class's CCMP, weighted by that mean, in L_dis and in L_div (there after the softmax over positions). A running mean
+    carries no gradient from L_MC to t. It starts at 0.5, is updated with the batch before it is used, and rests in
+    evaluation. CWA drops half of all channels, the same for all classes. The SE block (Hu et al., CVPR 2018) makes
+    labels only: it does not scale the maps that the classifier sees. A class that the batch lacks is 0 in L_intra.
+    L_MC needs B * c * N * l products; they are made in pieces of fixed size and never held at once.
+    L_intra and L_inter train the SE block alone (``into_maps=False``). They are sums over N channels: on the maps of 16
+    CUB photos (EfficientNet-Lite0, 20 classes) their joint gradient is 40 times as long as that of cross-entropy when
+    that is at 2.2 nats, and 146 times when it is at 0.2 (``benchmarks/soft_label_gradients.py``), and the network would
+    learn little else. In the SE block nothing competes with them, so their weight there is the paper's, 1, at the
+    paper's rate of 0.01. A rate of 0.1 is too fast for it and leaves many channels to no class; where no recipe says a
+    rate it learns at a tenth of the head's (``rate``), about the paper's.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fieldmark.core.classifier import Classifier
+from fieldmark.core.contract import TrainOutput
+from fieldmark.core.draws import Draws, of_step
+from fieldmark.errors import UserError
+from fieldmark.ops.precision import full_precision, raised, suited
+
+_RESIDUES = 32
+"""Channels are folded to so many before the winner is looked for; near the root of usual N."""
+
+
+def after_relu(maps: Tensor) -> Tensor:
+    """Maps with negative responses at 0, in float32 or better; maps nowhere negative keep values and gradients."""
+    values = raised(maps)
+    # as clamp_min(0), whose gradient takes ten times as long
+    return F.threshold(values, -torch.finfo(values.dtype).tiny, 0.0)
+
+
+def spatial_softmax(maps: Tensor) -> Tensor:
+    """Each channel's softmax over its positions: (B, N, h, w) to (B, N, l), in float32 or better."""
+    flat = raised(maps).flatten(2)
+    if flat.stride(1) == 1:  # channels last: along the axis as it lies in memory, without a copy
+        return flat.transpose(1, 2).softmax(1).transpose(1, 2)
+    return flat.softmax(2)
+
+
+def refined_channels(classifier: Classifier) -> int:
+    """N, the channels behind the neck, found by trying it; each of its modules keeps its mode, training or not."""
+    example = classifier.backbone.mean.new_zeros(1, classifier.backbone.channels, 2, 2)
+    modes = [(module, module.training) for module in classifier.neck.modules()]
+    with torch.no_grad():
+        channels = classifier.neck.eval()(example).shape[1]
+    for module, training in modes:
+        module.training = training
+    return channels
+
+
+class ChannelLabels(nn.Module):
+    """The weights of an SE block: maps (B, N, h, w) to t (B, N) in (0, 1).
+
+    Args:
+        channels: N.
+        reduction: N over the width of its hidden layer.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        hidden = max(channels // reduction, 1)
+        self.squeeze, self.excite = nn.Linear(channels, hidden), nn.Linear(hidden, channels)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """One row an image, in float32 or better."""
+        hidden = self.squeeze(suited(maps.mean((2, 3)), self.squeeze)).relu()
+        return raised(self.excite(hidden)).sigmoid()  # Eq. 8
+
+
+def class_maxima(soft: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """The maximum of t over the images of each class: (B, N) and (B,) to (c, N); 0 for a class without images."""
+    index = labels[:, None].expand_as(soft)
+    return soft.new_zeros(classes, soft.shape[1]).scatter_reduce(0, index, soft, "amax")  # Eq. 9
+
+
+def intra_class(maxima: Tensor) -> Tensor:
+    """L_intra of (c, N) maxima: their sum over channels, averaged over classes."""
+    return maxima.sum(1).mean()  # Eq. 10
+
+
+def inter_class(maxima: Tensor) -> Tensor:
+    """L_inter of (c, N) maxima: minus the sum over channels of the largest of any class."""
+    return -maxima.amax(0).sum()  # Eq. 11
+
+
+class _WeightedMaximum(torch.autograd.Function):
+    """``weighted_maximum``; the weights get no gradient. What backward needs is the winners, (B, c, l)."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, weights: Tensor) -> Tensor:
+        (images, channels, positions), classes = values.shape, len(weights)
+        spare = -channels % _RESIDUES  # the last channel again, so that the number can be folded
+        repeat = torch.arange(channels + spare, device=values.device).clamp_max(channels - 1)
+        rows = values.transpose(1, 2).reshape(-1, channels)
+        rows, weights = (t.index_select(1, repeat) if spare else t for t in (rows, weights))
+        piece = 2**19 if values.device.type == "cpu" else 2**26  # a core's cache; a GPU wants more at once
+        found = [_winners(part, weights) for part in rows.split(max(1, piece // weights.numel()))]
+        flat = (torch.cat(part).view(images, positions, classes) for part in zip(*found, strict=True))
+        best, winners = (part.transpose(1, 2) for part in flat)
+        ctx.save_for_backward(winners.clamp_max(channels - 1), weights.expand(images, -1, -1).gather(2, winners))
+        ctx.shape = values.shape
+        return best
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        winners, weights = ctx.saved_tensors
+        return grads[0].new_zeros(ctx.shape).scatter_add_(1, winners, grads[0] * weights), None
+
+
+def _winners(rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest product a row and class, and its channel: (p, N) and (c, N) to twice (p, c).
+
+    ``max`` with indices over all N would be several times as slow: first which residue, then which channel of it.
+    """
+    residue = (rows[:, None] * weights).unflatten(2, (-1, _RESIDUES)).amax(2).max(2).indices
+    steps = torch.arange(0, weights.shape[1], _RESIDUES, device=rows.device)
+    candidates = residue[..., None] + steps  # (p, c, N / residues)
+    of_rows = rows.gather(1, candidates.flatten(1)).view_as(candidates)
+    best, place = (of_rows * weights.expand(len(rows), -1, -1).gather(2, candidates)).max(2)
+    return best, place * _RESIDUES + residue
+
+
+def weighted_maximum(values: Tensor, weights: Tensor) -> Tensor:
+    """The maximum over channels of weight times value: (B, N, l) and (c, N) to (B, c, l); no gradient to weights."""
+    return _WeightedMaximum.apply(values, weights.detach().to(values.dtype))  # pyright: ignore[reportReturnType]
+
+
+class SoftChannelLabels(nn.Module):
+    """MC-Loss whose groups of channels are learnt: a class may have any channels, and share them.
+
+    Reads ``features.refined`` (B, N, h, w), takes the place of ``MutualChannelLoss``, and needs no N >= classes.
+
+    Args:
+        channels: N, of the backbone; a neck has to leave them as many.
+        classes: c.
+        weight: mu.
+        diversity: lambda.
+        drop: share of all channels that CWA drops, rounded down.
+        label_weight: of L_intra + L_inter.
+        momentum: share of a batch in its classes' running means.
+        reduction: of the SE block.
+        into_maps: whether L_intra and L_inter also train the network below the SE block (Eq. 12 to the letter).
+
+    Raises:
+        UserError: settings that mean nothing.
+    """
+
+    batch_wide: ClassVar[bool] = True
+    reads_refined: ClassVar[bool] = True
+    rate: ClassVar[float] = 0.1
+    """Of the head's learning rate, at which the SE block would leave many channels to no class."""
+    means: Tensor
+    """(c, N), how much each channel belongs to each class: the running mean of t."""
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        weight: float = 0.5,
+        diversity: float = 10.0,
+        drop: float = 0.5,
+        label_weight: float = 1.0,
+        momentum: float = 0.1,
+        reduction: int = 16,
+        into_maps: bool = False,
+    ) -> None:
+        super().__init__()
+        if min(weight, diversity) < 0 or not 0 <= drop < 1 or label_weight <= 0:
+            raise UserError("SoftChannelLabels: weight and diversity >= 0, 0 <= drop < 1, label_weight > 0")
+        if not 0 < momentum <= 1:
+            raise UserError(f"SoftChannelLabels(momentum={momentum}): above 0, at most 1")
+        self.weight, self.diversity, self.drop = weight, diversity, drop
+        self.label_weight, self.momentum, self.into_maps = label_weight, momentum, into_maps
+        self.soft_labels = ChannelLabels(channels, reduction)
+        self.register_buffer("means", torch.full((classes, channels), 0.5))
+
+    def check(self, classifier: Classifier) -> None:
+        """Refuses another number of channels or classes."""
+        classes, channels = self.means.shape
+        refined = refined_channels(classifier)
+        if channels != refined:
+            raise UserError(f"SoftChannelLabels has {channels} channels, the neck makes {refined}: leave the neck out")
+        if classes != classifier.classes:
+            raise UserError(f"SoftChannelLabels(classes={classes}): the classifier has {classifier.classes}")
+
+    def forward(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
+        """mu * (L_dis - lambda * L_div) + label_weight * (L_intra + L_inter), a scalar."""
+        assert output.features.refined is not None
+        return self._loss(after_relu(output.features.refined), output.labels, draws)
+
+    def loss_of(self, maps: Tensor, labels: Tensor, *, step: int | None = None) -> Tensor:
+        """The same in a loop of one's own, from maps (B, N, h, w) and labels (B,).
+
+        CWA drops other channels with each ``step``, and none where it is None.
+        """
+        return self._loss(after_relu(maps), labels, of_step(step))
+
+    def _loss(self, maps: Tensor, labels: Tensor, draws: Draws) -> Tensor:
+        soft = self.soft_labels(maps if self.into_maps else maps.detach())
+        if self.training:
+            self._follow(soft.detach(), labels)
+        logits = self._logits(maps, draws)
+        spread = weighted_maximum(spatial_softmax(maps), self.means).sum(2).mean()
+        mutual = F.cross_entropy(logits, labels) - self.diversity * spread
+        maxima = class_maxima(soft, labels, len(self.means))
+        return self.weight * mutual + self.label_weight * (intra_class(maxima) + inter_class(maxima))  # Eq. 12
+
+    def top_channels(self, count: int = 10) -> Tensor:
+        """The channels that belong most to each class, the most important first: (c, count) long, as in Table IX.
+
+        Of a finished run, whose only term this is: ``runs.folder.open_run(Path(RUN)).learner.terms[0].top_channels()``.
+        """
+        return self.means.topk(count, dim=1).indices
+
+    def _logits(self, maps: Tensor, draws: Draws) -> Tensor:
+        """g with soft groups, (B, c); CWA's channels are left out of it altogether, which as maxima go is the same."""
+        flat, weights = maps.flatten(2), self.means
+        dropped = int(self.drop * len(weights[0]) + 1e-9)
+        if draws.seed is not None and dropped:
+            kept = draws.permutation("soft_channel_labels", len(weights[0]), like=maps)[dropped:]
+            flat, weights = flat.index_select(1, kept), weights.index_select(1, kept)
+        return weighted_maximum(flat, weights).mean(2)
+
+    @torch.no_grad()
+    def _follow(self, soft: Tensor, labels: Tensor) -> None:
+        """Moves the running means of the batch's classes, in the buffer's own precision."""
+        with full_precision(soft):
+            member = (labels == torch.arange(len(self.means), device=labels.device)[:, None]).to(soft.dtype)
+            count = member.sum(1, keepdim=True)
+            mean = (member @ soft) / count.clamp_min(1)
+        self.means.lerp_(mean.to(self.means.dtype), self.momentum * (count > 0).to(self.means.dtype))

@@ -1,0 +1,160 @@
+"""The attention of Selective Sparse Sampling: from a classifier's maps to what an image's two copies enlarge.
+
+Ding, Zhou, Zhu, Ye, Jiao, "Selective Sparse Sampling for Fine-Grained Image Recognition", ICCV 2019, Sec. 3.1 and 3.2
+(not on arXiv). The class peak responses are those of Zhou, Zhu, Ye, Qiu, Jiao, CVPR 2018, arXiv:1804.00880.
+
+Equations
+    Eq. 1   class_response_maps   what each position adds to a class's score
+    Eq. 2   top_entropy           how unsure the classifier is, over its five likeliest classes
+    Eq. 3   combined              the likeliest class's map where it is sure, else the sum of the five
+    Eq. 3   response_map          the same out of all classes' maps, then min-max
+    Eq. 4   partition             strong peaks to the discriminative branch, weak ones to the complementary
+    Eq. 5   sparse_attention      a Gaussian at each peak, its height and width by the peak's response
+    Eq. 6   sparse_attention      their sum
+
+Paper and released code
+    The functions are the paper's. Left open there, and here as in the code: of equal neighbours the first alone is a
+    peak. In evaluation the paper's random numbers are 0.5; the code takes the highest peak alone for one branch and the
+    lowest for the other: ``extremes``.
+    1/R is without bound, which the paper leaves open: a peak of less than a millionth has no Gaussian.
+    Also silent is the paper on these, which are as in the code: response map and attention on a grid of 31 x 31 cells,
+    to which the class maps are enlarged; 0.09 added to both attention maps, so that the rest of the image stays in
+    sight; radii of 31 sqrt(2) b cells at first, with b = 0.09 (discriminative) and 0.3 (complementary).
+    Dense attention (Table 3) it does not spell out: the discriminative branch enlarges where the map is high, the
+    complementary where it is low (one minus it). The map is the response map, or ``saliency_map`` of a 1x1
+    convolution's scores.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fieldmark.errors import UserError
+from fieldmark.ops.precision import full_precision, raised
+
+TOP = 5
+"""How many of the likeliest classes count."""
+FAINTEST = 1e-6
+"""A peak of at most this has no Gaussian."""
+GRID = 31
+"""Cells a side of S3N's response maps and attention."""
+FLOOR = 0.09
+"""What S3N adds to every attention map."""
+RADII = {"D": 0.09, "C": 0.3}
+"""S3N's first radii by branch, as parts of the grid's diagonal."""
+
+
+def class_response_maps(maps: Tensor, weight: Tensor) -> Tensor:
+    """What each position adds to each class's score: maps (B, D, h, w), weight (C, D) to (B, C, h, w).
+
+    A weight of (B, k, D), k classes chosen for each image, gives (B, k, h, w).
+    """
+    maps, weight = raised(maps), raised(weight)
+    with full_precision(maps):
+        return (weight @ maps.flatten(2)).unflatten(2, maps.shape[2:])  # Eq. 1
+
+
+def top_entropy(logits: Tensor, k: int = TOP) -> Tensor:
+    """The k largest probabilities' part of the entropy, in nats: (B, C) to (B,); of all C where C is below k."""
+    logarithms = raised(logits).log_softmax(1).topk(min(k, logits.shape[1]), 1).values
+    return -(logarithms.exp() * logarithms).sum(1)  # Eq. 2
+
+
+def combined(maps: Tensor, entropy: Tensor, threshold: float) -> Tensor:
+    """Maps of the k likeliest classes, likeliest first, to the response map: (B, k, h, w) to (B, h, w) in [0, 1].
+
+    The first map where ``entropy`` (B,) is at most ``threshold``, else the sum of all. Constant up to the rounding of
+    what was summed, it is 0.
+    """
+    response = torch.where((entropy <= threshold)[:, None, None], maps[:, 0], maps.sum(1))  # Eq. 3
+    return min_max(response, rounding=rounding_of(maps))
+
+
+def rounding_of(maps: Tensor) -> Tensor:
+    """By how much a sum or an average of these maps (B, k, h, w) may vary that is constant but for rounding: (B,)."""
+    return 16 * torch.finfo(maps.dtype).eps * maps.detach().abs().amax((1, 2, 3))
+
+
+def min_max(maps: Tensor, *, rounding: Tensor | None = None) -> Tensor:
+    """Each of the maps (B, h, w) moved and scaled to [0, 1]; 0 where it varies by at most ``rounding`` (B,), or not."""
+    low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+    uneven = high - low > (0 if rounding is None else rounding[:, None, None])
+    return torch.where(uneven, (maps - low) / torch.where(uneven, high - low, torch.ones_like(low)), 0.0)
+
+
+def response_map(class_maps: Tensor, logits: Tensor, threshold: float = 0.2, k: int = TOP) -> Tensor:
+    """R out of class maps (B, C, h, w) and logits (B, C): (B, h, w) in [0, 1], 0 for a constant map.
+
+    The likeliest class's map where ``top_entropy`` is at most ``threshold``, else the sum of the k likeliest.
+    """
+    likeliest = logits.topk(min(k, logits.shape[1]), 1).indices[:, :, None, None]
+    maps = raised(class_maps).gather(1, likeliest.expand(-1, -1, *class_maps.shape[2:]))
+    return combined(maps, top_entropy(logits, k), threshold)  # Eq. 3
+
+
+def saliency_map(scores: Tensor) -> Tensor:
+    """Of scores (B, h, w) the softmax over the positions, divided by its largest value: (B, h, w) in (0, 1]."""
+    return torch.exp(scores - scores.amax((1, 2), keepdim=True))
+
+
+def local_peaks(response: Tensor, window: int = 3) -> Tensor:
+    """Where the response (B, h, w) is the largest of the window around it: bool (B, h, w).
+
+    Of equal values in a window the first, row by row, is the peak: a plateau is not all peaks.
+
+    Raises:
+        UserError: a window that has no middle.
+    """
+    if window < 1 or window % 2 == 0:
+        raise UserError(f"a window of peaks is an odd number of cells, not {window}")
+    _, largest = F.max_pool2d(response[:, None], window, stride=1, padding=window // 2, return_indices=True)
+    height, width = response.shape[1:]
+    return largest[:, 0] == torch.arange(height * width, device=response.device).view(height, width)
+
+
+def partition(response: Tensor, peaks: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+    """The peaks of the discriminative and of the complementary branch: two bool masks (B, h, w), together ``peaks``.
+
+    Args:
+        response: R, (B, h, w).
+        peaks: bool (B, h, w).
+        draws: uniform numbers (B, h, w); 0.5 everywhere in evaluation.
+    """
+    strong = response > draws  # Eq. 4
+    return peaks & strong, peaks & ~strong
+
+
+def extremes(response: Tensor, peaks: Tensor) -> tuple[Tensor, Tensor]:
+    """The highest and the lowest peak of each response (B, h, w), as two bool masks: the released code's test rule.
+
+    One peak a mask, of equals the first, row by row; none where there is no peak.
+    """
+    highest = response.masked_fill(~peaks, -math.inf).flatten(1).argmax(1)
+    lowest = response.masked_fill(~peaks, math.inf).flatten(1).argmin(1)
+    cells = torch.arange(response[0].numel(), device=response.device).view(response.shape[1:])
+    return peaks & (cells == highest[:, None, None]), peaks & (cells == lowest[:, None, None])
+
+
+def sparse_attention(response: Tensor, peaks: Tensor, beta: Tensor | float, inverse: bool = False) -> Tensor:
+    """The sum of all peaks' Gaussians, (B, h, w), differentiable in ``response`` and ``beta``.
+
+    A Gaussian is the product of its rows and its columns, so the sum over peaks is one product of matrices.
+
+    Args:
+        response: R, (B, h, w), in [0, 1]; a peak of 0 has no Gaussian.
+        peaks: bool (B, h, w).
+        beta: the radius of a peak of 1, in cells; a number or a scalar.
+        inverse: height 1/R in place of R (the complementary branch).
+    """
+    response = raised(response)
+    there = peaks & (response > FAINTEST)
+    value = torch.where(there, response, torch.ones_like(response))
+    spread = (value * beta**2).clamp_min(FAINTEST)[..., None]  # a Gaussian this narrow is one cell in any case
+    size = (value.reciprocal() if inverse else value) * there
+    by_row, by_column = (torch.arange(side, device=response.device) for side in response.shape[1:])
+    rows = torch.exp(-(by_row[:, None, None] - by_row).square() / spread)  # Eq. 5
+    columns = torch.exp(-(by_column[:, None] - by_column).square() / spread)  # Eq. 5
+    with full_precision(response):
+        return (size[..., None] * rows).flatten(1, 2).mT @ columns.flatten(1, 2)  # Eq. 6

@@ -1,0 +1,290 @@
+"""Selective Sparse Sampling for Fine-Grained Image Recognition.
+
+Ding, Zhou, Zhu, Ye, Jiao. ICCV 2019. Not on arXiv; of what it rests on, the sampler is arXiv:1809.03355 and the class
+peak responses are arXiv:1804.00880. Equations 1 to 6 are in attention.py, 7 and 8 in sampler.py.
+
+Equations
+    Eq. 9   S3N.objective   cross-entropy of each branch, and of the joint features
+
+Paper and released code
+    The default is the paper. In evaluation a peak is discriminative where its response is above 0.5: ours.
+    By the paper the losses of D and C train the radii; whether they also reach O's maps and classifier through the
+    response map it does not say. They do not, as in the code, unless ``response_gradient=True``.
+    The code's own, off by default: only peaks that reach the map's mean (``peaks="above_mean"``); all peaks in both
+    maps in the first 20 of 60 epochs (``warmup=1/3``); D and C maps through a 3x3 convolution of stride 2, batch norm
+    and ReLU each (``convolutions=True``); in evaluation the highest peak alone in D and the lowest in C
+    (``evaluation="extremes"``); smoothed labels for O and C, with targets of 0.85 (``smoothing=0.15``, or, as that also
+    reaches the true class, exactly 0.15 C / (C - 1)), beside which D and the joint features have the recipe's own.
+    Its rates are the recipe's: 1e-7 for the group "radii", 0.001 for "convolutions", 0.01 for "head".
+    Eq. 9 counts O among the branches, and O's classifier makes the maps: it keeps its loss where the prediction leaves
+    O out (D, C, D+C). A lone branch has no joint classifier: its own is the prediction.
+    Random partition (Table 4): a coin for each peak; in evaluation one fixed pattern of coins for all images.
+    Of five classes or fewer the least likely is left out of Eq. 3: the sum of all maps says nothing.
+    D and C pass the backbone as one batch: in training they share batch norm's statistics, and O has its own.
+"""
+
+import math
+from typing import ClassVar, Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+
+from fieldmark.core.classifier import Average, Classifier, Features, Linear
+from fieldmark.core.contract import Encoded, Method, TrainOutput
+from fieldmark.core.criterion import Criterion
+from fieldmark.core.draws import EVALUATION, Draws
+from fieldmark.errors import UserError
+from fieldmark.papers.selective_sparse_sampling.attention import (
+    FAINTEST,
+    FLOOR,
+    GRID,
+    RADII,
+    TOP,
+    class_response_maps,
+    combined,
+    extremes,
+    local_peaks,
+    partition,
+    saliency_map,
+    sparse_attention,
+    top_entropy,
+)
+from fieldmark.papers.selective_sparse_sampling.sampler import enlarged, localised, resample, sampling_grid
+
+Branches = Literal["ODC", "OD", "OC", "DC", "O", "D", "C"]
+Partition = Literal["probability", "all", "random"]
+Attention = Literal["sparse", "class_response", "saliency"]
+Peaks = Literal["all", "above_mean"]
+Evaluation = Literal["half", "extremes"]
+NAMES = {"O": "original", "D": "discriminative", "C": "complementary"}
+
+
+class Branch(NamedTuple):
+    """A sampled branch: attention (B, 31, 31), grid (B, H, W, 2), refined maps if asked for, embedding, own logits."""
+
+    attention: Tensor
+    grid: Tensor
+    maps: Tensor | None
+    embedding: Tensor
+    logits: Tensor
+
+
+class Seen(NamedTuple):
+    """All of a pass: O's features, the response map (B, 31, 31), its peaks, and the sampled branches by name."""
+
+    features: Features
+    response: Tensor
+    peaks: Tensor
+    branches: dict[str, Branch]
+
+
+class S3N(Method):
+    """The image (O), a copy that enlarges its strong peaks (D), one that enlarges its weak ones (C), and all jointly.
+
+    The views of ``encode`` are the branches' own logits: "original", "discriminative", "complementary".
+
+    Args:
+        classifier: with a linear head on average-pooled maps, which is O's classifier.
+        criterion: of every branch and of the joint features.
+        branches: which of O, D and C the prediction joins.
+        partition: peaks go to D or C by the chance of their response, all to both, or by a coin.
+        attention: Gaussians at peaks, or all of the response map, or a learned map that knows no classes.
+        threshold: delta, the entropy in nats up to which the likeliest class alone makes the response map.
+        window: r, the side of the window in which a peak is the largest, in cells.
+        peaks: all, or those that reach the response map's mean.
+        evaluation: peaks part then at a response of 0.5, or the highest goes to D, the lowest to C, no other anywhere.
+        warmup: the part of training in which D and C have all peaks; it needs ``set_progress``.
+        convolutions: a 3x3 convolution of stride 2 on the maps of D and of C.
+        smoothing: of the labels of O and C, in the place of the criterion's, in [0, 1); 0 leaves them to the criterion.
+        response_gradient: let the losses of D and C reach O's maps and classifier through the attention.
+
+    Raises:
+        UserError: a choice that is none, a smoothing out of range, or another pool or head.
+    """
+
+    reads_refined: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        criterion: Criterion,
+        *,
+        branches: Branches = "ODC",
+        partition: Partition = "probability",
+        attention: Attention = "sparse",
+        threshold: float = 0.2,
+        window: int = 3,
+        peaks: Peaks = "all",
+        evaluation: Evaluation = "half",
+        warmup: float = 0.0,
+        convolutions: bool = False,
+        smoothing: float = 0.0,
+        response_gradient: bool = False,
+    ) -> None:
+        super().__init__(classifier, criterion)
+        said = {"branches": (branches, Branches), "partition": (partition, Partition), "peaks": (peaks, Peaks)}
+        said |= {"attention": (attention, Attention), "evaluation": (evaluation, Evaluation)}
+        for name, (value, kind) in said.items():
+            if value not in get_args(kind):
+                raise UserError(f"S3N({name}={value!r}): choose {', '.join(map(repr, get_args(kind)))}")
+        if not 0 <= smoothing < 1:
+            raise UserError(f"S3N(smoothing={smoothing}): choose a number from 0 up to, but not, 1")
+        local_peaks(torch.zeros(1, 1, 1), window)  # refuses a window without a middle
+        if not isinstance(classifier.pool, Average) or not isinstance(classifier.head, nn.Linear):
+            raise UserError("S3N reads class maps off a linear head on average-pooled maps: take that pool and head")
+        self.branches, self.partition, self.attention = branches, partition, attention
+        self.smoothed = dict.fromkeys((NAMES["O"], NAMES["C"]), smoothing) if smoothing else {}
+        self.threshold, self.window, self.peaks, self.evaluation = threshold, window, peaks, evaluation
+        self.warmup, self.response_gradient, self.progress = warmup, response_gradient, 0.0
+        width, classes = classifier.head.in_features, classifier.classes
+        sampled = [letter for letter in "DC" if letter in branches]
+        self.heads = nn.ModuleDict({NAMES[letter]: Linear(width, classes) for letter in sampled})
+        self.scored_views = ("original", *self.heads)
+        self.joint = Linear(len(branches) * width, classes) if len(branches) > 1 else None
+        radii = {NAMES[letter]: torch.tensor(RADII[letter] * GRID * math.sqrt(2)) for letter in sampled}
+        self.radii = nn.ParameterDict(radii if attention == "sparse" else {})
+        self.saliency = nn.Linear(width, 1, bias=False) if attention == "saliency" and sampled else None
+        self.convolutions = nn.ModuleDict({NAMES[letter]: _halving(width) for letter in sampled if convolutions})
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The joint logits (B, C) of normalised images (B, 3, H, W)."""
+        return self.encode(images, EVALUATION).logits
+
+    def encode(self, images: Tensor, draws: Draws) -> Encoded:
+        """O's features, the joint logits and each branch's own; images are sampled anew here."""
+        seen = self._look(images, draws)
+        own = {name: branch.logits for name, branch in seen.branches.items()}
+        return Encoded(seen.features, self._joined(seen), {"original": seen.features.logits} | own)
+
+    def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
+        """One loss a branch, O's always, and "joint"."""
+        losses = {
+            name: self.criterion(encoded.views[name], labels, smoothing=self.smoothed.get(name))  # Eq. 9
+            for name in self.scored_views
+        }
+        if self.joint is not None:
+            losses["joint"] = self.criterion(encoded.logits, labels)  # Eq. 9
+        return TrainOutput(losses, encoded.logits, labels, encoded.features, encoded.views)
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """The radii, beta of D and of C, are a group of their own: "radii"; so are, where there are, "convolutions"."""
+        own = {"radii": list(self.radii.parameters())}
+        if self.convolutions:
+            own["convolutions"] = list(self.convolutions.parameters())
+        groups, known = super().parameter_groups(), {id(p) for members in own.values() for p in members}
+        return groups | {"head": [p for p in groups["head"] if id(p) not in known]} | own
+
+    def set_progress(self, fraction: float) -> None:
+        """Ends the warm-up."""
+        self.progress = fraction
+
+    def evidence(self, images: Tensor) -> dict[str, Tensor]:
+        """Logits; "response" and its "peaks"; each branch's logits, attention and grid; a "heatmap".
+
+        The heatmap (B, 31, 31) is that of the class predicted: the branches' class maps, each in [0, 1], those of D and
+        C brought back by the inverse of their sampling, summed, in [0, 1] again (the localisation of Table 2).
+        """
+        seen = self._look(images, EVALUATION, refined=True)
+        found = {"logits": self._joined(seen), "original": seen.features.logits}
+        for name, branch in seen.branches.items():
+            found |= {name: branch.logits, f"{name} attention": branch.attention, f"{name} grid": branch.grid}
+        best = found["logits"].argmax(1, keepdim=True)
+        return found | {"response": seen.response, "peaks": seen.peaks, "heatmap": self._heatmap(seen, best)}
+
+    def _look(self, images: Tensor, draws: Draws, *, refined: bool = False) -> Seen:
+        """One pass; ``refined`` keeps the maps of D and C."""
+        features = self.classifier.features(images)
+        response = self._response(features)
+        peaks = local_peaks(response, self.window) & (response > FAINTEST)
+        if self.peaks == "above_mean":
+            peaks = peaks & (response >= response.mean((1, 2), keepdim=True))
+        attention = self._attention(response, peaks, draws) if self.heads else {}
+        branches = self._sampled(images, attention, refined=refined or bool(self.convolutions)) if attention else {}
+        return Seen(features, response, peaks, branches)
+
+    def _response(self, features: Features) -> Tensor:
+        """The response map on the grid, of the likeliest classes' maps alone."""
+        maps, logits, weight = _refined(features), features.logits, _weight(self.classifier.head)
+        if not self.response_gradient:
+            maps, logits, weight = maps.detach(), logits.detach(), weight.detach()
+        if self.saliency is not None:
+            return saliency_map(enlarged(class_response_maps(maps, self.saliency.weight), GRID)[:, 0])
+        # all classes' maps together are the same for every answer, and 0 under cross-entropy: one is always left out
+        likeliest = logits.topk(min(TOP, self.classifier.classes - 1), 1).indices
+        maps = enlarged(class_response_maps(maps, weight[likeliest]), GRID)
+        return combined(maps, top_entropy(logits), self.threshold)
+
+    def _attention(self, response: Tensor, peaks: Tensor, draws: Draws) -> dict[str, Tensor]:
+        """The attention map of each sampled branch, (B, 31, 31)."""
+        if self.attention == "sparse":
+            parts = dict(zip((NAMES["D"], NAMES["C"]), self._parted(response, peaks, draws), strict=True))
+            maps = {
+                name: sparse_attention(response, parts[name], beta, inverse=name == NAMES["C"])
+                for name, beta in self.radii.items()
+            }
+        else:
+            maps = {NAMES["D"]: response, NAMES["C"]: 1 - response}
+        return {name: FLOOR + maps[name] for name in self.heads}
+
+    def _parted(self, response: Tensor, peaks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """The peaks of D and of C."""
+        evaluating = draws.seed is None
+        if evaluating and self.evaluation == "extremes":
+            return extremes(response, peaks)
+        if self.partition == "all" or (not evaluating and self.progress < self.warmup):
+            return peaks, peaks
+        numbers = draws.rowwise("s3n", (GRID, GRID), like=response)
+        if self.partition == "probability":
+            return partition(response, peaks, numbers)
+        coins = Draws(0).uniform("s3n", (GRID, GRID), like=response) if evaluating else numbers
+        return partition(torch.full_like(response, 0.5), peaks, coins)
+
+    def _sampled(self, images: Tensor, attention: dict[str, Tensor], *, refined: bool) -> dict[str, Branch]:
+        """The images as each attention sees them, through the backbone in one batch."""
+        count = len(attention)
+        grid = sampling_grid(torch.cat(list(attention.values())), (images.shape[2], images.shape[3]))
+        maps = self.classifier.backbone(resample(torch.cat([images] * count), grid))
+        features = self.classifier.features_of(maps, refined=refined)
+        grids, embeddings = grid.unflatten(0, (count, -1)), features.embedding.unflatten(0, (count, -1))
+        finer = features.refined.unflatten(0, (count, -1)) if features.refined is not None else None
+        branches = {}
+        for place, (name, map_) in enumerate(attention.items()):
+            maps, embedding = None if finer is None else finer[place], embeddings[place]
+            if maps is not None and name in self.convolutions:
+                maps = self.convolutions[name](maps)
+                embedding = self.classifier.pool(maps)
+            branches[name] = Branch(map_, grids[place], maps, embedding, self.heads[name](embedding))
+        return branches
+
+    def _joined(self, seen: Seen) -> Tensor:
+        """The prediction: of the joint features, or a lone branch's own."""
+        by_name = {"original": seen.features, **seen.branches}
+        chosen = [by_name[NAMES[letter]] for letter in self.branches]
+        if self.joint is None:
+            return chosen[0].logits
+        return self.joint(torch.cat([each.embedding for each in chosen], 1))
+
+    def _heatmap(self, seen: Seen, best: Tensor) -> Tensor:
+        """Of the classes ``best`` (B, 1)."""
+        maps: list[tuple[Tensor, Tensor | None]] = []
+        if "O" in self.branches:
+            maps.append((class_response_maps(_refined(seen.features), _weight(self.classifier.head)[best]), None))
+        for name, branch in seen.branches.items():
+            assert branch.maps is not None
+            maps.append((class_response_maps(branch.maps, _weight(self.heads[name])[best]), branch.attention))
+        return localised(maps, GRID)
+
+
+def _weight(head: nn.Module) -> Tensor:
+    assert isinstance(head, nn.Linear)
+    return head.weight
+
+
+def _refined(features: Features) -> Tensor:
+    assert features.refined is not None, "reads_refined asks for them"
+    return features.refined
+
+
+def _halving(channels: int) -> nn.Module:
+    convolution = nn.Conv2d(channels, channels, 3, stride=2, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU())

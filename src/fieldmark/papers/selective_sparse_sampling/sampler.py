@@ -1,0 +1,177 @@
+"""The sampler of Selective Sparse Sampling: an image drawn anew, larger where an attention map says so.
+
+Ding, Zhou, Zhu, Ye, Jiao, "Selective Sparse Sampling for Fine-Grained Image Recognition", ICCV 2019, Sec. 3.3, after
+Recasens, Kellnhofer, Stent, Matusik, Torralba, "Learning to Zoom: a Saliency-Based Sampling Layer for Neural
+Networks", ECCV 2018, arXiv:1809.03355.
+
+Equations
+    Eq. 7   displacement    where each cell of the new picture looks, left to right
+    Eq. 8   displacement    the same, top to bottom
+
+Paper and released code
+    The numbers are those of the S3N paper. It leaves the kernel k and the borders open; the default is the released
+    code's: on a grid of 31 x 31 cells a Gaussian of 13 cells full width at half maximum that reaches 30 cells far, the
+    attention repeated and the coordinates continued beyond the borders, positions held to the image, bilinear, corners
+    of pixels aligned. For other grids all of it scales with the number of cells.
+    The code learns the kernel too (at rate 1e-7); here it stays a Gaussian.
+
+Written as displacement, sum Q k (v' - v) / sum Q k, so that what cancels for a uniform Q cancels exactly. A Gaussian is
+a product of its rows and columns: with the borders folded in, each sum is Q between two matrices of the grid's size.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fieldmark.errors import UserError
+from fieldmark.ops.precision import full_precision, raised
+from fieldmark.papers.selective_sparse_sampling.attention import min_max, rounding_of
+
+FWHM = 13 / 31
+"""Full width at half maximum of the Gaussian kernel, as a part of the grid's side."""
+
+
+def displacement(attention: Tensor) -> Tensor:
+    """How far from itself each cell of the new picture looks: attention Q (B, h, w), at least 0, to (B, 2, h, w).
+
+    x then y, in coordinates that run from -1 to 1 over the image; differentiable. 0 where Q is constant or all 0.
+    """
+    attention = raised(attention)
+    with full_precision(attention):
+        largest = attention.detach().amax((1, 2), keepdim=True)  # the result does not depend on Q's scale
+        q = attention / torch.where(largest > 0, largest, torch.ones_like(largest))
+        rows, row_moment = _axis(q.shape[1], q)
+        columns, column_moment = _axis(q.shape[2], q)
+        mass = rows @ q @ columns.T
+        mass = torch.where(mass > 0, mass, torch.ones_like(mass))
+        x = rows @ q @ column_moment.T / mass  # Eq. 7
+        y = row_moment @ q @ columns.T / mass  # Eq. 8
+    shift, here = torch.stack((x, y), 1), lattice((q.shape[1], q.shape[2]), like=q)
+    return (here + shift).clamp(-1, 1) - here
+
+
+def sampling_grid(attention: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """Where each pixel of the new picture looks: attention (B, h, w), at least 0, to (B, H, W, 2).
+
+    For ``resample``, or ``grid_sample(align_corners=True)``: x and y between -1 and 1. Differentiable; a constant or
+    zero attention gives the identity. Bilinear between the attention's cells.
+
+    Args:
+        attention: Q.
+        size: pixels (H, W) of the new picture, or one number for both.
+    """
+    return _upsampled(displacement(attention), size)
+
+
+def inverse_grid(attention: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """Where in the new picture each pixel of the image went: attention (B, h, w) to (B, H, W, 2), without gradient.
+
+    ``resample(heatmap, inverse_grid(attention, size))`` brings a heatmap of the new picture back to the image. What the
+    picture left out shows the picture's border.
+    The cell that looks nearest is found among all, then corrected once along the map's slope.
+
+    Raises:
+        UserError: an attention of a single row or column.
+    """
+    with torch.no_grad(), full_precision(attention):
+        shift = displacement(attention)
+        _, _, height, width = shift.shape
+        if min(height, width) < 2:
+            raise UserError(f"inverse_grid needs an attention map of at least 2 x 2 cells, not {height} x {width}")
+        here = lattice((height, width), like=shift)
+        wanted = here.flatten(1).T.expand(len(shift), -1, -1)
+        looked = (here + shift).flatten(2)
+        nearest = torch.cdist(wanted, looked.mT, compute_mode="donot_use_mm_for_euclid_dist").argmin(2)
+        missing = wanted.mT - _at(looked, nearest)
+        step = _solved(_slopes(shift).flatten(2), missing, at=nearest)
+        cell = shift.new_tensor([2 / (width - 1), 2 / (height - 1)])[:, None]
+        found = (_at(here.flatten(1).expand_as(looked), nearest) + step.clamp(-cell, cell)).clamp(-1, 1)
+        return _upsampled(found.view_as(shift) - here, size)
+
+
+def localised(maps: Sequence[tuple[Tensor, Tensor | None]], size: int | tuple[int, int]) -> Tensor:
+    """Where an image shows what its branches saw (the localisation of Table 2): a heatmap (B, H, W) in [0, 1].
+
+    The sum of all maps on the image, each in [0, 1] before, a constant one 0.
+
+    Args:
+        maps: of each branch a map (B, 1, h, w) and the attention (B, h', w') that drew its picture, None for the image.
+        size: pixels (H, W) of the heatmap, or one number for both.
+    """
+    seen = []
+    for drawn, attention in maps:
+        large = enlarged(drawn, size)
+        large = large if attention is None else resample(large, inverse_grid(attention, size))
+        seen.append(min_max(large[:, 0], rounding=rounding_of(drawn)))
+    return min_max(torch.stack(seen).sum(0))
+
+
+def resample(pictures: Tensor, grid: Tensor) -> Tensor:
+    """``pictures`` (B, K, H, W) looked at where ``grid`` (B, H', W', 2) says: (B, K, H', W').
+
+    Of the pictures' dtype, and channels last in memory where they are.
+    """
+    dtype = torch.promote_types(pictures.dtype, grid.dtype)
+    options = {"mode": "bilinear", "padding_mode": "border", "align_corners": True}
+    drawn = F.grid_sample(pictures.to(dtype), grid.to(dtype), **options).to(pictures.dtype)
+    last = torch.channels_last
+    return drawn.contiguous(memory_format=last) if pictures.is_contiguous(memory_format=last) else drawn
+
+
+def enlarged(maps: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """Maps (B, K, h, w) to (B, K, H, W), bilinear, corners aligned."""
+    return F.interpolate(maps, _sides(size), mode="bilinear", align_corners=True)
+
+
+def lattice(size: tuple[int, int], *, like: Tensor) -> Tensor:
+    """The identity: x and y of each cell, (2, h, w), from -1 to 1; the middle where a side has one cell."""
+    y, x = (_places(count, like) for count in size)
+    return torch.stack((x.expand(size), y[:, None].expand(size)))
+
+
+def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def _places(count: int, like: Tensor) -> Tensor:
+    return (torch.arange(count, dtype=like.dtype, device=like.device) - (count - 1) / 2) * (2 / max(count - 1, 1))
+
+
+def _axis(count: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Two (n, n) matrices that take Q along one axis to sums of Q k and of Q k (v' - v), borders included."""
+    reach = count - 1
+    cells = torch.arange(count, device=like.device)
+    beyond = torch.arange(-reach, count + reach, device=like.device)  # positions that the kernel may reach
+    away = (beyond - cells[:, None]).to(like.dtype)
+    kernel = torch.exp(-4 * math.log(2) * (away / (FWHM * count)).square()) * (away.abs() <= reach)
+    repeated = (beyond.clamp(0, reach)[:, None] == cells).to(like.dtype)
+    return kernel @ repeated, (kernel * away * (2 / max(reach, 1))) @ repeated
+
+
+def _upsampled(shift: Tensor, size: int | tuple[int, int]) -> Tensor:
+    """A displacement (B, 2, h, w) at another size, added to the identity: (B, H, W, 2)."""
+    return (enlarged(shift, size) + lattice(_sides(size), like=shift)).permute(0, 2, 3, 1)
+
+
+def _at(values: Tensor, index: Tensor) -> Tensor:
+    """Columns ``index`` (B, N) of ``values`` (B, K, N)."""
+    return values.gather(2, index[:, None].expand(-1, values.shape[1], -1))
+
+
+def _slopes(shift: Tensor) -> Tensor:
+    """The map's Jacobian at each cell, (B, 4, h, w): dx/dx, dx/dy, dy/dx, dy/dy."""
+    height, width = shift.shape[2:]
+    by_y, by_x = torch.gradient(shift, dim=(2, 3))
+    by_y, by_x = by_y * (height - 1) / 2, by_x * (width - 1) / 2
+    return torch.stack((by_x[:, 0] + 1, by_y[:, 0], by_x[:, 1], by_y[:, 1] + 1), 1)
+
+
+def _solved(slopes: Tensor, missing: Tensor, *, at: Tensor) -> Tensor:
+    """The step (B, 2, N) that moves the map by ``missing`` (B, 2, N), by the (B, 4, N) slopes of the cells ``at``."""
+    a, b, c, d = _at(slopes, at).unbind(1)
+    x, y = missing.unbind(1)
+    determinant = (a * d - b * c).clamp_min(1e-3)  # where the map stands still any step will do
+    return torch.stack((d * x - b * y, a * y - c * x), 1) / determinant[:, None]

@@ -1,0 +1,139 @@
+"""Networks cut before pooling: maps of the promised shape, no parameter left without use."""
+
+import pytest
+import torch
+from torch import nn
+
+from fieldmark.core import backbone as backbone_module
+from fieldmark.core.backbone import Backbone, make_backbone, refuse_backbone
+from fieldmark.core.weights import Remote
+from fieldmark.errors import UserError
+
+IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+HALF = ([0.5] * 3, [0.5] * 3)
+
+# name, pixels a side, channels, stride, another size (height, width), statistics
+FAMILIES = [
+    ("resnet18", 64, 512, 32, (64, 96), IMAGENET),
+    ("densenet121", 64, 1024, 32, (64, 96), IMAGENET),
+    ("efficientnet_b0", 64, 1280, 32, (96, 64), IMAGENET),
+    ("tf_efficientnet_lite0", 64, 1280, 32, (64, 96), HALF),
+    ("mobilenetv3_small_050", 64, 288, 32, (64, 96), IMAGENET),
+    ("convnext_atto", 64, 320, 32, (64, 96), IMAGENET),
+    ("vit_tiny_patch16_224", 224, 192, 16, (64, 96), HALF),
+    ("test_vit", 64, 64, 16, (32, 48), HALF),
+    ("vit_small_patch14_reg4_dinov2", 56, 384, 14, (28, 42), IMAGENET),
+    ("googlenet", 64, 1024, 32, (64, 96), HALF),
+    ("vgg11", 64, 512, 16, (64, 96), IMAGENET),
+    ("swin_tiny_patch4_window7_224", 64, 768, 32, None, IMAGENET),
+    pytest.param("maxvit_tiny_rw_224", 64, 512, 32, None, HALF, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("name", "size", "channels", "stride", "other", "statistics"), FAMILIES)
+def test_a_family(
+    name: str,
+    size: int,
+    channels: int,
+    stride: int,
+    other: tuple[int, int] | None,
+    statistics: tuple[list[float], list[float]],
+):
+    torch.manual_seed(0)
+    backbone = make_backbone(name, weights="none", size=size)
+    assert (backbone.channels, backbone.stride) == (channels, stride)
+    torch.testing.assert_close(backbone.mean, torch.tensor(statistics[0]))
+    torch.testing.assert_close(backbone.std, torch.tensor(statistics[1]))
+    assert all(module.training for module in backbone.modules())
+    maps = backbone(torch.randn(2, 3, size, size))
+    assert maps.shape == (2, channels, size // stride, size // stride)
+    maps.square().mean().backward()
+    assert [key for key, parameter in backbone.named_parameters() if parameter.grad is None] == []
+    if other:
+        with torch.no_grad():
+            shape = backbone(torch.randn(2, 3, *other)).shape
+        assert shape == (2, channels, other[0] // stride, other[1] // stride)
+
+
+def test_tokens_become_a_map_in_reading_order():
+    """A network that averages each patch, with two tokens before those of the patches."""
+
+    class Patches(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            means = torch.nn.functional.avg_pool2d(images, 4).flatten(2).transpose(1, 2)
+            return torch.cat([torch.full((len(images), 2, 3), -1.0), means], 1)
+
+    backbone = Backbone(Patches(), example=torch.zeros(1, 3, 16, 16), prefix=2)
+    images = torch.randn(2, 3, 8, 12)
+    assert (backbone.channels, backbone.stride) == (3, 4)
+    torch.testing.assert_close(backbone(images), torch.nn.functional.avg_pool2d(images, 4))
+
+
+def test_the_final_norm_of_convnext_stays_and_is_applied():
+    backbone = make_backbone("test_convnext", weights="none", size=64)
+    assert any(key.endswith("head.norm.weight") for key in backbone.state_dict())
+    with torch.no_grad():
+        maps = backbone(torch.randn(1, 3, 64, 64))
+    assert maps.mean(1).abs().max() < 1e-4
+    assert maps.var(1, unbiased=False).mean().item() == pytest.approx(1, abs=0.05)
+
+
+def test_normalise_is_the_statistics_in_single_precision():
+    backbone = make_backbone("test_efficientnet", weights="none", size=64)
+    pixels = torch.randint(256, (2, 5, 7, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = backbone.normalise(pixels)
+    assert images.dtype == torch.float32
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    mean, std = torch.tensor(IMAGENET[0]), torch.tensor(IMAGENET[1])
+    torch.testing.assert_close(images, ((pixels / 255 - mean) / std).permute(0, 3, 1, 2), rtol=0, atol=1e-5)
+
+
+def test_statistics_travel_with_the_model():
+    backbone = make_backbone("test_vit", weights="none", size=64)
+    assert {"mean", "std"} <= set(backbone.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "message"),
+    [
+        ("resnet5000", 64, "no backbone is called 'resnet5000'; did you mean"),
+        ("resnet18.nobody", 64, "no backbone is called 'resnet18.nobody'; did you mean resnet18, resnet18.a1_in1k"),
+        ("no-such-thing", 64, "use a name of timm's"),
+        ("", 64, "no backbone is called ''"),
+        ("vit_tiny_patch16_224", 50, "cannot be built for images of 50 px .*choose another --size"),
+        ("levit_128s", 64, "cannot be built for images of 64 px .*choose another --size"),
+    ],
+)
+def test_mistakes_get_one_line(name: str, size: int, message: str):
+    with pytest.raises(UserError, match=message) as caught:
+        make_backbone(name, weights="none", size=size)
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 400
+
+
+def test_names_and_where_their_weights_lie_are_known_at_once(monkeypatch: pytest.MonkeyPatch):
+    def built(*_: object, **__: object) -> None:
+        raise AssertionError("a network was built")
+
+    seen: list[tuple[str, str, Remote | None]] = []
+    monkeypatch.setattr(backbone_module.timm, "create_model", built)
+    monkeypatch.setattr(backbone_module, "refuse_source", lambda source, *, name, hub: seen.append((source, name, hub)))
+    for name, message in (("resnet18.nobody", "did you mean resnet18"), ("no-such-thing", "use a name of timm's")):
+        for weights in ("hub", "none"):
+            with pytest.raises(UserError, match=message):
+                refuse_backbone(name, weights=weights)
+    assert seen == []
+    for name in ("resnet18.a1_in1k", "gcvit_tiny", "googlenet", "botnet50ts_256"):
+        refuse_backbone(name, weights="hub")
+    hub, address, googlenet, nowhere = (remote for _, _, remote in seen)
+    assert hub is not None
+    assert hub.repository == "timm/resnet18.a1_in1k"
+    assert {"model.safetensors", "pytorch_model.bin"} <= set(hub.files)
+    for remote in (address, googlenet):
+        assert remote is not None
+        assert not remote.repository
+        assert remote.files[0].startswith("https://")
+    assert nowhere is None
+    seen.clear()
+    refuse_backbone("resnet18", weights="some.safetensors")
+    assert seen == [("some.safetensors", "resnet18", None)]

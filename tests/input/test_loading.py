@@ -1,0 +1,262 @@
+"""From files to batches: the same pixels whatever reads them, and damage that does not stop a run."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
+
+from fieldmark.batches import Shuffled, WholeRun
+from fieldmark.data.dataset import Box, Photo
+from fieldmark.errors import UserError
+from fieldmark.images.decode import read_image
+from fieldmark.input.loading import Batch, Photographs, draw_into, in_order, loader_of, open_photo
+from fieldmark.input.views import GREY, Frame, draw, evaluation_view, training_view
+from fieldmark.recipe import Pixels
+
+PIXELS = Pixels(size=48, eval_size=40)
+# newer Pythons warn of any fork beside threads, and torch has some
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+
+
+def picture(seed: int, width: int = 96, height: int = 72) -> Image.Image:
+    """A soft pattern, as compression and scaling change a photograph little."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    return coarse.resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Photo, ...]:
+    """Twelve JPEG files of three classes."""
+    folder = tmp_path_factory.mktemp("photos")
+    made = []
+    for index in range(12):
+        path = folder / f"{index}.jpg"
+        picture(index, 96 + index, 72).save(path, quality=95)
+        made.append(Photo(path.name, path, label=index % 3))
+    return tuple(made)
+
+
+def same(first: list[Batch], second: list[Batch]) -> bool:
+    """Whether two runs of batches are identical."""
+    pairs = zip(first, second, strict=True)
+    return all(
+        all(torch.equal(x, y) for x, y in zip(a[:3], b[:3], strict=True)) and a.damaged == b.damaged for a, b in pairs
+    )
+
+
+def average_difference(first: np.ndarray, second: np.ndarray) -> float:
+    """In levels."""
+    return float(np.abs(first.astype(float) - second.astype(float)).mean())
+
+
+def test_a_batch_has_pixels_labels_and_indices(photos):
+    batch = Photographs(photos, PIXELS).__getitems__([(0, 5), (0, 2), (0, 9)])
+    assert batch.pixels.shape == (3, 48, 48, 3)
+    assert batch.pixels.dtype == torch.uint8
+    assert batch.labels.tolist() == [2, 2, 0]
+    assert batch.indices.tolist() == [5, 2, 9]
+    assert batch.damaged == ()
+    evaluated = Photographs(photos, PIXELS)[4]
+    assert evaluated.pixels.shape == (1, 40, 40, 3)
+
+
+def test_unlabelled_photos_have_label_minus_one(photos):
+    unlabelled = [Photo(photo.name, photo.path) for photo in photos[:2]]
+    assert Photographs(unlabelled, PIXELS).__getitems__([(-1, 0), (-1, 1)]).labels.tolist() == [-1, -1]
+
+
+def test_a_view_depends_on_seed_epoch_and_index_alone(photos):
+    data = Photographs(photos, PIXELS, seed=7)
+    together = data.__getitems__([(3, 1), (3, 8), (3, 4)]).pixels
+    alone = Photographs(photos, PIXELS, seed=7).__getitems__([(3, 8)]).pixels
+    assert torch.equal(together[1], alone[0])
+    assert not torch.equal(alone, data.__getitems__([(4, 8)]).pixels)
+    assert not torch.equal(alone, Photographs(photos, PIXELS, seed=8).__getitems__([(3, 8)]).pixels)
+    more_threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2 if more_threads == 1 else 1)
+        assert torch.equal(together, data.__getitems__([(3, 1), (3, 8), (3, 4)]).pixels)
+    finally:
+        torch.set_num_threads(more_threads)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch", "box"])
+def test_training_views_are_the_reference_views_but_for_rounding(photos, fit):
+    boxed = [Photo(p.name, p.path, box=Box(10.5, 8.25, 60, 50)) for p in photos]
+    data = Photographs(boxed, Pixels(size=64, fit=fit))
+    for index in range(12):
+        view = data.__getitems__([(0, index)]).pixels[0].numpy()
+        rng = np.random.default_rng((0, 0, 0, index))
+        expected = training_view(read_image(photos[index].path), data.pixels, rng, boxed[index].box)
+        assert average_difference(view, expected) < 0.6
+
+
+def test_torch_draws_what_pillow_draws():
+    image = picture(3, 300, 200)
+    for frame in (Frame(10, 20, 150, 120), Frame(0, 0, 300, 200), Frame(-50, 30, 200, 300), Frame(200, 100, 20, 30)):
+        for size in (32, 100, 224):
+            view = np.empty((size, size, 3), np.uint8)
+            draw_into(view, image, frame, mirrored=False)
+            assert average_difference(view, draw(image, frame, size)) < 0.5
+            mirrored = np.empty_like(view)
+            draw_into(mirrored, image, frame, mirrored=True)
+            assert average_difference(mirrored[:, ::-1], view) < 0.1
+
+
+def test_large_photos_decoded_smaller_give_nearly_the_same_views(tmp_path):
+    picture(1, 901, 700).save(tmp_path / "large.jpg", quality=95)
+    picture(1, 901, 700).save(tmp_path / "large.png")
+    views = []
+    for name in ("large.jpg", "large.png"):
+        data = Photographs([Photo(name, tmp_path / name)], PIXELS)
+        views.append(data.__getitems__([(epoch, 0) for epoch in range(10)]).pixels.numpy())
+        seen = data.random_view(0, 0)
+        reduced = open_photo(data.photos[0], reduce_to=seen.side_needed)
+        assert (reduced.width < 500) == (name == "large.jpg")
+    assert average_difference(*views) < 2
+
+
+def test_turned_photos_are_drawn_upright_at_any_scale(tmp_path):
+    upright = picture(2, 500, 800)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.jpg", quality=95, exif=exif)
+    upright.save(tmp_path / "upright.jpg", quality=95)
+    data = Photographs([Photo(n, tmp_path / n) for n in ("turned.jpg", "upright.jpg")], PIXELS)
+    for epoch in range(4):
+        both = []
+        for photo in data.photos:
+            view = data.random_view(epoch, 0)
+            image = open_photo(photo, reduce_to=view.side_needed)
+            assert image.width < 300
+            both.append(np.empty((48, 48, 3), np.uint8))
+            draw_into(both[-1], image, view.area(image.size), mirrored=view.mirrored)
+        assert average_difference(*both) < 2
+
+
+def test_evaluation_is_the_plain_view(photos):
+    batch = Photographs(photos, PIXELS).__getitems__([(-1, index) for index in range(4)])
+    for index in range(4):
+        expected = evaluation_view(read_image(photos[index].path), PIXELS)
+        np.testing.assert_array_equal(batch.pixels[index].numpy(), expected)
+
+
+def test_workers_change_nothing(photos):
+    run = WholeRun(Shuffled(5), [p.label or 0 for p in photos], seed=1, epochs=2)
+    data = Photographs(photos, PIXELS, seed=1)
+    alone = list(loader_of(data, run, workers=0))
+    assert len(alone) == 4
+    for workers in (1, 2):
+        assert same(alone, list(loader_of(data, run, workers=workers, start="fork")))
+    rest = WholeRun(Shuffled(5), [p.label or 0 for p in photos], seed=1, epochs=2, first=3)
+    assert same(alone[3:], list(loader_of(data, rest, workers=0)))
+
+
+def test_spawned_workers_give_the_same(photos):
+    data = Photographs(photos, PIXELS)
+    assert same(list(loader_of(data, in_order(12, 8), workers=0)), list(loader_of(data, in_order(12, 8), workers=1)))
+    spawned = list(loader_of(data, [[(0, 3), (0, 4)]], workers=1, start="spawn"))
+    assert same(spawned, [data.__getitems__([(0, 3), (0, 4)])])
+
+
+@pytest.mark.slow
+def test_spawned_workers_that_are_stopped_while_they_send_end_in_peace(photos, monkeypatch: pytest.MonkeyPatch):
+    ended: list[int | None] = []
+    stop = _MultiProcessingDataLoaderIter._shutdown_workers
+
+    def watched(self: Any) -> None:
+        stop(self)  # raises where one was aborted
+        ended.extend(worker.exitcode for worker in self._workers)
+
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter, "_shutdown_workers", watched)
+    large = Photographs(photos, Pixels(size=1600, eval_size=1600))  # as long in sending as can be
+    for _ in range(6):
+        batches = iter(loader_of(large, [[(0, 3), (0, 4)]] * 50, workers=2, start="spawn"))
+        next(batches)
+        batches._shutdown_workers()  # pyright: ignore[reportAttributeAccessIssue]
+    assert ended[:12] == [0] * 12
+
+
+def test_inference_takes_every_photo_once_in_order(photos):
+    batches = list(loader_of(Photographs(photos, PIXELS), in_order(len(photos), 5), workers=0))
+    assert [batch.indices.tolist() for batch in batches] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]
+    assert in_order(0, 5) == []
+
+
+@pytest.fixture
+def with_damage(photos: tuple[Photo, ...], tmp_path: Path) -> tuple[Photo, ...]:
+    """The same photos, but 3 is cut short and 4 is gone."""
+    (tmp_path / "short.jpg").write_bytes(photos[3].path.read_bytes()[:700])
+    damaged = list(photos)
+    damaged[3] = Photo("birds/short.jpg", tmp_path / "short.jpg", label=0)
+    damaged[4] = Photo("gone.jpg", tmp_path / "gone.jpg", label=1)
+    return tuple(damaged)
+
+
+def test_in_training_another_photo_takes_the_place_of_a_damaged_one(with_damage):
+    data = Photographs(with_damage, PIXELS)
+    batch = data.__getitems__([(0, 2), (0, 3), (0, 4)])
+    assert batch.indices.tolist() == [2, 5, 5]
+    assert batch.labels.tolist() == [2, 2, 2]
+    assert torch.equal(batch.pixels[1:2], data.__getitems__([(0, 5)]).pixels)
+    assert batch.damaged == ((3, "birds/short.jpg: truncated JPEG"), (4, "gone.jpg: no such file"))
+
+
+def test_in_evaluation_a_damaged_photo_is_grey(with_damage):
+    batch = Photographs(with_damage, PIXELS).__getitems__([(-1, 3), (-1, 5)])
+    assert batch.indices.tolist() == [3, 5]
+    assert batch.labels.tolist() == [0, 2]
+    assert (batch.pixels[0] == GREY).all()
+    assert (batch.pixels[1] != GREY).any()
+    assert batch.damaged == ((3, "birds/short.jpg: truncated JPEG"),)
+
+
+def test_training_stops_where_nothing_can_be_read(tmp_path):
+    gone = [Photo(f"{i}.jpg", tmp_path / f"{i}.jpg", label=0) for i in range(3)]
+    with pytest.raises(UserError, match=r"1\.jpg: no such file[\s\S]*is the folder still there"):
+        Photographs(gone, PIXELS).__getitems__([(0, 1)])
+
+
+def test_a_box_outside_is_the_users_mistake_in_training_and_a_reason_else(photos):
+    outside = Photographs([Photo(photos[0].name, photos[0].path, box=Box(900, 900, 5, 5))], Pixels(fit="box"))
+    with pytest.raises(UserError, match="outside the picture"):
+        outside.__getitems__([(0, 0)])
+    ((index, line),) = outside.__getitems__([(-1, 0)]).damaged
+    assert index == 0
+    assert line.startswith(photos[0].name)
+    assert "outside the picture" in line
+
+
+def test_a_banner_is_cut_off(tmp_path):
+    image = Image.new("RGB", (300, 240), "white")
+    image.paste("black", (0, 200, 300, 240))
+    image.save(tmp_path / "trap.png")
+    photo = Photo("trap.png", tmp_path / "trap.png", trim_bottom=40)
+    assert open_photo(photo).size == (300, 200)
+    data = Photographs([photo], Pixels(size=48, eval_size=48, eval_crop=1.0))
+    batch = data.__getitems__([(epoch, 0) for epoch in range(30)])
+    assert (batch.pixels == 255).all()
+    assert (data[0].pixels == 255).all()
+
+
+def test_packed_pixels_need_no_files(tmp_path):
+    packed = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    members = [Photo(f"{i}", tmp_path, label=i, row=3 - i) for i in range(4)]
+    data = Photographs(members, Pixels(size=32, eval_size=32, eval_crop=1.0), packed=packed)
+    batch = data.__getitems__([(-1, 0), (-1, 3)])
+    np.testing.assert_array_equal(batch.pixels.numpy(), packed[[3, 0]])
+    assert data.__getitems__([(0, 1)]).pixels.shape == (1, 32, 32, 3)
+
+
+def test_real_photos_give_the_reference_views(shared_data):
+    paths = sorted((shared_data / "CUB_200_2011" / "images").glob("*/*.jpg"))[:8]
+    data = Photographs([Photo(path.name, path) for path in paths], Pixels())
+    batch = data.__getitems__([(0, index) for index in range(8)])
+    for index, path in enumerate(paths):
+        expected = training_view(read_image(path), data.pixels, np.random.default_rng((0, 0, 0, index)))
+        assert average_difference(batch.pixels[index].numpy(), expected) < 0.3

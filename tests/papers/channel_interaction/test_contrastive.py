@@ -1,0 +1,582 @@
+"""Channel interaction between images against loops written from the paper, its pairs, and the batches at the edge."""
+
+import copy
+import math
+from itertools import combinations
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from channel_terms import OPERATIONS, eq_5
+from fieldmark.batches import Balanced
+from fieldmark.core.classifier import Average, Classifier, Features, Linear
+from fieldmark.core.contract import TrainOutput
+from fieldmark.core.draws import EVALUATION, Draws
+from fieldmark.core.pairs import Pairs, mine_pairs
+from fieldmark.errors import UserError
+from fieldmark.papers.channel_interaction import interaction as sci
+from fieldmark.papers.channel_interaction.contrast import Operation, contrast_weights
+from fieldmark.papers.channel_interaction.contrastive import (
+    ContrastiveChannelInteraction,
+    pair_contrastive,
+    triplet,
+)
+from fieldmark.papers.channel_interaction.interaction import SelfChannelInteraction, channel_weights
+from golden_step import tiny_backbone
+
+CHANNELS = 5
+LABELS = torch.tensor([0, 0, 1, 2, 1, 0, 2])
+DRAWS = Draws(5, 2)
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def neck_of(channels: int = CHANNELS, scale: float = 1.0) -> SelfChannelInteraction:
+    torch.manual_seed(1)
+    neck = SelfChannelInteraction(channels, scale).double()
+    neck.lends = True
+    return neck
+
+
+def classifier_of(neck: nn.Module) -> Classifier:
+    parts = {"neck": neck, "pool": Average(), "head": Linear(12, 5)}
+    return Classifier(tiny_backbone(), classes=5, **parts)
+
+
+def term_of(**options: Any) -> ContrastiveChannelInteraction:
+    torch.manual_seed(2)
+    return ContrastiveChannelInteraction(CHANNELS, **options).double()
+
+
+def output_of(maps: Tensor, labels: Tensor, neck: SelfChannelInteraction) -> TrainOutput:
+    embedding = neck.pooled(maps)
+    logits = embedding.new_zeros(len(maps), 3)
+    return TrainOutput({}, logits, labels, Features(maps, None, embedding, logits), {})
+
+
+class Holder(nn.Module):
+    """All that a term asks of a classifier when it is called."""
+
+    def __init__(self, neck: nn.Module) -> None:
+        super().__init__()
+        self.neck = neck
+
+
+def loss_of(
+    term: ContrastiveChannelInteraction,
+    maps: Tensor,
+    labels: Tensor,
+    *,
+    neck: SelfChannelInteraction | None = None,
+    draws: Draws = DRAWS,
+) -> Tensor:
+    neck = neck or neck_of()
+    return term(output_of(maps, labels, neck), Holder(neck), draws)
+
+
+def pairs_of(term: ContrastiveChannelInteraction, labels: Tensor, draws: Draws) -> Pairs:
+    maps = random(len(labels), CHANNELS, 1, 1)
+    return term._pairs(labels, neck_of().pooled(maps), draws)
+
+
+def eq_8(a: list[float], b: list[float], same: bool, margin: float) -> float:
+    """The squared distance for one class, the squared shortfall of the margin for two."""
+    distance = math.sqrt(sum((x - y) ** 2 for x, y in zip(a, b, strict=True)))
+    return distance**2 if same else max(0.0, margin - distance) ** 2
+
+
+def embedded(term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, maps: Tensor, a: int, b: int) -> Tensor:
+    """h(Z'_A), position by position (Eq. 6), from W held whole and phi as a convolution."""
+    x = maps.flatten(2)
+    w = torch.softmax(-neck.scale * x @ x.mT, 2)
+    y = (w @ x).mT.flatten(1) if term.positions else (w @ x).mean(2)
+    eta = 0.0 if term.psi is None else term.psi(torch.cat([y[a], y[b]])).item()
+    contrast = torch.tensor(eq_5(w[a], w[b], eta, term.operation), dtype=torch.float64)
+    channels = torch.cat([x[a], x[b]]) if term.operation == "concatenate" else x[a]
+    mixed = (contrast @ channels).view(maps.shape[1:])
+    weight = neck.phi.weight.view(len(mixed), 3, 3, -1).permute(0, 3, 1, 2)
+    z = F.conv2d(mixed[None], weight, neck.phi.bias, padding=1)[0] + maps[a]
+    h = term.h(z.flatten(1).mT.flatten() if term.positions else z.mean((1, 2)))
+    return h / h.norm() if term.normalise else h
+
+
+def eq_7_and_9(
+    term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, maps: Tensor, labels: Tensor, chosen: Pairs
+) -> float:
+    """Alpha times the mean over the pairs."""
+    losses = []
+    for a, b, valid in zip(chosen.anchor.tolist(), chosen.mate.tolist(), chosen.valid.tolist(), strict=True):
+        if valid:
+            ends = [embedded(term, neck, maps, *pair).tolist() for pair in ((a, b), (b, a))]
+            losses.append(eq_8(ends[0], ends[1], bool(labels[a] == labels[b]), term.margin))
+    return term.weight * sum(losses) / len(losses)
+
+
+@pytest.mark.parametrize("margin", [0.5, 3.0])
+def test_the_loss_of_a_pair_is_eq_8(margin: float):
+    h_a, h_b = random(6, 4), random(6, 4) + 0.3 * random(6, 4, seed=1)
+    same = torch.tensor([True, False, True, False, False, True])
+    found = pair_contrastive(h_a, h_b, same, margin)
+    expected = [eq_8(h_a[i].tolist(), h_b[i].tolist(), bool(same[i]), margin) for i in range(6)]
+    assert found.tolist() == pytest.approx(expected, abs=1e-10)
+    assert min(expected[i] for i in (1, 3, 4)) == 0 or margin == 3.0
+
+
+def test_a_triplet_counts_as_far_as_the_other_class_is_not_farther():
+    h_a, h_b = random(6, 4), random(6, 4, seed=1)
+    expected = []
+    for i in range(3):
+        near = sum((x - y) ** 2 for x, y in zip(h_a[i].tolist(), h_b[i].tolist(), strict=True))
+        far = sum((x - y) ** 2 for x, y in zip(h_a[3 + i].tolist(), h_b[3 + i].tolist(), strict=True))
+        expected.append(max(0.0, near - far + 0.5))
+    assert triplet(h_a, h_b, 0.5).tolist() == pytest.approx(expected, abs=1e-10)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("pairs", ["random", "all", "hard"])
+@pytest.mark.parametrize(("scale", "normalise"), [(1.0, False), (-0.5, True)])
+@pytest.mark.parametrize("positions", [0, 6])
+def test_the_term_is_eq_6_7_and_9(operation: Operation, pairs: Any, scale: float, normalise: bool, positions: int):
+    term = term_of(operation=operation, pairs=pairs, normalise=normalise, weight=3.0, margin=0.7, positions=positions)
+    neck, maps = neck_of(scale=scale), random(7, CHANNELS, 2, 3)
+    chosen = term._pairs(LABELS, neck.pooled(maps), DRAWS)
+    expected = eq_7_and_9(term, neck, maps, LABELS, chosen)
+    assert loss_of(term, maps, LABELS, neck=neck).item() == pytest.approx(expected, abs=1e-10)
+
+
+@pytest.mark.parametrize("pairs", ["random", "hard"])
+def test_the_triplet_term_takes_each_image_with_one_of_its_class_and_one_of_another(pairs: Any):
+    term, neck, maps = term_of(loss="triplet", pairs=pairs), neck_of(), random(7, CHANNELS, 2, 2)
+    labels = torch.tensor([0, 0, 1, 2, 1, 0, 4])  # images 3 and 6 have none of their class
+    chosen = term._pairs(labels, neck.pooled(maps), DRAWS)
+    assert chosen.same[:7].tolist() == [True] * 7
+    losses = []
+    for image in (0, 1, 2, 4, 5):
+        near, far = (int(chosen.mate[image]), int(chosen.mate[7 + image]))
+        assert near != image
+        assert labels[near] == labels[image] != labels[far]
+        squares = [
+            (embedded(term, neck, maps, image, mate) - embedded(term, neck, maps, mate, image)).square().sum().item()
+            for mate in (near, far)
+        ]
+        losses.append(max(0.0, squares[0] - squares[1] + term.margin))
+    expected = term.weight * sum(losses) / len(losses)
+    assert loss_of(term, maps, labels, neck=neck).item() == pytest.approx(expected, abs=1e-10)
+
+
+def contrasted(
+    maps: Tensor, term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, labels: Tensor
+) -> Tensor:
+    """The term in operators that autograd knows, W held whole."""
+    x = maps.flatten(2)
+    w = torch.softmax(-neck.scale * x @ x.mT, 2)
+    chosen = term._pairs(labels, neck.pooled(maps), DRAWS)
+    ends = []
+    for a, b in ((chosen.anchor, chosen.mate), (chosen.mate, chosen.anchor)):
+        y = (w @ x).mT.flatten(1) if term.positions else (w @ x).mean(2)
+        eta = term.psi(torch.cat([y[a], y[b]], 1)).squeeze(1) if term.psi else x.new_zeros(len(a))
+        channels = torch.cat([x[a], x[b]], 1) if term.operation == "concatenate" else x[a]
+        mixed = (contrast_weights(w[a], w[b], eta, term.operation) @ channels).view(len(a), *maps.shape[1:])
+        weight = neck.phi.weight.view(maps.shape[1], 3, 3, -1).permute(0, 3, 1, 2)
+        z = F.conv2d(mixed, weight, neck.phi.bias, padding=1) + maps[a]
+        ends.append(term.h(z.flatten(2).mT.flatten(1) if term.positions else z.mean((2, 3))))
+    losses = pair_contrastive(ends[0], ends[1], chosen.same, term.margin)
+    return term.weight * losses.mean()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("tile", [2**18, 8])
+@pytest.mark.parametrize("pairs", ["random", "all"])
+@pytest.mark.parametrize("positions", [0, 6])
+def test_all_gradients_are_those_of_the_written_out_term(
+    operation: Operation, tile: int, pairs: Any, positions: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sci, "_TILE", tile)
+    term, neck = term_of(operation=operation, pairs=pairs, margin=0.9, positions=positions), neck_of(scale=0.7)
+    maps = random(7, CHANNELS, 2, 3).requires_grad_()
+    inputs = [maps, *term.parameters(), *neck.phi.parameters()]
+    # with a loss on what SCI itself gives, as in training: the gradients of W meet
+    value = loss_of(term, maps, LABELS, neck=neck) + neck.pooled(maps).square().sum()
+    known = contrasted(maps, term, neck, LABELS) + neck(maps).mean((2, 3)).square().sum()
+    assert value.item() == pytest.approx(known.item(), abs=1e-10)
+    found = torch.autograd.grad(value, inputs, allow_unused=True)
+    for one, other in zip(found, torch.autograd.grad(known, inputs, allow_unused=True), strict=True):
+        if other is None:  # the bias of phi cancels in the difference
+            assert one is None or one.abs().max() < 1e-12
+        else:
+            assert one is not None
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_gradients(operation: Operation):
+    term, neck = term_of(operation=operation, margin=2.0), neck_of()
+    maps = random(4, CHANNELS, 1, 2).requires_grad_()
+    assert torch.autograd.gradcheck(lambda values: loss_of(term, values, LABELS[:4], neck=neck), maps)
+
+
+def test_gradients_of_pairs_and_triplets():
+    ends = (random(4, 3).requires_grad_(), random(4, 3, seed=1).requires_grad_())
+    same = torch.tensor([True, False, False, True])
+    assert torch.autograd.gradcheck(lambda a, b: pair_contrastive(a, b, same, 3.0), ends)
+    assert torch.autograd.gradcheck(lambda a, b: triplet(a, b, 3.0), ends)
+
+
+@pytest.mark.parametrize("distance", [0.0, 1e-160, 1e-30, 1e-10])
+def test_equal_images_have_a_bounded_gradient(distance: float):
+    h_a = torch.tensor([[distance, 0.0]] * 2, dtype=torch.float64, requires_grad=True)
+    losses = pair_contrastive(h_a, torch.zeros(2, 2, dtype=torch.float64), torch.tensor([True, False]), 0.5)
+    assert losses.tolist() == pytest.approx([0, 0.25], abs=1e-9)
+    losses.sum().backward()
+    assert h_a.grad is not None
+    assert h_a.grad.isfinite().all()
+    assert h_a.grad.abs().max() <= 1.001
+    if not distance:
+        assert (h_a.grad == 0).all()
+
+
+def no_pair_alike(classes: int, images: int) -> float:
+    """The chance that a random halving of ``classes`` x ``images`` pairs no two of one class: inclusion, exclusion."""
+    # matchings of k pairs inside a class of n: n! / (k! (n - 2k)! 2^k), signs alternating
+    inside = [
+        (-1) ** k * math.factorial(images) / (math.factorial(k) * math.factorial(images - 2 * k) * 2**k)
+        for k in range(images // 2 + 1)
+    ]
+    among = [1.0]
+    for _ in range(classes):
+        among = [
+            sum(among[i] * inside[k - i] for i in range(len(among)) if 0 <= k - i < len(inside))
+            for k in range(len(among) + len(inside) - 1)
+        ]
+
+    def halvings(count: int) -> float:
+        return math.factorial(count) / (math.factorial(count // 2) * 2 ** (count // 2))
+
+    total = classes * images
+    return sum(value * halvings(total - 2 * k) for k, value in enumerate(among)) / halvings(total)
+
+
+def batches_of_labels(epochs: int) -> list[Tensor]:
+    """The labels of all batches of some epochs, as ``Balanced`` makes them: four classes of five, sorted by class."""
+    labels_of_set = torch.tensor([index % 11 for index in range(11 * 9)])
+    plan = (Balanced(4, 5).epoch(labels_of_set.tolist(), seed=0, epoch=epoch) for epoch in range(epochs))
+    found = [labels_of_set[torch.from_numpy(batch)] for batches in plan for batch in batches]
+    assert all(labels.unique(return_counts=True)[1].tolist() == [5, 5, 5, 5] for labels in found)
+    return found
+
+
+def test_four_classes_of_five_make_ten_random_pairs_of_both_kinds():
+    """Halved undrawn they would hold no pair of one class."""
+    alike = []
+    for step, labels in enumerate(batches_of_labels(400)):
+        assert not (labels[:10] == labels[10:]).any()
+        chosen = random_halves(labels, step)
+        assert torch.equal(torch.cat([chosen.anchor, chosen.mate]).sort().values, torch.arange(20))
+        assert chosen.valid.all()
+        assert torch.equal(chosen.same, labels[chosen.anchor] == labels[chosen.mate])
+        alike.append(int(chosen.same.sum()))
+    assert len(alike) == 1600
+    assert torch.tensor(alike).double().mean().item() == pytest.approx(10 * 4 / 19, abs=0.1)
+    assert max(alike) < 10
+    none = alike.count(0) / len(alike)
+    assert no_pair_alike(4, 5) == pytest.approx(0.1023, abs=1e-4)
+    assert none == pytest.approx(no_pair_alike(4, 5), abs=0.025)
+
+
+@pytest.mark.parametrize(("pairs", "alike", "others"), [("all", 40, 150), ("hard", 20, 20)])
+def test_all_and_hard_pairs_of_four_classes_of_five_are_of_both_kinds(pairs: Any, alike: int, others: int):
+    term, seen = term_of(pairs=pairs), set()
+    for step, labels in enumerate(batches_of_labels(25)):
+        embedding = random(20, CHANNELS, seed=step)
+        chosen = term._pairs(labels, embedding, Draws(3, step))
+        assert chosen.valid.all()
+        assert torch.equal(chosen.same, labels[chosen.anchor] == labels[chosen.mate])
+        assert (int(chosen.same.sum()), int((~chosen.same).sum())) == (alike, others)
+        seen.add(tuple(chosen.mate.tolist()))
+    assert len(seen) == (1 if pairs == "all" else 100), "hard ones are mined anew in each batch"
+
+
+TERM = ContrastiveChannelInteraction(CHANNELS)
+
+
+def random_halves(labels: Tensor, step: int) -> Pairs:
+    """The pairs of a term, without building anything anew."""
+    empty = torch.zeros(len(labels), 1)
+    output = TrainOutput({}, empty, labels, Features(empty, None, empty, empty), {})
+    return TERM._pairs(output.labels, output.features.embedding, Draws(3, step))
+
+
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=8), st.sampled_from(["random", "all", "hard"]), st.integers(0, 99)
+)
+@settings(max_examples=60, deadline=None)
+def test_an_image_is_never_its_own_mate(labels: list[int], pairs: Any, step: int):
+    chosen = pairs_of(term_of(pairs=pairs), torch.tensor(labels), Draws(0, step))
+    assert (chosen.anchor != chosen.mate)[chosen.valid].all()
+    every = list(combinations(range(len(labels)), 2))
+    found = [tuple(sorted(pair)) for pair in zip(chosen.anchor.tolist(), chosen.mate.tolist(), strict=True)]
+    if pairs == "all":
+        assert found == every
+    if pairs == "random":
+        assert len(found) == len(labels) // 2
+        assert len({image for pair in found for image in pair}) == 2 * len(found)
+
+
+def test_hard_pairs_are_mined_on_the_embedding():
+    neck, maps = neck_of(), random(7, CHANNELS, 2, 2)
+    output = output_of(maps, LABELS, neck)
+    chosen = term_of(pairs="hard")._pairs(output.labels, output.features.embedding, DRAWS)
+    expected = mine_pairs(output.features.embedding, LABELS, intra="dissimilar", inter="similar")
+    assert all(torch.equal(one, other) for one, other in zip(chosen, expected, strict=True))
+
+
+def test_two_copies_of_a_photo_are_no_pair():
+    rows = torch.tensor([4, 4, 9, 4, 7, 9])
+    labels, maps = torch.tensor([0, 0, 1, 0, 1, 1]), random(6, CHANNELS, 2, 2)
+    for pairs in ("random", "all", "hard"):
+        seen = 0
+        for step in range(8):
+            chosen = pairs_of(term_of(pairs=pairs), labels, Draws(1, step, rows))
+            copies = rows[chosen.anchor] == rows[chosen.mate]
+            assert not (chosen.valid & copies).any()
+            seen += int(copies.sum())
+        assert seen or pairs == "hard"
+    mined = pairs_of(term_of(pairs="hard"), labels, Draws(1, 0, torch.tensor([4, 4, 9, 5, 7, 9])))
+    assert mined.valid.all()  # a copy hides no mate
+    same = loss_of(term_of(), maps, labels, draws=Draws(0, 0, torch.zeros(6, dtype=torch.long)))
+    assert same.item() == 0
+
+
+def test_pairs_change_from_step_to_step_but_not_in_evaluation():
+    seen = {tuple(random_halves(LABELS, step).anchor.tolist()) for step in range(8)}
+    assert len(seen) > 4
+    chosen = pairs_of(term_of(), LABELS, EVALUATION)
+    assert (chosen.anchor.tolist(), chosen.mate.tolist()) == ([0, 1, 2], [3, 4, 5])
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"pairs": "all"}, {"pairs": "hard"}, {"loss": "triplet"}, {"operation": "none"}]
+)
+def test_a_batch_without_pairs_is_zero_with_a_graph(options: dict[str, Any]):
+    neck, maps = neck_of(), random(1, CHANNELS, 2, 2).requires_grad_()
+    loss = loss_of(term_of(**options), maps, LABELS[:1], neck=neck)
+    assert loss.item() == 0
+    loss.backward()
+    assert maps.grad is None or (maps.grad == 0).all()
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0, 0, 0], [0, 1, 2, 3, 4]])
+@pytest.mark.parametrize("options", [{}, {"pairs": "all"}, {"pairs": "hard"}, {"loss": "triplet"}])
+@pytest.mark.parametrize("constant", [True, False])
+def test_one_class_classes_of_one_image_and_constant_maps_stay_finite(
+    labels: list[int], options: dict[str, Any], constant: bool
+):
+    neck = neck_of()
+    maps = (
+        torch.full((5, CHANNELS, 2, 2), 0.5, dtype=torch.float64) if constant else random(5, CHANNELS, 2, 2)
+    ).requires_grad_()
+    term = term_of(**options)
+    loss = loss_of(term, maps, torch.tensor(labels), neck=neck)
+    loss.backward()
+    assert maps.grad is not None
+    assert all(p.grad is None or p.grad.isfinite().all() for p in (maps, *term.parameters(), *neck.parameters()))
+    one_class = len(set(labels)) == 1
+    if "loss" in options:
+        assert loss.item() == 0  # no triplet without two classes or without two of a class
+    elif constant:
+        assert loss.item() == pytest.approx(0 if one_class else 2 * 0.25)
+    else:
+        assert loss.item() > 0 or not one_class
+
+
+def test_sci_and_a_contrastive_loss_is_the_row_without_contrast():
+    neck, maps = neck_of(), random(6, CHANNELS, 3, 2)
+    term = term_of(operation="none")
+    assert set(dict(term.named_parameters())) == {"h.weight"}
+    embedding = term.h(neck(maps).mean((2, 3)))
+    chosen = pairs_of(term, LABELS[:6], DRAWS)
+    losses = pair_contrastive(embedding[chosen.anchor], embedding[chosen.mate], chosen.same)
+    assert loss_of(term, maps, LABELS[:6], neck=neck).item() == pytest.approx(2 * losses.mean().item(), abs=1e-10)
+
+
+def as_autocast_has_it(
+    term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, maps: Tensor, chosen: Pairs
+) -> Tensor:
+    """The term in operators of PyTorch, in the precision that automatic mixed precision gives each."""
+    x, ends = maps.flatten(2), []
+    w = torch.softmax(-(x @ x.mT), 2, dtype=torch.promote_types(x.dtype, torch.float32))
+    y = (w.to(x.dtype) @ x).mean(2)
+    assert term.psi is not None
+    for a, b in ((chosen.anchor, chosen.mate), (chosen.mate, chosen.anchor)):
+        eta = term.psi(torch.cat([y[a], y[b]], 1)).squeeze(1)
+        mixed = contrast_weights(w[a], w[b], eta).to(x.dtype) @ x[a]
+        ends.append(term.h((neck.convolved(mixed.view(len(a), *maps.shape[1:])) + maps[a]).mean((2, 3))))
+    kind = torch.promote_types(x.dtype, torch.float32)
+    return term.weight * pair_contrastive(ends[0].to(kind), ends[1].to(kind), chosen.same).mean()
+
+
+@pytest.mark.parametrize("size", [0.5, 2.0])
+def test_under_mixed_precision_gradients_are_nearer_to_exact_ones_than_autocast_comes(size: float):
+    neck, term, labels = neck_of(64).float(), ContrastiveChannelInteraction(64), torch.arange(8) // 4
+    maps = (size * random(8, 64, 5, 5)).relu().to(torch.bfloat16)
+    chosen = term._pairs(labels, maps.mean((2, 3)), DRAWS)
+
+    def numbers(how: Any, *, exact: bool) -> list[Tensor]:
+        layer, loss = (copy.deepcopy(part).double() if exact else part for part in (neck, term))
+        seen = (maps.double() if exact else maps.clone()).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=not exact):
+            value = how(loss, layer, seen)
+        assert loss.psi is not None
+        wanted = (seen, layer.phi.weight, loss.psi.weight, loss.h.weight)
+        return [value.detach().double(), *(g.double() for g in torch.autograd.grad(value, wanted))]
+
+    def ours(term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, maps: Tensor) -> Tensor:
+        return loss_of(term, maps, labels, neck=neck)
+
+    def written_out(term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, maps: Tensor) -> Tensor:
+        return as_autocast_has_it(term, neck, maps, chosen)
+
+    exact = numbers(written_out, exact=True)
+    for one, other in zip(numbers(ours, exact=True), exact, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+    (loss, *found), (_, *others) = numbers(ours, exact=False), numbers(written_out, exact=False)
+    torch.testing.assert_close(loss, exact[0], rtol=1e-3, atol=0)
+    for one, other, known in zip(found, others, exact[1:], strict=True):
+        assert (one - known).norm() < (other - known).norm()
+
+
+def test_modules_in_a_half_type_train_and_answer_in_it():
+    neck, term = neck_of(12).bfloat16(), ContrastiveChannelInteraction(12).bfloat16()
+    head, maps = nn.Linear(12, 3).bfloat16(), random(6, 12, 3, 3).relu().to(torch.bfloat16).requires_grad_()
+    embedding = neck.pooled(maps)
+    assert embedding.dtype == torch.bfloat16
+    loss = F.cross_entropy(head(embedding).float(), LABELS[:6]) + term.loss_of(neck, maps, LABELS[:6], step=1)
+    loss.backward()
+    for parameter in (maps, *neck.parameters(), *term.parameters()):
+        assert parameter.grad is not None
+        assert parameter.grad.dtype == torch.bfloat16
+        assert parameter.grad.isfinite().all()
+    close = torch.promote_types(neck(maps).dtype, torch.float32)
+    torch.testing.assert_close(embedding.to(close), neck(maps).to(close).mean((2, 3)), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler's own
+def test_a_compiled_step_is_the_same(operation: Operation):
+    term, neck, maps = term_of(operation=operation), neck_of(), random(7, CHANNELS, 2, 2).requires_grad_()
+
+    def step(maps: Tensor) -> Tensor:
+        return loss_of(term, maps, LABELS, neck=neck) + neck.pooled(maps).square().sum()
+
+    known = step(maps)
+    found = torch.compile(step, backend="eager")(maps)
+    torch.testing.assert_close(found, known, rtol=0, atol=1e-10)
+    inputs = [maps, *neck.parameters(), term.h.weight]
+    for one, other in zip(*(torch.autograd.grad(value, inputs) for value in (found, known)), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+
+
+def test_maps_of_another_size_than_the_layers_have_are_refused_in_words():
+    term, neck = term_of(positions=4), neck_of()
+    with pytest.raises(UserError, match=r"saw maps of 2 x 3: positions=6 fits"):
+        term.loss_of(neck, random(4, CHANNELS, 2, 3), LABELS[:4])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"operation": "divide"}, "operation='divide'.: choose 'subtract', 'add'"),
+        ({"pairs": "some"}, "pairs='some'.: choose 'random', 'all', 'hard'"),
+        ({"loss": "hinge"}, "loss='hinge'.: choose 'contrastive', 'triplet'"),
+        ({"loss": "triplet", "pairs": "all"}, "triplets take pairs='random' or 'hard'"),
+        ({"weight": -1.0}, "the weight and positions are at least 0"),
+        ({"margin": 0.0}, "the margin above 0"),
+        ({"positions": -1}, "positions are at least 0"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(options: dict[str, Any], message: str):
+    with pytest.raises(UserError, match=message) as caught:
+        ContrastiveChannelInteraction(12, **options)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_another_neck_is_refused_in_one_line():
+    with pytest.raises(UserError, match="it needs --neck self-channel-interaction") as caught:
+        ContrastiveChannelInteraction(12).check(classifier_of(nn.Identity()))
+    assert len(str(caught.value).splitlines()) == 1
+    neck = SelfChannelInteraction(12)
+    ContrastiveChannelInteraction(12).check(classifier_of(neck))
+    assert neck.lends
+
+
+def test_it_trains_in_a_plain_loop():
+    """Pulls two classes apart with nothing but the term and its neck."""
+    torch.manual_seed(0)
+    neck, term = SelfChannelInteraction(8), ContrastiveChannelInteraction(8, pairs="all", margin=1.0)
+    labels = torch.arange(8) // 4
+    maps = torch.randn(8, 8, 3, 3) + 0.5 * labels[:, None, None, None] * torch.randn(8, 1, 1)
+    optimiser = torch.optim.SGD([*neck.parameters(), *term.parameters()], lr=0.003)
+    losses = []
+    for step in range(40):
+        loss = term.loss_of(neck, maps, labels, step=step)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("options", [{}, {"pairs": "all"}, {"pairs": "hard"}, {"loss": "triplet", "pairs": "hard"}])
+def test_alone_it_is_what_it_is_in_a_step(options: dict[str, Any]):
+    term, neck, maps = term_of(**options), neck_of(), random(7, CHANNELS, 2, 2, seed=3)
+    output = output_of(maps, LABELS, neck)
+    if "hard" in options.values():  # X would choose others than Z does
+        known, other = (term._pairs(LABELS, of, DRAWS).mate for of in (output.features.embedding, maps.mean((2, 3))))
+        assert not torch.equal(known, other)
+    for step, draws in ((None, Draws()), (3, Draws(0, 3))):
+        inside = term(output, Holder(neck), draws)  # pyright: ignore[reportArgumentType]
+        torch.testing.assert_close(term.loss_of(neck, maps, LABELS, step=step), inside, rtol=0, atol=1e-14)
+
+
+def test_what_the_neck_worked_out_is_used_and_what_it_did_not_is_worked_out():
+    term, neck, maps = term_of(), neck_of(), random(6, CHANNELS, 2, 2)
+    calls: list[bool] = []
+    known = neck._windows
+
+    def counted(maps: Tensor, *, keep: bool) -> sci.Windows:
+        calls.append(keep)
+        return known(maps, keep=keep)
+
+    neck._windows = counted  # pyright: ignore[reportAttributeAccessIssue]
+    output = output_of(maps, LABELS[:6], neck)
+    lent = term(output, Holder(neck), DRAWS)
+    assert calls == [True]
+    assert neck._lent is None
+    again = term(output, Holder(neck), DRAWS)
+    assert calls == [True, True]
+    torch.testing.assert_close(lent, again, rtol=0, atol=1e-14)
+    gathered = output._replace(features=output.features._replace(maps=maps.clone()))
+    torch.testing.assert_close(term(gathered, Holder(neck), DRAWS), lent, rtol=0, atol=1e-14)
+
+
+def test_nothing_is_lent_outside_of_training_and_a_copy_takes_nothing_along():
+    neck, maps = neck_of(), random(2, CHANNELS, 2, 2).requires_grad_()
+    neck.pooled(maps)
+    assert neck._lent is not None
+    again = copy.deepcopy(neck)
+    assert again._lent is None
+    torch.testing.assert_close(again.pooled(maps), neck.pooled(maps))
+    neck.eval().pooled(maps)
+    assert neck._lent is None
+
+
+def test_weights_of_an_image_alone_do_not_depend_on_its_mates():
+    x = random(3, 4, 2)
+    torch.testing.assert_close(channel_weights(x)[1:2], channel_weights(x[1:2]), rtol=0, atol=1e-15)
