@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fieldmark.core.backbone import make_backbone
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Method, Term
-from fieldmark.core.criterion import Criterion
+from fieldmark.core.criterion import CrossEntropy
 from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError
 from fieldmark.recipe import Model, Part, Recipe
@@ -128,9 +128,7 @@ def build_learner(recipe: Recipe, *, classes: int, counts: Tensor | None = None,
     size = recipe.pixels.size
     weights = recipe.model.weights if weights is None else weights
     classifier = build_classifier(recipe.model, classes=classes, size=size, weights=weights)
-    # a class without a photo would have the prior 0, whose logarithm no loss survives
-    adjusted = counts.clamp_min(1) if recipe.balance == "logit-adjust" and counts is not None else None
-    criterion = Criterion(smoothing=recipe.smoothing, counts=adjusted)
+    criterion = CrossEntropy(recipe.smoothing, recipe.balance == "logit-adjust", counts=counts)
     context = {"classifier": classifier, "criterion": criterion, "classes": classes}
     context["channels"] = classifier.backbone.channels
     context["width"] = _width(classifier)

@@ -1,35 +1,55 @@
-"""Cross-entropy as the recipe wants it: label smoothing and logit adjustment for uneven classes."""
+"""What a score is worth: the criterion of every branch of a method, and cross-entropy, the default."""
+
+from abc import ABC, abstractmethod
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
 
 
-class Criterion(nn.Module):
-    """Cross-entropy on logits, in float32 or better.
+class Criterion(nn.Module, ABC):
+    """A loss of logits and labels."""
+
+    @abstractmethod
+    def rows(self, logits: Tensor, labels: Tensor, *, smoothing: float | None = None) -> Tensor:
+        """One loss a row: (B, C) and (B,) long to (B,); ``smoothing`` in the place of the criterion's own."""
+
+    def forward(self, logits: Tensor, labels: Tensor, *, smoothing: float | None = None) -> Tensor:
+        """The mean over the batch: (B, C) and (B,) to a scalar."""
+        return self.rows(logits, labels, smoothing=smoothing).mean()
+
+
+class CrossEntropy(Criterion):
+    """Cross-entropy in float32 or better, with label smoothing and logit adjustment for uneven classes.
 
     Args:
         smoothing: mass spread evenly over all classes (Szegedy et al. 2016), in [0, 1).
-        counts: photos a class in training; given, log-priors are added to the logits in training only ("logit
-            adjustment", Menon et al., ICLR 2021, Eq. 10 with tau = 1), so that inference is balanced.
+        adjust: add log-priors to the logits in training only ("logit adjustment", Menon et al., ICLR 2021, Eq. 10 with
+            tau = 1), so that inference is balanced.
+        counts: (C,) photos a class in training, of which the priors are made; without them nothing is adjusted.
+
+    Raises:
+        UserError: a smoothing out of range.
     """
 
     adjustment: Tensor | None
 
-    def __init__(self, *, smoothing: float = 0.0, counts: Tensor | None = None) -> None:
+    def __init__(self, smoothing: float = 0.1, adjust: bool = False, *, counts: Tensor | None = None) -> None:
         super().__init__()
+        if not 0 <= smoothing < 1:
+            raise UserError(f"CrossEntropy(smoothing={smoothing}): choose a number from 0 up to, but not, 1")
         self.smoothing = smoothing
-        prior = None if counts is None else torch.log(counts.double() / counts.double().sum()).float()
+        prior = None
+        if adjust and counts is not None:
+            some = counts.double().clamp_min(1)  # a class without photos would have a prior whose logarithm is infinite
+            prior = torch.log(some / some.sum()).float()
         self.register_buffer("adjustment", prior, persistent=False)
 
-    def forward(self, logits: Tensor, labels: Tensor, *, smoothing: float | None = None) -> Tensor:
-        """The mean over the batch: (B, C) and (B,) to a scalar; ``smoothing`` in the place of the criterion's own."""
-        return self.rows(logits, labels, smoothing=smoothing).mean()
-
     def rows(self, logits: Tensor, labels: Tensor, *, smoothing: float | None = None) -> Tensor:
-        """One loss a row: (B, C) and (B,) to (B,)."""
+        """One loss a row: (B, C) and (B,) long to (B,); ``smoothing`` in the place of the criterion's own."""
         logits = raised(logits)
         if self.adjustment is not None:
             logits = logits + self.adjustment.to(logits.dtype)
