@@ -24,7 +24,7 @@ from small_runs import SMALL
 
 def test_the_words_are_there_and_importing_them_is_light() -> None:
     assert sorted(fieldmark.__all__) == [
-        "Choices", "check", "equations", "evaluate", "load", "predict", "probe", "train",
+        "Choices", "check", "classifier", "equations", "evaluate", "load", "predict", "probe", "train",
     ]  # fmt: skip
     for name in fieldmark.__all__:
         assert callable(getattr(fieldmark, name))

@@ -32,7 +32,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fieldmark.core.classifier import Classifier
+from fieldmark.core.classifier import Classifier, tried
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
 from fieldmark.core.inputs import refuse_inputs, refuse_negative
@@ -59,14 +59,8 @@ def spatial_softmax(maps: Tensor) -> Tensor:
 
 
 def refined_channels(classifier: Classifier) -> int:
-    """N, the channels behind the neck, found by trying it; each of its modules keeps its mode, training or not."""
-    example = classifier.backbone.mean.new_zeros(1, classifier.backbone.channels, 2, 2)
-    modes = [(module, module.training) for module in classifier.neck.modules()]
-    with torch.no_grad():
-        channels = classifier.neck.eval()(example).shape[1]
-    for module, training in modes:
-        module.training = training
-    return channels
+    """N, the channels behind the neck, found by trying it."""
+    return tried(classifier.neck, classifier.backbone.mean.new_zeros(1, classifier.backbone.channels, 2, 2)).shape[1]
 
 
 class ChannelLabels(nn.Module):
