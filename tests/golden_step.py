@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fieldmark.core import building
+from fieldmark import building
 from fieldmark.core.backbone import Backbone
 from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner, total

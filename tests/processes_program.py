@@ -20,8 +20,8 @@ from rich.console import Console
 from torch.nn.parallel import DistributedDataParallel
 
 from fieldmark.batches import Shuffled
+from fieldmark.building import build_learner
 from fieldmark.core import processes
-from fieldmark.core.building import build_learner
 from fieldmark.core.classifier import Average, Linear
 from fieldmark.core.contract import Method
 from fieldmark.core.draws import Draws
@@ -62,10 +62,10 @@ OPTIONS: Mapping[type, Mapping[str, Any]] = {SoftChannelLabels: {"reduction": 4}
 
 def of_other_options() -> dict[str, Composition]:
     """Pairs that are made otherwise than the papers' defaults make them, and a stage that trains new layers alone."""
-    random = replace(api_net.COMPOSITION, method=Part(ApiNet, {"intra": None, "inter": None}))
+    random = replace(api_net.COMPOSITION, method=Part("ApiNet", {"intra": None, "inter": None}))
     found = {"api-net, random pairs": random, **dict.fromkeys(FROZEN, api_net.COMPOSITION)}
     for options in CONTRASTS:
-        term = Part(ContrastiveChannelInteraction, options)
+        term = Part("ContrastiveChannelInteraction", options)
         found[f"cin, {options}"] = replace(channel_interaction.COMPOSITION, terms=(term,))
     cin = channel_interaction.COMPOSITION
     for other in (selective_sparse_sampling.COMPOSITION, api_net.COMPOSITION):
@@ -187,7 +187,7 @@ def rows_seen(photos: Path) -> list[list[int]]:
 
 def held_alike(photos: Path, run: Path) -> list[list[str]]:
     """For each process, digests of what a run holds: where it is validated after each epoch, at its end, as saved."""
-    model = Model(Part(Plain), Part(Average), Part(Linear), backbone="test_resnet", weights="none")
+    model = Model(Part("Plain"), Part("Average"), Part("Linear"), backbone="test_resnet", weights="none")
     recipe = Recipe(model, Pixels(32, 32), Shuffled(8), (Stage(3, Sgd(0.05)),), ema=0.5, precision="fp32")
     dataset = read_dataset(photos)
     views = Photographs(dataset.photos, recipe.pixels, seed=recipe.seed)

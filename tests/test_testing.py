@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fieldmark.core.building import build_learner
+from fieldmark.building import build_learner
 from fieldmark.core.classifier import Average, Classifier, Linear
 from fieldmark.core.contract import Encoded, Method, TrainOutput
 from fieldmark.core.criterion import Criterion
@@ -237,7 +237,7 @@ class Undecided(Spread):
 
 
 def test_terms_that_keep_the_contract_pass():
-    check_term(Part(PairwiseConfusion, {"squared": False}), size=SIZE)
+    check_term(Part("PairwiseConfusion", {"squared": False}), size=SIZE)
     check_term(Part(Spread), size=SIZE)
 
 
@@ -257,7 +257,7 @@ LABELS = torch.tensor([0, 1, 2])
 
 
 def test_a_learner_of_ones_own_can_be_checked():
-    model = Model(Part(Plain), Part(Average), Part(Linear), TINY, "none", terms=(Part(PairwiseConfusion),))
+    model = Model(Part("Plain"), Part("Average"), Part("Linear"), TINY, "none", terms=(Part("PairwiseConfusion"),))
     recipe = Recipe(model, pixels=Pixels(size=SIZE))
     seeds: list[int] = []
 

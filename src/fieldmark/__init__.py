@@ -15,18 +15,13 @@ from fieldmark.equations import equations
 if TYPE_CHECKING:
     from fieldmark import recipes as recipes
     from fieldmark.api import check, evaluate, load, predict, probe, train
-    from fieldmark.training.settings import Choices
 
-__all__ = ["Choices", "check", "equations", "evaluate", "load", "predict", "probe", "train"]
+__all__ = ["check", "equations", "evaluate", "load", "predict", "probe", "train"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "bench":
         return importlib.import_module("fieldmark.bench")
-    if name == "Choices":
-        from fieldmark.training.settings import Choices
-
-        return Choices
     if name == "recipes":
         return importlib.import_module("fieldmark.recipes")
     if name in __all__:

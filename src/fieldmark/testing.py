@@ -13,14 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fieldmark.core.building import build_learner
-from fieldmark.core.classifier import Average, Linear
-from fieldmark.core.contract import Encoded, Method, TrainOutput
+from fieldmark.building import build_learner, classes_named
+from fieldmark.core.contract import Encoded, Method, Term, TrainOutput
 from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.ops.hostreads import no_reading_back
-from fieldmark.papers.plain import Plain
-from fieldmark.recipe import Model, Part, Pixels, Recipe
+from fieldmark.recipe import Model, Part, Pixels, Recipe, external_name
 
 __all__ = ["TINY", "check_learner", "check_method", "check_term", "no_reading_back"]
 
@@ -54,15 +52,24 @@ def check_method(
         UserError: the method refuses this classifier or these options.
     """
     _require(isinstance(kind, type) and issubclass(kind, Method), f"{kind!r} is no subclass of Method")
-    model = Model(Part(kind, options or {}), Part(Average), Part(Linear), backbone=backbone, weights="none")
-    check_learner(lambda seed: _build(model, classes, size, seed), size=size)
+    model = Model(Part(external_name(kind), options or {}), backbone=backbone, weights="none")
+    check_learner(lambda seed: _build(model, classes, size, seed, kind), size=size)
 
 
-def check_term(term: Part, *, neck: Part | None = None, backbone: str = TINY, classes: int = 7, size: int = 64) -> None:
+def check_term(
+    kind: type[Term],
+    *,
+    options: Mapping[str, Any] | None = None,
+    neck: Part | None = None,
+    backbone: str = TINY,
+    classes: int = 7,
+    size: int = 64,
+) -> None:
     """The same for a term, on the plain classifier.
 
     Args:
-        term: the term's class and options.
+        kind: the term's class.
+        options: for its constructor.
         neck: where the term asks for one.
         backbone: any name that ``make_backbone`` takes.
         classes: C.
@@ -72,12 +79,11 @@ def check_term(term: Part, *, neck: Part | None = None, backbone: str = TINY, cl
         AssertionError: a promise is broken; the text says which.
         UserError: the term refuses this classifier or these options.
     """
-    pool, head = Part(Average), Part(Linear)
-    model = Model(Part(Plain), pool, head, backbone=backbone, weights="none", neck=neck, terms=(term,))
-    built = _build(model, classes, size, 0).terms[0]
+    model = Model(backbone=backbone, weights="none", neck=neck, terms=(Part(external_name(kind), options or {}),))
+    built = _build(model, classes, size, 0, kind).terms[0]
     for name, value in (("batch_wide", built.batch_wide), ("reads_refined", built.reads_refined)):
         _require(isinstance(value, bool), f"{name} is {value!r}, not True or False")
-    check_learner(lambda seed: _build(model, classes, size, seed), size=size, export=False)
+    check_learner(lambda seed: _build(model, classes, size, seed, kind), size=size, export=False)
 
 
 def check_learner(build: Callable[[int], Learner], *, size: int = 64, export: bool = True) -> None:
@@ -110,9 +116,9 @@ def _require(condition: bool, message: str) -> None:
         raise AssertionError(message)
 
 
-def _build(model: Model, classes: int, size: int, seed: int) -> Learner:
-    pixels = Pixels(size=size, eval_size=size)
-    return build_learner(Recipe(model, pixels=pixels, seed=seed), classes=classes, counts=torch.ones(classes))
+def _build(model: Model, classes: int, size: int, seed: int, *external: type) -> Learner:
+    recipe = Recipe(model, pixels=Pixels(size=size, eval_size=size), seed=seed)
+    return build_learner(recipe, classes=classes, external=classes_named(external))
 
 
 def _batch(classes: int, size: int) -> tuple[Tensor, Tensor, Tensor]:

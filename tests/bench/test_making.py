@@ -19,14 +19,14 @@ from fieldmark.recipe import Model, Part, Pixels, Recipe, Sgd, Stage, recipe_to_
 from fieldmark.recipes import KNOWN
 
 RIGHT = np.random.default_rng(0).random(20) < 0.6
-MODEL = Model(Part(Plain), Part(Average), Part(Linear), "test_resnet", "w.safetensors")
+MODEL = Model(Part("Plain"), Part("Average"), Part("Linear"), "test_resnet", "w.safetensors")
 RECIPE = Recipe(MODEL, Pixels(32, 48), Shuffled(16), (Stage(20, Sgd(lr=0.1, scales={"backbone": 0.1})),))
-WITH_TERM = replace(MODEL, terms=(Part(PairwiseConfusion, {"weight": 10.0}),))
+WITH_TERM = replace(MODEL, terms=(Part("PairwiseConfusion", {"weight": 10.0}),))
 PLACE = "model.terms.0.weight"
 
 
 def recorded(recipe: Recipe) -> dict[str, Any]:
-    return json.loads(recipe_to_json(recipe, KNOWN))
+    return json.loads(recipe_to_json(recipe))
 
 
 def put(folder: Path, result: Result, recipe: Recipe) -> None:

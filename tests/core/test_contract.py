@@ -20,7 +20,7 @@ from timm.models.densenet import DenseNet
 from timm.models.vgg import VGG
 from torch import nn
 
-from fieldmark.core.building import build_learner
+from fieldmark.building import build_learner
 from fieldmark.core.contract import Encoded, Method, Term, TrainOutput
 from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner, total

@@ -20,7 +20,7 @@ from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe
 from fieldmark.runs.folder import ABOUT, ABOUT_KEYS, CLASSES, RECIPE, Transform, load, open_run, read_run, write_run
 
-MODEL = Model(Part(Plain), Part(Average), Part(Linear), backbone="test_resnet", weights="none")
+MODEL = Model(Part("Plain"), Part("Average"), Part("Linear"), backbone="test_resnet", weights="none")
 ABOUT_VALUES = dict.fromkeys(ABOUT_KEYS, "x")
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fieldmark.core import building
-from fieldmark.core.building import build_learner
+from fieldmark import building
+from fieldmark.building import build_learner
 from fieldmark.core.classifier import Average, Classifier, Linear, Maximum
 from fieldmark.core.criterion import Criterion
 from fieldmark.errors import UserError
@@ -16,7 +16,7 @@ from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe
 from golden_step import SIZE, tiny_backbone
 
-MODEL = Model(Part(Plain), Part(Average), Part(Linear), backbone="tiny", weights="none")
+MODEL = Model(Part("Plain"), Part("Average"), Part("Linear"), backbone="tiny", weights="none")
 
 
 @pytest.fixture(autouse=True)
@@ -122,7 +122,7 @@ def test_the_criterion_has_the_recipes_smoothing_and_adjustment():
 
 
 def test_terms_are_built_with_their_options():
-    term = Part(PairwiseConfusion, {"weight": 2.5, "on": "logits"})
+    term = Part("PairwiseConfusion", {"weight": 2.5, "on": "logits"})
     assert build_learner(recipe(terms=(term,)), classes=4).terms == (PairwiseConfusion(weight=2.5, on="logits"),)
 
 
@@ -136,18 +136,18 @@ class WrongChannels(nn.Module):
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"terms": (Part(PairwiseConfusion, {"wieght": 2}),)}, "no option 'wieght'; its options: weight, label"),
-        ({"terms": (Part(PairwiseConfusion, {"weight": "much"}),)}, "weight.*'much'"),
-        ({"terms": (Part(PairwiseConfusion, {"on": "maps"}),)}, "'maps'.*'probabilities'"),
-        ({"terms": (Part(PairwiseConfusion, {"weight": -1.0}),)}, "at least 0"),
-        ({"terms": (Part(Average),)}, "Average is no Term"),
-        ({"method": Part(Linear)}, "Linear"),
-        ({"method": Part(Average)}, "Average is no Method"),
-        ({"head": Part(Linear, {"classes": 9})}, "Linear has no option 'classes'"),
+        ({"terms": (Part("PairwiseConfusion", {"wieght": 2}),)}, "no option 'wieght'; its options: weight, label"),
+        ({"terms": (Part("PairwiseConfusion", {"weight": "much"}),)}, "weight.*'much'"),
+        ({"terms": (Part("PairwiseConfusion", {"on": "maps"}),)}, "'maps'.*'probabilities'"),
+        ({"terms": (Part("PairwiseConfusion", {"weight": -1.0}),)}, "at least 0"),
+        ({"terms": (Part("Average"),)}, "Average is no Term"),
+        ({"method": Part("Linear")}, "Linear"),
+        ({"method": Part("Average")}, "Average is no Method"),
+        ({"head": Part("Linear", {"classes": 9})}, "Linear has no option 'classes'"),
         ({"head": Part(Deep)}, "Deep.*'hidden'"),
         ({"neck": Part(WrongChannels)}, "WrongChannels cannot stand as neck"),
         ({"pool": Part(nn.Identity)}, "Identity cannot stand as pool"),
-        ({"pool": Part(Maximum, {"size": 3})}, "Maximum has no option 'size'; its options: none"),
+        ({"pool": Part("Maximum", {"size": 3})}, "Maximum has no option 'size'; its options: none"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -160,7 +160,7 @@ def test_what_does_not_fit_is_refused_in_one_line(parts: dict[str, object], mess
 def test_accumulation_is_refused_where_images_meet():
     pieces = dataclasses.replace(recipe(), accumulate=2)
     assert build_learner(pieces, classes=4)
-    meeting = dataclasses.replace(pieces, model=dataclasses.replace(MODEL, terms=(Part(PairwiseConfusion),)))
+    meeting = dataclasses.replace(pieces, model=dataclasses.replace(MODEL, terms=(Part("PairwiseConfusion"),)))
     with pytest.raises(UserError, match="use --accumulate 1"):
         build_learner(meeting, classes=4)
 
