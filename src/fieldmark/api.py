@@ -18,6 +18,7 @@ from fieldmark.training.runlog import counted
 from fieldmark.training.settings import Destination, Keywords, RecipeSettings, settings_of
 
 if TYPE_CHECKING:
+    from fieldmark.core.classifier import Classifier
     from fieldmark.data.dataset import Dataset
     from fieldmark.evaluation.evaluate import Evaluation
     from fieldmark.evaluation.predict import Prediction
@@ -79,6 +80,49 @@ def train(
     destination = Destination(None if out is None else Path(out), resume=resume, overwrite=overwrite)
     name, value = (str(recipe), None) if isinstance(recipe, str | Path) else (None, recipe)
     return run(data, destination, settings_of(settings, recipe=name), console=console, external=external, recipe=value)
+
+
+def classifier(
+    backbone: str = "resnet50",
+    *,
+    classes: int,
+    neck: str | None = None,
+    pool: str = "average",
+    head: str = "linear",
+    weights: str = "hub",
+    size: int = 224,
+    external: Sequence[str | type] = (),
+) -> "Classifier":
+    """Backbone, neck, pool and head as a run builds them, for a loop of your own.
+
+    ``classifier(...).features(images)`` gives what the papers' losses read: maps, refined maps, embedding, logits. Images
+    are normalised by ``classifier(...).backbone.normalise``.
+
+    Args:
+        backbone: any of timm's names, or googlenet.
+        classes: C, at least 2.
+        neck: a layer on maps, such as "self-channel-interaction" or "channel-expansion,xi=3"; None has none.
+        pool: "average", "maximum", or a class of your own.
+        head: "linear", "two-layer-head", or a class of your own.
+        weights: where the backbone starts: hub, lite0, none, or a .safetensors file.
+        size: pixels a side of the images, which some backbones are built for.
+        external: classes from elsewhere that the parts name as "package.module:Class".
+
+    Raises:
+        UserError: no such part or backbone, or parts that do not fit each other.
+    """
+    from fieldmark.building import build_classifier, classes_named
+    from fieldmark.recipe import Model
+    from fieldmark.recipes.naming import part_of
+
+    model = Model(
+        pool=part_of(pool, option="pool"),
+        head=part_of(head, option="head"),
+        neck=part_of(neck, option="neck") if neck else None,
+        backbone=backbone,
+        weights=weights,
+    )
+    return build_classifier(model, classes=classes, size=size, weights=weights, external=classes_named(external))
 
 
 def load(run: str | Path, *, external: Sequence[str | type] = ()) -> "Loaded":
