@@ -3,7 +3,8 @@
 ``fieldmark.train``, ``fieldmark.load``, ``fieldmark.evaluate``, ``fieldmark.predict``, ``fieldmark.probe``,
 ``fieldmark.check`` and ``fieldmark.equations`` are the command line's words in Python, ``fieldmark.bench.run`` and
 ``fieldmark.bench.report`` those of ``fieldmark bench``, and ``fieldmark.recipes.ROWS`` is what ``fieldmark recipes``
-lists. ``fieldmark.classifier`` builds backbone, neck, pool and head for a loop of your own. Importing the package alone loads nothing heavy.
+lists. ``fieldmark.classifier`` builds backbone, neck, pool and head for a loop of your own. Importing the package alone
+loads nothing heavy.
 """
 
 import importlib

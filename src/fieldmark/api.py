@@ -95,8 +95,8 @@ def classifier(
 ) -> "Classifier":
     """Backbone, neck, pool and head as a run builds them, for a loop of your own.
 
-    ``classifier(...).features(images)`` gives what the papers' losses read: maps, refined maps, embedding, logits. Images
-    are normalised by ``classifier(...).backbone.normalise``.
+    Its ``features(images)`` are what the papers' losses read: maps, refined maps, embedding and logits. Its
+    ``backbone.normalise`` prepares images.
 
     Args:
         backbone: any of timm's names, or googlenet.

@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from fieldmark.core.backbone import make_backbone
-from fieldmark.core.classifier import Average, Linear
 from fieldmark.data.dataset import Box, Photo
 from fieldmark.errors import UserError
 from fieldmark.images.decode import opened_image

@@ -54,5 +54,5 @@ def test_an_old_run_answers_as_it_did(old_run: Path):
 def test_the_state_of_an_old_run_is_refused_in_words(tmp_path: Path):
     (tmp_path / STATE).parent.mkdir()
     torch.save({"position": {"step": 3}}, tmp_path / STATE)
-    with pytest.raises(UserError, match="another version of Fieldmark.*\n.*--overwrite"):
+    with pytest.raises(UserError, match=r"another version of Fieldmark.*\n.*--overwrite"):
         load_state(tmp_path)
