@@ -29,7 +29,6 @@ from fieldmark.papers.channel_interaction.interaction import (
     self_channel_interaction,
     window_averages,
 )
-from fieldmark.papers.mutual_channel.loss import MutualChannelLoss
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Part
 from fieldmark.recipes.channel_interaction import COMPOSITION

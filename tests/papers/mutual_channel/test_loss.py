@@ -383,7 +383,7 @@ def test_the_head_is_the_released_codes():
 
 @pytest.mark.parametrize("neck", [None, Part("ChannelExpansion", {"xi": 2})], ids=["own channels", "expanded"])
 def test_the_term_keeps_the_contract(neck: Part | None):
-    check_term(Part("MutualChannelLoss", {"weight": 1.5, "form": "released"}), neck=neck)
+    check_term(MutualChannelLoss, options={"weight": 1.5, "form": "released"}, neck=neck)
 
 
 def test_a_step_reads_nothing_back():

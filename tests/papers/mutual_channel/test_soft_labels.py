@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from channel_terms import DRAWS, random_maps, value
 from fieldmark.building import build_learner
-from fieldmark.core.classifier import Average, Classifier, Linear
+from fieldmark.core.classifier import Average, Classifier
 from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.core.learner import total
 from fieldmark.errors import UserError
@@ -26,7 +26,6 @@ from fieldmark.papers.mutual_channel.soft_labels import (
     spatial_softmax,
     weighted_maximum,
 )
-from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Recipe
 from fieldmark.recipes.composition import Composition
 from fieldmark.runs.checkpoint import save_model
@@ -340,7 +339,7 @@ def test_a_step_reads_nothing_back():
 
 
 def test_the_term_keeps_the_contract():
-    check_term(Part("SoftChannelLabels"))
+    check_term(SoftChannelLabels)
 
 
 def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):

@@ -183,7 +183,7 @@ def test_the_labels_of_o_and_c_alone_may_be_smoothed(smoothing: float):
     """The others keep the recipe's smoothing, and all of them its class adjustment."""
     method = built(smoothing=smoothing)
     counts = torch.arange(1, CLASSES + 1)
-    method.criterion = Criterion(smoothing=0.1, counts=counts)
+    method.criterion = Criterion(smoothing=0.1, adjust=True, counts=counts)
     output, prior = step(method), (counts / counts.sum()).tolist()
     for name, loss in output.losses.items():
         own = smoothing if smoothing and name in ("original", "complementary") else 0.1
