@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from fieldmark.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
 from fieldmark.errors import UserError
+from fieldmark.plain import changed
 from fieldmark.recipe import (
     FORMAT_VERSION,
     AdamW,
@@ -39,18 +40,10 @@ def round_trip(recipe: Recipe) -> Recipe:
     return recipe_from_json(recipe_to_json(recipe))
 
 
-def changed(path: str, value: Any) -> str:
-    """The default recipe's text with one value replaced, removed (...) or added."""
-    data = json.loads(recipe_to_json(Recipe()))
-    *way, last = path.split(".")
-    place = data
-    for step in way:
-        place = place[int(step) if step.isdigit() else step]
-    if value is ...:
-        del place[last]
-    else:
-        place[last] = value
-    return json.dumps(data)
+def with_value(path: str, value: Any) -> str:
+    """The default recipe's text with one value replaced or added; ... takes a key away."""
+    data = changed(json.loads(recipe_to_json(Recipe())), {path: value})
+    return json.dumps({key: item for key, item in data.items() if item is not ...})
 
 
 @pytest.mark.parametrize("composition", COMPOSITIONS, ids=lambda composition: composition.name)
@@ -99,7 +92,7 @@ def test_defaults_may_be_left_out_of_a_file():
 
 
 def test_whole_numbers_serve_as_numbers_and_no_code_stands_in_the_file():
-    assert isinstance(recipe_from_json(changed("clip", 0)).clip, float)
+    assert isinstance(recipe_from_json(with_value("clip", 0)).clip, float)
     assert "fieldmark." not in recipe_to_json(Recipe())
 
 
@@ -157,7 +150,7 @@ assert recipe_from_json(text).model.pool == Part("mine:Pool") == part_of("mine:P
 )
 def test_everything_else_is_refused_in_one_line(path: str, value: Any, message: str):
     with pytest.raises(UserError, match=message) as caught:
-        recipe_from_json(changed(path, value))
+        recipe_from_json(with_value(path, value))
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -230,6 +223,26 @@ def test_numbers_and_texts_come_back_exactly(
     model = Model(backbone=name, terms=(Part("PairwiseConfusion", {"weight": lr, "on": name}),))
     recipe = Recipe(model, stages=(stage,), clip=clip, seed=seed, train_on=tuple(splits))
     assert round_trip(recipe) == recipe
+
+
+PLACES = ("model", "model.method", "model.terms", "model.neck", "pixels", "pixels.fit", "batches", "stages", "stages.0")
+PLACES += ("stages.0.optimiser", "stages.0.optimiser.lr", "stages.0.schedule", "smoothing", "clip", "seed", "train_on")
+words = st.sampled_from(["type", "Sgd", "Plain", "epochs", "optimiser", "a\nb"]) | st.text(max_size=5)
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | words
+anything = st.recursive(leaves, lambda part: st.lists(part) | st.dictionaries(words, part), max_leaves=9)
+
+
+@given(st.sampled_from(PLACES), anything, st.sampled_from([1, 2]))
+@settings(max_examples=150, deadline=None)
+def test_whatever_stands_in_a_file_is_a_recipe_or_refused_in_one_line(place: str, value: Any, version: int):
+    data = json.loads(with_value(place, value)) | {"format_version": version}
+    told = ""
+    try:
+        recipe = recipe_from_json(json.dumps(data))
+        assert round_trip(recipe) == recipe or "NaN" in recipe_to_json(recipe)
+    except UserError as refusal:
+        told = str(refusal)
+    assert told.isprintable()
 
 
 @given(st.floats(0, 30), st.floats(0.5, 30))

@@ -1,7 +1,7 @@
 """Dataclasses as plain data (what JSON and TOML hold) and back: the one codec, and the one check of types and ranges.
 
 What a class may hold stands in its annotations: ``bool``, ``int``, ``float`` (whole numbers are taken), ``str``,
-``Path``, ``Any``, ``Literal``, ``tuple[X, ...]``, ``Mapping[str, X]``, ``X | None``, other dataclasses,
+``Path``, ``Any``, ``Literal``, ``tuple[X, ...]``, ``Mapping[str, X]``, ``X | None``, ``int | str``, dataclasses,
 ``Annotated[number, Range(...)]``, and as a field a choice of dataclasses (told apart by a key "type" with the class's
 name). A class with a form of its own has ``to_plain(self)`` and a class method ``from_plain(data, where)``.
 """
@@ -27,7 +27,7 @@ TYPE = "type"
 _MANY = 20
 _LARGEST = 10**308
 """Whole numbers beyond it have no float."""
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
 
 
 @dataclass(frozen=True)
@@ -187,6 +187,8 @@ def _in_words(wanted: Any) -> str:
         return f"one of {', '.join(map(str, get_args(wanted)))}"
     if get_origin(wanted) is tuple:
         return "a list"
+    if len(choices := _choices(wanted)) > 1:
+        return " or ".join(map(_in_words, choices))
     return _WORDS.get(wanted, "a table")
 
 
@@ -205,7 +207,7 @@ def _chosen(data: Any, wanted: Any, where: str) -> Any:
         return _decoded(data, choices[0], where)
     if not classes:  # numbers and texts
         fitting = [choice for choice in choices if type(data) is choice]
-        return _simple(data, (fitting or choices)[0], where)
+        return _simple(data, fitting[0] if fitting else wanted, where)
     if not isinstance(data, Mapping) or TYPE not in data:
         raise UserError(f"{where} is {shown(data)}; it has to be a table with a {TYPE!r}: {', '.join(classes)}")
     tag = str(data[TYPE])

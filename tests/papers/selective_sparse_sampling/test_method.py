@@ -55,7 +55,7 @@ def built(
     neck = neck or nn.Identity()
     head = Linear(neck(torch.zeros(1, CHANNELS, 1, 1)).shape[1], classes)
     classifier = Classifier(backbone, neck=neck, pool=pool or Average(), head=head, classes=classes)
-    method = S3N(classifier, Criterion(), **options).double()  # pyright: ignore[reportArgumentType]
+    method = S3N(classifier, Criterion(smoothing=0.0), **options).double()  # pyright: ignore[reportArgumentType]
     with torch.no_grad():
         for name, parameter in method.named_parameters():
             if (drawn or "backbone" in name) and parameter.ndim:
