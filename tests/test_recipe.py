@@ -10,10 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fieldmark.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
-from fieldmark.core.classifier import Average, Linear, Maximum
+from fieldmark.core.classifier import Maximum
 from fieldmark.errors import UserError
-from fieldmark.papers.pairwise_confusion import PairwiseConfusion
-from fieldmark.papers.plain import Plain
 from fieldmark.recipe import (
     AdamW,
     Cosine,
@@ -29,7 +27,7 @@ from fieldmark.recipe import (
     recipe_from_json,
     recipe_to_json,
 )
-from fieldmark.recipes import COMPOSITIONS, KNOWN
+from fieldmark.recipes import COMPOSITIONS
 from fieldmark.recipes.composition import Composition
 
 MODEL = Model(Part("Plain"), Part("Average"), Part("Linear"))

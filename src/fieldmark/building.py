@@ -245,6 +245,5 @@ def build_learner(
 
 def _term(module: Any, part: Part) -> Term:
     if not isinstance(module, Term):
-        needed = "check, batch_wide, reads_refined and a call, see fieldmark.core.contract.Term"
-        raise UserError(f"{part.name} is not a Term: it needs {needed}")
+        raise UserError(f"{part.name} is not a Term: see fieldmark.core.contract.Term")
     return module

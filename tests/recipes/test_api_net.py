@@ -5,10 +5,8 @@ from dataclasses import replace
 import pytest
 
 from fieldmark.batches import Balanced
-from fieldmark.papers.api_net.method import ApiNet
-from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Cosine, Part, Pixels, Recipe, Sgd, recipe_from_json, recipe_to_json
-from fieldmark.recipes import KNOWN, api_net
+from fieldmark.recipes import api_net
 from fieldmark.recipes.composition import Row
 
 BY_NAME = {row.name: row for row in api_net.ROWS}

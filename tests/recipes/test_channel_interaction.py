@@ -9,7 +9,7 @@ from fieldmark.batches import Balanced
 from fieldmark.input.views import Frame, random_area
 from fieldmark.papers.channel_interaction.contrastive import ContrastiveChannelInteraction, SelfChannelInteraction
 from fieldmark.recipe import Part, Pixels, StepDecay, recipe_from_json, recipe_to_json
-from fieldmark.recipes import KNOWN, channel_interaction
+from fieldmark.recipes import channel_interaction
 from fieldmark.recipes.composition import Row
 
 BY_NAME = {row.name: row for row in channel_interaction.ROWS}

@@ -8,9 +8,7 @@ import torch
 from fieldmark.batches import Shuffled
 from fieldmark.building import build_learner
 from fieldmark.core.draws import Draws
-from fieldmark.papers.mutual_channel import ChannelExpansion, MutualChannelLoss, SoftChannelLabels
 from fieldmark.recipe import Part, Pixels, Sgd, recipe_from_json, recipe_to_json
-from fieldmark.recipes import KNOWN
 from fieldmark.recipes.composition import Row
 from fieldmark.recipes.mutual_channel import ROWS, SETS
 

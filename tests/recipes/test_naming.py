@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fieldmark.core.classifier import Average, Linear
+from fieldmark.core.classifier import Average
 from fieldmark.errors import UserError
-from fieldmark.papers.pairwise_confusion import PairwiseConfusion
-from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Part
 from fieldmark.recipes import COMPOSITIONS, KNOWN, ROWS
 from fieldmark.recipes.naming import composition_of, imported, imported_all, part_of, rows_of
