@@ -22,14 +22,14 @@ from torch.nn.parallel import DistributedDataParallel
 from fieldmark.batches import Shuffled
 from fieldmark.building import build_learner
 from fieldmark.core import processes
-from fieldmark.core.contract import Method
+from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.data.reading import read_dataset
 from fieldmark.errors import UserError
 from fieldmark.evaluation.inference import infer
 from fieldmark.input.loading import Photographs
-from fieldmark.papers import channel_interaction as cci
+from fieldmark.papers.channel_interaction import contrastive as cci
 from fieldmark.papers.channel_interaction.contrastive import ContrastiveChannelInteraction, pair_contrastive
 from fieldmark.papers.mutual_channel import SoftChannelLabels
 from fieldmark.papers.selective_sparse_sampling.method import S3N
@@ -46,7 +46,7 @@ from own_parts import KNOWN
 
 LABELS = torch.tensor([0, 0, 1, 1, 1, 2, 3, 0])
 ROWS = torch.tensor([9, 4, 100, 7, 31, 2, 8, 55])
-TERMS = [kind for kind in KNOWN if hasattr(kind, "check") and not issubclass(kind, Method)]
+TERMS = [kind for kind in KNOWN if issubclass(kind, Term)]
 CONTRASTS: tuple[Mapping[str, Any], ...] = (
     {"pairs": "all"},
     {"pairs": "hard"},

@@ -1,6 +1,7 @@
 """From a recipe to modules, or to one line that says why not."""
 
 import dataclasses
+import math
 import sys
 from pathlib import Path
 
@@ -151,6 +152,7 @@ class WrongChannels(nn.Module):
     [
         ({"terms": (Part("PairwiseConfusion", {"wieght": 2}),)}, r"no option 'wieght'; did you mean weight\?"),
         ({"terms": (Part("PairwiseConfusion", {"weight": "much"}),)}, "weight of PairwiseConfusion is 'much'"),
+        ({"terms": (Part("PairwiseConfusion", {"weight": math.nan}),)}, "is nan; it has to be finite"),
         ({"terms": (Part("PairwiseConfusion", {"on": "maps"}),)}, "is 'maps'; choose probabilities, logits"),
         ({"terms": (Part("PairwiseConfusion", {"weight": -1.0}),)}, "at least 0"),
         ({"terms": (Part("Average"),)}, "Average is not a Term"),
@@ -158,6 +160,8 @@ class WrongChannels(nn.Module):
         ({"method": Part("Average")}, "Average is not a Method"),
         ({"method": Part("Plian")}, r"there is no part 'Plian'; did you mean Plain\?"),
         ({"head": Part("Linear", {"classes": 9})}, "Linear has no option 'classes'"),
+        ({"head": Part("TwoLayerHead", {"hidden": 0})}, "hidden of TwoLayerHead is 0; it has to be at least 1"),
+        ({"terms": (Part("SoftChannelLabels", {"reduction": 0}),)}, "SoftChannelLabels is 0; it has to be at least 1"),
         ({"head": own(Deep)}, "Deep cannot stand as head: it needs the option 'hidden'"),
         ({"head": own(Deep, hiden=9)}, r"Deep has no option 'hiden'; did you mean hidden\?"),
         ({"neck": own(WrongChannels)}, "WrongChannels cannot stand as neck"),

@@ -228,6 +228,7 @@ RANGES: dict[str, tuple[Any, list[float], list[float]]] = {
     "above 0": (Positive, [5e-324], [0.0, -0.0, -1.0]),
     "at least 0 and at most 1": (Share, [0, 1.0, 0.5], [-1e-9, 1 + 1e-9]),
     "at least 0 and below 1": (BelowOne, [0, 0.999], [1, -1e-9]),
+    "finite": (Annotated[float, Range()], [0, -1e308], []),
     "above -2 and below 0.5": (Annotated[float, Range(above=-2, below=0.5)], [-1.99, 0.499], [-2, 0.5]),
 }
 

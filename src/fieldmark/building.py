@@ -16,7 +16,7 @@ from fieldmark.core.contract import Method, Term
 from fieldmark.core.criterion import CrossEntropy
 from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError, printable
-from fieldmark.plain import did_you_mean, from_plain, shown
+from fieldmark.plain import Range, did_you_mean, from_plain, shown
 from fieldmark.recipe import Model, Part, Recipe, external_name
 from fieldmark.recipes import MODULES
 
@@ -174,7 +174,7 @@ def _parameters(kind: type) -> dict[str, inspect.Parameter]:
 def _check_option(value: object, annotation: Any, *, where: str) -> None:
     """Options come from a command line or a file; those with a plain annotation are held to it."""
     if get_origin(annotation) in (Literal, Annotated) or annotation in (int, float, bool, str):
-        from_plain(value, annotation, where=where)
+        from_plain(value, Annotated[float, Range()] if annotation is float else annotation, where=where)
 
 
 def _tried(module: Any, example: Tensor, *, place: str, dimensions: int) -> Tensor:
@@ -249,6 +249,5 @@ def build_learner(
 
 def _term(module: Any, part: Part) -> Term:
     if not isinstance(module, Term):
-        needed = "check, batch_wide, reads_refined and a call, see fieldmark.core.contract.Term"
-        raise UserError(f"{part.name} is not a Term: it needs {needed}")
+        raise UserError(f"{part.name} is not a Term: see fieldmark.core.contract.Term")
     return module

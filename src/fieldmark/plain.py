@@ -44,9 +44,9 @@ class Range:
         return self.least <= value <= self.most and self.above < value < self.below
 
     def __str__(self) -> str:
-        """In words, such as "at least 0 and below 1"."""
+        """In words, such as "at least 0 and below 1"; "finite" without ends."""
         words = (("at least", self.least), ("above", self.above), ("at most", self.most), ("below", self.below))
-        return " and ".join(f"{word} {end:g}" for word, end in words if math.isfinite(end))
+        return " and ".join(f"{word} {end:g}" for word, end in words if math.isfinite(end)) or "finite"
 
 
 Count = Annotated[int, Range(least=1)]
@@ -117,7 +117,7 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """The nearest of some names, as a question; else the names, or some of them where they are many."""
     if not (names := list(choices)):
         return "there are none"
-    if near := get_close_matches(word, names, n=3, cutoff=0.7):
+    if near := get_close_matches(word, names, n=3, cutoff=0.6):
         return f"did you mean {' or '.join(near)}?"
     some = ", ".join(names[:_MANY])
     return f"choose one of {len(names)}, such as {some}" if len(names) > _MANY else f"choose {some}"

@@ -15,14 +15,13 @@ from torch import Tensor
 import small_runs
 from fieldmark.batches import Shuffled
 from fieldmark.building import build_learner
-from fieldmark.core.classifier import Average, Classifier, Linear
+from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Encoded, Method, TrainOutput
 from fieldmark.core.criterion import Criterion
 from fieldmark.core.draws import Draws
 from fieldmark.data.reading import read_dataset
 from fieldmark.errors import Interrupted
 from fieldmark.input.loading import Photographs
-from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Cosine, Model, Part, Pixels, Recipe, Sgd, Stage
 from fieldmark.runs.checkpoint import load_state
 from fieldmark.training.loop import Loop

@@ -7,9 +7,7 @@ import pytest
 from fieldmark.training.parts import refuse_parts
 from torch import nn
 
-from fieldmark.core.classifier import Average, Linear, Maximum
 from fieldmark.errors import UserError
-from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes import ROWS

@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from fieldmark.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
-from fieldmark.core.classifier import Average, Linear, Maximum
+from fieldmark.core.classifier import Maximum
 from fieldmark.errors import UserError
-from fieldmark.papers.pairwise_confusion import PairwiseConfusion
-from fieldmark.papers.plain import Plain
 from fieldmark.recipe import AdamW, Cosine, Model, OneCycle, Part, Pixels, Recipe, Sgd, Stage, StepDecay, recipe_to_json
-from fieldmark.recipes import KNOWN, ROWS
+from fieldmark.recipes import ROWS
 from fieldmark.recipes.composition import Composition
 from fieldmark.training import overrides
 from fieldmark.training.overrides import filled, followed, read_recipe, with_fields, with_settings
