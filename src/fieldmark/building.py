@@ -16,7 +16,7 @@ from fieldmark.core.contract import Method, Term
 from fieldmark.core.criterion import CrossEntropy
 from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError, printable
-from fieldmark.plain import Range, did_you_mean, from_plain, shown
+from fieldmark.plain import Finite, did_you_mean, from_plain, shown
 from fieldmark.recipe import Model, Part, Recipe, external_name
 from fieldmark.recipes import MODULES
 
@@ -174,7 +174,8 @@ def _parameters(kind: type) -> dict[str, inspect.Parameter]:
 def _check_option(value: object, annotation: Any, *, where: str) -> None:
     """Options come from a command line or a file; those with a plain annotation are held to it."""
     if get_origin(annotation) in (Literal, Annotated) or annotation in (int, float, bool, str):
-        from_plain(value, Annotated[float, Range()] if annotation is float else annotation, where=where)
+        wanted: Any = Finite if annotation is float else annotation
+        from_plain(value, wanted, where=where)
 
 
 def _tried(module: Any, example: Tensor, *, place: str, dimensions: int) -> Tensor:
