@@ -25,8 +25,6 @@ T = TypeVar("T")
 TYPE = "type"
 """The key that tells the classes of a choice apart."""
 _MANY = 20
-_LARGEST = 10**308
-"""Whole numbers beyond it have no float."""
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
 
 
@@ -56,6 +54,8 @@ Positive = Annotated[float, Range(above=0)]
 Share = Annotated[float, Range(least=0, most=1)]
 Finite = Annotated[float, Range()]
 BelowOne = Annotated[float, Range(least=0, below=1)]
+_LARGEST = 10**308
+"""Whole numbers beyond it have no float."""
 
 
 def to_plain(value: Any) -> Any:
