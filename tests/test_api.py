@@ -15,11 +15,11 @@ from rich.console import Console
 import fieldmark
 import small_runs
 from bolts import write_bolts
-from fieldmark import Choices
+from fieldmark import Settings
 from fieldmark.errors import UserError
 from fieldmark.recipe import recipe_from_json
 from fieldmark.recipes import KNOWN
-from small_runs import SMALL
+from small_runs import SMALL, small
 
 
 def test_the_words_are_there_and_importing_them_is_light() -> None:
@@ -37,7 +37,7 @@ def test_the_words_are_there_and_importing_them_is_light() -> None:
 
 def test_from_photos_to_predictions(photos: Path, tmp_path: Path) -> None:
     assert fieldmark.check(photos).photos == 30
-    run = fieldmark.train(photos, tmp_path / "run", choices=replace(SMALL, epochs=1))
+    run = fieldmark.train(photos, tmp_path / "run", settings=small(epochs=1))
     assert run == tmp_path / "run"
     result = fieldmark.evaluate(run)
     assert result.metrics.n == 3
@@ -45,19 +45,19 @@ def test_from_photos_to_predictions(photos: Path, tmp_path: Path) -> None:
     assert len(found) == 11
     assert all(len(one.classes) == 2 for one in found)
     with pytest.raises(UserError, match="a run lies there"):
-        fieldmark.train(photos, run, choices=SMALL)
+        fieldmark.train(photos, run, settings=SMALL)
     assert fieldmark.train(photos, run, resume=True) == run
-    fieldmark.train(photos, run, choices=replace(SMALL, epochs=1), overwrite=True)
+    fieldmark.train(photos, run, settings=small(epochs=1), overwrite=True)
 
 
 def test_a_recipe_is_followed_by_its_name_its_file_or_itself(photos: Path, tmp_path: Path) -> None:
-    small = replace(SMALL, epochs=1, size=32, method="plain")
-    named = fieldmark.train(photos, tmp_path / "named", recipe="pc/cub-resnet50", choices=small)
+    small = small(epochs=1, size=32, method="plain")
+    named = fieldmark.train(photos, tmp_path / "named", recipe="pc/cub-resnet50", settings=small)
     here = Choices(device="cpu", workers=0)
-    again = fieldmark.train(photos, tmp_path / "again", recipe=named / "recipe.json", choices=here)
+    again = fieldmark.train(photos, tmp_path / "again", recipe=named / "recipe.json", settings=here)
     recipe = recipe_from_json((named / "recipe.json").read_text(), KNOWN)
     assert recipe.smoothing == fieldmark.recipes.ROWS["pc/cub-resnet50"].recipe.smoothing == 0
-    itself = fieldmark.train(photos, tmp_path / "itself", recipe=recipe, choices=here)
+    itself = fieldmark.train(photos, tmp_path / "itself", recipe=recipe, settings=here)
     assert len({(run / "model.safetensors").read_bytes() for run in (named, again, itself)}) == 1
     with pytest.raises(UserError, match="did you mean pc/"):
         fieldmark.train(photos, tmp_path / "none", recipe="pc/cub-resnet")
