@@ -24,7 +24,7 @@ T = TypeVar("T")
 TYPE = "type"
 """The key that tells the classes of a choice apart."""
 _MANY = 20
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
 
 
 @dataclass(frozen=True)

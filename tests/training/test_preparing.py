@@ -1,7 +1,6 @@
 """The data of a run before it begins: looked through, cut, and held against what the run knew."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -191,15 +190,14 @@ def test_official_training_photos_may_be_held_out(tmp_path: Path) -> None:
     data, run = tmp_path / "photos", tmp_path / "run"
     write_photos(data / "train")
     write_photos(data / "test", photos=3)
-    settings = small(hold_out=0.3)
-    made, told = prepared(data, run, settings)
+    made, told = prepared(data, run, small(hold_out=0.3))
     assert told == []
     assert not made.was_cut
     assert [len(made.dataset.of([split])) for split in ("train", "val", "test")] == [21, 9, 9]
     assert all(photo.name.startswith("train/") for photo in made.dataset.of(["val"]))
     assert made.dataset.counts("val") == (3, 3, 3)
     assert made.about["held_out"] == 0.3
-    other = prepared(data, run, replace(settings, seed=1))[0]
+    other = prepared(data, run, small(hold_out=0.3, seed=1))[0]
     assert other.dataset.of(["val"]) != made.dataset.of(["val"])
     made.write(run)
     again = prepare_again(data, run, console=QUIET)
@@ -253,4 +251,4 @@ def test_weights_that_cannot_be_had_are_told_before_the_photos_are_opened(
 def test_a_wrong_name_is_told_before_the_photos_are_looked_at(tmp_path: Path) -> None:
     (tmp_path / "no photos").mkdir()
     wrong = small(method="api-nett")
-    assert refused(tmp_path / "no photos", tmp_path / "run", wrong).startswith("--method api-nett: choose plain")
+    assert refused(tmp_path / "no photos", tmp_path / "run", wrong).startswith("--method api-nett: did you mean api-net?")

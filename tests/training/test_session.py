@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 from safetensors.torch import load_file
 
 import small_runs
@@ -19,15 +18,15 @@ from fieldmark.runs.checkpoint import MODEL, STATE
 from fieldmark.runs.folder import open_run
 from fieldmark.training import session
 from fieldmark.training.session import train
-from fieldmark.training.settings import Destination, Settings
-from small_runs import SMALL, small, stop_after, train_small, write_photo
-
-QUIET = Console(quiet=True)
+from fieldmark.training.settings import Destination, Settings, settings_of
+from small_runs import QUIET, SMALL, small, stop_after, train_small, write_photo
 
 
-def refused(data: Path, run: Path, settings: Settings = SMALL, *, resume: bool = False, overwrite: bool = False) -> str:
+
+def refused(data: Path, run: Path, *, resume: bool = False, overwrite: bool = False, **changes: object) -> str:
+    """What a command is told that has to be refused; ``changes`` are settings beside those of ``small_runs``."""
     with pytest.raises(UserError) as error:
-        train(data, Destination(run, resume=resume, overwrite=overwrite), settings, console=QUIET)
+        train(data, Destination(run, resume=resume, overwrite=overwrite), small(**changes), console=QUIET)
     assert 1 <= len(str(error.value).splitlines()) <= 3
     return str(error.value)
 
@@ -82,7 +81,7 @@ def test_a_resumed_run_gives_the_same_bytes(photos: Path, trained: Path, tmp_pat
     interrupted(photos, run, 2)
     assert not (run / MODEL).exists()
     interrupted(photos, run, 2, resume=True)
-    told = train_small(photos, run, Choices(device="cpu", workers=0), resume=True)
+    told = train_small(photos, run, settings_of({"device": "cpu", "workers": 0}), resume=True)
     assert any("(going on)" in line for line in told)
     assert (run / MODEL).read_bytes() == (trained / MODEL).read_bytes()
     one, other = (path / "metrics.csv" for path in (run, trained))
@@ -166,9 +165,9 @@ def test_a_mistake_destroys_no_run_and_leaves_no_half_one(
     mistake: dict[str, object], photos: Path, own_run: Path, tmp_path: Path
 ) -> None:
     before = files(own_run)
-    refused(photos, own_run, small(**mistake), overwrite=True)
+    refused(photos, own_run, overwrite=True, **mistake)
     assert files(own_run) == before
-    refused(photos, tmp_path / "new", small(**mistake))
+    refused(photos, tmp_path / "new", **mistake)
     assert not (tmp_path / "new").exists()
 
 

@@ -123,7 +123,7 @@ class Settings:
 
     def checked(self) -> "Settings":
         """The same; raises ``UserError`` for the first value of another kind or out of its range."""
-        return from_plain(to_plain(self), Settings)
+        return Settings(*(from_plain(to_plain(part), type(part)) for part in (self.recipe, self.data, self.machine)))
 
 
 class Keywords(TypedDict, total=False):
