@@ -79,7 +79,8 @@ def train(
 
     destination = Destination(None if out is None else Path(out), resume=resume, overwrite=overwrite)
     name, value = (str(recipe), None) if isinstance(recipe, str | Path) else (None, recipe)
-    return run(data, destination, settings_of(settings, recipe=name), console=console, external=external, recipe=value)
+    said = settings_of({"recipe": name, **settings})
+    return run(data, destination, said, console=console, external=external, recipe=value)
 
 
 def classifier(

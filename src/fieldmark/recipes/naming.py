@@ -71,7 +71,7 @@ def part_name(name: str, *, option: str) -> str:
     for known in MODULES:
         if known.lower() == plain:
             return known
-    spellings = (re.sub(r"(?<!^)(?=[A-Z])", "-", known).lower() for known in MODULES)
+    spellings = (re.sub(r"(?<=[a-z])(?=[A-Z])", "-", known).lower() for known in MODULES)
     nearest = did_you_mean(name.lower(), spellings)
     raise UserError(f"{option} {printable(name)}: {nearest} (or package.module:Class for a class of your own)")
 

@@ -123,7 +123,8 @@ class Settings:
 
     def checked(self) -> "Settings":
         """The same; raises ``UserError`` for the first value of another kind or out of its range."""
-        return Settings(*(from_plain(to_plain(part), type(part)) for part in (self.recipe, self.data, self.machine)))
+        recipe, data, machine = (to_plain(part) for part in (self.recipe, self.data, self.machine))
+        return settings_of(recipe | data | machine)
 
 
 class Keywords(TypedDict, total=False):
@@ -159,20 +160,20 @@ class Keywords(TypedDict, total=False):
     start: Start
 
 
-def settings_of(keywords: Mapping[str, Any], *, recipe: str | None = None) -> Settings:
-    """Settings from keywords, checked.
+def settings_of(keywords: Mapping[str, Any]) -> Settings:
+    """Settings from keywords, checked; a value of None says nothing.
 
     Raises:
         UserError: an unknown keyword, or a value of another kind or out of its range.
     """
-    said = {"recipe": recipe, **keywords}
+    said = {name: value for name, value in keywords.items() if value is not None}
     kinds = {"recipe": RecipeSettings, "data": DataSettings, "machine": MachineSettings}
-    names = {part: [one.name for one in fields(kind)] for part, kind in kinds.items()}
+    names = {part: [setting.name for setting in fields(kind)] for part, kind in kinds.items()}
     known = [name for part in names.values() for name in part]
     if unknown := [name for name in said if name not in known]:
         raise UserError(f"there is no setting {unknown[0]!r}; {did_you_mean(unknown[0], known)}")
     parts = {
-        part: from_plain({name: said[name] for name in names[part] if said.get(name) is not None}, kind)
+        part: from_plain({name: said[name] for name in names[part] if name in said}, kind)
         for part, kind in kinds.items()
     }
     return Settings(**parts)
