@@ -233,7 +233,7 @@ def test_what_is_said_is_not_fitted_to_the_photos() -> None:
 
 
 def test_a_recipe_that_is_followed_is_not_fitted() -> None:
-    settings = settings_of({}, recipe="api-net/cub-resnet101").recipe
+    settings = settings_of({"recipe": "api-net/cub-resnet101"}).recipe
     followed = recipe_of(settings, device="cpu", external={})
     assert followed == ROWS["api-net/cub-resnet101"].recipe
     assert fitted(followed, settings, photos=30, classes=3) is followed

@@ -33,8 +33,8 @@ def refused(**keywords: Any) -> str:
 
 def test_keywords_go_where_they_belong() -> None:
     found = settings_of(
-        {"epochs": 3, "term": ["pairwise-confusion"], "lr": 1, "splits": "a.csv", "hold_out": 0.2, "workers": 0},
-        recipe="pc/cub-resnet50",
+        {"epochs": 3, "term": ["pairwise-confusion"], "lr": 1, "splits": "a.csv", "hold_out": 0.2, "workers": 0}
+        | {"recipe": "pc/cub-resnet50"}
     )
     assert found == Settings(
         RecipeSettings(recipe="pc/cub-resnet50", epochs=3, term=("pairwise-confusion",), lr=1.0),
@@ -71,7 +71,7 @@ def test_an_unknown_keyword_is_told_the_nearest(name: str, message: str) -> None
         ("set", ("seed=3", 4), "set.1 is 4; it has to be a text"),
         ("fit", "squash", "fit is 'squash'; choose crop, pad, stretch, box"),
         ("balance", "samplr", "balance is 'samplr'; did you mean sampler"),
-        ("device", "gpu", "device is 'gpu'; choose auto, cpu, cuda"),
+        ("device", "xla", "device is 'xla'; choose auto, cpu, cuda"),
         ("splits", 3, "splits is 3; it has to be a path"),
         ("strict", "yes", "strict is 'yes'; it has to be true or false"),
     ],
