@@ -357,7 +357,8 @@ def test_a_method_of_one_s_own(
     for words in (["evaluate", "run"], ["predict", "run", photos / "ant"], [*train, "--resume"]):
         assert f"--external {name}" in refused(capsys, *words)
         assert ran(*words, "--external", name) == 0
-    assert "--external" in refused(capsys, "evaluate", "run", "--external", "my_own_methods:Yours")
+    yours = "my_own_methods:Yours"
+    assert f"{yours}: module" in refused(capsys, "evaluate", "run", "--external", yours)
 
 
 def wait_for(path: Path, running: subprocess.Popen[str]) -> None:
