@@ -46,7 +46,7 @@ def test_an_unsplit_folder_is_cut_and_written_down(photos: Path, tmp_path: Path)
     assert read_splits(tmp_path / "run/splits.csv") == {photo.name: photo.split for photo in made.dataset.photos}
     recipe, classes, about = read_run(tmp_path / "run")
     assert (recipe, classes, about["data"]) == (made.recipe, ("ant", "bee", "cat"), str(photos))
-    again = prepare_again(photos, tmp_path / "run", console=QUIET)
+    again = prepare_again(photos, tmp_path / "run", console=QUIET, external={})
     assert (again.dataset, again.recipe, again.was_cut) == (made.dataset, made.recipe, True)
 
 
@@ -78,7 +78,7 @@ def test_damaged_photos_are_named_and_left_out(tmp_path: Path) -> None:
     assert line.startswith("left out: ant/bad\\x07.jpg: ")
     assert len(made.dataset.photos) == 30
     made.write(tmp_path / "run")
-    again = prepare_again(data, tmp_path / "run", console=QUIET)
+    again = prepare_again(data, tmp_path / "run", console=QUIET, external={})
     assert again.dataset.photos == made.dataset.photos
     assert "1 of 31 photos cannot be read" in refused(data, tmp_path / "strict", small(strict=True))
 
@@ -88,7 +88,7 @@ def test_what_was_looked_through_once_is_not_opened_again(
 ) -> None:
     assert (own_run / SCAN).is_file()
     monkeypatch.setattr("fieldmark.data.scan.ask", None)
-    again = prepare_again(photos, own_run, console=QUIET)
+    again = prepare_again(photos, own_run, console=QUIET, external={})
     assert len(again.dataset.photos) == 30
 
 
@@ -151,7 +151,7 @@ def test_a_run_of_changed_data_is_refused(tmp_path: Path) -> None:
     assert about["data_digest"] == made.about["data_digest"]
     (data / "ant" / "0.jpg").unlink()
     with pytest.raises(UserError, match="changed since"):
-        prepare_again(data, tmp_path / "run", console=QUIET)
+        prepare_again(data, tmp_path / "run", console=QUIET, external={})
 
 
 def test_other_boxes_and_files_of_the_same_size_are_changed_data(tmp_path: Path) -> None:
@@ -169,16 +169,24 @@ def test_other_boxes_and_files_of_the_same_size_are_changed_data(tmp_path: Path)
     write(40)
     made, _ = prepared(table, tmp_path / "run", small(fit="box"))
     made.write(tmp_path / "run")
-    again = prepare_again(table, tmp_path / "run", console=QUIET)
+    again = prepare_again(table, tmp_path / "run", console=QUIET, external={})
     assert again.dataset == made.dataset
     write(41)
     with pytest.raises(UserError, match="changed since"):
-        prepare_again(table, tmp_path / "run", console=QUIET)
+        prepare_again(table, tmp_path / "run", console=QUIET, external={})
     write(40)
     place = data / "ant" / "0.bmp"
     place.write_bytes(place.read_bytes()[:-3] + b"abc")
     with pytest.raises(UserError, match="changed since"):
-        prepare_again(table, tmp_path / "run", console=QUIET)
+        prepare_again(table, tmp_path / "run", console=QUIET, external={})
+
+
+def test_a_run_of_a_class_from_elsewhere_asks_for_it_before_its_photos_are_read(own_run: Path) -> None:
+    recipe = json.loads((own_run / "recipe.json").read_text())
+    recipe["model"]["method"] = {"type": "elsewhere:Mine"}
+    (own_run / "recipe.json").write_text(json.dumps(recipe))
+    with pytest.raises(UserError, match="--external elsewhere:Mine"):
+        prepare_again(own_run / "no photos", own_run, console=QUIET, external={})
 
 
 def test_names_are_told_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,12 +208,12 @@ def test_official_training_photos_may_be_held_out(tmp_path: Path) -> None:
     other = prepared(data, run, small(hold_out=0.3, seed=1))[0]
     assert other.dataset.of(["val"]) != made.dataset.of(["val"])
     made.write(run)
-    again = prepare_again(data, run, console=QUIET)
+    again = prepare_again(data, run, console=QUIET, external={})
     assert again.dataset == made.dataset
     assert again.about["data_digest"] == made.about["data_digest"]
     write_photo(data / "train/ant/later.jpg", label=0, number=77)
     with pytest.raises(UserError, match="changed since"):
-        prepare_again(data, run, console=QUIET)
+        prepare_again(data, run, console=QUIET, external={})
 
 
 def test_nothing_is_held_out_where_validation_photos_are(photos: Path, tmp_path: Path) -> None:

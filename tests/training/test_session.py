@@ -15,7 +15,7 @@ from fieldmark.data.split import read_splits
 from fieldmark.errors import Interrupted, UserError
 from fieldmark.input.loading import Batch
 from fieldmark.runs.checkpoint import MODEL, STATE
-from fieldmark.runs.folder import open_run
+from fieldmark.runs.folder import RECIPE, open_run
 from fieldmark.training import session
 from fieldmark.training.session import train
 from fieldmark.training.settings import Destination, Settings, settings_of
@@ -169,6 +169,50 @@ def test_a_mistake_destroys_no_run_and_leaves_no_half_one(
     assert files(own_run) == before
     refused(photos, tmp_path / "new", **mistake)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"term": ("pairwise-confusion,wieght=5",)}, "PairwiseConfusion has no option 'wieght'; did you mean weight?"),
+        ({"term": ("pairwise-confusion,weight=much",)}, "the option weight of PairwiseConfusion is 'much'; it has to"),
+        ({"term": ("pairwise-confusoin",)}, "--term pairwise-confusoin: did you mean pairwise-confusion?"),
+        ({"method": "s3n", "set": ("model.method.brances=O",)}, "S3N has no option 'brances'; did you mean branches?"),
+        ({"method": "s3m"}, "--method s3m: did you mean s3n"),
+        ({"method": "no_such_module:Mine"}, "no_such_module:Mine: No module named 'no_such_module'"),
+        ({"set": ("stages.0.optimiser.scales.backbon=0.1",)}, "no parameter group 'backbon'"),
+        ({"set": ("stages.0.frozen=[\"neck\"]",)}, "no parameter group 'neck'"),
+        ({"set": ("stages.0.optimizer.lr=0.1",)}, "--set stages.0.optimizer.lr: there is no 'optimizer'; did you mean"),
+        ({"set": ("model.criterion.smoothnig=0",)}, "CrossEntropy has no option 'smoothnig'; did you mean smoothing?"),
+        ({"set": ("model.criterion.smoothing=1",)}, "the option smoothing of CrossEntropy is 1.0; it has to be at least"),
+    ],
+)
+def test_what_is_mistyped_is_told_before_a_photo_is_looked_for(
+    wrong: dict[str, object], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "prepare_new", lambda *_, **__: pytest.fail("the photos were looked for"))
+    assert said in refused(tmp_path, tmp_path.with_name("run"), **wrong)
+
+
+@pytest.mark.parametrize(
+    ("place", "part", "said"),
+    [
+        ("pool", {"type": "Avrage"}, "there is no part 'Avrage'; did you mean Average?"),
+        ("pool", {"type": "nowhere:Pool"}, "name it again to use it (--external nowhere:Pool)"),
+        ("pool", {"type": "Average", "power": 3}, "Average has no option 'power'"),
+        ("pool", "Average", "model.pool is 'Average'; it has to be a table such as"),
+        ("criterion", {"type": "CrossEntrpy"}, "there is no part 'CrossEntrpy'; did you mean CrossEntropy?"),
+        ("criterions", {"type": "CrossEntropy"}, "model has no setting 'criterions'; did you mean criterion?"),
+    ],
+)
+def test_a_mistyped_part_in_a_file_is_told_before_a_photo_is_looked_for(
+    place: str, part: object, said: str, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "prepare_new", lambda *_, **__: pytest.fail("the photos were looked for"))
+    recipe = json.loads((trained / RECIPE).read_text())
+    recipe["model"][place] = part
+    (tmp_path / RECIPE).write_text(json.dumps(recipe))
+    assert said in refused(tmp_path, tmp_path.with_name("run"), recipe=str(tmp_path / RECIPE), lr=None)
 
 
 def test_the_run_and_the_photos_do_not_lie_in_each_other(photos: Path, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def train(
     def prepare() -> tuple[bool, Prepared]:
         going_on, pinned = _claim(Path(data), run, destination, settings.data)
         if going_on:
-            return True, prepare_again(Path(data), run, console=console)
+            return True, prepare_again(Path(data), run, console=console, external=known)
         start = recipe_of(settings.recipe, device=device, external=known, recipe=recipe)
         refuse_unknown_groups(start, external=known)
         return False, prepare_new(
