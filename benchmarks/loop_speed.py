@@ -44,7 +44,6 @@ def bare_steps(recipe: Recipe, batch: Batch, *, fabric: Fabric, classes: int) ->
     network.to(device=fabric.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     images = network.backbone.normalise(batch.pixels.to(fabric.device))
     labels = batch.labels.to(fabric.device)
-    smoothing = recipe.model.criterion.options.get("smoothing", 0.1)
     settings = {"lr": 1e-3, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-4, "fused": True}
     optimiser = torch.optim.SGD(network.parameters(), **settings)
     while True:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from fieldmark.core.backbone import make_backbone
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Method, Term
+from fieldmark.core.criterion import CrossEntropy
 from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError, printable
-from fieldmark.plain import did_you_mean, from_plain
+from fieldmark.plain import Finite, did_you_mean, from_plain, shown
 from fieldmark.recipe import Model, Part, Recipe, external_name
 from fieldmark.recipes import MODULES
 
@@ -70,11 +71,11 @@ def class_of(part: Part, external: Classes) -> type:
     """
     if part.name in external:
         return external[part.name]
-    shown = printable(part.name)
     if ":" in part.name:
-        raise UserError(f"{shown} is a class from elsewhere; name it again to use it (--external {shown})")
+        name = printable(part.name)
+        raise UserError(f"{name} is a class from elsewhere; name it again to use it (--external {name})")
     if part.name not in MODULES:
-        raise UserError(f"there is no part {shown!r}; {did_you_mean(part.name, MODULES)}")
+        raise UserError(f"there is no part {shown(part.name)}; {did_you_mean(part.name, MODULES)}")
     return getattr(importlib.import_module(MODULES[part.name]), part.name)
 
 
@@ -152,14 +153,14 @@ def check_part(part: Part, given: Collection[str], *, place: str, external: Clas
     """
     kind, name = class_of(part, external), part.name
     parameters = _parameters(kind)
+    options = [key for key in parameters if key not in given]
+    if unknown := [key for key in part.options if key not in options]:
+        raise UserError(f"{name} has no option {shown(unknown[0])}; {did_you_mean(unknown[0], options)}")
     for key, parameter in parameters.items():
         if key in part.options:
             _check_option(part.options[key], parameter.annotation, where=f"the option {key} of {name}")
         elif key not in given and parameter.default is parameter.empty:
-            raise UserError(f"{name} cannot stand as {place}: it needs {key!r}, which is neither said nor filled in")
-    options = [key for key in parameters if key not in given]
-    if unknown := [key for key in part.options if key not in options]:
-        raise UserError(f"{name} has no option {unknown[0]!r}; {did_you_mean(unknown[0], options)}")
+            raise UserError(f"{name} cannot stand as {place}: it needs the option {key!r}")
     return kind
 
 
@@ -173,7 +174,8 @@ def _parameters(kind: type) -> dict[str, inspect.Parameter]:
 def _check_option(value: object, annotation: Any, *, where: str) -> None:
     """Options come from a command line or a file; those with a plain annotation are held to it."""
     if get_origin(annotation) in (Literal, Annotated) or annotation in (int, float, bool, str):
-        from_plain(value, annotation, where=where)
+        wanted: Any = Finite if annotation is float else annotation
+        from_plain(value, wanted, where=where)
 
 
 def _tried(module: Any, example: Tensor, *, place: str, dimensions: int) -> Tensor:
@@ -228,7 +230,10 @@ def build_learner(
     # a class without a photo would have the prior 0, whose logarithm no loss survives
     counts = torch.ones(classes) if counts is None else counts.clamp_min(1)
     context = {"classifier": classifier, "classes": classes, "channels": classifier.backbone.channels}
-    context["criterion"] = build(model.criterion, {"classes": classes, "counts": counts}, place="criterion")
+    criterion = build(model.criterion, {"classes": classes, "counts": counts}, place="criterion")
+    if not isinstance(criterion, CrossEntropy):
+        raise UserError(f"{model.criterion.name} is not a criterion: see fieldmark.core.criterion.CrossEntropy")
+    context["criterion"] = criterion
     context["width"] = _width(classifier)
     method = build(model.method, context, place="method")
     if not isinstance(method, Method):
@@ -245,6 +250,5 @@ def build_learner(
 
 def _term(module: Any, part: Part) -> Term:
     if not isinstance(module, Term):
-        needed = "check, batch_wide, reads_refined and a call, see fieldmark.core.contract.Term"
-        raise UserError(f"{part.name} is not a Term: it needs {needed}")
+        raise UserError(f"{part.name} is not a Term: see fieldmark.core.contract.Term")
     return module

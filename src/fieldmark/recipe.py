@@ -224,7 +224,7 @@ def external_name(kind: type) -> str:
 
 def recipe_to_json(recipe: Recipe) -> str:
     """The recipe as the text of its file."""
-    return json_text(recipe, format_version=FORMAT_VERSION)
+    return json_text({"format_version": FORMAT_VERSION} | to_plain(recipe))
 
 
 def recipe_from_json(text: str) -> Recipe:
@@ -235,7 +235,7 @@ def recipe_from_json(text: str) -> Recipe:
     """
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"not a recipe: {error}") from error
     return recipe_from_plain(data)
 
@@ -248,7 +248,7 @@ def recipe_from_plain(data: Any) -> Recipe:
     """
     version = data.get("format_version") if isinstance(data, dict) else None
     if version not in (1, FORMAT_VERSION):
-        told = "no format_version" if version is None else f"format {version}"
+        told = "no format_version" if version is None else f"format {shown(version)}"
         raise UserError(f"not a recipe that this Fieldmark reads: it has {told}, and {FORMAT_VERSION} is the newest")
     settings = {key: value for key, value in data.items() if key != "format_version"}
     return from_plain(_from_first_format(settings) if version == 1 else settings, Recipe)
@@ -257,11 +257,13 @@ def recipe_from_plain(data: Any) -> Recipe:
 def _from_first_format(data: Mapping[str, Any]) -> dict[str, Any]:
     """Format 1 had the loss's smoothing and its adjustment to uneven classes beside the model."""
     data = dict(data)
-    smoothing = data.pop("smoothing", 0.1)
+    smoothing, balance = data.pop("smoothing", 0.1), data.pop("balance", "none")
     options: dict[str, Any] = {} if smoothing == 0.1 else {"smoothing": smoothing}
-    if data.pop("balance", "none") == "logit-adjust":
+    if balance == "logit-adjust":
         options["adjust"] = True
-    return data | {"model": data.get("model", {}) | {"criterion": {TYPE: CROSS_ENTROPY.name} | options}}
+    if isinstance(model := data.get("model", {}), Mapping):
+        data["model"] = {**model, "criterion": {TYPE: CROSS_ENTROPY.name} | options}
+    return data
 
 
 def _tuples(value: Any) -> Any:

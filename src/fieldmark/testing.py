@@ -8,13 +8,13 @@ A broken promise is an ``AssertionError`` whose text says which. All of it runs 
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from fieldmark.building import build_learner, classes_named
-from fieldmark.core.contract import Encoded, Method, Term, TrainOutput
+from fieldmark.core.contract import Encoded, Method, Term, TrainOutput, Value
 from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.ops.hostreads import no_reading_back
@@ -79,10 +79,11 @@ def check_term(
         AssertionError: a promise is broken; the text says which.
         UserError: the term refuses this classifier or these options.
     """
+    _require(isinstance(kind, type) and issubclass(kind, Term), f"{kind!r} is no subclass of Term")
+    _require(isinstance(kind.batch_wide, bool), f"batch_wide is {kind.batch_wide!r}, not True or False")
+    unknown = [name for name in kind.reads if name not in get_args(Value)]
+    _require(not unknown, f"reads names {unknown}; there is {', '.join(get_args(Value))}")
     model = Model(backbone=backbone, weights="none", neck=neck, terms=(Part(external_name(kind), options or {}),))
-    built = _build(model, classes, size, 0, kind).terms[0]
-    for name, value in (("batch_wide", built.batch_wide), ("reads_refined", built.reads_refined)):
-        _require(isinstance(value, bool), f"{name} is {value!r}, not True or False")
     check_learner(lambda seed: _build(model, classes, size, seed, kind), size=size, export=False)
 
 
@@ -137,7 +138,7 @@ def _close(a: Tensor, b: Tensor) -> bool:
 
 
 def _tensors(encoded: Encoded) -> dict[str, Tensor]:
-    named = {name: tensor for name, tensor in encoded.features._asdict().items() if tensor is not None}
+    named = {name: value for name, value in encoded.features._asdict().items() if isinstance(value, Tensor)}
     return {**named, "encoded logits": encoded.logits, **encoded.views}
 
 
@@ -192,8 +193,9 @@ def _check_output(output: TrainOutput, labels: Tensor, classes: int) -> None:
     shape = tuple(output.logits.shape)
     _require(shape == (count, classes), f"logits are {shape}, not ({count}, {classes})")
     _require(torch.equal(output.labels, labels), "labels are not the batch's in its order; other rows go in views")
-    for name, tensor in output.features._asdict().items():
-        _require(tensor is None or len(tensor) == count, f"features.{name} has not {count} rows, one an image")
+    for name, value in output.features._asdict().items():
+        rows = len(value) if isinstance(value, Tensor) else count
+        _require(rows == count, f"features.{name} has not {count} rows, one an image")
 
 
 def _check_losses(output: TrainOutput, batch: str) -> None:

@@ -12,11 +12,7 @@ from fieldmark.batches import Balanced, Shuffled
 from fieldmark.bench.comparing import Table, tables_of
 from fieldmark.bench.making import commands_of, tuning_table, what_was_run
 from fieldmark.bench.records import Result, read_results, write_result
-from fieldmark.core.classifier import Average, Linear
-from fieldmark.papers.pairwise_confusion import PairwiseConfusion
-from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe, Sgd, Stage, recipe_to_json
-from fieldmark.recipes import KNOWN
 
 RIGHT = np.random.default_rng(0).random(20) < 0.6
 MODEL = Model(Part("Plain"), Part("Average"), Part("Linear"), "test_resnet", "w.safetensors")

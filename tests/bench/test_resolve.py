@@ -13,7 +13,6 @@ from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Cosine, OneCycle, Part, Stage, StepDecay, recipe_to_json
-from fieldmark.recipes import KNOWN
 from fieldmark.training.settings import Choices
 
 AROUND = Surroundings(photos=600, classes=20, device="cpu", folder=Path())

@@ -17,11 +17,7 @@ from fieldmark.bench.wording import (
     value_at,
     value_in_words,
 )
-from fieldmark.core.classifier import Average, Linear, Maximum
-from fieldmark.papers.channel_interaction.contrastive import ContrastiveChannelInteraction, SelfChannelInteraction
-from fieldmark.papers.plain import Plain
 from fieldmark.recipe import AdamW, Model, Part, Recipe, Sgd, Stage, recipe_to_json
-from fieldmark.recipes import KNOWN
 
 SGD = Sgd(lr=0.1, scales={"backbone": 0.03})
 TERM = Part("ContrastiveChannelInteraction", {"weight": 2.0})

@@ -20,7 +20,6 @@ from fieldmark.bench.records import write_result
 from fieldmark.bench.work import Machine, Worker
 from fieldmark.bench.workplace import Workplace
 from fieldmark.errors import Interrupted, UserError
-from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.recipe import Part
 from fieldmark.training import session
 

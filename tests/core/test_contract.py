@@ -5,13 +5,14 @@ family, and each composition with each term, and with all that fit it, on one fa
 product.
 """
 
+import inspect
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -21,14 +22,15 @@ from timm.models.vgg import VGG
 from torch import nn
 
 from fieldmark.building import build_learner
-from fieldmark.core.contract import Encoded, Method, Term, TrainOutput
+from fieldmark.core.contract import Encoded, Method, Term, TrainOutput, Value
 from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.errors import UserError
 from fieldmark.recipe import Model, Part, Pixels, Recipe
-from fieldmark.recipes import COMPOSITIONS, KNOWN
+from fieldmark.recipes import COMPOSITIONS
 from fieldmark.recipes.composition import Composition
 from fieldmark.testing import check_learner, no_reading_back
+from own_parts import KNOWN
 
 CLASSES, SIZE = 5, 64
 WIDER = {"EfficientNet": 128}
@@ -68,7 +70,7 @@ def over_cin(composition: Composition) -> Composition:
 
 
 PAPERS = {composition.name: composition for composition in COMPOSITIONS}
-TERMS = {kind.__name__: kind for kind in KNOWN if hasattr(kind, "check") and not issubclass(kind, Method)}
+TERMS = {kind.__name__: kind for kind in KNOWN if issubclass(kind, Term)}
 ALL = "all terms"
 ADDED = ["", *TERMS, ALL]
 OPTIONS = {"SoftChannelLabels": {"reduction": 1}}
@@ -90,7 +92,7 @@ COVERING = [
 
 def recipe_of(paper: str, term: str, family: str, seed: int = 0) -> Recipe:
     composition: Composition = (PAPERS | CONTRASTED)[paper]
-    terms = (*composition.terms, *(Part(TERMS[name], OPTIONS.get(name, {})) for name in added(paper, term, family)))
+    terms = (*composition.terms, *(Part(name, OPTIONS.get(name, {})) for name in added(paper, term, family)))
     parts = (composition.method, composition.pool, composition.head)
     model = Model(*parts, backbone=FAMILIES[family], weights="none", neck=composition.neck, terms=terms)
     size = WIDER.get(family, SIZE)
@@ -101,8 +103,8 @@ def added(paper: str, term: str, family: str) -> list[str]:
     """The names of the terms beside the composition's own; "all terms" are all that it takes one by one."""
     if term != ALL:
         return [term] if term else []
-    own = {part.kind for part in PAPERS[paper].terms}
-    builds = {name: partial(built, paper, name, family) for name, kind in TERMS.items() if kind not in own}
+    own = {part.name for part in PAPERS[paper].terms}
+    builds = {name: partial(built, paper, name, family) for name in TERMS if name not in own}
     return [name for name, build in builds.items() if not refusal_of(build)]
 
 
@@ -139,7 +141,7 @@ def test_papers_terms_and_families(paper: str, term: str, family: str):
 def test_the_contrast_of_channels_goes_with_other_methods_over_its_neck(paper: str, family: str):
     composed_or_refused(paper, "", family)
     learner = built(paper, "", family, 0)
-    assert isinstance(learner.method, CONTRASTED[paper].method.kind)
+    assert type(learner.method).__name__ == CONTRASTED[paper].method.name
     images, labels = torch.randn(6, 3, SIZE, SIZE), torch.arange(6) // 2
     losses = learner(images, labels, Draws(0, 0, torch.arange(6))).losses
     assert losses["ContrastiveChannelInteraction"].item() > 0
@@ -208,10 +210,13 @@ def test_all_terms_are_each_once_all_but_those_refused(paper: str):
 
 @pytest.mark.parametrize("kind", TERMS.values(), ids=TERMS)
 def test_terms_are_terms(kind: type):
-    term = Part(kind).build({"channels": 16, "classes": CLASSES})
+    term = built("cin", kind.__name__, "ResNet", 0).terms[-1]
     assert isinstance(term, Term)
     assert isinstance(term.batch_wide, bool)
-    assert isinstance(term.reads_refined, bool)
+    assert set(term.reads) <= set(get_args(Value))
+    *read, labels, draws = inspect.signature(term.forward).parameters.values()
+    assert len(read) == len(term.reads)
+    assert (labels.name, draws.name, draws.default) == ("labels", "draws", None)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KNOWN if issubclass(kind, Method)], ids=lambda kind: kind.__name__)

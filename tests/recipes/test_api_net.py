@@ -5,11 +5,9 @@ from dataclasses import replace
 import pytest
 
 from fieldmark.batches import Balanced
-from fieldmark.papers.api_net.method import ApiNet
-from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Cosine, Part, Pixels, Recipe, Sgd, recipe_from_json, recipe_to_json
-from fieldmark.recipes import KNOWN, api_net
-from fieldmark.recipes.composition import Row
+from fieldmark.recipes import api_net
+from fieldmark.recipes.composition import UNSMOOTHED, Row
 
 BY_NAME = {row.name: row for row in api_net.ROWS}
 MAIN = BY_NAME["cub-resnet101"]
@@ -46,8 +44,8 @@ def test_the_settings_are_the_papers():
         448, 448, eval_crop=448 / 512, fit="stretch", min_scale=part, max_scale=part, ratio=1.0, flip=True
     )
     assert all(row.recipe.pixels == recipe.pixels for row in api_net.ROWS)
-    assert recipe.smoothing == 0.0
     assert recipe.model.method == Part("ApiNet")
+    assert all(row.recipe.model.criterion == UNSMOOTHED for row in api_net.ROWS)
     (dogs,) = BY_NAME["dogs-densenet161"].recipe.stages
     assert (dogs.epochs, dogs.frozen_epochs, dogs.optimiser.lr) == (50, 12, 0.001)
     assert BY_NAME["aircraft-resnet50"].recipe.train_on == ("train", "val")

@@ -1,15 +1,17 @@
 """The rows of the Channel Interaction Network's tables: all there, as the paper sets them, and readable from a file."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from fieldmark.batches import Balanced
+from fieldmark.building import build_learner
 from fieldmark.input.views import Frame, random_area
 from fieldmark.papers.channel_interaction.contrastive import ContrastiveChannelInteraction, SelfChannelInteraction
-from fieldmark.recipe import Part, Pixels, StepDecay, recipe_from_json, recipe_to_json
-from fieldmark.recipes import KNOWN, channel_interaction
+from fieldmark.recipe import Part, Pixels, Recipe, StepDecay, recipe_from_json, recipe_to_json
+from fieldmark.recipes import channel_interaction
 from fieldmark.recipes.composition import Row
 
 BY_NAME = {row.name: row for row in channel_interaction.ROWS}
@@ -87,10 +89,11 @@ def test_all_rows_crop_448_of_600_pixels_as_nts_net_does():
     ],
 )
 def test_the_ablations_are_what_they_are_called(name: str, scale: float | None, operations: list[str]):
-    model = BY_NAME[name].recipe.model
-    neck = None if model.neck is None else model.neck.build({"channels": 4})
+    model = replace(BY_NAME[name].recipe.model, backbone="test_resnet", weights="none")
+    learner = build_learner(Recipe(model, Pixels(32, 32)), classes=3)
+    neck = learner.method.classifier.neck
     assert (neck.scale if isinstance(neck, SelfChannelInteraction) else None) == scale
-    assert [term.build({"channels": 4}).operation for term in model.terms] == operations
+    assert [term.operation for term in learner.terms if isinstance(term, ContrastiveChannelInteraction)] == operations
 
 
 def test_the_composition_is_the_row_but_for_the_length_of_h():

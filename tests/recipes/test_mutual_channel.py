@@ -8,10 +8,8 @@ import torch
 from fieldmark.batches import Shuffled
 from fieldmark.building import build_learner
 from fieldmark.core.draws import Draws
-from fieldmark.papers.mutual_channel import ChannelExpansion, MutualChannelLoss, SoftChannelLabels
 from fieldmark.recipe import Part, Pixels, Sgd, recipe_from_json, recipe_to_json
-from fieldmark.recipes import KNOWN
-from fieldmark.recipes.composition import Row
+from fieldmark.recipes.composition import UNSMOOTHED, Row
 from fieldmark.recipes.mutual_channel import ROWS, SETS
 
 BY_NAME = {row.name: row for row in ROWS}
@@ -54,7 +52,7 @@ def test_a_row_is_plain_data(row: Row):
     assert recipe_from_json(recipe_to_json(row.recipe)) == row.recipe
     assert row.name.split("-")[0] in SETS
     assert row.recipe.epochs == 300
-    assert row.recipe.smoothing == 0
+    assert row.recipe.model.criterion == UNSMOOTHED
     both = row.data in ("FGVC-Aircraft", "Flowers-102")
     assert row.recipe.train_on == (("train", "val") if both else ("train",))
 

@@ -14,7 +14,7 @@ from fieldmark.building import build_learner
 from fieldmark.core.backbone import GOOGLENET
 from fieldmark.core.learner import Learner
 from fieldmark.recipe import Recipe, StepDecay, recipe_from_json, recipe_to_json
-from fieldmark.recipes import KNOWN, PAPERS, ROWS
+from fieldmark.recipes import PAPERS, ROWS
 
 WITH_ROWS = [paper for paper in PAPERS if paper.ROWS]
 LABELS = np.repeat(np.arange(250), 4).tolist()

@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 
 from fieldmark.building import build_learner
-from fieldmark.papers.selective_sparse_sampling.method import S3N
 from fieldmark.recipe import Part, recipe_from_json, recipe_to_json
-from fieldmark.recipes import KNOWN, selective_sparse_sampling
+from fieldmark.recipes import selective_sparse_sampling
 from fieldmark.recipes.composition import Row
 from fieldmark.recipes.selective_sparse_sampling import COMPOSITION, ROWS
 from fieldmark.training.optim import make_optimiser

@@ -24,7 +24,7 @@ def composition_of(text: str) -> Composition:
             return composition
     if ":" not in name:
         nearest = did_you_mean(name, (composition.name for composition in COMPOSITIONS))
-        raise UserError(f"--method {name}: {nearest} (or package.module:Class for a method of your own)")
+        raise UserError(f"--method {printable(name)}: {nearest} (or package.module:Class for a method of your own)")
     return Composition(name, method=part_of(text, option="--method"))
 
 

@@ -75,7 +75,7 @@ def load_state(run: Path) -> dict[str, Any] | None:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises whatever a damaged file provokes
         raise UserError(f"{path} is damaged; delete it to start again (--overwrite)") from error
-    if state.get(FORMAT) != FORMAT_VERSION:
+    if state.pop(FORMAT, None) != FORMAT_VERSION:
         raise UserError(
             f"{path} is the state of another version of Fieldmark, which cannot go on here;\n"
             "a finished model stays usable; train anew with --overwrite, or go on with that version (see run.json)"

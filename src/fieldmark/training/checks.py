@@ -1,7 +1,5 @@
 """What is mistyped in a recipe's parameter groups, told before hours of other work."""
 
-from torch import nn
-
 from fieldmark.building import Classes, build_learner, class_of
 from fieldmark.core.contract import Method
 from fieldmark.recipe import Model, Recipe
@@ -14,7 +12,7 @@ def refuse_unknown_groups(recipe: Recipe, *, external: Classes) -> None:
     Raises:
         UserError: a group that there is not.
     """
-    usual = _groups(recipe.model, external)
+    usual = _groups(recipe.model)
     named = {name for stage in recipe.stages for name in (*stage.optimiser.scales, *stage.frozen)}
     if named <= set(usual):
         return
@@ -26,7 +24,6 @@ def refuse_unknown_groups(recipe: Recipe, *, external: Classes) -> None:
         refuse_groups(learner.parameter_groups(), recipe.stages)
 
 
-def _groups(model: Model, external: Classes) -> list[str]:
-    """The parameter groups of a method that has none of its own."""
-    terms = any(issubclass(class_of(term, external), nn.Module) for term in model.terms)
-    return ["backbone", *(["neck"] if model.neck else []), "head", *(["terms"] if terms else [])]
+def _groups(model: Model) -> list[str]:
+    """The parameter groups that a method without any of its own may have; not all terms learn."""
+    return ["backbone", *(["neck"] if model.neck else []), "head", *(["terms"] if model.terms else [])]

@@ -17,6 +17,7 @@ from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.errors import UserError
 from fieldmark.papers import selective_sparse_sampling as paper
+from fieldmark.papers.selective_sparse_sampling import method as s3n
 from fieldmark.papers.selective_sparse_sampling.method import S3N
 from fieldmark.papers.selective_sparse_sampling.sampler import enlarged, resample
 from fieldmark.recipe import Part, Sgd
@@ -55,7 +56,7 @@ def built(
     neck = neck or nn.Identity()
     head = Linear(neck(torch.zeros(1, CHANNELS, 1, 1)).shape[1], classes)
     classifier = Classifier(backbone, neck=neck, pool=pool or Average(), head=head, classes=classes)
-    method = S3N(classifier, Criterion(), **options).double()  # pyright: ignore[reportArgumentType]
+    method = S3N(classifier, Criterion(smoothing=0.0), **options).double()  # pyright: ignore[reportArgumentType]
     with torch.no_grad():
         for name, parameter in method.named_parameters():
             if (drawn or "backbone" in name) and parameter.ndim:
@@ -76,7 +77,7 @@ def masks_of(method: S3N, draws: Draws, monkeypatch: pytest.MonkeyPatch) -> dict
         return response
 
     with monkeypatch.context() as patch:
-        patch.setattr(paper, "sparse_attention", noted)
+        patch.setattr(s3n, "sparse_attention", noted)
         method.encode(images(), draws)
     return given
 
@@ -183,7 +184,7 @@ def test_the_labels_of_o_and_c_alone_may_be_smoothed(smoothing: float):
     """The others keep the recipe's smoothing, and all of them its class adjustment."""
     method = built(smoothing=smoothing)
     counts = torch.arange(1, CLASSES + 1)
-    method.criterion = Criterion(smoothing=0.1, counts=counts)
+    method.criterion = Criterion(smoothing=0.1, adjust=True, counts=counts)
     output, prior = step(method), (counts / counts.sum()).tolist()
     for name, loss in output.losses.items():
         own = smoothing if smoothing and name in ("original", "complementary") else 0.1
