@@ -75,8 +75,8 @@ ROOMS = {
     ),
 }
 
-# Modules that the base installation must be able to import: these, and all of images, data, birds, recipes and input but
-# one. So recipes, settings and plans are read, written and changed without torch.
+# Modules that the base installation must be able to import: these, and all of images, data, birds, recipes and input
+# but one. So recipes, settings and plans are read, written and changed without torch.
 NEEDS_TORCH = ("input.loading",)
 NEEDS_NO_TORCH = (
     "",
