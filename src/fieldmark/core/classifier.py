@@ -1,13 +1,11 @@
 """Backbone ► neck ► pool ► head: the classifier that every method trains."""
 
-from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from fieldmark.core.backbone import Backbone, make_backbone
-from fieldmark.core.weights import HUB
+from fieldmark.core.backbone import Backbone
 from fieldmark.errors import UserError
 
 
@@ -142,48 +140,3 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, C) of normalised images (B, 3, H, W)."""
         return self.features_of(self.backbone(images), refined=False).logits
-
-
-def make_classifier(
-    backbone: str,
-    *,
-    classes: int,
-    neck: nn.Module | Callable[[int], nn.Module] | None = None,
-    pool: nn.Module | None = None,
-    head: nn.Module | Callable[[int, int], nn.Module] | None = None,
-    weights: str = HUB,
-    size: int = 224,
-) -> Classifier:
-    """A classifier for a loop of one's own.
-
-    Args:
-        backbone: any of timm's names, or "googlenet".
-        classes: C.
-        neck: a module on maps, or what makes one for D channels, such as the class ``SelfChannelInteraction``.
-        pool: a module on the neck's maps; the average by default.
-        head: a module on embeddings, or what makes one for E numbers and C classes, such as ``nn.Linear``; one that
-            starts from zero by default.
-        weights: "hub" (timm's pretrained), "none", "lite0" (the installed package) or a .safetensors file.
-        size: pixels a side of the images.
-
-    Raises:
-        UserError: an unknown name, or weights that do not fit or cannot be had.
-    """
-    network = make_backbone(backbone, weights=weights, size=size)
-    if not isinstance(neck, nn.Module):
-        neck = neck(network.channels) if neck else nn.Identity()
-    pool = pool or Average()
-    if not isinstance(head, nn.Module):
-        embedding = tried(pool, tried(neck, torch.zeros(1, network.channels, 2, 2)))
-        head = (head or Linear)(embedding.shape[1], classes)
-    return Classifier(network, neck=neck, pool=pool, head=head, classes=classes)
-
-
-def tried(module: nn.Module, example: Tensor) -> Tensor:
-    """What a module makes of an example in evaluation; each of its modules keeps its mode, training or not."""
-    modes = [(part, part.training) for part in module.modules()]
-    with torch.no_grad():
-        made = module.eval()(example)
-    for part, training in modes:
-        part.training = training
-    return made

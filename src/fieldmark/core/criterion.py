@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
+from fieldmark.plain import BelowOne
 
 
 class Criterion(nn.Module, ABC):
@@ -27,25 +28,19 @@ class CrossEntropy(Criterion):
 
     Args:
         smoothing: mass spread evenly over all classes (Szegedy et al. 2016), in [0, 1).
-        adjust: add log-priors to the logits in training only ("logit adjustment", Menon et al., ICLR 2021, Eq. 10 with
-            tau = 1), so that inference is balanced.
-        counts: (C,) photos a class in training, of which the priors are made; without them nothing is adjusted.
-
-    Raises:
-        UserError: a smoothing out of range.
+        adjust: add the classes' log-priors to the logits in training ("logit adjustment", Menon et al., ICLR 2021,
+            Eq. 10 with tau = 1), so that inference is balanced.
+        counts: (C,) photos per class in training, which ``adjust`` needs; each at least 1.
     """
 
     adjustment: Tensor | None
 
-    def __init__(self, smoothing: float = 0.1, adjust: bool = False, *, counts: Tensor | None = None) -> None:
+    def __init__(self, smoothing: BelowOne = 0.1, *, adjust: bool = False, counts: Tensor | None = None) -> None:
         super().__init__()
-        if not 0 <= smoothing < 1:
-            raise UserError(f"CrossEntropy(smoothing={smoothing}): choose a number from 0 up to, but not, 1")
+        if adjust and counts is None:
+            raise UserError("CrossEntropy(adjust=True) needs counts, the photos per class in training")
         self.smoothing = smoothing
-        prior = None
-        if adjust and counts is not None:
-            some = counts.double().clamp_min(1)  # a class without photos would have a prior whose logarithm is infinite
-            prior = torch.log(some / some.sum()).float()
+        prior = torch.log(counts.double() / counts.double().sum()).float() if adjust and counts is not None else None
         self.register_buffer("adjustment", prior, persistent=False)
 
     def rows(self, logits: Tensor, labels: Tensor, *, smoothing: float | None = None) -> Tensor:

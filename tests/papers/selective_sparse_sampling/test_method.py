@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fieldmark.building import build_learner
 from fieldmark.core.backbone import Backbone
-from fieldmark.core.building import build_learner
 from fieldmark.core.classifier import Average, Classifier, Linear, Maximum
 from fieldmark.core.contract import TrainOutput
 from fieldmark.core.criterion import CrossEntropy
@@ -585,7 +585,7 @@ def test_another_head_is_refused():
     ],
 )
 def test_options_keep_the_contract(options: dict[str, object]):
-    model = replace(ROWS[0].recipe.model, method=Part(S3N, options), backbone="test_resnet", weights="none")
+    model = replace(ROWS[0].recipe.model, method=Part("S3N", options), backbone="test_resnet", weights="none")
     check_learner(lambda seed: build_learner(replace(ROWS[0].recipe, model=model, seed=seed), classes=5), export=False)
 
 

@@ -32,12 +32,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fieldmark.core.classifier import Classifier, tried
+from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
 from fieldmark.core.inputs import refuse_inputs, refuse_negative
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, raised, suited
+from fieldmark.plain import Count
 
 _RESIDUES = 32
 """Channels are folded to so many before the winner is looked for; near the root of usual N."""
@@ -59,8 +60,14 @@ def spatial_softmax(maps: Tensor) -> Tensor:
 
 
 def refined_channels(classifier: Classifier) -> int:
-    """N, the channels behind the neck, found by trying it."""
-    return tried(classifier.neck, classifier.backbone.mean.new_zeros(1, classifier.backbone.channels, 2, 2)).shape[1]
+    """N, the channels behind the neck, found by trying it; each of its modules keeps its mode, training or not."""
+    example = classifier.backbone.mean.new_zeros(1, classifier.backbone.channels, 2, 2)
+    modes = [(module, module.training) for module in classifier.neck.modules()]
+    with torch.no_grad():
+        channels = classifier.neck.eval()(example).shape[1]
+    for module, training in modes:
+        module.training = training
+    return channels
 
 
 class ChannelLabels(nn.Module):
@@ -178,7 +185,7 @@ class SoftChannelLabels(Term):
         drop: float = 0.5,
         label_weight: float = 1.0,
         momentum: float = 0.1,
-        reduction: int = 16,
+        reduction: Count = 16,
         into_maps: bool = False,
     ) -> None:
         super().__init__()
