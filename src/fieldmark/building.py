@@ -231,7 +231,7 @@ def build_learner(
     context = {"classifier": classifier, "classes": classes, "channels": classifier.backbone.channels}
     criterion = build(model.criterion, {"classes": classes, "counts": counts}, place="criterion")
     if not isinstance(criterion, Criterion):
-        raise UserError(f"{model.criterion.name} is not a Criterion: see fieldmark.core.criterion.Criterion")
+        raise UserError(f"{model.criterion.name} is not a criterion: see fieldmark.core.criterion.Criterion")
     context["criterion"] = criterion
     context["width"] = _width(classifier)
     method = build(model.method, context, place="method")
