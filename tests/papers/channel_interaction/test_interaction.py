@@ -19,7 +19,6 @@ from fieldmark.core.criterion import Criterion
 from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.errors import UserError
-from fieldmark.papers import channel_interaction as cci
 from fieldmark.papers.channel_interaction import interaction as sci
 from fieldmark.papers.channel_interaction.contrastive import ContrastiveChannelInteraction, pair_contrastive
 from fieldmark.papers.channel_interaction.interaction import (
@@ -404,7 +403,7 @@ def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):
         pairs.extend(zip(same.tolist(), ((h_a - h_b).norm(dim=1) < margin).tolist(), strict=True))
         return pair_contrastive(h_a, h_b, same, margin)
 
-    monkeypatch.setattr(cci, "pair_contrastive", seen)
+    monkeypatch.setattr("fieldmark.papers.channel_interaction.contrastive.pair_contrastive", seen)
     numbers = numbers_of_a_step(learner, torch.tensor([0, 0, 1, 2, 1, 4, 1]))
     assert sorted(pairs) == [(False, False), (False, True), (True, False)]
     check_golden("cin", numbers)

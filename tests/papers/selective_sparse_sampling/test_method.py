@@ -76,7 +76,7 @@ def masks_of(method: S3N, draws: Draws, monkeypatch: pytest.MonkeyPatch) -> dict
         return response
 
     with monkeypatch.context() as patch:
-        patch.setattr(paper, "sparse_attention", noted)
+        patch.setattr("fieldmark.papers.selective_sparse_sampling.method.sparse_attention", noted)
         method.encode(images(), draws)
     return given
 
