@@ -9,6 +9,12 @@ import pytest
 # Before torch is loaded, and for the programs that tests start: so small tensors are not worth waking threads, which on
 # a busy machine take ten times as long as the work; and all sums are taken in one order, in this process and in others.
 os.environ["OMP_NUM_THREADS"] = "1"
+# What a terminal or a launcher has set decides about widths, colours and processes: not here.
+for name in (
+    "COLUMNS", "LINES", "TERM", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE",
+    "RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_NTASKS",
+):  # fmt: skip
+    os.environ.pop(name, None)
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
