@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,22 +28,29 @@ def shared_data() -> Path:
     return folder
 
 
+def left_alone(folder: Path) -> Iterator[Path]:
+    """The folder; fails at the end where a test changed it, as others would then depend on the order of tests."""
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    yield folder
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
 @pytest.fixture(scope="session")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A small folder of class folders without splits; not to be changed."""
     import small_runs
 
-    return small_runs.write_photos(tmp_path_factory.mktemp("small") / "photos")
+    yield from left_alone(small_runs.write_photos(tmp_path_factory.mktemp("small") / "photos"))
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Iterator[Path]:
     """A small run that was trained on ``photos``; not to be changed."""
     import small_runs
 
     run = tmp_path_factory.mktemp("trained") / "run"
     small_runs.train_small(photos, run)
-    return run
+    yield from left_alone(run)
 
 
 @pytest.fixture

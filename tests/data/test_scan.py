@@ -105,7 +105,7 @@ def test_a_script_needs_no_main_guard(photos: list[Photo], tmp_path: Path) -> No
         "print(scan_photos([Photo('0', Path(sys.argv[1]))], workers=1).facts[0].width)\n"
     )
     command = [sys.executable, str(script), str(photos[0].path)]
-    source = str(Path(scan_module.__file__).parents[2])
+    source = os.pathsep.join([str(Path(scan_module.__file__).parents[2]), *filter(None, sys.path)])
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": source}, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "60"
 
