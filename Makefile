@@ -51,7 +51,7 @@ test-slow: $(DEV_READY)
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 ELSEWHERE := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem \
-  LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 TZ=America/St_Johns COLUMNS=40 NO_COLOR=1 RANK=1
+  LC_ALL=C TZ=America/St_Johns COLUMNS=40 NO_COLOR=1 RANK=1
 QUICK := tests/papers tests/images tests/data tests/runs tests/test_figures.py tests/test_listing.py
 
 test-elsewhere: $(DEV_READY)
