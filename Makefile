@@ -52,7 +52,7 @@ test-slow: $(DEV_READY)
 
 ELSEWHERE := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem \
   LC_ALL=C TZ=America/St_Johns COLUMNS=40 NO_COLOR=1 RANK=1
-QUICK := tests/papers tests/images tests/data tests/runs tests/test_figures.py tests/test_listing.py
+QUICK := tests/papers tests/images tests/data tests/runs tests/test_figures.py tests/test_listing.py -k "not contract and not compiled"
 
 test-elsewhere: $(DEV_READY)
 	@umask 077; folder=$$(mktemp -d)/"with space"; mkdir "$$folder"; \

@@ -48,6 +48,7 @@ def test_the_right_half_of_jeffreys_is_what_its_page_says():
     assert np.mean(faint[-100:]) == pytest.approx(0.014, rel=0.1)
     assert np.mean(faint[-100:]) == pytest.approx(np.mean(faint[50:150]), rel=0.2)
     assert np.mean(confused[-100:]) == pytest.approx(0.05, rel=0.4)
+    assert np.isfinite(train(euclidean_confusion, 2.0)).all()
 
 
 def test_each_page_names_the_test_that_holds_its_figure():
