@@ -3,12 +3,18 @@
 Every random choice is a function of (seed, epoch, index).
 """
 
+import logging
 import os
+import re
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.queues import Queue
 from multiprocessing.util import Finalize
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +23,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data._utils.signal_handling import _error_if_any_worker_fails
 
 from fieldmark.batches import WholeRun
 from fieldmark.data.dataset import Photo
@@ -25,6 +32,8 @@ from fieldmark.images.decode import Side, read_image
 from fieldmark.images.guard import DEFAULT, Limits, up_to
 from fieldmark.input.views import GREY, Frame, RandomView, evaluation_view, place
 from fieldmark.recipe import Pixels
+
+LOG = logging.getLogger(__name__)
 
 
 class Batch(NamedTuple):
@@ -39,6 +48,22 @@ class Batch(NamedTuple):
     labels: Tensor
     indices: Tensor
     damaged: tuple[tuple[int, str], ...]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How a batch comes from another process: the pixels in shared memory if there is room, else with the rest."""
+        return _arrived, (_shared(self.pixels), self.labels.numpy(), self.indices.numpy(), self.damaged)
+
+
+def _shared(pixels: Tensor) -> Tensor | np.ndarray:
+    try:
+        return pixels.share_memory_()
+    except RuntimeError as error:  # /dev/shm is full: containers often have 64 MB
+        LOG.info("no room in shared memory, so photos come through a pipe, which is a little slower (%s)", error)
+        return pixels.numpy()
+
+
+def _arrived(pixels: Tensor | np.ndarray, labels: np.ndarray, indices: np.ndarray, damaged: Any) -> Batch:
+    return Batch(torch.as_tensor(pixels), torch.from_numpy(labels), torch.from_numpy(indices), damaged)
 
 
 def open_photo(
@@ -167,10 +192,18 @@ def _itself(batch: Batch) -> Batch:
 
 def _quiet_worker(_: int) -> None:
     torch.set_num_threads(1)
+    # a batch that cannot be sent would be dropped by the thread that sends, and be waited for in vain
+    Queue._on_queue_feeder_error = staticmethod(_end_process)  # pyright: ignore[reportAttributeAccessIssue]
     # Ctrl-C and others' SIGTERM reach a whole group; the parent decides when to stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):
         os.setpgrp()
+
+
+def _end_process(error: BaseException, _: object) -> None:
+    traceback.print_exception(error)
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _spawned_worker(number: int) -> None:
@@ -200,6 +233,66 @@ def loader_of(
         multiprocessing_context=context,
         worker_init_fn=begin if workers else None,
     )
+
+
+class LostWorker(UserError):
+    """A process that reads photos has died."""
+
+
+def batches_of(loader: "DataLoader[Batch]", *, advice: str = "end other programs and try again") -> Iterator[Batch]:
+    """The loader's batches; photos are read in this process where there is no room to start others.
+
+    Args:
+        loader: of ``loader_of``.
+        advice: what the user can do where a process that reads photos dies, a line.
+
+    Raises:
+        UserError: what such a process has to say to the user, without its traceback.
+        LostWorker: one has died, of whatever; said within seconds.
+    """
+    mark = f"{UserError.__module__}.{UserError.__qualname__}: "
+    with _watched():
+        iterator = _started(loader)
+    while True:
+        try:
+            with _watched():
+                batch = next(iterator, None)
+        except UserError as error:
+            raise UserError(str(error).rpartition(mark)[2].strip()) from error
+        except RuntimeError as error:
+            if not (match := re.search(r"killed by signal: [\w ]+|exited unexpectedly[\w ]*", str(error))):
+                raise
+            with suppress(RuntimeError):  # where PyTorch was set to raise it anywhere, it would do so once more
+                _error_if_any_worker_fails()
+            words = f"a process that reads photos has died ({match[0]}), perhaps for want of memory"
+            raise LostWorker(f"{words}\n{advice}") from error
+        if batch is None:
+            return
+        yield batch
+
+
+def _started(loader: "DataLoader[Batch]") -> Iterator[Batch]:
+    try:
+        return iter(loader)
+    except OSError as error:
+        if not loader.num_workers:
+            raise
+        LOG.info("no further processes can be started, so photos are read in this one (%s)", error)
+        return iter(DataLoader(loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=_itself))
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    """Has the death of a process raise an error here, where PyTorch would have it raised anywhere from then on."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
+        yield  # PyTorch looks every few seconds
+        return
+    before = signal.signal(signal.SIGCHLD, lambda *_: _error_if_any_worker_fails())
+    try:
+        _error_if_any_worker_fails()
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def in_order(count: int, size: int, *, share: tuple[int, int] = (0, 1)) -> list[list[tuple[int, int]]]:
