@@ -67,7 +67,7 @@ def report(folder: str | Path, out: str | Path | None = None) -> str:
     if path is not None and path.is_dir():  # said before the work
         raise UserError(f"--out {printable(str(path))} is a folder; name a file, such as {path / 'RESULTS.md'}")
     if path is not None:
-        refuse_file(path, option="--out", is_ours=lambda path: b"Made by `fieldmark bench report" in path.read_bytes())
+        refuse_file(path, option="--out", is_ours=lambda path: b"by `fieldmark bench report" in path.read_bytes())
     text = report_of(Path(folder), path)
     if path is not None:
         write_text(path, text)

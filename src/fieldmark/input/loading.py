@@ -5,13 +5,13 @@ Every random choice is a function of (seed, epoch, index).
 
 import logging
 import os
-import re
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing.queues import Queue
 from multiprocessing.util import Finalize
 from typing import Any, NamedTuple
@@ -23,7 +23,6 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
-from torch.utils.data._utils.signal_handling import _error_if_any_worker_fails
 
 from fieldmark.batches import WholeRun
 from fieldmark.data.dataset import Photo
@@ -34,6 +33,8 @@ from fieldmark.input.views import GREY, Frame, RandomView, evaluation_view, plac
 from fieldmark.recipe import Pixels
 
 LOG = logging.getLogger(__name__)
+MOMENT = 0.5
+"""Seconds until a process that was killed is surely seen to be dead."""
 
 
 class Batch(NamedTuple):
@@ -250,22 +251,19 @@ def batches_of(loader: "DataLoader[Batch]", *, advice: str = "end other programs
         UserError: what such a process has to say to the user, without its traceback.
         LostWorker: one has died, of whatever; said within seconds.
     """
-    mark = f"{UserError.__module__}.{UserError.__qualname__}: "
-    with _watched():
-        iterator = _started(loader)
+    iterator, mark = _started(loader), f"{UserError.__module__}.{UserError.__qualname__}: "
     while True:
         try:
-            with _watched():
+            with _deaths(iterator, advice):
                 batch = next(iterator, None)
+        except LostWorker:
+            raise
         except UserError as error:
             raise UserError(str(error).rpartition(mark)[2].strip()) from error
-        except RuntimeError as error:
-            if not (match := re.search(r"killed by signal: [\w ]+|exited unexpectedly[\w ]*", str(error))):
-                raise
-            with suppress(RuntimeError):  # where PyTorch was set to raise it anywhere, it would do so once more
-                _error_if_any_worker_fails()
-            words = f"a process that reads photos has died ({match[0]}), perhaps for want of memory"
-            raise LostWorker(f"{words}\n{advice}") from error
+        except (RuntimeError, ConnectionError, FileNotFoundError, EOFError):
+            time.sleep(MOMENT)  # what a process was just sending may be missed before the process
+            _refuse_dead(iterator, advice)
+            raise
         if batch is None:
             return
         yield batch
@@ -273,26 +271,43 @@ def batches_of(loader: "DataLoader[Batch]", *, advice: str = "end other programs
 
 def _started(loader: "DataLoader[Batch]") -> Iterator[Batch]:
     try:
-        return iter(loader)
+        with _own_signals():
+            return iter(loader)
     except OSError as error:
         if not loader.num_workers:
             raise
         LOG.info("no further processes can be started, so photos are read in this one (%s)", error)
-        return iter(DataLoader(loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=_itself))
+        return iter(loader_of(loader.dataset, loader.batch_sampler, workers=0))  # pyright: ignore[reportArgumentType]
 
 
 @contextmanager
-def _watched() -> Iterator[None]:
-    """Has the death of a process raise an error here, where PyTorch would have it raised anywhere from then on."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
-        yield  # PyTorch looks every few seconds
-        return
-    before = signal.signal(signal.SIGCHLD, lambda *_: _error_if_any_worker_fails())
-    try:
-        _error_if_any_worker_fails()
+def _deaths(iterator: Iterator[Batch], advice: str) -> Iterator[None]:
+    """Has the death of a process raise an error here at once, even while half a batch of it is awaited."""
+    with _own_signals() as signals:
+        if signals:
+            signal.signal(signal.SIGCHLD, lambda *_: _refuse_dead(iterator, advice))
+        _refuse_dead(iterator, advice)
         yield
+
+
+@contextmanager
+def _own_signals() -> Iterator[bool]:
+    """Leaves SIGCHLD as it was: PyTorch would have it raise errors anywhere. Gives whether it can be handled here."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
+        yield False  # deaths are noticed every few seconds
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        yield True
     finally:
         signal.signal(signal.SIGCHLD, before)
+
+
+def _refuse_dead(iterator: Iterator[Batch], advice: str) -> None:
+    for process in getattr(iterator, "_workers", ()):
+        if code := process.exitcode:
+            reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            raise LostWorker(f"a process that reads photos has died ({reason}): too little memory?\n{advice}")
 
 
 def in_order(count: int, size: int, *, share: tuple[int, int] = (0, 1)) -> list[list[tuple[int, int]]]:
