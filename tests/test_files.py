@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -149,6 +151,18 @@ def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
     assert is_device(pipe)
     assert not is_device(tmp_path)
     assert not is_device(tmp_path / "none")
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no /dev/stdout here")
+def test_standard_output_may_be_named() -> None:
+    program = (
+        "from pathlib import Path\nfrom fieldmark.files import growing_file, write_text\n"
+        "write_text(Path('/dev/stdout'), 'text ')\n"
+        "with growing_file(Path('/dev/stdout')) as file:\n    file.write('rows')"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout == "text rows"
 
 
 def test_a_growing_file_takes_its_name_at_the_end(tmp_path: Path) -> None:

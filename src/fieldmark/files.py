@@ -35,8 +35,8 @@ def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = "
     Raises:
         UserError: it cannot be written; what was there before is unharmed.
     """
-    path = Path(os.path.realpath(path))
     device = is_device(path)
+    path = path if device else Path(os.path.realpath(path))
     folder = Path(tempfile.gettempdir()) if device else path.parent
     draft = folder / f".{secrets.token_hex(6)}{path.suffix}"
     try:
@@ -90,8 +90,9 @@ def growing_file(path: Path) -> Iterator[TextIO]:
     Raises:
         UserError: the file cannot be made.
     """
-    path = Path(os.path.realpath(path))
-    draft = path if is_device(path) else path.with_name(f"{path.name}.{secrets.token_hex(3)}.partial")
+    device = is_device(path)
+    path = path if device else Path(os.path.realpath(path))
+    draft = path if device else path.with_name(f"{path.name}.{secrets.token_hex(3)}.partial")
     try:
         if path.is_dir():
             raise IsADirectoryError(None, "Is a directory")
@@ -103,9 +104,9 @@ def growing_file(path: Path) -> Iterator[TextIO]:
         with file:
             yield file
             file.flush()
-            if draft != path:
+            if not device:
                 os.fsync(file.fileno())
-        if draft != path:
+        if not device:
             draft.replace(path)
     except BaseException as error:
         error.add_note(f"what was written so far is kept in {printable(str(draft))}")

@@ -37,7 +37,11 @@ from fieldmark.recipe import Pixels
 
 PIXELS = Pixels(size=48, eval_size=40)
 # newer Pythons warn of any fork beside threads, and torch has some
-pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning"),
+    # a signal may be handled while an object is deleted, where its error is only printed; the next look finds it again
+    pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 def picture(seed: int, width: int = 96, height: int = 72) -> Image.Image:
