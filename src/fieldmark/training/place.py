@@ -62,6 +62,8 @@ def pinned_splits(run: Path, choices: Choices) -> dict[str, str]:
 
 def refuse_deletion(run: Path, choices: Choices, dataset: Dataset) -> None:
     """Raises ``UserError`` where ``--overwrite`` would delete what this very training is made from."""
+    if not _contents(run):
+        return
     said = (("--splits", choices.splits), ("--recipe", choices.recipe), ("--weights", choices.weights))
     given = [(option, Path(value)) for option, value in said if value is not None and os.path.lexists(value)]
     photos = ((f"the photo {printable(photo.name)}", photo.path) for photo in dataset.photos if photo.row < 0)
