@@ -300,7 +300,7 @@ def _own_signals() -> Iterator[bool]:
     try:
         yield True
     finally:
-        signal.signal(signal.SIGCHLD, before)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None else before)  # None: set by other than Python
 
 
 def _refuse_dead(iterator: Iterator[Batch], advice: str) -> None:
