@@ -16,7 +16,7 @@ from fieldmark.console import details, speaks, tell
 from fieldmark.data.outputs import is_json_with, refuse_file
 from fieldmark.errors import Interrupted, UserError, printable
 from fieldmark.files import write_json
-from fieldmark.training.settings import Choices, Destination
+from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings, Settings
 
 app = App(
     name="fieldmark",
@@ -68,7 +68,9 @@ def train(
     data: Path,
     *,
     destination: Annotated[Destination | None, Flat] = None,
-    choices: Annotated[Choices | None, Flat] = None,
+    recipe: Annotated[RecipeSettings | None, Flat] = None,
+    photos: Annotated[DataSettings | None, Flat] = None,
+    machine: Annotated[MachineSettings | None, Flat] = None,
     external: External = (),
     console: Speaking,
 ) -> int:
@@ -80,12 +82,11 @@ def train(
     """
     if not data.exists():  # said before the heavy imports, which take seconds
         raise UserError(f"{printable(str(data))}: no such folder or file; name the photographs to train on")
-    from fieldmark.recipes.naming import imported_all
     from fieldmark.training.session import train as run
     from fieldmark.training.telling import next_command
 
-    where = destination or Destination()
-    folder = run(data, where, choices or Choices(), console=console, external=imported_all(external))
+    settings = Settings(recipe or RecipeSettings(), photos or DataSettings(), machine or MachineSettings())
+    folder = run(data, destination or Destination(), settings, console=console, external=external)
     if speaks():
         tell(console, f"next: {next_command(folder)}")
     return 0
@@ -167,12 +168,11 @@ def evaluate(
     """
     from fieldmark.api import evaluate as measure
     from fieldmark.evaluation.evaluate import print_evaluation, refuse_results, write_evaluation
-    from fieldmark.recipes.naming import imported_all
 
-    classes, folder = imported_all(external), out or run / "evaluation" / split
-    refuse_results(folder, run, data, external=classes)
+    folder = out or run / "evaluation" / split
+    refuse_results(folder, run, data)
     _refuse_json(json_file, "split", "most_confused", inputs=[data] if data else ())
-    result = measure(run, data, split=split, device=device, external=classes, console=console)
+    result = measure(run, data, split=split, device=device, external=external, console=console)
     if not speaks():  # one of several processes writes
         return 0
     write_evaluation(result, folder)
@@ -205,12 +205,11 @@ def predict(
     """
     from fieldmark.api import predict as name_classes
     from fieldmark.evaluation.predict import refuse_table, write_predictions
-    from fieldmark.recipes.naming import imported_all
 
     if not inputs:
         raise UserError("name the photos: fieldmark predict RUN FILES_OR_FOLDERS -o predictions.csv")
     refuse_table(out, inputs=inputs)
-    predictions = name_classes(run, inputs, top=top, device=device, external=imported_all(external))
+    predictions = name_classes(run, inputs, top=top, device=device, external=external)
     count, failed = write_predictions(out, predictions, top=top)
     tell(console, f"{count:,} photos, {failed:,} of them unreadable: {out}" if failed else f"{count:,} photos: {out}")
     return 0
@@ -259,16 +258,15 @@ def recipes(paper: str | None = None, *, json_file: JsonFile = None, console: Sp
         json_file: also write the rows, with their whole recipes, as JSON to this file.
     """
     from fieldmark.listing import print_recipe, print_recipes, recipes_to_json
-    from fieldmark.recipes import KNOWN
     from fieldmark.recipes.naming import rows_of
 
     _refuse_json(json_file, "recipes")
     rows = rows_of(paper)
     print_recipes(rows, console)
     if paper in rows:
-        print_recipe(rows[paper], KNOWN, console)
+        print_recipe(rows[paper], console)
     if json_file:
-        write_json(json_file, {"recipes": recipes_to_json(rows, KNOWN)})
+        write_json(json_file, {"recipes": recipes_to_json(rows)})
     return 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fieldmark.api import evaluate, predict
+from fieldmark.api import evaluate, predict, train
 from fieldmark.birds.dataset import make_species, write_birds
 from fieldmark.console import tell
 from fieldmark.core.weights import LITE0, LITE0_BACKBONE, lite0_is_installed
@@ -16,8 +16,6 @@ from fieldmark.evaluation.evaluate import write_evaluation
 from fieldmark.evaluation.predict import refuse_table, write_predictions
 from fieldmark.locks import LOCK, locked
 from fieldmark.training.runlog import clock
-from fieldmark.training.session import train
-from fieldmark.training.settings import Choices, Destination
 
 SEED = 7
 MARKER = "birds/marks.csv"
@@ -51,8 +49,7 @@ def _run(out: Path, *, species: int, images: int, epochs: int, console: Console)
     shutil.rmtree(birds, ignore_errors=not birds.exists())  # an earlier demo's; what else lies beside them stays
     tell(console, f"drawing {species * images} birds of {species} species …")
     write_birds(birds, species=make_species(species, seed=SEED), images=images, seed=SEED, size=256)
-    choices = Choices(backbone=LITE0_BACKBONE, weights=LITE0, epochs=epochs)
-    train(birds, Destination(run, overwrite=True), choices, console=console)
+    train(birds, run, overwrite=True, backbone=LITE0_BACKBONE, weights=LITE0, epochs=epochs, console=console)
     result = evaluate(run, console=console)
     write_evaluation(result, run / "evaluation" / "test")
     write_predictions(table, predict(run, [birds / "test"], top=3), top=3)

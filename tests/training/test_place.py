@@ -11,7 +11,7 @@ from fieldmark.data.reading import read_dataset
 from fieldmark.errors import UserError
 from fieldmark.locks import LOCK
 from fieldmark.training.place import clear, goes_on, own_place, pinned_splits, refuse_deletion
-from fieldmark.training.settings import Choices, Destination
+from fieldmark.training.settings import DataSettings, Destination, RecipeSettings, Settings
 
 
 def test_a_place_is_locked_for_as_long_as_it_is_held(photos: Path, tmp_path: Path) -> None:
@@ -30,11 +30,11 @@ def test_a_run_is_gone_on_with_where_its_state_lies(own_run: Path) -> None:
 
 
 def test_the_splits_of_the_run_before_are_kept_unless_others_are_named(own_run: Path, tmp_path: Path) -> None:
-    kept = pinned_splits(own_run, Choices())
+    kept = pinned_splits(own_run, None)
     assert set(kept.values()) == {"train", "val", "test"}
     (tmp_path / "other.csv").write_text("name,label,split\nant/0.jpg,ant,test\n")
-    assert pinned_splits(own_run, Choices(splits=tmp_path / "other.csv")) == {"ant/0.jpg": "test"}
-    assert pinned_splits(tmp_path, Choices()) == {}
+    assert pinned_splits(own_run, tmp_path / "other.csv") == {"ant/0.jpg": "test"}
+    assert pinned_splits(tmp_path, None) == {}
 
 
 def moved(dataset: Dataset, path: Path) -> Dataset:
@@ -44,15 +44,17 @@ def moved(dataset: Dataset, path: Path) -> Dataset:
 
 def test_what_a_training_is_made_from_is_not_deleted(photos: Path, own_run: Path, tmp_path: Path) -> None:
     dataset = read_dataset(photos)
-    refuse_deletion(own_run, Choices(recipe="pc/cub-resnet50", weights="hub"), dataset)  # names, which are no files
-    refuse_deletion(own_run, Choices(recipe=photos, splits=photos, weights=str(photos)), dataset)
+    names = RecipeSettings(recipe="pc/cub-resnet50", weights="hub")  # which are no files
+    elsewhere = RecipeSettings(recipe=photos, weights=str(photos))
+    for recipe in (names, elsewhere):
+        refuse_deletion(own_run, Settings(recipe, DataSettings(splits=photos)), dataset)
     photo = own_run / "photo.jpg"
     photo.write_bytes(dataset.photos[0].path.read_bytes())
     (tmp_path / "link.jpg").symlink_to(photo)
     (own_run / "link.jpg").symlink_to(dataset.photos[1].path)
     for path in (photo, tmp_path / "link.jpg", own_run / "link.jpg", own_run / ".." / "run" / "photo.jpg"):
         with pytest.raises(UserError, match=r"would delete the photo ant/0\.jpg"):
-            refuse_deletion(own_run, Choices(), moved(dataset, path))
+            refuse_deletion(own_run, Settings(), moved(dataset, path))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links and open locks as on POSIX")

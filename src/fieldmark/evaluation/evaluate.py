@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -180,19 +180,18 @@ def _log_opening(run: Path, dataset: Dataset, split: str) -> None:
         writer.writerow([now, split, len(dataset.photos), digest(dataset)])
 
 
-def refuse_results(folder: Path, run: Path, data: Path | None, *, external: Sequence[type] = ()) -> None:
+def refuse_results(folder: Path, run: Path, data: Path | None) -> None:
     """Refuses a folder that ``write_evaluation`` must not write to, before the photos are looked at.
 
     Args:
         folder: for the results; earlier ones are replaced.
         run: the run's folder.
         data: the photos; None for those that the run was trained from.
-        external: classes from elsewhere that the run's recipe names.
 
     Raises:
         UserError: it lies among the photos, or holds files of these names that are no results.
     """
-    photos = data or Path(read_run(run, external=external)[2]["data"])
+    photos = data or Path(read_run(run)[2]["data"])
     if not folder.is_relative_to(run):
         refuse_folder(folder, option="--out", photos=photos)
     figures = folder / FILES[0]

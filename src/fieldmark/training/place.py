@@ -12,7 +12,7 @@ from fieldmark.errors import UserError, printable
 from fieldmark.locks import LOCK, locked
 from fieldmark.runs.checkpoint import MODEL, STATE
 from fieldmark.runs.folder import RECIPE, SPLITS
-from fieldmark.training.settings import Choices, Destination
+from fieldmark.training.settings import Destination, Settings
 
 
 @contextmanager
@@ -53,18 +53,19 @@ def goes_on(run: Path, destination: Destination) -> bool:
     return False
 
 
-def pinned_splits(run: Path, choices: Choices) -> dict[str, str]:
+def pinned_splits(run: Path, said: Path | None) -> dict[str, str]:
     """The splits that photos are pinned to: those of ``--splits``, else of the run that is replaced."""
-    if choices.splits:
-        return read_splits(choices.splits)
+    if said:
+        return read_splits(said)
     return read_splits(run / SPLITS) if (run / SPLITS).is_file() else {}
 
 
-def refuse_deletion(run: Path, choices: Choices, dataset: Dataset) -> None:
+def refuse_deletion(run: Path, settings: Settings, dataset: Dataset) -> None:
     """Raises ``UserError`` where ``--overwrite`` would delete what this very training is made from."""
     if not _contents(run):
         return
-    said = (("--splits", choices.splits), ("--recipe", choices.recipe), ("--weights", choices.weights))
+    recipe = settings.recipe
+    said = (("--splits", settings.data.splits), ("--recipe", recipe.recipe), ("--weights", recipe.weights))
     given = [(option, Path(value)) for option, value in said if value is not None and os.path.lexists(value)]
     photos = ((f"the photo {printable(photo.name)}", photo.path) for photo in dataset.photos if photo.row < 0)
     for what, path in (*given, *photos):

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,9 +12,11 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from rich.console import Console
 
+from fieldmark.batches import Shuffled
+from fieldmark.building import Classes, build_learner, classes_named
 from fieldmark.console import QUIET, tell, timed
 from fieldmark.core import processes
-from fieldmark.core.building import build_learner
+from fieldmark.core.device import device_of, precision_of
 from fieldmark.core.learner import Learner
 from fieldmark.data.dataset import Photo
 from fieldmark.evaluation.inference import infer
@@ -24,15 +26,15 @@ from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Recipe
 from fieldmark.runs.checkpoint import MODEL, load_state, save_model
 from fieldmark.runs.folder import RECIPE
-from fieldmark.training.automatic import device_of, precision_of
+from fieldmark.training.automatic import recipe_of
+from fieldmark.training.checks import refuse_unknown_groups
 from fieldmark.training.estimate import Ahead, expected_seconds
 from fieldmark.training.loop import Loop, Validate
 from fieldmark.training.optim import refuse_groups
-from fieldmark.training.overrides import followed
 from fieldmark.training.place import clear, goes_on, own_place, pinned_splits, refuse_deletion
 from fieldmark.training.preparing import Prepared, prepare_again, prepare_new
 from fieldmark.training.runlog import CURVES, RunLog, clock, draw_curves
-from fieldmark.training.settings import Choices, Destination, refuse_numbers
+from fieldmark.training.settings import Destination, MachineSettings, Settings
 from fieldmark.training.telling import told_of_cut
 
 LOG = logging.getLogger(__name__)
@@ -43,10 +45,10 @@ ENOUGH_TO_CHOOSE = 1000
 def train(
     data: str | Path,
     destination: Destination,
-    choices: Choices,
+    settings: Settings,
     *,
     console: Console,
-    external: tuple[type, ...] = (),
+    external: Sequence[str | type] = (),
     recipe: Recipe | None = None,
 ) -> Path:
     """Trains a classifier and returns the run's folder.
@@ -54,19 +56,20 @@ def train(
     Args:
         data: a folder of class folders, a CSV or a benchmark's folder.
         destination: where the run goes.
-        choices: what the user says; on ``--resume`` the run's own recipe counts.
+        settings: what the user says; on ``--resume`` the run's own recipe counts.
         console: is told what happens.
-        external: classes from elsewhere that a recipe's file names.
-        recipe: what to follow, in place of ``choices.recipe`` or a choice for this machine; what ``choices`` says
-            comes in the place of its own settings.
+        external: classes from elsewhere that a recipe's file names, or their names; those said as parts are known.
+        recipe: what to follow, in place of ``settings.recipe.recipe`` or a choice for this machine; what the settings
+            say comes in the place of its own.
 
     Raises:
         UserError: what the user can mend.
         Interrupted: stopped, state saved.
     """
     run = destination.folder(Path(data))
-    refuse_numbers(choices)
-    device = device_of(choices.device)
+    settings = settings.checked()
+    device = device_of(settings.machine.device)
+    known = classes_named((*external, *settings.recipe.classes_said))
     processes.join(device)
     if not processes.is_first():
         console = QUIET
@@ -76,34 +79,47 @@ def train(
     def prepare() -> tuple[bool, Prepared]:
         held.enter_context(own_place(Path(data), run, destination))
         if goes_on(run, destination):
-            return True, prepare_again(Path(data), run, external=external, console=console)
-        chosen, pinned = followed(choices, recipe, external), pinned_splits(run, choices)
-        prepared = prepare_new(Path(data), run, choices, pinned=pinned, console=console, recipe=chosen)
-        refuse_deletion(run, choices, prepared.dataset)
+            return True, prepare_again(Path(data), run, console=console, external=known)
+        pinned = pinned_splits(run, settings.data.splits)
+        start = recipe_of(settings.recipe, device=device, external=known, recipe=recipe)
+        refuse_unknown_groups(start, external=known)
+        prepared = prepare_new(
+            Path(data), run, settings, recipe=start, chosen=recipe is None, pinned=pinned, console=console
+        )
+        refuse_deletion(run, settings, prepared.dataset)
         return False, prepared
 
     with held:
         going_on, prepared = processes.from_first(prepare)
-        _train(prepared, run, going_on=going_on, overwrite=destination.overwrite, choices=choices, console=console)
+        overwrite = destination.overwrite
+        _train(prepared, run, settings, going_on=going_on, overwrite=overwrite, external=known, console=console)
     return run
 
 
 def _train(
-    prepared: Prepared, run: Path, *, going_on: bool, overwrite: bool, choices: Choices, console: Console
+    prepared: Prepared,
+    run: Path,
+    settings: Settings,
+    *,
+    going_on: bool,
+    overwrite: bool,
+    external: Classes,
+    console: Console,
 ) -> None:
     """Trains what was prepared, in a folder that is this run's alone."""
     if going_on and _is_finished(run, prepared.recipe):
         tell(console, f"{run} is trained to the end of its {prepared.recipe.epochs} epochs; nothing is left to do")
         return
-    if going_on and choices != Choices(device=choices.device, workers=choices.workers, start=choices.start):
+    if going_on and settings != Settings(machine=settings.machine):
         tell(console, f"going on with the settings of {run / RECIPE}; those of this command are left aside")
-    fabric = _fabric(prepared.recipe, device_of(choices.device))
+    fabric = _fabric(prepared.recipe, device_of(settings.machine.device))
     with timed("building the network"):
         learner = build_learner(
             prepared.recipe,
             classes=len(prepared.dataset.classes),
             counts=torch.tensor(prepared.counts),
             weights="none" if going_on else None,
+            external=external,
         )
     refuse_groups(learner.parameter_groups(), prepared.recipe.stages)
     learner.to(device=fabric.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -113,13 +129,13 @@ def _train(
             clear(run)
         prepared.write(run)
     processes.wait_for_all()
-    _run(prepared, learner, run, fabric=fabric, choices=choices, console=console)
+    _run(prepared, learner, run, fabric=fabric, machine=settings.machine, console=console)
 
 
 def _fabric(recipe: Recipe, device: str) -> Fabric:
     """Device, precision and, among several processes, the averaging of gradients."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces what the session says in plain words
-    precision = precision_of(recipe, device)
+    precision = precision_of(recipe.precision, device)
     if processes.world()[1] == 1:
         return Fabric(accelerator=device, devices=1, precision=precision)  # pyright: ignore[reportArgumentType]
     here = int(os.environ["LOCAL_WORLD_SIZE"])
@@ -144,7 +160,7 @@ def _is_finished(run: Path, recipe: Recipe) -> bool:
 
 
 def _run(
-    prepared: Prepared, learner: Learner, run: Path, *, fabric: Fabric, choices: Choices, console: Console
+    prepared: Prepared, learner: Learner, run: Path, *, fabric: Fabric, machine: MachineSettings, console: Console
 ) -> None:
     """Trains to the end and writes the model."""
     keep_freed_memory()
@@ -155,15 +171,15 @@ def _run(
         state = load_state(run)
         if state is not None:
             loop.restore(state)
-        workers, precision = _workers(choices, fabric), precision_of(recipe, fabric.device.type)
+        workers, precision = _workers(machine, fabric), precision_of(recipe.precision, fabric.device.type)
         LOG.info("device %s, precision %s, %d processes read photos", fabric.device, precision, workers)
         _announce(prepared, loop, console, workers=workers)
         if prepared.newly_cut:
             tell(console, told_of_cut(run))
         per_epoch = loop.plan.per_epoch
         log.begin(steps=recipe.epochs * per_epoch, per_epoch=per_epoch, done=loop.position.step)
-        validate = _validator(prepared, loop, run, workers, choices.start)
-        loop.train(workers=workers, start=choices.start, validate=validate)
+        validate = _validator(prepared, loop, run, workers, machine.start)
+        loop.train(workers=workers, start=machine.start, validate=validate)
     if loop.average:
         loop.average.swap()
     if processes.is_first():
@@ -174,10 +190,10 @@ def _run(
     tell(console, f"trained in {clock(loop.position.seconds)}; the run lies in {run}")
 
 
-def _workers(choices: Choices, fabric: Fabric) -> int:
+def _workers(machine: MachineSettings, fabric: Fabric) -> int:
     """One process reads ahead of a processor that computes; several feed a GPU."""
-    if choices.workers is not None:
-        return choices.workers
+    if machine.workers is not None:
+        return machine.workers
     cores = torch.multiprocessing.cpu_count()
     return 1 if fabric.device.type == "cpu" else max(1, min(cores - 1, 12))
 
@@ -203,8 +219,14 @@ def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int)
         f"batches of {per_batch}, seed {recipe.seed}, {loop.fabric.device.type}",
     )
     tell(console, f"expected time: about {clock(seconds)}" + (" (going on)" if loop.position.step else ""))
-    if prepared.about["headline"] != "top1" and recipe.balance == "none":
+    if prepared.about["headline"] != "top1" and not _balances(recipe):
         tell(console, "class sizes differ ten-fold: mean per-class accuracy counts; consider --balance logit-adjust")
+
+
+def _balances(recipe: Recipe) -> bool:
+    """Whether something is done about uneven classes, as ``--balance`` asks for."""
+    even = isinstance(recipe.batches, Shuffled) and recipe.batches.even
+    return even or recipe.model.criterion.options.get("adjust") is True
 
 
 def _validated(prepared: Prepared) -> tuple[Photo, ...]:
