@@ -41,7 +41,12 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
 
 def save_state(run: Path, state: Mapping[str, Any]) -> None:
     """Writes the resumable state: plain tensors, numbers and lists."""
-    _replace(run / STATE, lambda path: torch.save({FORMAT: FORMAT_VERSION, **state}, path))
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:  # one that torch opens, for a name beyond ASCII, stays open where writing fails
+            torch.save({FORMAT: FORMAT_VERSION, **state}, file)
+
+    _replace(run / STATE, write)
 
 
 def load_state(run: Path) -> dict[str, Any] | None:
