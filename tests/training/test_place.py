@@ -45,7 +45,7 @@ def moved(dataset: Dataset, path: Path) -> Dataset:
 def test_what_a_training_is_made_from_is_not_deleted(photos: Path, own_run: Path, tmp_path: Path) -> None:
     dataset = read_dataset(photos)
     names = RecipeSettings(recipe="pc/cub-resnet50", weights="hub")  # which are no files
-    elsewhere = RecipeSettings(recipe=photos, weights=str(photos))
+    elsewhere = RecipeSettings(recipe=str(photos), weights=str(photos))
     for recipe in (names, elsewhere):
         refuse_deletion(own_run, Settings(recipe, DataSettings(splits=photos)), dataset)
     photo = own_run / "photo.jpg"

@@ -376,7 +376,7 @@ def test_a_run_is_not_replaced_by_one_made_from_its_files(
         (tmp_path / path.name).symlink_to(path)
         path = tmp_path / path.name
     before = files(own_run)
-    given = {option: str(path) if option == "weights" else path}
+    given = {option: path if option == "splits" else str(path)}
     assert f"would delete --{option} {path}" in refused(photos, own_run, overwrite=True, **given)
     assert files(own_run) == before
 
