@@ -35,7 +35,7 @@ class CrossEntropy(Criterion):
 
     adjustment: Tensor | None
 
-    def __init__(self, smoothing: BelowOne = 0.1, *, adjust: bool = False, counts: Tensor | None = None) -> None:
+    def __init__(self, smoothing: BelowOne = 0.0, *, adjust: bool = False, counts: Tensor | None = None) -> None:
         super().__init__()
         if adjust and counts is None:
             raise UserError("CrossEntropy(adjust=True) needs counts, the photos per class in training")
