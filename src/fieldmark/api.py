@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Unpack
 
 from rich.console import Console
 
+from fieldmark.console import QUIET, counted, tell
 from fieldmark.data.check import Report, check_dataset
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import scan_photos, without_damaged
 from fieldmark.data.split import cut
 from fieldmark.equations import equations as equations
-from fieldmark.errors import UserError, printable
+from fieldmark.errors import UserError
 from fieldmark.images.guard import up_to
-from fieldmark.training.runlog import counted
 from fieldmark.training.settings import Destination, Keywords, RecipeSettings, settings_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from fieldmark.recipe import Recipe
     from fieldmark.runs.folder import Loaded, Opened
 
-QUIET = Console(quiet=True)
 HELD_OUT = 0.3
 """Share of the official training photos that a probe measures on where there are none for validation."""
 
@@ -280,8 +279,7 @@ def _probe_data(
         sound = cut(sound, scan, seed=seed, val_fraction=HELD_OUT)
         held = f"measured on {len(sound.of(['val'])):,} of the training photos, which are held out"
         lines = (*lines, f"{held} (--split test: on the official test photos)")
-    for line in (*lines, *sound.notes):
-        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+    tell(console, *lines, *sound.notes)
     looked_at = set(photos)
     return sound.with_photos((*sound.photos, *(photo for photo in dataset.photos if photo not in looked_at)))
 

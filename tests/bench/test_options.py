@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fieldmark.bench.options import Options, command_of, named
+from fieldmark.bench.options import Options, command_of, named, refuse_call
 from fieldmark.errors import UserError
 
 
@@ -13,6 +13,14 @@ def test_paths_by_name(tmp_path: Path) -> None:
     for words in (["a"], ["=x"], ["a="], [f"a={tmp_path}", f"a={tmp_path}"], [f"a={tmp_path / 'nowhere'}"]):
         with pytest.raises(UserError, match=f"^--data {words[-1]}: "):
             named(words, option="--data")
+
+
+def test_a_comparison_does_not_lie_among_the_photos(tmp_path: Path) -> None:
+    options = Options(data=(f"a={tmp_path}",))
+    refuse_call(tmp_path.with_name("out"), options)
+    for folder in (tmp_path, tmp_path / "out"):
+        with pytest.raises(UserError, match="outside of the photos"):
+            refuse_call(folder, options)
 
 
 def test_numbers() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import TIMEOUT_MAX
 from typing import Literal
 
+from fieldmark.data.outputs import refuse_folder
 from fieldmark.errors import UserError, printable
 
 
@@ -49,7 +50,7 @@ class Options:
 
 
 def refuse_call(folder: Path, options: Options) -> None:
-    """Raises ``UserError`` for what no plan can be worked with: several processes, a file for a folder, numbers."""
+    """Raises ``UserError`` for what no plan can be worked with: several processes, a folder that cannot be, numbers."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun says
         raise UserError(
             "fieldmark bench run works in one process: start it without torchrun; several calls may share one folder,\n"
@@ -60,6 +61,8 @@ def refuse_call(folder: Path, options: Options) -> None:
         which = "" if there == folder else f"{printable(str(there))} "
         raise UserError(f"--out {printable(str(folder))}: {which}is a file; name a folder")
     options.refuse_numbers()
+    for photos in named(options.data, option="--data").values():
+        refuse_folder(folder, option="--out", photos=photos)
 
 
 def named(words: Sequence[str], *, option: str) -> dict[str, Path]:

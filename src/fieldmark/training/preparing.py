@@ -1,7 +1,6 @@
 """The data of a run: read, looked through, cut, and held against what the run knew when it began."""
 
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from rich.console import Console
 
 from fieldmark.building import Classes, refuse_parts
+from fieldmark.console import counted, tell
 from fieldmark.core.backbone import refuse_backbone
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read_dataset
@@ -18,13 +18,11 @@ from fieldmark.data.scan import Scan, scan_photos, without_damaged
 from fieldmark.data.split import cut, digest, read_splits, with_splits, write_splits
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.metrics import headline
-from fieldmark.files import replace_file
 from fieldmark.images.guard import ABOVE_LIMIT, up_to
 from fieldmark.input.views import frame_of
 from fieldmark.recipe import Recipe
 from fieldmark.runs.folder import SCAN, SPLITS, read_run, write_run
 from fieldmark.training.automatic import fitted
-from fieldmark.training.runlog import counted
 from fieldmark.training.settings import Settings
 from fieldmark.training.telling import told_of_splits
 
@@ -52,19 +50,8 @@ class Prepared:
     def write(self, run: Path) -> None:
         """Writes what a run is before it is trained into its folder."""
         write_run(run, self.recipe, classes=self.dataset.classes, about=self.about)
-        replace_file(run / SPLITS, lambda draft: write_splits(draft, self.dataset))
-        replace_file(run / SCAN, self.scan.save)
-
-
-def tell(console: Console, line: str) -> None:
-    """One plain line for the user, with file names made printable."""
-    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
-
-
-def tell_all(console: Console, lines: Iterable[str]) -> None:
-    """Each of ``lines``, as ``tell`` does."""
-    for line in lines:
-        tell(console, line)
+        write_splits(run / SPLITS, self.dataset)
+        self.scan.save(run / SCAN)
 
 
 def prepare_new(
@@ -101,12 +88,12 @@ def prepare_new(
         if not official or dataset.of(["val"]):
             raise UserError(f"--hold-out: {data} has validation photos already; leave it out")
         dataset = cut(dataset, scan, seed=recipe.seed, val_fraction=settings.data.hold_out)
-    tell_all(console, dataset.notes)
+    tell(console, *dataset.notes)
     missing = [name for name in train_on if not dataset.of([name])]
     if missing:
         there = ", ".join(sorted({photo.split for photo in dataset.photos}))
         raise UserError(f"--train-on: {data} has no photos in the split {missing[0]!r}; it has {there}")
-    tell_all(console, told_of_splits(dataset, train_on, was_cut=not official))
+    tell(console, *told_of_splits(dataset, train_on, was_cut=not official))
     photos, classes = dataset.of(train_on), len(dataset.classes)
     if chosen:
         recipe = fitted(recipe, settings.recipe, photos=len(photos), classes=classes)
@@ -165,7 +152,7 @@ def _sound(dataset: Dataset, recipe: Recipe, run: Path, strict: bool, console: C
     if not looked_at:
         return dataset, scan
     kept, notes = without_damaged(dataset.with_photos(looked_at), scan, strict=strict)
-    tell_all(console, notes)
+    tell(console, *notes)
     if any(ABOVE_LIMIT in note for note in notes):
         tell(console, "--set pixels.megapixels=N lets larger photographs in (fieldmark check: --max-megapixels N)")
     sound = set(kept.photos)
