@@ -35,7 +35,7 @@ def test_labels_are_class_indices_one_an_image(labels: Tensor, message: str):
         ("logits", (3, 5, 2, 2), None, r"Loss reads logits \(B, C\), not a tensor of shape \[3, 5, 2, 2\]"),
         ("embeddings", (3,), None, r"Loss reads embeddings \(B, E\)"),
         ("maps", (3, 5, 2, 2), 6, "Loss was made for 6 channels, not 5"),
-        ("embeddings", (3, 5), 4, "Loss was made for 4 numbers an embedding, not 5"),
+        ("embeddings", (3, 5), 4, "Loss was made for 4 numbers per embedding, not 5"),
     ],
 )
 def test_values_are_of_their_kind(kind: Kind, shape: tuple[int, ...], size: int | None, message: str):

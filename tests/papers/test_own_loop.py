@@ -104,7 +104,7 @@ def test_pairs_are_shuffled_in_training_and_halves_in_evaluation():
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
 def test_a_compiled_loss_is_compiled_once(own: Own):
     loss = made(own)
-    own.call(loss, maps_of(), LABELS)  # looks at its first maps
+    own.call(loss, maps_of(), LABELS)  # checks its first maps
 
     def step(maps: Tensor, labels: Tensor) -> Tensor:
         return own.call(loss, maps, labels)
@@ -139,7 +139,7 @@ def test_labels_that_are_no_class_indices_are_refused_in_one_line(own: Own, labe
         (lambda: MutualChannelLoss(20)(maps_of(), LABELS), "12 channels are too few for 20 classes"),
         (lambda: SoftChannelLabels(7, CLASSES)(maps_of(), LABELS), "was made for 7 channels, not 12"),
         (lambda: PairwiseConfusion()(maps_of(), LABELS), r"reads logits \(B, C\)"),
-        (lambda: ApiInteraction(9)(maps_of().mean((2, 3)), LABELS, HEAD), "made for 9 numbers an embedding, not 12"),
+        (lambda: ApiInteraction(9)(maps_of().mean((2, 3)), LABELS, HEAD), "made for 9 numbers per embedding, not 12"),
         (lambda: ApiInteraction(CHANNELS)(maps_of(), LABELS, HEAD), r"reads embeddings \(B, E\)"),
         (lambda: ContrastiveChannelInteraction(CHANNELS)(LAYER(maps_of()), LABELS), r"layer.interact\(maps\)"),  # Z
         (lambda: ContrastiveChannelInteraction(CHANNELS)(maps_of(), LABELS), r"layer.interact\(maps\)"),
@@ -152,8 +152,8 @@ def test_what_a_loss_does_not_read_is_refused_in_one_line(call: Callable[[], Ten
     assert "--" not in str(caught.value)
 
 
-def test_a_loss_looks_at_its_first_maps_alone():
-    """Each look waits for the device."""
+def test_a_loss_checks_its_first_maps_alone():
+    """Each check waits for the device."""
     loss = MutualChannelLoss(CLASSES)
     loss(maps_of(), LABELS)
     loss(maps_of() - 0.5, LABELS)

@@ -1,7 +1,7 @@
-"""What a loss of ours is given in anybody's loop, refused in a line where it is something else.
+"""Refuses, in one line, what a loss of ours cannot be called with.
 
-Shapes and types alone are looked at, so that nothing is read back from the device; but for ``refuse_negative``, which
-nobody calls in a run.
+Only shapes and types are checked, so nothing is read back from the device, but by ``refuse_negative``, which no run
+calls.
 """
 
 from typing import Literal
@@ -13,17 +13,17 @@ from fieldmark.errors import UserError
 
 Kind = Literal["logits", "embeddings", "maps"]
 _SHAPES = {"logits": "B, C", "embeddings": "B, E", "maps": "B, N, h, w"}
-_COUNTED = {"logits": "classes", "embeddings": "numbers an embedding", "maps": "channels"}
+_COUNTED = {"logits": "classes", "embeddings": "numbers per embedding", "maps": "channels"}
 
 
 def refuse_inputs(loss: str, kind: Kind, values: Tensor, labels: Tensor, *, size: int | None = None) -> None:
-    """A look at what a loss is called with.
+    """Checks what a loss is called with.
 
     Args:
         loss: its name.
         kind: what it reads.
-        values: what it was given as that.
-        labels: what it was given as labels.
+        values: what it was given to read.
+        labels: the labels it was given.
         size: C, E or N, where the loss was made for a certain number.
 
     Raises:
@@ -38,11 +38,11 @@ def refuse_inputs(loss: str, kind: Kind, values: Tensor, labels: Tensor, *, size
 
 
 def refuse_labels(loss: str, labels: Tensor, *, images: int) -> None:
-    """A look at labels alone.
+    """Checks labels alone.
 
     Args:
-        loss: what is called with them.
-        labels: what it was given.
+        loss: the name of what is called with them.
+        labels: the labels it was given.
         images: B.
 
     Raises:
@@ -54,11 +54,11 @@ def refuse_labels(loss: str, labels: Tensor, *, images: int) -> None:
             advice = f": give it labels.{'squeeze' if labels.shape[1] == 1 else 'argmax'}(1)"
         raise UserError(f"{loss} takes labels (B,), the index of each image's class, not {_told(labels)}{advice}")
     if len(labels) != images:
-        raise UserError(f"{loss} takes a label an image: there are {images} images and {len(labels)} labels")
+        raise UserError(f"{loss} takes one label per image: there are {images} images and {len(labels)} labels")
 
 
 def refuse_negative(loss: str, maps: Tensor) -> bool:
-    """Whether a look was had at the numbers of some maps: not in a program that is being compiled.
+    """Checks the numbers of maps, and returns whether it did: not in a program that is being compiled.
 
     Raises:
         UserError: in one line, some are negative.

@@ -212,7 +212,7 @@ class MutualChannelLoss(Term):
             raise UserError(f"MutualChannelLoss: {choices}")
         self.classes, self.weight, self.diversity, self.drop = classes, weight, diversity, drop
         self.discriminality, self.across, self.of, self.form = discriminality, across, of, form
-        self.looked = False  # at the numbers of some maps: a loop of one's own waits for that once
+        self.checked = False  # the first maps of a loop of one's own, as checking waits for the device
 
     def check(self, classifier: Classifier) -> None:
         """Refuses other classes and fewer channels than classes."""
@@ -229,8 +229,8 @@ class MutualChannelLoss(Term):
             draws: of a run's step.
         """
         refuse_inputs("MutualChannelLoss", "maps", maps, labels)
-        if draws is None and not self.looked:
-            self.looked = refuse_negative("MutualChannelLoss", maps)
+        if draws is None and not self.checked:
+            self.checked = refuse_negative("MutualChannelLoss", maps)
         draws, maps = drawn(draws, training=self.training), after_relu(maps)
         groups = channel_groups(maps.shape[1], self.classes)
         apart = maps.new_zeros(())

@@ -195,7 +195,7 @@ class SoftChannelLabels(Term):
             raise UserError(f"SoftChannelLabels(momentum={momentum}): above 0, at most 1")
         self.weight, self.diversity, self.drop = weight, diversity, drop
         self.label_weight, self.momentum, self.into_maps = label_weight, momentum, into_maps
-        self.looked = False  # at the numbers of some maps: a loop of one's own waits for that once
+        self.checked = False  # the first maps of a loop of one's own, as checking waits for the device
         self.soft_labels = ChannelLabels(channels, reduction)
         self.register_buffer("means", torch.full((classes, channels), 0.5))
 
@@ -219,8 +219,8 @@ class SoftChannelLabels(Term):
             draws: of a run's step.
         """
         refuse_inputs("SoftChannelLabels", "maps", maps, labels, size=self.means.shape[1])
-        if draws is None and not self.looked:
-            self.looked = refuse_negative("SoftChannelLabels", maps)
+        if draws is None and not self.checked:
+            self.checked = refuse_negative("SoftChannelLabels", maps)
         draws, maps = drawn(draws, training=self.training), after_relu(maps)
         soft = self.soft_labels(maps if self.into_maps else maps.detach())
         if self.training:
