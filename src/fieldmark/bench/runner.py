@@ -13,7 +13,14 @@ from rich.console import Console
 
 from fieldmark.bench.claims import claim, is_claimed
 from fieldmark.bench.jobs import Job, awaited, jobs_of
-from fieldmark.bench.mistakes import materials_of, refuse_mistakes
+from fieldmark.bench.material import Material, open_material
+from fieldmark.bench.mistakes import (
+    materials_of,
+    possible_recipes,
+    refuse_misfits,
+    refuse_mistakes,
+    refuse_other_records,
+)
 from fieldmark.bench.options import Options, command_of, named, refuse_call
 from fieldmark.bench.plan import read_plan, unequal_trials
 from fieldmark.bench.planned import write_planned
@@ -77,10 +84,27 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
     )
     worker = Worker(read, folder, materials=materials, machine=machine, console=console)
     refuse_mistakes(worker, jobs, options)
+    worker.materials = _opened(worker, jobs)
+    refuse_misfits(worker, jobs)
+    refuse_other_records(worker, jobs)
     if line := unequal_trials(read):
         console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
     write_planned(folder, read)
     return _Runner(worker, jobs, options).run()
+
+
+def _opened(worker: Worker, jobs: Sequence[Job]) -> dict[str, Material]:
+    """The data sets, looked through: photos that are too large for one of the recipes are left out for all."""
+    recipes = list(possible_recipes(worker, jobs))
+    return {
+        name: open_material(
+            material,
+            worker.folder,
+            megapixels=min(recipe.pixels.megapixels for job, recipe in recipes if job.data == name),
+            console=worker.console,
+        )
+        for name, material in worker.materials.items()
+    }
 
 
 class _Deadline:
@@ -219,6 +243,7 @@ class _Runner:
             return
         with held:
             self._refuse_changes()
+            self.worker.materials[job.data].refuse_changes()
             if not self._is_open(job):  # recorded by the one who had it until just now
                 return
             seed = f"seed {job.seed}" if job.trial is None else f"trial {job.trial}, seed {job.seed}"

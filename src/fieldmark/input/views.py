@@ -45,7 +45,7 @@ def frame_of(size: tuple[int, int], pixels: Pixels, box: Box | None) -> Frame:
     if pixels.fit != "box":
         return Frame(0, 0, width, height)
     if box is None:
-        raise UserError("--fit box needs the object's box of every photo: give a table (CSV) with a box column")
+        raise UserError("this network was trained with --fit box: give the object's box with the photo")
     margin = _MARGIN * max(box.width, box.height)
     left, top = max(0, math.floor(box.x - margin)), max(0, math.floor(box.y - margin))
     right = min(width, math.ceil(box.x + box.width + margin))
@@ -66,17 +66,6 @@ def evaluation_view(image: Image.Image, pixels: Pixels, box: Box | None = None) 
         width, height = frame.width * pixels.eval_crop, frame.height * pixels.eval_crop
         frame = Frame(frame.left + (frame.width - width) / 2, frame.top + (frame.height - height) / 2, width, height)
     return draw(image, frame, pixels.eval_size)
-
-
-def training_view(image: Image.Image, pixels: Pixels, rng: np.random.Generator, box: Box | None = None) -> np.ndarray:
-    """A random area of the picture, mirrored half of the time: uint8 (S, S, 3) with S = ``pixels.size``.
-
-    The reference of what the loader does: it draws the same area with torch, equal but for rounding.
-    """
-    random_view = RandomView(pixels, rng, box)
-    area = random_view.area(image.size)
-    view = draw(image, area, pixels.size)
-    return view[:, ::-1] if random_view.mirrored else view
 
 
 class RandomView:

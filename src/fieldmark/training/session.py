@@ -15,8 +15,9 @@ from rich.console import Console
 from fieldmark.core import processes
 from fieldmark.core.building import build_learner
 from fieldmark.core.learner import Learner
-from fieldmark.data.dataset import Photo
-from fieldmark.data.split import read_splits
+from fieldmark.data.dataset import IMBALANCE, Photo
+from fieldmark.data.opening import OpenedData
+from fieldmark.data.split import SPLITS_FILE, read_splits
 from fieldmark.errors import UserError
 from fieldmark.evaluation.inference import infer
 from fieldmark.evaluation.metrics import measure
@@ -24,7 +25,7 @@ from fieldmark.input.loading import Photographs
 from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Recipe
 from fieldmark.runs.checkpoint import MODEL, STATE, load_state, save_model
-from fieldmark.runs.folder import RECIPE, SPLITS
+from fieldmark.runs.folder import RECIPE
 from fieldmark.training.automatic import device_of, precision_of
 from fieldmark.training.estimate import Ahead, expected_seconds
 from fieldmark.training.loop import Loop, Validate
@@ -47,6 +48,7 @@ def train(
     console: Console,
     external: tuple[type, ...] = (),
     recipe: Recipe | None = None,
+    opened: OpenedData | None = None,
 ) -> Path:
     """Trains a classifier and returns the run's folder.
 
@@ -56,26 +58,25 @@ def train(
         choices: what the user says; on ``--resume`` the run's own recipe counts.
         console: is told what happens.
         external: classes from elsewhere that a recipe's file names.
-        recipe: what to follow, in place of ``choices.recipe`` or a choice for this machine; what ``choices`` says
-            comes in the place of its own settings.
+        recipe: what to follow in place of ``choices.recipe``; what ``choices`` says replaces settings of its own.
+        opened: the photographs of ``data``, where they were looked through before.
 
     Raises:
         UserError: what the user can mend.
         Interrupted: stopped, state saved.
     """
-    run = destination.folder(Path(data))
+    source, run = Path(data), destination.folder(Path(data))
     refuse_numbers(choices)
     device = device_of(choices.device)
     processes.join(device)
-    if not processes.is_first():
-        console = Console(quiet=True)
+    console = console if processes.is_first() else Console(quiet=True)
 
     def prepare() -> tuple[bool, Prepared]:
-        going_on, pinned = _claim(Path(data), run, destination, choices)
+        going_on, pinned = _claim(source, run, destination, choices)
         if going_on:
-            return True, prepare_again(Path(data), run, external=external, console=console)
+            return True, prepare_again(source, run, external=external, console=console, opened=opened)
         chosen = followed(choices, recipe, external)
-        return False, prepare_new(Path(data), run, choices, pinned=pinned, console=console, recipe=chosen)
+        return False, prepare_new(source, run, choices, pinned=pinned, console=console, recipe=chosen, opened=opened)
 
     going_on, prepared = processes.from_first(prepare)
     if going_on and _is_finished(run, prepared.recipe):
@@ -150,8 +151,8 @@ def _claim(data: Path, run: Path, destination: Destination, choices: Choices) ->
         return True, pinned
     if not (destination.overwrite or destination.resume):
         raise UserError(f"--out {run}: a run lies there; say --resume to go on with it or --overwrite to replace it")
-    if (run / SPLITS).is_file() and not pinned:
-        pinned = read_splits(run / SPLITS)  # photos added since move no photo that was there
+    if (run / SPLITS_FILE).is_file() and not pinned:
+        pinned = read_splits(run)  # photos added since move no photo that was there
     return False, pinned
 
 
@@ -215,7 +216,8 @@ def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int)
     )
     tell(console, f"expected time: about {clock(seconds)}" + (" (going on)" if loop.position.step else ""))
     if prepared.about["headline"] != "top1" and recipe.balance == "none":
-        tell(console, "class sizes differ ten-fold: mean per-class accuracy counts; consider --balance logit-adjust")
+        uneven = f"the largest class has {IMBALANCE} times the photos of the smallest, or more"
+        tell(console, f"{uneven}: mean per-class accuracy counts; consider --balance logit-adjust")
 
 
 def _validated(prepared: Prepared) -> tuple[Photo, ...]:
@@ -231,7 +233,7 @@ def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int, start: s
         return None
     photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
     labels = np.array([photo.label for photo in chosen])
-    keeps_best = prepared.was_cut and len(chosen) >= ENOUGH_TO_CHOOSE
+    keeps_best = prepared.data.was_cut and len(chosen) >= ENOUGH_TO_CHOOSE
     method = loop.learner.method
 
     def validate() -> Mapping[str, float]:

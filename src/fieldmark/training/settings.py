@@ -43,7 +43,7 @@ class Choices:
         device: auto, cpu or cuda.
         workers: processes that read photos ahead.
         start: how they start, fork or spawn.
-        splits: the splits.csv of an earlier run; its photos stay in the splits they were in.
+        splits: the splits.csv of an earlier run, or its folder; its photos stay in the splits they were in.
         hold_out: share of the official training photos kept back as validation, where the data have none.
         strict: stop at damaged files instead of leaving them out.
     """
