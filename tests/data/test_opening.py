@@ -186,7 +186,7 @@ def test_a_comparison_opens_each_photo_once_in_all(
     assert inspected == []
 
 
-def test_a_comparison_leaves_out_for_all_what_is_too_large_for_one_of_its_recipes(official: Path, tmp_path: Path) -> None:
+def test_what_is_too_large_for_one_recipe_of_a_comparison_is_left_out_for_all(official: Path, tmp_path: Path) -> None:
     write_photo(official / "train/cat/large.jpg", label=2, number=70, size=(400, 300))
     plain = PLAN.replace("trials = [{}, { smoothing = 0.1 }]", 'set = { "pixels.megapixels" = 0.1 }')
     for result in compared(official, tmp_path / "compared", plain):
