@@ -1,4 +1,4 @@
-"""The views of training drawn by Pillow alone: what the loader, which draws them by torch, is held to."""
+"""Views of training as Pillow draws them: what the loader, which draws with torch, is held against."""
 
 import numpy as np
 from PIL import Image

@@ -12,21 +12,17 @@ from fieldmark.batches import Balanced, Shuffled
 from fieldmark.bench.comparing import Table, tables_of
 from fieldmark.bench.making import commands_of, tuning_table, what_was_run
 from fieldmark.bench.records import Result, read_results, write_result
-from fieldmark.core.classifier import Average, Linear
-from fieldmark.papers.pairwise_confusion import PairwiseConfusion
-from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe, Sgd, Stage, recipe_to_json
-from fieldmark.recipes import KNOWN
 
 RIGHT = np.random.default_rng(0).random(20) < 0.6
-MODEL = Model(Part(Plain), Part(Average), Part(Linear), "test_resnet", "w.safetensors")
+MODEL = Model(Part("Plain"), Part("Average"), Part("Linear"), "test_resnet", "w.safetensors")
 RECIPE = Recipe(MODEL, Pixels(32, 48), Shuffled(16), (Stage(20, Sgd(lr=0.1, scales={"backbone": 0.1})),))
-WITH_TERM = replace(MODEL, terms=(Part(PairwiseConfusion, {"weight": 10.0}),))
+WITH_TERM = replace(MODEL, terms=(Part("PairwiseConfusion", {"weight": 10.0}),))
 PLACE = "model.terms.0.weight"
 
 
 def recorded(recipe: Recipe) -> dict[str, Any]:
-    return json.loads(recipe_to_json(recipe, KNOWN))
+    return json.loads(recipe_to_json(recipe))
 
 
 def put(folder: Path, result: Result, recipe: Recipe) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from fieldmark.bench.plan import Place, Plan, Tuning, read_plan, unequal_trials
 from fieldmark.bench.resolve import Surroundings, recipe_of
-from fieldmark.core.building import build_learner
+from fieldmark.building import build_learner
 from fieldmark.errors import UserError
 from fieldmark.recipes import COMPOSITIONS
 

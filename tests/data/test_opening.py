@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 import fieldmark
 import fieldmark.evaluation.probe
@@ -30,9 +29,8 @@ from fieldmark.errors import UserError
 from fieldmark.images.decode import Limits, read_image
 from fieldmark.input.loading import Photographs, loader_of
 from fieldmark.training import session
-from small_runs import SMALL, train_small, write_photo, write_photos
+from small_runs import KEYWORDS, QUIET, small, train_small, write_photo, write_photos
 
-QUIET = Console(quiet=True)
 BAD = ("ant/bad.jpg", "bee/half.jpg")
 PLAN = """
 format_version = 1
@@ -50,7 +48,7 @@ lr = 0.05
 epochs = 1.0
 [[entry]]
 name = "plain"
-trials = [{}, { smoothing = 0.1 }]
+trials = [{}, { clip = 1.0 }]
 [[entry]]
 name = "probe"
 kind = "probe"
@@ -149,7 +147,7 @@ def test_all_commands_see_the_same_photos_damage_and_cut(wild: Path, tmp_path: P
     assert set(probed.names) == {name for name, split in cut.items() if split == "test"}
     assert (probed.trained, probed.damaged) == (sizes["train"], ())
 
-    told = train_small(wild, tmp_path / "run", replace(SMALL, epochs=1, size=32))
+    told = train_small(wild, tmp_path / "run", small(epochs=1, size=32))
     assert [line for line in told if line.startswith("left out: ")] == [f"left out: {line}" for line in opened.damaged]
     assert read_splits(tmp_path / "run") == cut
 
@@ -188,7 +186,7 @@ def test_a_comparison_opens_each_photo_once_in_all(
 
 def test_what_is_too_large_for_one_recipe_of_a_comparison_is_left_out_for_all(official: Path, tmp_path: Path) -> None:
     write_photo(official / "train/cat/large.jpg", label=2, number=70, size=(400, 300))
-    plain = PLAN.replace("trials = [{}, { smoothing = 0.1 }]", 'set = { "pixels.megapixels" = 0.1 }')
+    plain = PLAN.replace("trials = [{}, { clip = 1.0 }]", 'set = { "pixels.megapixels" = 0.1 }')
     for result in compared(official, tmp_path / "compared", plain):
         names = [line.split(":")[0] for line in result["damaged"]]
         assert names == ["train/ant/0.jpg", "train/cat/large.jpg", "test/ant/0.jpg"]
@@ -198,7 +196,7 @@ def test_what_is_too_large_for_one_recipe_of_a_comparison_is_left_out_for_all(of
 def test_training_and_probing_open_no_official_test_photo(
     official: Path, tmp_path: Path, inspected: list[str], decoded: list[str]
 ) -> None:
-    train_small(official, tmp_path / "run", replace(SMALL, epochs=1, size=32, hold_out=0.3))
+    train_small(official, tmp_path / "run", small(epochs=1, size=32, hold_out=0.3))
     probe_of(official)
     assert {name.split("/")[0] for name in (*inspected, *decoded)} == {"train"}
     inspected.clear()
@@ -208,7 +206,7 @@ def test_training_and_probing_open_no_official_test_photo(
 
 
 def test_evaluation_opens_no_file_that_the_run_found_damaged(wild: Path, tmp_path: Path, decoded: list[str]) -> None:
-    train_small(wild, tmp_path / "run", replace(SMALL, epochs=1, size=32))
+    train_small(wild, tmp_path / "run", small(epochs=1, size=32))
     decoded.clear()
     before = fieldmark.evaluate(tmp_path / "run", split="all")
     assert len(before.damaged) == 2
@@ -321,7 +319,7 @@ def test_train_refuses_by_names_before_a_photo_is_opened(
         options = options | {"splits": tmp_path / options["splits"]}
     monkeypatch.setattr("fieldmark.data.opening.scan_photos", None)
     with pytest.raises(UserError, match=said) as error:
-        fieldmark.train(wild, tmp_path / "run", choices=replace(SMALL, **options))
+        fieldmark.train(wild, tmp_path / "run", **{**KEYWORDS, **options})
     assert len(str(error.value).splitlines()) <= 3
     assert not (tmp_path / "run").exists()
 
@@ -339,11 +337,11 @@ def test_train_refuses_what_official_splits_forbid(
         options = options | {"splits": tmp_path / options["splits"]}
     monkeypatch.setattr("fieldmark.data.opening.scan_photos", None)
     with pytest.raises(UserError, match=said):
-        fieldmark.train(official, tmp_path / "new", choices=replace(SMALL, **options))
+        fieldmark.train(official, tmp_path / "new", **{**KEYWORDS, **options})
 
 
 def test_the_folder_of_a_run_gives_its_splits(photos: Path, trained: Path, tmp_path: Path) -> None:
-    fieldmark.train(photos, tmp_path / "run", choices=replace(SMALL, epochs=1, seed=9, splits=trained))
+    fieldmark.train(photos, tmp_path / "run", **{**KEYWORDS, "epochs": 1, "seed": 9, "splits": trained})
     assert read_splits(tmp_path / "run") == read_splits(trained)
 
 

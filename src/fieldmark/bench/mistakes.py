@@ -9,12 +9,12 @@ from fieldmark.bench.options import Options, named
 from fieldmark.bench.plan import PROBE, Place, Plan
 from fieldmark.bench.records import json_path
 from fieldmark.bench.work import Worker
+from fieldmark.building import Classes, refuse_parts
 from fieldmark.data.dataset import labels_of
 from fieldmark.data.opening import refuse_missing_splits, refuse_without_boxes
 from fieldmark.errors import UserError, printable
 from fieldmark.recipe import Recipe
-from fieldmark.training.parts import refuse_parts
-from fieldmark.training.ranges import refuse_numbers_of
+from fieldmark.training.checks import refuse_unknown_groups
 
 
 def materials_of(plan: Plan, jobs: Sequence[Job], options: Options, folder: Path) -> dict[str, Material]:
@@ -50,7 +50,7 @@ def refuse_mistakes(worker: Worker, jobs: Sequence[Job], options: Options) -> No
     for job, recipe in possible_recipes(worker, jobs):
         used |= {recipe.model.weights, recipe.model.backbone}
         if job.entry.kind != PROBE:
-            _refuse_mistyped(recipe, job, worker.materials[job.data])
+            _refuse_mistyped(recipe, job, worker.machine.external)
     unused = sorted(set(worker.machine.weights) - used)
     if unused and not options.only:
         raise UserError(f"--weights {unused[0]}: no entry's weights or backbone are called that")
@@ -86,11 +86,11 @@ def refuse_other_records(worker: Worker, jobs: Sequence[Job]) -> None:
             raise UserError(f"{path}: {misfit};\ntake another --out, or move the file away")
 
 
-def _refuse_mistyped(recipe: Recipe, job: Job, material: Material) -> None:
+def _refuse_mistyped(recipe: Recipe, job: Job, external: Classes) -> None:
     """Raises ``UserError`` for options and numbers that would end a run as soon as its turn comes."""
     try:
-        refuse_numbers_of(recipe)
-        refuse_parts(recipe, classes=len(material.dataset.classes))
+        refuse_parts(recipe.model, external)
+        refuse_unknown_groups(recipe, external=external)
     except UserError as error:
         raise UserError(f"{job.entry.name} on {job.data}: {error}") from error
 

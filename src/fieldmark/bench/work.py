@@ -19,17 +19,16 @@ from fieldmark.bench.records import DONE, FAILED, Answers, Result, json_path, re
 from fieldmark.bench.resolve import Surroundings, described, recipe_of, shortened, weights_digest, with_weights
 from fieldmark.bench.tuning import scores, told, winner
 from fieldmark.bench.workplace import Workplace
+from fieldmark.core.device import precision_of
 from fieldmark.errors import Interrupted, UserError, printable
 from fieldmark.evaluation.evaluate import OPENINGS, evaluate
 from fieldmark.evaluation.metrics import Metrics
 from fieldmark.evaluation.probe import probe
-from fieldmark.recipe import Recipe, recipe_from_json
-from fieldmark.recipes import KNOWN
+from fieldmark.recipe import Recipe, recipe_from_json, recipe_from_plain
 from fieldmark.runs.checkpoint import STATE, load_state
 from fieldmark.runs.folder import RECIPE, open_run
-from fieldmark.training.automatic import precision_of
 from fieldmark.training.session import train
-from fieldmark.training.settings import Choices, Destination
+from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings, Settings
 
 
 @dataclass(frozen=True)
@@ -153,8 +152,8 @@ class Worker:
         except UserError:  # of an entry that is not worked now, with a class that nobody has named: it cannot be told
             return True
         try:
-            known = recipe_from_json(json.dumps(result.recipe), KNOWN, external=self._classes)
-        except UserError:  # a class that there is no more
+            known = recipe_from_plain(result.recipe)
+        except UserError:  # a field that there is no more
             return False
         return recipe == replace(known, model=replace(known.model, weights=recipe.model.weights))
 
@@ -206,7 +205,7 @@ class Worker:
 
     def _followed_here(self, recipe: Recipe, blank: Result) -> dict[str, str]:
         """What a session says besides of a run that is trained: the precision that "auto" is here, and made of what."""
-        precision = "fp32" if precision_of(recipe, self.machine.device) == "32-true" else "bf16"
+        precision = "fp32" if precision_of(recipe.precision, self.machine.device) == "32-true" else "bf16"
         return {"precision": precision, "data_digest": blank.data_digest, "weights_digest": blank.weights_digest}
 
     def _trained(
@@ -219,7 +218,7 @@ class Worker:
         run = train(
             material.path,
             Destination(workplace.run, resume=True),
-            self._choices(job, material, going_on=(workplace.run / STATE).is_file()),
+            self._settings(job, material, going_on=(workplace.run / STATE).is_file()),
             console=self.console,
             external=self._classes,
             recipe=recipe,
@@ -241,13 +240,15 @@ class Worker:
         )
         return result, _answers(found.names, found.labels, found.logits)
 
-    def _choices(self, job: Job, material: Material, *, going_on: bool = False) -> Choices:
+    def _settings(self, job: Job, material: Material, *, going_on: bool = False) -> Settings:
         """What ``train`` is told beside the recipe; trials hold photos out where there is no validation split."""
-        here = Choices(device=self.machine.device, workers=self.machine.workers)  # pyright: ignore[reportArgumentType]
+        device: Any = self.machine.device
+        here = MachineSettings(device, self.machine.workers)
         if going_on:  # all else is the run's own, and what would be said again would be told to be left aside
-            return here
+            return Settings(machine=here)
         held_out = self.plan.tuning.hold_out if job.trial is not None and not material.dataset.of(["val"]) else 0.0
-        return replace(here, seed=job.seed, annotation=material.place.annotation, hold_out=held_out)
+        data = DataSettings(material.place.annotation, hold_out=held_out)
+        return Settings(RecipeSettings(seed=job.seed), data, here)
 
     def _goes_on(self, workplace: Workplace, recipe: Recipe, session: Mapping[str, Any]) -> bool:
         """Whether a half-done run follows this very recipe on the same photos; one of an earlier plan does not."""
@@ -255,7 +256,7 @@ class Worker:
         if not path.is_file():
             return False
         try:
-            known = recipe_from_json(path.read_text("utf-8"), KNOWN, external=self._classes)
+            known = recipe_from_json(path.read_text("utf-8"))
         except (UserError, UnicodeDecodeError):  # cut short, as by a power failure: there is nothing to go on with
             return False
         last = workplace.last()

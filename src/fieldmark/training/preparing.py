@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from fieldmark.building import Classes, refuse_parts
 from fieldmark.core.backbone import refuse_backbone
 from fieldmark.data.dataset import Dataset, labels_of
 from fieldmark.data.opening import (
@@ -28,9 +29,9 @@ from fieldmark.files import replace_file
 from fieldmark.input.views import frame_of
 from fieldmark.recipe import Recipe
 from fieldmark.runs.folder import SCAN, read_run, write_run
-from fieldmark.training.automatic import choose, device_of
+from fieldmark.training.automatic import fitted
 from fieldmark.training.runlog import counted
-from fieldmark.training.settings import Choices
+from fieldmark.training.settings import DataSettings, Settings
 from fieldmark.training.telling import told_of_splits
 
 
@@ -74,11 +75,12 @@ def tell_all(console: Console, lines: Iterable[str]) -> None:
 def prepare_new(
     data: Path,
     run: Path,
-    choices: Choices,
+    settings: Settings,
     *,
+    recipe: Recipe,
+    chosen: bool,
     pinned: dict[str, str],
     console: Console,
-    recipe: Recipe | None = None,
     opened: OpenedData | None = None,
 ) -> Prepared:
     """The data of a new run; nothing is written yet.
@@ -86,30 +88,31 @@ def prepare_new(
     Args:
         data: what the user named.
         run: the run's folder; what an earlier run there found out about its sound photos is used again.
-        choices: what the user said.
+        settings: what the user said.
+        recipe: what to follow.
+        chosen: whether the program made the recipe, so that epochs and batches are fitted to the photos.
         pinned: the splits of an earlier cut, by photo; these photos stay where they were.
         console: is told.
-        recipe: what to follow; None chooses.
         opened: the photos, where they were opened, and their user was told of them, before.
 
     Raises:
         UserError: data that cannot be trained on.
     """
-    device = device_of(choices.device)
-    wanted = recipe or choose(choices, photos=1, device=device)  # so mistakes are told before all that lasts
-    named = opened.dataset if opened else read_dataset(data, annotation=choices.annotation)
-    _refuse_by_names(named, wanted, choices, pinned)
-    refuse_backbone(wanted.model.backbone, weights=wanted.model.weights)
-    looked_through = opened or _looked_through(named, wanted, Scan.load(run / SCAN).sound, console)
-    looked_through.refuse_damage(strict=choices.strict)
-    ready = looked_through.split(seed=wanted.seed, pinned=pinned, hold_out=choices.hold_out)
+    said = settings.data
+    named = opened.dataset if opened else read_dataset(data, annotation=said.annotation)
+    _refuse_by_names(named, recipe, said, pinned)
+    refuse_backbone(recipe.model.backbone, weights=recipe.model.weights)
+    looked_through = opened or _looked_through(named, recipe, Scan.load(run / SCAN).sound, console)
+    looked_through.refuse_damage(strict=said.strict)
+    ready = looked_through.split(seed=recipe.seed, pinned=pinned, hold_out=said.hold_out)
     if not opened:
         tell_all(console, ready.told)
-    dataset, train_on = ready.dataset, wanted.train_on
+    dataset, train_on = ready.dataset, recipe.train_on
     refuse_missing_splits(dataset, train_on, said="--train-on")  # too few photos for the cut to fill them all
     tell_all(console, told_of_splits(dataset, train_on, was_cut=ready.was_cut))
     photos, classes = dataset.of(train_on), len(dataset.classes)
-    recipe = recipe or choose(choices, photos=len(photos), device=device, classes=classes)
+    if chosen:
+        recipe = fitted(recipe, settings.recipe, photos=len(photos), classes=classes)
     recipe.batches.epoch(labels_of(photos), seed=recipe.seed, epoch=0)  # refuses what it cannot make batches of
     _refuse_boxes_outside(ready, recipe)
     about = {
@@ -118,24 +121,25 @@ def prepare_new(
         "python": sys.version.split()[0],
         "data": str(data.resolve()),
         "layout": dataset.layout,
-        "annotation": choices.annotation,
+        "annotation": said.annotation,
         "data_digest": digest(dataset, boxes=recipe.pixels.fit == "box"),
         "headline": headline(Prepared(ready, recipe, {}).counts),
         "cut": ready.was_cut,
-        "held_out": choices.hold_out,
+        "held_out": said.hold_out,
     }
     return Prepared(ready, recipe, about, newly_cut=ready.was_cut and not (pinned or opened))
 
 
 def prepare_again(
-    data: Path, run: Path, *, external: tuple[type, ...], console: Console, opened: OpenedData | None = None
+    data: Path, run: Path, *, console: Console, external: Classes, opened: OpenedData | None = None
 ) -> Prepared:
     """The data of a run that is gone on with.
 
     Raises:
-        UserError: they are not what they were when it began.
+        UserError: they are not what they were when it began, or ``external`` lacks a class that the run names.
     """
-    recipe, classes, about = read_run(run, external=external)
+    recipe, classes, about = read_run(run)
+    refuse_parts(recipe.model, external)
     known = Scan.load(run / SCAN)
     if opened is None:
         opened = _looked_through(read_dataset(data, annotation=about["annotation"]), recipe, known, console)
@@ -151,16 +155,15 @@ def prepare_again(
     return Prepared(replace(opened, dataset=dataset, was_cut=about["cut"]), recipe, about)
 
 
-def _refuse_by_names(dataset: Dataset, recipe: Recipe, choices: Choices, pinned: dict[str, str]) -> None:
+def _refuse_by_names(dataset: Dataset, recipe: Recipe, said: DataSettings, pinned: dict[str, str]) -> None:
     """Raises ``UserError`` for what is wrong by the names alone, before a photo is opened."""
-    said = f"--splits {choices.splits}"
-    if choices.splits and dataset.is_split:
-        raise UserError(f"{said}: the data have splits of their own, which stay; leave it out")
-    if choices.splits:
+    if said.splits and dataset.is_split:
+        raise UserError(f"--splits {said.splits}: the data have splits of their own, which stay; leave it out")
+    if said.splits:
         advice = "name the photos as they were named for that file, or leave --splits out"
-        refuse_unknown_names(dataset, pinned, said=said, advice=advice)
+        refuse_unknown_names(dataset, pinned, said=f"--splits {said.splits}", advice=advice)
     refuse_missing_splits(dataset, recipe.train_on, said="--train-on")
-    if choices.hold_out and (not dataset.is_split or dataset.of(["val"])):
+    if said.hold_out and (not dataset.is_split or dataset.of(["val"])):
         raise UserError("--hold-out: the data have validation photos already, or the cut makes some; leave it out")
     if dataset.is_split:
         refuse_untrained(dataset, recipe.train_on)
