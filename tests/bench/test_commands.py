@@ -125,7 +125,7 @@ def test_failures_and_stops_are_told_by_the_exit_code(
     plan: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["bench", "run", plan, "--out", tmp_path / "out", "--data", f"photos={photos}", "--device", "cpu"]
-    monkeypatch.setattr(Worker, "work", lambda self, job, workplace: (self._blank(job), None))
+    monkeypatch.setattr(Worker, "work", lambda self, job, place: (self._blank(job), None))
     assert ran(*words, "--limit", "1") == 1
     assert "0 done, 1 failed, 2 left\n--retry takes the failed runs (1) again\n" in capsys.readouterr().out
     assert ran(*words) == 1  # the two others
@@ -136,7 +136,7 @@ def test_failures_and_stops_are_told_by_the_exit_code(
     assert ran(*words, "--phase", "tune") == 0  # none of the runs asked for
     capsys.readouterr()
 
-    def stopped(self: Worker, job: object, workplace: object) -> None:
+    def stopped(self: Worker, job: object, place: object) -> None:
         raise Interrupted
 
     monkeypatch.setattr(Worker, "work", stopped)
@@ -146,7 +146,7 @@ def test_failures_and_stops_are_told_by_the_exit_code(
 
 def test_the_words_in_python(plan: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fieldmark.bench is bench
-    monkeypatch.setattr(Worker, "work", lambda self, job, workplace: (self._blank(job), None))
+    monkeypatch.setattr(Worker, "work", lambda self, job, place: (self._blank(job), None))
     options = bench.Options(data=(f"photos={photos}",), only=("probe",))
     assert bench.run(plan, tmp_path / "out", options=options).failed == 1
     write_finals(tmp_path / "other", {"plain": RIGHT})

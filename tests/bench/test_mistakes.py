@@ -123,7 +123,7 @@ def test_no_weights_are_read_to_look_at_trials(split: Path, tmp_path: Path, monk
     trial = '"stages.0.optimiser.scales.radii" = 0.5, "stages.0.optimiser.scales.head" = 0.5'
     (tmp_path / "plan.toml").write_text(text + TRIAL.format('method = "s3n"', trial))
     said = Options(data=(f"photos={split}",), workers=0, device="cpu", limit=1)
-    monkeypatch.setattr(Worker, "work", lambda self, job, workplace: (self._blank(job), None))
+    monkeypatch.setattr(Worker, "work", lambda self, job, place: (self._blank(job), None))
     assert run_plan(tmp_path / "plan.toml", tmp_path / "out", said, console=Console(quiet=True)).failed == 1
     assert asked == ["none", "none"]  # for the trial, and for the final runs that may follow it
 

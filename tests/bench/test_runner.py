@@ -1,7 +1,6 @@
 """The runs of a plan: worked once each, by whoever comes, through stops, deaths and failures."""
 
 import io
-import json
 import os
 import shutil
 import signal
@@ -10,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,13 @@ from rich.console import Console
 
 import small_runs
 from fieldmark.bench import runner
-from fieldmark.bench.claims import EXPIRY, claim
 from fieldmark.bench.jobs import Job
 from fieldmark.bench.options import Options
 from fieldmark.bench.plan import PROBE
 from fieldmark.bench.planned import read_planned
 from fieldmark.bench.records import read_answers, read_result, read_results
 from fieldmark.bench.resolve import described
+from fieldmark.bench.run_folder import locked
 from fieldmark.bench.runner import Tally, run_plan
 from fieldmark.bench.work import Worker
 from fieldmark.errors import Interrupted, UserError
@@ -102,7 +102,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Stub], list[str]]:
     def put(instead: Stub) -> list[str]:
         keys: list[str] = []
 
-        def work(self: Worker, job: Job, workplace: object):
+        def work(self: Worker, job: Job, place: object):
             keys.append(job.key)
             instead(self, job)
             done = replace(result_of(job.entry.name, job.seed, data=job.data, trial=job.trial), photos=photos_of(4))
@@ -247,7 +247,7 @@ def test_failures_are_recorded_and_worked_again_when_asked(
 ) -> None:
     bad = [True]
 
-    def work(self: Worker, job: Job, workplace: object):
+    def work(self: Worker, job: Job, place: object):
         blank = self._blank(job)
         if job.seed == 10 and bad[0]:
             return failed(blank, "no memory"), None
@@ -270,7 +270,7 @@ def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
 ) -> None:
     bad = [True]
 
-    def work(self: Worker, job: Job, workplace: object):
+    def work(self: Worker, job: Job, place: object):
         blank = self._blank(job)
         if bad[0]:
             return failed(blank, "no memory"), None
@@ -303,7 +303,10 @@ def test_a_method_that_fails_does_not_stop_the_list(split: Path, tmp_path: Path)
     assert plain.status == "failed"
     assert "not finite" in plain.reason
     assert len(plain.reason.splitlines()) == 1
-    assert [path.name for path in (tmp_path / "out" / "runs").iterdir()] == ["photos-plain-seed10.1"]  # for --retry
+    assert sorted(path.name for path in (tmp_path / "out" / "runs").iterdir()) == [
+        "photos-plain-seed10",
+        "photos-plain-seed10.sessions.json",
+    ]  # for --retry
 
 
 @pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_IGN])  # the second in the background
@@ -321,7 +324,7 @@ def test_time_that_is_up_ends_a_run_in_its_middle(
     assert keys == TUNING[:1]
     keys = stub(nothing)
     assert run(tmp_path / "out", split, Options(until=100)) == Tally(9, 0, 0, 0, False)
-    assert keys[0] == TUNING[0]  # its claim had been released
+    assert keys[0] == TUNING[0]  # its lock had been released
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -337,55 +340,26 @@ def test_a_stop_by_the_user_is_passed_on(split: Path, tmp_path: Path, stub: Call
     assert not (tmp_path / "out" / "results").exists()
 
 
-def aged(path: Path, seconds: float) -> None:
-    """A claim of another machine, silent for so long."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "machine": "elsewhere", "started": "1"}))
-    os.utime(path, (time.time() - seconds, time.time() - seconds))
-
-
-def test_what_others_work_is_left_to_them_until_they_fall_silent(
-    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
-) -> None:
+def test_what_others_work_is_left_to_them(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:
     keys = stub(nothing)
-    path = tmp_path / "out" / "claims" / "photos-plain-seed10.1"
-    aged(path, 10)
-    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 1, 1, False)
-    aged(path, EXPIRY + 60)
+    with locked(tmp_path / "out", "photos-plain-seed10"):
+        assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 1, 1, False)
     assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 0, 0, False)
     assert keys == ["photos-plain-seed11", "photos-plain-seed10"]
 
 
-def test_a_run_that_another_process_took_over_is_not_recorded(
-    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
-) -> None:
-    def silent(worker: Worker, job: Job) -> None:
-        if job.seed == 10:
-            aged(tmp_path / "out" / "claims" / f"{job.key}.1", EXPIRY + 60)
-            assert claim(tmp_path / "out" / "claims", job.key)
-
-    stub(silent)
-    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 1, 1, False)
-    assert not (tmp_path / "out" / "results" / "photos-plain-seed10.json").exists()
-
-
-def test_one_that_is_taken_over_stops_training(
+def test_a_file_system_without_locks_is_told_before_any_run(
     split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def quick(folder: Path, key: str, *, when_lost: Callable[[], None]):
-        return claim(folder, key, heartbeat=0.02, when_lost=when_lost)
+    def lockless(self: object) -> None:
+        raise OSError(38, "Function not implemented")
 
-    def silent(worker: Worker, job: Job) -> None:
-        if job.seed == 10:
-            (tmp_path / "out" / "claims" / f"{job.key}.2").touch()
-            time.sleep(30)
-
-    monkeypatch.setattr(runner, "claim", quick)
-    keys = stub(silent)
-    begun = time.monotonic()
-    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 1, 1, False)
-    assert time.monotonic() - begun < 20
-    assert keys == ["photos-plain-seed10", "photos-plain-seed11"]
+    keys = stub(nothing)
+    monkeypatch.setattr("fieldmark.bench.run_folder.FileLock._acquire", lockless)
+    with pytest.raises(UserError, match=r"cannot be locked \(.*Function not implemented\):\ntake an --out"):
+        run(tmp_path / "out", split, text=PLAN + PLAIN)
+    assert keys == []
+    assert not (tmp_path / "out" / "plan.json").exists()
 
 
 def test_a_program_that_is_edited_under_a_plan_stops(
@@ -464,22 +438,30 @@ def unbroken(split: Path, tmp_path_factory: pytest.TempPathFactory) -> np.ndarra
     return read_answers(folder, "photos-plain-seed10").logits
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="a dead owner is told by /proc")
-def test_a_program_that_was_killed_goes_on(split: Path, tmp_path: Path, unbroken: np.ndarray) -> None:
-    folder, key = tmp_path / "out", "photos-plain-seed10"
-    (tmp_path / "plan.toml").write_text(LONG)
-    running = program(folder, split)
-    wait_for(folder, f"runs/{key}.1/run/state/last.pt", running)
-    running.kill()
-    running.communicate(timeout=120)
-    assert not (folder / "results").exists()
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals")
+def test_where_a_program_was_killed_another_goes_on(split: Path, tmp_path: Path, unbroken: np.ndarray) -> None:
+    """While the first lives, if ever so slowly, its trial is its own; the second waits, and then takes it over."""
+    folder, text, key = tmp_path / "out", LONG + "trials = [{}]\n", "photos-plain-trial0-seed0"
+    (tmp_path / "plan.toml").write_text(text)
+    first = program(folder, split)
+    wait_for(folder, f"runs/{key}/state/last.pt", first)
+    first.send_signal(signal.SIGSTOP)
     steps: list[int] = []
+
+    def killed(seconds: float) -> None:
+        if seconds == runner.PAUSE:
+            assert steps == []
+            first.kill()
+            first.communicate()
+
+    assert run(folder, split, Options(limit=1, phase="tune"), text=text) == Tally(0, 0, 1, 1, False)
+    assert not (folder / "results").exists()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "sleep", killed)
         patch.setattr(small_runs.RunLog, "step", lambda self, images, at, seconds: steps.append(at))
-        assert run(folder, split, text=LONG) == Tally(1, 0, 0, 0, False)
-    assert steps[0] > 3  # it went on, after the first epoch at least
-    np.testing.assert_array_equal(read_answers(folder, key).logits, unbroken)
-    assert sorted(path.name for path in (folder / "claims").iterdir()) == [f"{key}.1", f"{key}.2"]
+        assert run(folder, split, text=text) == Tally(2, 0, 0, 0, False)
+    assert steps[0] > 1  # it went on, after the first epoch at least
+    np.testing.assert_array_equal(read_answers(folder, "photos-plain-seed10").logits, unbroken)
 
 
 def test_a_stopped_run_goes_on(
@@ -513,7 +495,7 @@ def test_a_retry_goes_on_with_what_a_failure_left(
 
     monkeypatch.setattr(small_runs.RunLog, "step", counted)
     assert run(folder, split, text=LONG) == Tally(0, 1, 0, 0, False)
-    assert (folder / f"runs/{key}.1/run/state/last.pt").is_file()
+    assert (folder / f"runs/{key}/state/last.pt").is_file()
     assert run(folder, split, Options(retry=True), text=LONG) == Tally(1, 0, 0, 0, False)
     assert 1 < steps[10] <= 10  # from the last epoch that was saved on
     np.testing.assert_array_equal(read_answers(folder, key).logits, unbroken)
@@ -559,19 +541,14 @@ def test_a_wait_ends_with_the_time_with_the_limit_and_where_nobody_works(
     split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys, said = stub(nothing), io.StringIO()
-    path = tmp_path / "out" / "claims" / "photos-plain-trial0-seed0.1"
-    aged(path, 10)
     told = Console(file=said, width=200)
-    assert run(tmp_path / "out", split, Options(until=0.5), text=ONE_TRIAL, console=told) == Tally(0, 0, 3, 1, True)
-    assert said.getvalue().count("waiting for 1 trials that are worked elsewhere") == 1
-    probe = ONE_TRIAL + '[[entry]]\nname = "probe"\nkind = "probe"\n'
-    assert run(tmp_path / "out", split, Options(limit=1), text=probe) == Tally(1, 0, 3, 1, False)
-
-    def gone(seconds: float) -> None:
-        aged(path, EXPIRY + 60)
-
-    monkeypatch.setattr(time, "sleep", gone)
-    assert run(tmp_path / "out", split, Options(phase="final"), text=ONE_TRIAL) == Tally(0, 0, 2, 0, False)
-    aged(path, 10)
-    assert run(tmp_path / "out", split, text=ONE_TRIAL) == Tally(3, 0, 0, 0, False)  # the trial of one that died, too
+    with ExitStack() as elsewhere:
+        elsewhere.enter_context(locked(tmp_path / "out", "photos-plain-trial0-seed0"))
+        assert run(tmp_path / "out", split, Options(until=0.5), text=ONE_TRIAL, console=told) == Tally(0, 0, 3, 1, True)
+        assert said.getvalue().count("waiting for 1 trials that are worked elsewhere") == 1
+        probe = ONE_TRIAL + '[[entry]]\nname = "probe"\nkind = "probe"\n'
+        assert run(tmp_path / "out", split, Options(limit=1), text=probe) == Tally(1, 0, 3, 1, False)
+        monkeypatch.setattr(time, "sleep", lambda seconds: elsewhere.close())  # its process dies
+        assert run(tmp_path / "out", split, Options(phase="final"), text=ONE_TRIAL) == Tally(0, 0, 2, 0, False)
+        assert run(tmp_path / "out", split, text=ONE_TRIAL) == Tally(3, 0, 0, 0, False)  # and its trial is free
     assert len(keys) == 4

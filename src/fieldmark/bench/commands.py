@@ -27,7 +27,7 @@ def run(
 
     Args:
         plan: a TOML file of entries; benchmarks/ has some.
-        out: folder of the comparison: results, half-done runs and claims on them.
+        out: folder of the comparison: results, half-done runs and locks on them.
         external: a class of your own (package.module:Class) that a recipe's file names; repeat for several.
     """
     if not plan.is_file():  # said before the heavy imports, which take seconds

@@ -17,8 +17,8 @@ from fieldmark.bench.plan import PROBE, Plan
 from fieldmark.bench.provenance import Source, device_name, versions
 from fieldmark.bench.records import DONE, FAILED, Answers, Result, json_path, read_result
 from fieldmark.bench.resolve import Surroundings, described, recipe_of, shortened, weights_digest, with_weights
+from fieldmark.bench.run_folder import RunFolder
 from fieldmark.bench.tuning import scores, told, winner
-from fieldmark.bench.workplace import Workplace
 from fieldmark.errors import Interrupted, UserError, printable
 from fieldmark.evaluation.evaluate import OPENINGS, evaluate
 from fieldmark.evaluation.metrics import Metrics
@@ -66,7 +66,7 @@ class Worker:
         self.plan, self.folder, self.materials = plan, folder, materials
         self.machine, self.console = machine, console
 
-    def work(self, job: Job, workplace: Workplace) -> tuple[Result, Answers | None]:
+    def work(self, job: Job, place: RunFolder) -> tuple[Result, Answers | None]:
         """Trains (or goes on), measures, and returns what is to be recorded; a run that fails is recorded as such.
 
         Raises:
@@ -80,7 +80,7 @@ class Worker:
             if job.entry.kind == PROBE:
                 return self._probed(job, recipe, blank)
             blank = replace(blank, sessions=({**blank.sessions[0], **self._followed_here(recipe, blank)},))
-            return self._trained(job, recipe, blank, workplace=workplace)
+            return self._trained(job, recipe, blank, place=place)
         except Interrupted:
             raise
         except Exception as error:  # whatever a method of anybody's raises: the list goes on, and the record says it
@@ -209,17 +209,15 @@ class Worker:
         precision = "fp32" if precision_of(recipe, self.machine.device) == "32-true" else "bf16"
         return {"precision": precision, "data_digest": blank.data_digest, "weights_digest": blank.weights_digest}
 
-    def _trained(
-        self, job: Job, recipe: Recipe, blank: Result, *, workplace: Workplace
-    ) -> tuple[Result, Answers | None]:
+    def _trained(self, job: Job, recipe: Recipe, blank: Result, *, place: RunFolder) -> tuple[Result, Answers | None]:
         material = self.materials[job.data]
-        if not self._goes_on(workplace, recipe, blank.sessions[0]):
-            workplace.clear()
-        sessions = workplace.enter(blank.sessions[0])
+        if not self._goes_on(place, recipe, blank.sessions[0]):
+            place.delete()
+        sessions = place.enter(blank.sessions[0])
         run = train(
             material.path,
-            Destination(workplace.run, resume=True),
-            self._choices(job, material, going_on=(workplace.run / STATE).is_file()),
+            Destination(place.path, resume=True),
+            self._choices(job, material, going_on=(place.path / STATE).is_file()),
             console=self.console,
             external=self._classes,
             recipe=recipe,
@@ -249,16 +247,15 @@ class Worker:
         annotation = material.place.annotation
         return replace(here, seed=job.seed, annotation=annotation, splits=material.splits, hold_out=held_out)
 
-    def _goes_on(self, workplace: Workplace, recipe: Recipe, session: Mapping[str, Any]) -> bool:
+    def _goes_on(self, place: RunFolder, recipe: Recipe, session: Mapping[str, Any]) -> bool:
         """Whether a half-done run follows this very recipe on the same photos; one of an earlier plan does not."""
-        path = workplace.run / RECIPE
-        if not path.is_file():
+        if not place.sessions:
             return False
         try:
-            known = recipe_from_json(path.read_text("utf-8"), KNOWN, external=self._classes)
+            known = recipe_from_json((place.path / RECIPE).read_text("utf-8"), KNOWN, external=self._classes)
         except (UserError, UnicodeDecodeError):  # cut short, as by a power failure: there is nothing to go on with
             return False
-        last = workplace.last()
+        last = place.sessions[-1]
         alike = all(last.get(key, session[key]) == session[key] for key in ("data_digest", "weights_digest"))
         return alike and described(known) == described(recipe)
 
