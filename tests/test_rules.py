@@ -28,7 +28,7 @@ class Room(NamedTuple):
 
 # The table of docs/design.md, which test_the_design_shows_this_table holds to it. A room may import itself.
 ROOMS = {
-    "errors": Room(("errors", "files"), ()),
+    "errors": Room(("errors", "files", "plain"), ()),
     "settings": Room(("recipe", "batches"), ("errors",)),
     "images": Room(("images",), ("errors",)),
     "data": Room(("data",), ("errors", "images")),

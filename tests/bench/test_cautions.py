@@ -8,21 +8,22 @@ import numpy as np
 import pytest
 from canned import SESSION, answers_of, failed, photos_of, result_of, write_finals
 
-from fieldmark.bench.cautions import cautions_of, source_of
+from fieldmark.bench.cautions import source_of
 from fieldmark.bench.comparing import tables_of
-from fieldmark.bench.records import Result, write_result
-from fieldmark.bench.text import report_of
+from fieldmark.bench.rendering import report_of
+from fieldmark.bench.results import Result, write_result
 from fieldmark.bench.tuning import scores, told
 
 RIGHT = np.random.default_rng(0).random((3, 20)) < 0.6
 
 
-NEWER = SESSION | {"versions": {"torch": "2.0", "fieldmark": "2"}, "precision": "fp32", "code": {"m:Mine": "1" * 16}}
+NEWER = replace(SESSION, versions={"torch": "2.0", "fieldmark": "2"}, precision="fp32", code={"m:Mine": "1" * 16})
 
 
 def told_of(folder: Path) -> list[str]:
-    (table,) = tables_of(folder)
-    return cautions_of(table)
+    """The lines before the first table, without their marks."""
+    before = report_of(folder).partition("**Before believing this table:**\n\n")[2].partition("\n\n")[0]
+    return [line.removeprefix("- ").strip("*") for line in before.splitlines()]
 
 
 def fair(folder: Path) -> Path:
@@ -42,21 +43,21 @@ def test_a_fair_comparison_needs_no_words(tmp_path: Path) -> None:
 
 CHANGES: dict[str, tuple[Callable[[Result], Result], str]] = {
     "source": (
-        lambda one: replace(one, sessions=(SESSION, SESSION | {"digest": "f" * 16, "commit": "b" * 40})),
+        lambda one: replace(one, sessions=(SESSION, replace(SESSION, digest="f" * 16, commit="b" * 40))),
         "Mixed source: the final runs were made with 2 programs: "
         "aaaaaaaaaa (dddddddd) for plain, pc; bbbbbbbbbb (ffffffff) for pc.",
     ),
     "commits": (
-        lambda one: replace(one, sessions=(SESSION | {"commit": "b" * 40},)),
+        lambda one: replace(one, sessions=(replace(SESSION, commit="b" * 40),)),
         "Mixed commits of the final runs, though of one and the same program: "
         "aaaaaaaaaa (dddddddd), bbbbbbbbbb (dddddddd).",
     ),
     "changes": (
-        lambda one: replace(one, sessions=(SESSION | {"dirty": True},)),
+        lambda one: replace(one, sessions=(replace(SESSION, dirty=True),)),
         "Uncommitted changes were in the source (aaaaaaaaaa+ (dddddddd)): no commit gives these runs.",
     ),
     "no git": (
-        lambda one: replace(one, sessions=(SESSION | {"commit": ""},)),
+        lambda one: replace(one, sessions=(replace(SESSION, commit=""),)),
         "The commit of some source is not known, only its digest: dddddddddddddddd.",
     ),
     "versions": (
@@ -64,15 +65,15 @@ CHANGES: dict[str, tuple[Callable[[Result], Result], str]] = {
         "Mixed conditions, under which accuracies may differ: torch 2.0, 2.1.",
     ),
     "versions of one session": (
-        lambda one: replace(one, sessions=(SESSION | {"versions": {"torch": "1.9", "fieldmark": "1"}}, NEWER)),
+        lambda one: replace(one, sessions=(replace(SESSION, versions={"torch": "1.9", "fieldmark": "1"}), NEWER)),
         "Mixed conditions, under which accuracies may differ: torch 1.9, 2.0.",
     ),
     "precision and code": (
-        lambda one: replace(one, sessions=(NEWER | {"precision": "bf16", "code": {"m:Mine": "2" * 16}}, NEWER)),
+        lambda one: replace(one, sessions=(replace(NEWER, precision="bf16", code={"m:Mine": "2" * 16}), NEWER)),
         "Mixed conditions, under which accuracies may differ: precision bf16, fp32; code of m:Mine 11111111, 22222222.",
     ),
     "device": (
-        lambda one: replace(one, sessions=(SESSION | {"device": "a GPU"},)),
+        lambda one: replace(one, sessions=(replace(SESSION, device="a GPU"),)),
         "Mixed devices, so training times do not compare: a GPU; a processor, 2 threads.",
     ),
     "data": (
@@ -117,7 +118,7 @@ def test_what_differs_is_told(name: str, tmp_path: Path) -> None:
 
 def test_other_devices_may_compute_in_another_precision(tmp_path: Path) -> None:
     fair(tmp_path)
-    sessions = (NEWER, NEWER | {"device": "a GPU", "precision": "bf16"})
+    sessions = (NEWER, replace(NEWER, device="a GPU", precision="bf16"))
     write_result(tmp_path, replace(result_of("probe", 0), sessions=sessions), answers_of(RIGHT[0]))
     assert (
         "Mixed devices, so training times do not compare; as their precisions differ, accuracies may differ too: "
@@ -127,7 +128,7 @@ def test_other_devices_may_compute_in_another_precision(tmp_path: Path) -> None:
 
 def test_programs_of_trials_are_no_programs_of_what_is_reported(tmp_path: Path) -> None:
     fair(tmp_path)
-    older, newer = (SESSION | {"commit": letter * 40, "digest": letter * 16} for letter in "bc")
+    older, newer = (replace(SESSION, commit=letter * 40, digest=letter * 16) for letter in "bc")
     write_result(tmp_path, replace(result_of("pc", 0, trial=1, top1=0.6), sessions=(older,)))
     said = "All final runs were made with one program, aaaaaaaaaa (dddddddd); the trials were made with "
     whose = "aaaaaaaaaa (dddddddd) for plain, pc; bbbbbbbbbb (bbbbbbbb) for pc"
@@ -148,7 +149,7 @@ def test_programs_of_trials_are_no_programs_of_what_is_reported(tmp_path: Path) 
 def test_a_thread_is_a_thread(tmp_path: Path) -> None:
     write_finals(tmp_path, {"plain": RIGHT})
     for seed, device in ((10, "a processor, 1 threads"), (11, "a processor, 1 thread"), (12, "a processor, 1 thread")):
-        result = replace(result_of("plain", seed), sessions=(SESSION | {"device": device},))
+        result = replace(result_of("plain", seed), sessions=(replace(SESSION, device=device),))
         write_result(tmp_path, result, answers_of(RIGHT[0]))
     assert told_of(tmp_path) == []
 
@@ -193,7 +194,7 @@ def test_one_run_with_names_of_its_own_harms_its_own_row_alone(tmp_path: Path) -
     assert [bool(row.comparison) for row in table.rows] == [False, False, True]
     assert table.photos == 20
     said = "Mixed photos: birds-pc-seed11 shares no photo's name with any other run, so nothing is held against it."
-    assert cautions_of(table) == [said]
+    assert told_of(tmp_path) == [said]
     assert f"- **{said}**" in report_of(tmp_path)
 
 
@@ -279,4 +280,4 @@ def test_classes_of_unlike_sizes(small: int, told: bool, tmp_path: Path) -> None
 
 def test_a_source_in_a_few_letters() -> None:
     assert source_of(SESSION) == "aaaaaaaaaa (dddddddd)"
-    assert source_of(SESSION | {"commit": ""}) == "no commit (dddddddd)"
+    assert source_of(replace(SESSION, commit="")) == "no commit (dddddddd)"

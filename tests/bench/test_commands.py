@@ -10,7 +10,7 @@ from canned import PLAN, answers_of, result_of, write_finals
 
 import fieldmark
 from fieldmark import bench, cli
-from fieldmark.bench.records import write_result
+from fieldmark.bench.results import write_result
 from fieldmark.bench.work import Worker
 from fieldmark.errors import Interrupted
 

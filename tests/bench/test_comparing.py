@@ -8,8 +8,8 @@ import pytest
 from canned import answers_of, photos_of, result_of, write_finals
 from scipy import stats
 
-from fieldmark.bench.comparing import BETTER, UNTOLD, WORSE, tables_of
-from fieldmark.bench.records import read_result, write_result
+from fieldmark.bench.comparing import BETTER, UNKNOWN, UNTOLD, WORSE, tables_of
+from fieldmark.bench.results import read_result, write_result
 from fieldmark.errors import UserError
 from fieldmark.evaluation.statistics import detectable, holm, paired_difference
 
@@ -89,7 +89,7 @@ def test_seeds_that_are_not_shared(tmp_path: Path) -> None:
     assert pc.comparison.seeds == (11,)
     assert pc.comparison.difference.interval.mean == pytest.approx(PC[0].mean() - PLAIN[1].mean())
     assert np.isnan(pc.comparison.p)
-    assert pc.comparison.verdict == UNTOLD
+    assert pc.comparison.verdict == UNKNOWN
 
 
 def test_no_final_run(tmp_path: Path) -> None:

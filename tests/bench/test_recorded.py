@@ -18,7 +18,7 @@ def test_the_published_report_is_what_its_command_gives(monkeypatch: pytest.Monk
     monkeypatch.chdir(BENCHMARKS.parent)
     folder, out = (Path(word.decode()) for word in command.groups())
     before = out.stat().st_mtime_ns
-    from fieldmark.bench.text import report_of
+    from fieldmark.bench.rendering import report_of
 
     assert report_of(folder, out).encode() == published
     assert out.stat().st_mtime_ns == before

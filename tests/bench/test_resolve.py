@@ -21,7 +21,7 @@ SETTINGS = {"backbone": "test_resnet", "weights": "none", "epochs": 3, "lr": 1, 
 
 
 def entry_of(settings: Any = SETTINGS, *, recipe: str = "", changes: Any = None) -> Entry:
-    return Entry("pc", "train", ("a",), (0,), "plain", "both", None, recipe, settings, changes or {}, (), 0)
+    return Entry("pc", 0, ("a",), (0,), "plain", recipe=recipe, settings=settings, changes=changes or {})
 
 
 def refused(entry: Entry, changes: Any = None) -> str:

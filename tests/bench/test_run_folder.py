@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from fieldmark.bench import run_folder
+from fieldmark.bench.results import Session
 from fieldmark.bench.run_folder import RunFolder, is_locked, locked, refuse_without_locks
 from fieldmark.errors import UserError
 
 HOLDER = """
 import os, sys, time
 from pathlib import Path
+from fieldmark.bench.results import Session
 from fieldmark.bench.run_folder import locked
 with locked(Path(sys.argv[1]), "run") as mine:
     if os.fork() == 0:  # as a process that reads photos ahead does, a child outlives its parent for a while
@@ -88,7 +90,7 @@ def test_what_cannot_be_written_to_is_told(tmp_path: Path) -> None:
 
 def test_sessions_belong_to_what_lies_there(tmp_path: Path) -> None:
     place = RunFolder(tmp_path, "run")
-    first, second = {"digest": "1"}, {"digest": "2"}
+    first, second = (Session("", False, digest, "a processor") for digest in "12")
     assert place.sessions == ()
     assert place.enter(first) == (first,)
     assert place.enter(second) == (second,)  # the first trained nothing

@@ -22,12 +22,11 @@ from rich.console import Console
 
 import small_runs
 from fieldmark.bench import runner
-from fieldmark.bench.jobs import Job
 from fieldmark.bench.options import Options
 from fieldmark.bench.plan import PROBE
-from fieldmark.bench.planned import read_planned
-from fieldmark.bench.records import read_answers, read_result, read_results
+from fieldmark.bench.planned_runs import PlannedRun, read_run_list
 from fieldmark.bench.resolve import described
+from fieldmark.bench.results import read_answers, read_result, read_results
 from fieldmark.bench.run_folder import locked
 from fieldmark.bench.runner import Tally, run_plan
 from fieldmark.bench.work import Worker
@@ -61,7 +60,7 @@ class Mine(Plain):
 
 HALF = {"top1": 0.5, "mean_per_class": 0.5}
 QUIET = Console(quiet=True)
-Stub = Callable[[Worker, Job], None]
+Stub = Callable[[Worker, PlannedRun], None]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +101,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Stub], list[str]]:
     def put(instead: Stub) -> list[str]:
         keys: list[str] = []
 
-        def work(self: Worker, job: Job, place: object):
+        def work(self: Worker, job: PlannedRun, place: object):
             keys.append(job.key)
             instead(self, job)
             done = replace(result_of(job.entry.name, job.seed, data=job.data, trial=job.trial), photos=photos_of(4))
@@ -118,7 +117,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Stub], list[str]]:
     return put
 
 
-def nothing(worker: Worker, job: Job) -> None:
+def nothing(worker: Worker, job: PlannedRun) -> None:
     """A run that goes well."""
 
 
@@ -139,7 +138,7 @@ def test_each_run_is_recorded(compared: Path) -> None:
         assert len(answers.names) == 12
         assert len(one.sessions) == 1
         assert one.command.endswith("--data photos=photos")
-        assert "device" in one.sessions[0]
+        assert one.sessions[0].device == one.device
     assert results["photos-pc-seed10"].recipe["model"]["terms"][0]["type"] == "PairwiseConfusion"
     assert results["photos-pc-seed10"].recipe["stages"][0]["epochs"] == 2
     assert results["photos-pc-trial1-seed0"].recipe["model"]["terms"][0]["weight"] == 1.0
@@ -148,7 +147,7 @@ def test_each_run_is_recorded(compared: Path) -> None:
     assert tuned["winner"] == best
     rate = results["photos-plain-seed11"].recipe["stages"][0]["optimiser"]["lr"]
     assert rate == (0.05, 0.2)[best]
-    planned = read_planned(compared)
+    planned = read_run_list(compared)
     assert planned is not None
     assert [run.key for run in planned.runs] == [*TUNING, *FINALS]  # though the first call worked two of them
 
@@ -247,7 +246,7 @@ def test_failures_are_recorded_and_worked_again_when_asked(
 ) -> None:
     bad = [True]
 
-    def work(self: Worker, job: Job, place: object):
+    def work(self: Worker, job: PlannedRun, place: object):
         blank = self._blank(job)
         if job.seed == 10 and bad[0]:
             return failed(blank, "no memory"), None
@@ -270,7 +269,7 @@ def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
 ) -> None:
     bad = [True]
 
-    def work(self: Worker, job: Job, place: object):
+    def work(self: Worker, job: PlannedRun, place: object):
         blank = self._blank(job)
         if bad[0]:
             return failed(blank, "no memory"), None
@@ -315,7 +314,7 @@ def test_time_that_is_up_ends_a_run_in_its_middle(
 ) -> None:
     request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, before)))
 
-    def endless(worker: Worker, job: Job) -> None:
+    def endless(worker: Worker, job: PlannedRun) -> None:
         for _ in range(1000):
             time.sleep(0.05)
 
@@ -331,7 +330,7 @@ def test_time_that_is_up_ends_a_run_in_its_middle(
 def test_a_stop_by_the_user_is_passed_on(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:
     for stop in (Interrupted(), KeyboardInterrupt()):
 
-        def stopped(worker: Worker, job: Job, stop: BaseException = stop) -> None:
+        def stopped(worker: Worker, job: PlannedRun, stop: BaseException = stop) -> None:
             raise stop
 
         stub(stopped)

@@ -1,22 +1,21 @@
 """One run: what is followed, what is measured, and what is recorded where it fails."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from canned import PLAN, result_of
+from canned import PLAN, SESSION, result_of
 from rich.console import Console
 
 import small_runs
 from fieldmark.bench import work
-from fieldmark.bench.jobs import Job, jobs_of
 from fieldmark.bench.material import read_material
 from fieldmark.bench.plan import Place, read_plan
+from fieldmark.bench.planned_runs import PlannedRun, runs_of
 from fieldmark.bench.provenance import Source
-from fieldmark.bench.records import write_result
+from fieldmark.bench.results import Session, write_result
 from fieldmark.bench.run_folder import RunFolder
 from fieldmark.bench.work import Machine, Worker
 from fieldmark.errors import Interrupted, UserError
@@ -60,8 +59,8 @@ def worker_of(folder: Path, data: Path, text: str = PLAN + TRIALS, *, weights: d
     return Worker(plan, folder, materials={"photos": material}, machine=machine, console=Console(quiet=True))
 
 
-def job_of(worker: Worker, key: str) -> Job:
-    return next(job for job in jobs_of(worker.plan) if job.key == f"photos-{key}")
+def job_of(worker: Worker, key: str) -> PlannedRun:
+    return next(job for job in runs_of(worker.plan) if job.key == f"photos-{key}")
 
 
 def score(worker: Worker, top1: tuple[float, float]) -> None:
@@ -150,7 +149,7 @@ def test_a_half_done_run_whose_recipe_was_cut_short_starts_anew(
     place = RunFolder(tmp_path / "out", job.key)
     place.path.mkdir(parents=True)
     (place.path / "recipe.json").write_bytes(left)
-    place.enter({"digest": "d" * 16})
+    place.enter(SESSION)
     result, _ = worker.work(job, RunFolder(tmp_path / "out", job.key))
     assert (result.status, result.reason) == ("done", "")
 
@@ -166,24 +165,20 @@ def test_a_run_that_goes_on_names_all_that_it_was_made_with(
     worker.machine = replace(worker.machine, code={"m:Mine": "1" * 16})
     job = job_of(worker, "plain-seed10")
 
-    def worked(worker: Worker) -> list[dict[str, object]]:
+    def worked(worker: Worker) -> tuple[Session, ...]:
         result, _ = worker.work(job, RunFolder(tmp_path / "out", job.key))
         assert result.status == "done", result.reason
-        return [dict(one) for one in result.sessions]
+        return result.sessions
 
     (first,) = worked(worker)
-    known = ("versions", "precision", "code", "data_digest", "weights_digest", "digest")
     digest = worker.materials["photos"].digest
-    assert [first[key] for key in known] == [{"torch": "1"}, "fp32", {"m:Mine": "1" * 16}, digest, "", "d" * 16]
+    assert (first.versions, first.precision, first.code) == ({"torch": "1"}, "fp32", {"m:Mine": "1" * 16})
+    assert (first.data_digest, first.weights_digest, first.digest) == (digest, "", "d" * 16)
     monkeypatch.setattr(work, "versions", lambda: {"torch": "2"})
-    assert [one["versions"] for one in worked(worker)] == [{"torch": "1"}, {"torch": "2"}]
-    (path,) = (tmp_path / "out" / "runs").glob("*.sessions.json")
-    older = [{key: one[key] for key in ("commit", "dirty", "digest", "host", "device")} for one in [first]]
-    path.write_text(json.dumps(older))
-    assert [one.get("versions") for one in worked(worker)] == [None, {"torch": "2"}]
+    assert [session.versions for session in worked(worker)] == [{"torch": "1"}, {"torch": "2"}]
     small_runs.write_photo(data / "train" / "ant" / "new.jpg", label=0, number=99)
     (only,) = worked(worker_of(tmp_path / "out", data))
-    assert only["data_digest"] != digest
+    assert only.data_digest != digest
 
 
 def test_a_probe_is_measured_on_test(split: Path, tmp_path: Path) -> None:

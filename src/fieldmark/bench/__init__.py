@@ -58,7 +58,7 @@ def report(folder: str | Path, out: str | Path | None = None) -> str:
     Raises:
         UserError: no results, files that are damaged, or an ``out`` that cannot be written.
     """
-    from fieldmark.bench.text import report_of
+    from fieldmark.bench.rendering import report_of
 
     path = None if out is None else Path(out)
     if path is not None and path.is_dir():  # said before the work

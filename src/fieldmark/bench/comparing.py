@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from fieldmark.bench.plan import PROBE
-from fieldmark.bench.records import DONE, Result, read_answers, read_results
-from fieldmark.bench.tuning import Score, scores
+from fieldmark.bench.results import DONE, Result, read_answers, read_results
+from fieldmark.bench.tuning import Score, scores, winner
 from fieldmark.evaluation.statistics import LEVEL, Difference, Interval, detectable, holm, paired_difference
 from fieldmark.evaluation.statistics import seed_interval as interval_of
 
-BETTER, WORSE, UNTOLD = "better", "worse", "untold"
+BETTER, WORSE, UNTOLD, UNKNOWN = "better", "worse", "untold", "unknown"
 
 
 class _Seen(NamedTuple):
@@ -48,7 +48,9 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """``BETTER``, ``WORSE`` or ``UNTOLD``."""
+        """``BETTER``, ``WORSE``, ``UNTOLD``, or with one seed ``UNKNOWN``."""
+        if np.isnan(self.p):
+            return UNKNOWN
         if not self.p < 1 - LEVEL:
             return UNTOLD
         return BETTER if self.difference.interval.mean > 0 else WORSE
@@ -78,6 +80,11 @@ class Row:
         """Those that there are."""
         return tuple(one for one in (self.comparison, self.to_default) if one)
 
+    @property
+    def winner(self) -> Score | None:
+        """The trial that is followed; None where none has a score."""
+        return winner(self.trials)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -98,9 +105,14 @@ class Table:
     unsure: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def comparisons(self) -> list[tuple[Row, Comparison]]:
+        """Those of all rows."""
+        return [(row, comparison) for row in self.rows for comparison in row.comparisons]
+
+    @property
     def corrected_for(self) -> int:
         """Number of comparisons that the p-values are corrected for."""
-        return sum(not np.isnan(one.difference.p) for row in self.rows for one in row.comparisons)
+        return sum(not np.isnan(comparison.difference.p) for _, comparison in self.comparisons)
 
 
 def tables_of(folder: Path, default: str = "") -> list[Table]:

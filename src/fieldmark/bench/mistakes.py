@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fieldmark.bench.jobs import Job, awaited, jobs_of
 from fieldmark.bench.material import Material, read_material
 from fieldmark.bench.options import Options, named
 from fieldmark.bench.plan import PROBE, Place, Plan
-from fieldmark.bench.records import json_path
+from fieldmark.bench.planned_runs import PlannedRun, runs_of, trials_of
+from fieldmark.bench.results import json_path
 from fieldmark.bench.work import Worker
 from fieldmark.errors import UserError, printable
 from fieldmark.recipe import Recipe
@@ -16,7 +16,7 @@ from fieldmark.training.preparing import refuse_without_boxes
 from fieldmark.training.ranges import refuse_numbers_of
 
 
-def materials_of(plan: Plan, jobs: Sequence[Job], options: Options, folder: Path) -> dict[str, Material]:
+def materials_of(plan: Plan, jobs: Sequence[PlannedRun], options: Options, folder: Path) -> dict[str, Material]:
     """The data sets of runs, from where the user or the plan says.
 
     Raises:
@@ -38,7 +38,7 @@ def materials_of(plan: Plan, jobs: Sequence[Job], options: Options, folder: Path
     return found
 
 
-def refuse_mistakes(worker: Worker, jobs: Sequence[Job], options: Options) -> None:
+def refuse_mistakes(worker: Worker, jobs: Sequence[PlannedRun], options: Options) -> None:
     """Before hours of work: recipes can be made and fit their data, weights are used, and earlier results fit.
 
     Raises:
@@ -60,13 +60,13 @@ def refuse_mistakes(worker: Worker, jobs: Sequence[Job], options: Options) -> No
     _refuse_other_records(worker, jobs)
 
 
-def _refuse_other_records(worker: Worker, jobs: Sequence[Job]) -> None:
+def _refuse_other_records(worker: Worker, jobs: Sequence[PlannedRun]) -> None:
     """Raises ``UserError`` where the folder holds a run made otherwise than the plan says now.
 
     All of the plan's runs are looked at, as all stand in one table, also where this call works a few of them alone.
     """
     plan = worker.plan
-    every = {one.key: one for final in (*jobs, *jobs_of(plan)) for one in (final, *awaited(plan, final))}
+    every = {one.key: one for final in (*jobs, *runs_of(plan)) for one in (final, *trials_of(plan, final))}
     for job in (job for job in every.values() if job.data in worker.materials):
         result = worker.recorded(job)
         if result is not None and (misfit := worker.misfit(result, job)):
@@ -79,7 +79,7 @@ def _alike(one: Recipe, other: Recipe) -> bool:
     return (one.train_on, one.batches, one.pixels.fit) == (other.train_on, other.batches, other.pixels.fit)
 
 
-def _refuse_mistyped(recipe: Recipe, job: Job, material: Material) -> None:
+def _refuse_mistyped(recipe: Recipe, job: PlannedRun, material: Material) -> None:
     """Raises ``UserError`` for options and numbers that would end a run as soon as its turn comes."""
     try:
         refuse_numbers_of(recipe)
@@ -88,7 +88,7 @@ def _refuse_mistyped(recipe: Recipe, job: Job, material: Material) -> None:
         raise UserError(f"{job.entry.name} on {job.data}: {error}") from error
 
 
-def _refuse_misfit(recipe: Recipe, job: Job, material: Material) -> None:
+def _refuse_misfit(recipe: Recipe, job: PlannedRun, material: Material) -> None:
     """Raises ``UserError`` where a set has no photos in a split to train on, or makes no batches as the recipe says."""
     where = f"{job.entry.name} on {job.data}"
     there = ", ".join(sorted({photo.split for photo in material.dataset.photos if photo.split}))

@@ -6,15 +6,16 @@ a lock of the operating system, which ends with the process that holds it, howev
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
+from fieldmark.bench.results import Session
 from fieldmark.errors import UserError, printable
 from fieldmark.files import replace_file
+from fieldmark.plain import from_plain, to_plain
 from fieldmark.runs.folder import RECIPE
 
 LOCKS, RUNS = "locks", "runs"
@@ -79,16 +80,16 @@ class RunFolder:
         self._sessions = folder / RUNS / f"{key}.sessions.json"
 
     @property
-    def sessions(self) -> tuple[Mapping[str, Any], ...]:
+    def sessions(self) -> tuple[Session, ...]:
         """All that have a share in the run that lies here, the last one last; none where no run does."""
         if not ((self.path / RECIPE).is_file() and self._sessions.is_file()):
             return ()
-        return tuple(json.loads(self._sessions.read_text("utf-8")))
+        return from_plain(json.loads(self._sessions.read_text("utf-8")), tuple[Session, ...])
 
-    def enter(self, session: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    def enter(self, session: Session) -> tuple[Session, ...]:
         """Writes down that a session begins, unless the last was its like, and returns all of them."""
         sessions = self.sessions if self.sessions[-1:] == (session,) else (*self.sessions, session)
-        replace_file(self._sessions, lambda draft: draft.write_text(json.dumps(sessions) + "\n", "utf-8"))
+        replace_file(self._sessions, lambda draft: draft.write_text(json.dumps(to_plain(sessions)) + "\n", "utf-8"))
         return sessions
 
     def delete(self) -> None:

@@ -11,13 +11,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fieldmark.bench.jobs import Job, awaited, jobs_of
 from fieldmark.bench.mistakes import materials_of, refuse_mistakes
 from fieldmark.bench.options import Options, command_of, named, refuse_call
 from fieldmark.bench.plan import read_plan, unequal_trials
-from fieldmark.bench.planned import write_planned
+from fieldmark.bench.planned_runs import PlannedRun, runs_of, trials_of, write_run_list
 from fieldmark.bench.provenance import OURS, code_digests, source, source_digest
-from fieldmark.bench.records import DONE, FAILED, Result, write_result
+from fieldmark.bench.results import DONE, FAILED, Result, write_result
 from fieldmark.bench.run_folder import RunFolder, is_locked, locked, refuse_without_locks
 from fieldmark.bench.work import Machine, Worker
 from fieldmark.errors import Interrupted, UserError, printable
@@ -62,7 +61,7 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
     refuse_call(folder, options)
     program = source()  # before all that takes long
     read = read_plan(plan)
-    jobs = jobs_of(read, only=options.only, phase=options.phase)
+    jobs = runs_of(read, only=options.only, phase=options.phase)
     materials = materials_of(read, jobs, options, folder)
     classes = dict(zip(external, imported_all(external), strict=True))
     machine = Machine(
@@ -79,7 +78,7 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
     if line := unequal_trials(read):
         console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
     refuse_without_locks(folder)
-    write_planned(folder, read)
+    write_run_list(folder, read)
     return _Runner(worker, jobs, options).run()
 
 
@@ -122,7 +121,7 @@ class _Deadline:
 class _Runner:
     """One call's way through the jobs."""
 
-    def __init__(self, worker: Worker, jobs: list[Job], options: Options) -> None:
+    def __init__(self, worker: Worker, jobs: list[PlannedRun], options: Options) -> None:
         self.worker, self.jobs, self.options = worker, jobs, options
         self.folder, self.console = worker.folder, worker.console
         self.counts: Counter[str] = Counter()
@@ -167,25 +166,25 @@ class _Runner:
         time.sleep(PAUSE)
         return True
 
-    def _has_failed(self, job: Job) -> bool:
+    def _has_failed(self, job: PlannedRun) -> bool:
         result = self.worker.recorded(job)
         return result is not None and result.status == FAILED
 
-    def _is_open(self, job: Job) -> bool:
+    def _is_open(self, job: PlannedRun) -> bool:
         """Whether a run is not recorded, or failed and is to be worked again."""
         result = self.worker.recorded(job)
         if result is None:
             return True
         return self.options.retry and job.key not in self.tried and result.status == FAILED
 
-    def _can_be_worked(self, job: Job) -> bool:
+    def _can_be_worked(self, job: PlannedRun) -> bool:
         return job.key not in self.tried and self._is_open(job) and not self._still_to_come(job)
 
-    def _still_to_come(self, job: Job) -> list[Job]:
+    def _still_to_come(self, job: PlannedRun) -> list[PlannedRun]:
         """The trials that are not yet recorded, of which this run follows the best."""
-        return [one for one in awaited(self.worker.plan, job) if self.worker.recorded(one) is None]
+        return [one for one in trials_of(self.worker.plan, job) if self.worker.recorded(one) is None]
 
-    def _waiting(self, left: Sequence[Job]) -> Iterator[str]:
+    def _waiting(self, left: Sequence[PlannedRun]) -> Iterator[str]:
         """A line for final runs whose trials are not among the runs of this call."""
         here = {job.key for job in self.jobs}
         waiting = [job for job in left if any(one.key not in here for one in self._still_to_come(job))]
@@ -194,7 +193,7 @@ class _Runner:
         if count := sum(job.entry.phase != "final" for job in waiting):
             yield f"{count} final runs wait for their trials: run without --phase"
 
-    def _work(self, job: Job) -> bool:
+    def _work(self, job: PlannedRun) -> bool:
         """Works a run and records what came of it; False where another process has it, or has just recorded it."""
         with locked(self.folder, job.key) as mine:
             if not mine or not self._is_open(job):

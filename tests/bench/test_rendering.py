@@ -1,17 +1,21 @@
 """The report's words, for results that say different things."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from canned import answers_of, failed, photos_of, result_of, write_finals
+from canned import SESSION, answers_of, failed, photos_of, result_of, write_finals
 
+from fieldmark.bench import rendering
 from fieldmark.bench.plan import read_plan
-from fieldmark.bench.planned import write_planned
-from fieldmark.bench.records import write_result
-from fieldmark.bench.text import report_of
+from fieldmark.bench.planned_runs import write_run_list
+from fieldmark.bench.rendering import report_of
+from fieldmark.bench.results import Asked, Result, write_result
 from fieldmark.errors import UserError
+from fieldmark.evaluation.statistics import Interval
 
 RNG = np.random.default_rng(1)
 PLAIN = RNG.random((3, 80)) < 0.5
@@ -217,7 +221,7 @@ baseline = "plain"
 
 def planned(folder: Path, text: str = PLANNED) -> None:
     (folder / "plan.toml").write_text(text)
-    write_planned(folder, read_plan(folder / "plan.toml"))
+    write_run_list(folder, read_plan(folder / "plan.toml"))
 
 
 def test_how_trials_were_compared_is_said_where_there_are_any(tmp_path: Path) -> None:
@@ -299,3 +303,129 @@ def test_all_is_there_and_some_failed(tmp_path: Path) -> None:
     assert "And against pc, the common baseline" in text  # the plan's default, though most rows name plain
     write_result(tmp_path, failed(result_of("cin", 11), "no memory"))
     assert "\nAll 11 planned runs are recorded, of which 1 failed.\n" in report_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("filter", "values", "said"),
+    [
+        (rendering.percent, (0.7654, 1.0, math.nan), ["76.5", "100.0", ""]),
+        (rendering.signed, (0.0123, -0.0123, 0.0004, -0.0004), ["+1.2", "−1.2", "0.0", "0.0"]),
+        (rendering.p_value, (0.0004, 0.001, 0.5, math.nan), ["< 0.001", "0.001", "0.500", ""]),
+        (
+            rendering.shares,
+            (Interval(0.9, 0.75, 1.05), Interval(0.5, math.nan, math.nan)),
+            ["90.0 (75.0 to 100.0)", "50.0"],
+        ),
+        (
+            rendering.points,
+            (Interval(-0.01, -0.03, 0.01), Interval(-0.01, math.nan, math.nan)),
+            ["−1.0 (−3.0 to +1.0)", "−1.0"],
+        ),
+        (rendering.cells, (["a|b", "", 3],), ["a\\|b |  | 3"]),
+        (rendering.listed, (["a"], ["a", "b", "c"]), ["a", "a, b and c"]),
+    ],
+)
+def test_figures_as_a_reader_sees_them(filter: Any, values: tuple[Any, ...], said: list[str]) -> None:
+    assert [filter(value) for value in values] == said
+
+
+STAGE = {"epochs": 20, "optimiser": {"type": "Sgd", "lr": 0.1, "scales": {"backbone": 0.1}}}
+MODEL = {"method": {"type": "Plain"}, "backbone": "test_resnet", "weights": "w.safetensors", "terms": []}
+RECIPE = {
+    "model": MODEL,
+    "pixels": {"size": 32, "eval_size": 48},
+    "batches": {"type": "Shuffled", "size": 16},
+    "stages": [STAGE],
+    "smoothing": 0.1,
+}
+WITH_TERM = RECIPE | {"model": MODEL | {"terms": [{"type": "PairwiseConfusion", "weight": 10.0}]}}
+WEIGHT = "model.terms.0.weight"
+
+
+def trial(number: int, changes: dict[str, Any], top1: float, recipe: dict[str, Any] = WITH_TERM) -> Result:
+    short = recipe | {"stages": [STAGE | {"epochs": 6}], "smoothing": changes.get("smoothing", 0.1)}
+    return replace(result_of("pc", 0, trial=number, top1=top1), asked=Asked((changes,)), recipe=short)
+
+
+def tuned(folder: Path, pc: dict[str, Any]) -> str:
+    """The report of plain and pc with three seeds each, pc with three trials."""
+    for seed, right in zip((10, 11, 12), PLAIN, strict=True):
+        write_result(folder, replace(result_of("plain", seed), recipe=RECIPE), answers_of(right))
+        session = replace(SESSION, dirty=True)
+        write_result(folder, replace(result_of("pc", seed), recipe=pc, sessions=(session,)), answers_of(right))
+    for number, changes, top1 in ((0, {}, 0.5), (1, {WEIGHT: 2.0}, 0.75), (2, {"smoothing": 0.0}, 0.25)):
+        write_result(folder, trial(number, changes, top1))
+    return report_of(folder)
+
+
+def test_a_row_tells_its_recipe_its_seeds_and_its_commit(tmp_path: Path) -> None:
+    batches = {"type": "Balanced", "classes": 4, "images": 5}
+    text = tuned(tmp_path, WITH_TERM | {"batches": batches, "stages": [STAGE | {"epochs": 60}]})
+    run = text.partition("### What was run")[2].partition("### Tuning")[0]
+    assert cells(run, "plain") == [
+        *("plain", "Plain", "test_resnet, 32 (48 in test)", "20", "shuffled, 16", "Sgd 0.1, backbone × 0.1"),
+        *("not tuned", "10, 11, 12", "2 min", "aaaaaaaaaa (dddddddd)"),
+    ]
+    assert cells(run, "pc") == [
+        *("pc", "Plain + PairwiseConfusion (weight 10)", "test_resnet, 32 (48 in test)", "60", "4 classes × 5 photos"),
+        *("Sgd 0.1, backbone × 0.1", "weight of PairwiseConfusion 2, of 3 tried", "10, 11, 12", "2 min"),
+        "aaaaaaaaaa+ (dddddddd)",
+    ]
+    assert "\n\nFurther settings, the same in all trained rows: `pixels.eval_size` 48, `smoothing` 0.1.\n\n" in run
+    facts = "\n\nPhotos, labels, splits: eeeeeeeeeeee; machine: a processor, 2 threads; programs: torch 2.0.\n\n"
+    assert facts in run
+    tuning = text.partition("### Tuning")[2]
+    assert [line for line in tuning.splitlines() if line.startswith("| pc |")] == [
+        "| pc | as set (weight of PairwiseConfusion 10, label smoothing 0.1) | 50.0 | 20 | 6 | 0 |",
+        "| pc | weight of PairwiseConfusion 2 | **75.0** | 20 | 6 | 0 |",
+        "| pc | label smoothing 0 | 25.0 | 20 | 6 | 0 |",
+    ]
+    assert "\n- weight of PairwiseConfusion 2, the smaller of 2 and 10: pc\n" in tuning
+
+
+def test_settings_beyond_the_table_that_differ_are_told(tmp_path: Path) -> None:
+    text = tuned(tmp_path, WITH_TERM | {"ema": 0.9, "clip": 1.0})
+    unlike = "**Further settings in which rows differ:** `ema` none (plain), 0.9 (pc); `clip` none (plain), 1 (pc)."
+    assert f"\n\n{unlike}\n\n" in text
+
+
+def test_trials_of_several_seeds_failures_and_unknown_recipes(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_result(tmp_path, replace(trial(0, {}, 0.5), key=f"pc{seed}", seed=seed, recipe={"weights": "w"}))
+    write_result(tmp_path, failed(trial(1, {WEIGHT: 2.0}, 0.0), "no memory"))
+    write_result(tmp_path, replace(trial(0, {}, 0.25), key="plain", entry="plain", order=0, recipe={"weights": "w"}))
+    assert [line for line in report_of(tmp_path).splitlines() if line.startswith(("| plain", "| pc"))] == [
+        "| plain | as set (nothing varied) | **25.0** | 20 | unknown | 0 |",
+        "| pc | as set (`model.terms.0.weight` by default) | **50.0** | 20 | unknown | 0, 1 |",
+        "| pc | `model.terms.0.weight` 2 | failed |  |  | 0 |",
+    ]
+
+
+def test_what_a_probe_was_made_with(tmp_path: Path) -> None:
+    recipe = {"backbone": "test_resnet", "weights": "w.safetensors", "size": 32, "penalty": 0.01, "train_on": ["train"]}
+    result = replace(result_of("probe", 0), recipe=recipe, weights_digest="1234")
+    write_result(tmp_path, result, answers_of(PLAIN[0]))
+    text = report_of(tmp_path)
+    row = cells(text.partition("### What was run")[2], "probe")
+    assert row[1:3] == ["logistic regression on frozen features, penalty 0.01", "test_resnet, 32"]
+    assert row[6:8] == ["the penalty, by cross-validation inside the training photos", "none needed"]
+    assert "; weights: w.safetensors (1234); " in text
+    assert "\n30 training photos (train), 20 test photos, 2 classes.\n" in text.replace("80 test", "20 test")
+
+
+def test_each_command_once(tmp_path: Path) -> None:
+    write_finals(tmp_path, {"plain": PLAIN})
+    other = replace(result_of("plain", 13), command="fieldmark bench run other.toml", photos=photos_of(80))
+    write_result(tmp_path, other, answers_of(PLAIN[0]))
+    commands = report_of(tmp_path).partition("```sh\n")[2].partition("```")[0].splitlines()
+    assert commands[:-1] == ["fieldmark bench run birds.toml --out birds", "fieldmark bench run other.toml"]
+
+
+def test_names_from_elsewhere_stay_on_their_line(tmp_path: Path) -> None:
+    write_finals(tmp_path, {"plain": PLAIN})
+    titled = replace(result_of("plain", 10), title="Birds\n\n# Other\x1b[2J", photos=photos_of(80))
+    write_result(tmp_path, titled, answers_of(PLAIN[0]))
+    write_result(tmp_path, failed(result_of("pc"), "two\n# lines"))
+    text = report_of(tmp_path)
+    assert text.startswith("# Birds\\n\\n# Other\\x1b[2J\n")
+    assert "- birds-pc-seed10 failed: two\\n# lines\n" in text

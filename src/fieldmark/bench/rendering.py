@@ -1,0 +1,239 @@
+"""The report of a comparison, in Markdown: the same records make the same text, by the template beside this file."""
+
+import math
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from fieldmark.bench.cautions import Facts, grouped
+from fieldmark.bench.comparing import BETTER, UNKNOWN, UNTOLD, WORSE, Comparison, Row, tables_of
+from fieldmark.bench.planned_runs import RunList, read_run_list
+from fieldmark.bench.recipe_words import place_in_words, value_at, value_in_words
+from fieldmark.bench.results import DONE, FAILED, RESULTS, Result
+from fieldmark.bench.tuning import Edge, edges, scores, trial_error, winner
+from fieldmark.errors import UserError, printable
+from fieldmark.evaluation.statistics import POWER, Interval
+from fieldmark.training.runlog import clock
+
+VERDICTS = {
+    BETTER: "better than {}",
+    WORSE: "worse than {}",
+    UNTOLD: "not told from {}",
+    UNKNOWN: "unknown (one seed)",
+}
+
+
+def report_of(folder: Path, out: Path | None = None) -> str:
+    """The report of all results in a comparison's folder.
+
+    Args:
+        folder: of the comparison.
+        out: where the text will lie; it is only named in it.
+
+    Raises:
+        UserError: no folder, no results, or files that are damaged.
+    """
+    _refuse_folder(folder)
+    run_list = read_run_list(folder)
+    tables = tables_of(folder, run_list.baseline if run_list else "")
+    results = [run for table in tables for run in table.results]
+    listed = run_list.runs if run_list else ()
+    text = (
+        _environment()
+        .get_template("report.md.jinja")
+        .render(
+            command=shlex.join(
+                ["fieldmark", "bench", "report", _name(folder), *(["--out", _name(out)] if out else [])]
+            ),
+            titles=list(dict.fromkeys(table.title for table in tables)),
+            count=len(results),
+            progress=None if run_list is None else _progress(run_list, results),
+            tuned=any(run.trial is not None for run in (*listed, *results)),
+            notes=run_list.notes if run_list else (),
+            sections=[(table, Facts(table)) for table in tables],
+            power=POWER,
+        )
+    )
+    flowing = re.sub(r"\n +", " ", text)  # what the template indents goes on with the line above it
+    return re.sub(r"\n{3,}", "\n\n", flowing).strip() + "\n"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a plan has come: runs ``planned``, ``missing`` and ``failed``, and entries that it does not have.
+
+    ``lacking`` are entries by what they lack: for each phase, how many runs of how many.
+    """
+
+    planned: int
+    missing: int
+    lacking: Mapping[str, Sequence[str]]
+    failed: int
+    strangers: Sequence[str]
+
+
+def _progress(run_list: RunList, results: Sequence[Result]) -> Progress:
+    keys = {run.key for run in run_list.runs}
+    missing = run_list.missing({run.key for run in results})
+    several = len({run.data for run in run_list.runs}) > 1
+    wanted = Counter((run.data, run.entry, run.phase) for run in run_list.runs)
+    lacking: dict[str, list[str]] = {}
+    in_order = sorted(missing, key=lambda run: (run.data, run.order))
+    for (data, entry, phase), count in Counter((run.data, run.entry, run.phase) for run in in_order).items():
+        words = f"{count} of {wanted[data, entry, phase]} {'tuning' if phase == 'tune' else 'final'}"
+        lacking.setdefault(f"{entry} on {data}" if several else entry, []).append(words)
+    return Progress(
+        planned=len(keys),
+        missing=len(missing),
+        lacking=grouped((entry, " and ".join(words)) for entry, words in lacking.items()),
+        failed=sum(run.status == FAILED and run.key in keys for run in results),
+        strangers=sorted({run.entry for run in results if run.key not in keys}),
+    )
+
+
+def _environment() -> Environment:
+    """The template's functions; what it shows is escaped to one line, as names and reasons come from anywhere."""
+    environment = Environment(
+        loader=PackageLoader("fieldmark.bench", ""),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        autoescape=False,
+        finalize=lambda value: value if isinstance(value, Markup) else printable(str(value)),
+    )
+    filters = (cells, listed, percent, signed, shares, points, p_value, comparison_cells, changes_of, trial_rows)
+    environment.filters |= {function.__name__: function for function in (*filters, clock, value_in_words)}
+    environment.globals |= {function.__name__: function for function in (settings_of, edges_of, trial_error)}
+    return environment
+
+
+def cells(words: Iterable[object]) -> str:
+    """The inside of a table's row."""
+    return " | ".join(str(word).replace("|", "\\|") for word in words)
+
+
+def listed(words: Sequence[str]) -> str:
+    """Such as "a, b and c"."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def percent(share: float) -> str:
+    """A share in %, without its sign; "" where there is none."""
+    return "" if math.isnan(share) else f"{100 * share:.1f}"
+
+
+def signed(share: float) -> str:
+    """A difference in percentage points, with its sign; "" where there is none."""
+    text = f"{100 * share:+.1f}"
+    return "" if math.isnan(share) else "0.0" if float(text) == 0 else text.replace("-", "−")
+
+
+def shares(interval: Interval) -> str:
+    """A share and its interval in %, which ends at 0 and 100, of which Student's knows nothing."""
+    return _with_ends([percent(share if math.isnan(share) else min(max(share, 0.0), 1.0)) for share in interval])
+
+
+def points(interval: Interval) -> str:
+    """A difference and its interval in percentage points."""
+    return _with_ends([signed(share) for share in interval])
+
+
+def p_value(value: float) -> str:
+    """A p-value in three digits after the point; "" where there is none."""
+    return "" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def comparison_cells(comparison: Comparison | None) -> list[str]:
+    """Baseline, difference, p, the smallest difference that would have been seen, and the verdict."""
+    if comparison is None:
+        return [""] * 5
+    verdict = VERDICTS[comparison.verdict].format(comparison.baseline)
+    difference = points(comparison.difference.interval)
+    return [comparison.baseline, difference, p_value(comparison.p), percent(comparison.seen_from), verdict]
+
+
+def changes_in_words(changes: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """What stands at some places of a recipe."""
+    return ", ".join(f"{place_in_words(place, recipe)} {value_in_words(value)}" for place, value in changes.items())
+
+
+def changes_of(row: Row) -> str:
+    """What the tuning of a row chose; "" for all as it was set."""
+    return changes_in_words(row.winner.changes, row.finals[-1].recipe) if row.winner else ""
+
+
+def settings_of(facts: Facts) -> tuple[list[str], list[tuple[str, dict[str, list[str]]]]]:
+    """What trained rows follow beyond the table: settings that all share with their values, and those that differ."""
+    further = {row.entry: facts.recipe_of(row).further for row in facts.trained}
+    places = dict.fromkeys(place for settings in further.values() for place in settings)
+    values = {place: grouped((entry, further[entry].get(place, "none")) for entry in further) for place in places}
+    shared = [f"`{place}` {next(iter(entries))}" for place, entries in values.items() if len(entries) == 1]
+    return shared, [(place, entries) for place, entries in values.items() if len(entries) > 1]
+
+
+def trial_rows(facts: Facts) -> Iterator[Sequence[str]]:
+    """A row for each trial of all entries, also of those without a final run."""
+    for runs in _by_entry(facts.trials):
+        tried = scores(runs)
+        best, places = winner(tried), dict.fromkeys(place for trial in tried for place in trial.changes)
+        for score in tried:
+            own = [run for run in runs if run.trial == score.trial]
+            recipe = next((run.recipe for run in own if run.recipe), {})
+            as_set = {place: value_at(place, recipe) for place in places if place not in score.changes}
+            set_to = changes_in_words(as_set, recipe) or "nothing varied"
+            figure = "failed" if score.top1 is None else percent(score.top1)
+            yield (
+                own[0].entry,
+                changes_in_words(score.changes, recipe) or f"as set ({set_to})",
+                f"**{figure}**" if score == best else figure,
+                _each(str(run.photos["measured"]) for run in own if run.status == DONE),
+                _each(facts.words[run.key].epochs for run in own if run.recipe),
+                _each(str(run.seed) for run in own),
+            )
+
+
+def edges_of(facts: Facts) -> dict[Edge, list[str]]:
+    """The edges at which winners lie, and whose."""
+    found: dict[Edge, list[str]] = {}
+    for runs in _by_entry(facts.trials):
+        for edge in edges(runs):
+            found.setdefault(edge, []).append(runs[0].entry)
+    return found
+
+
+def _by_entry(trials: Iterable[Result]) -> list[list[Result]]:
+    in_order = sorted(trials, key=lambda run: (run.order, run.entry))
+    return [list(runs) for _, runs in groupby(in_order, lambda run: run.entry)]
+
+
+def _each(words: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(words))
+
+
+def _with_ends(words: Sequence[str]) -> str:
+    mean, low, high = words
+    return f"{mean} ({low} to {high})" if low else mean
+
+
+def _refuse_folder(folder: Path) -> None:
+    """Raises ``UserError`` for what is no folder of a comparison."""
+    shown = printable(str(folder))
+    if not folder.exists():
+        raise UserError(f"{shown}: no such folder; name the one that fieldmark bench run --out made")
+    if not folder.is_dir():
+        raise UserError(f"{shown} is a file; name the folder that fieldmark bench run --out made")
+    if folder.name == RESULTS and any(folder.glob("*.json")):
+        raise UserError(f"{shown}: name the folder above, {printable(str(folder.parent))}")
+
+
+def _name(path: Path) -> str:
+    return path.name if path.is_absolute() else path.as_posix()

@@ -1,0 +1,248 @@
+"""Dataclasses as plain data (what JSON and TOML hold) and back: the one codec, and the one check of types and ranges.
+
+What a class may hold stands in its annotations: ``bool``, ``int``, ``float`` (whole numbers are taken), ``str``,
+``Path``, ``Any``, ``Literal``, ``tuple[X, ...]``, ``Mapping[str, X]``, ``X | None``, other dataclasses, a choice of
+dataclasses (told apart by a key "type" with the class's name), and ``Annotated[number, Range(...)]``. A class with a
+form of its own has ``to_plain(self)`` and a class method ``from_plain(data, where)``.
+"""
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from fieldmark.errors import UserError, printable
+
+T = TypeVar("T")
+TYPE = "type"
+"""The key that tells the classes of a choice apart."""
+_MANY = 20
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that a field may hold: ``above`` and ``below`` leave their end out, ``least`` and ``most`` do not."""
+
+    least: float = -math.inf
+    most: float = math.inf
+    above: float = -math.inf
+    below: float = math.inf
+
+    def holds(self, value: float) -> bool:
+        """Whether a number lies inside; none that is not finite does."""
+        return math.isfinite(value) and self.least <= value <= self.most and self.above < value < self.below
+
+    def __str__(self) -> str:
+        """In words, such as "at least 0 and below 1"."""
+        words = (("at least", self.least), ("above", self.above), ("at most", self.most), ("below", self.below))
+        return " and ".join(f"{word} {end:g}" for word, end in words if math.isfinite(end))
+
+
+Count = Annotated[int, Range(least=1)]
+Natural = Annotated[int, Range(least=0)]
+NotNegative = Annotated[float, Range(least=0)]
+Positive = Annotated[float, Range(above=0)]
+Share = Annotated[float, Range(least=0, most=1)]
+BelowOne = Annotated[float, Range(least=0, below=1)]
+
+
+def to_plain(value: Any) -> Any:
+    """A value of the annotated kinds as plain data: dictionaries, lists, numbers, texts."""
+    if hasattr(value, "to_plain"):
+        return value.to_plain()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _tagged(getattr(value, name), hint) for name, hint in _hints(type(value)).items()}
+    if isinstance(value, Mapping):
+        return {key: to_plain(item) for key, item in value.items()}
+    return [to_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def from_plain(data: Any, wanted: type[T], *, where: str = "") -> T:
+    """Plain data as a value of a class, all of it checked.
+
+    Args:
+        data: as ``to_plain`` gives it, a JSON parser or a TOML parser; what has a default may be missing.
+        wanted: the class, or any of the annotations above.
+        where: the place of ``data`` in messages, such as "stages.0"; "" for the whole.
+
+    Raises:
+        UserError: an unknown or a missing key, a value of another kind or out of its range.
+    """
+    return _decoded(data, wanted, where)
+
+
+def json_text(value: Any, **head: Any) -> str:
+    """A value as indented JSON, with the keys of ``head`` before its own; names that are no UTF-8 stay escaped."""
+    return json.dumps(head | to_plain(value), indent=2, ensure_ascii=False) + "\n"
+
+
+def changed(data: Any, changes: Mapping[str, Any]) -> Any:
+    """Plain data with other values at some places, each named by its steps, such as "stages.0.optimiser.lr".
+
+    A new "type" takes the place of all that stands beside it, as other classes have other fields.
+
+    Raises:
+        UserError: a place that there is not.
+    """
+    for path, value in changes.items():
+        data = _with(data, path.split("."), value, path)
+    return data
+
+
+def value_of(text: str) -> Any:
+    """What a word on the command line stands for: a value of JSON's, or else the word itself."""
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except ValueError:
+        return text
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """The nearest of some names, as a question; else the names, or some of them where they are many."""
+    names = list(choices)
+    if near := get_close_matches(word, names, n=3, cutoff=0.7):
+        return f"did you mean {' or '.join(near)}?"
+    some = ", ".join(names[:_MANY])
+    return f"choose one of {len(names)}, such as {some}" if len(names) > _MANY else f"choose {some or 'none'}"
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(word)
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    names = [field.name for field in dataclasses.fields(kind)]
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return {name: hints[name] for name in names}
+
+
+def _choices(hint: Any) -> list[Any]:
+    """The annotations that a union joins, but for None; of another annotation itself."""
+    if get_origin(hint) in (typing.Union, types.UnionType):
+        return [choice for choice in get_args(hint) if choice is not types.NoneType]
+    return [hint]
+
+
+def _tagged(value: Any, hint: Any) -> Any:
+    """A field's value; one of several classes with its name."""
+    data = to_plain(value)
+    return {TYPE: type(value).__name__} | data if len(_choices(hint)) > 1 and is_dataclass(value) else data
+
+
+def _decoded(data: Any, wanted: Any, where: str) -> Any:
+    if wanted is Any:
+        return data
+    if get_origin(wanted) is Annotated:
+        kind, limits = get_args(wanted)
+        return _within(_decoded(data, kind, where), limits, where)
+    if hasattr(wanted, "from_plain"):
+        return wanted.from_plain(data, where)
+    if isinstance(wanted, type) and is_dataclass(wanted):
+        return _fields(data, wanted, where)
+    if get_origin(wanted) in (typing.Union, types.UnionType):
+        return _chosen(data, wanted, where)
+    return _simple(data, wanted, where)
+
+
+def _simple(data: Any, wanted: Any, where: str) -> Any:
+    """Numbers, texts, lists and tables."""
+    origin, arguments = get_origin(wanted), get_args(wanted)
+    if origin is tuple and isinstance(data, list | tuple):
+        return tuple(_decoded(item, arguments[0], _below(where, at)) for at, item in enumerate(data))
+    if origin is Mapping and isinstance(data, Mapping):
+        return {key: _decoded(item, arguments[1], _below(where, key)) for key, item in data.items()}
+    if origin is Literal and data in arguments and type(data) is type(arguments[arguments.index(data)]):
+        return data
+    if wanted is float and type(data) is int:
+        return float(data)
+    if wanted is Path and isinstance(data, str | Path):
+        return Path(data)
+    if isinstance(wanted, type) and type(data) is wanted:
+        return data
+    if origin is Literal and isinstance(data, str):
+        raise UserError(f"{where} is {shown(data)}; {did_you_mean(data, map(str, arguments))}")
+    raise UserError(f"{where or 'it'} is {shown(data)}; it has to be {_in_words(wanted)}")
+
+
+def _in_words(wanted: Any) -> str:
+    if get_origin(wanted) is Literal:
+        return f"one of {', '.join(map(str, get_args(wanted)))}"
+    if get_origin(wanted) is tuple:
+        return "a list"
+    return _WORDS.get(wanted, "a table")
+
+
+def _within(value: Any, limits: Range, where: str) -> Any:
+    if not limits.holds(value):
+        raise UserError(f"{where} is {value}; it has to be {limits}")
+    return value
+
+
+def _chosen(data: Any, wanted: Any, where: str) -> Any:
+    choices = _choices(wanted)
+    if data is None and types.NoneType in get_args(wanted):
+        return None
+    classes = {choice.__name__: choice for choice in choices if isinstance(choice, type) and is_dataclass(choice)}
+    if len(choices) == 1:
+        return _decoded(data, choices[0], where)
+    if not classes:  # numbers and texts
+        fitting = [choice for choice in choices if type(data) is choice]
+        return _simple(data, (fitting or choices)[0], where)
+    tag = data.get(TYPE) if isinstance(data, Mapping) else None
+    if not isinstance(data, Mapping) or tag not in classes:
+        raise UserError(f"{_below(where, TYPE)} is {shown(tag)}; {did_you_mean(str(tag), classes)}")
+    return _fields({key: item for key, item in data.items() if key != TYPE}, classes[tag], where)
+
+
+def _fields(data: Any, kind: Any, where: str) -> Any:
+    if not isinstance(data, Mapping):
+        raise UserError(f"{where or 'it'} is {shown(data)}; it has to be a table of settings")
+    hints = _hints(kind)
+    if unknown := [str(key) for key in data if key not in hints]:
+        raise UserError(f"{where or 'there'} has no setting {unknown[0]!r}; {did_you_mean(unknown[0], hints)}")
+    defaults = (dataclasses.MISSING, dataclasses.MISSING)
+    needed = [field.name for field in dataclasses.fields(kind) if (field.default, field.default_factory) == defaults]
+    if missing := [name for name in needed if name not in data]:
+        raise UserError(f"{where or 'it'} lacks the setting {missing[0]!r}")
+    values = {key: _decoded(item, hints[key], _below(where, key)) for key, item in data.items()}
+    try:
+        return kind(**values)
+    except UserError as error:  # fields that do not go together
+        raise UserError(f"{where}: {error}" if where else str(error)) from None
+
+
+def _with(data: Any, steps: Sequence[str], value: Any, path: str) -> Any:
+    """A copy of plain data with another value at one place."""
+    step, *rest = steps
+    if isinstance(data, list | tuple):
+        if not step.isdecimal() or int(step) >= len(data):
+            raise UserError(f"{printable(path)}: {len(data)} entries stand there, counted from 0, and no {step!r}")
+        items, at = list(data), int(step)
+        items[at] = _with(items[at], rest, value, path) if rest else value
+        return items
+    if not isinstance(data, Mapping):
+        raise UserError(f"{printable(path)}: before {step!r} stands {shown(data)}, which has no settings")
+    if not rest:
+        return {TYPE: value} if step == TYPE and TYPE in data else {**data, step: value}
+    if step not in data:
+        raise UserError(f"{printable(path)}: there is no {step!r}; {did_you_mean(step, data)}")
+    return {**data, step: _with(data[step], rest, value, path)}
+
+
+def _below(where: str, step: object) -> str:
+    return f"{where}.{step}" if where else str(step)
+
+
+def shown(value: Any) -> str:
+    """A value in a message, as short as it can be said."""
+    text = printable(repr(value))
+    return text if len(text) <= 80 else f"{text[:77]}..."
