@@ -5,7 +5,6 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fieldmark.bench.cautions import Facts, grouped
+from fieldmark.bench.cautions import Facts, device_of, grouped, source_of
 from fieldmark.bench.comparing import BETTER, UNKNOWN, UNTOLD, WORSE, Comparison, Row, tables_of
 from fieldmark.bench.planned_runs import RunList, read_run_list
 from fieldmark.bench.recipe_words import place_in_words, value_at, value_in_words
@@ -66,37 +65,23 @@ def report_of(folder: Path, out: Path | None = None) -> str:
     return re.sub(r"\n{3,}", "\n\n", flowing).strip() + "\n"
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a plan has come: runs ``planned``, ``missing`` and ``failed``, and entries that it does not have.
-
-    ``lacking`` are entries by what they lack: for each phase, how many runs of how many.
-    """
-
-    planned: int
-    missing: int
-    lacking: Mapping[str, Sequence[str]]
-    failed: int
-    strangers: Sequence[str]
-
-
-def _progress(run_list: RunList, results: Sequence[Result]) -> Progress:
+def _progress(run_list: RunList, results: Sequence[Result]) -> dict[str, Any]:
+    """How far a plan has come; entries that lack equally many runs stand together."""
     keys = {run.key for run in run_list.runs}
-    missing = run_list.missing({run.key for run in results})
+    missing = sorted(run_list.missing({run.key for run in results}), key=lambda run: (run.data, run.order))
     several = len({run.data for run in run_list.runs}) > 1
     wanted = Counter((run.data, run.entry, run.phase) for run in run_list.runs)
     lacking: dict[str, list[str]] = {}
-    in_order = sorted(missing, key=lambda run: (run.data, run.order))
-    for (data, entry, phase), count in Counter((run.data, run.entry, run.phase) for run in in_order).items():
+    for (data, entry, phase), count in Counter((run.data, run.entry, run.phase) for run in missing).items():
         words = f"{count} of {wanted[data, entry, phase]} {'tuning' if phase == 'tune' else 'final'}"
         lacking.setdefault(f"{entry} on {data}" if several else entry, []).append(words)
-    return Progress(
-        planned=len(keys),
-        missing=len(missing),
-        lacking=grouped((entry, " and ".join(words)) for entry, words in lacking.items()),
-        failed=sum(run.status == FAILED and run.key in keys for run in results),
-        strangers=sorted({run.entry for run in results if run.key not in keys}),
-    )
+    return {
+        "planned": len(keys),
+        "missing": len(missing),
+        "lacking": grouped((entry, " and ".join(words)) for entry, words in lacking.items()),
+        "failed": sum(run.status == FAILED and run.key in keys for run in results),
+        "strangers": sorted({run.entry for run in results if run.key not in keys}),
+    }
 
 
 def _environment() -> Environment:
@@ -109,15 +94,21 @@ def _environment() -> Environment:
         autoescape=False,
         finalize=lambda value: value if isinstance(value, Markup) else printable(str(value)),
     )
-    filters = (cells, listed, percent, signed, shares, points, p_value, comparison_cells, changes_of, trial_rows)
-    environment.filters |= {function.__name__: function for function in (*filters, clock, value_in_words)}
-    environment.globals |= {function.__name__: function for function in (settings_of, edges_of, trial_error)}
+    words = (cells, each, listed, source_of, device_of, clock, value_in_words, changes_of, trial_rows)
+    figures = (percent, signed, shares, points, p_value, comparison_cells)
+    environment.filters |= {function.__name__: function for function in (*words, *figures)}
+    environment.globals |= {function.__name__: function for function in (settings_of, made_of, edges_of, trial_error)}
     return environment
 
 
 def cells(words: Iterable[object]) -> str:
     """The inside of a table's row."""
     return " | ".join(str(word).replace("|", "\\|") for word in words)
+
+
+def each(words: Iterable[str]) -> list[str]:
+    """Without those that came before."""
+    return list(dict.fromkeys(words))
 
 
 def listed(words: Sequence[str]) -> str:
@@ -195,10 +186,22 @@ def trial_rows(facts: Facts) -> Iterator[Sequence[str]]:
                 own[0].entry,
                 changes_in_words(score.changes, recipe) or f"as set ({set_to})",
                 f"**{figure}**" if score == best else figure,
-                _each(str(run.photos["measured"]) for run in own if run.status == DONE),
-                _each(facts.words[run.key].epochs for run in own if run.recipe),
-                _each(str(run.seed) for run in own),
+                ", ".join(each(str(run.photos["measured"]) for run in own if run.status == DONE)),
+                ", ".join(each(facts.words[run.key].epochs for run in own if run.recipe)),
+                ", ".join(each(str(run.seed) for run in own)),
             )
+
+
+def made_of(facts: Facts) -> dict[str, list[str]]:
+    """What final runs were made from and with."""
+    runs, sessions = facts.finals, facts.final_sessions
+    return {
+        "Photos, labels, splits": each(run.data_digest[:12] for run in runs),
+        "weights": each(f"{facts.words[run.key].weights} ({run.weights_digest})" for run in runs if run.weights_digest),
+        "machine": each(map(device_of, sessions)),
+        "precision": each(session.precision for session in sessions if session.precision),
+        "programs": each(f"{name} {version}" for run in runs for name, version in run.versions.items()),
+    }
 
 
 def edges_of(facts: Facts) -> dict[Edge, list[str]]:
@@ -213,10 +216,6 @@ def edges_of(facts: Facts) -> dict[Edge, list[str]]:
 def _by_entry(trials: Iterable[Result]) -> list[list[Result]]:
     in_order = sorted(trials, key=lambda run: (run.order, run.entry))
     return [list(runs) for _, runs in groupby(in_order, lambda run: run.entry)]
-
-
-def _each(words: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(words))
 
 
 def _with_ends(words: Sequence[str]) -> str:
