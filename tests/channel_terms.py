@@ -1,10 +1,8 @@
-"""Maps and outputs for the terms that read channels of maps, and contrasted weights in loops."""
+"""Maps and draws for the terms that read channels of maps, and contrasted weights in loops."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from fieldmark.core.classifier import Features
-from fieldmark.core.contract import Term, TrainOutput
 from fieldmark.core.draws import Draws
 from fieldmark.papers.channel_interaction.contrast import Operation
 
@@ -16,18 +14,6 @@ def random_maps(images: int, channels: int, height: int = 3, width: int = 2, see
     """No two numbers are equal, and some are negative."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(images, channels, height, width, dtype=torch.float64, generator=generator)
-
-
-def output_of(maps: Tensor, labels: Tensor) -> TrainOutput:
-    """A step's output with these maps before and after the neck."""
-    logits = maps.new_zeros(len(maps), 1)
-    return TrainOutput({}, logits, labels, Features(maps, maps, logits, logits), {})
-
-
-def value(term: Term, maps: Tensor, labels: Tensor, draws: Draws = DRAWS) -> Tensor:
-    """What a term that asks nothing of the classifier gives for these maps."""
-    classifier = nn.Identity()
-    return term(output_of(maps, labels), classifier, draws)  # pyright: ignore[reportArgumentType]
 
 
 def eq_5(w_a: Tensor, w_b: Tensor, eta: float, operation: str) -> list[list[float]]:

@@ -1,8 +1,5 @@
 """The checks pass for what keeps the contract, and say what is broken for what does not."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +7,7 @@ from torch import Tensor, nn
 
 from fieldmark.core.building import build_learner
 from fieldmark.core.classifier import Average, Classifier, Linear
-from fieldmark.core.contract import Encoded, Method, TrainOutput
+from fieldmark.core.contract import Encoded, Method, Term, TrainOutput
 from fieldmark.core.criterion import Criterion
 from fieldmark.core.draws import Draws
 from fieldmark.errors import UserError
@@ -206,21 +203,22 @@ def test_a_broken_promise_is_named(kind: type[Method], message: str):
         check_method(kind, size=SIZE)
 
 
-@dataclass(frozen=True)
-class Spread:
+class Spread(Term):
     """The variance of the embeddings inside classes: not a number where no two images share one."""
 
-    safe: bool = True
-    batch_wide: ClassVar[bool] = True
-    reads_refined: ClassVar[bool] = False
+    reads = ("embedding",)
+    batch_wide = True
+
+    def __init__(self, safe: bool = True) -> None:
+        super().__init__()
+        self.safe = safe
 
     def check(self, classifier: Classifier) -> None:
         if classifier.classes > 100:
             raise UserError("Spread takes at most 100 classes")
 
-    def __call__(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
-        x = output.features.embedding
-        same = (output.labels[:, None] == output.labels) & ~torch.eye(len(x), dtype=torch.bool, device=x.device)
+    def forward(self, x: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
+        same = (labels[:, None] == labels) & ~torch.eye(len(x), dtype=torch.bool, device=x.device)
         distance = (x[:, None] - x).square().mean(2)
         return (distance * same).sum() / (same.sum().clamp_min(1) if self.safe else same.sum())
 
@@ -228,12 +226,16 @@ class Spread:
 class Unbounded(Spread):
     """The distance's root without a guard: its gradient at 0 is not finite."""
 
-    def __call__(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
-        return super().__call__(output, classifier, draws).sqrt()
+    def forward(self, x: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
+        return super().forward(x, labels, draws=draws).sqrt()
 
 
 class Undecided(Spread):
     batch_wide = 1  # pyright: ignore[reportAssignmentType]
+
+
+class ReadsPixels(Spread):
+    reads = ("pixels",)  # pyright: ignore[reportAssignmentType]
 
 
 def test_terms_that_keep_the_contract_pass():
@@ -248,6 +250,8 @@ def test_broken_terms_are_named():
         check_term(Part(Unbounded), size=SIZE)
     with pytest.raises(AssertionError, match="batch_wide is 1, not True or False"):
         check_term(Part(Undecided), size=SIZE)
+    with pytest.raises(AssertionError, match=r"reads names \['pixels'\]; there is logits, maps, refined"):
+        check_term(Part(ReadsPixels), size=SIZE)
     with pytest.raises(UserError, match="at most 100 classes"):
         check_term(Part(Spread), classes=101, size=SIZE)
 

@@ -8,14 +8,14 @@ A broken promise is an ``AssertionError`` whose text says which. All of it runs 
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from fieldmark.core.building import build_learner
 from fieldmark.core.classifier import Average, Linear
-from fieldmark.core.contract import Encoded, Method, TrainOutput
+from fieldmark.core.contract import Encoded, Method, Term, TrainOutput, Value
 from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.ops.hostreads import no_reading_back
@@ -75,8 +75,10 @@ def check_term(term: Part, *, neck: Part | None = None, backbone: str = TINY, cl
     pool, head = Part(Average), Part(Linear)
     model = Model(Part(Plain), pool, head, backbone=backbone, weights="none", neck=neck, terms=(term,))
     built = _build(model, classes, size, 0).terms[0]
-    for name, value in (("batch_wide", built.batch_wide), ("reads_refined", built.reads_refined)):
-        _require(isinstance(value, bool), f"{name} is {value!r}, not True or False")
+    assert isinstance(built, Term)
+    _require(isinstance(built.batch_wide, bool), f"batch_wide is {built.batch_wide!r}, not True or False")
+    unknown = [name for name in built.reads if name not in get_args(Value)]
+    _require(not unknown, f"reads names {unknown}; there is {', '.join(get_args(Value))}")
     check_learner(lambda seed: _build(model, classes, size, seed), size=size, export=False)
 
 
@@ -131,7 +133,7 @@ def _close(a: Tensor, b: Tensor) -> bool:
 
 
 def _tensors(encoded: Encoded) -> dict[str, Tensor]:
-    named = {name: tensor for name, tensor in encoded.features._asdict().items() if tensor is not None}
+    named = {name: value for name, value in encoded.features._asdict().items() if isinstance(value, Tensor)}
     return {**named, "encoded logits": encoded.logits, **encoded.views}
 
 
@@ -186,8 +188,9 @@ def _check_output(output: TrainOutput, labels: Tensor, classes: int) -> None:
     shape = tuple(output.logits.shape)
     _require(shape == (count, classes), f"logits are {shape}, not ({count}, {classes})")
     _require(torch.equal(output.labels, labels), "labels are not the batch's in its order; other rows go in views")
-    for name, tensor in output.features._asdict().items():
-        _require(tensor is None or len(tensor) == count, f"features.{name} has not {count} rows, one an image")
+    for name, value in output.features._asdict().items():
+        rows = len(value) if isinstance(value, Tensor) else count
+        _require(rows == count, f"features.{name} has not {count} rows, one an image")
 
 
 def _check_losses(output: TrainOutput, batch: str) -> None:

@@ -20,7 +20,7 @@ def test_features_are_the_stages_in_a_row():
     model = Classifier(backbone(), neck=neck, pool=Average(), head=head, classes=5)
     images = torch.randn(3, 3, 16, 16)
     features = model.features(images)
-    assert [tuple(part.shape) for part in features] == [(3, 8, 4, 4), (3, 6, 4, 4), (3, 6), (3, 5)]
+    assert [tuple(part.shape) for part in features[:4]] == [(3, 8, 4, 4), (3, 6, 4, 4), (3, 6), (3, 5)]
     assert torch.equal(features.refined, neck(features.maps))
     torch.testing.assert_close(features.embedding, features.refined.sum((2, 3)) / 16)
     assert torch.equal(features.logits, head(features.embedding))

@@ -5,13 +5,14 @@ family, and each composition with each term, and with all that fit it, on one fa
 product.
 """
 
+import inspect
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from timm.models.vgg import VGG
 from torch import nn
 
 from fieldmark.core.building import build_learner
-from fieldmark.core.contract import Encoded, Method, Term, TrainOutput
+from fieldmark.core.contract import Encoded, Method, Term, TrainOutput, Value
 from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.errors import UserError
@@ -68,7 +69,7 @@ def over_cin(composition: Composition) -> Composition:
 
 
 PAPERS = {composition.name: composition for composition in COMPOSITIONS}
-TERMS = {kind.__name__: kind for kind in KNOWN if hasattr(kind, "check") and not issubclass(kind, Method)}
+TERMS = {kind.__name__: kind for kind in KNOWN if issubclass(kind, Term)}
 ALL = "all terms"
 ADDED = ["", *TERMS, ALL]
 OPTIONS = {"SoftChannelLabels": {"reduction": 1}}
@@ -211,7 +212,10 @@ def test_terms_are_terms(kind: type):
     term = Part(kind).build({"channels": 16, "classes": CLASSES})
     assert isinstance(term, Term)
     assert isinstance(term.batch_wide, bool)
-    assert isinstance(term.reads_refined, bool)
+    assert set(term.reads) <= set(get_args(Value))
+    *read, labels, draws = inspect.signature(term.forward).parameters.values()
+    assert len(read) == len(term.reads)
+    assert (labels.name, draws.name, draws.default) == ("labels", "draws", None)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KNOWN if issubclass(kind, Method)], ids=lambda kind: kind.__name__)

@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fieldmark.core.draws import EVALUATION, Draws, key_of
+from fieldmark.core.draws import EVALUATION, Draws, TorchDraws, drawn, key_of
 
 LIKE = torch.zeros(1, dtype=torch.float64)
 MANY = 100_000
@@ -128,6 +128,35 @@ def test_numbers_stay_inside_0_and_1_in_every_type(dtype: torch.dtype):
 def test_single_precision_is_double_precision_exactly():
     single = Draws(0).uniform("a", (MANY,), like=torch.zeros(1))
     assert torch.equal(single.double(), torch.from_numpy(numbers()))
+
+
+@pytest.mark.parametrize("generator", [None, torch.Generator()])
+def test_draws_of_torch_follow_its_generator(generator: torch.Generator | None):
+    draws, like = TorchDraws(generator), torch.zeros(3, dtype=torch.float64)
+
+    def everything() -> list[torch.Tensor]:
+        (generator or torch.default_generator).manual_seed(4)
+        numbers = [draws.uniform("a", (2, 2), like=like), draws.rowwise("a", (4,), like=like)]
+        masks = [draws.keep("a", (MANY,), probability=chance, like=like) for chance in (0.0, 0.3, 1.0)]
+        return [*numbers, draws.permutation("a", 9, like=like), *masks]
+
+    first, again = everything(), everything()
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    assert not torch.equal(draws.uniform("a", (2, 2), like=like), draws.uniform("a", (2, 2), like=like))
+    uniform, rowwise, order, none, some, every = first
+    assert (uniform.shape, rowwise.shape, uniform.dtype) == ((2, 2), (3, 4), torch.float64)
+    assert sorted(order.tolist()) == list(range(9))
+    assert not none.any()
+    assert every.all()
+    assert abs(some.double().mean().item() - 0.3) < 4 * np.sqrt(0.3 * 0.7 / MANY)
+
+
+def test_draws_are_those_given_or_torchs_in_training_and_none_in_evaluation():
+    given = Draws(3, 1)
+    assert drawn(given, training=True) is drawn(given, training=False) is given
+    assert isinstance(drawn(None, training=True), TorchDraws)
+    assert drawn(None, training=False) is EVALUATION
+    assert [draws.random for draws in (given, TorchDraws(), EVALUATION)] == [True, True, False]
 
 
 class Reads(TorchDispatchMode):

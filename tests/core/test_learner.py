@@ -1,7 +1,5 @@
 """A method and its terms: which losses, which parameters, which rows."""
 
-from dataclasses import dataclass
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,38 +14,42 @@ from fieldmark.papers.plain import Plain
 from golden_step import CLASSES, LABELS, ROWS, tiny_backbone, tiny_images
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(Term):
     """The mean square of the logits."""
 
-    weight: float = 1.0
-    batch_wide: bool = False
-    reads_refined: bool = False
-    fits: bool = True
+    reads = ("logits",)
+
+    def __init__(self, weight: float = 1.0, *, batch_wide: bool = False, fits: bool = True) -> None:
+        super().__init__()
+        self.weight, self.fits = weight, fits
+        self.batch_wide = batch_wide  # pyright: ignore[reportAttributeAccessIssue]
+        self.rows: list[int] = []
 
     def check(self, classifier: Classifier) -> None:
         if not self.fits:
             raise UserError("Size does not fit")
 
-    def __call__(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
-        return self.weight * output.logits.square().mean()
+    def forward(self, logits: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
+        assert draws is not None
+        self.rows += [len(logits), len(labels)]
+        return self.weight * logits.square().mean()
 
 
-class Scaled(nn.Module):
-    """A term with a parameter."""
+class Scaled(Term):
+    """A term with a parameter, on several values."""
 
-    batch_wide = False
-    reads_refined = False
+    reads = ("embedding", "maps", "refined")
 
     def __init__(self) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(1))
 
-    def check(self, classifier: Classifier) -> None:
-        pass
-
-    def forward(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
-        return (self.scale * output.logits).mean()
+    def forward(
+        self, embedding: Tensor, maps: Tensor, refined: Tensor, labels: Tensor, *, draws: Draws | None = None
+    ) -> Tensor:
+        torch.testing.assert_close(embedding, refined.mean((2, 3)))
+        assert torch.equal(maps, refined)
+        return (self.scale * embedding).mean()
 
 
 def learner_with(*terms: Term) -> Learner:
@@ -90,7 +92,7 @@ def test_parameters_of_terms_are_a_group_and_are_saved():
     groups = learner.parameter_groups()
     assert list(groups) == ["backbone", "head", "terms"]
     assert sum(len(group) for group in groups.values()) == len(list(learner.parameters()))
-    assert "term_modules.0.scale" in learner.state_dict()
+    assert "terms.0.scale" in learner.state_dict()
     total(outputs(learner)).backward()
     assert all(parameter.grad is not None for parameter in learner.parameters())
     assert list(learner_with(Size()).parameter_groups()) == ["backbone", "head"]
@@ -117,8 +119,9 @@ def test_rows_are_gathered_only_where_images_meet(batch_wide: bool):
 
 def test_terms_see_the_rows_that_were_gathered():
     def twice(encoded: Encoded, labels: Tensor, draws: Draws) -> tuple[Encoded, Tensor, Draws]:
-        features = Features(*(None if part is None else torch.cat([part, part]) for part in encoded.features))
+        features = Features(*(None if part is None else torch.cat([part, part]) for part in encoded.features[:4]))
         return Encoded(features, features.logits, {}), torch.cat([labels, labels]), draws
 
-    output = learner_with(Size(batch_wide=True))(tiny_images(), LABELS, Draws(0, 0, ROWS), twice)
-    assert len(output.logits) == len(output.labels) == 2 * len(LABELS)
+    term = Size(batch_wide=True)
+    output = learner_with(term)(tiny_images(), LABELS, Draws(0, 0, ROWS), twice)
+    assert [len(output.logits), len(output.labels), *term.rows] == [2 * len(LABELS)] * 4

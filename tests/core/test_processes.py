@@ -19,7 +19,7 @@ from fieldmark.core.contract import Encoded
 from fieldmark.core.draws import Draws
 from fieldmark.recipes import COMPOSITIONS
 
-HERE = Path(__file__).parent
+PROGRAM = Path(__file__).parents[1] / "processes_program.py"
 TRANSFORMER = ("--backbone", "test_vit", "--size", "160", "--epochs", "1")
 """A network without batch norms, whose statistics would be those of a process's own images."""
 CONTRAST = "ContrastiveChannelInteraction"
@@ -47,8 +47,7 @@ def under_torchrun(count: int, *words: str, cwd: Path) -> subprocess.CompletedPr
 def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("processes")
     photos = small_runs.write_photos(folder / "photos", photos=3)
-    program = str(HERE / "processes_program.py")
-    done = under_torchrun(request.param, program, str(photos), str(folder / "found.json"), cwd=folder)
+    done = under_torchrun(request.param, str(PROGRAM), str(photos), str(folder / "found.json"), cwd=folder)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads((folder / "found.json").read_text()) | {"count": request.param}
 

@@ -9,8 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fieldmark.core.classifier import Features
-from fieldmark.core.contract import TrainOutput
 from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
 from fieldmark.papers import pairwise_confusion
@@ -25,14 +23,8 @@ def random_logits(count: int, classes: int, seed: int = 0) -> Tensor:
     return torch.randn(count, classes, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def output_of(logits: Tensor, labels: Tensor) -> TrainOutput:
-    empty = logits.new_zeros(len(logits), 0)
-    return TrainOutput({}, logits, labels, Features(empty, empty, empty, logits), {})
-
-
 def confusion(term: PairwiseConfusion, logits: Tensor, labels: Tensor, draws: Draws = DRAWS) -> Tensor:
-    classifier = torch.nn.Identity()
-    return term(output_of(logits, labels), classifier, draws)  # pyright: ignore[reportArgumentType]
+    return term(logits, labels, draws=draws)
 
 
 def softmax_of(row: list[float]) -> list[float]:
@@ -64,13 +56,6 @@ def eq_10(term: PairwiseConfusion, logits: list[list[float]], labels: list[int],
         gamma = 1 if labels[a] != labels[b] or not term.label_aware else 0
         total += gamma * distance
     return term.weight * total / len(logits)
-
-
-def test_alone_it_is_what_it_is_in_a_step():
-    term, logits, labels = PairwiseConfusion(), random_logits(7, 4), torch.tensor([0, 1, 2, 1, 0, 3, 3])
-    for step, draws in ((None, EVALUATION), (3, Draws(0, 3))):
-        assert torch.equal(term.loss_of(logits, labels, step=step), confusion(term, logits, labels, draws))
-    assert not torch.equal(term.loss_of(logits, labels, step=3), term.loss_of(logits, labels, step=4))
 
 
 def test_divergence_and_confusion_are_eq_2_and_eq_5():

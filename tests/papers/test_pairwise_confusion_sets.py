@@ -13,9 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fieldmark.batches import BatchSampler, ExhaustivePairs, ShuffledPairs
-from fieldmark.core.classifier import Features
-from fieldmark.core.contract import TrainOutput
-from fieldmark.core.draws import Draws
 from fieldmark.papers.pairwise_confusion import (
     PairwiseConfusion,
     confusion_between,
@@ -248,9 +245,7 @@ def confusion_of(plan: ShuffledPairs | ExhaustivePairs, logits: Tensor, *, epoch
     term, labels, total = PairwiseConfusion(weight=1.0, shuffle=False), torch.tensor(LABELS), 0.0
     for batch in plan.epoch(LABELS, seed=0, epoch=epoch):
         rows = logits[batch]
-        features = Features(rows, rows, rows, rows)
-        output = TrainOutput({}, rows, labels[batch], features, {})
-        total += len(batch) * term(output, nn.Identity(), Draws(0, 0)).item()  # pyright: ignore[reportArgumentType]
+        total += len(batch) * term(rows, labels[batch]).item()
     return total
 
 
@@ -302,7 +297,7 @@ def test_in_a_plain_loop_the_confusion_tempers_the_predictions():
             for rows, targets in torch.utils.data.DataLoader(data, batch_sampler=sampler):
                 logits = model(rows)
                 optimiser.zero_grad()
-                (F.cross_entropy(logits, targets) + confusion.loss_of(logits, targets)).backward()
+                (F.cross_entropy(logits, targets) + confusion(logits, targets)).backward()
                 optimiser.step()
         with torch.no_grad():
             surest[weight] = model(images).softmax(1).amax(1).mean().item()

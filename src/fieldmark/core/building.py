@@ -150,6 +150,5 @@ def _build_term(part: Part, context: dict[str, Any]) -> Term:
     own = {key: context[key] for key in GIVEN["term"]}
     term = build_part(part, own, place="term")
     if not isinstance(term, Term):
-        needed = "check, batch_wide, reads_refined and a call, see fieldmark.core.contract.Term"
-        raise UserError(f"{part.kind.__name__} is no Term: it needs {needed}")
+        raise UserError(f"{part.kind.__name__} is no Term: see fieldmark.core.contract.Term")
     return term

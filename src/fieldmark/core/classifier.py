@@ -2,10 +2,20 @@
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from fieldmark.core.backbone import Backbone
 from fieldmark.errors import UserError
+
+
+class Interaction(Protocol):
+    """What a neck says of some maps: a NamedTuple of the neck's own, of which others know only this."""
+
+    @property
+    def pooled(self) -> Tensor:
+        """(B, D'), the average of the neck's output over the positions."""
+        ...
 
 
 class Features(NamedTuple):
@@ -13,12 +23,15 @@ class Features(NamedTuple):
 
     ``maps`` (B, D, h, w) before the neck, ``refined`` (B, D', h, w) after it, ``embedding`` (B, E) pooled,
     ``logits`` (B, C). ``refined`` is None where nobody reads it and the neck can be pooled without it.
+    ``interaction`` is what an ``InteractingNeck`` says of ``maps``; None where nobody reads it, and of rows that were
+    gathered from several processes.
     """
 
     maps: Tensor
     refined: Tensor | None
     embedding: Tensor
     logits: Tensor
+    interaction: Interaction | None = None
 
 
 @runtime_checkable
@@ -27,6 +40,15 @@ class PooledNeck(Protocol):
 
     def pooled(self, maps: Tensor) -> Tensor:
         """(B, D, h, w) to (B, D'), equal to the average of ``forward`` up to rounding."""
+        ...
+
+
+@runtime_checkable
+class InteractingNeck(Protocol):
+    """A neck that a term can look into."""
+
+    def interact(self, maps: Tensor) -> Interaction:
+        """All that it says of maps (B, D, h, w)."""
         ...
 
 
@@ -85,19 +107,35 @@ class Classifier(nn.Module):
         self.classes = classes
         self.keeps_refined = True
         """Whether ``features`` gives the refined maps at any price; a ``Learner`` whose parts read none says False."""
+        self.keeps_interaction = False
+        """Whether ``features`` gives the neck's interaction where gradients are wanted: for terms that read it."""
 
     def features(self, images: Tensor) -> Features:
         """All stages, for training and for looking inside."""
-        return self.features_of(self.backbone(images), refined=self.keeps_refined)
+        maps = self.backbone(images)
+        kept = self.keeps_interaction and torch.is_grad_enabled()
+        return self.features_of(maps, refined=self.keeps_refined, interaction=self.interact(maps) if kept else None)
 
-    def features_of(self, maps: Tensor, *, refined: bool = True) -> Features:
-        """The stages after the backbone, (B, D, h, w); without ``refined`` by the neck's shorter way, if it has one."""
-        if not refined and isinstance(self.neck, PooledNeck) and isinstance(self.pool, Average):
-            embedding = self.neck.pooled(maps)
-            return Features(maps, None, embedding, self.head(embedding))
-        finer = self.neck(maps)
-        embedding = self.pool(finer)
-        return Features(maps, finer, embedding, self.head(embedding))
+    def features_of(self, maps: Tensor, *, refined: bool = True, interaction: Interaction | None = None) -> Features:
+        """The stages after the backbone.
+
+        Args:
+            maps: (B, D, h, w).
+            refined: give the refined maps; else the neck's shorter way is taken, if it has one.
+            interaction: what the neck says of these maps, where it is known.
+        """
+        finer = None
+        if not refined and isinstance(self.pool, Average) and isinstance(self.neck, PooledNeck):
+            embedding = interaction.pooled if interaction else self.neck.pooled(maps)
+        else:
+            finer = self.neck(maps)
+            embedding = self.pool(finer)
+        return Features(maps, finer, embedding, self.head(embedding), interaction)
+
+    def interact(self, maps: Tensor) -> Interaction:
+        """What the neck says of maps (B, D, h, w)."""
+        assert isinstance(self.neck, InteractingNeck), "terms that read it refuse another neck"
+        return self.neck.interact(maps)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, C) of normalised images (B, 3, H, W)."""

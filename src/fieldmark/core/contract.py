@@ -6,13 +6,16 @@ embedding; C classes.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
 
 from fieldmark.core.classifier import Classifier, Features
 from fieldmark.core.criterion import Criterion
 from fieldmark.core.draws import Draws
+
+Value = Literal["logits", "maps", "refined", "embedding", "interaction"]
+"""What a term can read of a step: "logits" are what ``Method.forward`` returns, the others fields of ``Features``."""
 
 
 class Encoded(NamedTuple):
@@ -92,27 +95,25 @@ class Method(nn.Module, ABC):
         return {"logits": self(images)}
 
 
-@runtime_checkable
-class Term(Protocol):
-    """What a paper adds to the loss, its weight included: a frozen dataclass, or an nn.Module with parameters."""
+class Term(nn.Module):
+    """What a paper adds to the loss, its weight included; the same module is a loss in anybody's loop.
 
-    @property
-    def batch_wide(self) -> bool:
-        """Whether the term relates images of a batch to each other."""
-        ...
+    ``forward(*values, labels, *, draws=None)`` takes the values that ``reads`` names, in that order, and labels (B,)
+    long, and gives a scalar with a graph. ``draws`` are those of a run's step; without them the term draws from torch's
+    own generator in training and nothing in evaluation (``fieldmark.core.draws.drawn``), as dropout does.
+    """
 
-    @property
-    def reads_refined(self) -> bool:
-        """Whether the term reads ``output.features.refined``, which a neck may save itself otherwise."""
-        ...
+    reads: ClassVar[tuple[Value, ...]]
+    """Which values of a step it is called with."""
+    batch_wide: ClassVar[bool] = False
+    """Whether it relates images of a batch to each other."""
 
     def check(self, classifier: Classifier) -> None:
-        """Raise ``UserError`` in one line where the term does not fit this classifier."""
-        ...
+        """Called when a ``Learner`` is built.
 
-    def __call__(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
-        """A scalar with a graph, already weighted."""
-        ...
+        Raises:
+            UserError: in one line, where the term does not fit this classifier.
+        """
 
 
 Gather = Callable[[Encoded, Tensor, Draws], tuple[Encoded, Tensor, Draws]]

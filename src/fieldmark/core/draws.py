@@ -43,6 +43,11 @@ class Draws:
     def __init__(self, seed: int | None = None, step: int = 0, rows: Tensor | None = None) -> None:
         self.seed, self.step, self.rows = seed, step, rows
 
+    @property
+    def random(self) -> bool:
+        """Whether anything is left to chance: False for the draws of evaluation."""
+        return self.seed is not None
+
     def uniform(self, purpose: str, shape: tuple[int, ...], *, like: Tensor) -> Tensor:
         """Numbers in (0, 1) of the given shape, with the dtype and on the device of ``like``; one draw a batch."""
         count = torch.Size(shape).numel()
@@ -68,7 +73,7 @@ class Draws:
 
     def keep(self, purpose: str, shape: tuple[int, ...], *, probability: float, like: Tensor) -> Tensor:
         """A bool mask that is True with ``probability`` (everywhere in evaluation)."""
-        if self.seed is None:
+        if not self.random:
             return torch.ones(shape, dtype=torch.bool, device=like.device)
         return self.uniform(purpose, shape, like=like.new_empty(0, dtype=torch.float32)) < probability
 
@@ -85,6 +90,39 @@ class Draws:
 EVALUATION = Draws()
 
 
-def of_step(step: int | None) -> Draws:
-    """The draws of a step of somebody's own loop, under seed 0; those of evaluation for None."""
-    return EVALUATION if step is None else Draws(0, step)
+class TorchDraws(Draws):
+    """The same numbers from torch's own generator, or one that is given: for a loop of one's own.
+
+    Args:
+        generator: on the device of what is drawn for; None takes that device's default generator.
+    """
+
+    __slots__ = ("generator",)
+
+    def __init__(self, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.generator = generator
+
+    @property
+    def random(self) -> bool:
+        """Always."""
+        return True
+
+    def uniform(self, purpose: str, shape: tuple[int, ...], *, like: Tensor) -> Tensor:
+        """As ``Draws.uniform``, but in [0, 1) as ``torch.rand`` has it."""
+        return torch.rand(shape, generator=self.generator, dtype=like.dtype, device=like.device)
+
+    def rowwise(self, purpose: str, shape: tuple[int, ...], *, like: Tensor) -> Tensor:
+        """(B, *shape), of all rows in one draw."""
+        return self.uniform(purpose, (like.shape[0], *shape), like=like)
+
+    def permutation(self, purpose: str, count: int, *, like: Tensor) -> Tensor:
+        """As ``Draws.permutation``."""
+        return torch.randperm(count, generator=self.generator, device=like.device)
+
+
+def drawn(draws: Draws | None, *, training: bool) -> Draws:
+    """The draws that were given; else torch's own in training, and the deterministic ones in evaluation."""
+    if draws is not None:
+        return draws
+    return TorchDraws() if training else EVALUATION

@@ -1,6 +1,7 @@
 """What is wrapped, optimised and saved: a method and the terms added to its loss."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,22 +27,22 @@ class Learner(nn.Module):
     def __init__(self, method: Method, terms: Sequence[Term] = ()) -> None:
         super().__init__()
         self.method = method
-        # a term without parameters is a plain value; nn.ModuleList takes only modules
-        self.term_modules = nn.ModuleList(term for term in terms if isinstance(term, nn.Module))
-        self.terms = tuple(terms)
+        self.terms = nn.ModuleList(terms)
         for term in terms:
             term.check(method.classifier)
-        method.classifier.keeps_refined = method.reads_refined or any(term.reads_refined for term in terms)
+        read = {value for term in terms for value in term.reads}
+        method.classifier.keeps_refined = method.reads_refined or "refined" in read
+        method.classifier.keeps_interaction = "interaction" in read
 
     @property
     def batch_wide(self) -> bool:
         """Whether the method or a term relates the images of a batch to each other."""
-        return self.method.batch_wide or any(term.batch_wide for term in self.terms)
+        return self.method.batch_wide or any(term.batch_wide for term in self._terms())
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """The method's groups and, where terms have parameters, "terms"."""
         groups = dict(self.method.parameter_groups())
-        of_terms = list(self.term_modules.parameters())
+        of_terms = list(self.terms.parameters())
         return groups | ({"terms": of_terms} if of_terms else {})
 
     def forward(self, images: Tensor, labels: Tensor, draws: Draws, gather: Gather = in_one_process) -> TrainOutput:
@@ -50,10 +51,24 @@ class Learner(nn.Module):
         if self.batch_wide:
             encoded, labels, draws = gather(encoded, labels, draws)
         output = self.method.objective(encoded, labels, draws)
-        losses = dict(output.losses)
+        values, losses = self._values(output), dict(output.losses)
+        for term in self._terms():
+            read = [values[name] for name in term.reads]
+            losses[_free_name(type(term).__name__, losses)] = term(*read, output.labels, draws=draws)
+        # what the neck said is large, and nobody reads it any more
+        return output._replace(losses=losses, features=output.features._replace(interaction=None))
+
+    def _terms(self) -> Iterator[Term]:
         for term in self.terms:
-            losses[_free_name(type(term).__name__, losses)] = term(output, self.method.classifier, draws)
-        return output._replace(losses=losses)
+            assert isinstance(term, Term)
+            yield term
+
+    def _values(self, output: TrainOutput) -> dict[str, Any]:
+        """By name what terms may read; what the neck says of rows that were gathered is made anew."""
+        features, classifier = output.features, self.method.classifier
+        if classifier.keeps_interaction and features.interaction is None:
+            features = features._replace(interaction=classifier.interact(features.maps))
+        return features._asdict() | {"logits": output.logits}
 
 
 def total(output: TrainOutput) -> Tensor:

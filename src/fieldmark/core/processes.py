@@ -156,7 +156,8 @@ def gather(encoded: Encoded, labels: Tensor, draws: Draws) -> tuple[Encoded, Ten
             done[id(tensor)] = _Rows.apply(tensor)  # pyright: ignore[reportArgumentType]
         return done[id(tensor)]
 
-    features = Features(*(None if part is None else rows(part) for part in encoded.features))  # pyright: ignore[reportArgumentType]
+    tensors = encoded.features._replace(interaction=None)  # large, and cheaper to make anew
+    features = Features(*(None if part is None else rows(part) for part in tensors))  # pyright: ignore[reportArgumentType]
     views = {name: rows(view) for name, view in encoded.views.items()}
     everybody = None if draws.rows is None else rows(draws.rows.to(labels.device, non_blocking=True))
     return Encoded(features, rows(encoded.logits), views), rows(labels), Draws(draws.seed, draws.step, everybody)

@@ -26,15 +26,13 @@ Paper and released code
     but with equality wherever the two means agree, not only for equal sets.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from fieldmark.core.classifier import Classifier
-from fieldmark.core.contract import TrainOutput
-from fieldmark.core.draws import Draws, of_step
+from fieldmark.core.contract import Term
+from fieldmark.core.draws import Draws, drawn
 from fieldmark.core.pairs import halves
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
@@ -111,9 +109,10 @@ def _mean_norm(first: Tensor, second: Tensor) -> Tensor:
     return torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist").mean()
 
 
-@dataclass(frozen=True)
-class PairwiseConfusion:
+class PairwiseConfusion(Term):
     """Makes the predictions of two different images, of different classes, more alike.
+
+        loss = F.cross_entropy(logits, labels) + PairwiseConfusion()(logits, labels)
 
     Args:
         weight: lambda.
@@ -128,36 +127,35 @@ class PairwiseConfusion:
         UserError: another word for ``on``, or a weight below 0.
     """
 
-    weight: float = 10.0
-    label_aware: bool = True
-    squared: bool = True
-    on: Literal["probabilities", "logits"] = "probabilities"
-    shuffle: bool = True
+    reads = ("logits",)
     batch_wide: ClassVar[bool] = True
-    reads_refined: ClassVar[bool] = False
 
-    def __post_init__(self) -> None:
-        """Refuses settings that mean nothing."""
-        if self.on not in ("probabilities", "logits"):
-            raise UserError(f"PairwiseConfusion(on={self.on!r}): choose 'probabilities' or 'logits'")
-        if self.weight < 0:
-            raise UserError(f"PairwiseConfusion(weight={self.weight}): the weight is at least 0")
+    def __init__(
+        self,
+        weight: float = 10.0,
+        label_aware: bool = True,
+        squared: bool = True,
+        on: Literal["probabilities", "logits"] = "probabilities",
+        shuffle: bool = True,
+    ) -> None:
+        super().__init__()
+        if on not in ("probabilities", "logits"):
+            raise UserError(f"PairwiseConfusion(on={on!r}): choose 'probabilities' or 'logits'")
+        if weight < 0:
+            raise UserError(f"PairwiseConfusion(weight={weight}): the weight is at least 0")
+        self.weight, self.label_aware, self.squared, self.on, self.shuffle = weight, label_aware, squared, on, shuffle
 
-    def check(self, classifier: Classifier) -> None:
-        """Any classifier fits."""
+    def forward(self, logits: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
+        """The weighted sum over the pairs of the batch, divided by B; 0 for a batch of one.
 
-    def __call__(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
-        """The weighted sum over the pairs of the batch, divided by B; 0 for a batch of one."""
-        return self._loss(output.logits, output.labels, draws)
+        In evaluation image i goes with image i + B/2.
 
-    def loss_of(self, logits: Tensor, labels: Tensor, *, step: int | None = None) -> Tensor:
-        """The same in a loop of one's own, from logits (B, C) and labels (B,).
-
-        The pairs are others with each ``step``; image i and image i + B/2 where it is None.
+        Args:
+            logits: (B, C).
+            labels: (B,) long.
+            draws: of a run's step.
         """
-        return self._loss(logits, labels, of_step(step))
-
-    def _loss(self, logits: Tensor, labels: Tensor, draws: Draws) -> Tensor:
+        draws = drawn(draws, training=self.training)
         logits = raised(logits)
         values = logits.softmax(1) if self.on == "probabilities" else logits
         count = len(values)

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 
-from torch import nn
-
-from fieldmark.core.building import GIVEN, build_learner, check_part
+from fieldmark.core.building import GIVEN, build_learner, build_part, check_part
 from fieldmark.core.contract import Method
 from fieldmark.recipe import Model, Part, Recipe
 from fieldmark.training.optim import refuse_groups
@@ -22,7 +20,7 @@ def refuse_parts(recipe: Recipe, *, classes: int) -> None:
     """
     for place, part in _placed(recipe.model):
         check_part(part, GIVEN[place], place=place)
-    usual = _groups(recipe.model)
+    usual = _groups(recipe.model, classes=classes)
     named = {name for stage in recipe.stages for name in (*stage.optimiser.scales, *stage.frozen)}
     if named <= set(usual):
         return
@@ -41,7 +39,8 @@ def _placed(model: Model) -> Iterator[tuple[str, Part]]:
     yield from (("term", term) for term in model.terms)
 
 
-def _groups(model: Model) -> list[str]:
-    """The parameter groups of a method that has none of its own."""
-    terms = any(issubclass(term.kind, nn.Module) for term in model.terms)
+def _groups(model: Model, *, classes: int) -> list[str]:
+    """The parameter groups of a method that has none of its own; terms are built, to see whether they learn."""
+    few = {"channels": 64, "classes": classes}
+    terms = any(list(build_part(term, few, place="term").parameters()) for term in model.terms)
     return ["backbone", *(["neck"] if model.neck else []), "head", *(["terms"] if terms else [])]

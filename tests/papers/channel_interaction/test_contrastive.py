@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from channel_terms import OPERATIONS, eq_5
 from fieldmark.batches import Balanced
-from fieldmark.core.classifier import Average, Classifier, Features, Linear
-from fieldmark.core.contract import TrainOutput
+from fieldmark.core.classifier import Average, Classifier, Linear
+from fieldmark.core.contract import Encoded
+from fieldmark.core.criterion import Criterion
 from fieldmark.core.draws import EVALUATION, Draws
+from fieldmark.core.learner import Learner
 from fieldmark.core.pairs import Pairs, mine_pairs
 from fieldmark.errors import UserError
 from fieldmark.papers.channel_interaction import interaction as sci
@@ -27,6 +29,7 @@ from fieldmark.papers.channel_interaction.contrastive import (
     triplet,
 )
 from fieldmark.papers.channel_interaction.interaction import SelfChannelInteraction, channel_weights
+from fieldmark.papers.plain import Plain
 from golden_step import tiny_backbone
 
 CHANNELS = 5
@@ -40,9 +43,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 def neck_of(channels: int = CHANNELS, scale: float = 1.0) -> SelfChannelInteraction:
     torch.manual_seed(1)
-    neck = SelfChannelInteraction(channels, scale).double()
-    neck.lends = True
-    return neck
+    return SelfChannelInteraction(channels, scale).double()
 
 
 def classifier_of(neck: nn.Module) -> Classifier:
@@ -55,20 +56,6 @@ def term_of(**options: Any) -> ContrastiveChannelInteraction:
     return ContrastiveChannelInteraction(CHANNELS, **options).double()
 
 
-def output_of(maps: Tensor, labels: Tensor, neck: SelfChannelInteraction) -> TrainOutput:
-    embedding = neck.pooled(maps)
-    logits = embedding.new_zeros(len(maps), 3)
-    return TrainOutput({}, logits, labels, Features(maps, None, embedding, logits), {})
-
-
-class Holder(nn.Module):
-    """All that a term asks of a classifier when it is called."""
-
-    def __init__(self, neck: nn.Module) -> None:
-        super().__init__()
-        self.neck = neck
-
-
 def loss_of(
     term: ContrastiveChannelInteraction,
     maps: Tensor,
@@ -77,8 +64,7 @@ def loss_of(
     neck: SelfChannelInteraction | None = None,
     draws: Draws = DRAWS,
 ) -> Tensor:
-    neck = neck or neck_of()
-    return term(output_of(maps, labels, neck), Holder(neck), draws)
+    return term((neck or neck_of()).interact(maps), labels, draws=draws)
 
 
 def pairs_of(term: ContrastiveChannelInteraction, labels: Tensor, draws: Draws) -> Pairs:
@@ -309,8 +295,7 @@ TERM = ContrastiveChannelInteraction(CHANNELS)
 def random_halves(labels: Tensor, step: int) -> Pairs:
     """The pairs of a term, without building anything anew."""
     empty = torch.zeros(len(labels), 1)
-    output = TrainOutput({}, empty, labels, Features(empty, None, empty, empty), {})
-    return TERM._pairs(output.labels, output.features.embedding, Draws(3, step))
+    return TERM._pairs(labels, empty, Draws(3, step))
 
 
 @given(
@@ -329,11 +314,11 @@ def test_an_image_is_never_its_own_mate(labels: list[int], pairs: Any, step: int
         assert len({image for pair in found for image in pair}) == 2 * len(found)
 
 
-def test_hard_pairs_are_mined_on_the_embedding():
+def test_hard_pairs_are_mined_on_the_average_of_z():
     neck, maps = neck_of(), random(7, CHANNELS, 2, 2)
-    output = output_of(maps, LABELS, neck)
-    chosen = term_of(pairs="hard")._pairs(output.labels, output.features.embedding, DRAWS)
-    expected = mine_pairs(output.features.embedding, LABELS, intra="dissimilar", inter="similar")
+    average = neck.pooled(maps)
+    chosen = term_of(pairs="hard")._pairs(LABELS, average, DRAWS)
+    expected = mine_pairs(average, LABELS, intra="dissimilar", inter="similar")
     assert all(torch.equal(one, other) for one, other in zip(chosen, expected, strict=True))
 
 
@@ -455,9 +440,10 @@ def test_under_mixed_precision_gradients_are_nearer_to_exact_ones_than_autocast_
 def test_modules_in_a_half_type_train_and_answer_in_it():
     neck, term = neck_of(12).bfloat16(), ContrastiveChannelInteraction(12).bfloat16()
     head, maps = nn.Linear(12, 3).bfloat16(), random(6, 12, 3, 3).relu().to(torch.bfloat16).requires_grad_()
-    embedding = neck.pooled(maps)
+    interaction = neck.interact(maps)
+    embedding = interaction.pooled
     assert embedding.dtype == torch.bfloat16
-    loss = F.cross_entropy(head(embedding).float(), LABELS[:6]) + term.loss_of(neck, maps, LABELS[:6], step=1)
+    loss = F.cross_entropy(head(embedding).float(), LABELS[:6]) + term(interaction, LABELS[:6])
     loss.backward()
     for parameter in (maps, *neck.parameters(), *term.parameters()):
         assert parameter.grad is not None
@@ -486,7 +472,7 @@ def test_a_compiled_step_is_the_same(operation: Operation):
 def test_maps_of_another_size_than_the_layers_have_are_refused_in_words():
     term, neck = term_of(positions=4), neck_of()
     with pytest.raises(UserError, match=r"saw maps of 2 x 3: positions=6 fits"):
-        term.loss_of(neck, random(4, CHANNELS, 2, 3), LABELS[:4])
+        term(neck.interact(random(4, CHANNELS, 2, 3)), LABELS[:4])
 
 
 @pytest.mark.parametrize(
@@ -511,9 +497,7 @@ def test_another_neck_is_refused_in_one_line():
     with pytest.raises(UserError, match="it needs --neck self-channel-interaction") as caught:
         ContrastiveChannelInteraction(12).check(classifier_of(nn.Identity()))
     assert len(str(caught.value).splitlines()) == 1
-    neck = SelfChannelInteraction(12)
-    ContrastiveChannelInteraction(12).check(classifier_of(neck))
-    assert neck.lends
+    ContrastiveChannelInteraction(12).check(classifier_of(SelfChannelInteraction(12)))
 
 
 def test_it_trains_in_a_plain_loop():
@@ -524,8 +508,8 @@ def test_it_trains_in_a_plain_loop():
     maps = torch.randn(8, 8, 3, 3) + 0.5 * labels[:, None, None, None] * torch.randn(8, 1, 1)
     optimiser = torch.optim.SGD([*neck.parameters(), *term.parameters()], lr=0.003)
     losses = []
-    for step in range(40):
-        loss = term.loss_of(neck, maps, labels, step=step)
+    for _ in range(40):
+        loss = term(neck.interact(maps), labels)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -533,48 +517,35 @@ def test_it_trains_in_a_plain_loop():
     assert losses[-1] < 0.5 * losses[0]
 
 
-@pytest.mark.parametrize("options", [{}, {"pairs": "all"}, {"pairs": "hard"}, {"loss": "triplet", "pairs": "hard"}])
-def test_alone_it_is_what_it_is_in_a_step(options: dict[str, Any]):
-    term, neck, maps = term_of(**options), neck_of(), random(7, CHANNELS, 2, 2, seed=3)
-    output = output_of(maps, LABELS, neck)
-    if "hard" in options.values():  # X would choose others than Z does
-        known, other = (term._pairs(LABELS, of, DRAWS).mate for of in (output.features.embedding, maps.mean((2, 3))))
-        assert not torch.equal(known, other)
-    for step, draws in ((None, Draws()), (3, Draws(0, 3))):
-        inside = term(output, Holder(neck), draws)  # pyright: ignore[reportArgumentType]
-        torch.testing.assert_close(term.loss_of(neck, maps, LABELS, step=step), inside, rtol=0, atol=1e-14)
+def learner_of() -> Learner:
+    torch.manual_seed(2)
+    term = ContrastiveChannelInteraction(12)
+    return Learner(Plain(classifier_of(SelfChannelInteraction(12)), Criterion()), (term,)).double()
 
 
-def test_what_the_neck_worked_out_is_used_and_what_it_did_not_is_worked_out():
-    term, neck, maps = term_of(), neck_of(), random(6, CHANNELS, 2, 2)
-    calls: list[bool] = []
-    known = neck._windows
+def test_a_step_works_out_w_once_and_a_step_of_gathered_maps_anew(monkeypatch: pytest.MonkeyPatch):
+    learner, calls = learner_of(), 0
+    known = sci.mix
 
-    def counted(maps: Tensor, *, keep: bool) -> sci.Windows:
-        calls.append(keep)
-        return known(maps, keep=keep)
+    def counted(*args: Any, **options: Any) -> sci.Mixed:
+        nonlocal calls
+        calls += 1
+        return known(*args, **options)
 
-    neck._windows = counted  # pyright: ignore[reportAttributeAccessIssue]
-    output = output_of(maps, LABELS[:6], neck)
-    lent = term(output, Holder(neck), DRAWS)
-    assert calls == [True]
-    assert neck._lent is None
-    again = term(output, Holder(neck), DRAWS)
-    assert calls == [True, True]
-    torch.testing.assert_close(lent, again, rtol=0, atol=1e-14)
-    gathered = output._replace(features=output.features._replace(maps=maps.clone()))
-    torch.testing.assert_close(term(gathered, Holder(neck), DRAWS), lent, rtol=0, atol=1e-14)
+    def gathered(encoded: Encoded, labels: Tensor, draws: Draws) -> tuple[Encoded, Tensor, Draws]:
+        assert encoded.features.interaction is not None
+        features = encoded.features._replace(interaction=None)
+        return encoded._replace(features=features), labels, draws
 
-
-def test_nothing_is_lent_outside_of_training_and_a_copy_takes_nothing_along():
-    neck, maps = neck_of(), random(2, CHANNELS, 2, 2).requires_grad_()
-    neck.pooled(maps)
-    assert neck._lent is not None
-    again = copy.deepcopy(neck)
-    assert again._lent is None
-    torch.testing.assert_close(again.pooled(maps), neck.pooled(maps))
-    neck.eval().pooled(maps)
-    assert neck._lent is None
+    monkeypatch.setattr(sci, "mix", counted)
+    images, labels = random(6, 3, 12, 12), LABELS[:6]
+    inside = learner(images, labels, DRAWS)
+    assert calls == 1
+    assert inside.features.interaction is None  # of all that is large
+    anew = learner(images, labels, DRAWS, gathered)
+    assert calls == 3
+    for name, loss in inside.losses.items():
+        torch.testing.assert_close(anew.losses[name], loss, rtol=0, atol=1e-14)
 
 
 def test_weights_of_an_image_alone_do_not_depend_on_its_mates():

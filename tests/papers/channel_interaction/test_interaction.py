@@ -19,7 +19,7 @@ from fieldmark.core.criterion import Criterion
 from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.errors import UserError
-from fieldmark.papers import channel_interaction as cci
+from fieldmark.papers.channel_interaction import contrastive as cci
 from fieldmark.papers.channel_interaction import interaction as sci
 from fieldmark.papers.channel_interaction.contrastive import ContrastiveChannelInteraction, pair_contrastive
 from fieldmark.papers.channel_interaction.interaction import (
@@ -255,7 +255,7 @@ def test_windows_are_what_a_convolution_of_one_tap_sees(height: int, width: int,
 def test_two_uses_of_phi_add_their_gradients():
     neck = layer(4)
     first, second = random(3, 9, 4), random(2, 9, 4, seed=1)
-    seen = neck.windows(random(1, 4, 2, 2))
+    seen = neck._windows(random(1, 4, 2, 2), keep=False)
     total = neck.averaged(seen, first[:, 4], first).square().sum() + neck.averaged(seen, second[:, 4], second).sum()
     total.backward()
     found = [parameter.grad for parameter in neck.parameters()]
@@ -265,25 +265,14 @@ def test_two_uses_of_phi_add_their_gradients():
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
 
 
-def test_what_pooled_worked_out_is_lent_once_and_for_the_same_maps_alone():
-    neck, maps = layer(3), random(2, 3, 2, 2).requires_grad_()
-    assert neck.windows(maps).mixed.blocks
-    neck.pooled(maps)
-    assert neck._lent is None
-    neck.lends = True
-    neck.pooled(maps)
-    assert neck._lent is not None
-    seen = neck._lent[1]
-    assert neck.windows(maps) is seen
-    again = neck.windows(maps)
-    assert again is not seen
-    torch.testing.assert_close(again.mixed.values, seen.mixed.values)
-    neck.pooled(maps)
-    other = neck.windows(maps.detach() + 1)
-    assert not torch.equal(other.averages, seen.averages)
+def test_what_the_layer_says_has_w_and_the_average_of_z():
+    neck, maps = layer(3), random(2, 3, 2, 2)
     with torch.no_grad():
-        neck.pooled(maps)
-    assert neck._lent is None
+        said = neck.interact(maps)
+    assert said.layer is neck
+    assert said.maps is maps
+    torch.testing.assert_close(torch.cat(said.windows.mixed.blocks, 1), channel_weights(maps.flatten(2)))
+    torch.testing.assert_close(said.pooled, neck(maps).mean((2, 3)))
 
 
 class Both(nn.Module):
@@ -397,7 +386,7 @@ def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):
     """As printed; of its three pairs one is of one class, one within the margin and one beyond it."""
     learner = tiny_learner(replace(COMPOSITION, terms=(Part(ContrastiveChannelInteraction),)), monkeypatch)
     with torch.no_grad():  # distances about as long as the margin
-        learner.get_submodule("term_modules.0.h").get_parameter("weight").mul_(0.005)
+        learner.get_submodule("terms.0.h").get_parameter("weight").mul_(0.005)
     pairs: list[tuple[bool, bool]] = []
 
     def seen(h_a: Tensor, h_b: Tensor, same: Tensor, margin: float) -> Tensor:

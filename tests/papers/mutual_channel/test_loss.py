@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from channel_terms import DRAWS, random_maps, value
+from channel_terms import DRAWS, random_maps
 from fieldmark.core.backbone import Backbone
 from fieldmark.core.classifier import Average, Classifier, Linear, Maximum
-from fieldmark.core.contract import TrainOutput
 from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
 from fieldmark.papers.mutual_channel.loss import (
@@ -188,18 +187,18 @@ def test_the_term_is_eq_2_and_3(across: str, of: str, form: str, drop: float, ch
         for size in sizes:
             ones = [1 - h[b][i] / groups[i] for b, i in chosen if size in (None, groups[i])]
             loss += 3.0 * sum(ones) / len(ones)
-    assert value(term, maps, torch.tensor(labels)).item() == pytest.approx(0.7 * loss, rel=0, abs=1e-10)
+    assert term(maps, torch.tensor(labels), draws=DRAWS).item() == pytest.approx(0.7 * loss, rel=0, abs=1e-10)
 
 
 def test_switches_of_table_vii_leave_the_other_part():
     maps, labels, groups = random_maps(4, 7).abs(), torch.tensor([0, 1, 2, 1]), channel_groups(7, 3)
     apart = discriminality(discriminality_logits(maps, groups), labels)
     spread = diversity(maps, groups).mean()
-    minus_diversity = value(MutualChannelLoss(3, 2.0, 0.0, 0.0), maps, labels)
-    minus_discriminality = value(MutualChannelLoss(3, 2.0, 10.0, discriminality=0.0), maps, labels)
+    minus_diversity = MutualChannelLoss(3, 2.0, 0.0, 0.0)(maps, labels, draws=DRAWS)
+    minus_discriminality = MutualChannelLoss(3, 2.0, 10.0, discriminality=0.0)(maps, labels, draws=DRAWS)
     assert minus_diversity.item() == pytest.approx(2 * apart.item())
     assert minus_discriminality.item() == pytest.approx(-20 * spread.item())
-    assert value(MutualChannelLoss(3, 2.0, 10.0, 0.0), maps, labels).item() == pytest.approx(
+    assert MutualChannelLoss(3, 2.0, 10.0, 0.0)(maps, labels, draws=DRAWS).item() == pytest.approx(
         minus_diversity.item() + minus_discriminality.item()
     )
 
@@ -254,7 +253,7 @@ def test_gradients_of_the_term(form: str, last: bool):
     term = MutualChannelLoss(3, 1.0, form=form)  # pyright: ignore[reportArgumentType]
     order = torch.channels_last if last else torch.contiguous_format
     maps = random_maps(3, 7).to(memory_format=order).requires_grad_()
-    assert torch.autograd.gradcheck(lambda m: value(term, m, torch.tensor([0, 2, 1])), maps)
+    assert torch.autograd.gradcheck(lambda m: term(m, torch.tensor([0, 2, 1]), draws=DRAWS), maps)
 
 
 def test_maps_that_are_nowhere_negative_are_taken_as_they_are():
@@ -262,7 +261,7 @@ def test_maps_that_are_nowhere_negative_are_taken_as_they_are():
     labels, groups = torch.tensor([0, 1, 2, 1]), channel_groups(7, 3)
     plain = discriminality(discriminality_logits(maps, groups), labels) - 10 * diversity(maps, groups).mean()
     (expected,) = torch.autograd.grad(plain, maps)
-    term = value(MutualChannelLoss(3, 1.0, drop=0.0), maps, labels)
+    term = MutualChannelLoss(3, 1.0, drop=0.0)(maps, labels, draws=DRAWS)
     (found,) = torch.autograd.grad(term, maps)
     assert term.item() == plain.item()
     assert (maps == 0).any()
@@ -271,8 +270,10 @@ def test_maps_that_are_nowhere_negative_are_taken_as_they_are():
 
 def test_negative_responses_count_as_zero_and_get_no_gradient():
     maps, labels = random_maps(4, 7).requires_grad_(), torch.tensor([0, 1, 2, 1])
-    loss = value(MutualChannelLoss(3), maps, labels)
-    assert loss.item() == pytest.approx(value(MutualChannelLoss(3), maps.detach().relu(), labels).item(), abs=1e-15)
+    loss = MutualChannelLoss(3)(maps, labels, draws=DRAWS)
+    assert loss.item() == pytest.approx(
+        MutualChannelLoss(3)(maps.detach().relu(), labels, draws=DRAWS).item(), abs=1e-15
+    )
     loss.backward()
     assert maps.grad is not None
     assert (maps.grad[maps.detach() < 0] == 0).all()
@@ -308,7 +309,7 @@ def test_diversity_lies_between_one_and_xi(classes: int, more: int, scale: float
 @pytest.mark.parametrize("form", ["paper", "released"])
 def test_flat_maps_give_finite_losses_and_gradients(maps: Tensor, labels: list[int], form: str):
     maps = maps.clone().requires_grad_()
-    loss = value(MutualChannelLoss(3, form=form), maps, torch.tensor(labels))  # pyright: ignore[reportArgumentType]
+    loss = MutualChannelLoss(3, form=form)(maps, torch.tensor(labels), draws=DRAWS)  # pyright: ignore[reportArgumentType]
     loss.backward()
     flat = math.log(3) - 10 if form == "paper" else math.log(3) + 10 * (1 - 1 / 2 + 1 - 1 / 3)
     assert loss.dtype == torch.float32
@@ -347,7 +348,7 @@ def test_at_equal_weights_the_released_form_pushes_xi_times_less(of: str, xi: in
     for form in ("paper", "released"):
         maps = random_maps(3, 3 * xi).relu().requires_grad_()
         term = MutualChannelLoss(3, discriminality=0.0, of=of, form=form)  # pyright: ignore[reportArgumentType]
-        (gradients[form],) = torch.autograd.grad(value(term, maps, labels), maps)
+        (gradients[form],) = torch.autograd.grad(term(maps, labels, draws=DRAWS), maps)
     assert gradients["paper"].norm() > 0
     torch.testing.assert_close(xi * gradients["released"], gradients["paper"], rtol=1e-12, atol=1e-15)
 
@@ -391,14 +392,7 @@ def test_a_step_reads_nothing_back():
     with no_reading_back():
         for of, form in product(["all", "label"], ["paper", "released"]):
             term = MutualChannelLoss(3, of=of, form=form)  # pyright: ignore[reportArgumentType]
-            value(term, maps, torch.tensor([0, 1, 2, 1])).backward()
-
-
-def test_alone_it_is_what_it_is_in_a_step():
-    term, maps, labels = MutualChannelLoss(3, weight=1.5), random_maps(4, 11), torch.tensor([0, 1, 2, 1])
-    for step, draws in ((None, Draws()), (3, Draws(0, 3))):
-        assert torch.equal(term.loss_of(maps, labels, step=step), value(term, maps, labels, draws))
-    assert not torch.equal(term.loss_of(maps, labels, step=3), term.loss_of(maps, labels, step=4))
+            term(maps, torch.tensor([0, 1, 2, 1]), draws=DRAWS).backward()
 
 
 def test_a_plain_loop_trains_a_classs_channels():
@@ -417,8 +411,8 @@ def test_a_plain_loop_trains_a_classs_channels():
 
     before = F.cross_entropy(responses(), labels).item()
     spread = diversity(network(images), groups).mean().item()
-    for step in range(60):
-        loss = mutual.loss_of(network(images), labels, step=step)
+    for _ in range(60):
+        loss = mutual(network(images), labels)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -433,8 +427,8 @@ def test_the_pieces_make_a_classifier_by_hand():
     classifier = Classifier(backbone, neck=neck, pool=Maximum(), head=head, classes=4)
     features = classifier.features(torch.randn(6, 3, 12, 12))
     labels = torch.arange(6) % 4
-    output = TrainOutput({}, features.logits, labels, features, {})
-    (F.cross_entropy(features.logits, labels) + MutualChannelLoss(4)(output, classifier, DRAWS)).backward()
+    assert features.refined is not None
+    (F.cross_entropy(features.logits, labels) + MutualChannelLoss(4)(features.refined, labels)).backward()
     assert neck.convolution.weight.grad is not None
     assert neck.convolution.weight.grad.abs().sum() > 0
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from channel_terms import DRAWS, random_maps, value
+from channel_terms import DRAWS, random_maps
 from fieldmark.core.building import build_learner
 from fieldmark.core.classifier import Average, Classifier, Linear
 from fieldmark.core.draws import EVALUATION, Draws
@@ -161,13 +161,13 @@ def test_the_term_is_eq_12(draws: Draws):
     t = term.soft_labels(positive).tolist()
     mutual = F.cross_entropy(responses, labels) - 3.0 * spread
     expected = 0.7 * mutual.item() + 0.9 * (eq_10(t, LABELS, 4) + eq_11(t, LABELS, 4))
-    assert value(term, maps, labels, draws).item() == pytest.approx(expected, rel=0, abs=1e-10)
+    assert term(maps, labels, draws=draws).item() == pytest.approx(expected, rel=0, abs=1e-10)
 
 
 def test_gradients_of_the_term():
     term = soft_term(into_maps=True).eval()
     maps = random_maps(3, 6).requires_grad_()
-    assert torch.autograd.gradcheck(lambda m: value(term, m, torch.tensor([0, 2, 2])), maps)
+    assert torch.autograd.gradcheck(lambda m: term(m, torch.tensor([0, 2, 2]), draws=DRAWS), maps)
 
 
 def test_label_losses_reach_the_maps_only_when_asked():
@@ -176,7 +176,7 @@ def test_label_losses_reach_the_maps_only_when_asked():
     for into_maps in (False, True):
         term = soft_term(weight=0.0, into_maps=into_maps).eval()
         leaf = maps.clone().requires_grad_()
-        value(term, leaf, labels).backward()
+        term(leaf, labels, draws=DRAWS).backward()
         assert leaf.grad is not None
         gradients[into_maps] = leaf.grad.norm().item()
         assert all(p.grad is not None and p.grad.norm() > 0 for p in term.parameters())
@@ -190,14 +190,14 @@ def test_means_follow_the_classes_of_the_batch_and_carry_no_gradient():
     before = term.means.clone()
     with torch.no_grad():
         t = term.soft_labels(maps)
-    value(term, maps, labels).backward()
+    term(maps, labels, draws=DRAWS).backward()
     for i in range(4):
         rows = [t[b] for b in range(6) if LABELS[b] == i]
         expected = 0.75 * before[i] + 0.25 * torch.stack(rows).mean(0) if rows else before[i]
         torch.testing.assert_close(term.means[i], expected, rtol=0, atol=1e-12)
     assert not term.means.requires_grad
     after = term.means.clone()
-    value(term.eval(), maps, labels)
+    term.eval()(maps, labels, draws=DRAWS)
     assert torch.equal(term.means, after)
     assert torch.equal(term.state_dict()["means"], after)
 
@@ -216,8 +216,8 @@ def test_classes_of_some_images_learn_labels_of_their_own():
     labels = torch.arange(12) % 3
     maps = F.one_hot(labels, 3).repeat_interleave(4, 1)[..., None, None] + 0.1 * torch.rand(12, 12, 2, 2)
     optimiser = torch.optim.SGD(term.parameters(), lr=0.5)
-    for step in range(150):
-        loss = term.loss_of(maps, labels, step=step)
+    for _ in range(150):
+        loss = term(maps, labels)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -237,7 +237,7 @@ def test_classes_of_some_images_learn_labels_of_their_own():
 def test_flat_maps_give_finite_losses_and_gradients(maps: Tensor, labels: list[int]):
     term = SoftChannelLabels(6, 4, into_maps=True)
     maps = maps.clone().requires_grad_()
-    loss = value(term, maps, torch.tensor(labels))
+    loss = term(maps, torch.tensor(labels), draws=DRAWS)
     loss.backward()
     assert loss.dtype == torch.float32
     assert loss.isfinite()
@@ -250,9 +250,9 @@ def test_mixed_precision_leaves_the_means_in_single_precision():
     reference.load_state_dict(term.state_dict())
     maps, labels = random_maps(6, 6).float(), torch.tensor(LABELS)
     with torch.autocast("cpu", torch.bfloat16):
-        loss = value(term, maps, labels)
+        loss = term(maps, labels, draws=DRAWS)
     assert loss.dtype == torch.float32
-    assert loss.item() == pytest.approx(value(reference, maps, labels).item(), rel=1e-2)
+    assert loss.item() == pytest.approx(reference(maps, labels, draws=DRAWS).item(), rel=1e-2)
     assert term.means.dtype == torch.float32
     torch.testing.assert_close(term.means, reference.means, rtol=1e-2, atol=0)
 
@@ -336,7 +336,7 @@ def test_the_top_channels_of_a_finished_run_are_at_hand(tmp_path: Path):
 def test_a_step_reads_nothing_back():
     term = SoftChannelLabels(6, 4)
     with no_reading_back():
-        value(term, random_maps(4, 6).float().requires_grad_(), torch.tensor([0, 1, 3, 3])).backward()
+        term(random_maps(4, 6).float().requires_grad_(), torch.tensor([0, 1, 3, 3]), draws=DRAWS).backward()
 
 
 def test_the_term_keeps_the_contract():

@@ -17,6 +17,7 @@ from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.errors import UserError
 from fieldmark.papers import selective_sparse_sampling as paper
+from fieldmark.papers.selective_sparse_sampling import method as s3n
 from fieldmark.papers.selective_sparse_sampling.method import S3N
 from fieldmark.papers.selective_sparse_sampling.sampler import enlarged, resample
 from fieldmark.recipe import Part, Sgd
@@ -76,7 +77,7 @@ def masks_of(method: S3N, draws: Draws, monkeypatch: pytest.MonkeyPatch) -> dict
         return response
 
     with monkeypatch.context() as patch:
-        patch.setattr(paper, "sparse_attention", noted)
+        patch.setattr(s3n, "sparse_attention", noted)
         method.encode(images(), draws)
     return given
 

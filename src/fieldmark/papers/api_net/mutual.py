@@ -38,7 +38,7 @@ def dropped(values: Tensor, purpose: str, *, dropout: float, draws: Draws) -> Te
 
     The draws of evaluation leave the values as they are.
     """
-    if not dropout or draws.seed is None:
+    if not dropout or not draws.random:
         return values
     keep = draws.keep(purpose, tuple(values.shape), probability=1 - dropout, like=values)
     return values * keep.to(values.dtype).mul_(1 / (1 - dropout))

@@ -18,7 +18,7 @@ Paper and released code
     they read whole maps: phi then runs at every position, and both layers are bound to one size of image. h has no
     bias, which the difference of two images would cancel (not with ``normalise``). h(Z') is not normalised
     (``normalise`` does). ``pairs="hard"`` takes each image with the farthest of its class and the nearest of
-    another class, by the classifier's embedding; the paper's "all" and "hard negative mining" hurt its accuracy. The
+    another class, by the average of Z; the paper's "all" and "hard negative mining" hurt its accuracy. The
     triplet loss (Schroff et al. 2015) sees each image with one of its class and one of another, drawn ("random") or
     mined ("hard").
 
@@ -33,16 +33,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fieldmark.core.classifier import Classifier
-from fieldmark.core.contract import TrainOutput
-from fieldmark.core.draws import Draws, of_step
+from fieldmark.core.contract import Term
+from fieldmark.core.draws import Draws, drawn
 from fieldmark.core.pairs import Pairs, different, halves, mine_pairs
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, raised, suited
 from fieldmark.papers.channel_interaction.contrast import Operation, contrasted, swapped
-from fieldmark.papers.channel_interaction.interaction import (
-    SelfChannelInteraction,
-    Windows,
-)
+from fieldmark.papers.channel_interaction.interaction import Interaction, SelfChannelInteraction, Windows
 
 Chosen = Literal["random", "all", "hard"]
 _WIDTH = 512
@@ -68,8 +65,12 @@ def triplet(h_a: Tensor, h_b: Tensor, margin: float = 0.5) -> Tensor:
     return F.relu(near - far + margin)
 
 
-class ContrastiveChannelInteraction(nn.Module):
+class ContrastiveChannelInteraction(Term):
     """The CCI term: pulls pairs of one class together, pushes others apart, on channels that tell the two images apart.
+
+        interaction = layer.interact(maps)  # layer = SelfChannelInteraction(channels)
+        loss = F.cross_entropy(head(interaction.pooled), labels)
+        loss = loss + ContrastiveChannelInteraction(channels)(interaction, labels)
 
     Args:
         channels: D.
@@ -85,8 +86,8 @@ class ContrastiveChannelInteraction(nn.Module):
         UserError: an option that means nothing.
     """
 
+    reads = ("interaction",)
     batch_wide: ClassVar[bool] = True
-    reads_refined: ClassVar[bool] = False
     rate: ClassVar[float] = 0.1
     """Of the head's learning rate, as for the neck."""
 
@@ -129,26 +130,19 @@ class ContrastiveChannelInteraction(nn.Module):
             raise UserError(
                 "ContrastiveChannelInteraction uses the neck's convolution: it needs --neck self-channel-interaction"
             )
-        classifier.neck.lends = True
 
-    def forward(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
-        """The weighted mean over the pairs of the batch; 0 for a batch of one."""
-        neck, maps = classifier.neck, output.features.maps
-        assert isinstance(neck, SelfChannelInteraction)
-        return self._loss(neck, maps, neck.windows(maps), self._pairs(output.labels, output.features.embedding, draws))
+    def forward(self, interaction: Interaction, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
+        """The weighted mean over the pairs of the batch; 0 for a batch of one.
 
-    def loss_of(self, neck: SelfChannelInteraction, maps: Tensor, labels: Tensor, *, step: int | None = None) -> Tensor:
-        """The same in a loop of one's own, from the layer's own maps (B, D, h, w) and labels (B,).
+        In evaluation the batch is halved as it stands.
 
-        The pairs are others with each ``step``; None halves the batch as it stands. Hard pairs are mined on what the
-        layer gives, averaged.
+        Args:
+            interaction: what the layer says of the maps.
+            labels: (B,) long.
+            draws: of a run's step.
         """
-        seen = neck.windows(maps)
-        with torch.no_grad():
-            mined = neck.averaged(seen, seen.averages[:, 4], seen.mixed.values) if self.pairs == "hard" else maps
-        return self._loss(neck, maps, seen, self._pairs(labels, mined, of_step(step)))
-
-    def _loss(self, neck: SelfChannelInteraction, maps: Tensor, seen: Windows, chosen: Pairs) -> Tensor:
+        neck, maps, seen = interaction.layer, interaction.maps, interaction.windows
+        chosen = self._pairs(labels, interaction.pooled, drawn(draws, training=self.training))
         with full_precision(maps):
             images = torch.stack([chosen.anchor, chosen.mate], 1).flatten()
             h = self._embedded_maps(neck, maps, seen, images) if self.positions else self._embedded(neck, seen, images)

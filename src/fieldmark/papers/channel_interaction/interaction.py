@@ -190,6 +190,15 @@ class Windows(NamedTuple):
     uses: Uses
 
 
+class Interaction(NamedTuple):
+    """What the layer says of ``maps`` (B, D, h, w): their windows with W, and ``pooled`` (B, D), the average of Z."""
+
+    layer: "SelfChannelInteraction"
+    maps: Tensor
+    windows: Windows
+    pooled: Tensor
+
+
 class SelfChannelInteraction(nn.Module):
     """The SCI layer, a neck: (B, D, h, w) to the same shape.
 
@@ -208,13 +217,6 @@ class SelfChannelInteraction(nn.Module):
         self.phi = nn.Linear(9 * channels, channels)
         """A 3x3 convolution as the linear layer that it is on its nine taps: the weight is (D, 3, 3, D), flattened."""
         self.scale = scale
-        self.lends = False
-        """Whether ``pooled`` leaves what it worked out in training for the one call of ``windows`` that follows."""
-        self._lent: tuple[Tensor, Windows] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without what is lent within a step, which no copy and no file needs."""
-        return self.__dict__ | {"_lent": None}
 
     def forward(self, maps: Tensor) -> Tensor:
         """Z."""
@@ -228,17 +230,16 @@ class SelfChannelInteraction(nn.Module):
 
     def pooled(self, maps: Tensor) -> Tensor:
         """The average (B, D) of Z over the positions; for half types in float32, unless the layer is in one itself."""
-        lending = self.lends and self.training and torch.is_grad_enabled() and not torch.compiler.is_compiling()
-        self._lent = None
-        seen = self._windows(maps, keep=lending)
-        if lending:
-            self._lent = (maps, seen)
-        return self.averaged(seen, seen.averages[:, 4], seen.mixed.values).to(self.phi.weight.dtype)
+        return self._interaction(maps, keep=False).pooled
 
-    def windows(self, maps: Tensor) -> Windows:
-        """With W: what ``pooled`` has just worked out for these very maps, or worked out now."""
-        lent, self._lent = self._lent, None
-        return lent[1] if lent is not None and lent[0] is maps else self._windows(maps, keep=True)
+    def interact(self, maps: Tensor) -> Interaction:
+        """What ``ContrastiveChannelInteraction`` reads of maps (B, D, h, w), W kept."""
+        return self._interaction(maps, keep=True)
+
+    def _interaction(self, maps: Tensor, *, keep: bool) -> Interaction:
+        seen = self._windows(maps, keep=keep)
+        pooled = self.averaged(seen, seen.averages[:, 4], seen.mixed.values).to(self.phi.weight.dtype)
+        return Interaction(self, maps, seen, pooled)
 
     def averaged(self, seen: Windows, x: Tensor, y: Tensor) -> Tensor:
         """The average (N, D) of phi(Y) + X, from the average x (N, D) of X and the window averages y (N, 9, D) of Y."""

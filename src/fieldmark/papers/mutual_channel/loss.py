@@ -34,17 +34,16 @@ Choices of ours where the paper is silent
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fieldmark.core.classifier import Classifier, Linear
-from fieldmark.core.contract import TrainOutput
-from fieldmark.core.draws import Draws, of_step
+from fieldmark.core.contract import Term
+from fieldmark.core.draws import Draws, drawn
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
 from fieldmark.papers.mutual_channel.soft_labels import after_relu, refined_channels, spatial_softmax
@@ -129,7 +128,7 @@ def channel_attention(groups: Sequence[int], *, drop: float, draws: Draws, like:
     None, which keeps all, in evaluation and where nothing is dropped.
     """
     dropped = {size: math.floor(drop * size + 1e-9) for size in set(groups)}
-    if draws.seed is None or not any(dropped.values()):
+    if not draws.random or not any(dropped.values()):
         return None
     numbers = draws.uniform("mutual_channel", (sum(groups),), like=like.new_empty(0, dtype=torch.float32))
     orders = ((run, torch.argsort(run.of(numbers, 0), dim=1, stable=True)) for run in _runs(groups))
@@ -167,11 +166,12 @@ def diversity(maps: Tensor, groups: Sequence[int]) -> Tensor:
     return _group_maximum(spatial_softmax(maps), groups).sum(2)  # Eq. 7
 
 
-@dataclass(frozen=True)
-class MutualChannelLoss:
+class MutualChannelLoss(Term):
     """Gives each class channels of its own, each of which tells it from the others, at places of its own.
 
-    Reads ``features.refined`` (B, N, h, w); L_dis needs N >= classes.
+        loss = F.cross_entropy(logits, labels) + MutualChannelLoss(classes)(maps, labels)
+
+    In a run it reads the maps behind the neck. CWA drops other channels at each call in training, none in evaluation.
 
     Args:
         classes: c.
@@ -187,28 +187,30 @@ class MutualChannelLoss:
         UserError: settings that mean nothing.
     """
 
-    classes: int
-    weight: float = 0.005
-    diversity: float = 10.0
-    drop: float = 0.5
-    discriminality: float = 1.0
-    across: Literal["max", "average"] = "max"
-    of: Literal["all", "label"] = "all"
-    form: Literal["paper", "released"] = "paper"
-    batch_wide: ClassVar[bool] = False
-    reads_refined: ClassVar[bool] = True
+    reads = ("refined",)
 
-    def __post_init__(self) -> None:
-        """Refuses settings that mean nothing."""
-        numbers = (self.weight, self.diversity, self.discriminality)
-        if min(numbers) < 0 or not 0 <= self.drop < 1:
+    def __init__(
+        self,
+        classes: int,
+        weight: float = 0.005,
+        diversity: float = 10.0,
+        drop: float = 0.5,
+        discriminality: float = 1.0,
+        across: Literal["max", "average"] = "max",
+        of: Literal["all", "label"] = "all",
+        form: Literal["paper", "released"] = "paper",
+    ) -> None:
+        super().__init__()
+        if min(weight, diversity, discriminality) < 0 or not 0 <= drop < 1:
             raise UserError("MutualChannelLoss: weight, diversity and discriminality are at least 0, drop is below 1")
-        if not self.diversity and not self.discriminality:
+        if not diversity and not discriminality:
             raise UserError("MutualChannelLoss(diversity=0, discriminality=0): nothing is left of it")
-        if self.across not in ("max", "average") or self.of not in ("all", "label"):
+        if across not in ("max", "average") or of not in ("all", "label"):
             raise UserError("MutualChannelLoss: across is 'max' or 'average', of is 'all' or 'label'")
-        if self.form not in ("paper", "released"):
-            raise UserError(f"MutualChannelLoss(form={self.form!r}): choose 'paper' or 'released'")
+        if form not in ("paper", "released"):
+            raise UserError(f"MutualChannelLoss(form={form!r}): choose 'paper' or 'released'")
+        self.classes, self.weight, self.diversity, self.drop = classes, weight, diversity, drop
+        self.discriminality, self.across, self.of, self.form = discriminality, across, of, form
 
     def check(self, classifier: Classifier) -> None:
         """Refuses other classes and fewer channels than classes."""
@@ -216,19 +218,15 @@ class MutualChannelLoss:
             raise UserError(f"MutualChannelLoss(classes={self.classes}): the classifier has {classifier.classes}")
         channel_groups(refined_channels(classifier), self.classes)
 
-    def __call__(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
-        """mu * (L_dis - lambda * L_div), a scalar."""
-        assert output.features.refined is not None
-        return self._loss(after_relu(output.features.refined), output.labels, draws)
+    def forward(self, maps: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
+        """mu * (L_dis - lambda * L_div), a scalar.
 
-    def loss_of(self, maps: Tensor, labels: Tensor, *, step: int | None = None) -> Tensor:
-        """The same in a loop of one's own, from maps (B, N, h, w) and labels (B,).
-
-        CWA drops other channels with each ``step``, and none where it is None.
+        Args:
+            maps: (B, N, h, w), after ReLU; N is at least the number of classes.
+            labels: (B,) long.
+            draws: of a run's step.
         """
-        return self._loss(after_relu(maps), labels, of_step(step))
-
-    def _loss(self, maps: Tensor, labels: Tensor, draws: Draws) -> Tensor:
+        draws, maps = drawn(draws, training=self.training), after_relu(maps)
         groups = channel_groups(maps.shape[1], self.classes)
         apart = maps.new_zeros(())
         if self.discriminality:

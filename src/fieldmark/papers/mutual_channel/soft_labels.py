@@ -33,8 +33,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fieldmark.core.classifier import Classifier
-from fieldmark.core.contract import TrainOutput
-from fieldmark.core.draws import Draws, of_step
+from fieldmark.core.contract import Term
+from fieldmark.core.draws import Draws, drawn
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, raised, suited
 
@@ -145,10 +145,12 @@ def weighted_maximum(values: Tensor, weights: Tensor) -> Tensor:
     return _WeightedMaximum.apply(values, weights.detach().to(values.dtype))  # pyright: ignore[reportReturnType]
 
 
-class SoftChannelLabels(nn.Module):
+class SoftChannelLabels(Term):
     """MC-Loss whose groups of channels are learnt: a class may have any channels, and share them.
 
-    Reads ``features.refined`` (B, N, h, w), takes the place of ``MutualChannelLoss``, and needs no N >= classes.
+        loss = F.cross_entropy(logits, labels) + SoftChannelLabels(channels, classes)(maps, labels)
+
+    It takes the place of ``MutualChannelLoss`` and needs no N >= classes. In a run it reads the maps behind the neck.
 
     Args:
         channels: N, of the backbone; a neck has to leave them as many.
@@ -165,8 +167,8 @@ class SoftChannelLabels(nn.Module):
         UserError: settings that mean nothing.
     """
 
+    reads = ("refined",)
     batch_wide: ClassVar[bool] = True
-    reads_refined: ClassVar[bool] = True
     rate: ClassVar[float] = 0.1
     """Of the head's learning rate, at which the SE block would leave many channels to no class."""
     means: Tensor
@@ -203,19 +205,17 @@ class SoftChannelLabels(nn.Module):
         if classes != classifier.classes:
             raise UserError(f"SoftChannelLabels(classes={classes}): the classifier has {classifier.classes}")
 
-    def forward(self, output: TrainOutput, classifier: Classifier, draws: Draws) -> Tensor:
-        """mu * (L_dis - lambda * L_div) + label_weight * (L_intra + L_inter), a scalar."""
-        assert output.features.refined is not None
-        return self._loss(after_relu(output.features.refined), output.labels, draws)
+    def forward(self, maps: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
+        """mu * (L_dis - lambda * L_div) + label_weight * (L_intra + L_inter), a scalar.
 
-    def loss_of(self, maps: Tensor, labels: Tensor, *, step: int | None = None) -> Tensor:
-        """The same in a loop of one's own, from maps (B, N, h, w) and labels (B,).
+        In training it also moves the running means, and CWA drops other channels at each call.
 
-        CWA drops other channels with each ``step``, and none where it is None.
+        Args:
+            maps: (B, N, h, w), after ReLU.
+            labels: (B,) long.
+            draws: of a run's step.
         """
-        return self._loss(after_relu(maps), labels, of_step(step))
-
-    def _loss(self, maps: Tensor, labels: Tensor, draws: Draws) -> Tensor:
+        draws, maps = drawn(draws, training=self.training), after_relu(maps)
         soft = self.soft_labels(maps if self.into_maps else maps.detach())
         if self.training:
             self._follow(soft.detach(), labels)
@@ -236,7 +236,7 @@ class SoftChannelLabels(nn.Module):
         """g with soft groups, (B, c); CWA's channels are left out of it altogether, which as maxima go is the same."""
         flat, weights = maps.flatten(2), self.means
         dropped = int(self.drop * len(weights[0]) + 1e-9)
-        if draws.seed is not None and dropped:
+        if draws.random and dropped:
             kept = draws.permutation("soft_channel_labels", len(weights[0]), like=maps)[dropped:]
             flat, weights = flat.index_select(1, kept), weights.index_select(1, kept)
         return weighted_maximum(flat, weights).mean(2)

@@ -228,7 +228,7 @@ class S3N(Method):
 
     def _parted(self, response: Tensor, peaks: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """The peaks of D and of C."""
-        evaluating = draws.seed is None
+        evaluating = not draws.random
         if evaluating and self.evaluation == "extremes":
             return extremes(response, peaks)
         if self.partition == "all" or (not evaluating and self.progress < self.warmup):
