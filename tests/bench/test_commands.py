@@ -66,7 +66,7 @@ def test_mistakes(plan: Path, photos: Path, tmp_path: Path, capsys: pytest.Captu
         write_finals(folder, {"plain": RIGHT})
     (broken / "results" / "birds-plain-seed10.json").write_text('{"format_version": 1,')
     (lost / "results" / "birds-plain-seed11.npz").unlink()
-    (unplanned / "plan.json").write_text("{}")
+    (unplanned / "plan.toml").write_text("{}")
     for words, said in (
         (["run", tmp_path / "nowhere.toml", "--out", tmp_path / "o"], "no such file"),
         (["run", plan, "--out", tmp_path / "o"], "--data photos=FOLDER"),
@@ -85,7 +85,7 @@ def test_mistakes(plan: Path, photos: Path, tmp_path: Path, capsys: pytest.Captu
         (["report", full, "--out", plan / "RESULTS.md"], "cannot be written"),
         (["report", broken], "birds-plain-seed10.json: no result that can be read"),
         (["report", lost], "birds-plain-seed11.npz cannot be read"),
-        (["report", unplanned], "plan.json: no list of planned runs that can be read; delete it"),
+        (["report", unplanned], "plan.toml: no plan that can be read"),
     ):
         capsys.readouterr()
         assert ran("bench", *words) == 2

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fieldmark.bench.plan import Place, Plan, Tuning, read_plan, unequal_trials
+from fieldmark.bench.plan import Place, Plan, Tuning, keep_plan, read_plan, unequal_trials
 from fieldmark.bench.resolve import Surroundings, recipe_of
 from fieldmark.core.building import build_learner
 from fieldmark.errors import UserError
@@ -153,3 +153,16 @@ def test_the_plans_that_come_with_the_program(path: Path) -> None:
         assert len({repr(recipe) for recipe in recipes}) == len(recipes)
         for recipe in recipes:
             build_learner(recipe, classes=20, weights="none")
+
+
+def test_a_comparison_keeps_its_plan(tmp_path: Path) -> None:
+    plan, kept = plan_of(tmp_path, LEAST), tmp_path / "out" / "plan.toml"
+    keep_plan(plan, tmp_path / "out")
+    assert read_plan(kept).entries == plan.entries
+    before = kept.stat()
+    keep_plan(plan, tmp_path / "out")
+    keep_plan(read_plan(kept), tmp_path / "out")
+    assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    keep_plan(plan_of(tmp_path, LEAST + 'phase = "tune"'), tmp_path / "out")
+    assert read_plan(kept).entries[0].phase == "tune"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["plan.toml"]

@@ -1,11 +1,11 @@
-"""Which runs a plan asks for, in which order, and what a comparison's folder knows of them."""
+"""Which runs a plan asks for, and in which order."""
 
 from pathlib import Path
 
 import pytest
 
 from fieldmark.bench.plan import read_plan
-from fieldmark.bench.planned_runs import ListedRun, RunList, read_run_list, runs_of, trials_of, write_run_list
+from fieldmark.bench.planned_runs import runs_of, trials_of
 from fieldmark.errors import UserError
 
 PLAN = """
@@ -79,56 +79,3 @@ def test_names_that_would_be_one_file(tmp_path: Path) -> None:
     text += '[[entry]]\nname = "b-plain"\ndata = ["a"]\n'
     with pytest.raises(UserError, match="both be called a-b-plain-seed0"):
         runs_of(plan_of(tmp_path, text))
-
-
-LISTED = """
-format_version = 1
-title = "Fünf Vögel"
-data = ["birds"]
-seeds = [10, 11]
-baseline = "simple"
-notes = ["pc was tried before"]
-[[entry]]
-name = "simple"
-[[entry]]
-name = "pc"
-seeds = [10]
-trials = [{}]
-"""
-
-
-def test_the_runs_come_back(tmp_path: Path) -> None:
-    assert read_run_list(tmp_path / "out") is None
-    write_run_list(tmp_path / "out", plan_of(tmp_path, LISTED))
-    run_list = read_run_list(tmp_path / "out")
-    trial = ListedRun("birds-pc-trial0-seed0", "birds", "pc", 1, "tune", 0, 0)
-    finals = [
-        ListedRun(f"birds-{entry}-seed{seed}", "birds", entry, order, "final", seed, None)
-        for order, entry, seed in ((0, "simple", 10), (1, "pc", 10), (0, "simple", 11))
-    ]
-    assert run_list == RunList("Fünf Vögel", "simple", (trial, *finals), ("pc was tried before",))
-    assert run_list is not None
-    assert run_list.missing({"birds-simple-seed10", "birds-pc-seed10", "other"}) == (trial, finals[2])
-
-
-def test_it_is_written_where_something_changed(tmp_path: Path) -> None:
-    path = tmp_path / "plan.json"
-    write_run_list(tmp_path, plan_of(tmp_path, LISTED))
-    before = path.stat()
-    write_run_list(tmp_path, plan_of(tmp_path, LISTED))
-    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    write_run_list(tmp_path, plan_of(tmp_path, LISTED.replace("[10, 11]", "[10, 11, 12]")))
-    run_list = read_run_list(tmp_path)
-    assert run_list
-    assert [run.key for run in run_list.runs][-1] == "birds-simple-seed12"
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["plan.json", "plan.toml"]
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format_version": 2}', '{"format_version": 1, "runs": 0}', "\xff"])
-def test_a_file_that_is_none_of_ours(text: str, tmp_path: Path) -> None:
-    (tmp_path / "plan.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(UserError, match="no list of planned runs") as error:
-        read_run_list(tmp_path)
-    assert len(str(error.value).splitlines()) == 1
-    write_run_list(tmp_path, plan_of(tmp_path, LISTED))  # and a damaged one is replaced
-    assert read_run_list(tmp_path)

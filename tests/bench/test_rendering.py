@@ -10,8 +10,6 @@ import pytest
 from canned import SESSION, answers_of, failed, photos_of, result_of, write_finals
 
 from fieldmark.bench import rendering
-from fieldmark.bench.plan import read_plan
-from fieldmark.bench.planned_runs import write_run_list
 from fieldmark.bench.rendering import report_of
 from fieldmark.bench.results import Asked, Result, write_result
 from fieldmark.errors import UserError
@@ -221,7 +219,6 @@ baseline = "plain"
 
 def planned(folder: Path, text: str = PLANNED) -> None:
     (folder / "plan.toml").write_text(text)
-    write_run_list(folder, read_plan(folder / "plan.toml"))
 
 
 def test_how_trials_were_compared_is_said_where_there_are_any(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from rich.console import Console
 import small_runs
 from fieldmark.bench import runner
 from fieldmark.bench.options import Options
-from fieldmark.bench.plan import PROBE
-from fieldmark.bench.planned_runs import PlannedRun, read_run_list
+from fieldmark.bench.plan import PROBE, read_plan
+from fieldmark.bench.planned_runs import PlannedRun, runs_of
 from fieldmark.bench.resolve import described
 from fieldmark.bench.results import read_answers, read_result, read_results
 from fieldmark.bench.run_folder import locked
@@ -147,9 +147,8 @@ def test_each_run_is_recorded(compared: Path) -> None:
     assert tuned["winner"] == best
     rate = results["photos-plain-seed11"].recipe["stages"][0]["optimiser"]["lr"]
     assert rate == (0.05, 0.2)[best]
-    planned = read_run_list(compared)
-    assert planned is not None
-    assert [run.key for run in planned.runs] == [*TUNING, *FINALS]  # though the first call worked two of them
+    kept = read_plan(compared / "plan.toml")
+    assert [run.key for run in runs_of(kept)] == [*TUNING, *FINALS]  # though the first call worked two of them
 
 
 def test_what_is_recorded_is_not_worked_again(compared: Path, split: Path, stub: Callable[[Stub], list[str]]) -> None:
@@ -358,7 +357,7 @@ def test_a_file_system_without_locks_is_told_before_any_run(
     with pytest.raises(UserError, match=r"cannot be locked \(.*Function not implemented\):\ntake an --out"):
         run(tmp_path / "out", split, text=PLAN + PLAIN)
     assert keys == []
-    assert not (tmp_path / "out" / "plan.json").exists()
+    assert not (tmp_path / "out" / "plan.toml").exists()
 
 
 def test_a_program_that_is_edited_under_a_plan_stops(

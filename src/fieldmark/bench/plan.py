@@ -38,9 +38,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fieldmark.errors import UserError, printable
+from fieldmark.files import replace_file
 from fieldmark.plain import Natural, Range, from_plain
 
 FORMAT_VERSION = 1
+PLAN = "plan.toml"
+"""A comparison's plan as its folder keeps it, by which the report says what is missing."""
 TRAIN: Literal["train"] = "train"
 PROBE: Literal["probe"] = "probe"
 PROBE_SETTINGS = ("backbone", "weights", "size")
@@ -166,6 +169,13 @@ def read_plan(path: Path) -> Plan:
         return _plan(tables, path)
     except UserError as error:
         raise UserError(f"{shown}: {error}") from error
+
+
+def keep_plan(plan: Plan, folder: Path) -> None:
+    """Copies a plan's file into the folder of a comparison, all or nothing; one that says the same is left alone."""
+    path, content = folder / PLAN, plan.path.read_bytes()
+    if not path.is_file() or path.read_bytes() != content:
+        replace_file(path, lambda draft: draft.write_bytes(content))
 
 
 def unequal_trials(plan: Plan) -> str:

@@ -1,19 +1,13 @@
-"""The runs that a plan asks for, in the order in which they are worked, and their list beside the results."""
+"""The runs that a plan asks for, in the order in which they are worked."""
 
-import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from fieldmark.bench.plan import PROBE, Entry, Plan
 from fieldmark.bench.results import Asked
-from fieldmark.errors import UserError, printable
-from fieldmark.files import replace_file
-from fieldmark.plain import from_plain, json_text
+from fieldmark.errors import UserError
 
-PLANNED = "plan.json"
-FORMAT_VERSION = 1
 Phase = Literal["all", "tune", "final"]
 
 
@@ -53,33 +47,6 @@ class PlannedRun:
         )
 
 
-@dataclass(frozen=True)
-class ListedRun:
-    """A planned run in the list: the name of its files, and what it is; ``order`` is its entry's place in the plan."""
-
-    key: str
-    data: str
-    entry: str
-    order: int
-    phase: Literal["tune", "final"]
-    seed: int
-    trial: int | None
-
-
-@dataclass(frozen=True)
-class RunList:
-    """What a comparison's folder knows of its plan: the runs, its title and notes, and the default baseline."""
-
-    title: str
-    baseline: str
-    runs: tuple[ListedRun, ...]
-    notes: tuple[str, ...] = ()
-
-    def missing(self, recorded: Collection[str]) -> tuple[ListedRun, ...]:
-        """The runs of which ``recorded`` does not hold the key."""
-        return tuple(run for run in self.runs if run.key not in recorded)
-
-
 def trials_of(plan: Plan, run: PlannedRun) -> list[PlannedRun]:
     """The tuning runs that a run waits for: none, or those of a final run's entry on its data."""
     return [] if run.trial is not None else list(_trials(plan, run.entry, run.data))
@@ -111,37 +78,6 @@ def runs_of(plan: Plan, *, only: tuple[str, ...] = (), phase: Phase = "all") -> 
         twice = min(key for key in keys if keys.count(key) > 1)
         raise UserError(f"two runs of the plan would both be called {twice}; name entries or data otherwise")
     return runs
-
-
-def write_run_list(folder: Path, plan: Plan) -> None:
-    """Writes a plan's runs into the folder of a comparison, all or nothing; a file that says the same is left alone."""
-    listed = (
-        ListedRun(run.key, run.data, run.entry.name, run.entry.order, run.phase, run.seed, run.trial)
-        for run in runs_of(plan)
-    )
-    text = json_text(RunList(plan.title, plan.baseline, tuple(listed), plan.notes), format_version=FORMAT_VERSION)
-    path, content = folder / PLANNED, text.encode("utf-8", "backslashreplace")
-    if not path.is_file() or path.read_bytes() != content:
-        replace_file(path, lambda draft: draft.write_bytes(content))
-
-
-def read_run_list(folder: Path) -> RunList | None:
-    """The runs that the plan asks for; None in a folder of a Fieldmark that did not write them down.
-
-    Raises:
-        UserError: a file that is none of ours.
-    """
-    path = folder / PLANNED
-    if not path.exists():
-        return None
-    try:
-        data = json.loads(path.read_text("utf-8"))
-        if not isinstance(data, dict) or data.pop("format_version", None) != FORMAT_VERSION:
-            raise UserError("another format")
-        return from_plain(data, RunList)
-    except (OSError, ValueError) as error:
-        way_out = "delete it, and fieldmark bench run writes it anew"
-        raise UserError(f"{printable(str(path))}: no list of planned runs that can be read; {way_out}") from error
 
 
 def _trials(plan: Plan, entry: Entry, data: str) -> Iterator[PlannedRun]:

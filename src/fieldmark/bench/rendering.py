@@ -14,7 +14,8 @@ from markupsafe import Markup
 
 from fieldmark.bench.cautions import Facts, device_of, grouped, source_of
 from fieldmark.bench.comparing import BETTER, UNKNOWN, UNTOLD, WORSE, Comparison, Row, tables_of
-from fieldmark.bench.planned_runs import RunList, read_run_list
+from fieldmark.bench.plan import PLAN, read_plan
+from fieldmark.bench.planned_runs import PlannedRun, runs_of
 from fieldmark.bench.recipe_words import place_in_words, value_at, value_in_words
 from fieldmark.bench.results import DONE, FAILED, RESULTS, Result
 from fieldmark.bench.tuning import Edge, edges, scores, trial_error, winner
@@ -41,10 +42,10 @@ def report_of(folder: Path, out: Path | None = None) -> str:
         UserError: no folder, no results, or files that are damaged.
     """
     _refuse_folder(folder)
-    run_list = read_run_list(folder)
-    tables = tables_of(folder, run_list.baseline if run_list else "")
+    plan = read_plan(folder / PLAN) if (folder / PLAN).exists() else None
+    tables = tables_of(folder, plan.baseline if plan else "")
     results = [run for table in tables for run in table.results]
-    listed = run_list.runs if run_list else ()
+    planned = runs_of(plan) if plan else []
     text = (
         _environment()
         .get_template("report.md.jinja")
@@ -54,9 +55,9 @@ def report_of(folder: Path, out: Path | None = None) -> str:
             ),
             titles=list(dict.fromkeys(table.title for table in tables)),
             count=len(results),
-            progress=None if run_list is None else _progress(run_list, results),
-            tuned=any(run.trial is not None for run in (*listed, *results)),
-            notes=run_list.notes if run_list else (),
+            progress=_progress(planned, results) if plan else None,
+            tuned=any(run.trial is not None for run in (*planned, *results)),
+            notes=plan.notes if plan else (),
             sections=[(table, Facts(table)) for table in tables],
             power=POWER,
         )
@@ -65,14 +66,14 @@ def report_of(folder: Path, out: Path | None = None) -> str:
     return re.sub(r"\n{3,}", "\n\n", flowing).strip() + "\n"
 
 
-def _progress(run_list: RunList, results: Sequence[Result]) -> dict[str, Any]:
+def _progress(planned: Sequence[PlannedRun], results: Sequence[Result]) -> dict[str, Any]:
     """How far a plan has come; entries that lack equally many runs stand together."""
-    keys = {run.key for run in run_list.runs}
-    missing = sorted(run_list.missing({run.key for run in results}), key=lambda run: (run.data, run.order))
-    several = len({run.data for run in run_list.runs}) > 1
-    wanted = Counter((run.data, run.entry, run.phase) for run in run_list.runs)
+    keys, recorded = {run.key for run in planned}, {run.key for run in results}
+    missing = sorted((run for run in planned if run.key not in recorded), key=lambda run: (run.data, run.entry.order))
+    several = len({run.data for run in planned}) > 1
+    wanted = Counter(map(_row_and_phase, planned))
     lacking: dict[str, list[str]] = {}
-    for (data, entry, phase), count in Counter((run.data, run.entry, run.phase) for run in missing).items():
+    for (data, entry, phase), count in Counter(map(_row_and_phase, missing)).items():
         words = f"{count} of {wanted[data, entry, phase]} {'tuning' if phase == 'tune' else 'final'}"
         lacking.setdefault(f"{entry} on {data}" if several else entry, []).append(words)
     return {
@@ -82,6 +83,10 @@ def _progress(run_list: RunList, results: Sequence[Result]) -> dict[str, Any]:
         "failed": sum(run.status == FAILED and run.key in keys for run in results),
         "strangers": sorted({run.entry for run in results if run.key not in keys}),
     }
+
+
+def _row_and_phase(run: PlannedRun) -> tuple[str, str, str]:
+    return run.data, run.entry.name, run.phase
 
 
 def _environment() -> Environment:

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from fieldmark.bench.mistakes import materials_of, refuse_mistakes
 from fieldmark.bench.options import Options, command_of, named, refuse_call
-from fieldmark.bench.plan import read_plan, unequal_trials
-from fieldmark.bench.planned_runs import PlannedRun, runs_of, trials_of, write_run_list
+from fieldmark.bench.plan import keep_plan, read_plan, unequal_trials
+from fieldmark.bench.planned_runs import PlannedRun, runs_of, trials_of
 from fieldmark.bench.provenance import OURS, code_digests, source, source_digest
 from fieldmark.bench.results import DONE, FAILED, Result, write_result
 from fieldmark.bench.run_folder import RunFolder, is_locked, locked, refuse_without_locks
@@ -78,7 +78,7 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
     if line := unequal_trials(read):
         console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
     refuse_without_locks(folder)
-    write_run_list(folder, read)
+    keep_plan(read, folder)
     return _Runner(worker, jobs, options).run()
 
 
