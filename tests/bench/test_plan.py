@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fieldmark.bench.plan import Place, Plan, Tuning, keep_plan, read_plan, unequal_trials
+from fieldmark.bench.plan import Place, Plan, Tuning, advice_on, keep_plan, read_plan
 from fieldmark.bench.resolve import Surroundings, recipe_of
 from fieldmark.core.building import build_learner
 from fieldmark.errors import UserError
@@ -70,14 +70,17 @@ def test_a_plan_says_all_that_an_entry_needs(tmp_path: Path) -> None:
     assert (pc.seeds, pc.changes, pc.order, pc.train_on) == ((4,), {"smoothing": 0.0}, 1, None)
     assert (probe.kind, probe.seeds, probe.train_on) == ("probe", (0,), ("train",))
     assert probe.settings == {"backbone": "test_resnet", "weights": "none", "size": 32}
-    assert unequal_trials(plan) == "unequal tuning: plain has 2 trials, pc has 1 trials"
+    tuning, seeds = advice_on(plan)
+    assert tuning == "unequal tuning: trials of plain 2, pc 1"
+    assert seeds.startswith("few seeds: 1 seed (pc); 6 or more are advised")
 
 
 def test_the_least_plan(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, LEAST)
     assert (plan.title, plan.tuning, plan.sets) == ("plan", Tuning(), {})
     assert plan.entries[0].seeds == (0,)
-    assert unequal_trials(plan) == ""
+    assert len(advice_on(plan)) == 1
+    assert advice_on(plan_of(tmp_path, LEAST + "seeds = [1, 2, 3, 4, 5, 6]")) == []
 
 
 @pytest.mark.parametrize(
@@ -143,7 +146,7 @@ def test_no_plan(tmp_path: Path) -> None:
 )
 def test_the_plans_that_come_with_the_program(path: Path) -> None:
     plan = read_plan(path)
-    assert unequal_trials(plan) == ""
+    assert not [line for line in advice_on(plan) if "unequal" in line]
     known = {composition.name for composition in COMPOSITIONS}
     around = Surroundings(photos=600, classes=20, device="cpu", folder=path.parent)
     for entry in plan.entries:

@@ -39,7 +39,7 @@ def test_a_model_in_words() -> None:
     assert words().parts == said
     assert words(model=MODEL | {"pool": {"type": "Maximum"}}).parts == f"{said} + Maximum"
     assert (words().input, words().weights, words().train_on) == ("b, 32", "w", "train+val")
-    assert words(pixels={"size": 32, "eval_size": 48}).input == "b, 32 (48 in test)"
+    assert words(pixels={"size": 32, "eval_size": 48}).input == "b, 32 (48 at test time)"
     probe = in_words({"backbone": "b", "weights": "w", "size": 32, "penalty": 0.1}, key="probe")
     assert (probe.input, probe.parts, probe.epochs, probe.rate) == ("b, 32", "unknown", "unknown", "unknown")
 
@@ -51,8 +51,11 @@ def test_a_model_in_words() -> None:
         ({"type": "Shuffled", "size": 16, "even": True}, "shuffled, 16, classes drawn evenly"),
         ({"type": "Balanced", "classes": 4, "images": 5}, "4 classes × 5 photos"),
         ({"type": "ShuffledPairs", "size": 8}, "shuffled pairs, 8 photos"),
-        ({"type": "ExhaustivePairs", "size": 8, "partners": 1}, "pairs of two classes, 8 photos, 1 a photo and epoch"),
-        ({"type": "ExhaustivePairs", "size": 8, "partners": None}, "pairs of two classes, 8 photos, all a photo and"),
+        (
+            {"type": "ExhaustivePairs", "size": 8, "partners": 1},
+            "pairs of two classes, 8 photos, 1 per photo and epoch",
+        ),
+        ({"type": "ExhaustivePairs", "size": 8, "partners": None}, "pairs of two classes, 8 photos, all per photo and"),
         ({"type": "Sorted", "size": 3, "up": True}, "Sorted (size 3, up true)"),  # of a later Fieldmark
         ({}, "unknown"),
     ],
@@ -66,7 +69,7 @@ def test_epochs_and_rates_of_stages() -> None:
     first = {"epochs": 8, "optimiser": {"type": "AdamW", "lr": 1e-3}, "frozen": ["backbone"], "frozen_epochs": None}
     two = words(stages=[first, STAGE | {"epochs": 12, "frozen": ["head"], "frozen_epochs": 2}])
     assert two.epochs == "20 (8 + 12)"
-    assert two.rate == "AdamW 0.001, backbone resting; Sgd 0.1, backbone × 0.03, head resting for 2"
+    assert two.rate == "AdamW 0.001, backbone frozen; Sgd 0.1, backbone × 0.03, head frozen for 2"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,7 @@ def test_what_rows_should_have_in_common(changes: dict[str, Any], unlike: dict[s
 @pytest.mark.parametrize(
     ("place", "said", "value"),
     [
-        ("stages.0.optimiser.scales.backbone", "backbone's share of the learning rate", 0.03),
+        ("stages.0.optimiser.scales.backbone", "learning-rate factor of backbone", 0.03),
         ("stages.0.optimiser.lr", "learning rate", 0.1),
         ("smoothing", "label smoothing", 0.1),
         ("model.terms.0.weight", "weight of ContrastiveChannelInteraction", 2.0),

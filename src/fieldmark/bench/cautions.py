@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from fieldmark.bench.comparing import Row, Table
-from fieldmark.bench.plan import TRAIN
+from fieldmark.bench.plan import ENOUGH_SEEDS, TRAIN
 from fieldmark.bench.recipe_words import RecipeWords, in_words
 from fieldmark.bench.results import DONE, Result, Session
 from fieldmark.bench.tuning import told
@@ -87,6 +87,10 @@ class Facts:
         done = (run for run in self.table.results if run.status == DONE)
         files = grouped((run.weights_digest or "no file", self.words[run.key].weights) for run in done)
         return {name: sorted(digests) for name, digests in sorted(files.items()) if len(digests) > 1}
+
+    def few_seeds(self) -> dict[str, list[str]]:
+        """Trained rows with several seeds, and yet fewer than are advised, by how many they have."""
+        return grouped((row.entry, str(len(row.finals))) for row in self.trained if 1 < len(row.finals) < ENOUGH_SEEDS)
 
     def recipes_differ(self, row: Row) -> bool:
         """Whether the final runs of a row followed different recipes, seeds aside."""

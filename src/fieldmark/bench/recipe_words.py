@@ -16,13 +16,13 @@ _SHOWN = re.compile(
     r"|stages\.\d+\.(epochs|frozen(_epochs)?|optimiser\.(type|lr|scales.*))"
 )
 _PLACES = (
-    (r"stages\.(\d+)\.optimiser\.scales\.(\w+)", "{1}'s share of the learning rate"),
+    (r"stages\.(\d+)\.optimiser\.scales\.(\w+)", "learning-rate factor of {1}"),
     (r"stages\.(\d+)\.optimiser\.lr", "learning rate"),
     (r"stages\.(\d+)\.optimiser\.weight_decay", "weight decay"),
     (r"stages\.(\d+)\.epochs", "epochs"),
     (r"smoothing", "label smoothing"),
-    (r"pixels\.size", "pixels a side"),
-    (r"batches\.size", "photos a batch"),
+    (r"pixels\.size", "image size"),
+    (r"batches\.size", "batch size"),
 )
 
 
@@ -45,9 +45,9 @@ class RecipeWords:
 
     @property
     def input(self) -> str:
-        """The backbone and the pixels that it is shown, in tests too where these are others."""
+        """The backbone and the pixels that it is shown, at test time too where these are others."""
         size, in_tests = self.pixels.get("size", UNKNOWN), self.pixels.get("eval_size", UNKNOWN)
-        return f"{self.backbone}, {size}" + (f" ({in_tests} in test)" if in_tests not in (UNKNOWN, size) else "")
+        return f"{self.backbone}, {size}" + (f" ({in_tests} at test time)" if in_tests not in (UNKNOWN, size) else "")
 
     def unlike(self, other: "RecipeWords") -> dict[str, tuple[str, str]]:
         """What two rows should have in common and have not: epochs, batches, backbone, weights, pixels; of each, both.
@@ -147,20 +147,20 @@ def _batches(batches: dict[str, Any]) -> str:
         "Shuffled": f"shuffled, {size}" + (", classes drawn evenly" if batches.get("even") else ""),
         "Balanced": f"{batches.get('classes')} classes × {batches.get('images')} photos",
         "ShuffledPairs": f"shuffled pairs, {size} photos",
-        "ExhaustivePairs": f"pairs of two classes, {size} photos, {partners or 'all'} a photo and epoch",
+        "ExhaustivePairs": f"pairs of two classes, {size} photos, {partners or 'all'} per photo and epoch",
     }
     return words.get(kind) or (_part({"type": kind, **batches}) if kind else UNKNOWN)
 
 
 def _stage(stage: Recorded) -> str:
-    """Optimiser, learning rate and what it is multiplied by for parts of the model; what rests."""
+    """Optimiser, learning rate and what it is multiplied by for parts of the model; what is frozen."""
     optimiser = stage["optimiser"]
     text = f"{optimiser['type']} {value_in_words(optimiser['lr'])}"
     text += "".join(f", {group} × {value_in_words(scale)}" for group, scale in optimiser.get("scales", {}).items())
     if not stage.get("frozen"):
         return text
     epochs = stage.get("frozen_epochs")
-    return f"{text}, {' and '.join(stage['frozen'])} resting" + ("" if epochs is None else f" for {epochs:g}")
+    return f"{text}, {' and '.join(stage['frozen'])} frozen" + ("" if epochs is None else f" for {epochs:g}")
 
 
 def _leaves(value: Any, place: str) -> Iterator[tuple[str, str]]:

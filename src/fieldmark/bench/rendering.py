@@ -26,7 +26,7 @@ from fieldmark.training.runlog import clock
 VERDICTS = {
     BETTER: "better than {}",
     WORSE: "worse than {}",
-    UNTOLD: "not told from {}",
+    UNTOLD: "no clear difference",
     UNKNOWN: "unknown (one seed)",
 }
 
@@ -149,7 +149,7 @@ def p_value(value: float) -> str:
 
 
 def comparison_cells(comparison: Comparison | None) -> list[str]:
-    """Baseline, difference, p, the smallest difference that would have been seen, and the verdict."""
+    """Baseline, difference, p, minimum detectable difference, and the verdict."""
     if comparison is None:
         return [""] * 5
     verdict = VERDICTS[comparison.verdict].format(comparison.baseline)
@@ -189,7 +189,7 @@ def trial_rows(facts: Facts) -> Iterator[Sequence[str]]:
             figure = "failed" if score.top1 is None else percent(score.top1)
             yield (
                 own[0].entry,
-                changes_in_words(score.changes, recipe) or f"as set ({set_to})",
+                changes_in_words(score.changes, recipe) or f"as planned ({set_to})",
                 f"**{figure}**" if score == best else figure,
                 ", ".join(each(str(run.photos["measured"]) for run in own if run.status == DONE)),
                 ", ".join(each(facts.words[run.key].epochs for run in own if run.recipe)),
@@ -201,11 +201,11 @@ def made_of(facts: Facts) -> dict[str, list[str]]:
     """What final runs were made from and with."""
     runs, sessions = facts.finals, facts.final_sessions
     return {
-        "Photos, labels, splits": each(run.data_digest[:12] for run in runs),
+        "Data digest": each(run.data_digest[:12] for run in runs),
         "weights": each(f"{facts.words[run.key].weights} ({run.weights_digest})" for run in runs if run.weights_digest),
-        "machine": each(map(device_of, sessions)),
+        "device": each(map(device_of, sessions)),
         "precision": each(session.precision for session in sessions if session.precision),
-        "programs": each(f"{name} {version}" for run in runs for name, version in run.versions.items()),
+        "packages": each(f"{name} {version}" for run in runs for name, version in run.versions.items()),
     }
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from fieldmark.bench.mistakes import materials_of, refuse_mistakes
 from fieldmark.bench.options import Options, command_of, named, refuse_call
-from fieldmark.bench.plan import keep_plan, read_plan, unequal_trials
+from fieldmark.bench.plan import advice_on, keep_plan, read_plan
 from fieldmark.bench.planned_runs import PlannedRun, runs_of, trials_of
 from fieldmark.bench.provenance import OURS, code_digests, source, source_digest
 from fieldmark.bench.results import DONE, FAILED, Result, write_result
@@ -75,7 +75,7 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
     )
     worker = Worker(read, folder, materials=materials, machine=machine, console=console)
     refuse_mistakes(worker, jobs, options)
-    if line := unequal_trials(read):
+    for line in advice_on(read):
         console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
     refuse_without_locks(folder)
     keep_plan(read, folder)
