@@ -19,13 +19,11 @@ from pathlib import Path
 
 import torch
 
-from fieldmark.core.building import build_learner
-from fieldmark.core.classifier import Average, Linear
+from fieldmark.building import build_learner
 from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.ops.memory import keep_freed_memory
-from fieldmark.papers.plain import Plain
-from fieldmark.recipe import Model, Part, Pixels, Recipe
+from fieldmark.recipe import Model, Pixels, Recipe
 from fieldmark.recipes.channel_interaction import COMPOSITION
 
 CLASSES = 200
@@ -37,9 +35,7 @@ def learners_of(backbone: str, size: int) -> dict[str, Learner]:
     parts = {"plain": (None, ()), "SCI": (COMPOSITION.neck, ()), "CIN": (COMPOSITION.neck, COMPOSITION.terms)}
     built = {}
     for name, (neck, terms) in parts.items():
-        model = Model(
-            Part(Plain), Part(Average), Part(Linear), backbone=backbone, weights="none", neck=neck, terms=terms
-        )
+        model = Model(backbone=backbone, weights="none", neck=neck, terms=terms)
         learner = build_learner(Recipe(model, pixels=Pixels(size=size, eval_size=size)), classes=CLASSES)
         built[name] = learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return built

@@ -25,15 +25,16 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from rich.console import Console
 
-from fieldmark.core.building import build_learner
+from fieldmark.building import build_learner
+from fieldmark.core.device import device_of, precision_of
 from fieldmark.data.reading import read_dataset
 from fieldmark.input.loading import Batch, Photographs, loader_of
 from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Recipe
-from fieldmark.training.automatic import choose, device_of, precision_of
+from fieldmark.training.automatic import fitted, recipe_of
 from fieldmark.training.loop import Loop
 from fieldmark.training.runlog import RunLog
-from fieldmark.training.settings import Choices
+from fieldmark.training.settings import RecipeSettings
 from fieldmark.training.watch import Watch
 
 
@@ -48,7 +49,9 @@ def bare_steps(recipe: Recipe, batch: Batch, *, fabric: Fabric, classes: int) ->
     while True:
         with fabric.autocast():
             logits = network(images)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.smoothing)
+        loss = F.cross_entropy(
+            logits.float(), labels, label_smoothing=recipe.model.criterion.options.get("smoothing", 0.1)
+        )
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()
@@ -99,9 +102,10 @@ def main() -> None:
     photos = dataset.of(["train"]) or dataset.photos
     device = device_of("auto")
     model = {"backbone": chosen.backbone, "weights": "none", "size": chosen.size}
-    choices = Choices(**model, batch=chosen.batch, precision=chosen.precision, lr=1e-3)
-    recipe = choose(choices, photos=len(photos), device=device)
-    fabric = Fabric(accelerator=device, devices=1, precision=precision_of(recipe, device))  # pyright: ignore[reportArgumentType]
+    settings = RecipeSettings(**model, batch=chosen.batch, precision=chosen.precision, lr=1e-3)
+    recipe = recipe_of(settings, device=device, external={})
+    recipe = fitted(recipe, settings, photos=len(photos), classes=len(dataset.classes))
+    fabric = Fabric(accelerator=device, devices=1, precision=precision_of(recipe.precision, device))  # pyright: ignore[reportArgumentType]
     views = Photographs(photos, recipe.pixels, packed=dataset.pixels)
     classes = len(dataset.classes)
     with tempfile.TemporaryDirectory() as folder:

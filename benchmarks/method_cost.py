@@ -20,15 +20,15 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from fieldmark.building import build_learner
 from fieldmark.core.backbone import Backbone
-from fieldmark.core.building import build_learner
+from fieldmark.core.device import device_of, precision_of
 from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.ops.memory import keep_freed_memory
-from fieldmark.recipe import Model, Part, Pixels, Recipe
+from fieldmark.recipe import Model, Pixels, Recipe
 from fieldmark.recipes import COMPOSITIONS, channel_interaction
 from fieldmark.recipes.composition import Composition
-from fieldmark.training.automatic import device_of, precision_of
 
 WARM_UP = 3
 
@@ -124,8 +124,7 @@ def main() -> None:
     chosen = parser.parse_args()
     keep_freed_memory()
     device = device_of("auto")
-    part = Part(nn.Identity)
-    precision = precision_of(Recipe(Model(part, part, part)), device)
+    precision = precision_of("auto", device)
     fabric = Fabric(accelerator=device, devices=1, precision=precision)  # pyright: ignore[reportArgumentType]
     medians = measured(steps_of(chosen, fabric), rounds=chosen.rounds, device=fabric.device)
     plain = medians["whole plain"]

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fieldmark.core import building
+from fieldmark import building
 from fieldmark.core.backbone import Backbone
 from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner, total
@@ -34,14 +34,14 @@ def tiny_backbone() -> Backbone:
     return Backbone(layers, example=torch.zeros(1, 3, SIZE, SIZE))
 
 
-def tiny_learner(composition: Composition, monkeypatch: pytest.MonkeyPatch) -> Learner:
-    """The composition in float64, every parameter drawn by its name."""
+def tiny_learner(composition: Composition, monkeypatch: pytest.MonkeyPatch, *external: type) -> Learner:
+    """The composition in float64, every parameter drawn by its name; ``external`` are classes of the test's own."""
     monkeypatch.setattr(building, "make_backbone", lambda name, *, weights, size: tiny_backbone())
     parts = Model(
         composition.method, composition.pool, composition.head, neck=composition.neck, terms=composition.terms
     )
     recipe = Recipe(parts, pixels=Pixels(size=SIZE, eval_size=SIZE))
-    learner = building.build_learner(recipe, classes=CLASSES).double()
+    learner = building.build_learner(recipe, classes=CLASSES, external=building.classes_named(external)).double()
     with torch.no_grad():
         for name, parameter in learner.named_parameters():
             known = re.sub(r"^terms\.\d+", "term_modules.0", name)  # as it was called when the numbers were written

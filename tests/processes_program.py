@@ -20,9 +20,8 @@ from rich.console import Console
 from torch.nn.parallel import DistributedDataParallel
 
 from fieldmark.batches import Shuffled
+from fieldmark.building import build_learner
 from fieldmark.core import processes
-from fieldmark.core.building import build_learner
-from fieldmark.core.classifier import Average, Linear
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner, total
@@ -30,14 +29,12 @@ from fieldmark.data.reading import read_dataset
 from fieldmark.errors import UserError
 from fieldmark.evaluation.inference import infer
 from fieldmark.input.loading import Photographs
-from fieldmark.papers.api_net.method import ApiNet
 from fieldmark.papers.channel_interaction import contrastive as cci
 from fieldmark.papers.channel_interaction.contrastive import ContrastiveChannelInteraction, pair_contrastive
 from fieldmark.papers.mutual_channel import SoftChannelLabels
-from fieldmark.papers.plain import Plain
 from fieldmark.papers.selective_sparse_sampling.method import S3N
 from fieldmark.recipe import Model, Part, Pixels, Recipe, Sgd, Stage
-from fieldmark.recipes import COMPOSITIONS, KNOWN, api_net, channel_interaction, selective_sparse_sampling
+from fieldmark.recipes import COMPOSITIONS, api_net, channel_interaction, selective_sparse_sampling
 from fieldmark.recipes.composition import Composition
 from fieldmark.runs.checkpoint import load_state
 from fieldmark.training.loop import Loop
@@ -45,6 +42,7 @@ from fieldmark.training.optim import freeze
 from fieldmark.training.runlog import RunLog
 from fieldmark.training.session import _fabric
 from golden_step import SIZE, TRUE_ZERO, tiny_learner
+from own_parts import KNOWN
 
 LABELS = torch.tensor([0, 0, 1, 1, 1, 2, 3, 0])
 ROWS = torch.tensor([9, 4, 100, 7, 31, 2, 8, 55])
@@ -62,10 +60,10 @@ OPTIONS: Mapping[type, Mapping[str, Any]] = {SoftChannelLabels: {"reduction": 4}
 
 def of_other_options() -> dict[str, Composition]:
     """Pairs that are made otherwise than the papers' defaults make them, and a stage that trains new layers alone."""
-    random = replace(api_net.COMPOSITION, method=Part(ApiNet, {"intra": None, "inter": None}))
+    random = replace(api_net.COMPOSITION, method=Part("ApiNet", {"intra": None, "inter": None}))
     found = {"api-net, random pairs": random, **dict.fromkeys(FROZEN, api_net.COMPOSITION)}
     for options in CONTRASTS:
-        term = Part(ContrastiveChannelInteraction, options)
+        term = Part("ContrastiveChannelInteraction", options)
         found[f"cin, {options}"] = replace(channel_interaction.COMPOSITION, terms=(term,))
     cin = channel_interaction.COMPOSITION
     for other in (selective_sparse_sampling.COMPOSITION, api_net.COMPOSITION):
@@ -76,7 +74,7 @@ def of_other_options() -> dict[str, Composition]:
 def with_terms(composition: Composition, *added: type) -> Composition:
     """The composition and more losses."""
     kept = {name: getattr(composition, name) for name in ("method", "neck", "pool", "head")}
-    parts = (Part(kind, OPTIONS.get(kind, {})) for kind in added)
+    parts = (Part(kind.__name__, OPTIONS.get(kind, {})) for kind in added)
     return Composition(composition.name, terms=(*composition.terms, *parts), **kept)
 
 
@@ -92,7 +90,7 @@ def learners() -> dict[str, Learner]:
                     found[f"{composition.name} + {term.__name__}"] = tiny_learner(with_terms(composition, term), patch)
                 except UserError:  # does not fit, which test_contract.py looks at
                     continue
-                if term not in {part.kind for part in composition.terms}:
+                if term.__name__ not in {part.name for part in composition.terms}:
                     fitting.append(term)
             found[f"{composition.name} + all"] = tiny_learner(with_terms(composition, *fitting), patch)
     for learner in found.values():
@@ -187,7 +185,7 @@ def rows_seen(photos: Path) -> list[list[int]]:
 
 def held_alike(photos: Path, run: Path) -> list[list[str]]:
     """For each process, digests of what a run holds: where it is validated after each epoch, at its end, as saved."""
-    model = Model(Part(Plain), Part(Average), Part(Linear), backbone="test_resnet", weights="none")
+    model = Model(Part("Plain"), Part("Average"), Part("Linear"), backbone="test_resnet", weights="none")
     recipe = Recipe(model, Pixels(32, 32), Shuffled(8), (Stage(3, Sgd(0.05)),), ema=0.5, precision="fp32")
     dataset = read_dataset(photos)
     views = Photographs(dataset.photos, recipe.pixels, seed=recipe.seed)

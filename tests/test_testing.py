@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fieldmark.core.building import build_learner
-from fieldmark.core.classifier import Average, Classifier, Linear
+from fieldmark.building import build_learner
+from fieldmark.core.classifier import Classifier, Linear
 from fieldmark.core.contract import Encoded, Method, Term, TrainOutput
 from fieldmark.core.criterion import Criterion
 from fieldmark.core.draws import Draws
@@ -239,21 +239,21 @@ class ReadsPixels(Spread):
 
 
 def test_terms_that_keep_the_contract_pass():
-    check_term(Part(PairwiseConfusion, {"squared": False}), size=SIZE)
-    check_term(Part(Spread), size=SIZE)
+    check_term(PairwiseConfusion, options={"squared": False}, size=SIZE)
+    check_term(Spread, size=SIZE)
 
 
 def test_broken_terms_are_named():
     with pytest.raises(AssertionError, match="the loss 'Spread' of a batch of one is nan"):
-        check_term(Part(Spread, {"safe": False}), size=SIZE)
+        check_term(Spread, options={"safe": False}, size=SIZE)
     with pytest.raises(AssertionError, match="gradient that is not finite"):
-        check_term(Part(Unbounded), size=SIZE)
+        check_term(Unbounded, size=SIZE)
     with pytest.raises(AssertionError, match="batch_wide is 1, not True or False"):
-        check_term(Part(Undecided), size=SIZE)
+        check_term(Undecided, size=SIZE)
     with pytest.raises(AssertionError, match=r"reads names \['pixels'\]; there is logits, maps, refined"):
-        check_term(Part(ReadsPixels), size=SIZE)
+        check_term(ReadsPixels, size=SIZE)
     with pytest.raises(UserError, match="at most 100 classes"):
-        check_term(Part(Spread), classes=101, size=SIZE)
+        check_term(Spread, classes=101, size=SIZE)
 
 
 VALUES = torch.tensor([0.0, 1.0, 2.0])
@@ -261,7 +261,7 @@ LABELS = torch.tensor([0, 1, 2])
 
 
 def test_a_learner_of_ones_own_can_be_checked():
-    model = Model(Part(Plain), Part(Average), Part(Linear), TINY, "none", terms=(Part(PairwiseConfusion),))
+    model = Model(backbone=TINY, weights="none", terms=(Part("PairwiseConfusion"),))
     recipe = Recipe(model, pixels=Pixels(size=SIZE))
     seeds: list[int] = []
 

@@ -3,7 +3,8 @@
 ``fieldmark.train``, ``fieldmark.load``, ``fieldmark.evaluate``, ``fieldmark.predict``, ``fieldmark.probe``,
 ``fieldmark.check`` and ``fieldmark.equations`` are the command line's words in Python, ``fieldmark.bench.run`` and
 ``fieldmark.bench.report`` those of ``fieldmark bench``, and ``fieldmark.recipes.ROWS`` is what ``fieldmark recipes``
-lists. Importing the package alone loads nothing heavy.
+lists. ``fieldmark.classifier`` builds backbone, neck, pool and head for a loop of your own. Importing the package alone
+loads nothing heavy.
 """
 
 import importlib
@@ -14,19 +15,14 @@ from fieldmark.equations import equations
 
 if TYPE_CHECKING:
     from fieldmark import recipes as recipes
-    from fieldmark.api import check, evaluate, load, predict, probe, train
-    from fieldmark.training.settings import Choices
+    from fieldmark.api import check, classifier, evaluate, load, predict, probe, train
 
-__all__ = ["Choices", "check", "equations", "evaluate", "load", "predict", "probe", "train"]
+__all__ = ["check", "classifier", "equations", "evaluate", "load", "predict", "probe", "train"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "bench":
         return importlib.import_module("fieldmark.bench")
-    if name == "Choices":
-        from fieldmark.training.settings import Choices
-
-        return Choices
     if name == "recipes":
         return importlib.import_module("fieldmark.recipes")
     if name in __all__:

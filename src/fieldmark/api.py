@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from rich.console import Console
 
@@ -16,9 +15,10 @@ from fieldmark.equations import equations as equations
 from fieldmark.errors import UserError, printable
 from fieldmark.images.guard import up_to
 from fieldmark.training.runlog import counted
-from fieldmark.training.settings import Choices, Destination
+from fieldmark.training.settings import Destination, Keywords, RecipeSettings, settings_of
 
 if TYPE_CHECKING:
+    from fieldmark.core.classifier import Classifier
     from fieldmark.data.dataset import Dataset
     from fieldmark.evaluation.evaluate import Evaluation
     from fieldmark.evaluation.predict import Prediction
@@ -51,25 +51,26 @@ def train(
     data: str | Path,
     out: str | Path | None = None,
     *,
-    choices: Choices | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    external: Sequence[type] = (),
+    external: Sequence[str | type] = (),
     recipe: "Recipe | str | Path | None" = None,
     console: Console = QUIET,
+    **settings: Unpack[Keywords],
 ) -> Path:
     """Trains a classifier on a folder, CSV or benchmark and returns the run's folder.
 
     Args:
         data: the photographs.
         out: the run's folder; runs/NAME, after the data's name, if not said.
-        choices: settings; what is left out is the recipe's, or chosen for this machine.
         resume: go on with the run that lies in ``out``.
         overwrite: replace it.
-        external: classes from elsewhere that a recipe's file names.
+        external: classes from elsewhere that a recipe's file names, or their names.
         recipe: what to follow: a ``Recipe``, a row of a paper's table (``fieldmark.recipes.ROWS``) by its name, or a
             recipe.json.
         console: is told what happens.
+        settings: those of ``fieldmark train``, such as ``epochs=1, method="pc"``; what is left out is the recipe's, or
+            chosen for this machine and these photos.
 
     Raises:
         UserError: what the user can mend.
@@ -77,13 +78,55 @@ def train(
     from fieldmark.training.session import train as run
 
     destination = Destination(None if out is None else Path(out), resume=resume, overwrite=overwrite)
-    choices = choices or Choices()
-    if isinstance(recipe, str | Path):
-        choices, recipe = replace(choices, recipe=recipe), None
-    return run(data, destination, choices, console=console, external=tuple(external), recipe=recipe)
+    name, value = (str(recipe), None) if isinstance(recipe, str | Path) else (None, recipe)
+    said = settings_of({"recipe": name, **settings})
+    return run(data, destination, said, console=console, external=external, recipe=value)
 
 
-def load(run: str | Path, *, external: Sequence[type] = ()) -> "Loaded":
+def classifier(
+    backbone: str = "resnet50",
+    *,
+    classes: int,
+    neck: str | None = None,
+    pool: str = "average",
+    head: str = "linear",
+    weights: str = "hub",
+    size: int = 224,
+    external: Sequence[str | type] = (),
+) -> "Classifier":
+    """Backbone, neck, pool and head as a run builds them, for a loop of your own.
+
+    Its ``features(images)`` are what the papers' losses read: maps, refined maps, embedding and logits. Its
+    ``backbone.normalise`` prepares images.
+
+    Args:
+        backbone: any of timm's names, or googlenet.
+        classes: C, at least 2.
+        neck: a layer on maps, such as "self-channel-interaction" or "channel-expansion,xi=3"; None has none.
+        pool: "average", "maximum", or a class of your own.
+        head: "linear", "two-layer-head", or a class of your own.
+        weights: where the backbone starts: hub, lite0, none, or a .safetensors file.
+        size: pixels a side of the images, which some backbones are built for.
+        external: classes from elsewhere that the parts name as "package.module:Class".
+
+    Raises:
+        UserError: no such part or backbone, or parts that do not fit each other.
+    """
+    from fieldmark.building import build_classifier, classes_named
+    from fieldmark.recipe import Model
+    from fieldmark.recipes.naming import part_of
+
+    model = Model(
+        pool=part_of(pool, option="pool"),
+        head=part_of(head, option="head"),
+        neck=part_of(neck, option="neck") if neck else None,
+        backbone=backbone,
+        weights=weights,
+    )
+    return build_classifier(model, classes=classes, size=size, weights=weights, external=classes_named(external))
+
+
+def load(run: str | Path, *, external: Sequence[str | type] = ()) -> "Loaded":
     """A trained run as (model, transform, classes); ``model(transform("photo.jpg")[None])`` gives logits (1, C)."""
     from fieldmark.runs.folder import load as load_run
 
@@ -96,7 +139,7 @@ def evaluate(
     *,
     split: str = "test",
     device: str = "auto",
-    external: Sequence[type] = (),
+    external: Sequence[str | type] = (),
     console: Console = QUIET,
 ) -> "Evaluation":
     """Measures a run on a split of labelled photos (by default those it was trained from).
@@ -106,7 +149,7 @@ def evaluate(
         data: labelled photographs.
         split: train, val, test or all.
         device: auto, cpu or cuda.
-        external: classes from elsewhere that the run's recipe names.
+        external: classes from elsewhere that the run's recipe names, or their names.
         console: shows the progress.
 
     Raises:
@@ -125,7 +168,7 @@ def predict(
     *,
     top: int = 5,
     device: str = "auto",
-    external: Sequence[type] = (),
+    external: Sequence[str | type] = (),
 ) -> "Iterator[Prediction]":
     """The likeliest classes of files, folders or tables of photos, one value a photo, in order, as they come.
 
@@ -134,7 +177,7 @@ def predict(
         inputs: photos, folders of photos, or CSVs with a path column.
         top: classes a photo.
         device: auto, cpu or cuda.
-        external: classes from elsewhere that the run's recipe names.
+        external: classes from elsewhere that the run's recipe names, or their names.
 
     Raises:
         UserError: what the user can mend.
@@ -178,12 +221,13 @@ def probe(
         UserError: what the user can mend.
     """
     from fieldmark.core.backbone import refuse_backbone
+    from fieldmark.core.device import device_of
     from fieldmark.evaluation.probe import probe as probe_one
-    from fieldmark.training.automatic import choose, device_of
+    from fieldmark.training.automatic import recipe_of
 
     device = device_of(device)
-    wanted = [Choices(backbone=name, weights=weights) for name in backbones or (None,)]
-    models = [choose(choices, photos=1, device=device).model for choices in wanted]
+    wanted = [RecipeSettings(backbone=name, weights=weights) for name in backbones or (None,)]
+    models = [recipe_of(settings, device=device, external={}).model for settings in wanted]
     for model in models:  # so mistakes are told before the photos are looked through
         refuse_backbone(model.backbone, weights=model.weights)
     dataset = _probe_data(data, train_on=train_on, split=split, annotation=annotation, seed=seed, console=console)
@@ -242,12 +286,12 @@ def _probe_data(
     return sound.with_photos((*sound.photos, *(photo for photo in dataset.photos if photo not in looked_at)))
 
 
-def _opened(run: str | Path, device: str, external: Sequence[type]) -> "Opened":
+def _opened(run: str | Path, device: str, external: Sequence[str | type]) -> "Opened":
     from fieldmark.core import processes
+    from fieldmark.core.device import device_of
     from fieldmark.runs.folder import open_run
-    from fieldmark.training.automatic import device_of
 
-    opened = open_run(Path(run), external=tuple(external))
+    opened = open_run(Path(run), external=external)
     processes.join(device := device_of(device))
     opened.learner.to(device)
     return opened

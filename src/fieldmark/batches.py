@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fieldmark.errors import UserError
+from fieldmark.plain import Count
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Shuffled:
         even: draw the classes evenly instead, with replacement, as many images an epoch as there are.
     """
 
-    size: int = 32
+    size: Count = 32
     even: bool = False
 
     def epoch(self, labels: Sequence[int], *, seed: int, epoch: int) -> list[np.ndarray]:
@@ -46,8 +47,8 @@ class Balanced:
     many images as the set, rounded down to whole batches.
     """
 
-    classes: int = 4
-    images: int = 5
+    classes: Count = 4
+    images: Count = 5
 
     @property
     def size(self) -> int:
@@ -99,7 +100,7 @@ class ShuffledPairs:
         size: images a batch, an even number; a set with fewer images than size/2 makes one batch.
     """
 
-    size: int = 32
+    size: Count = 32
 
     def epoch(self, labels: Sequence[int], *, seed: int, epoch: int) -> list[np.ndarray]:
         """The index arrays of one epoch's batches, (size,) int64 each."""
@@ -125,8 +126,8 @@ class ExhaustivePairs:
             (some 36 million pairs on the 5,994 images of CUB-200-2011).
     """
 
-    size: int = 32
-    partners: int | None = 1
+    size: Count = 32
+    partners: Count | None = 1
 
     def epoch(self, labels: Sequence[int], *, seed: int, epoch: int) -> list[np.ndarray]:
         """The index arrays of one epoch's batches, (size,) int64 each."""

@@ -11,7 +11,7 @@ from rich.markup import escape
 from fieldmark.bench.commands import app as bench
 from fieldmark.console import console, speaks, write_json
 from fieldmark.errors import Interrupted, UserError, printable
-from fieldmark.training.settings import Choices, Destination
+from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings, Settings
 
 app = App(
     name="fieldmark",
@@ -50,7 +50,9 @@ def train(
     data: Path,
     *,
     destination: Annotated[Destination | None, Flat] = None,
-    choices: Annotated[Choices | None, Flat] = None,
+    recipe: Annotated[RecipeSettings | None, Flat] = None,
+    photos: Annotated[DataSettings | None, Flat] = None,
+    machine: Annotated[MachineSettings | None, Flat] = None,
     external: External = (),
 ) -> int:
     """Train a classifier. DATA alone is enough: what is not said is chosen for this machine.
@@ -61,12 +63,11 @@ def train(
     """
     if not data.exists():  # said before the heavy imports, which take seconds
         raise UserError(f"{printable(str(data))}: no such folder or file; name the photographs to train on")
-    from fieldmark.recipes.naming import imported_all
     from fieldmark.training.session import train as run
     from fieldmark.training.telling import next_command
 
-    where = destination or Destination()
-    folder = run(data, where, choices or Choices(), console=console(), external=imported_all(external))
+    settings = Settings(recipe or RecipeSettings(), photos or DataSettings(), machine or MachineSettings())
+    folder = run(data, destination or Destination(), settings, console=console(), external=external)
     if speaks():
         console().print(f"next: {next_command(folder)}", markup=False, soft_wrap=True)
     return 0
@@ -145,9 +146,8 @@ def evaluate(
     """
     from fieldmark.api import evaluate as measure
     from fieldmark.evaluation.evaluate import print_evaluation, write_evaluation
-    from fieldmark.recipes.naming import imported_all
 
-    result = measure(run, data, split=split, device=device, external=imported_all(external), console=console())
+    result = measure(run, data, split=split, device=device, external=external, console=console())
     if not speaks():  # one of several processes writes
         return 0
     folder = out or run / "evaluation" / split
@@ -180,11 +180,10 @@ def predict(
     """
     from fieldmark.api import predict as name_classes
     from fieldmark.evaluation.predict import write_predictions
-    from fieldmark.recipes.naming import imported_all
 
     if not inputs:
         raise UserError("name the photos: fieldmark predict RUN FILES_OR_FOLDERS -o predictions.csv")
-    found = name_classes(run, inputs, top=top, device=device, external=imported_all(external))
+    found = name_classes(run, inputs, top=top, device=device, external=external)
     count, failed = write_predictions(out, found, top=top)
     told = f"{count:,} photos, {failed:,} of them unreadable: {out}" if failed else f"{count:,} photos: {out}"
     console().print(printable(told), markup=False, highlight=False, soft_wrap=True)
@@ -233,15 +232,14 @@ def recipes(paper: str | None = None, *, json_file: JsonFile = None) -> int:
         json_file: also write the rows, with their whole recipes, as JSON to this file.
     """
     from fieldmark.listing import print_recipe, print_recipes, recipes_to_json
-    from fieldmark.recipes import KNOWN
     from fieldmark.recipes.naming import rows_of
 
     rows = rows_of(paper)
     print_recipes(rows, console())
     if paper in rows:
-        print_recipe(rows[paper], KNOWN, console())
+        print_recipe(rows[paper], console())
     if json_file:
-        write_json(json_file, {"recipes": recipes_to_json(rows, KNOWN)})
+        write_json(json_file, {"recipes": recipes_to_json(rows)})
     return 0
 
 

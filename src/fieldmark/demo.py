@@ -6,15 +6,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fieldmark.api import evaluate, predict
+from fieldmark.api import evaluate, predict, train
 from fieldmark.birds.dataset import make_species, write_birds
 from fieldmark.core.weights import LITE0, LITE0_BACKBONE, lite0_is_installed
 from fieldmark.errors import UserError
 from fieldmark.evaluation.evaluate import write_evaluation
 from fieldmark.evaluation.predict import write_predictions
 from fieldmark.training.runlog import clock
-from fieldmark.training.session import train
-from fieldmark.training.settings import Choices, Destination
 
 SEED = 7
 MARKER = "birds/marks.csv"
@@ -40,8 +38,7 @@ def run_demo(out: Path, *, species: int, images: int, epochs: int, console: Cons
     birds, run = out / "birds", out / "run"
     console.print(f"drawing {species * images} birds of {species} species …", highlight=False)
     write_birds(birds, species=make_species(species, seed=SEED), images=images, seed=SEED, size=256)
-    choices = Choices(backbone=LITE0_BACKBONE, weights=LITE0, epochs=epochs)
-    train(birds, Destination(run), choices, console=console)
+    train(birds, run, backbone=LITE0_BACKBONE, weights=LITE0, epochs=epochs, console=console)
     result = evaluate(run, console=console)
     write_evaluation(result, run / "evaluation" / "test")
     table = out / "predictions.csv"

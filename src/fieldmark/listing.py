@@ -11,6 +11,7 @@ from rich.table import Table
 
 from fieldmark.equations import Equation
 from fieldmark.errors import printable
+from fieldmark.plain import to_plain
 from fieldmark.recipe import recipe_to_json
 
 if TYPE_CHECKING:
@@ -50,10 +51,9 @@ def print_recipes(rows: "Mapping[str, Row]", console: Console) -> None:
     print_rows(("recipe", "data", "backbone", "pixels", "epochs", "paper %", "ours"), words, console)
 
 
-def print_recipe(row: "Row", known: Sequence[type], console: Console) -> None:
-    """Every field of a row's recipe by its place, as ``--set`` takes it; ``known`` are the classes it may name."""
-    fields = _fields(json.loads(recipe_to_json(row.recipe, known)))
-    del fields["format_version"]
+def print_recipe(row: "Row", console: Console) -> None:
+    """Every field of a row's recipe by its place, as ``--set`` takes it."""
+    fields = _fields(to_plain(row.recipe))
     print_rows(("place", "value"), list(fields.items()), console)
 
 
@@ -64,12 +64,12 @@ def _fields(data: Any, place: str = "") -> dict[str, str]:
     return below or {place.removeprefix("."): data if isinstance(data, str) else json.dumps(data)}
 
 
-def recipes_to_json(rows: "Mapping[str, Row]", known: Sequence[type]) -> list[dict[str, Any]]:
-    """The same as plain data, with each recipe as its file would hold it; ``known`` are the classes it may name."""
+def recipes_to_json(rows: "Mapping[str, Row]") -> list[dict[str, Any]]:
+    """The same as plain data, with each recipe as its file would hold it."""
     return [
         {"name": name, "data": row.data, "table": row.table, "paper": row.paper, "ours": row.ours}
         | {"backbone": row.recipe.model.backbone, "epochs": row.recipe.epochs}
-        | {"recipe": json.loads(recipe_to_json(row.recipe, known))}
+        | {"recipe": json.loads(recipe_to_json(row.recipe))}
         for name, row in rows.items()
     ]
 

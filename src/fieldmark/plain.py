@@ -1,14 +1,15 @@
 """Dataclasses as plain data (what JSON and TOML hold) and back: the one codec, and the one check of types and ranges.
 
 What a class may hold stands in its annotations: ``bool``, ``int``, ``float`` (whole numbers are taken), ``str``,
-``Path``, ``Any``, ``Literal``, ``tuple[X, ...]``, ``Mapping[str, X]``, ``X | None``, other dataclasses, a choice of
-dataclasses (told apart by a key "type" with the class's name), and ``Annotated[number, Range(...)]``. A class with a
-form of its own has ``to_plain(self)`` and a class method ``from_plain(data, where)``.
+``Path``, ``Any``, ``Literal``, ``tuple[X, ...]``, ``Mapping[str, X]``, ``X | None``, ``int | str``, dataclasses,
+``Annotated[number, Range(...)]``, and as a field a choice of dataclasses (told apart by a key "type" with the class's
+name). A class with a form of its own has ``to_plain(self)`` and a class method ``from_plain(data, where)``.
 """
 
 import dataclasses
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +25,7 @@ T = TypeVar("T")
 TYPE = "type"
 """The key that tells the classes of a choice apart."""
 _MANY = 20
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,13 @@ class Range:
     below: float = math.inf
 
     def holds(self, value: float) -> bool:
-        """Whether a number lies inside; none that is not finite does."""
-        return math.isfinite(value) and self.least <= value <= self.most and self.above < value < self.below
+        """Whether a number lies inside; no infinite one does, nor NaN."""
+        return self.least <= value <= self.most and self.above < value < self.below
 
     def __str__(self) -> str:
-        """In words, such as "at least 0 and below 1"."""
+        """In words, such as "at least 0 and below 1"; "finite" without ends."""
         words = (("at least", self.least), ("above", self.above), ("at most", self.most), ("below", self.below))
-        return " and ".join(f"{word} {end:g}" for word, end in words if math.isfinite(end))
+        return " and ".join(f"{word} {end:g}" for word, end in words if math.isfinite(end)) or "finite"
 
 
 Count = Annotated[int, Range(least=1)]
@@ -51,7 +52,10 @@ Natural = Annotated[int, Range(least=0)]
 NotNegative = Annotated[float, Range(least=0)]
 Positive = Annotated[float, Range(above=0)]
 Share = Annotated[float, Range(least=0, most=1)]
+Finite = Annotated[float, Range()]
 BelowOne = Annotated[float, Range(least=0, below=1)]
+_LARGEST = 10**308
+"""Whole numbers beyond it have no float."""
 
 
 def to_plain(value: Any) -> Any:
@@ -62,7 +66,9 @@ def to_plain(value: Any) -> Any:
         return {name: _tagged(getattr(value, name), hint) for name, hint in _hints(type(value)).items()}
     if isinstance(value, Mapping):
         return {key: to_plain(item) for key, item in value.items()}
-    return [to_plain(item) for item in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def from_plain(data: Any, wanted: type[T], *, where: str = "") -> T:
@@ -79,9 +85,10 @@ def from_plain(data: Any, wanted: type[T], *, where: str = "") -> T:
     return _decoded(data, wanted, where)
 
 
-def json_text(value: Any, **head: Any) -> str:
-    """A value as indented JSON, with the keys of ``head`` before its own; names that are no UTF-8 stay escaped."""
-    return json.dumps(head | to_plain(value), indent=2, ensure_ascii=False) + "\n"
+def json_text(value: Any) -> str:
+    """A value as indented JSON; bytes of a file's name that are no UTF-8 become JSON's own escapes."""
+    text = json.dumps(to_plain(value), indent=2, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def changed(data: Any, changes: Mapping[str, Any]) -> Any:
@@ -90,7 +97,7 @@ def changed(data: Any, changes: Mapping[str, Any]) -> Any:
     A new "type" takes the place of all that stands beside it, as other classes have other fields.
 
     Raises:
-        UserError: a place that there is not.
+        UserError: a place that does not exist.
     """
     for path, value in changes.items():
         data = _with(data, path.split("."), value, path)
@@ -98,20 +105,23 @@ def changed(data: Any, changes: Mapping[str, Any]) -> Any:
 
 
 def value_of(text: str) -> Any:
-    """What a word on the command line stands for: a value of JSON's, or else the word itself."""
+    """What a word on the command line stands for: a value of JSON's, a number such as .5, or else the word itself."""
+    if re.fullmatch(r"-?(\d+\.|\.\d+)", text):
+        return float(text)
     try:
         return json.loads(text, parse_constant=_no_number)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """The nearest of some names, as a question; else the names, or some of them where they are many."""
-    names = list(choices)
-    if near := get_close_matches(word, names, n=3, cutoff=0.7):
+    if not (names := list(choices)):
+        return "there are none"
+    if near := get_close_matches(word, names, n=3, cutoff=0.6):
         return f"did you mean {' or '.join(near)}?"
     some = ", ".join(names[:_MANY])
-    return f"choose one of {len(names)}, such as {some}" if len(names) > _MANY else f"choose {some or 'none'}"
+    return f"choose one of {len(names)}, such as {some}" if len(names) > _MANY else f"choose {some}"
 
 
 def _no_number(word: str) -> Any:
@@ -162,7 +172,7 @@ def _simple(data: Any, wanted: Any, where: str) -> Any:
         return {key: _decoded(item, arguments[1], _below(where, key)) for key, item in data.items()}
     if origin is Literal and data in arguments and type(data) is type(arguments[arguments.index(data)]):
         return data
-    if wanted is float and type(data) is int:
+    if wanted is float and (isinstance(data, float) or (type(data) is int and abs(data) < _LARGEST)):
         return float(data)
     if wanted is Path and isinstance(data, str | Path):
         return Path(data)
@@ -178,6 +188,8 @@ def _in_words(wanted: Any) -> str:
         return f"one of {', '.join(map(str, get_args(wanted)))}"
     if get_origin(wanted) is tuple:
         return "a list"
+    if len(choices := _choices(wanted)) > 1:
+        return " or ".join(map(_in_words, choices))
     return _WORDS.get(wanted, "a table")
 
 
@@ -196,10 +208,12 @@ def _chosen(data: Any, wanted: Any, where: str) -> Any:
         return _decoded(data, choices[0], where)
     if not classes:  # numbers and texts
         fitting = [choice for choice in choices if type(data) is choice]
-        return _simple(data, (fitting or choices)[0], where)
-    tag = data.get(TYPE) if isinstance(data, Mapping) else None
-    if not isinstance(data, Mapping) or tag not in classes:
-        raise UserError(f"{_below(where, TYPE)} is {shown(tag)}; {did_you_mean(str(tag), classes)}")
+        return _simple(data, fitting[0] if fitting else wanted, where)
+    if not isinstance(data, Mapping) or TYPE not in data:
+        raise UserError(f"{where} is {shown(data)}; it has to be a table with a {TYPE!r}: {', '.join(classes)}")
+    tag = str(data[TYPE])
+    if tag not in classes:
+        raise UserError(f"{_below(where, TYPE)} is {shown(data[TYPE])}; {did_you_mean(tag, classes)}")
     return _fields({key: item for key, item in data.items() if key != TYPE}, classes[tag], where)
 
 
@@ -208,7 +222,8 @@ def _fields(data: Any, kind: Any, where: str) -> Any:
         raise UserError(f"{where or 'it'} is {shown(data)}; it has to be a table of settings")
     hints = _hints(kind)
     if unknown := [str(key) for key in data if key not in hints]:
-        raise UserError(f"{where or 'there'} has no setting {unknown[0]!r}; {did_you_mean(unknown[0], hints)}")
+        told = f"{where} has no setting" if where else "there is no setting"
+        raise UserError(f"{told} {shown(unknown[0])}; {did_you_mean(unknown[0], hints)}")
     defaults = (dataclasses.MISSING, dataclasses.MISSING)
     needed = [field.name for field in dataclasses.fields(kind) if (field.default, field.default_factory) == defaults]
     if missing := [name for name in needed if name not in data]:
@@ -225,24 +240,25 @@ def _with(data: Any, steps: Sequence[str], value: Any, path: str) -> Any:
     step, *rest = steps
     if isinstance(data, list | tuple):
         if not step.isdecimal() or int(step) >= len(data):
-            raise UserError(f"{printable(path)}: {len(data)} entries stand there, counted from 0, and no {step!r}")
+            told = f"there is no entry {shown(step)} in a list of {len(data)}, counted from 0"
+            raise UserError(f"{printable(path)}: {told}")
         items, at = list(data), int(step)
         items[at] = _with(items[at], rest, value, path) if rest else value
         return items
     if not isinstance(data, Mapping):
-        raise UserError(f"{printable(path)}: before {step!r} stands {shown(data)}, which has no settings")
+        raise UserError(f"{printable(path)}: there is no {shown(step)} in {shown(data)}, which has no settings")
     if not rest:
         return {TYPE: value} if step == TYPE and TYPE in data else {**data, step: value}
     if step not in data:
-        raise UserError(f"{printable(path)}: there is no {step!r}; {did_you_mean(step, data)}")
+        raise UserError(f"{printable(path)}: there is no {shown(step)}; {did_you_mean(step, data)}")
     return {**data, step: _with(data[step], rest, value, path)}
 
 
 def _below(where: str, step: object) -> str:
-    return f"{where}.{step}" if where else str(step)
+    return f"{where}.{printable(str(step))}" if where else printable(str(step))
 
 
 def shown(value: Any) -> str:
-    """A value in a message, as short as it can be said."""
+    """A value in a message: on one line, and cut where it is long."""
     text = printable(repr(value))
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,48 +1,62 @@
-"""A run's setting as plain data: typed frozen dataclasses with a versioned JSON round trip.
+"""A run's setting as plain data: typed frozen dataclasses with a versioned JSON round trip. No class is looked up here.
 
-A class stands in the file by its name, looked up in a tuple, never by an import; one of the user's own stands as
-"package.module:Class" and has to be named again by whoever reads the file.
+A part stands by its name, one of ours or "package.module:Class"; ``building.py`` finds the class when it builds it.
 """
 
-import dataclasses
-import inspect
 import json
 import math
-import types
-import typing
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
-from fieldmark.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
+from fieldmark.batches import Batches, Shuffled
 from fieldmark.errors import UserError
+from fieldmark.plain import (
+    TYPE,
+    BelowOne,
+    Count,
+    Natural,
+    NotNegative,
+    Positive,
+    Range,
+    Share,
+    from_plain,
+    json_text,
+    shown,
+    to_plain,
+)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 Fit = Literal["crop", "pad", "stretch", "box"]
-Balance = Literal["none", "sampler", "logit-adjust"]
 Precision = Literal["auto", "fp32", "bf16"]
+Fraction = Annotated[float, Range(above=0, most=1)]
 
 
 @dataclass(frozen=True)
 class Part:
-    """A class and the options it is built with.
+    """The name of a class and the options it is built with.
 
     What depends on where the part is put is not an option: a parameter called ``channels``, ``classes``, ``width``,
-    ``classifier`` or ``criterion`` is filled in when it is built.
+    ``classifier``, ``criterion`` or ``counts`` is filled in when it is built.
     """
 
-    kind: type
+    name: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def build(self, context: Mapping[str, Any]) -> Any:
-        """An instance, with what its constructor asks for out of ``context``."""
-        return self.kind(**{name: context[name] for name in self.accepted if name in context}, **self.options)
+    def to_plain(self) -> dict[str, Any]:
+        """A table of its options, with its name as "type"."""
+        return {TYPE: self.name} | to_plain(self.options)
 
-    @property
-    def accepted(self) -> list[str]:
-        """What the constructor can be given by name."""
-        parameters = inspect.signature(self.kind).parameters.values()
-        return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    @classmethod
+    def from_plain(cls, data: Any, where: str) -> "Part":
+        """What ``to_plain`` gave; options are checked where the part is built.
+
+        Raises:
+            UserError: no table with a "type".
+        """
+        if not isinstance(data, Mapping) or not isinstance(data.get(TYPE), str):
+            raise UserError(f'{where} is {shown(data)}; it has to be a table such as {{"type": "Plain"}}')
+        return cls(data[TYPE], {key: _tuples(item) for key, item in data.items() if key != TYPE})
 
 
 @dataclass(frozen=True)
@@ -52,29 +66,29 @@ class Sgd:
     ``scales`` multiplies the learning rate of named parameter groups ("backbone", "neck", "head", "terms"; others 1).
     """
 
-    lr: float = 0.1
-    momentum: float = 0.9
+    lr: NotNegative = 0.1
+    momentum: BelowOne = 0.9
     nesterov: bool = True
-    weight_decay: float = 1e-4
-    scales: Mapping[str, float] = field(default_factory=dict)
+    weight_decay: NotNegative = 1e-4
+    scales: Mapping[str, NotNegative] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class AdamW:
     """AdamW; ``scales`` as in ``Sgd``."""
 
-    lr: float = 1e-3
-    weight_decay: float = 0.05
-    scales: Mapping[str, float] = field(default_factory=dict)
+    lr: NotNegative = 1e-3
+    weight_decay: NotNegative = 0.05
+    scales: Mapping[str, NotNegative] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class StepDecay:
     """Multiplies the learning rate by ``factor`` at each of ``epochs``, after a linear warm-up."""
 
-    epochs: tuple[int, ...] = ()
-    factor: float = 0.1
-    warmup: float = 0.0
+    epochs: tuple[Natural, ...] = ()
+    factor: NotNegative = 0.1
+    warmup: NotNegative = 0.0
 
     def at(self, epoch: float, total: float) -> float:
         """The factor at a (fractional) epoch."""
@@ -85,8 +99,8 @@ class StepDecay:
 class Cosine:
     """Half a cosine from 1 to ``floor`` after a linear warm-up of ``warmup`` epochs."""
 
-    warmup: float = 0.0
-    floor: float = 0.0
+    warmup: NotNegative = 0.0
+    floor: Share = 0.0
 
     def at(self, epoch: float, total: float) -> float:
         """The factor at a (fractional) epoch of ``total``."""
@@ -100,9 +114,9 @@ class Cosine:
 class OneCycle:
     """Up along a cosine from 1/``start`` in the first ``rise`` of the stage, then down to 1/``end`` (Smith 2018)."""
 
-    rise: float = 0.3
-    start: float = 25.0
-    end: float = 1e4
+    rise: Share = 0.3
+    start: Positive = 25.0
+    end: Positive = 1e4
 
     def at(self, epoch: float, total: float) -> float:
         """The factor at a (fractional) epoch of ``total``."""
@@ -122,24 +136,28 @@ def _warm(epoch: float, warmup: float) -> float:
 class Stage:
     """Epochs under one optimiser and schedule; ``frozen`` groups rest for the first ``frozen_epochs`` (None: all)."""
 
-    epochs: int = 20
+    epochs: Count = 20
     optimiser: Sgd | AdamW = field(default_factory=Sgd)
     schedule: OneCycle | Cosine | StepDecay = field(default_factory=OneCycle)
     frozen: tuple[str, ...] = ()
-    frozen_epochs: int | None = None
+    frozen_epochs: Natural | None = None
+
+
+PLAIN, AVERAGE, LINEAR, CROSS_ENTROPY = Part("Plain"), Part("Average"), Part("Linear"), Part("CrossEntropy")
 
 
 @dataclass(frozen=True)
 class Model:
-    """What is trained. ``weights`` says where the backbone started from; a saved run has its own."""
+    """What is trained, and by which loss. ``weights`` says where the backbone started from; a saved run has its own."""
 
-    method: Part
-    pool: Part
-    head: Part
+    method: Part = PLAIN
+    pool: Part = AVERAGE
+    head: Part = LINEAR
     backbone: str = "resnet50"
     weights: str = "hub"
     neck: Part | None = None
     terms: tuple[Part, ...] = ()
+    criterion: Part = CROSS_ENTROPY
 
 
 @dataclass(frozen=True)
@@ -152,15 +170,20 @@ class Pixels:
     to ``max_scale`` of what ``fit`` shows, one side up to ``ratio`` times the other, half of them mirrored if ``flip``.
     """
 
-    size: int = 224
-    eval_size: int = 224
-    eval_crop: float = 0.875
+    size: Count = 224
+    eval_size: Count = 224
+    eval_crop: Fraction = 0.875
     fit: Fit = "crop"
-    min_scale: float = 0.25
-    max_scale: float = 1.0
-    ratio: float = 4 / 3
+    min_scale: Fraction = 0.25
+    max_scale: Fraction = 1.0
+    ratio: Annotated[float, Range(least=1)] = 4 / 3
     flip: bool = True
-    megapixels: float = 64.0
+    megapixels: Positive = 64.0
+
+    def __post_init__(self) -> None:
+        """Refuses ends of a range in the wrong order."""
+        if self.min_scale > self.max_scale:
+            raise UserError(f"min_scale is {self.min_scale}; it has to be at most max_scale, {self.max_scale}")
 
 
 @dataclass(frozen=True)
@@ -171,18 +194,22 @@ class Recipe:
     largest gradient norm (0: none); ``accumulate`` the number of pieces that a batch is worked in.
     """
 
-    model: Model
+    model: Model = field(default_factory=Model)
     pixels: Pixels = field(default_factory=Pixels)
     batches: Batches = field(default_factory=Shuffled)
     stages: tuple[Stage, ...] = (Stage(),)
-    smoothing: float = 0.1
-    balance: Balance = "none"
-    clip: float = 0.0
-    ema: float = 0.0
+    clip: NotNegative = 0.0
+    ema: BelowOne = 0.0
     precision: Precision = "auto"
-    accumulate: int = 1
-    seed: int = 0
+    accumulate: Count = 1
+    seed: Natural = 0
     train_on: tuple[str, ...] = ("train",)
+
+    def __post_init__(self) -> None:
+        """Refuses a recipe of nothing."""
+        for name in ("stages", "train_on"):
+            if not getattr(self, name):
+                raise UserError(f"{name} is empty; it has to have at least one entry")
 
     @property
     def epochs(self) -> int:
@@ -190,111 +217,54 @@ class Recipe:
         return sum(stage.epochs for stage in self.stages)
 
 
-TAGGED: tuple[type, ...] = (Shuffled, Balanced, ShuffledPairs, ExhaustivePairs, Sgd, AdamW, StepDecay, Cosine, OneCycle)
-"""The classes that stand in a file with a type tag, because a field may hold one of several."""
-
-
 def external_name(kind: type) -> str:
-    """How a class from a user's module stands in a file."""
+    """The name by which a part of a recipe stands for a class from a user's module."""
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
-def recipe_to_json(recipe: Recipe, known: Sequence[type]) -> str:
-    """The recipe as JSON; parts that are not in ``known`` are written as external."""
-    return json.dumps({"format_version": FORMAT_VERSION} | _encode(recipe, known), indent=2) + "\n"
+def recipe_to_json(recipe: Recipe) -> str:
+    """The recipe as the text of its file."""
+    return json_text({"format_version": FORMAT_VERSION} | to_plain(recipe))
 
 
-def recipe_from_json(text: str, known: Sequence[type], *, external: Sequence[type] = ()) -> Recipe:
-    """Reads what ``recipe_to_json`` wrote.
-
-    Args:
-        text: the file's text.
-        known: the classes of ours that may stand in it.
-        external: classes from elsewhere that the user has named for this file.
+def recipe_from_json(text: str) -> Recipe:
+    """Reads what ``recipe_to_json`` wrote, of this format or an earlier one.
 
     Raises:
-        UserError: another version, an unknown key or class, a value of the wrong type.
+        UserError: another version, an unknown key, a value of another kind or out of its range.
     """
     try:
-        version = (data := json.loads(text)).pop("format_version")
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
-        raise UserError(f"not a recipe: {error!r}") from error
-    if version != FORMAT_VERSION:
-        raise UserError(f"this recipe has format {version}, and this Fieldmark reads {FORMAT_VERSION}")
-    by_tag = {kind.__name__: kind for kind in known} | {external_name(kind): kind for kind in external}
-    return _decode(data, Recipe, by_tag, "recipe")
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"not a recipe: {error}") from error
+    return recipe_from_plain(data)
 
 
-def _encode(value: Any, known: Sequence[type]) -> Any:
-    if isinstance(value, Part):
-        tag = value.kind.__name__ if value.kind in known else external_name(value.kind)
-        return {"type": tag, **value.options}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        tag = {"type": type(value).__name__} if isinstance(value, TAGGED) else {}
-        return tag | {f.name: _encode(getattr(value, f.name), known) for f in fields(value)}
-    if isinstance(value, tuple):
-        return [_encode(item, known) for item in value]
-    return dict(value) if isinstance(value, Mapping) else value
+def recipe_from_plain(data: Any) -> Recipe:
+    """The same from plain data.
+
+    Raises:
+        UserError: as for ``recipe_from_json``.
+    """
+    version = data.get("format_version") if isinstance(data, dict) else None
+    if version not in (1, FORMAT_VERSION):
+        told = "no format_version" if version is None else f"format {shown(version)}"
+        raise UserError(f"not a recipe that this Fieldmark reads: it has {told}, and {FORMAT_VERSION} is the newest")
+    settings = {key: value for key, value in data.items() if key != "format_version"}
+    return from_plain(_from_first_format(settings) if version == 1 else settings, Recipe)
 
 
-def _decode(value: Any, wanted: Any, by_tag: Mapping[str, type], where: str) -> Any:
-    """``value`` as the annotated type ``wanted``; ``where`` names it in messages."""
-    origin, choices = typing.get_origin(wanted), typing.get_args(wanted)
-    if origin in (typing.Union, types.UnionType):
-        return _decode_union(value, choices, by_tag, where)
-    if wanted is Part:
-        return _decode_part(value, by_tag, where)
-    if isinstance(wanted, type) and dataclasses.is_dataclass(wanted):
-        return _decode_fields(value, wanted, by_tag, where)
-    if origin is tuple and isinstance(value, list):
-        return tuple(_decode(item, choices[0], by_tag, f"{where}[{i}]") for i, item in enumerate(value))
-    if origin is Literal and value in choices:
-        return value
-    if origin is Mapping and isinstance(value, dict):
-        return {key: _decode(item, choices[1], by_tag, f"{where}.{key}") for key, item in value.items()}
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(wanted, type) and type(value) is wanted:
-        return value
-    expected = ", ".join(map(str, choices)) if origin is Literal else getattr(wanted, "__name__", wanted)
-    raise UserError(f"{where} is {value!r}, which does not fit; expected {expected}")
-
-
-def _decode_union(value: Any, choices: tuple[Any, ...], by_tag: Mapping[str, type], where: str) -> Any:
-    if value is None and types.NoneType in choices:
-        return None
-    rest = [choice for choice in choices if choice is not types.NoneType]
-    if len(rest) == 1:
-        return _decode(value, rest[0], by_tag, where)
-    tag = (value := value if isinstance(value, dict) else {}).get("type")
-    for choice in rest:
-        if choice.__name__ == tag:
-            return _decode_fields({key: item for key, item in value.items() if key != "type"}, choice, by_tag, where)
-    raise UserError(f"{where} has type {tag!r}; choose {', '.join(choice.__name__ for choice in rest)}")
-
-
-def _decode_part(value: Any, by_tag: Mapping[str, type], where: str) -> Part:
-    if not isinstance(value, dict):
-        raise UserError(f"{where} is {value!r}; expected a table with a type")
-    tag = value.get("type")
-    if not isinstance(tag, str) or tag not in by_tag:
-        if isinstance(tag, str) and ":" in tag:
-            raise UserError(f"{where} is {tag}, a class from elsewhere; name it again to use it (--external {tag})")
-        raise UserError(f"{where} has the unknown type {tag!r}")
-    return Part(by_tag[tag], {key: _tuples(item) for key, item in value.items() if key != "type"})
-
-
-def _decode_fields(value: Any, kind: type, by_tag: Mapping[str, type], where: str) -> Any:
-    if not isinstance(value, dict):
-        raise UserError(f"{where} is {value!r}; expected a table of settings")
-    hints = typing.get_type_hints(kind)
-    if unknown := [key for key in value if key not in hints]:
-        raise UserError(f"{where} has no setting {unknown[0]!r}; it has {', '.join(hints)}")
-    needed = {f.name for f in fields(kind) if f.default is f.default_factory is dataclasses.MISSING}
-    if missing := sorted(needed - set(value)):
-        raise UserError(f"{where} lacks the setting {missing[0]!r}")
-    return kind(**{key: _decode(item, hints[key], by_tag, f"{where}.{key}") for key, item in value.items()})
+def _from_first_format(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Format 1 had the loss's smoothing and its adjustment to uneven classes beside the model."""
+    data = dict(data)
+    smoothing, balance = data.pop("smoothing", 0.1), data.pop("balance", "none")
+    options: dict[str, Any] = {} if smoothing == 0.1 else {"smoothing": smoothing}
+    if balance == "logit-adjust":
+        options["adjust"] = True
+    if isinstance(model := data.get("model", {}), Mapping):
+        data["model"] = {**model, "criterion": {TYPE: CROSS_ENTROPY.name} | options}
+    return data
 
 
 def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value

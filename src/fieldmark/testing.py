@@ -13,14 +13,12 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from fieldmark.core.building import build_learner
-from fieldmark.core.classifier import Average, Linear
+from fieldmark.building import build_learner, classes_named
 from fieldmark.core.contract import Encoded, Method, Term, TrainOutput, Value
 from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.ops.hostreads import no_reading_back
-from fieldmark.papers.plain import Plain
-from fieldmark.recipe import Model, Part, Pixels, Recipe
+from fieldmark.recipe import Model, Part, Pixels, Recipe, external_name
 
 __all__ = ["TINY", "check_learner", "check_method", "check_term", "no_reading_back"]
 
@@ -54,15 +52,24 @@ def check_method(
         UserError: the method refuses this classifier or these options.
     """
     _require(isinstance(kind, type) and issubclass(kind, Method), f"{kind!r} is no subclass of Method")
-    model = Model(Part(kind, options or {}), Part(Average), Part(Linear), backbone=backbone, weights="none")
-    check_learner(lambda seed: _build(model, classes, size, seed), size=size)
+    model = Model(Part(external_name(kind), options or {}), backbone=backbone, weights="none")
+    check_learner(lambda seed: _build(model, classes, size, seed, kind), size=size)
 
 
-def check_term(term: Part, *, neck: Part | None = None, backbone: str = TINY, classes: int = 7, size: int = 64) -> None:
+def check_term(
+    kind: type[Term],
+    *,
+    options: Mapping[str, Any] | None = None,
+    neck: Part | None = None,
+    backbone: str = TINY,
+    classes: int = 7,
+    size: int = 64,
+) -> None:
     """The same for a term, on the plain classifier.
 
     Args:
-        term: the term's class and options.
+        kind: the term's class.
+        options: for its constructor.
         neck: where the term asks for one.
         backbone: any name that ``make_backbone`` takes.
         classes: C.
@@ -72,14 +79,12 @@ def check_term(term: Part, *, neck: Part | None = None, backbone: str = TINY, cl
         AssertionError: a promise is broken; the text says which.
         UserError: the term refuses this classifier or these options.
     """
-    pool, head = Part(Average), Part(Linear)
-    model = Model(Part(Plain), pool, head, backbone=backbone, weights="none", neck=neck, terms=(term,))
-    built = _build(model, classes, size, 0).terms[0]
-    assert isinstance(built, Term)
-    _require(isinstance(built.batch_wide, bool), f"batch_wide is {built.batch_wide!r}, not True or False")
-    unknown = [name for name in built.reads if name not in get_args(Value)]
+    _require(isinstance(kind, type) and issubclass(kind, Term), f"{kind!r} is no subclass of Term")
+    _require(isinstance(kind.batch_wide, bool), f"batch_wide is {kind.batch_wide!r}, not True or False")
+    unknown = [name for name in kind.reads if name not in get_args(Value)]
     _require(not unknown, f"reads names {unknown}; there is {', '.join(get_args(Value))}")
-    check_learner(lambda seed: _build(model, classes, size, seed), size=size, export=False)
+    model = Model(backbone=backbone, weights="none", neck=neck, terms=(Part(external_name(kind), options or {}),))
+    check_learner(lambda seed: _build(model, classes, size, seed, kind), size=size, export=False)
 
 
 def check_learner(build: Callable[[int], Learner], *, size: int = 64, export: bool = True) -> None:
@@ -112,9 +117,9 @@ def _require(condition: bool, message: str) -> None:
         raise AssertionError(message)
 
 
-def _build(model: Model, classes: int, size: int, seed: int) -> Learner:
-    pixels = Pixels(size=size, eval_size=size)
-    return build_learner(Recipe(model, pixels=pixels, seed=seed), classes=classes, counts=torch.ones(classes))
+def _build(model: Model, classes: int, size: int, seed: int, *external: type) -> Learner:
+    recipe = Recipe(model, pixels=Pixels(size=size, eval_size=size), seed=seed)
+    return build_learner(recipe, classes=classes, external=classes_named(external))
 
 
 def _batch(classes: int, size: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,10 +8,10 @@ from canned import PLAN
 from rich.console import Console
 
 import small_runs
+from fieldmark import building
 from fieldmark.bench.options import Options
 from fieldmark.bench.runner import run_plan
 from fieldmark.bench.work import Worker
-from fieldmark.core import building
 from fieldmark.core.backbone import Backbone
 from fieldmark.errors import UserError
 

@@ -6,7 +6,7 @@ import pytest
 
 from fieldmark.bench.plan import Place, Plan, Tuning, advice_on, keep_plan, read_plan
 from fieldmark.bench.resolve import Surroundings, recipe_of
-from fieldmark.core.building import build_learner
+from fieldmark.building import build_learner
 from fieldmark.errors import UserError
 from fieldmark.recipes import COMPOSITIONS
 

@@ -21,15 +21,16 @@ from timm.models.densenet import DenseNet
 from timm.models.vgg import VGG
 from torch import nn
 
-from fieldmark.core.building import build_learner
+from fieldmark.building import build_learner
 from fieldmark.core.contract import Encoded, Method, Term, TrainOutput, Value
 from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.errors import UserError
 from fieldmark.recipe import Model, Part, Pixels, Recipe
-from fieldmark.recipes import COMPOSITIONS, KNOWN
+from fieldmark.recipes import COMPOSITIONS
 from fieldmark.recipes.composition import Composition
 from fieldmark.testing import check_learner, no_reading_back
+from own_parts import KNOWN
 
 CLASSES, SIZE = 5, 64
 WIDER = {"EfficientNet": 128}
@@ -91,7 +92,7 @@ COVERING = [
 
 def recipe_of(paper: str, term: str, family: str, seed: int = 0) -> Recipe:
     composition: Composition = (PAPERS | CONTRASTED)[paper]
-    terms = (*composition.terms, *(Part(TERMS[name], OPTIONS.get(name, {})) for name in added(paper, term, family)))
+    terms = (*composition.terms, *(Part(name, OPTIONS.get(name, {})) for name in added(paper, term, family)))
     parts = (composition.method, composition.pool, composition.head)
     model = Model(*parts, backbone=FAMILIES[family], weights="none", neck=composition.neck, terms=terms)
     size = WIDER.get(family, SIZE)
@@ -102,8 +103,8 @@ def added(paper: str, term: str, family: str) -> list[str]:
     """The names of the terms beside the composition's own; "all terms" are all that it takes one by one."""
     if term != ALL:
         return [term] if term else []
-    own = {part.kind for part in PAPERS[paper].terms}
-    builds = {name: partial(built, paper, name, family) for name, kind in TERMS.items() if kind not in own}
+    own = {part.name for part in PAPERS[paper].terms}
+    builds = {name: partial(built, paper, name, family) for name in TERMS if name not in own}
     return [name for name, build in builds.items() if not refusal_of(build)]
 
 
@@ -140,7 +141,7 @@ def test_papers_terms_and_families(paper: str, term: str, family: str):
 def test_the_contrast_of_channels_goes_with_other_methods_over_its_neck(paper: str, family: str):
     composed_or_refused(paper, "", family)
     learner = built(paper, "", family, 0)
-    assert isinstance(learner.method, CONTRASTED[paper].method.kind)
+    assert type(learner.method).__name__ == CONTRASTED[paper].method.name
     images, labels = torch.randn(6, 3, SIZE, SIZE), torch.arange(6) // 2
     losses = learner(images, labels, Draws(0, 0, torch.arange(6))).losses
     assert losses["ContrastiveChannelInteraction"].item() > 0
@@ -209,7 +210,7 @@ def test_all_terms_are_each_once_all_but_those_refused(paper: str):
 
 @pytest.mark.parametrize("kind", TERMS.values(), ids=TERMS)
 def test_terms_are_terms(kind: type):
-    term = Part(kind).build({"channels": 16, "classes": CLASSES})
+    term = built("cin", kind.__name__, "ResNet", 0).terms[-1]
     assert isinstance(term, Term)
     assert isinstance(term.batch_wide, bool)
     assert set(term.reads) <= set(get_args(Value))

@@ -14,8 +14,9 @@ from fieldmark.data.dataset import Box, Photo
 from fieldmark.errors import UserError
 from fieldmark.images.decode import read_image
 from fieldmark.input.loading import Batch, Photographs, draw_into, in_order, loader_of, open_photo
-from fieldmark.input.views import GREY, Frame, draw, evaluation_view, training_view
+from fieldmark.input.views import GREY, Frame, draw, evaluation_view
 from fieldmark.recipe import Pixels
+from reference_views import training_view
 
 PIXELS = Pixels(size=48, eval_size=40)
 # newer Pythons warn of any fork beside threads, and torch has some

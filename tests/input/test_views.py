@@ -17,9 +17,9 @@ from fieldmark.input.views import (
     frame_of,
     place,
     random_area,
-    training_view,
 )
 from fieldmark.recipe import Pixels
+from reference_views import training_view
 
 DRAWS = 20_000
 

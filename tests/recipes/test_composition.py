@@ -1,12 +1,16 @@
-"""The one list of papers: names and classes are unambiguous, and every composition is complete."""
+"""The one list of papers: names are unambiguous, and every composition is complete."""
 
 import re
+from typing import get_args
 
 import pytest
 
-from fieldmark.recipe import TAGGED, Part
-from fieldmark.recipes import COMPOSITIONS, KNOWN, PAPERS
+from fieldmark.batches import Batches
+from fieldmark.building import GIVEN, check_part, parts_of
+from fieldmark.recipe import Model
+from fieldmark.recipes import COMPOSITIONS, MODULES, PAPERS
 from fieldmark.recipes.composition import Composition
+from own_parts import KNOWN
 
 
 def test_names_are_short_words_that_differ():
@@ -16,16 +20,18 @@ def test_names_are_short_words_that_differ():
     assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) for name in names)
 
 
-def test_class_names_differ_even_when_written_small():
-    kinds = (*KNOWN, *TAGGED)
-    assert len({kind.__name__.lower() for kind in kinds}) == len(kinds)
+def test_names_of_parts_differ_even_when_written_small_and_are_those_of_classes():
+    names = [name for composition in COMPOSITIONS for name in composition.parts]
+    assert len({name.lower() for name in names}) == len(names)
+    assert tuple(kind.__name__ for kind in KNOWN) == tuple(MODULES) == tuple(names)
+    assert not set(names) & {kind.__name__ for kind in get_args(Batches)}
 
 
 @pytest.mark.parametrize("composition", COMPOSITIONS, ids=lambda composition: composition.name)
 def test_a_recipe_may_name_every_part_of_it(composition: Composition):
-    used = [composition.method, composition.pool, composition.head, *composition.terms]
-    used += [composition.neck] if composition.neck else []
-    assert all(isinstance(part, Part) and part.kind in KNOWN for part in used)
+    parts = {name: getattr(composition, name) for name in ("method", "neck", "pool", "head", "terms")}
+    for place, part in parts_of(Model(**parts)):
+        assert check_part(part, GIVEN[place], place=place, external={}) in KNOWN
 
 
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.__name__)

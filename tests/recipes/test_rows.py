@@ -10,11 +10,11 @@ import pytest
 import timm
 import torch
 
+from fieldmark.building import build_learner
 from fieldmark.core.backbone import GOOGLENET
-from fieldmark.core.building import build_learner
 from fieldmark.core.learner import Learner
 from fieldmark.recipe import Recipe, StepDecay, recipe_from_json, recipe_to_json
-from fieldmark.recipes import KNOWN, PAPERS, ROWS
+from fieldmark.recipes import PAPERS, ROWS
 
 WITH_ROWS = [paper for paper in PAPERS if paper.ROWS]
 LABELS = np.repeat(np.arange(250), 4).tolist()
@@ -30,7 +30,7 @@ def distinct() -> dict[str, Recipe]:
     found: dict[str, tuple[str, Recipe]] = {}
     for name, row in ROWS.items():
         small = on_a_small_network(row.recipe)
-        written = json.loads(recipe_to_json(small, KNOWN))
+        written = json.loads(recipe_to_json(small))
         found.setdefault(json.dumps([written["model"], written["stages"]]), (name, small))
     return dict(found.values())
 
@@ -53,7 +53,7 @@ def test_names_say_the_paper_and_the_row():
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_comes_back_from_its_file(name: str):
     recipe = ROWS[name].recipe
-    assert recipe_from_json(recipe_to_json(recipe, KNOWN), KNOWN) == recipe
+    assert recipe_from_json(recipe_to_json(recipe)) == recipe
 
 
 def test_backbones_exist_and_start_from_the_hub():

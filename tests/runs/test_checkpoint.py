@@ -11,8 +11,13 @@ import pytest
 import torch
 from torch import nn
 
+from fieldmark.core.classifier import Average, Classifier, Linear
+from fieldmark.core.criterion import Criterion
+from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError
+from fieldmark.papers.plain import Plain
 from fieldmark.runs.checkpoint import MODEL, STATE, load_model, load_state, save_model, save_state
+from golden_step import tiny_backbone
 
 
 def test_a_state_comes_back(tmp_path: Path) -> None:
@@ -101,21 +106,30 @@ def test_a_state_cannot_run_code(tmp_path: Path) -> None:
         load_state(tmp_path)
 
 
+def learner(classes: int) -> Learner:
+    """A small one whose numbers are others each time."""
+    neck = nn.BatchNorm2d(12)
+    nn.init.normal_(neck.weight)
+    head = Linear(12, classes)
+    return Learner(
+        Plain(Classifier(tiny_backbone(), neck=neck, pool=Average(), head=head, classes=classes), Criterion())
+    )
+
+
 def test_a_model_comes_back(tmp_path: Path) -> None:
-    one, other = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)), nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
-    nn.init.normal_(one[0].weight)
-    save_model(tmp_path, one)
-    load_model(tmp_path, other)
-    assert all(torch.equal(value, one.state_dict()[name]) for name, value in other.state_dict().items())
+    written, filled = learner(3), learner(3)
+    save_model(tmp_path, written)
+    load_model(tmp_path, filled)
+    assert all(torch.equal(value, written.state_dict()[name]) for name, value in filled.state_dict().items())
 
 
 def test_models_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no trained model"):
-        load_model(tmp_path, nn.Linear(2, 3))
-    save_model(tmp_path, nn.Linear(2, 3))
+        load_model(tmp_path, learner(3))
+    save_model(tmp_path, learner(3))
     with pytest.raises(UserError, match="does not fit") as error:
-        load_model(tmp_path, nn.Linear(2, 4))
+        load_model(tmp_path, learner(4))
     assert len(str(error.value).splitlines()) == 1
     (tmp_path / MODEL).write_bytes(b"no safetensors file")
     with pytest.raises(UserError, match="does not fit"):
-        load_model(tmp_path, nn.Linear(2, 3))
+        load_model(tmp_path, learner(3))

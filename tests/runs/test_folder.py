@@ -9,18 +9,20 @@ import pytest
 import torch
 from PIL import Image
 
+from fieldmark.building import build_learner, classes_named
 from fieldmark.core.backbone import make_backbone
-from fieldmark.core.classifier import Average, Linear
 from fieldmark.data.dataset import Box, Photo
 from fieldmark.errors import UserError
 from fieldmark.images.decode import opened_image
 from fieldmark.input.loading import Photographs
 from fieldmark.input.views import evaluation_view
 from fieldmark.papers.plain import Plain
-from fieldmark.recipe import Model, Part, Pixels, Recipe
+from fieldmark.recipe import Model, Pixels, Recipe
+from fieldmark.runs.checkpoint import save_model
 from fieldmark.runs.folder import ABOUT, ABOUT_KEYS, CLASSES, RECIPE, Transform, load, open_run, read_run, write_run
+from own_parts import own
 
-MODEL = Model(Part(Plain), Part(Average), Part(Linear), backbone="test_resnet", weights="none")
+MODEL = Model(backbone="test_resnet", weights="none")
 ABOUT_VALUES = dict.fromkeys(ABOUT_KEYS, "x")
 
 
@@ -45,7 +47,7 @@ def test_a_stop_while_a_run_is_described_leaves_no_half_file(tmp_path: Path, mon
 
 def test_a_description_comes_back(tmp_path: Path) -> None:
     names = ("ant", "鷺", "caf\udce9", 'quote"', "two\nlines")
-    recipe = Recipe(MODEL, seed=7)
+    recipe = Recipe(MODEL, seed=7, train_on=("train", "caf\udce9"))
     write_run(tmp_path / "deep" / "run", recipe, classes=names, about=ABOUT_VALUES)
     found, classes, about = read_run(tmp_path / "deep" / "run")
     assert (found, classes) == (recipe, names)
@@ -54,16 +56,18 @@ def test_a_description_comes_back(tmp_path: Path) -> None:
 
 
 def test_classes_from_elsewhere_are_named_again(tmp_path: Path) -> None:
-    recipe = Recipe(replace(MODEL, method=Part(Mine)))
+    recipe = Recipe(replace(MODEL, method=own(Mine)))
     write_run(tmp_path, recipe, classes=("a", "b"), about=ABOUT_VALUES)
+    assert read_run(tmp_path)[0] == recipe
     with pytest.raises(UserError, match=r"--external .*test_folder:Mine"):
-        read_run(tmp_path)
-    assert read_run(tmp_path, external=[Mine])[0] == recipe
+        open_run(tmp_path)
+    save_model(tmp_path, build_learner(recipe, classes=2, external=classes_named([Mine])))
+    assert isinstance(open_run(tmp_path, external=[Mine]).learner.method, Mine)
 
 
 @pytest.mark.parametrize("file", [RECIPE, CLASSES, ABOUT])
 @pytest.mark.parametrize(
-    "text", [b"", b"[]", b"3", b"{}", b"\xff\xfe", b'{"format_version": 99}', b'{"format_version": 1}']
+    "text", [b"", b"[]", b"3", b"{}", b"\xff\xfe", b'{"format_version": 99}', b'{"format_version": 1, "model": 3}']
 )
 def test_damaged_descriptions_are_said_in_a_line(file: str, text: bytes, tmp_path: Path) -> None:
     write_run(tmp_path, Recipe(MODEL), classes=("a", "b"), about=ABOUT_VALUES)

@@ -14,21 +14,20 @@ from torch import Tensor
 
 import small_runs
 from fieldmark.batches import Shuffled
-from fieldmark.core.building import build_learner
-from fieldmark.core.classifier import Average, Classifier, Linear
+from fieldmark.building import build_learner
+from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Encoded, Method, TrainOutput
 from fieldmark.core.criterion import Criterion
 from fieldmark.core.draws import Draws
 from fieldmark.data.reading import read_dataset
 from fieldmark.errors import Interrupted
 from fieldmark.input.loading import Photographs
-from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Cosine, Model, Part, Pixels, Recipe, Sgd, Stage
 from fieldmark.runs.checkpoint import load_state
 from fieldmark.training.loop import Loop
 from fieldmark.training.runlog import RunLog
 
-MODEL = Model(Part(Plain), Part(Average), Part(Linear), backbone=small_runs.BACKBONE, weights="none")
+MODEL = Model(Part("Plain"), Part("Average"), Part("Linear"), backbone=small_runs.BACKBONE, weights="none")
 STAGE = Stage(2, Sgd(lr=0.05), Cosine())
 RECIPE = Recipe(MODEL, Pixels(32, 32), Shuffled(8), (STAGE,), ema=0.9, precision="fp32", seed=3)
 """Of the 30 photos three batches make an epoch: six steps."""

@@ -11,7 +11,7 @@ from loops import RECIPE, STAGE, Noisy, Poisoned, Recorder, differing, make_loop
 
 import small_runs
 from fieldmark.batches import Shuffled
-from fieldmark.core.building import build_learner
+from fieldmark.building import build_learner
 from fieldmark.errors import UserError
 from fieldmark.input.loading import Batch
 from fieldmark.recipe import AdamW, Part, Recipe, Sgd, Stage, StepDecay

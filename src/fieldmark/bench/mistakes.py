@@ -9,11 +9,11 @@ from fieldmark.bench.plan import PROBE, Place, Plan
 from fieldmark.bench.planned_runs import PlannedRun, runs_of, trials_of
 from fieldmark.bench.results import json_path
 from fieldmark.bench.work import Worker
+from fieldmark.building import Classes, refuse_parts
 from fieldmark.errors import UserError, printable
 from fieldmark.recipe import Recipe
-from fieldmark.training.parts import refuse_parts
+from fieldmark.training.checks import refuse_unknown_groups
 from fieldmark.training.preparing import refuse_without_boxes
-from fieldmark.training.ranges import refuse_numbers_of
 
 
 def materials_of(plan: Plan, jobs: Sequence[PlannedRun], options: Options, folder: Path) -> dict[str, Material]:
@@ -53,7 +53,7 @@ def refuse_mistakes(worker: Worker, jobs: Sequence[PlannedRun], options: Options
                 _refuse_misfit(recipe, job, worker.materials[job.data])
                 fitting.append((job.data, recipe))
             if job.entry.kind != PROBE:
-                _refuse_mistyped(recipe, job, worker.materials[job.data])
+                _refuse_mistyped(recipe, job, worker.machine.external)
     unused = sorted(set(worker.machine.weights) - used)
     if unused and not options.only:
         raise UserError(f"--weights {unused[0]}: no entry's weights or backbone are called that")
@@ -79,11 +79,11 @@ def _alike(one: Recipe, other: Recipe) -> bool:
     return (one.train_on, one.batches, one.pixels.fit) == (other.train_on, other.batches, other.pixels.fit)
 
 
-def _refuse_mistyped(recipe: Recipe, job: PlannedRun, material: Material) -> None:
+def _refuse_mistyped(recipe: Recipe, job: PlannedRun, external: Classes) -> None:
     """Raises ``UserError`` for options and numbers that would end a run as soon as its turn comes."""
     try:
-        refuse_numbers_of(recipe)
-        refuse_parts(recipe, classes=len(material.dataset.classes))
+        refuse_parts(recipe.model, external)
+        refuse_unknown_groups(recipe, external=external)
     except UserError as error:
         raise UserError(f"{job.entry.name} on {job.data}: {error}") from error
 

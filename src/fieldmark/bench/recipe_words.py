@@ -20,7 +20,7 @@ _PLACES = (
     (r"stages\.(\d+)\.optimiser\.lr", "learning rate"),
     (r"stages\.(\d+)\.optimiser\.weight_decay", "weight decay"),
     (r"stages\.(\d+)\.epochs", "epochs"),
-    (r"smoothing", "label smoothing"),
+    (r"(?:model\.criterion\.)?smoothing", "label smoothing"),
     (r"pixels\.size", "image size"),
     (r"batches\.size", "batch size"),
 )
@@ -99,7 +99,7 @@ def place_in_words(place: str, recipe: Recorded) -> str:
         if match := re.fullmatch(pattern, place):
             several = len(recipe.get("stages", ())) > 1 and place.startswith("stages.")
             return words.format(*match.groups()) + (f" (stage {int(match[1]) + 1})" if several else "")
-    match = re.fullmatch(r"(model\.(?:method|neck|pool|head|terms\.\d+))\.(\w+)", place)
+    match = re.fullmatch(r"(model\.(?:method|neck|pool|head|criterion|terms\.\d+))\.(\w+)", place)
     part = value_at(match[1], recipe) if match else BY_DEFAULT
     return f"{match[2]} of {part['type']}" if match and isinstance(part, Mapping) else f"`{place}`"
 

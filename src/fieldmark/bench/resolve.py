@@ -1,9 +1,6 @@
 """From an entry of a plan to the recipe that is followed."""
 
-import json
 import math
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -12,17 +9,18 @@ from typing import Any
 from fieldmark.bench.plan import Entry
 from fieldmark.bench.provenance import file_digest
 from fieldmark.errors import UserError
-from fieldmark.recipe import Recipe, recipe_to_json
-from fieldmark.recipes import KNOWN, ROWS
-from fieldmark.training.automatic import choose
-from fieldmark.training.overrides import read_recipe, stretched, with_fields
-from fieldmark.training.settings import Choices, refuse_numbers
+from fieldmark.plain import did_you_mean, from_plain, to_plain
+from fieldmark.recipe import FORMAT_VERSION, Recipe
+from fieldmark.recipes import ROWS
+from fieldmark.training.automatic import fitted
+from fieldmark.training.automatic import recipe_of as recipe_of_settings
+from fieldmark.training.overrides import read_recipe, stretched, with_places
+from fieldmark.training.settings import RecipeSettings
 
 SETTINGS = tuple(
     name
-    for name in (field.name for field in fields(Choices))
-    if name
-    not in ("recipe", "set", "seed", "train_on", "annotation", "device", "workers", "start", "splits", "hold_out")
+    for name in (field.name for field in fields(RecipeSettings))
+    if name not in ("recipe", "set", "seed", "train_on")
 )
 """Settings of ``fieldmark train`` that an entry may hold; a plan says the others in places of their own."""
 
@@ -49,8 +47,7 @@ def recipe_of(entry: Entry, around: Surroundings, *, changes: Mapping[str, Any] 
     """
     try:
         recipe = _named(entry.recipe, around) if entry.recipe else _chosen(entry.settings, around)
-        fields = [f"{place}={json.dumps(value)}" for place, value in {**entry.changes, **(changes or {})}.items()]
-        recipe = with_fields(recipe, fields, external=tuple(around.external.values()))
+        recipe = with_places(recipe, {**entry.changes, **(changes or {})})
     except (UserError, TypeError) as error:  # a date of TOML's is no value of JSON's
         raise UserError(f"{entry.name}: {error}") from error
     return recipe
@@ -62,25 +59,15 @@ def with_weights(recipe: Recipe, files: Mapping[str, Path]) -> Recipe:
     return replace(recipe, model=replace(recipe.model, weights=str(file))) if file else recipe
 
 
-def choices_of(settings: Mapping[str, Any]) -> Choices:
+def settings_of(said: Mapping[str, Any]) -> RecipeSettings:
     """An entry's settings as ``fieldmark train`` has them.
 
     Raises:
-        UserError: an unknown one, or a value of another kind.
+        UserError: an unknown one, or a value of another kind or out of its range.
     """
-    hints = typing.get_type_hints(Choices)
-    said: dict[str, Any] = {}
-    for name, value in settings.items():
-        if name not in SETTINGS:
-            raise UserError(f"no setting {name}; there are {', '.join(SETTINGS)}")
-        value = tuple(value) if isinstance(value, list) else value
-        value = float(value) if type(value) is int and float in (hints[name], *typing.get_args(hints[name])) else value
-        if not _fits(value, hints[name]):
-            raise UserError(f"{name} cannot be {value!r}")
-        said[name] = value
-    choices = replace(Choices(), **said)
-    refuse_numbers(choices)
-    return choices
+    if unknown := [name for name in said if name not in SETTINGS]:
+        raise UserError(f"there is no setting {unknown[0]}; {did_you_mean(unknown[0], SETTINGS)}")
+    return from_plain(dict(said), RecipeSettings)
 
 
 def shortened(recipe: Recipe, share: float) -> Recipe:
@@ -93,7 +80,7 @@ def shortened(recipe: Recipe, share: float) -> Recipe:
 
 def described(recipe: Recipe) -> dict[str, Any]:
     """A recipe as plain data in which weights stand by their file's name, as folders differ between machines."""
-    data = json.loads(recipe_to_json(recipe, KNOWN))
+    data = {"format_version": FORMAT_VERSION} | to_plain(recipe)
     data["model"]["weights"] = Path(data["model"]["weights"]).name
     return data
 
@@ -104,29 +91,13 @@ def weights_digest(recipe: Recipe) -> str:
     return file_digest(path) if path.is_file() else ""
 
 
-def _chosen(settings: Mapping[str, Any], around: Surroundings) -> Recipe:
-    choices = choices_of(settings)
-    for text in (choices.method, choices.neck, choices.pool, choices.head, *choices.term):
-        name = (text or "").split(",")[0]
-        if ":" in name and name not in around.external:
-            raise UserError(f"{name} is a class from elsewhere; name it again to use it (--external {name})")
-    return choose(choices, photos=around.photos, device=around.device, classes=around.classes)
+def _chosen(said: Mapping[str, Any], around: Surroundings) -> Recipe:
+    settings = settings_of(said)
+    recipe = recipe_of_settings(settings, device=around.device, external=around.external)
+    return fitted(recipe, settings, photos=around.photos, classes=around.classes)
 
 
 def _named(name: str, around: Surroundings) -> Recipe:
     """A row of a paper's table, or a recipe's file beside the plan."""
     place = name if name in ROWS else around.folder / name
-    recipe = read_recipe(place, tuple(around.external.values()))
-    assert recipe is not None
-    return recipe
-
-
-def _fits(value: Any, wanted: Any) -> bool:
-    origin, choices = typing.get_origin(wanted), typing.get_args(wanted)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, choice) for choice in choices)
-    if origin is typing.Literal:
-        return value in choices
-    if origin is tuple:
-        return isinstance(value, tuple) and all(type(one) is choices[0] for one in value)
-    return type(value) is wanted
+    return read_recipe(str(place))

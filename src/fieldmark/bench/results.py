@@ -13,7 +13,7 @@ import numpy as np
 
 from fieldmark.errors import UserError, printable
 from fieldmark.files import replace_file
-from fieldmark.plain import from_plain, json_text
+from fieldmark.plain import from_plain, json_text, to_plain
 
 RESULTS = "results"
 FORMAT_VERSION = 1
@@ -126,8 +126,8 @@ def write_result(folder: Path, result: Result, answers: Answers | None = None) -
     """Writes a run's logits, then its figures: where the JSON file is, all is there."""
     if answers is not None:
         replace_file(npz_path(folder, result.key), lambda path: _save(path, answers))
-    text = json_text(result, format_version=FORMAT_VERSION)
-    replace_file(json_path(folder, result.key), lambda path: path.write_text(text, "utf-8", "backslashreplace"))
+    text = json_text({"format_version": FORMAT_VERSION} | to_plain(result))
+    replace_file(json_path(folder, result.key), lambda path: path.write_text(text, "utf-8"))
 
 
 def read_result(path: Path) -> Result:

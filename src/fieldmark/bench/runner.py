@@ -19,9 +19,9 @@ from fieldmark.bench.provenance import OURS, code_digests, source, source_digest
 from fieldmark.bench.results import DONE, FAILED, Result, write_result
 from fieldmark.bench.run_folder import RunFolder, is_locked, locked, refuse_without_locks
 from fieldmark.bench.work import Machine, Worker
+from fieldmark.building import classes_named
+from fieldmark.core.device import device_of
 from fieldmark.errors import Interrupted, UserError, printable
-from fieldmark.recipes.naming import imported_all
-from fieldmark.training.automatic import device_of
 
 PAUSE = 10.0
 """Seconds between two looks at what is worked elsewhere, where other runs wait for it."""
@@ -63,7 +63,7 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
     read = read_plan(plan)
     jobs = runs_of(read, only=options.only, phase=options.phase)
     materials = materials_of(read, jobs, options, folder)
-    classes = dict(zip(external, imported_all(external), strict=True))
+    classes = classes_named(external)
     machine = Machine(
         device=device_of(options.device),
         workers=options.workers,

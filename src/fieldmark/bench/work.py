@@ -1,6 +1,5 @@
 """One run, from its claim to its record."""
 
-import json
 import socket
 import traceback
 from collections.abc import Mapping
@@ -19,17 +18,16 @@ from fieldmark.bench.resolve import Surroundings, described, recipe_of, shortene
 from fieldmark.bench.results import DONE, FAILED, Answers, Result, Session, json_path, read_result
 from fieldmark.bench.run_folder import RunFolder
 from fieldmark.bench.tuning import scores, told, winner
+from fieldmark.core.device import precision_of
 from fieldmark.errors import Interrupted, UserError, printable
 from fieldmark.evaluation.evaluate import OPENINGS, evaluate
 from fieldmark.evaluation.metrics import Metrics
 from fieldmark.evaluation.probe import probe
-from fieldmark.recipe import Recipe, recipe_from_json
-from fieldmark.recipes import KNOWN
+from fieldmark.recipe import Recipe, recipe_from_json, recipe_from_plain
 from fieldmark.runs.checkpoint import STATE, load_state
 from fieldmark.runs.folder import RECIPE, open_run
-from fieldmark.training.automatic import precision_of
 from fieldmark.training.session import train
-from fieldmark.training.settings import Choices, Destination
+from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings, Settings
 
 
 @dataclass(frozen=True)
@@ -152,8 +150,8 @@ class Worker:
         except UserError:  # of an entry that is not worked now, with a class that nobody has named: it cannot be told
             return True
         try:
-            known = recipe_from_json(json.dumps(result.recipe), KNOWN, external=self._classes)
-        except UserError:  # a class that there is no more
+            known = recipe_from_plain(result.recipe)
+        except UserError:  # a field that there is no more
             return False
         return recipe == replace(known, model=replace(known.model, weights=recipe.model.weights))
 
@@ -203,7 +201,7 @@ class Worker:
 
     def _session(self, recipe: Recipe, blank: Result) -> Session:
         """The session of a run that is trained: the precision that "auto" is here, and made of what."""
-        precision = "fp32" if precision_of(recipe, self.machine.device) == "32-true" else "bf16"
+        precision = "fp32" if precision_of(recipe.precision, self.machine.device) == "32-true" else "bf16"
         digests = {"data_digest": blank.data_digest, "weights_digest": blank.weights_digest}
         return replace(blank.sessions[0], precision=precision, **digests)
 
@@ -217,7 +215,7 @@ class Worker:
         run = train(
             material.path,
             Destination(place.path, resume=True),
-            self._choices(job, material, going_on=(place.path / STATE).is_file()),
+            self._settings(job, material, going_on=(place.path / STATE).is_file()),
             console=self.console,
             external=self._classes,
             recipe=recipe,
@@ -238,21 +236,23 @@ class Worker:
         )
         return result, _answers(found.names, found.labels, found.logits)
 
-    def _choices(self, job: PlannedRun, material: Material, *, going_on: bool = False) -> Choices:
+    def _settings(self, job: PlannedRun, material: Material, *, going_on: bool = False) -> Settings:
         """What ``train`` is told beside the recipe; trials hold photos out where there is no validation split."""
-        here = Choices(device=self.machine.device, workers=self.machine.workers)  # pyright: ignore[reportArgumentType]
+        device: Any = self.machine.device
+        here = MachineSettings(device, self.machine.workers)
         if going_on:  # all else is the run's own, and what would be said again would be told to be left aside
-            return here
+            return Settings(machine=here)
         held_out = self.plan.tuning.hold_out if job.trial is not None and not material.has_val else 0.0
         annotation = material.place.annotation
-        return replace(here, seed=job.seed, annotation=annotation, splits=material.splits, hold_out=held_out)
+        data = DataSettings(annotation, splits=material.splits, hold_out=held_out)
+        return Settings(RecipeSettings(seed=job.seed), data, here)
 
     def _goes_on(self, place: RunFolder, recipe: Recipe, session: Session) -> bool:
         """Whether a half-done run follows this very recipe on the same photos; one of an earlier plan does not."""
         if not place.sessions:
             return False
         try:
-            known = recipe_from_json((place.path / RECIPE).read_text("utf-8"), KNOWN, external=self._classes)
+            known = recipe_from_json((place.path / RECIPE).read_text("utf-8"))
         except (UserError, UnicodeDecodeError):  # cut short, as by a power failure: there is nothing to go on with
             return False
         last = place.sessions[-1]

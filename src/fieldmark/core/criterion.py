@@ -4,24 +4,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
+from fieldmark.plain import BelowOne
 
 
-class Criterion(nn.Module):
+class CrossEntropy(nn.Module):
     """Cross-entropy on logits, in float32 or better.
 
     Args:
         smoothing: mass spread evenly over all classes (Szegedy et al. 2016), in [0, 1).
-        counts: photos a class in training; given, log-priors are added to the logits in training only ("logit
-            adjustment", Menon et al., ICLR 2021, Eq. 10 with tau = 1), so that inference is balanced.
+        adjust: add the classes' log-priors to the logits in training ("logit adjustment", Menon et al., ICLR 2021,
+            Eq. 10 with tau = 1), so that inference is balanced.
+        counts: photos per class in training, which ``adjust`` needs; each at least 1.
     """
 
     adjustment: Tensor | None
 
-    def __init__(self, *, smoothing: float = 0.0, counts: Tensor | None = None) -> None:
+    def __init__(self, *, smoothing: BelowOne = 0.1, adjust: bool = False, counts: Tensor | None = None) -> None:
         super().__init__()
+        if adjust and counts is None:
+            raise UserError("CrossEntropy(adjust=True) needs counts, the photos per class in training")
         self.smoothing = smoothing
-        prior = None if counts is None else torch.log(counts.double() / counts.double().sum()).float()
+        prior = torch.log(counts.double() / counts.double().sum()).float() if adjust and counts is not None else None
         self.register_buffer("adjustment", prior, persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor, *, smoothing: float | None = None) -> Tensor:
@@ -35,3 +40,6 @@ class Criterion(nn.Module):
             logits = logits + self.adjustment.to(logits.dtype)
         smoothing = self.smoothing if smoothing is None else smoothing
         return F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+
+
+Criterion = CrossEntropy

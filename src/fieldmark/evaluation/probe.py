@@ -18,13 +18,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
-from fieldmark.core.classifier import Average, Linear
 from fieldmark.data.dataset import Dataset
 from fieldmark.evaluation.inference import infer
 from fieldmark.evaluation.metrics import Metrics, measure
 from fieldmark.input.loading import Photographs
-from fieldmark.papers.plain import Plain
-from fieldmark.recipe import Model, Part, Pixels, Recipe
+from fieldmark.recipe import Model, Pixels, Recipe
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
 """Inverse strengths of the regression's penalty that are tried inside the training photos."""
@@ -93,10 +91,10 @@ def probe(
         workers: processes that read photos ahead.
         progress: is told the photos done.
     """
-    from fieldmark.core.building import build_learner
+    from fieldmark.building import build_learner
 
     begun = time.perf_counter()
-    model = Model(method=Part(Plain), pool=Part(Average), head=Part(Linear), backbone=backbone, weights=weights)
+    model = Model(backbone=backbone, weights=weights)
     recipe = Recipe(model=model, pixels=Pixels(size=size, eval_size=size))
     method = build_learner(recipe, classes=max(2, len(dataset.classes))).method.to(device)
 

@@ -136,7 +136,7 @@ class Photographs(TorchDataset[Batch]):
 
 
 def draw_into(view: np.ndarray, image: Image.Image, area: Frame, *, mirrored: bool) -> None:
-    """``transforms.draw`` by torch, in a quarter of its time: ``area``, from whole pixel to whole pixel, into ``view``.
+    """``views.draw`` by torch, in a quarter of its time: ``area``, from whole pixel to whole pixel, into ``view``.
 
     The pixels differ from Pillow's by rounding alone. For training: where torch is not installed nothing is trained.
 

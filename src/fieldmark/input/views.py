@@ -68,17 +68,6 @@ def evaluation_view(image: Image.Image, pixels: Pixels, box: Box | None = None) 
     return draw(image, frame, pixels.eval_size)
 
 
-def training_view(image: Image.Image, pixels: Pixels, rng: np.random.Generator, box: Box | None = None) -> np.ndarray:
-    """A random area of the picture, mirrored half of the time: uint8 (S, S, 3) with S = ``pixels.size``.
-
-    The reference of what the loader does: it draws the same area with torch, equal but for rounding.
-    """
-    random_view = RandomView(pixels, rng, box)
-    area = random_view.area(image.size)
-    view = draw(image, area, pixels.size)
-    return view[:, ::-1] if random_view.mirrored else view
-
-
 class RandomView:
     """The random view of one photo, drawn when the photo's size is known, which is before it is decoded.
 

@@ -1,9 +1,13 @@
-"""The plain classifier: cross-entropy on the logits, nothing else. The baseline of every table."""
+"""The plain classifier: cross-entropy on the logits, nothing else. The baseline of every table, and its parts."""
 
 from torch import Tensor
 
+from fieldmark.core.classifier import Average, Linear, Maximum
 from fieldmark.core.contract import Encoded, Method, TrainOutput
+from fieldmark.core.criterion import CrossEntropy
 from fieldmark.core.draws import Draws
+
+__all__ = ["Average", "CrossEntropy", "Linear", "Maximum", "Plain"]
 
 
 class Plain(Method):

@@ -1,4 +1,4 @@
-"""The numbers of the papers' tables, and the one list of papers."""
+"""The numbers of the papers' tables, and the one list of papers. No torch is needed for any of it."""
 
 from fieldmark.recipes import (
     api_net,
@@ -18,10 +18,13 @@ PAPERS = (
     channel_interaction,
     selective_sparse_sampling,
 )
-"""One line a paper. The names of ``--method``, and the classes that a recipe's file may name, come from here."""
+"""One line per paper. The names of ``--method``, and of the parts that a recipe may hold, come from here."""
 
 COMPOSITIONS: tuple[Composition, ...] = tuple(paper.COMPOSITION for paper in PAPERS)
-KNOWN: tuple[type, ...] = tuple(kind for composition in COMPOSITIONS for kind in composition.parts)
+MODULES: dict[str, str] = {
+    name: paper.__name__.replace(".recipes.", ".papers.") for paper in PAPERS for name in paper.COMPOSITION.parts
+}
+"""The module of each part by the part's name."""
 
 ROWS: dict[str, Row] = {f"{paper.COMPOSITION.name}/{row.name}": row for paper in PAPERS for row in paper.ROWS}
 """Rows of the papers' tables by the name that ``--recipe`` takes, such as ``api-net/cub-resnet101``."""

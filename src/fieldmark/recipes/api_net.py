@@ -37,13 +37,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fieldmark.batches import Balanced
-from fieldmark.core.classifier import Average, Linear
-from fieldmark.papers.api_net import ApiNet
-from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Cosine, Model, Part, Pixels, Recipe, Sgd, Stage
-from fieldmark.recipes.composition import Composition, Row
+from fieldmark.recipes.composition import UNSMOOTHED, Composition, Row
 
-COMPOSITION = Composition("api-net", method=Part(ApiNet), batches=Balanced(4, 4), parts=(ApiNet,))
+COMPOSITION = Composition("api-net", method=Part("ApiNet"), batches=Balanced(4, 4), parts=("ApiNet",))
 
 _SCALE = (448 / 512) ** 2
 _PIXELS = Pixels(448, 448, eval_crop=448 / 512, fit="stretch", min_scale=_SCALE, max_scale=_SCALE, ratio=1.0)
@@ -79,10 +76,8 @@ _SETS = {
 def _main(name: str, number: int) -> Row:
     """A row of Tables 6 to 10: the set's short name and which of the backbones."""
     of, (short, backbone) = _SETS[name], list(_BACKBONES.items())[number]
-    model = Model(Part(ApiNet), Part(Average), Part(Linear), backbone=backbone)
-    recipe = Recipe(
-        model, _PIXELS, Balanced(30, 4), stages=(of.stage,), smoothing=0.0, train_on=of.train_on
-    )  # fmt: skip
+    model = Model(Part("ApiNet"), backbone=backbone, criterion=UNSMOOTHED)
+    recipe = Recipe(model, _PIXELS, Balanced(30, 4), stages=(of.stage,), train_on=of.train_on)
     return Row(f"{name}-{short}", recipe, of.data, of.table, of.paper[number])
 
 
@@ -93,7 +88,7 @@ _ALL = _main("cub", 1)
 
 def _ablation(table: int, name: str, paper: float, options: Mapping[str, Any]) -> Row:
     """A row of Tables 2 to 4: other options of the method."""
-    model = replace(_ALL.recipe.model, method=Part(ApiNet, options))
+    model = replace(_ALL.recipe.model, method=Part("ApiNet", options))
     return Row(f"{_ALL.name}-{name}", replace(_ALL.recipe, model=model), _ALL.data, f"Table {table}", paper)
 
 
@@ -111,7 +106,7 @@ def _batch(paper: float, classes: int, images: int) -> Row:
 
 
 def _baseline() -> Row:
-    model = replace(_ALL.recipe.model, method=Part(Plain))
+    model = replace(_ALL.recipe.model, method=Part("Plain"))
     return Row(f"{_ALL.name}-baseline", replace(_ALL.recipe, model=model), _ALL.data, "Table 1", 85.4)
 
 

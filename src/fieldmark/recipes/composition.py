@@ -1,29 +1,30 @@
 """What a paper is made of: the parts that ``--method NAME`` stands for."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fieldmark.batches import Batches
-from fieldmark.core.classifier import Average, Linear
-from fieldmark.papers.plain import Plain
-from fieldmark.recipe import Part, Recipe
+from fieldmark.recipe import AVERAGE, CROSS_ENTROPY, LINEAR, PLAIN, Part, Recipe
+
+UNSMOOTHED = Part(CROSS_ENTROPY.name, {"smoothing": 0.0})
+"""Cross-entropy as the papers have it."""
 
 
 @dataclass(frozen=True)
 class Composition:
     """The parts that a name for ``--method`` stands for.
 
-    ``batches`` is how the paper makes its batches, None where any will do; ``parts`` are all classes of the paper that
-    a recipe may name.
+    ``batches`` is how the paper makes its batches, None where any will do; ``parts`` names all classes of the paper
+    that a recipe may hold. They are found in the module of ``fieldmark.papers`` that is called as the paper's recipes.
     """
 
     name: str
-    method: Part = field(default_factory=lambda: Part(Plain))
+    method: Part = PLAIN
     neck: Part | None = None
-    pool: Part = field(default_factory=lambda: Part(Average))
-    head: Part = field(default_factory=lambda: Part(Linear))
+    pool: Part = AVERAGE
+    head: Part = LINEAR
     terms: tuple[Part, ...] = ()
     batches: Batches | None = None
-    parts: tuple[type, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

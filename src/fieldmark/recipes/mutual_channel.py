@@ -51,16 +51,13 @@ Eq. 12 has it). papers/mutual_channel/soft_labels.py says why.
 """
 
 from fieldmark.batches import Shuffled
-from fieldmark.core.classifier import Maximum
-from fieldmark.papers.mutual_channel import ChannelExpansion, MutualChannelLoss, SoftChannelLabels, TwoLayerHead
-from fieldmark.papers.plain import Plain
-from fieldmark.recipe import Model, Part, Pixels, Recipe, Sgd, Stage, StepDecay
-from fieldmark.recipes.composition import Composition, Row
+from fieldmark.recipe import PLAIN, Model, Part, Pixels, Recipe, Sgd, Stage, StepDecay
+from fieldmark.recipes.composition import UNSMOOTHED, Composition, Row
 
 COMPOSITION = Composition(
     "mc-loss",
-    terms=(Part(MutualChannelLoss),),
-    parts=(MutualChannelLoss, SoftChannelLabels, ChannelExpansion, TwoLayerHead),
+    terms=(Part("MutualChannelLoss"),),
+    parts=("MutualChannelLoss", "SoftChannelLabels", "ChannelExpansion", "TwoLayerHead"),
 )
 
 SETS = ("cub", "aircraft", "cars", "flowers")
@@ -70,8 +67,8 @@ _TRAIN_ON = {"aircraft": ("train", "val"), "flowers": ("train", "val")}
 
 def _model(backbone: str, *, weights: str, terms: tuple[Part, ...], xi: int = 0) -> Model:
     """``xi`` 0 takes the network's own channels."""
-    neck = Part(ChannelExpansion, {"xi": xi}) if xi else None
-    return Model(Part(Plain), Part(Maximum), Part(TwoLayerHead), backbone, weights, neck, terms)
+    neck = Part("ChannelExpansion", {"xi": xi}) if xi else None
+    return Model(PLAIN, Part("Maximum"), Part("TwoLayerHead"), backbone, weights, neck, terms, UNSMOOTHED)
 
 
 def _sgd(lr: float, *, backbone: float) -> Sgd:
@@ -94,7 +91,7 @@ def _scratch(data: str, model: Model) -> Recipe:
 def _recipe(data: str, model: Model, *, size: int, batch: int, stages: tuple[Stage, ...]) -> Recipe:
     pixels = Pixels(size, size, eval_crop=1.0, fit="stretch", min_scale=1.0)
     train_on = _TRAIN_ON.get(data, ("train",))
-    return Recipe(model, pixels, Shuffled(batch), stages, smoothing=0.0, train_on=train_on)
+    return Recipe(model, pixels, Shuffled(batch), stages, train_on=train_on)
 
 
 def _tuned_rows() -> list[Row]:
@@ -102,7 +99,7 @@ def _tuned_rows() -> list[Row]:
     figures = {"vgg16.tv_in1k": (78.7, 91.0, 92.8, 96.1), "resnet50.tv_in1k": (87.3, 92.6, 93.7, 96.8)}
     rows = []
     for name, tops in figures.items():
-        model = _model(name, weights="hub", terms=(Part(MutualChannelLoss),))
+        model = _model(name, weights="hub", terms=(Part("MutualChannelLoss"),))
         for data, top1 in zip(SETS, tops, strict=True):
             table = "Table III" if data == "flowers" else "Table IV"
             rows.append(Row(f"{data}-{name.split('.')[0]}", _tuned(data, model), _NAMES[data], table, top1))
@@ -111,7 +108,7 @@ def _tuned_rows() -> list[Row]:
 
 def _soft_rows() -> list[Row]:
     """Table VIII."""
-    model = _model("resnet50.tv_in1k", weights="hub", terms=(Part(SoftChannelLabels),))
+    model = _model("resnet50.tv_in1k", weights="hub", terms=(Part("SoftChannelLabels"),))
     tops = zip(SETS[:3], (87.8, 92.9, 94.1), strict=True)
     return [Row(f"{data}-resnet50-soft", _tuned(data, model), _NAMES[data], "Table VIII", top1) for data, top1 in tops]
 
@@ -136,7 +133,7 @@ def _scratch_rows() -> list[Row]:
     )
     rows = []
     for name, table, xi, options, figures in settings:
-        terms = () if options is None else (Part(MutualChannelLoss, from_scratch | options),)
+        terms = () if options is None else (Part("MutualChannelLoss", from_scratch | options),)
         backbone = "resnet18" if name.startswith("resnet18") else "vgg16_bn"
         model = _model(backbone, weights="none", terms=terms, xi=xi)
         for data, figure in zip(SETS, figures, strict=True):

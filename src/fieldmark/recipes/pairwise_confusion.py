@@ -41,15 +41,12 @@ which are no accuracy.
 """
 
 from fieldmark.batches import Shuffled
-from fieldmark.core.backbone import GOOGLENET
-from fieldmark.core.classifier import Average, Linear
-from fieldmark.papers.pairwise_confusion import PairwiseConfusion
-from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, OneCycle, Part, Pixels, Recipe, Sgd, Stage
-from fieldmark.recipes.composition import Composition, Row
+from fieldmark.recipes.composition import UNSMOOTHED, Composition, Row
 
-COMPOSITION = Composition("pc", terms=(Part(PairwiseConfusion),), parts=(PairwiseConfusion,))
+COMPOSITION = Composition("pc", terms=(Part("PairwiseConfusion"),), parts=("PairwiseConfusion",))
 
+GOOGLENET = "googlenet"
 RESNET, DENSENET = "resnet50.tv_in1k", "densenet161.tv_in1k"
 TABLE_2 = (
     ("cub", "CUB-200-2011", ("train",), {RESNET: (78.15, 80.21), DENSENET: (84.21, 86.87)}),
@@ -71,7 +68,7 @@ TABLE_3 = (
 
 def _both(weight: float) -> tuple[tuple[str, tuple[Part, ...]], ...]:
     """The endings of names, and the terms: the baseline's and the confusion's."""
-    return ("-plain", ()), ("", (Part(PairwiseConfusion, {"weight": weight}),))
+    return ("-plain", ()), ("", (Part("PairwiseConfusion", {"weight": weight}),))
 
 
 def _recipe(
@@ -80,11 +77,10 @@ def _recipe(
     size = 128 if scratch else 224
     weights, scales = ("none", {}) if scratch else ("hub", {"backbone": 0.1})
     return Recipe(
-        Model(Part(Plain), Part(Average), Part(Linear), backbone, weights, terms=terms),
+        Model(backbone=backbone, weights=weights, terms=terms, criterion=UNSMOOTHED),
         pixels=Pixels(size=size, eval_size=size),
         batches=Shuffled(32),
         stages=(Stage(40, Sgd(0.2, scales=scales), OneCycle()),),
-        smoothing=0.0,
         train_on=train_on,
     )
 

@@ -38,12 +38,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from fieldmark.batches import Shuffled
-from fieldmark.core.classifier import Average, Linear
-from fieldmark.papers.selective_sparse_sampling import S3N
 from fieldmark.recipe import Cosine, Model, Part, Pixels, Recipe, Sgd, Stage
-from fieldmark.recipes.composition import Composition, Row
+from fieldmark.recipes.composition import UNSMOOTHED, Composition, Row
 
-COMPOSITION = Composition("s3n", method=Part(S3N), parts=(S3N,))
+COMPOSITION = Composition("s3n", method=Part("S3N"), parts=("S3N",))
 
 _NAME = "cub-resnet50"
 
@@ -51,11 +49,10 @@ _NAME = "cub-resnet50"
 def _recipe(options: Mapping[str, Any], train_on: tuple[str, ...] = ("train",)) -> Recipe:
     optimiser = Sgd(lr=0.01, momentum=0.9, nesterov=False, weight_decay=1e-4, scales={"backbone": 0.1})
     return Recipe(
-        Model(Part(S3N, options), Part(Average), Part(Linear), backbone="resnet50.tv_in1k"),
+        Model(Part("S3N", options), backbone="resnet50.tv_in1k", criterion=UNSMOOTHED),
         Pixels(size=448, eval_size=448, eval_crop=1.0, fit="stretch", min_scale=(448 / 512) ** 2),
         Shuffled(16),
         stages=(Stage(60, optimiser, Cosine()),),
-        smoothing=0.0,
         train_on=train_on,
     )
 

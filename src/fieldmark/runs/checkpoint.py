@@ -11,9 +11,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError
+from fieldmark.runs.upgrade import upgraded
 
 STATE = "state/last.pt"
+FORMAT, FORMAT_VERSION = "format_version", 2
 MODEL = "model.safetensors"
 
 
@@ -56,18 +59,28 @@ def _reason(path: Path, error: Exception) -> str:
 
 def save_state(run: Path, state: Mapping[str, Any]) -> None:
     """Writes the resumable state: plain tensors, numbers and lists."""
-    _replace(run / STATE, lambda path: torch.save(dict(state), path))
+    _replace(run / STATE, lambda path: torch.save({FORMAT: FORMAT_VERSION, **state}, path))
 
 
 def load_state(run: Path) -> dict[str, Any] | None:
-    """The last state, or None where the run has none."""
+    """The last state, or None where the run has none.
+
+    Raises:
+        UserError: a damaged file, or the state of an earlier Fieldmark, whose steps would not be these.
+    """
     path = run / STATE
     if not path.is_file():
         return None
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises whatever a damaged file provokes
         raise UserError(f"{path} is damaged; delete it to start again (--overwrite)") from error
+    if state.pop(FORMAT, None) != FORMAT_VERSION:
+        raise UserError(
+            f"{path} is the state of another version of Fieldmark, which cannot go on here;\n"
+            "a finished model stays usable; train anew with --overwrite, or go on with that version (see run.json)"
+        )
+    return state
 
 
 def save_model(run: Path, module: nn.Module) -> None:
@@ -76,8 +89,8 @@ def save_model(run: Path, module: nn.Module) -> None:
     _replace(run / MODEL, lambda path: save_file(tensors, path))
 
 
-def load_model(run: Path, module: nn.Module) -> None:
-    """Fills the module with the saved state.
+def load_model(run: Path, learner: Learner) -> None:
+    """Fills a learner with the saved tensors, of an earlier version too.
 
     Raises:
         UserError: no saved model, or one of another shape.
@@ -86,6 +99,6 @@ def load_model(run: Path, module: nn.Module) -> None:
     if not path.is_file():
         raise UserError(f"{run} holds no trained model ({MODEL}); finish it with: fieldmark train … --resume")
     try:
-        module.load_state_dict(load_file(path))
+        learner.load_state_dict(upgraded(load_file(path), learner))
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise UserError(f"{path} does not fit its recipe: {str(error).splitlines()[0][:160]}") from error

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fieldmark.core.building import build_learner
+from fieldmark.building import build_learner, classes_named
 from fieldmark.core.contract import Method
 from fieldmark.core.learner import Learner
 from fieldmark.data.dataset import Box
@@ -19,7 +19,6 @@ from fieldmark.images.decode import opened_image, read_image
 from fieldmark.images.guard import up_to
 from fieldmark.input.views import evaluation_view
 from fieldmark.recipe import Pixels, Recipe, recipe_from_json, recipe_to_json
-from fieldmark.recipes import KNOWN
 from fieldmark.runs.checkpoint import load_model
 
 RECIPE, CLASSES, SPLITS, ABOUT = "recipe.json", "classes.json", "splits.csv", "run.json"
@@ -76,7 +75,7 @@ class Opened(NamedTuple):
     learner: Learner
 
 
-def load(run: str | Path, *, external: Sequence[type] = ()) -> Loaded:
+def load(run: str | Path, *, external: Sequence[str | type] = ()) -> Loaded:
     """Opens a run for use in Python: model (in eval mode), transform and classes.
 
     Args:
@@ -92,25 +91,25 @@ def load(run: str | Path, *, external: Sequence[type] = ()) -> Loaded:
     return Loaded(method, Transform(opened.recipe.pixels, mean=backbone.mean, std=backbone.std), opened.classes)
 
 
-def open_run(run: Path, *, external: Sequence[type] = ()) -> Opened:
+def open_run(run: Path, *, external: Sequence[str | type] = ()) -> Opened:
     """Reads recipe, classes and tensors, and builds the learner in eval mode."""
-    recipe, classes, about = read_run(run, external=external)
-    learner = build_learner(recipe, classes=len(classes), counts=torch.ones(len(classes)), weights="none")
+    recipe, classes, about = read_run(run)
+    learner = build_learner(recipe, classes=len(classes), weights="none", external=classes_named(external))
     load_model(run, learner)
     return Opened(run, recipe, classes, about, learner.eval())
 
 
-def read_run(run: Path, *, external: Sequence[type] = ()) -> tuple[Recipe, tuple[str, ...], dict[str, Any]]:
+def read_run(run: Path) -> tuple[Recipe, tuple[str, ...], dict[str, Any]]:
     """Recipe, classes and ``run.json`` of a run, without building anything."""
     if not (run / RECIPE).is_file():
         raise UserError(f"{run} is no run of Fieldmark: it holds no {RECIPE}")
-    recipe = recipe_from_json((run / RECIPE).read_text("utf-8", "replace"), KNOWN, external=external)
+    recipe = recipe_from_json((run / RECIPE).read_text("utf-8", "replace"))
     return recipe, tuple(_json(run / CLASSES, "classes")["classes"]), _json(run / ABOUT, *ABOUT_KEYS)
 
 
 def write_run(run: Path, recipe: Recipe, *, classes: Sequence[str], about: dict[str, Any]) -> None:
     """Writes what a run is before it is trained, each file all or nothing."""
-    replace_file(run / RECIPE, lambda draft: draft.write_text(recipe_to_json(recipe, KNOWN), "utf-8"))
+    replace_file(run / RECIPE, lambda draft: draft.write_text(recipe_to_json(recipe), "utf-8"))
     _write(run / CLASSES, {"format_version": FORMAT_VERSION, "classes": list(classes)})
     _write(run / ABOUT, {"format_version": FORMAT_VERSION} | about)
 

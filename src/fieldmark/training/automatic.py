@@ -11,19 +11,22 @@ from dataclasses import replace
 import timm
 import torch
 
-from fieldmark.batches import Balanced, Batches, Shuffled
+from fieldmark.batches import Balanced, Shuffled
+from fieldmark.building import Classes, class_of, refuse_parts
 from fieldmark.core.backbone import GOOGLENET, refuse_unknown
+from fieldmark.core.device import is_half
 from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, NONE, lite0_is_installed
-from fieldmark.errors import UserError
+from fieldmark.plain import from_plain, to_plain
 from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage
-from fieldmark.recipes.composition import Composition
 from fieldmark.recipes.naming import composition_of
-from fieldmark.training.overrides import filled, with_fields, with_parts
-from fieldmark.training.ranges import refuse_numbers_of
-from fieldmark.training.settings import Choices
+from fieldmark.training.overrides import followed, read_recipe, stretched, with_fields, with_model, with_settings
+from fieldmark.training.settings import RecipeSettings
 
-SGD_RATE, SGD_BACKBONE, SGD_BATCH = 0.1, 0.1, 16
-ADAM_RATE, ADAM_BACKBONE, ADAM_BATCH = 1e-3, 0.05, 32
+RATES = {Sgd: 0.1 / 16, AdamW: 1e-3 / 32}
+"""Learning rates of the new layers, per photo of a batch."""
+SGD_BACKBONE, ADAM_BACKBONE = 0.1, 0.05
+"""The backbone's share of them."""
+BATCH = 16
 VIEWS = 12_000
 """Training views that fine-tuning sees in all, within the bounds of ``EPOCHS``."""
 EPOCHS = (8, 40)
@@ -32,66 +35,85 @@ ROOMY = ((12e9, 32, 448), (7.2e9, 16, 448), (4.5e9, 8, 448), (0, 16, 224))
 """From so many bytes of a GPU's memory on, in half precision: the batch and the size. ResNet-50 at 448 px takes about
 10 GB in batches of 32; a card's memory is never all free."""
 FLOAT32 = 1.8  # times the memory of half precision
-DEVICES = ("auto", "cpu", "cuda")
 
 
-def choose(choices: Choices, *, photos: int, device: str, classes: int | None = None) -> Recipe:
-    """The recipe of a run that follows none.
+def recipe_of(settings: RecipeSettings, *, device: str, external: Classes, recipe: Recipe | None = None) -> Recipe:
+    """The recipe of a run as far as it does not depend on the photos, with all that the user said.
+
+    It follows ``recipe`` or ``settings.recipe``, or is chosen for this kind of machine.
 
     Args:
-        choices: what the user said; its ``set`` is done last.
-        photos: in the training splits.
+        settings: what the user said.
         device: "cpu" or "cuda".
-        classes: of the data; a paper's own batches get at most so many.
+        external: classes from elsewhere that parts may name.
+        recipe: what to follow.
 
     Raises:
-        UserError: a name that is none, or parts that cannot go together.
+        UserError: a name or an option that there is not, or parts that cannot go together.
     """
-    composition = composition_of(choices.method or "plain")
-    model = _model(choices, composition, device)
-    refuse_unknown(model.backbone)
-    batch, side = _room(choices.precision or "auto", device)
-    size = choices.size or _size(model.backbone, side)
-    batches = _batches(choices, composition, photos=photos, batch=batch, classes=classes)
-    recipe = Recipe(
-        model=model,
-        pixels=filled(Pixels(size, size), choices.fit),
-        batches=batches,
-        stages=(_stage(choices, model, batches=batches, photos=photos),),
-        smoothing=0.1 if choices.smoothing is None else choices.smoothing,
-        balance=choices.balance or "none",
-        clip=choices.clip or 0.0,
-        ema=choices.ema or 0.0,
-        precision=choices.precision or "auto",
-        accumulate=choices.accumulate or 1,
-        seed=choices.seed or 0,
-        train_on=tuple((choices.train_on or "train").split("+")),
-    )
-    recipe = with_fields(recipe, choices.set)
-    refuse_numbers_of(recipe)
+    if recipe is None and settings.recipe is not None:
+        recipe = read_recipe(settings.recipe)
+    if recipe is not None:
+        recipe = followed(from_plain(to_plain(recipe), Recipe), settings)
+    else:
+        recipe = with_fields(with_settings(_chosen(settings, device, external), settings), settings.set)
+    refuse_parts(recipe.model, external)
     return recipe
 
 
-def _model(choices: Choices, composition: Composition, device: str) -> Model:
-    backbone = choices.backbone or (LITE0_BACKBONE if device == "cpu" else "resnet50")
-    packaged = choices.backbone is None and backbone == LITE0_BACKBONE and lite0_is_installed()
-    model = Model(
-        method=composition.method,
-        pool=composition.pool,
-        head=composition.head,
-        backbone=backbone,
-        weights=choices.weights or (LITE0 if packaged else HUB),
-        neck=composition.neck,
-        terms=composition.terms,
-    )
-    return with_parts(model, choices)
+def fitted(recipe: Recipe, settings: RecipeSettings, *, photos: int, classes: int) -> Recipe:
+    """A recipe that was chosen, not followed, with epochs and batches that suit the photos, where nobody said them.
+
+    Args:
+        recipe: as ``recipe_of`` gave it.
+        settings: what the user said.
+        photos: in the training splits.
+        classes: of the data; a paper's own batches get at most so many.
+    """
+    if settings.recipe is not None:
+        return recipe
+    (stage, *rest), batches = recipe.stages, recipe.batches
+    if settings.epochs is None and not _is_set(settings, "stages.0.epochs"):
+        low, high = EPOCHS
+        epochs = min(max(round(VIEWS / max(photos, 1)), low), high)
+        stage = stretched(stage, epochs * (FROM_SCRATCH if recipe.model.weights == NONE else 1))
+    if isinstance(batches, Balanced) and settings.batch is None and not _is_set(settings, "batches.classes"):
+        batches = replace(batches, classes=min(batches.classes, classes))
+    elif isinstance(batches, Shuffled) and not _is_set(settings, "batches.size"):
+        batches = replace(batches, size=min(batches.size, max(photos, 1)))
+    if settings.lr is None and not _is_set(settings, "stages.0.optimiser.lr"):
+        rate = RATES[type(stage.optimiser)] * batches.size
+        stage = replace(stage, optimiser=replace(stage.optimiser, lr=rate))
+    return replace(recipe, batches=batches, stages=(stage, *rest))
+
+
+def _is_set(settings: RecipeSettings, place: str) -> bool:
+    """Whether a ``--set`` says what stands at a place, or around it."""
+    paths = (change.partition("=")[0] for change in settings.set)
+    return any(place == path or place.startswith(f"{path}.") for path in paths)
+
+
+def _chosen(settings: RecipeSettings, device: str, external: Classes) -> Recipe:
+    """The program's own recipe for a kind of machine."""
+    backbone = settings.backbone or (LITE0_BACKBONE if device == "cpu" else "resnet50")
+    packaged = settings.backbone is None and backbone == LITE0_BACKBONE and lite0_is_installed()
+    start = Model(backbone=backbone, weights=settings.weights or (LITE0 if packaged else HUB))
+    model = with_model(start, replace(settings, method=settings.method or "plain"))
+    refuse_unknown(model.backbone)
+    batch, side = _room(settings.precision or "auto", device)
+    size = settings.size or _size(model.backbone, side)
+    batches = composition_of(settings.method or "plain").batches or Shuffled(batch)
+    kind, share = (AdamW, ADAM_BACKBONE) if _likes_adam(model.backbone) else (Sgd, SGD_BACKBONE)
+    scales = ({} if model.weights == NONE else {"backbone": share}) | _rates_of_parts(model, external)
+    stage = Stage(EPOCHS[1], kind(RATES[kind] * batches.size, scales=scales), OneCycle())
+    return Recipe(model, Pixels(size, size), batches, stages=(stage,))
 
 
 def _room(precision: str, device: str) -> tuple[int, int]:
     """The batch and the pixels a side; 448 px, where fine marks are seen, needs a GPU."""
     if device == "cpu":
-        return SGD_BATCH, 224
-    return fitting(_memory(), half=_is_half(precision, device))
+        return BATCH, 224
+    return fitting(_memory(), half=is_half(precision, device))
 
 
 def fitting(memory: float, *, half: bool) -> tuple[int, int]:
@@ -120,35 +142,12 @@ def _size(backbone: str, side: int) -> int:
     return config.input_size[-1] if config and config.fixed_input_size else side
 
 
-def _batches(choices: Choices, composition: Composition, *, photos: int, batch: int, classes: int | None) -> Batches:
-    even, own = choices.balance == "sampler", composition.batches
-    if own is not None and choices.batch is None:
-        if even:
-            raise UserError(f"--balance sampler: {composition.name} makes balanced batches of its own; leave it out")
-        if isinstance(own, Balanced) and classes is not None:
-            return replace(own, classes=min(own.classes, classes))
-        return own
-    return Shuffled(min(choices.batch or batch, max(photos, 1)), even=even)
-
-
-def _stage(choices: Choices, model: Model, *, batches: Batches, photos: int) -> Stage:
-    low, high = EPOCHS
-    epochs = min(max(round(VIEWS / max(photos, 1)), low), high)
-    scratch = model.weights == NONE
-    epochs = choices.epochs or epochs * (FROM_SCRATCH if scratch else 1)
-    adam = _likes_adam(model.backbone)
-    scales = {} if scratch else {"backbone": ADAM_BACKBONE if adam else SGD_BACKBONE}
-    scales |= _rates_of_parts(model)
-    if adam:
-        return Stage(epochs, AdamW(choices.lr or ADAM_RATE * batches.size / ADAM_BATCH, scales=scales), OneCycle())
-    return Stage(epochs, Sgd(choices.lr or SGD_RATE * batches.size / SGD_BATCH, scales=scales), OneCycle())
-
-
-def _rates_of_parts(model: Model) -> dict[str, float]:
+def _rates_of_parts(model: Model, external: Classes) -> dict[str, float]:
     """For the neck and the terms whose class says a ``rate``, its share of the learning rate; of terms the least."""
     parts = {"neck": [model.neck] if model.neck else [], "terms": model.terms}
-    rates = {name: [part.kind.rate for part in some if hasattr(part.kind, "rate")] for name, some in parts.items()}
-    return {name: min(found) for name, found in rates.items() if found}
+    kinds = {group: [class_of(part, external) for part in members] for group, members in parts.items()}
+    rates = {group: [kind.rate for kind in some if hasattr(kind, "rate")] for group, some in kinds.items()}
+    return {group: min(shares) for group, shares in rates.items() if shares}
 
 
 def _likes_adam(backbone: str) -> bool:
@@ -158,35 +157,3 @@ def _likes_adam(backbone: str) -> bool:
     with torch.device("meta"):
         network = timm.create_model(backbone)
     return not any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in network.modules())
-
-
-def device_of(choice: str) -> str:
-    """The device for "auto", "cpu" or "cuda".
-
-    Raises:
-        UserError: "cuda" where there is none.
-    """
-    if choice not in DEVICES:
-        raise UserError(f"--device {choice}: choose {', '.join(DEVICES)}")
-    there = torch.cuda.is_available()
-    if choice == "cuda" and not there:
-        raise UserError("--device cuda: PyTorch sees no GPU here; use --device cpu")
-    return ("cuda" if there else "cpu") if choice == "auto" else choice
-
-
-def precision_of(recipe: Recipe, device: str) -> str:
-    """The fabric's word for the recipe's precision: bf16 where the processor computes in it, else float32."""
-    return "bf16-mixed" if _is_half(recipe.precision, device) else "32-true"
-
-
-def _is_half(precision: str, device: str) -> bool:
-    if precision != "auto":
-        return precision == "bf16"
-    if device == "cuda":  # emulated, as on a T4 or a V100, it is slower than float32
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and _has_bf16_units()
-
-
-def _has_bf16_units() -> bool:
-    """Whether the processor multiplies bf16 itself; emulated, it is slower than float32."""
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("bf16"))

@@ -1,12 +1,8 @@
-"""A recipe that is followed, and what is said beside it: any field can be given another value.
+"""What a setting means: the one place where ``--epochs``, ``--backbone`` and the others change a recipe.
 
-``with_settings`` says what ``--epochs``, ``--backbone`` and the others mean for a recipe; ``--set`` reaches every field
-by its path. Settings come first, then each ``--set`` in its order.
+The recipe is one that is followed, or the one that ``automatic.py`` makes. Settings come first, then each ``--set``.
 """
 
-import dataclasses
-import difflib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,10 +11,10 @@ from typing import Any
 
 from fieldmark.batches import Balanced, Batches, Shuffled
 from fieldmark.errors import UserError, printable
+from fieldmark.plain import changed, did_you_mean, to_plain, value_of
 from fieldmark.recipe import (
-    TAGGED,
+    FORMAT_VERSION,
     Cosine,
-    Fit,
     Model,
     Part,
     Pixels,
@@ -26,61 +22,36 @@ from fieldmark.recipe import (
     Stage,
     StepDecay,
     recipe_from_json,
-    recipe_to_json,
+    recipe_from_plain,
 )
-from fieldmark.recipes import KNOWN, ROWS
+from fieldmark.recipes import ROWS
 from fieldmark.recipes.naming import composition_of, part_of
-from fieldmark.training.ranges import refuse_numbers_of
-from fieldmark.training.settings import Choices
+from fieldmark.training.settings import RecipeSettings
 
-_AS_THEY_ARE = ("smoothing", "balance", "clip", "ema", "precision", "accumulate", "seed")
-
-
-def followed(choices: Choices, recipe: Recipe | None, external: Sequence[type] = ()) -> Recipe | None:
-    """The recipe given, or that of ``--recipe``, with all that is said beside it; None where there is neither.
-
-    Args:
-        choices: what the user said.
-        recipe: what to follow in place of ``choices.recipe``.
-        external: classes from elsewhere that the user has named.
-
-    Raises:
-        UserError: no such recipe, or something beside it that does not fit.
-    """
-    recipe = recipe or read_recipe(choices.recipe, external)
-    if recipe is None:
-        return None
-    recipe = with_fields(with_settings(recipe, choices), choices.set, external=external)
-    refuse_numbers_of(recipe)
-    return recipe
+_AS_THEY_ARE = ("clip", "ema", "precision", "accumulate", "seed")
 
 
-def read_recipe(named: str | Path | None, external: Sequence[type] = ()) -> Recipe | None:
+def read_recipe(name: str) -> Recipe:
     """The recipe of a row of a paper's table by its name (see ``fieldmark recipes``), else of a file.
 
     Raises:
         UserError: no such row or file, or no recipe in the file.
     """
-    if named is None:
-        return None
-    if str(named) in ROWS:
-        return ROWS[str(named)].recipe
+    if name in ROWS:
+        return ROWS[name].recipe
+    said = f"--recipe {printable(name)}"
     try:
-        text = Path(named).read_text("utf-8")
+        return recipe_from_json(Path(name).read_text("utf-8"))
     except FileNotFoundError as error:
-        near = difflib.get_close_matches(str(named), ROWS, n=3, cutoff=0.5)
-        advice = f"did you mean {', '.join(near)}?" if near else "fieldmark recipes lists the rows"
-        raise UserError(f"--recipe {printable(str(named))}: no such file, nor row of a paper; {advice}") from error
+        raise UserError(f"{said}: no such file, nor row of a paper; {did_you_mean(name, ROWS)}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--recipe {printable(str(named))}: cannot be read ({printable(str(error))})") from error
-    try:
-        return recipe_from_json(text, KNOWN, external=external)
+        raise UserError(f"{said}: cannot be read ({printable(str(error))})") from error
     except UserError as error:
-        raise UserError(f"--recipe {printable(str(named))}: {error}") from error
+        raise UserError(f"{said}: {error}") from error
 
 
-def with_settings(recipe: Recipe, choices: Choices) -> Recipe:
-    """The recipe with every setting that was said in the place of its own.
+def followed(recipe: Recipe, settings: RecipeSettings) -> Recipe:
+    """A recipe with all that is said beside it.
 
     ``method`` brings all parts of its paper, and the paper's batches where it has some; ``term`` adds to the terms;
     ``neck``, ``pool``, ``head``, ``backbone`` and ``weights`` replace. ``size`` counts for training and evaluation.
@@ -90,59 +61,105 @@ def with_settings(recipe: Recipe, choices: Choices) -> Recipe:
     Raises:
         UserError: a setting that the recipe leaves no room for.
     """
-    said: dict[str, Any] = {name: getattr(choices, name) for name in _AS_THEY_ARE if getattr(choices, name) is not None}
-    if choices.train_on is not None:
-        said["train_on"] = tuple(choices.train_on.split("+"))
+    recipe = with_settings(replace(recipe, model=with_model(recipe.model, settings)), settings)
+    return with_fields(recipe, settings.set)
+
+
+def with_model(model: Model, settings: RecipeSettings) -> Model:
+    """The model with the parts, the backbone and its weights that were said, and terms added to its own.
+
+    Raises:
+        UserError: no such method or part.
+    """
+    model = replace(model, backbone=settings.backbone or model.backbone, weights=settings.weights or model.weights)
+    if settings.method is not None:
+        paper = composition_of(settings.method)
+        model = replace(
+            model, method=paper.method, neck=paper.neck, pool=paper.pool, head=paper.head, terms=paper.terms
+        )
+    said = {name: getattr(settings, name) for name in ("neck", "pool", "head")}
+    parts: dict[str, Part] = {name: part_of(text, option=f"--{name}") for name, text in said.items() if text}
+    terms = tuple(part_of(text, option="--term") for text in settings.term)
+    return replace(model, terms=model.terms + terms, criterion=_criterion(model.criterion, settings), **parts)
+
+
+def with_settings(recipe: Recipe, settings: RecipeSettings) -> Recipe:
+    """The recipe with all other settings that were said in the place of its own; its model is left as it is.
+
+    Raises:
+        UserError: a setting that the recipe leaves no room for.
+    """
+    values = {name: getattr(settings, name) for name in _AS_THEY_ARE}
+    said: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+    if settings.train_on is not None:
+        said["train_on"] = tuple(settings.train_on.split("+"))
     return replace(
         recipe,
-        model=_model(recipe.model, choices),
-        pixels=_pixels(recipe.pixels, choices),
-        batches=_batches(recipe.batches, choices),
-        stages=_stages(recipe.stages, choices),
+        pixels=_pixels(recipe.pixels, settings),
+        batches=_batches(recipe.batches, settings),
+        stages=_stages(recipe.stages, settings),
         **said,
     )
 
 
-def with_parts(model: Model, choices: Choices) -> Model:
-    """The model with the neck, pool and head that were said, and with the terms that were said added to its own.
+def with_fields(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    """The recipe with fields replaced, each named by its path in the recipe's file.
+
+    Args:
+        recipe: is not changed.
+        changes: such as ``stages.0.optimiser.lr=0.01``; the value is JSON, or else a word.
 
     Raises:
-        UserError: no such part.
+        UserError: a path to nowhere, or a value that does not fit there.
     """
-    given = {name: getattr(choices, name) for name in ("neck", "pool", "head")}
-    parts: dict[str, Part] = {name: part_of(text, option=f"--{name}") for name, text in given.items() if text}
-    terms = tuple(part_of(text, option="--term") for text in choices.term)
-    return replace(model, terms=model.terms + terms, **parts)
+    places: dict[str, Any] = {}
+    for change in changes:
+        path, equals, text = change.partition("=")
+        if not equals:
+            raise UserError(f"--set {printable(change)}: write a path and a value, such as stages.0.epochs=10")
+        places[path] = value_of(text)
+    return with_places(recipe, places)
 
 
-def _model(model: Model, choices: Choices) -> Model:
-    model = replace(model, backbone=choices.backbone or model.backbone, weights=choices.weights or model.weights)
-    if choices.method is not None:
-        paper = composition_of(choices.method)
-        model = replace(
-            model, method=paper.method, neck=paper.neck, pool=paper.pool, head=paper.head, terms=paper.terms
-        )
-    return with_parts(model, choices)
+def with_places(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """The same with values in place of texts, in their order.
+
+    Raises:
+        UserError: as for ``with_fields``.
+    """
+    if not changes:
+        return recipe
+    try:
+        return recipe_from_plain({"format_version": FORMAT_VERSION} | changed(to_plain(recipe), changes))
+    except UserError as error:
+        raise UserError(f"--set {printable(str(error))}") from None
 
 
-def filled(pixels: Pixels, fit: Fit | None) -> Pixels:
-    """The same with another ``fit``, if one is said; what is stretched is then seen to its edges."""
-    return replace(pixels, fit=fit, eval_crop=1.0 if fit == "stretch" else Pixels.eval_crop) if fit else pixels
+def _criterion(criterion: Part, settings: RecipeSettings) -> Part:
+    options = dict(criterion.options)
+    if settings.smoothing is not None:
+        options["smoothing"] = settings.smoothing
+    if settings.balance is not None:
+        options.pop("adjust", None)
+        options |= {"adjust": True} if settings.balance == "logit-adjust" else {}
+    return replace(criterion, options=options)
 
 
-def _pixels(pixels: Pixels, choices: Choices) -> Pixels:
-    pixels = filled(pixels, choices.fit)
-    return replace(pixels, size=choices.size or pixels.size, eval_size=choices.size or pixels.eval_size)
+def _pixels(pixels: Pixels, settings: RecipeSettings) -> Pixels:
+    if settings.fit:  # what is stretched is seen to its edges
+        crop = 1.0 if settings.fit == "stretch" else Pixels.eval_crop
+        pixels = replace(pixels, fit=settings.fit, eval_crop=crop)
+    return replace(pixels, size=settings.size or pixels.size, eval_size=settings.size or pixels.eval_size)
 
 
-def _batches(batches: Batches, choices: Choices) -> Batches:
-    if choices.method is not None:
-        batches = composition_of(choices.method).batches or batches
-    if choices.batch is not None:
-        batches = _resized(batches, choices.batch)
-    if choices.balance is not None and isinstance(batches, Shuffled):
-        return replace(batches, even=choices.balance == "sampler")
-    if choices.balance == "sampler":
+def _batches(batches: Batches, settings: RecipeSettings) -> Batches:
+    if settings.method is not None:
+        batches = composition_of(settings.method).batches or batches
+    if settings.batch is not None:
+        batches = _resized(batches, settings.batch)
+    if settings.balance is not None and isinstance(batches, Shuffled):
+        return replace(batches, even=settings.balance == "sampler")
+    if settings.balance == "sampler":
         name = type(batches).__name__
         raise UserError(f"--balance sampler: the recipe makes batches of its own, {name}; leave it out")
     return batches
@@ -159,22 +176,20 @@ def _resized(batches: Batches, size: int) -> Batches:
     return replace(batches, classes=size // batches.images)
 
 
-def _stages(stages: tuple[Stage, ...], choices: Choices) -> tuple[Stage, ...]:
+def _stages(stages: tuple[Stage, ...], settings: RecipeSettings) -> tuple[Stage, ...]:
     for name, field in (("epochs", "epochs"), ("lr", "optimiser.lr")):
-        if getattr(choices, name) is not None and len(stages) != 1:
-            example = f"--set stages.0.{field}={getattr(choices, name)}"
+        if getattr(settings, name) is not None and len(stages) != 1:
+            example = f"--set stages.0.{field}={getattr(settings, name)}"
             raise UserError(f"--{name}: the recipe has {len(stages)} stages; say which: {example}")
-    if choices.epochs is not None:
-        stages = (stretched(stages[0], choices.epochs),)
-    if choices.lr is not None:
-        stages = (replace(stages[0], optimiser=replace(stages[0].optimiser, lr=choices.lr)),)
+    if settings.epochs is not None:
+        stages = (stretched(stages[0], settings.epochs),)
+    if settings.lr is not None:
+        stages = (replace(stages[0], optimiser=replace(stages[0].optimiser, lr=settings.lr)),)
     return stages
 
 
 def stretched(stage: Stage, epochs: int) -> Stage:
     """The stage in another number of epochs; whatever it does at an epoch moves along."""
-    if stage.epochs < 1:
-        return replace(stage, epochs=epochs)
     share, schedule = epochs / stage.epochs, stage.schedule
     if isinstance(schedule, StepDecay):
         steps = tuple(math.ceil(epoch * share) for epoch in schedule.epochs)
@@ -183,87 +198,3 @@ def stretched(stage: Stage, epochs: int) -> Stage:
         schedule = replace(schedule, warmup=schedule.warmup * share)
     frozen = None if stage.frozen_epochs is None else int(stage.frozen_epochs * share)
     return replace(stage, epochs=epochs, schedule=schedule, frozen_epochs=frozen)
-
-
-def with_fields(recipe: Recipe, changes: Sequence[str], *, external: Sequence[type] = ()) -> Recipe:
-    """The recipe with fields replaced, each named by its path in the recipe's file.
-
-    Args:
-        recipe: is not changed.
-        changes: such as ``stages.0.optimiser.lr=0.01``; the value is JSON, or else a word.
-        external: classes from elsewhere that values may name.
-
-    Raises:
-        UserError: a path to nowhere, or a value that does not fit there.
-    """
-    for change in changes:
-        path, equals, text = change.partition("=")
-        if not equals:
-            raise UserError(f"--set {printable(change)}: write a path and a value, such as stages.0.epochs=10")
-        data = json.loads(recipe_to_json(recipe, KNOWN))
-        _put(data, recipe, path, _value(text))
-        elsewhere = (*_kinds(recipe.model), *external)
-        try:
-            recipe = recipe_from_json(json.dumps(data), KNOWN, external=elsewhere)
-        except UserError as error:
-            raise UserError(f"--set {printable(path)}: {printable(str(error))}") from None
-    return recipe
-
-
-def _put(place: Any, here: object, path: str, value: Any) -> None:
-    """Puts a value into a recipe's data; ``here`` is the recipe itself, which says what each place may hold."""
-    *way, last = path.split(".")
-    for done, step in enumerate((*way, last)):
-        where = ".".join(("recipe", *way[:done]))
-        key = _key(here, step, path, where)
-        if done == len(way):
-            place[key] = value
-            return
-        if isinstance(place, dict) and key not in place:
-            raise UserError(f"--set {printable(path)}: {where} has no {key!r} to change")
-        place, here = place[key], _below(here, key)
-
-
-def _below(here: Any, key: str | int) -> object:
-    if isinstance(here, Part):
-        return here.options.get(str(key))
-    return getattr(here, str(key)) if dataclasses.is_dataclass(here) else here[key]
-
-
-def _key(here: object, step: str, path: str, where: str) -> str | int:
-    """The step of a path as the key of its place.
-
-    Raises:
-        UserError: there is nothing of that name.
-    """
-    said = f"--set {printable(path)}: {where}"
-    if isinstance(here, Part | Mapping):
-        return step
-    if isinstance(here, tuple):
-        if step.isdecimal() and int(step) < len(here):
-            return int(step)
-        raise UserError(f"{said} has {len(here)} entries, counted from 0, and no {step!r}")
-    if not dataclasses.is_dataclass(here):
-        raise UserError(f"{said} is {here!r} and has no fields")
-    names = [field.name for field in dataclasses.fields(here)]
-    if step in names:
-        return step
-    if step == "type" and isinstance(here, TAGGED):
-        whole = f'{path.removesuffix(".type")}={{"type": "{type(here).__name__}"}}'
-        raise UserError(f"{said} is replaced as a whole, such as --set '{whole}'")
-    raise UserError(f"{said} has no field {step!r}; it has {', '.join(names)}")
-
-
-def _value(text: str) -> Any:
-    def no_number(word: str) -> Any:
-        raise ValueError(word)
-
-    try:
-        return json.loads(text, parse_constant=no_number)
-    except ValueError:
-        return text
-
-
-def _kinds(model: Model) -> list[type]:
-    parts = (model.method, model.pool, model.head, *model.terms, *([model.neck] if model.neck else []))
-    return [part.kind for part in parts]

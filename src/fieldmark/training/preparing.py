@@ -22,9 +22,9 @@ from fieldmark.images.guard import ABOVE_LIMIT, up_to
 from fieldmark.input.views import frame_of
 from fieldmark.recipe import Recipe
 from fieldmark.runs.folder import SCAN, SPLITS, read_run, write_run
-from fieldmark.training.automatic import choose, device_of
+from fieldmark.training.automatic import fitted
 from fieldmark.training.runlog import counted
-from fieldmark.training.settings import Choices
+from fieldmark.training.settings import Settings
 from fieldmark.training.telling import told_of_splits
 
 
@@ -69,37 +69,37 @@ def tell_all(console: Console, lines: Iterable[str]) -> None:
 def prepare_new(
     data: Path,
     run: Path,
-    choices: Choices,
+    settings: Settings,
     *,
+    recipe: Recipe,
+    chosen: bool,
     pinned: dict[str, str],
     console: Console,
-    recipe: Recipe | None = None,
 ) -> Prepared:
     """The data of a new run; nothing is written yet.
 
     Args:
         data: what the user named.
         run: the run's folder; what an earlier run there found out about its photos is used again.
-        choices: what the user said.
+        settings: what the user said.
+        recipe: what to follow.
+        chosen: whether the program made the recipe, so that epochs and batches are fitted to the photos.
         pinned: the splits of an earlier cut, by photo; these photos stay where they were.
         console: is told.
-        recipe: what to follow; None chooses.
 
     Raises:
         UserError: data that cannot be trained on.
     """
-    device = device_of(choices.device)
-    wanted = recipe or choose(choices, photos=1, device=device)  # so mistakes are told before all that lasts
-    dataset = read_dataset(data, annotation=choices.annotation)
-    official, train_on = dataset.is_split, wanted.train_on
-    refuse_backbone(wanted.model.backbone, weights=wanted.model.weights)
-    dataset, scan = _sound(dataset, wanted, run, choices.strict, console)
+    dataset = read_dataset(data, annotation=settings.data.annotation)
+    official, train_on = dataset.is_split, recipe.train_on
+    refuse_backbone(recipe.model.backbone, weights=recipe.model.weights)
+    dataset, scan = _sound(dataset, recipe, run, settings.data.strict, console)
     if not official:
-        dataset = cut(dataset, scan, seed=wanted.seed, previous=pinned)
-    if choices.hold_out:
+        dataset = cut(dataset, scan, seed=recipe.seed, previous=pinned)
+    if settings.data.hold_out:
         if not official or dataset.of(["val"]):
             raise UserError(f"--hold-out: {data} has validation photos already; leave it out")
-        dataset = cut(dataset, scan, seed=wanted.seed, val_fraction=choices.hold_out)
+        dataset = cut(dataset, scan, seed=recipe.seed, val_fraction=settings.data.hold_out)
     tell_all(console, dataset.notes)
     missing = [name for name in train_on if not dataset.of([name])]
     if missing:
@@ -107,7 +107,8 @@ def prepare_new(
         raise UserError(f"--train-on: {data} has no photos in the split {missing[0]!r}; it has {there}")
     tell_all(console, told_of_splits(dataset, train_on, was_cut=not official))
     photos, classes = dataset.of(train_on), len(dataset.classes)
-    recipe = recipe or choose(choices, photos=len(photos), device=device, classes=classes)
+    if chosen:
+        recipe = fitted(recipe, settings.recipe, photos=len(photos), classes=classes)
     labels = [-1 if photo.label is None else photo.label for photo in photos]
     recipe.batches.epoch(labels, seed=recipe.seed, epoch=0)  # refuses what it cannot make batches of
     _check_boxes(dataset, recipe, scan)
@@ -118,22 +119,22 @@ def prepare_new(
         "python": sys.version.split()[0],
         "data": str(data.resolve()),
         "layout": dataset.layout,
-        "annotation": choices.annotation,
+        "annotation": settings.data.annotation,
         "data_digest": digest(dataset, boxes=recipe.pixels.fit == "box"),
         "headline": headline(counts),
         "cut": not official,
-        "held_out": choices.hold_out,
+        "held_out": settings.data.hold_out,
     }
     return Prepared(dataset, recipe, not official, about, scan, newly_cut=not official and not pinned)
 
 
-def prepare_again(data: Path, run: Path, *, external: tuple[type, ...], console: Console) -> Prepared:
+def prepare_again(data: Path, run: Path, *, console: Console) -> Prepared:
     """The data of a run that is gone on with.
 
     Raises:
         UserError: they are not what they were when it began.
     """
-    recipe, classes, about = read_run(run, external=external)
+    recipe, classes, about = read_run(run)
     dataset = read_dataset(data, annotation=about["annotation"])
     before = Scan.load(run / SCAN).by_name() if (run / SCAN).is_file() else {}
     dataset, scan = _sound(dataset, recipe, run, False, console)

@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,9 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from rich.console import Console
 
+from fieldmark.building import build_learner, classes_named
 from fieldmark.core import processes
-from fieldmark.core.building import build_learner
+from fieldmark.core.device import device_of, precision_of
 from fieldmark.core.learner import Learner
 from fieldmark.data.dataset import Photo
 from fieldmark.data.split import read_splits
@@ -25,14 +26,14 @@ from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Recipe
 from fieldmark.runs.checkpoint import MODEL, STATE, load_state, save_model
 from fieldmark.runs.folder import RECIPE, SPLITS
-from fieldmark.training.automatic import device_of, precision_of
+from fieldmark.training.automatic import recipe_of
+from fieldmark.training.checks import refuse_unknown_groups
 from fieldmark.training.estimate import Ahead, expected_seconds
 from fieldmark.training.loop import Loop, Validate
 from fieldmark.training.optim import refuse_groups
-from fieldmark.training.overrides import followed
 from fieldmark.training.preparing import Prepared, prepare_again, prepare_new, tell
 from fieldmark.training.runlog import CURVES, RunLog, clock, draw_curves
-from fieldmark.training.settings import Choices, Destination, refuse_numbers
+from fieldmark.training.settings import DataSettings, Destination, MachineSettings, Settings
 from fieldmark.training.telling import told_of_cut
 
 ENOUGH_TO_CHOOSE = 1000
@@ -42,10 +43,10 @@ ENOUGH_TO_CHOOSE = 1000
 def train(
     data: str | Path,
     destination: Destination,
-    choices: Choices,
+    settings: Settings,
     *,
     console: Console,
-    external: tuple[type, ...] = (),
+    external: Sequence[str | type] = (),
     recipe: Recipe | None = None,
 ) -> Path:
     """Trains a classifier and returns the run's folder.
@@ -53,35 +54,39 @@ def train(
     Args:
         data: a folder of class folders, a CSV or a benchmark's folder.
         destination: where the run goes.
-        choices: what the user says; on ``--resume`` the run's own recipe counts.
+        settings: what the user says; on ``--resume`` the run's own recipe counts.
         console: is told what happens.
-        external: classes from elsewhere that a recipe's file names.
-        recipe: what to follow, in place of ``choices.recipe`` or a choice for this machine; what ``choices`` says
-            comes in the place of its own settings.
+        external: classes from elsewhere that a recipe's file names, or their names; those said as parts are known.
+        recipe: what to follow, in place of ``settings.recipe.recipe`` or a choice for this machine; what the settings
+            say comes in the place of its own.
 
     Raises:
         UserError: what the user can mend.
         Interrupted: stopped, state saved.
     """
     run = destination.folder(Path(data))
-    refuse_numbers(choices)
-    device = device_of(choices.device)
+    settings = settings.checked()
+    device = device_of(settings.machine.device)
+    known = classes_named((*external, *settings.recipe.classes_said))
     processes.join(device)
     if not processes.is_first():
         console = Console(quiet=True)
 
     def prepare() -> tuple[bool, Prepared]:
-        going_on, pinned = _claim(Path(data), run, destination, choices)
+        going_on, pinned = _claim(Path(data), run, destination, settings.data)
         if going_on:
-            return True, prepare_again(Path(data), run, external=external, console=console)
-        chosen = followed(choices, recipe, external)
-        return False, prepare_new(Path(data), run, choices, pinned=pinned, console=console, recipe=chosen)
+            return True, prepare_again(Path(data), run, console=console)
+        start = recipe_of(settings.recipe, device=device, external=known, recipe=recipe)
+        refuse_unknown_groups(start, external=known)
+        return False, prepare_new(
+            Path(data), run, settings, recipe=start, chosen=recipe is None, pinned=pinned, console=console
+        )
 
     going_on, prepared = processes.from_first(prepare)
     if going_on and _is_finished(run, prepared.recipe):
         tell(console, f"{run} is trained to the end of its {prepared.recipe.epochs} epochs; nothing is left to do")
         return run
-    if going_on and choices != Choices(device=choices.device, workers=choices.workers, start=choices.start):
+    if going_on and settings != Settings(machine=settings.machine):
         tell(console, f"going on with the settings of {run / RECIPE}; those of this command are left aside")
     fabric = _fabric(prepared.recipe, device)
     learner = build_learner(
@@ -89,6 +94,7 @@ def train(
         classes=len(prepared.dataset.classes),
         counts=torch.tensor(prepared.counts),
         weights="none" if going_on else None,
+        external=known,
     )
     refuse_groups(learner.parameter_groups(), prepared.recipe.stages)
     learner.to(device=fabric.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -97,14 +103,14 @@ def train(
         shutil.rmtree(run, ignore_errors=not run.exists())
         prepared.write(run)
     processes.wait_for_all()
-    _run(prepared, learner, run, fabric=fabric, choices=choices, console=console)
+    _run(prepared, learner, run, fabric=fabric, machine=settings.machine, console=console)
     return run
 
 
 def _fabric(recipe: Recipe, device: str) -> Fabric:
     """Device, precision and, among several processes, the averaging of gradients."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces what the session says in plain words
-    precision = precision_of(recipe, device)
+    precision = precision_of(recipe.precision, device)
     if processes.world()[1] == 1:
         return Fabric(accelerator=device, devices=1, precision=precision)  # pyright: ignore[reportArgumentType]
     here = int(os.environ["LOCAL_WORLD_SIZE"])
@@ -128,7 +134,7 @@ def _is_finished(run: Path, recipe: Recipe) -> bool:
     return state is not None and len(state["position"]["rows"]) >= recipe.epochs
 
 
-def _claim(data: Path, run: Path, destination: Destination, choices: Choices) -> tuple[bool, dict[str, str]]:
+def _claim(data: Path, run: Path, destination: Destination, settings: DataSettings) -> tuple[bool, dict[str, str]]:
     """Whether an earlier run is gone on with, and the splits that photos are pinned to.
 
     Raises:
@@ -136,7 +142,7 @@ def _claim(data: Path, run: Path, destination: Destination, choices: Choices) ->
     """
     if destination.resume and destination.overwrite:
         raise UserError("--resume and --overwrite exclude each other")
-    pinned = read_splits(choices.splits) if choices.splits else {}
+    pinned = read_splits(settings.splits) if settings.splits else {}
     here, there = run.resolve(), data.resolve()
     if there.is_relative_to(here) or (data.is_dir() and here.is_relative_to(there)):
         raise UserError(f"--out {run}: choose a folder outside of the photos in {data} (and not around them)")
@@ -156,7 +162,7 @@ def _claim(data: Path, run: Path, destination: Destination, choices: Choices) ->
 
 
 def _run(
-    prepared: Prepared, learner: Learner, run: Path, *, fabric: Fabric, choices: Choices, console: Console
+    prepared: Prepared, learner: Learner, run: Path, *, fabric: Fabric, machine: MachineSettings, console: Console
 ) -> None:
     """Trains to the end and writes the model."""
     keep_freed_memory()
@@ -167,14 +173,14 @@ def _run(
         state = load_state(run)
         if state is not None:
             loop.restore(state)
-        workers = _workers(choices, fabric)
+        workers = _workers(machine, fabric)
         _announce(prepared, loop, console, workers=workers)
         if prepared.newly_cut:
             tell(console, told_of_cut(run))
         per_epoch = loop.plan.per_epoch
         log.begin(steps=recipe.epochs * per_epoch, per_epoch=per_epoch, done=loop.position.step)
-        validate = _validator(prepared, loop, run, workers, choices.start)
-        loop.train(workers=workers, start=choices.start, validate=validate)
+        validate = _validator(prepared, loop, run, workers, machine.start)
+        loop.train(workers=workers, start=machine.start, validate=validate)
     if loop.average:
         loop.average.swap()
     if processes.is_first():
@@ -185,10 +191,10 @@ def _run(
     tell(console, f"trained in {clock(loop.position.seconds)}; the run lies in {run}")
 
 
-def _workers(choices: Choices, fabric: Fabric) -> int:
+def _workers(machine: MachineSettings, fabric: Fabric) -> int:
     """One process reads ahead of a processor that computes; several feed a GPU."""
-    if choices.workers is not None:
-        return choices.workers
+    if machine.workers is not None:
+        return machine.workers
     cores = torch.multiprocessing.cpu_count()
     return 1 if fabric.device.type == "cpu" else max(1, min(cores - 1, 12))
 
@@ -214,7 +220,7 @@ def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int)
         f"batches of {per_batch}, seed {recipe.seed}, {loop.fabric.device.type}",
     )
     tell(console, f"expected time: about {clock(seconds)}" + (" (going on)" if loop.position.step else ""))
-    if prepared.about["headline"] != "top1" and recipe.balance == "none":
+    if prepared.about["headline"] != "top1" and recipe.model.criterion.options.get("adjust") is not True:
         tell(console, "class sizes differ ten-fold: mean per-class accuracy counts; consider --balance logit-adjust")
 
 

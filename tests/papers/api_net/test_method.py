@@ -23,6 +23,7 @@ from fieldmark.recipes.api_net import COMPOSITION
 from fieldmark.recipes.composition import Composition
 from fieldmark.testing import check_method
 from golden_step import CLASSES, LABELS, ROWS, check_golden, numbers_of_a_step, tiny_backbone, tiny_images, tiny_learner
+from own_parts import own
 
 WIDTH = 6
 DRAWS = Draws(2, 5)
@@ -311,7 +312,7 @@ def test_half_precision_embeddings_are_raised(monkeypatch: pytest.MonkeyPatch):
     assert output.features.embedding.dtype == torch.bfloat16
     assert {loss.dtype for loss in output.losses.values()} == {torch.float32}
     for operation in ("individual", "compact_bilinear", "weight_attention"):
-        composition = Composition("x", method=Part(ApiNet, {"mutual": operation}))
+        composition = Composition("x", method=Part("ApiNet", {"mutual": operation}))
         learner = tiny_learner(composition, monkeypatch).float()
         with torch.autocast("cpu", torch.bfloat16):
             loss = total(learner(tiny_images().float(), LABELS, Draws(1, 0, ROWS)))
@@ -322,7 +323,7 @@ def test_half_precision_embeddings_are_raised(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_a_learner_held_in_bfloat16_takes_a_step(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
     """Without automatic mixed precision: all weights are half."""
-    learner = tiny_learner(Composition("x", method=Part(ApiNet, options)), monkeypatch).bfloat16()
+    learner = tiny_learner(Composition("x", method=Part("ApiNet", options)), monkeypatch).bfloat16()
     images = tiny_images().bfloat16()
     output = learner(images, LABELS, Draws(1, 0, ROWS))
     assert {loss.dtype for loss in output.losses.values()} == {torch.float32}
@@ -394,8 +395,8 @@ class Deep(nn.Sequential):
 
 
 def test_any_neck_pool_and_head(monkeypatch: pytest.MonkeyPatch):
-    composition = Composition("x", Part(ApiNet), neck=Part(Doubling), pool=Part(MeanAndMaximum), head=Part(Deep))
-    learner = tiny_learner(composition, monkeypatch)
+    composition = Composition("x", Part("ApiNet"), neck=own(Doubling), pool=own(MeanAndMaximum), head=own(Deep))
+    learner = tiny_learner(composition, monkeypatch, Doubling, MeanAndMaximum, Deep)
     assert isinstance(mutual := learner.method.get_submodule("mutual"), Mlp)
     assert mutual.layers.first.in_features == 2 * 48
     output = learner(tiny_images(), LABELS, Draws(1, 0, ROWS))
@@ -441,7 +442,7 @@ def test_it_trains_in_a_loop_of_ones_own():
     """Two classes told apart by one channel of the picture; nothing of Fieldmark's loop takes part."""
     torch.manual_seed(0)
     classifier = Classifier(tiny_backbone(), neck=nn.Identity(), pool=Average(), head=Linear(12, 2), classes=2)
-    method = ApiNet(classifier, Criterion(), 12)
+    method = ApiNet(classifier, Criterion(smoothing=0.0), 12)
     labels = torch.arange(8) // 4
     images = 0.3 * torch.randn(8, 3, 12, 12)
     images[:, 0] += 2.0 * labels[:, None, None]
@@ -459,7 +460,7 @@ def test_it_trains_in_a_loop_of_ones_own():
 
 
 def test_a_saved_state_brings_everything_back(monkeypatch: pytest.MonkeyPatch):
-    composition = Composition("x", method=Part(ApiNet, {"mutual": "compact_bilinear"}))
+    composition = Composition("x", method=Part("ApiNet", {"mutual": "compact_bilinear"}))
     learners: list[Learner] = [tiny_learner(composition, monkeypatch) for _ in range(2)]
     assert isinstance(learners[0].method.get_submodule("mutual"), CompactBilinear)
     assert "method.mutual.buckets" not in learners[0].state_dict()

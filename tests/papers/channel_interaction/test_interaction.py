@@ -29,7 +29,6 @@ from fieldmark.papers.channel_interaction.interaction import (
     self_channel_interaction,
     window_averages,
 )
-from fieldmark.papers.mutual_channel.loss import MutualChannelLoss
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Part
 from fieldmark.recipes.channel_interaction import COMPOSITION
@@ -299,7 +298,7 @@ def refused(*_: object) -> Tensor:
 
 def test_no_step_no_answer_and_no_program_of_the_network_runs_phi_at_every_position(monkeypatch: pytest.MonkeyPatch):
     learner = tiny_learner(COMPOSITION, monkeypatch)
-    with_refined = replace(COMPOSITION, terms=(*COMPOSITION.terms, Part(MutualChannelLoss)))
+    with_refined = replace(COMPOSITION, terms=(*COMPOSITION.terms, Part("MutualChannelLoss")))
     reading = tiny_learner(with_refined, monkeypatch)
     images, known = tiny_images(), learner.method.eval()(tiny_images())
     monkeypatch.setattr(SelfChannelInteraction, "forward", refused)
@@ -384,7 +383,7 @@ def test_it_trains_in_a_plain_loop():
 
 def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):
     """As printed; of its three pairs one is of one class, one within the margin and one beyond it."""
-    learner = tiny_learner(replace(COMPOSITION, terms=(Part(ContrastiveChannelInteraction),)), monkeypatch)
+    learner = tiny_learner(replace(COMPOSITION, terms=(Part("ContrastiveChannelInteraction"),)), monkeypatch)
     with torch.no_grad():  # distances about as long as the margin
         learner.get_submodule("terms.0.h").get_parameter("weight").mul_(0.005)
     pairs: list[tuple[bool, bool]] = []

@@ -382,9 +382,9 @@ def test_the_head_is_the_released_codes():
     assert head.eval()(torch.randn(1, 12)).shape == (1, 5)
 
 
-@pytest.mark.parametrize("neck", [None, Part(ChannelExpansion, {"xi": 2})], ids=["own channels", "expanded"])
+@pytest.mark.parametrize("neck", [None, Part("ChannelExpansion", {"xi": 2})], ids=["own channels", "expanded"])
 def test_the_term_keeps_the_contract(neck: Part | None):
-    check_term(Part(MutualChannelLoss, {"weight": 1.5, "form": "released"}), neck=neck)
+    check_term(MutualChannelLoss, options={"weight": 1.5, "form": "released"}, neck=neck)
 
 
 def test_a_step_reads_nothing_back():

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from channel_terms import DRAWS, random_maps
-from fieldmark.core.building import build_learner
-from fieldmark.core.classifier import Average, Classifier, Linear
+from fieldmark.building import build_learner
+from fieldmark.core.classifier import Average, Classifier
 from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.core.learner import total
 from fieldmark.errors import UserError
@@ -26,7 +26,6 @@ from fieldmark.papers.mutual_channel.soft_labels import (
     spatial_softmax,
     weighted_maximum,
 )
-from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Recipe
 from fieldmark.recipes.composition import Composition
 from fieldmark.runs.checkpoint import save_model
@@ -303,7 +302,7 @@ def test_the_trial_of_a_neck_leaves_each_of_its_modules_in_its_mode():
 
 def test_a_learner_held_in_bfloat16_takes_a_step(monkeypatch: pytest.MonkeyPatch):
     """Without automatic mixed precision: all weights, and the running means, are half."""
-    composition = Composition("soft", terms=(Part(SoftChannelLabels, {"reduction": 4}),))
+    composition = Composition("soft", terms=(Part("SoftChannelLabels", {"reduction": 4}),))
     learner = tiny_learner(composition, monkeypatch).bfloat16()
     output = learner(tiny_images().bfloat16(), torch.arange(7) % CLASSES, Draws(1, 0, torch.arange(7)))
     assert output.losses["SoftChannelLabels"].dtype == torch.float32
@@ -319,8 +318,8 @@ def test_a_learner_held_in_bfloat16_takes_a_step(monkeypatch: pytest.MonkeyPatch
 
 def test_the_top_channels_of_a_finished_run_are_at_hand(tmp_path: Path):
     """The way that the docstring tells."""
-    terms = (Part(SoftChannelLabels),)
-    recipe = Recipe(Model(Part(Plain), Part(Average), Part(Linear), "test_resnet", "none", terms=terms))
+    terms = (Part("SoftChannelLabels"),)
+    recipe = Recipe(Model(Part("Plain"), Part("Average"), Part("Linear"), "test_resnet", "none", terms=terms))
     learner = build_learner(recipe, classes=3)
     (term,) = learner.terms
     assert isinstance(term, SoftChannelLabels)
@@ -340,9 +339,9 @@ def test_a_step_reads_nothing_back():
 
 
 def test_the_term_keeps_the_contract():
-    check_term(Part(SoftChannelLabels))
+    check_term(SoftChannelLabels)
 
 
 def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):
-    composition = Composition("soft", terms=(Part(SoftChannelLabels, {"reduction": 4}),))
+    composition = Composition("soft", terms=(Part("SoftChannelLabels", {"reduction": 4}),))
     check_golden("mc-loss-soft", numbers_of_a_step(tiny_learner(composition, monkeypatch)))

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fieldmark.building import build_learner
 from fieldmark.core.backbone import Backbone
-from fieldmark.core.building import build_learner
 from fieldmark.core.classifier import Average, Classifier, Linear, Maximum
 from fieldmark.core.contract import TrainOutput
 from fieldmark.core.criterion import Criterion
@@ -56,7 +56,7 @@ def built(
     neck = neck or nn.Identity()
     head = Linear(neck(torch.zeros(1, CHANNELS, 1, 1)).shape[1], classes)
     classifier = Classifier(backbone, neck=neck, pool=pool or Average(), head=head, classes=classes)
-    method = S3N(classifier, Criterion(), **options).double()  # pyright: ignore[reportArgumentType]
+    method = S3N(classifier, Criterion(smoothing=0.0), **options).double()  # pyright: ignore[reportArgumentType]
     with torch.no_grad():
         for name, parameter in method.named_parameters():
             if (drawn or "backbone" in name) and parameter.ndim:
@@ -184,7 +184,7 @@ def test_the_labels_of_o_and_c_alone_may_be_smoothed(smoothing: float):
     """The others keep the recipe's smoothing, and all of them its class adjustment."""
     method = built(smoothing=smoothing)
     counts = torch.arange(1, CLASSES + 1)
-    method.criterion = Criterion(smoothing=0.1, counts=counts)
+    method.criterion = Criterion(smoothing=0.1, adjust=True, counts=counts)
     output, prior = step(method), (counts / counts.sum()).tolist()
     for name, loss in output.losses.items():
         own = smoothing if smoothing and name in ("original", "complementary") else 0.1
@@ -575,7 +575,7 @@ def test_another_head_is_refused():
     ],
 )
 def test_options_keep_the_contract(options: dict[str, object]):
-    model = replace(ROWS[0].recipe.model, method=Part(S3N, options), backbone="test_resnet", weights="none")
+    model = replace(ROWS[0].recipe.model, method=Part("S3N", options), backbone="test_resnet", weights="none")
     check_learner(lambda seed: build_learner(replace(ROWS[0].recipe, model=model, seed=seed), classes=5), export=False)
 
 

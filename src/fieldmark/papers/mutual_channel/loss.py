@@ -47,6 +47,7 @@ from fieldmark.core.draws import Draws, drawn
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
 from fieldmark.papers.mutual_channel.soft_labels import after_relu, refined_channels, spatial_softmax
+from fieldmark.plain import Count
 
 
 def channel_groups(channels: int, classes: int) -> tuple[int, ...]:
@@ -286,7 +287,7 @@ class TwoLayerHead(nn.Module):
         hidden: numbers between the two layers.
     """
 
-    def __init__(self, width: int, classes: int, hidden: int = 512) -> None:
+    def __init__(self, width: int, classes: int, hidden: Count = 512) -> None:
         super().__init__()
         first = (nn.BatchNorm1d(width), nn.Linear(width, hidden))
         self.layers = nn.Sequential(*first, nn.BatchNorm1d(hidden), nn.ELU(), Linear(hidden, classes))

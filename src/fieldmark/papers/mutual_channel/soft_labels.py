@@ -37,6 +37,7 @@ from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, raised, suited
+from fieldmark.plain import Count
 
 _RESIDUES = 32
 """Channels are folded to so many before the winner is looked for; near the root of usual N."""
@@ -183,7 +184,7 @@ class SoftChannelLabels(Term):
         drop: float = 0.5,
         label_weight: float = 1.0,
         momentum: float = 0.1,
-        reduction: int = 16,
+        reduction: Count = 16,
         into_maps: bool = False,
     ) -> None:
         super().__init__()

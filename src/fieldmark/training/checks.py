@@ -1,0 +1,29 @@
+"""What is mistyped in a recipe's parameter groups, told before hours of other work."""
+
+from fieldmark.building import Classes, build_learner, class_of
+from fieldmark.core.contract import Method
+from fieldmark.recipe import Model, Recipe
+from fieldmark.training.optim import refuse_groups
+
+
+def refuse_unknown_groups(recipe: Recipe, *, external: Classes) -> None:
+    """Looks at the parameter groups that a recipe names; no network is built where it can be helped.
+
+    Raises:
+        UserError: a group that there is not.
+    """
+    usual = _groups(recipe.model)
+    named = {name for stage in recipe.stages for name in (*stage.optimiser.scales, *stage.frozen)}
+    if named <= set(usual):
+        return
+    method = class_of(recipe.model.method, external)
+    if getattr(method, "parameter_groups", None) is Method.parameter_groups:
+        refuse_groups({name: [] for name in usual}, recipe.stages)
+    else:  # a method with groups of its own: only the method itself can say which
+        learner = build_learner(recipe, classes=2, weights="none", external=external)
+        refuse_groups(learner.parameter_groups(), recipe.stages)
+
+
+def _groups(model: Model) -> list[str]:
+    """The parameter groups that a method without any of its own may have; not all terms learn."""
+    return ["backbone", *(["neck"] if model.neck else []), "head", *(["terms"] if model.terms else [])]

@@ -1,0 +1,15 @@
+"""Classes as parts of a recipe: those of a test, which stand by module and name, and all of ours."""
+
+from typing import Any
+
+from fieldmark.building import class_of
+from fieldmark.recipe import Part, external_name
+from fieldmark.recipes import MODULES
+
+KNOWN: tuple[type, ...] = tuple(class_of(Part(name), {}) for name in MODULES)
+"""All classes that a recipe may name without a module."""
+
+
+def own(kind: type, **options: Any) -> Part:
+    """A class from elsewhere as a part; what builds it needs ``external=classes_named([kind])``."""
+    return Part(external_name(kind), options)
