@@ -2,27 +2,38 @@
 
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
 
+from fieldmark.training.automatic import recipe_of
+from fieldmark.training.preparing import Prepared, prepare_new
 from fieldmark.training.runlog import RunLog
 from fieldmark.training.session import train
-from fieldmark.training.settings import Choices, Destination
+from fieldmark.training.settings import Destination, Keywords, Settings, settings_of
 
+QUIET = Console(quiet=True)
 BACKBONE = "test_resnet"
-SMALL = Choices(
-    backbone=BACKBONE, weights="none", size=64, epochs=2, batch=8, workers=0, precision="fp32", device="cpu", lr=0.05
-)
+KEYWORDS: Keywords = {
+    "backbone": BACKBONE, "weights": "none", "size": 64, "epochs": 2, "batch": 8, "workers": 0, "precision": "fp32",
+    "device": "cpu", "lr": 0.05,
+}  # fmt: skip
+SMALL = settings_of(KEYWORDS)
 WORDS = {
     "--backbone": BACKBONE, "--weights": "none", "--size": "64", "--epochs": "2", "--batch": "8", "--workers": "0",
     "--precision": "fp32", "--device": "cpu", "--lr": "0.05",
 }  # fmt: skip
 """The same on the command line."""
+
+
+def small(**changes: Any) -> Settings:
+    """``SMALL`` with other values for some settings; None leaves one unsaid."""
+    return settings_of({**KEYWORDS, **changes})
 
 
 def spelt(*changes: str) -> list[str]:
@@ -50,12 +61,21 @@ def write_photos(root: Path, *, classes: Iterable[str] = ("ant", "bee", "cat"), 
     return root
 
 
-def train_small(data: Path, run: Path, choices: Choices = SMALL, *, resume: bool = False) -> list[str]:
+def prepare_small(
+    data: Path, run: Path, settings: Settings = SMALL, *, pinned: Mapping[str, str] | None = None, console: Console = QUIET
+) -> Prepared:
+    """The recipe and the data of a new run, as ``train`` makes them before it trains."""
+    recipe = recipe_of(settings.recipe, device="cpu", external={})
+    chosen = settings.recipe.recipe is None
+    return prepare_new(data, run, settings, recipe=recipe, chosen=chosen, pinned=dict(pinned or {}), console=console)
+
+
+def train_small(data: Path, run: Path, settings: Settings = SMALL, *, resume: bool = False) -> list[str]:
     """Trains, and returns the lines that were told."""
     with open(os.devnull, "w") as nowhere:
         console = Console(record=True, width=400, file=nowhere)
         try:
-            train(data, Destination(run, resume=resume), choices, console=console)
+            train(data, Destination(run, resume=resume), settings, console=console)
         finally:
             told = console.export_text().splitlines()
     return told

@@ -3,8 +3,8 @@
 import io
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,16 +15,19 @@ from rich.console import Console
 import fieldmark
 import small_runs
 from bolts import write_bolts
-from fieldmark import Choices
 from fieldmark.errors import UserError
-from fieldmark.recipe import recipe_from_json
-from fieldmark.recipes import KNOWN
-from small_runs import SMALL
+from fieldmark.recipe import Part, recipe_from_json
+from fieldmark.recipes.composition import UNSMOOTHED
+from fieldmark.training.settings import Keywords
+from small_runs import KEYWORDS
+
+
+SHORT: Keywords = {**KEYWORDS, "epochs": 1}
 
 
 def test_the_words_are_there_and_importing_them_is_light() -> None:
     assert sorted(fieldmark.__all__) == [
-        "Choices", "check", "equations", "evaluate", "load", "predict", "probe", "train",
+        "check", "classifier", "equations", "evaluate", "load", "predict", "probe", "train",
     ]  # fmt: skip
     for name in fieldmark.__all__:
         assert callable(getattr(fieldmark, name))
@@ -37,7 +40,7 @@ def test_the_words_are_there_and_importing_them_is_light() -> None:
 
 def test_from_photos_to_predictions(photos: Path, tmp_path: Path) -> None:
     assert fieldmark.check(photos).photos == 30
-    run = fieldmark.train(photos, tmp_path / "run", choices=replace(SMALL, epochs=1))
+    run = fieldmark.train(photos, tmp_path / "run", **SHORT)
     assert run == tmp_path / "run"
     result = fieldmark.evaluate(run)
     assert result.metrics.n == 3
@@ -45,22 +48,46 @@ def test_from_photos_to_predictions(photos: Path, tmp_path: Path) -> None:
     assert len(found) == 11
     assert all(len(one.classes) == 2 for one in found)
     with pytest.raises(UserError, match="a run lies there"):
-        fieldmark.train(photos, run, choices=SMALL)
+        fieldmark.train(photos, run, **SHORT)
     assert fieldmark.train(photos, run, resume=True) == run
-    fieldmark.train(photos, run, choices=replace(SMALL, epochs=1), overwrite=True)
+    fieldmark.train(photos, run, **SHORT, overwrite=True)
 
 
 def test_a_recipe_is_followed_by_its_name_its_file_or_itself(photos: Path, tmp_path: Path) -> None:
-    small = replace(SMALL, epochs=1, size=32, method="plain")
-    named = fieldmark.train(photos, tmp_path / "named", recipe="pc/cub-resnet50", choices=small)
-    here = Choices(device="cpu", workers=0)
-    again = fieldmark.train(photos, tmp_path / "again", recipe=named / "recipe.json", choices=here)
-    recipe = recipe_from_json((named / "recipe.json").read_text(), KNOWN)
-    assert recipe.smoothing == fieldmark.recipes.ROWS["pc/cub-resnet50"].recipe.smoothing == 0
-    itself = fieldmark.train(photos, tmp_path / "itself", recipe=recipe, choices=here)
+    small: Keywords = {**SHORT, "size": 32, "method": "plain"}
+    named = fieldmark.train(photos, tmp_path / "named", recipe="pc/cub-resnet50", **small)
+    again = fieldmark.train(photos, tmp_path / "again", recipe=named / "recipe.json", device="cpu", workers=0)
+    recipe = recipe_from_json((named / "recipe.json").read_text())
+    assert recipe.model.criterion == fieldmark.recipes.ROWS["pc/cub-resnet50"].recipe.model.criterion == UNSMOOTHED
+    itself = fieldmark.train(photos, tmp_path / "itself", recipe=recipe, device="cpu", workers=0)
     assert len({(run / "model.safetensors").read_bytes() for run in (named, again, itself)}) == 1
     with pytest.raises(UserError, match="did you mean pc/"):
         fieldmark.train(photos, tmp_path / "none", recipe="pc/cub-resnet")
+
+
+def test_settings_are_keywords(photos: Path, tmp_path: Path) -> None:
+    small: Keywords = {"backbone": "test_resnet", "weights": "none", "size": 32, "device": "cpu", "workers": 0}
+    run = fieldmark.train(photos, tmp_path / "run", epochs=1, method="pc", **small)
+    recipe = recipe_from_json((run / "recipe.json").read_text())
+    assert (recipe.epochs, recipe.model.terms, recipe.pixels.size) == (1, (Part("PairwiseConfusion"),), 32)
+    assert fieldmark.evaluate(run).metrics.n == 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"epoch": 1}, "there is no setting 'epoch'; did you mean epochs"),
+        ({"epochs": "1"}, "epochs is '1'; it has to be a whole number"),
+        ({"smoothing": 1.5}, "smoothing is 1.5; it has to be at least 0 and below 1"),
+        ({"choices": None}, "there is no setting 'choices'"),
+    ],
+)
+def test_a_mistaken_keyword(wrong: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as error:
+        fieldmark.train(tmp_path / "nowhere", tmp_path / "run", **wrong)
+    (line,) = str(error.value).splitlines()
+    assert line.startswith(said)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_loaded_model_gives_the_logits_of_evaluate(photos: Path, trained: Path) -> None:

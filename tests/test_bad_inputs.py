@@ -17,7 +17,7 @@ from fieldmark import cli
 from fieldmark.errors import printable
 from fieldmark.input.loading import Photographs
 from fieldmark.runs.checkpoint import MODEL
-from small_runs import SMALL, spelt, write_photos
+from small_runs import KEYWORDS, spelt, write_photos
 
 sys.path.insert(0, str(Path(__file__).parent / "data"))
 from bad_inputs import EXPECTED, write_bad_inputs
@@ -57,7 +57,7 @@ def run(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     data, _, _ = inputs
     folder = tmp_path_factory.mktemp("bad run")
     with (folder / "said").open("w", encoding="utf-8") as file:
-        fieldmark.train(data, folder / "run", choices=SMALL, console=Console(file=file, width=10_000))
+        fieldmark.train(data, folder / "run", console=Console(file=file, width=10_000), **KEYWORDS)
     return folder / "run", (folder / "said").read_text("utf-8").splitlines()
 
 

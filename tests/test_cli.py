@@ -107,8 +107,8 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
     assert "trian" in refused(capsys, "trian", photos)
     assert "--bogus" in refused(capsys, "train", photos, "--bogus")
     assert "abc" in refused(capsys, "train", photos, "--out", out, "--epochs", "abc")
-    assert "--epochs 0" in refused(capsys, "train", photos, "--out", out, "--epochs", "0")
-    assert "--smoothing" in refused(capsys, "train", photos, "--out", out, "--smoothing", "2")
+    assert "epochs is 0; it has to be at least 1" in refused(capsys, "train", photos, "--out", out, "--epochs", "0")
+    assert "smoothing is 2.0; it has to be at least 0 and below 1" in refused(capsys, "train", photos, "--out", out, "--smoothing", "2")
     assert "fold" in refused(capsys, "train", photos, "--out", out, "--fit", "fold")
     assert refused(capsys, "train")
     assert "no such" in refused(capsys, "train", tmp_path / "nowhere", "--out", out)
@@ -121,8 +121,8 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
     ("words", "said"),
     [
         (["--method", "nothing"], "--method nothing: choose plain, pc"),
-        (["--method", "nowhere:Mine"], "--method nowhere:Mine"),
-        (["--method", "json:JSONDecoder"], "JSONDecoder is no Method"),
+        (["--method", "nowhere:Mine"], "nowhere:Mine: No module named"),
+        (["--method", "json:JSONDecoder"], "JSONDecoder is not a Method"),
         (["--method", "pc,weight=5"], "--term"),
         (["--term", "nothing"], "--term nothing: choose"),
         (["--term", "plain"], "Plain cannot stand as term"),
@@ -147,12 +147,12 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
         (["--annotation", "family"], "annotation"),
         (["--recipe", "pc/cub"], "did you mean pc/cub"),
         (["--recipe", "nowhere.json"], "--recipe nowhere.json: no such file"),
-        (["--recipe", "pc/cub-resnet50", "--set", "stages.0.rate=1"], "it has epochs, optimiser"),
+        (["--recipe", "pc/cub-resnet50", "--set", "stages.0.rate=1"], "no setting 'rate'; choose epochs, optimiser"),
         (["--recipe", "pc/cub-resnet50", "--set", "stages.0.optimiser.scales.body=1"], "group 'body'"),
-        (["--recipe", "pc/cub-resnet50", "--set", "model.terms.0.colour=1"], "its options: weight, label_aware"),
+        (["--recipe", "pc/cub-resnet50", "--set", "model.terms.0.colour=1"], "no option 'colour'; choose weight, label_aware"),
         (["--recipe", "pc/cub-resnet50", "--set", 'batches={"type": "ShuffledPairs", "size": 7}'], "even number"),
         (["--recipe", "pc/cub-resnet50", "--set", 'batches={"type": "Balanced", "classes": 9}'], "there are 3"),
-        (["--set", "stages.0.epochs=few"], "expected int"),
+        (["--set", "stages.0.epochs=few"], "stages.0.epochs is 'few'; it has to be a whole number"),
         (["--set", "seed"], "write a path and a value"),
     ],
 )
@@ -329,7 +329,8 @@ def test_a_row_of_a_paper_is_followed_with_other_settings(photos: Path, tmp_path
     recipe = json.loads((run / "recipe.json").read_text())
     assert recipe["batches"] == {"type": "ShuffledPairs", "size": 12}
     assert recipe["model"]["terms"] == [{"type": "PairwiseConfusion", "weight": 10.0, "shuffle": False}]
-    assert (recipe["smoothing"], recipe["stages"][0]["optimiser"]["lr"]) == (0.0, 0.02)
+    assert recipe["model"]["criterion"] == {"type": "CrossEntropy", "smoothing": 0.0}
+    assert recipe["stages"][0]["optimiser"]["lr"] == 0.02
     assert "PairwiseConfusion" in (run / "metrics.csv").read_text().splitlines()[0]
     again = tmp_path / "again"
     here = ["--device", "cpu", "--workers", "0"]
@@ -355,9 +356,9 @@ def test_a_method_of_one_s_own(
     assert "mine" in Path("run/metrics.csv").read_text().splitlines()[0]
     for words in (["evaluate", "run"], ["predict", "run", photos / "ant"], [*train, "--resume"]):
         assert f"--external {name}" in refused(capsys, *words)
-    for words in (["evaluate", "run"], ["predict", "run", photos / "ant"], [*train, "--resume"]):
         assert ran(*words, "--external", name) == 0
-    assert "--external" in refused(capsys, "evaluate", "run", "--external", "my_own_methods:Yours")
+    yours = "my_own_methods:Yours"
+    assert f"{yours}: module" in refused(capsys, "evaluate", "run", "--external", yours)
 
 
 def wait_for(path: Path, running: subprocess.Popen[str]) -> None:

@@ -6,23 +6,25 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+import fieldmark
 from fieldmark import demo
 from fieldmark.core.weights import lite0_is_installed
 from fieldmark.demo import run_demo
 from fieldmark.errors import UserError
-from fieldmark.training.settings import Choices
+from fieldmark.training.settings import Keywords
 
 QUIET = Console(quiet=True)
-
-
-def small_choices(backbone: str, weights: str, epochs: int) -> Choices:
-    return Choices(backbone="test_resnet", weights="none", epochs=epochs, size=64, workers=0, device="cpu")
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tiny network in place of the pretrained one."""
-    monkeypatch.setattr(demo, "Choices", small_choices)
+    small: Keywords = {"backbone": "test_resnet", "weights": "none", "size": 64, "workers": 0, "device": "cpu"}
+
+    def train_small(data: Path, run: Path, *, epochs: int, console: Console, **_: object) -> Path:
+        return fieldmark.train(data, run, epochs=epochs, console=console, **small)
+
+    monkeypatch.setattr(demo, "train", train_small)
     monkeypatch.setattr(demo, "lite0_is_installed", lambda: True)
 
 

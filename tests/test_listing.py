@@ -19,7 +19,6 @@ from fieldmark.listing import (
     recipes_to_json,
 )
 from fieldmark.recipe import recipe_from_json
-from fieldmark.recipes import KNOWN
 from fieldmark.recipes import ROWS as RECIPES
 from fieldmark.training.overrides import with_fields
 
@@ -63,8 +62,8 @@ def test_recipes_say_what_they_are_and_hold_all_of_it():
         "pc/cub-resnet50-plain  CUB-200-2011  resnet50.tv_in1k  224  40  78.15  not yet run",
         "pc/dogs-densenet161  Stanford Dogs  densenet161.tv_in1k  224  40  83.75  not yet run",
     ]
-    plain, _ = recipes_to_json(rows, KNOWN)
-    assert recipe_from_json(json.dumps(plain.pop("recipe")), KNOWN) == rows["pc/cub-resnet50-plain"].recipe
+    plain, _ = recipes_to_json(rows)
+    assert recipe_from_json(json.dumps(plain.pop("recipe"))) == rows["pc/cub-resnet50-plain"].recipe
     assert plain == {
         "name": "pc/cub-resnet50-plain", "data": "CUB-200-2011", "table": "Table 2", "paper": 78.15,
         "ours": "not yet run", "backbone": "resnet50.tv_in1k", "epochs": 40,
@@ -75,7 +74,7 @@ def test_recipes_say_what_they_are_and_hold_all_of_it():
 def test_each_field_of_a_row_can_be_said_as_it_is_listed(name: str):
     row = next(row for key, row in RECIPES.items() if key.startswith(name))
     file = io.StringIO()
-    print_recipe(row, KNOWN, Console(file=file))
+    print_recipe(row, Console(file=file))
     lines = [line.split("  ", 1) for line in file.getvalue().splitlines()]
     assert ["stages.0.epochs", str(row.recipe.stages[0].epochs)] in lines
     assert ["model.backbone", row.recipe.model.backbone] in lines

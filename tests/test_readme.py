@@ -14,6 +14,7 @@ from fieldmark.bench.plan import read_plan, unequal_trials
 from fieldmark.bench.resolve import Surroundings, recipe_of
 from fieldmark.birds.dataset import make_species, write_birds
 from fieldmark.images.decode import read_image
+from small_runs import KEYWORDS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text("utf-8")
@@ -37,10 +38,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
     root = tmp_path_factory.mktemp("readme")
     birds = write_birds(root / "birds", species=make_species(2, seed=0), images=8, seed=0, size=64)
-    tiny = fieldmark.Choices(
-        backbone="test_resnet", weights="none", size=64, batch=4, epochs=1, device="cpu", precision="fp32", workers=0
-    )
-    return fieldmark.train(birds, root / "run", choices=tiny), birds / "test"
+    return fieldmark.train(birds, root / "run", **KEYWORDS), birds / "test"
 
 
 def test_the_python_example_runs(trained: tuple[Path, Path], capsys: pytest.CaptureFixture[str]):
@@ -104,10 +102,11 @@ def test_there_are_command_lines_for_every_command():
 
 
 def test_options_in_the_text_exist():
-    from fieldmark.training.settings import Choices, Destination
+    from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings
 
     named = set(re.findall(r"`--([a-z-]+)", README))
-    settings = (field.name for kind in (Choices, Destination, Options) for field in dataclasses.fields(kind))
+    kinds = (RecipeSettings, DataSettings, MachineSettings, Destination, Options)
+    settings = (field.name for kind in kinds for field in dataclasses.fields(kind))
     assert named <= {name.replace("_", "-") for name in settings} | {"external"}
 
 

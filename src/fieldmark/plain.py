@@ -118,7 +118,8 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """The nearest of some names, as a question; else the names, or some of them where they are many."""
     if not (names := list(choices)):
         return "there are none"
-    if near := get_close_matches(word, names, n=3, cutoff=0.6):
+    begun = [name for name in names if word and name.startswith(word)]
+    if near := get_close_matches(word, names, n=3, cutoff=0.6) or begun[:3]:
         return f"did you mean {' or '.join(near)}?"
     some = ", ".join(names[:_MANY])
     return f"choose one of {len(names)}, such as {some}" if len(names) > _MANY else f"choose {some}"

@@ -18,7 +18,7 @@ from fieldmark.errors import UserError
 from fieldmark.evaluation.evaluate import OPENINGS, evaluate, print_evaluation, split_of_run, write_evaluation
 from fieldmark.input.loading import Photographs, in_order, loader_of
 from fieldmark.runs.folder import open_run
-from small_runs import SMALL, train_small, write_photo
+from small_runs import small, train_small, write_photo
 
 
 def refused(run: Path, data: Path | None, split: str = "test") -> str:
@@ -52,7 +52,7 @@ def test_photos_held_out_of_official_ones_are_the_run_s_val(tmp_path: Path) -> N
     data, run = tmp_path / "photos", tmp_path / "run"
     small_runs.write_photos(data / "train")
     small_runs.write_photos(data / "test", photos=2)
-    train_small(data, run, replace(SMALL, epochs=1, hold_out=0.2))
+    train_small(data, run, small(epochs=1, hold_out=0.2))
     opened = open_run(run)
     splits = read_splits(run / "splits.csv")
     for split, count in (("train", 24), ("val", 6), ("test", 6)):
@@ -171,7 +171,7 @@ def test_official_splits(tmp_path: Path) -> None:
         for label, name in enumerate(("ant", "bee")):
             for number in numbers:
                 write_photo(data / split / name / f"{number}.jpg", label=label, number=number)
-    train_small(data, tmp_path / "run", replace(SMALL, epochs=1))
+    train_small(data, tmp_path / "run", small(epochs=1))
     opened = open_run(tmp_path / "run")
     write_photo(data / "test" / "bee" / "later.jpg", label=1, number=30)
     assert len(split_of_run(opened, None, "test").photos) == 7
@@ -197,7 +197,7 @@ def test_the_files_of_an_evaluation(own_run: Path, tmp_path: Path) -> None:
 def test_class_names_of_any_kind(tmp_path: Path) -> None:
     names = ("鷺", "US$ \\frac$", "caf\udce9")
     data = small_runs.write_photos(tmp_path / "photos", classes=names)
-    train_small(data, tmp_path / "run", replace(SMALL, epochs=1))
+    train_small(data, tmp_path / "run", small(epochs=1))
     opened = open_run(tmp_path / "run")
     assert sorted(opened.classes) == sorted(names)
     result = evaluate(opened, None, workers=0)
@@ -212,7 +212,7 @@ def test_each_branch_of_a_method_has_an_accuracy_of_its_own(tmp_path: Path) -> N
     data, run = tmp_path / "photos", tmp_path / "run"
     small_runs.write_photos(data)
     console = Console(record=True, width=120, file=io.StringIO())
-    train_small(data, run, replace(SMALL, epochs=1, method="s3n"))
+    train_small(data, run, small(epochs=1, method="s3n"))
     opened = open_run(run)
     result = evaluate(opened, None, split="train", workers=0)
     method = opened.learner.method.eval()

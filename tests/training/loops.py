@@ -14,7 +14,7 @@ from torch import Tensor
 
 import small_runs
 from fieldmark.batches import Shuffled
-from fieldmark.building import build_learner
+from fieldmark.building import build_learner, classes_named
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Encoded, Method, TrainOutput
 from fieldmark.core.criterion import Criterion
@@ -22,12 +22,12 @@ from fieldmark.core.draws import Draws
 from fieldmark.data.reading import read_dataset
 from fieldmark.errors import Interrupted
 from fieldmark.input.loading import Photographs
-from fieldmark.recipe import Cosine, Model, Part, Pixels, Recipe, Sgd, Stage
+from fieldmark.recipe import Cosine, Model, Part, Pixels, Recipe, Sgd, Stage, external_name
 from fieldmark.runs.checkpoint import load_state
 from fieldmark.training.loop import Loop
 from fieldmark.training.runlog import RunLog
 
-MODEL = Model(Part("Plain"), Part("Average"), Part("Linear"), backbone=small_runs.BACKBONE, weights="none")
+MODEL = Model(backbone=small_runs.BACKBONE, weights="none")
 STAGE = Stage(2, Sgd(lr=0.05), Cosine())
 RECIPE = Recipe(MODEL, Pixels(32, 32), Shuffled(8), (STAGE,), ema=0.9, precision="fp32", seed=3)
 """Of the 30 photos three batches make an epoch: six steps."""
@@ -71,6 +71,9 @@ class Poisoned(Method):
         return TrainOutput(losses, encoded.logits, labels, encoded.features, {})
 
 
+OWN = classes_named([Noisy, Poisoned])
+
+
 class Recorder(RunLog):
     """Keeps what the loop is after each step, and all notes."""
 
@@ -90,7 +93,7 @@ class Recorder(RunLog):
 
 
 def with_method(kind: type[Method], recipe: Recipe = RECIPE, **options: object) -> Recipe:
-    return replace(recipe, model=replace(recipe.model, method=Part(kind, options)))
+    return replace(recipe, model=replace(recipe.model, method=Part(external_name(kind), options)))
 
 
 def make_loop(data: Path, run: Path, recipe: Recipe = RECIPE, log: RunLog | None = None) -> Loop:
@@ -98,7 +101,7 @@ def make_loop(data: Path, run: Path, recipe: Recipe = RECIPE, log: RunLog | None
     run.mkdir(parents=True, exist_ok=True)
     dataset = read_dataset(data)
     photos = Photographs(dataset.photos, recipe.pixels, seed=recipe.seed)
-    learner = build_learner(recipe, classes=len(dataset.classes))
+    learner = build_learner(recipe, classes=len(dataset.classes), external=OWN)
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
     return Loop(learner, recipe, fabric=fabric, photos=photos, run=run, log=log or Recorder(run))
 

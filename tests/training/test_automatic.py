@@ -7,18 +7,26 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from fieldmark.batches import Balanced, Shuffled, ShuffledPairs
+from fieldmark.batches import Balanced, Batches, Shuffled, ShuffledPairs
 from fieldmark.errors import UserError
-from fieldmark.papers.pairwise_confusion import PairwiseConfusion
-from fieldmark.recipe import AdamW, Recipe, Sgd
+from fieldmark.recipe import AdamW, OneCycle, Part, Recipe, Sgd, Stage, StepDecay
+from fieldmark.recipes import ROWS
 from fieldmark.recipes.composition import Composition
-from fieldmark.training import automatic
-from fieldmark.training.automatic import choose, device_of, fitting, precision_of
-from fieldmark.training.settings import Choices
+from fieldmark.training import automatic, overrides
+from fieldmark.training.automatic import fitted, fitting, recipe_of
+from fieldmark.training.settings import settings_of
 
 
-def chosen(photos: int = 1000, device: str = "cpu", **said: object) -> Recipe:
-    return choose(replace(Choices(), **said), photos=photos, device=device)
+def chosen(photos: int = 1000, device: str = "cpu", classes: int = 200, **said: object) -> Recipe:
+    settings = settings_of(said).recipe
+    recipe = recipe_of(settings, device=device, external={})
+    return fitted(recipe, settings, photos=photos, classes=classes)
+
+
+def of_paper(batches: Batches, patch: pytest.MonkeyPatch) -> None:
+    """Lets every ``--method`` be a paper with batches of its own."""
+    for module in (automatic, overrides):
+        patch.setattr(module, "composition_of", lambda _: Composition("own", batches=batches))
 
 
 @pytest.fixture(autouse=True)
@@ -57,9 +65,9 @@ def test_few_photos_are_seen_more_often() -> None:
 
 def test_the_optimiser_follows_the_norms_of_the_backbone() -> None:
     sgd = chosen(backbone="test_resnet", batch=32).stages[0].optimiser
-    assert sgd == Sgd(2 * automatic.SGD_RATE, scales={"backbone": automatic.SGD_BACKBONE})
+    assert sgd == Sgd(0.2, scales={"backbone": 0.1})
     adam = chosen(backbone="test_vit", batch=32).stages[0].optimiser
-    assert adam == AdamW(automatic.ADAM_RATE, scales={"backbone": automatic.ADAM_BACKBONE})
+    assert adam == AdamW(0.001, scales={"backbone": 0.05})
     assert isinstance(chosen(backbone="test_convnext").stages[0].optimiser, AdamW)
     assert isinstance(chosen(backbone="googlenet").stages[0].optimiser, Sgd)
     scratch = chosen(backbone="test_resnet", weights="none", lr=0.5).stages[0].optimiser
@@ -99,15 +107,15 @@ def test_the_rate_follows_the_batch_that_fits(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(automatic, "_memory", lambda: 8.3e9)
     recipe = chosen(device="cuda")
     assert (recipe.batches, recipe.pixels.size) == (Shuffled(16), 448)
-    assert recipe.stages[0].optimiser.lr == pytest.approx(automatic.SGD_RATE * 16 / automatic.SGD_BATCH)
+    assert recipe.stages[0].optimiser.lr == pytest.approx(0.1)
     assert chosen(device="cuda", precision="fp32").batches == Shuffled(8)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
     recipe = chosen(device="cuda", backbone="test_convnext")
     assert recipe.batches == Shuffled(8)
-    assert recipe.stages[0].optimiser.lr == pytest.approx(automatic.ADAM_RATE * 8 / automatic.ADAM_BATCH)
+    assert recipe.stages[0].optimiser.lr == pytest.approx(0.001 / 4)
     recipe = chosen(device="cuda", batch=64, size=96)
     assert (recipe.batches, recipe.pixels.size) == (Shuffled(64), 96)
-    assert chosen().batches == Shuffled(automatic.SGD_BATCH)
+    assert chosen().batches == Shuffled(16)
 
 
 def test_a_gpu_is_asked_for_all_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,76 +137,59 @@ def test_a_name_that_is_none(name: str) -> None:
                 chosen(device=device, backbone=name, size=size)
 
 
-def test_a_paper_with_batches_of_its_own_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    paired = Composition("paired", batches=Balanced(3, 2))
-    monkeypatch.setattr(automatic, "composition_of", lambda _: paired)
-    assert chosen().batches == Balanced(3, 2)
-    assert chosen(batch=8).batches == Shuffled(8)
-    with pytest.raises(UserError, match="balanced batches of its own"):
-        chosen(balance="sampler")
+def test_a_paper_with_batches_of_its_own_keeps_their_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_paper(Balanced(3, 2), monkeypatch)
+    assert chosen(method="own").batches == Balanced(3, 2)
+    assert chosen(method="own", batch=8).batches == Balanced(4, 2)
+    assert chosen(method="own", batch=8).stages[0].optimiser.lr == pytest.approx(0.1 * 8 / 16)
+    with pytest.raises(UserError, match="--batch 9: the recipe has 2 images of each class"):
+        chosen(method="own", batch=9)
+    with pytest.raises(UserError, match="--balance sampler: the recipe makes batches of its own, Balanced"):
+        chosen(method="own", balance="sampler")
 
 
 def test_parts_that_say_a_rate_get_it() -> None:
     scales = chosen(method="cin").stages[0].optimiser.scales
-    assert scales == {"backbone": automatic.SGD_BACKBONE, "neck": 0.1, "terms": 0.1}
+    assert scales == {"backbone": 0.1, "neck": 0.1, "terms": 0.1}
     assert chosen(method="cin", weights="none").stages[0].optimiser.scales == {"neck": 0.1, "terms": 0.1}
     own = chosen(method="pc", neck="self-channel-interaction").stages[0].optimiser.scales
-    assert own == {"backbone": automatic.SGD_BACKBONE, "neck": 0.1}
+    assert own == {"backbone": 0.1, "neck": 0.1}
     soft = chosen(term=("soft-channel-labels",), device="cpu").stages[0].optimiser
-    assert soft.scales == {"backbone": automatic.SGD_BACKBONE, "terms": 0.1}
+    assert soft.scales == {"backbone": 0.1, "terms": 0.1}
     assert soft.lr * soft.scales["terms"] == pytest.approx(0.01)  # the paper's
     both = chosen(method="mc-loss", term=("soft-channel-labels",), weights="none").stages[0].optimiser.scales
     assert both == {"terms": 0.1}
     expanded = chosen(method="mc-loss", neck="channel-expansion").stages[0].optimiser.scales
-    assert expanded == {"backbone": automatic.SGD_BACKBONE}
+    assert expanded == {"backbone": 0.1}
 
 
 def test_parts_by_name() -> None:
     recipe = chosen(method="pc", term=("pairwise-confusion,weight=5",), pool="maximum")
-    assert [part.kind for part in recipe.model.terms] == [PairwiseConfusion] * 2
-    assert [dict(part.options) for part in recipe.model.terms] == [{}, {"weight": 5}]
-    assert recipe.model.pool.kind.__name__ == "Maximum"
+    assert recipe.model.terms == (Part("PairwiseConfusion"), Part("PairwiseConfusion", {"weight": 5}))
+    assert recipe.model.pool == Part("Maximum")
 
 
 def test_zero_is_a_choice_too() -> None:
     recipe = chosen(smoothing=0.0, ema=0.0)
-    assert (recipe.smoothing, recipe.ema) == (0.0, 0.0)
+    assert (recipe.model.criterion, recipe.ema) == (Part("CrossEntropy", {"smoothing": 0.0}), 0.0)
     assert chosen(ema=0.9).ema == 0.9
 
 
-def test_devices() -> None:
-    assert device_of("cpu") == "cpu"
-    assert device_of("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(UserError, match="--device tpu: choose auto, cpu, cuda"):
-        device_of("tpu")
-    if not torch.cuda.is_available():
-        with pytest.raises(UserError, match="--device cpu"):
-            device_of("cuda")
-
-
-def test_precision() -> None:
-    assert precision_of(chosen(precision="fp32"), "cpu") == "32-true"
-    assert precision_of(chosen(precision="bf16"), "cpu") == "bf16-mixed"
-    assert precision_of(chosen(), "cpu") in ("32-true", "bf16-mixed")
-
-
-def test_a_gpu_that_only_emulates_bf16_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert precision_of(chosen(), "cuda") == "bf16-mixed"
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
-    assert precision_of(chosen(), "cuda") == "32-true"
-    assert precision_of(chosen(precision="bf16"), "cuda") == "bf16-mixed"
+def test_the_criterion_adjusts_if_asked() -> None:
+    assert chosen().model.criterion == Part("CrossEntropy")
+    adjusted = chosen(balance="logit-adjust", smoothing=0.2)
+    assert adjusted.model.criterion == Part("CrossEntropy", {"smoothing": 0.2, "adjust": True})
+    assert adjusted.batches == Shuffled(16)
 
 
 def test_a_paper_s_own_batches_have_no_more_classes_than_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    paired = Composition("paired", batches=Balanced(30, 4))
-    monkeypatch.setattr(automatic, "composition_of", lambda _: paired)
-    for classes, expected in ((None, 30), (200, 30), (30, 30), (7, 7)):
-        recipe = choose(Choices(backbone="test_resnet"), photos=1000, device="cpu", classes=classes)
+    of_paper(Balanced(30, 4), monkeypatch)
+    for classes, expected in ((200, 30), (30, 30), (7, 7)):
+        recipe = chosen(classes=classes, method="own", backbone="test_resnet")
         assert recipe.batches == Balanced(expected, 4)
-        rate = automatic.SGD_RATE * expected * 4 / automatic.SGD_BATCH
-        assert recipe.stages[0].optimiser.lr == pytest.approx(rate)
-    monkeypatch.setattr(automatic, "composition_of", lambda _: Composition("pairs", batches=ShuffledPairs(8)))
-    assert choose(Choices(), photos=1000, device="cpu", classes=2).batches == ShuffledPairs(8)
+        assert recipe.stages[0].optimiser.lr == pytest.approx(0.1 * expected * 4 / 16)
+    of_paper(ShuffledPairs(8), monkeypatch)
+    assert chosen(classes=2, method="own").batches == ShuffledPairs(8)
 
 
 def test_any_field_can_be_set() -> None:
@@ -207,3 +198,73 @@ def test_any_field_can_be_set() -> None:
     assert recipe.model.terms[0].options == {"weight": 5}
     with pytest.raises(UserError, match="epochs is 0; it has to be at least 1"):
         chosen(set=("stages.0.epochs=0",))
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ("stages.0.epochs=3", {"epochs": 3}),
+        ("stages.0.optimiser.lr=0.25", {"optimiser": Sgd(0.25, scales={"backbone": 0.1})}),
+        ('stages.0.optimiser={"type": "AdamW", "lr": 0.5}', {"optimiser": AdamW(0.5)}),
+        ("stages.0.frozen_epochs=5", {"frozen_epochs": 5}),
+        ('stages.0.schedule={"type": "StepDecay", "epochs": [5]}', {"schedule": StepDecay((5,))}),
+    ],
+)
+def test_what_is_set_for_the_stage_is_not_fitted_to_the_photos(change: str, kept: dict[str, object]) -> None:
+    fitted_stage = Stage(12, Sgd(0.1, scales={"backbone": 0.1}), OneCycle())
+    assert chosen(1000).stages == (fitted_stage,)
+    assert chosen(1000, set=(change,)).stages == (replace(fitted_stage, **kept),)
+
+
+def test_whole_stages_and_batches_that_are_set_stay() -> None:
+    changes = ('stages=[{"epochs": 2}, {"epochs": 3}]', 'batches={"type": "Balanced", "classes": 30, "images": 2}')
+    recipe = chosen(50, classes=4, set=changes)
+    assert recipe.stages == (Stage(2), Stage(3))
+    assert recipe.batches == Balanced(30, 2)
+    assert chosen(50, set=("batches.size=64",)).batches == Shuffled(64)
+    assert chosen(50, classes=3, method="api-net", set=("batches.classes=4",)).batches == Balanced(4, 4)
+    assert chosen(50, classes=3, method="api-net", set=("batches.images=2",)).batches == Balanced(3, 2)
+
+
+def test_what_is_said_is_not_fitted_to_the_photos() -> None:
+    recipe = chosen(10**6, classes=3, epochs=50, lr=0.7, method="api-net", batch=20)
+    assert recipe.stages == (Stage(50, Sgd(0.7, scales={"backbone": 0.1}), OneCycle()),)
+    assert recipe.batches == Balanced(5, 4)
+
+
+def test_a_recipe_that_is_followed_is_not_fitted() -> None:
+    settings = settings_of({"recipe": "api-net/cub-resnet101"}).recipe
+    followed = recipe_of(settings, device="cpu", external={})
+    assert followed == ROWS["api-net/cub-resnet101"].recipe
+    assert fitted(followed, settings, photos=30, classes=3) is followed
+
+
+CHOSEN = [
+    ({}, "cpu", 30, 3, Shuffled(16), 40, 0.1, {"backbone": 0.1}),
+    ({"weights": "none"}, "cpu", 600, 3, Shuffled(16), 100, 0.1, {}),
+    ({"batch": 64}, "cuda", 30, 3, Shuffled(30), 40, 0.1875, {"backbone": 0.1}),
+    ({"method": "pc"}, "cuda", 12000, 200, Shuffled(32), 8, 0.2, {"backbone": 0.1}),
+    ({"method": "mc-loss", "backbone": "test_vit"}, "cuda", 600, 3, Shuffled(32), 20, 0.001, {"backbone": 0.05}),
+    ({"method": "api-net"}, "cpu", 600, 3, Balanced(3, 4), 20, 0.075, {"backbone": 0.1}),
+    ({"method": "cin"}, "cuda", 30, 200, Balanced(4, 5), 40, 0.125, {"backbone": 0.1, "neck": 0.1, "terms": 0.1}),
+    ({"method": "s3n", "weights": "none"}, "cuda", 12000, 200, Shuffled(32), 40, 0.2, {}),
+]
+
+
+@pytest.mark.parametrize(("said", "device", "photos", "classes", "batches", "epochs", "lr", "scales"), CHOSEN)
+def test_choices_of_earlier_versions_stay(
+    said: dict[str, object],
+    device: str,
+    photos: int,
+    classes: int,
+    batches: Batches,
+    epochs: int,
+    lr: float,
+    scales: dict[str, float],
+) -> None:
+    """As an earlier version chose them, so that a command means the same."""
+    recipe = chosen(photos, device, classes, **said)
+    (stage,) = recipe.stages
+    assert recipe.batches == batches
+    assert (stage.epochs, stage.optimiser.scales, stage.schedule) == (epochs, scales, OneCycle())
+    assert stage.optimiser.lr == pytest.approx(lr, rel=1e-12)

@@ -19,7 +19,7 @@ from fieldmark.recipes.naming import part_of
 from fieldmark.training import session
 from fieldmark.training.estimate import Ahead, enough_memory, expected_seconds
 from fieldmark.training.loop import Loop
-from small_runs import SMALL, train_small
+from small_runs import SMALL, small, train_small
 
 STEP, LOOK = 2.0, 0.5
 TRAINING, EVALUATION = 0.25, 0.125
@@ -111,7 +111,7 @@ def test_a_run_tells_all_that_is_before_it(photos: Path, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(session, "expected_seconds", noted)
     train_small(photos, tmp_path / "run", SMALL)
-    train_small(photos, tmp_path / "all", replace(SMALL, epochs=1, train_on="train+val"))
+    train_small(photos, tmp_path / "all", small(epochs=1, train_on="train+val"))
     assert seen == [Ahead(steps=6, per_batch=8, epochs=2, measured=3), Ahead(steps=3, per_batch=8, epochs=1)]
 
 

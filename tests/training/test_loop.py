@@ -138,9 +138,8 @@ def poisoned(data: Path, run: Path, recipe: Recipe) -> Recorder:
 def test_a_step_that_is_not_finite_leaves_everything_as_it_was(
     optimiser: Sgd | AdamW, gradient: bool, photos: Path, tmp_path: Path
 ) -> None:
-    recipe = with_method(Poisoned, replace(RECIPE, stages=(replace(STAGE, optimiser=optimiser),), clip=1.0))
-    bad = Part(Poisoned, {"at": (3,), "gradient": gradient})
-    log = poisoned(photos, tmp_path, replace(recipe, model=replace(recipe.model, method=bad)))
+    recipe = replace(RECIPE, stages=(replace(STAGE, optimiser=optimiser),), clip=1.0)
+    log = poisoned(photos, tmp_path, with_method(Poisoned, recipe, at=(3,), gradient=gradient))
     states = [{key: state[key] for key in ("learner", "average", "optimiser")} for state in log.states]
     assert differing(states[2], states[3]) == []
     for one, other in itertools.pairwise([*states[:3], *states[4:]]):
@@ -157,11 +156,10 @@ def test_a_first_step_that_is_not_finite_is_as_if_it_had_not_been(
     optimiser: Sgd | AdamW, photos: Path, tmp_path: Path
 ) -> None:
     recipe = replace(RECIPE, stages=(replace(STAGE, optimiser=optimiser),))
-    bad = Part(Poisoned, {"at": (0,)})
     # what uninitialised memory holds is chance: fill what is freed with large numbers
     junk = [torch.full((size,), 1e30) for size in (64, 144, 288, 576, 1000, 2304, 9216, 36864) for _ in range(20)]
     del junk
-    log = poisoned(photos, tmp_path, replace(recipe, model=replace(recipe.model, method=bad)))
+    log = poisoned(photos, tmp_path, with_method(Poisoned, recipe, at=(0,)))
     fresh = make_loop(photos, tmp_path, recipe)
     assert differing(log.states[0]["learner"], fresh.state()["learner"]) == []
     moments = tensors(log.states[0]["optimiser"])
@@ -172,11 +170,10 @@ def test_a_first_step_that_is_not_finite_is_as_if_it_had_not_been(
 
 
 def test_epoch_figures_leave_out_undone_steps(photos: Path, tmp_path: Path) -> None:
-    recipe = with_method(Poisoned, replace(RECIPE, stages=(replace(STAGE, epochs=1),)))
+    recipe = replace(RECIPE, stages=(replace(STAGE, epochs=1),))
     rows = []
     for at in ((), (2,), (0, 1, 2)):
-        options = Part(Poisoned, {"at": at})
-        loop = make_loop(photos, tmp_path, replace(recipe, model=replace(recipe.model, method=options)))
+        loop = make_loop(photos, tmp_path, with_method(Poisoned, recipe, at=at))
         loop.train(workers=0)
         rows.append(loop.position.rows[0])
     assert rows[0]["loss"] == pytest.approx(rows[0]["cross_entropy"])
@@ -186,9 +183,8 @@ def test_epoch_figures_leave_out_undone_steps(photos: Path, tmp_path: Path) -> N
 
 def test_twenty_in_a_row_end_the_run(photos: Path, tmp_path: Path) -> None:
     recipe = replace(RECIPE, batches=Shuffled(2), stages=(replace(STAGE, epochs=3),))
-    bad = Part(Poisoned, {"at": tuple(range(5, 45))})
     log = Recorder(tmp_path)
-    loop = make_loop(photos, tmp_path, replace(recipe, model=replace(recipe.model, method=bad)), log)
+    loop = make_loop(photos, tmp_path, with_method(Poisoned, recipe, at=tuple(range(5, 45))), log)
     with pytest.raises(UserError, match="20 steps in a row"):
         loop.train(workers=0)
     assert loop.position.step == 25

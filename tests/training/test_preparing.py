@@ -1,7 +1,6 @@
 """The data of a run before it begins: looked through, cut, and held against what the run knew."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,24 +13,23 @@ from fieldmark.data.split import read_splits
 from fieldmark.errors import UserError
 from fieldmark.runs.folder import read_run
 from fieldmark.training import preparing
-from fieldmark.training.overrides import followed
-from fieldmark.training.preparing import SCAN, Prepared, prepare_again, prepare_new, tell
-from fieldmark.training.settings import Choices
-from small_runs import SMALL, write_photo, write_photos
+from fieldmark.training.preparing import SCAN, Prepared, prepare_again, tell
+from fieldmark.training.settings import Settings
+from small_runs import QUIET, SMALL, prepare_small, small, write_photo, write_photos
 
 
-def prepared(data: Path, run: Path, choices: Choices = SMALL) -> tuple[Prepared, list[str]]:
+def prepared(data: Path, run: Path, settings: Settings = SMALL) -> tuple[Prepared, list[str]]:
     console = Console(record=True, width=300, quiet=False, file=(run.parent / "told").open("w"))
     try:
-        made = prepare_new(data, run, choices, pinned={}, console=console)
+        made = prepare_small(data, run, settings, console=console)
     finally:
         console.file.close()
     return made, console.export_text().splitlines()
 
 
-def refused(data: Path, run: Path, choices: Choices = SMALL) -> str:
+def refused(data: Path, run: Path, settings: Settings = SMALL) -> str:
     with pytest.raises(UserError) as error:
-        prepare_new(data, run, choices, pinned={}, console=Console(quiet=True))
+        prepare_small(data, run, settings)
     assert 1 <= len(str(error.value).splitlines()) <= 3
     assert not run.exists()
     return str(error.value)
@@ -48,14 +46,14 @@ def test_an_unsplit_folder_is_cut_and_written_down(photos: Path, tmp_path: Path)
     assert read_splits(tmp_path / "run/splits.csv") == {photo.name: photo.split for photo in made.dataset.photos}
     recipe, classes, about = read_run(tmp_path / "run")
     assert (recipe, classes, about["data"]) == (made.recipe, ("ant", "bee", "cat"), str(photos))
-    again = prepare_again(photos, tmp_path / "run", external=(), console=Console(quiet=True))
+    again = prepare_again(photos, tmp_path / "run", console=QUIET, external={})
     assert (again.dataset, again.recipe, again.was_cut) == (made.dataset, made.recipe, True)
 
 
 def test_a_cut_that_is_kept_is_not_new(photos: Path, tmp_path: Path) -> None:
     made, _ = prepared(photos, tmp_path / "run")
     pinned = {photo.name: photo.split for photo in made.dataset.photos}
-    again = prepare_new(photos, tmp_path / "run", SMALL, pinned=pinned, console=Console(quiet=True))
+    again = prepare_small(photos, tmp_path / "run", pinned=pinned)
     assert (again.was_cut, again.newly_cut) == (True, False)
 
 
@@ -80,9 +78,9 @@ def test_damaged_photos_are_named_and_left_out(tmp_path: Path) -> None:
     assert line.startswith("left out: ant/bad\\x07.jpg: ")
     assert len(made.dataset.photos) == 30
     made.write(tmp_path / "run")
-    again = prepare_again(data, tmp_path / "run", external=(), console=Console(quiet=True))
+    again = prepare_again(data, tmp_path / "run", console=QUIET, external={})
     assert again.dataset.photos == made.dataset.photos
-    assert "1 of 31 photos cannot be read" in refused(data, tmp_path / "strict", replace(SMALL, strict=True))
+    assert "1 of 31 photos cannot be read" in refused(data, tmp_path / "strict", small(strict=True))
 
 
 def test_what_was_looked_through_once_is_not_opened_again(
@@ -90,7 +88,7 @@ def test_what_was_looked_through_once_is_not_opened_again(
 ) -> None:
     assert (own_run / SCAN).is_file()
     monkeypatch.setattr("fieldmark.data.scan.ask", None)
-    again = prepare_again(photos, own_run, external=(), console=Console(quiet=True))
+    again = prepare_again(photos, own_run, console=QUIET, external={})
     assert len(again.dataset.photos) == 30
 
 
@@ -110,14 +108,14 @@ def test_official_splits_stay_and_their_test_is_not_opened(tmp_path: Path) -> No
     assert not made.was_cut
     assert len(made.dataset.of(["test"])) == 4
     assert {found.name.split("/")[0] for found in made.scan.facts} == {"train", "val"}
-    both, _ = prepared(data, tmp_path / "both", replace(SMALL, train_on="train+val"))
+    both, _ = prepared(data, tmp_path / "both", small(train_on="train+val"))
     assert both.counts == (8, 8)
     assert both.recipe.train_on == ("train", "val")
 
 
 def test_splits_that_are_not_there_are_refused(tmp_path: Path) -> None:
     data = split_photos(tmp_path / "photos")
-    text = refused(data, tmp_path / "run", replace(SMALL, train_on="train+extra"))
+    text = refused(data, tmp_path / "run", small(train_on="train+extra"))
     assert "'extra'" in text
     assert "test, train, val" in text
 
@@ -129,7 +127,7 @@ def test_a_class_that_is_never_trained_on_is_refused(tmp_path: Path) -> None:
 
 
 def test_boxes_are_asked_for_before_training(photos: Path, tmp_path: Path) -> None:
-    text = refused(photos, tmp_path / "run", replace(SMALL, fit="box"))
+    text = refused(photos, tmp_path / "run", small(fit="box"))
     assert "30 of 30 photos have no box, such as ant/0.jpg" in text
 
 
@@ -137,11 +135,11 @@ def test_boxes_outside_of_their_photo_are_named_before_training(photos: Path, tm
     rows = [f"{path},{path.parent.name},0,0,40,40" for path in sorted(photos.rglob("*.jpg"))]
     table = tmp_path / "list.csv"
     table.write_text("\n".join(["path,label,x,y,width,height", *rows, ""]))
-    made, _ = prepared(table, tmp_path / "run", replace(SMALL, fit="box"))
+    made, _ = prepared(table, tmp_path / "run", small(fit="box"))
     assert made.counts == (8, 8, 8)
     rows[7] = rows[7].replace(",0,0,40,40", ",400,0,40,40")
     table.write_text("\n".join(["path,label,x,y,width,height", *rows, ""]))
-    text = refused(table, tmp_path / "run", replace(SMALL, fit="box"))
+    text = refused(table, tmp_path / "run", small(fit="box"))
     assert "ant/7.jpg: the box" in text
 
 
@@ -153,7 +151,7 @@ def test_a_run_of_changed_data_is_refused(tmp_path: Path) -> None:
     assert about["data_digest"] == made.about["data_digest"]
     (data / "ant" / "0.jpg").unlink()
     with pytest.raises(UserError, match="changed since"):
-        prepare_again(data, tmp_path / "run", external=(), console=Console(quiet=True))
+        prepare_again(data, tmp_path / "run", console=QUIET, external={})
 
 
 def test_other_boxes_and_files_of_the_same_size_are_changed_data(tmp_path: Path) -> None:
@@ -169,18 +167,26 @@ def test_other_boxes_and_files_of_the_same_size_are_changed_data(tmp_path: Path)
         table.write_text("\n".join(["path,label,x,y,width,height", *rows, ""]))
 
     write(40)
-    made, _ = prepared(table, tmp_path / "run", replace(SMALL, fit="box"))
+    made, _ = prepared(table, tmp_path / "run", small(fit="box"))
     made.write(tmp_path / "run")
-    again = prepare_again(table, tmp_path / "run", external=(), console=Console(quiet=True))
+    again = prepare_again(table, tmp_path / "run", console=QUIET, external={})
     assert again.dataset == made.dataset
     write(41)
     with pytest.raises(UserError, match="changed since"):
-        prepare_again(table, tmp_path / "run", external=(), console=Console(quiet=True))
+        prepare_again(table, tmp_path / "run", console=QUIET, external={})
     write(40)
     place = data / "ant" / "0.bmp"
     place.write_bytes(place.read_bytes()[:-3] + b"abc")
     with pytest.raises(UserError, match="changed since"):
-        prepare_again(table, tmp_path / "run", external=(), console=Console(quiet=True))
+        prepare_again(table, tmp_path / "run", console=QUIET, external={})
+
+
+def test_a_run_of_a_class_from_elsewhere_asks_for_it_before_its_photos_are_read(own_run: Path) -> None:
+    recipe = json.loads((own_run / "recipe.json").read_text())
+    recipe["model"]["method"] = {"type": "elsewhere:Mine"}
+    (own_run / "recipe.json").write_text(json.dumps(recipe))
+    with pytest.raises(UserError, match="--external elsewhere:Mine"):
+        prepare_again(own_run / "no photos", own_run, console=QUIET, external={})
 
 
 def test_names_are_told_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,32 +198,31 @@ def test_official_training_photos_may_be_held_out(tmp_path: Path) -> None:
     data, run = tmp_path / "photos", tmp_path / "run"
     write_photos(data / "train")
     write_photos(data / "test", photos=3)
-    choices = replace(SMALL, hold_out=0.3)
-    made, told = prepared(data, run, choices)
+    made, told = prepared(data, run, small(hold_out=0.3))
     assert told == []
     assert not made.was_cut
     assert [len(made.dataset.of([split])) for split in ("train", "val", "test")] == [21, 9, 9]
     assert all(photo.name.startswith("train/") for photo in made.dataset.of(["val"]))
     assert made.dataset.counts("val") == (3, 3, 3)
     assert made.about["held_out"] == 0.3
-    other = prepared(data, run, replace(choices, seed=1))[0]
+    other = prepared(data, run, small(hold_out=0.3, seed=1))[0]
     assert other.dataset.of(["val"]) != made.dataset.of(["val"])
     made.write(run)
-    again = prepare_again(data, run, external=(), console=Console(quiet=True))
+    again = prepare_again(data, run, console=QUIET, external={})
     assert again.dataset == made.dataset
     assert again.about["data_digest"] == made.about["data_digest"]
     write_photo(data / "train/ant/later.jpg", label=0, number=77)
     with pytest.raises(UserError, match="changed since"):
-        prepare_again(data, run, external=(), console=Console(quiet=True))
+        prepare_again(data, run, console=QUIET, external={})
 
 
 def test_nothing_is_held_out_where_validation_photos_are(photos: Path, tmp_path: Path) -> None:
-    choices = replace(SMALL, hold_out=0.3)
-    assert "--hold-out" in refused(photos, tmp_path / "run", choices)
+    settings = small(hold_out=0.3)
+    assert "--hold-out" in refused(photos, tmp_path / "run", settings)
     data = tmp_path / "photos"
     for split in ("train", "val", "test"):
         write_photos(data / split, photos=3)
-    assert "leave it out" in refused(data, tmp_path / "run", choices)
+    assert "leave it out" in refused(data, tmp_path / "run", settings)
 
 
 @pytest.mark.parametrize(
@@ -245,15 +250,13 @@ def test_weights_that_cannot_be_had_are_told_before_the_photos_are_opened(
     monkeypatch.setattr("fieldmark.core.weights.Remote.is_here", lambda _: False)
     monkeypatch.setattr("fieldmark.core.weights.getproxies", dict)
     monkeypatch.setattr("socket.create_connection", silent)
-    choices = replace(SMALL, **wrong)
     with pytest.raises(UserError, match=said):
-        recipe = followed(choices, None)
-        prepare_new(photos, tmp_path / "run", choices, pinned={}, console=Console(quiet=True), recipe=recipe)
+        prepare_small(photos, tmp_path / "run", small(**wrong))
     with pytest.raises(AssertionError, match="looked through"):
         prepared(photos, tmp_path / "run")
 
 
 def test_a_wrong_name_is_told_before_the_photos_are_looked_at(tmp_path: Path) -> None:
     (tmp_path / "no photos").mkdir()
-    wrong = replace(SMALL, method="api-nett")
-    assert refused(tmp_path / "no photos", tmp_path / "run", wrong).startswith("--method api-nett: choose plain")
+    wrong = small(method="api-nett")
+    assert refused(tmp_path / "no photos", tmp_path / "run", wrong).startswith("--method api-nett: did you mean api-net?")

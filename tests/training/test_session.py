@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 from safetensors.torch import load_file
 
 import small_runs
@@ -16,35 +15,35 @@ from fieldmark.data.split import read_splits
 from fieldmark.errors import Interrupted, UserError
 from fieldmark.input.loading import Batch
 from fieldmark.runs.checkpoint import MODEL, STATE
-from fieldmark.runs.folder import open_run
+from fieldmark.runs.folder import RECIPE, open_run
 from fieldmark.training import session
 from fieldmark.training.session import train
-from fieldmark.training.settings import Choices, Destination
-from small_runs import SMALL, stop_after, train_small, write_photo
-
-QUIET = Console(quiet=True)
+from fieldmark.training.settings import Destination, Settings, settings_of
+from small_runs import QUIET, SMALL, small, stop_after, train_small, write_photo
 
 
-def refused(data: Path, run: Path, choices: Choices = SMALL, *, resume: bool = False, overwrite: bool = False) -> str:
+
+def refused(data: Path, run: Path, *, resume: bool = False, overwrite: bool = False, **changes: object) -> str:
+    """What a command is told that has to be refused; ``changes`` are settings beside those of ``small_runs``."""
     with pytest.raises(UserError) as error:
-        train(data, Destination(run, resume=resume, overwrite=overwrite), choices, console=QUIET)
+        train(data, Destination(run, resume=resume, overwrite=overwrite), small(**changes), console=QUIET)
     assert 1 <= len(str(error.value).splitlines()) <= 3
     return str(error.value)
 
 
-def overwritten(data: Path, run: Path, choices: Choices = SMALL) -> None:
-    train(data, Destination(run, overwrite=True), choices, console=QUIET)
+def overwritten(data: Path, run: Path, settings: Settings = SMALL) -> None:
+    train(data, Destination(run, overwrite=True), settings, console=QUIET)
 
 
 def files(run: Path) -> dict[str, bytes]:
     return {path.relative_to(run).as_posix(): path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
-def interrupted(data: Path, run: Path, steps: int, choices: Choices = SMALL, *, resume: bool = False) -> None:
+def interrupted(data: Path, run: Path, steps: int, settings: Settings = SMALL, *, resume: bool = False) -> None:
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, steps)
         with pytest.raises(Interrupted):
-            train_small(data, run, choices, resume=resume)
+            train_small(data, run, settings, resume=resume)
 
 
 def test_a_run_holds_all_that_belongs_to_it(trained: Path) -> None:
@@ -60,7 +59,7 @@ def test_a_run_holds_all_that_belongs_to_it(trained: Path) -> None:
 
 
 def test_it_says_what_it_does(photos: Path, tmp_path: Path) -> None:
-    told = train_small(photos, tmp_path / "run", replace(SMALL, epochs=1))
+    told = train_small(photos, tmp_path / "run", small(epochs=1))
     assert told[0] == "24 photos of 3 classes (folder, train)"
     for word in ("test_resnet from none", "64 px", "batches of 8", "seed 0", "cpu"):
         assert word in told[1]
@@ -71,9 +70,9 @@ def test_it_says_what_it_does(photos: Path, tmp_path: Path) -> None:
 
 
 def test_two_runs_of_a_seed_are_the_same_bytes(photos: Path, trained: Path, tmp_path: Path) -> None:
-    train_small(photos, tmp_path / "run", replace(SMALL, workers=1))
+    train_small(photos, tmp_path / "run", small(workers=1))
     assert (tmp_path / "run" / MODEL).read_bytes() == (trained / MODEL).read_bytes()
-    train_small(photos, tmp_path / "other", replace(SMALL, seed=1))
+    train_small(photos, tmp_path / "other", small(seed=1))
     assert (tmp_path / "other" / MODEL).read_bytes() != (trained / MODEL).read_bytes()
 
 
@@ -82,7 +81,7 @@ def test_a_resumed_run_gives_the_same_bytes(photos: Path, trained: Path, tmp_pat
     interrupted(photos, run, 2)
     assert not (run / MODEL).exists()
     interrupted(photos, run, 2, resume=True)
-    told = train_small(photos, run, Choices(device="cpu", workers=0), resume=True)
+    told = train_small(photos, run, settings_of({"device": "cpu", "workers": 0}), resume=True)
     assert any("(going on)" in line for line in told)
     assert (run / MODEL).read_bytes() == (trained / MODEL).read_bytes()
     one, other = (path / "metrics.csv" for path in (run, trained))
@@ -166,10 +165,54 @@ def test_a_mistake_destroys_no_run_and_leaves_no_half_one(
     mistake: dict[str, object], photos: Path, own_run: Path, tmp_path: Path
 ) -> None:
     before = files(own_run)
-    refused(photos, own_run, replace(SMALL, **mistake), overwrite=True)
+    refused(photos, own_run, overwrite=True, **mistake)
     assert files(own_run) == before
-    refused(photos, tmp_path / "new", replace(SMALL, **mistake))
+    refused(photos, tmp_path / "new", **mistake)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"term": ("pairwise-confusion,wieght=5",)}, "PairwiseConfusion has no option 'wieght'; did you mean weight?"),
+        ({"term": ("pairwise-confusion,weight=much",)}, "the option weight of PairwiseConfusion is 'much'; it has to"),
+        ({"term": ("pairwise-confusoin",)}, "--term pairwise-confusoin: did you mean pairwise-confusion?"),
+        ({"method": "s3n", "set": ("model.method.brances=O",)}, "S3N has no option 'brances'; did you mean branches?"),
+        ({"method": "s3m"}, "--method s3m: did you mean s3n"),
+        ({"method": "no_such_module:Mine"}, "no_such_module:Mine: No module named 'no_such_module'"),
+        ({"set": ("stages.0.optimiser.scales.backbon=0.1",)}, "no parameter group 'backbon'"),
+        ({"set": ("stages.0.frozen=[\"neck\"]",)}, "no parameter group 'neck'"),
+        ({"set": ("stages.0.optimizer.lr=0.1",)}, "--set stages.0.optimizer.lr: there is no 'optimizer'; did you mean"),
+        ({"set": ("model.criterion.smoothnig=0",)}, "CrossEntropy has no option 'smoothnig'; did you mean smoothing?"),
+        ({"set": ("model.criterion.smoothing=1",)}, "the option smoothing of CrossEntropy is 1.0; it has to be at least"),
+    ],
+)
+def test_what_is_mistyped_is_told_before_a_photo_is_looked_for(
+    wrong: dict[str, object], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "prepare_new", lambda *_, **__: pytest.fail("the photos were looked for"))
+    assert said in refused(tmp_path, tmp_path.with_name("run"), **wrong)
+
+
+@pytest.mark.parametrize(
+    ("place", "part", "said"),
+    [
+        ("pool", {"type": "Avrage"}, "there is no part 'Avrage'; did you mean Average?"),
+        ("pool", {"type": "nowhere:Pool"}, "name it again to use it (--external nowhere:Pool)"),
+        ("pool", {"type": "Average", "power": 3}, "Average has no option 'power'"),
+        ("pool", "Average", "model.pool is 'Average'; it has to be a table such as"),
+        ("criterion", {"type": "CrossEntrpy"}, "there is no part 'CrossEntrpy'; did you mean CrossEntropy?"),
+        ("criterions", {"type": "CrossEntropy"}, "model has no setting 'criterions'; did you mean criterion?"),
+    ],
+)
+def test_a_mistyped_part_in_a_file_is_told_before_a_photo_is_looked_for(
+    place: str, part: object, said: str, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "prepare_new", lambda *_, **__: pytest.fail("the photos were looked for"))
+    recipe = json.loads((trained / RECIPE).read_text())
+    recipe["model"][place] = part
+    (tmp_path / RECIPE).write_text(json.dumps(recipe))
+    assert said in refused(tmp_path, tmp_path.with_name("run"), recipe=str(tmp_path / RECIPE), lr=None)
 
 
 def test_the_run_and_the_photos_do_not_lie_in_each_other(photos: Path, tmp_path: Path) -> None:
@@ -184,7 +227,7 @@ def test_overwriting_keeps_old_photos_where_they_were(photos: Path, own_run: Pat
     data = Path(shutil.copytree(photos, tmp_path / "photos"))
     for number in range(20, 30):
         write_photo(data / "ant" / f"{number}.jpg", label=0, number=number)
-    overwritten(data, own_run, replace(SMALL, epochs=1, seed=5))
+    overwritten(data, own_run, small(epochs=1, seed=5))
     after = read_splits(own_run / "splits.csv")
     assert len(after) == len(before) + 10
     assert {name: after[name] for name in before} == before
@@ -192,8 +235,8 @@ def test_overwriting_keeps_old_photos_where_they_were(photos: Path, own_run: Pat
 
 
 def test_the_splits_of_another_run_are_kept(photos: Path, trained: Path, tmp_path: Path) -> None:
-    choices = replace(SMALL, epochs=1, seed=9, splits=trained / "splits.csv")
-    train_small(photos, tmp_path / "run", choices)
+    settings = small(epochs=1, seed=9, splits=trained / "splits.csv")
+    train_small(photos, tmp_path / "run", settings)
     assert read_splits(tmp_path / "run" / "splits.csv") == read_splits(trained / "splits.csv")
 
 
@@ -212,10 +255,10 @@ def test_the_best_epoch_is_kept_where_there_are_enough_photos(
         save(run, learner)
 
     monkeypatch.setattr(session, "save_model", counted)
-    train_small(photos, tmp_path / "run", replace(SMALL, epochs=4, size=32))
+    train_small(photos, tmp_path / "run", small(epochs=4, size=32))
     assert len(saved) == 2  # after the first and the second epoch
     monkeypatch.undo()
-    train_small(photos, tmp_path / "last", replace(SMALL, epochs=4, size=32))
+    train_small(photos, tmp_path / "last", small(epochs=4, size=32))
     one, other = (load_file(tmp_path / name / MODEL) for name in ("run", "last"))
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
@@ -230,7 +273,7 @@ def uneven(root: Path) -> Path:
 
 def test_uneven_classes(tmp_path: Path) -> None:
     data = uneven(tmp_path / "photos")
-    told = train_small(data, tmp_path / "run", replace(SMALL, epochs=1))
+    told = train_small(data, tmp_path / "run", small(epochs=1))
     assert any("--balance" in line for line in told)
     assert json.loads((tmp_path / "run/run.json").read_text())["headline"] == "mean_per_class"
     seen: list[int] = []
@@ -244,12 +287,12 @@ def test_uneven_classes(tmp_path: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session.Loop, "_backward", noted)
-        told = train_small(data, tmp_path / "even", replace(SMALL, epochs=6, size=32, balance="sampler"))
+        told = train_small(data, tmp_path / "even", small(epochs=6, size=32, balance="sampler"))
         counts = np.bincount(seen)
         assert counts.min() > 0.6 * counts.max()
         assert not any("--balance" in line for line in told)
         assert adjustments[0] is None
-        train_small(data, tmp_path / "adjusted", replace(SMALL, epochs=1, balance="logit-adjust"))
+        train_small(data, tmp_path / "adjusted", small(epochs=1, balance="logit-adjust"))
     prior = torch.tensor([3.0, 30.0, 10.0]) / 43  # few, many, some
     torch.testing.assert_close(adjustments[-1], prior.log())
     # in use there is no prior
@@ -261,12 +304,12 @@ def test_uneven_classes(tmp_path: Path) -> None:
 
 
 def test_smoothing_reaches_the_loss(photos: Path, tmp_path: Path) -> None:
-    train_small(photos, tmp_path / "run", replace(SMALL, epochs=1, smoothing=0.3))
+    train_small(photos, tmp_path / "run", small(epochs=1, smoothing=0.3))
     assert open_run(tmp_path / "run").learner.method.criterion.smoothing == 0.3
 
 
 def test_training_on_validation_photos_validates_nothing(photos: Path, tmp_path: Path) -> None:
-    told = train_small(photos, tmp_path / "run", replace(SMALL, epochs=1, train_on="train+val"))
+    told = train_small(photos, tmp_path / "run", small(epochs=1, train_on="train+val"))
     assert told[0].startswith("27 photos of 3 classes (folder, train + val)")
     assert "val_top1" not in (tmp_path / "run/metrics.csv").read_text()
 

@@ -5,13 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from fieldmark.data.dataset import Dataset, Photo
 from fieldmark.errors import UserError
-from fieldmark.training.preparing import prepare_new
 from fieldmark.training.telling import next_command, told_of_cut, told_of_splits
-from small_runs import SMALL, write_photos
+from small_runs import prepare_small, small, write_photos
 
 
 def dataset(counts: Mapping[str, tuple[int, ...]]) -> Dataset:
@@ -78,6 +76,5 @@ def test_the_next_command_names_a_split_that_is_there(
     data, run = photos, tmp_path / "run"
     for number, split in enumerate(splits):
         data = write_photos(tmp_path / "data" / split, photos=3 + number).parent
-    console = Console(quiet=True)
-    prepare_new(data, run, replace(SMALL, train_on=train_on), pinned={}, console=console).write(run)
+    prepare_small(data, run, small(train_on=train_on)).write(run)
     assert next_command(run) == f"fieldmark {words.replace('RUN', str(run))}"

@@ -19,7 +19,7 @@ from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, NONE, lite0_is_in
 from fieldmark.plain import from_plain, to_plain
 from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes.naming import composition_of
-from fieldmark.training.overrides import followed, read_recipe, stretched, with_fields, with_model, with_settings
+from fieldmark.training.overrides import followed, read_recipe, with_fields, with_model, with_settings
 from fieldmark.training.settings import RecipeSettings
 
 RATES = {Sgd: 0.1 / 16, AdamW: 1e-3 / 32}
@@ -76,7 +76,8 @@ def fitted(recipe: Recipe, settings: RecipeSettings, *, photos: int, classes: in
     if settings.epochs is None and not _is_set(settings, "stages.0.epochs"):
         low, high = EPOCHS
         epochs = min(max(round(VIEWS / max(photos, 1)), low), high)
-        stage = stretched(stage, epochs * (FROM_SCRATCH if recipe.model.weights == NONE else 1))
+        # not stretched: what --set says happens at an epoch happens at that epoch
+        stage = replace(stage, epochs=epochs * (FROM_SCRATCH if recipe.model.weights == NONE else 1))
     if isinstance(batches, Balanced) and settings.batch is None and not _is_set(settings, "batches.classes"):
         batches = replace(batches, classes=min(batches.classes, classes))
     elif isinstance(batches, Shuffled) and not _is_set(settings, "batches.size"):

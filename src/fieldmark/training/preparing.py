@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from fieldmark.building import Classes, refuse_parts
 from fieldmark.core.backbone import refuse_backbone
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read_dataset
@@ -128,13 +129,14 @@ def prepare_new(
     return Prepared(dataset, recipe, not official, about, scan, newly_cut=not official and not pinned)
 
 
-def prepare_again(data: Path, run: Path, *, console: Console) -> Prepared:
+def prepare_again(data: Path, run: Path, *, console: Console, external: Classes) -> Prepared:
     """The data of a run that is gone on with.
 
     Raises:
-        UserError: they are not what they were when it began.
+        UserError: they are not what they were when it began, or ``external`` lacks a class that the run names.
     """
     recipe, classes, about = read_run(run)
+    refuse_parts(recipe.model, external)
     dataset = read_dataset(data, annotation=about["annotation"])
     before = Scan.load(run / SCAN).by_name() if (run / SCAN).is_file() else {}
     dataset, scan = _sound(dataset, recipe, run, False, console)

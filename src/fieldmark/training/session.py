@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from rich.console import Console
 
+from fieldmark.batches import Shuffled
 from fieldmark.building import build_learner, classes_named
 from fieldmark.core import processes
 from fieldmark.core.device import device_of, precision_of
@@ -75,7 +76,7 @@ def train(
     def prepare() -> tuple[bool, Prepared]:
         going_on, pinned = _claim(Path(data), run, destination, settings.data)
         if going_on:
-            return True, prepare_again(Path(data), run, console=console)
+            return True, prepare_again(Path(data), run, console=console, external=known)
         start = recipe_of(settings.recipe, device=device, external=known, recipe=recipe)
         refuse_unknown_groups(start, external=known)
         return False, prepare_new(
@@ -220,8 +221,14 @@ def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int)
         f"batches of {per_batch}, seed {recipe.seed}, {loop.fabric.device.type}",
     )
     tell(console, f"expected time: about {clock(seconds)}" + (" (going on)" if loop.position.step else ""))
-    if prepared.about["headline"] != "top1" and recipe.model.criterion.options.get("adjust") is not True:
+    if prepared.about["headline"] != "top1" and not _balances(recipe):
         tell(console, "class sizes differ ten-fold: mean per-class accuracy counts; consider --balance logit-adjust")
+
+
+def _balances(recipe: Recipe) -> bool:
+    """Whether something is done about uneven classes, as ``--balance`` asks for."""
+    even = isinstance(recipe.batches, Shuffled) and recipe.batches.even
+    return even or recipe.model.criterion.options.get("adjust") is True
 
 
 def _validated(prepared: Prepared) -> tuple[Photo, ...]:

@@ -170,7 +170,7 @@ def settings_of(keywords: Mapping[str, Any]) -> Settings:
     kinds = {"recipe": RecipeSettings, "data": DataSettings, "machine": MachineSettings}
     names = {part: [setting.name for setting in fields(kind)] for part, kind in kinds.items()}
     known = [name for part in names.values() for name in part]
-    if unknown := [name for name in said if name not in known]:
+    if unknown := [name for name in keywords if name not in known]:
         raise UserError(f"there is no setting {unknown[0]!r}; {did_you_mean(unknown[0], known)}")
     parts = {
         part: from_plain({name: said[name] for name in names[part] if name in said}, kind)
