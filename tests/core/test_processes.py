@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +103,8 @@ def test_a_run_on_two_processes_learns_what_one_learns(tmp_path: Path):
     done = under_torchrun(2, "-m", "fieldmark", "train", str(photos), *words, "--out", "two", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("the run lies in two") == 1  # one process speaks
-    choices = replace(small_runs.SMALL, backbone="test_vit", size=160, epochs=1, term=("pairwise-confusion",))
-    small_runs.train_small(photos, tmp_path / "one", choices)
+    settings = small_runs.small(backbone="test_vit", size=160, epochs=1, term=("pairwise-confusion",))
+    small_runs.train_small(photos, tmp_path / "one", settings)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     assert one.keys() == two.keys()
     start = max(float(value.float().norm()) for value in one.values())
