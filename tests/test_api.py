@@ -21,7 +21,6 @@ from fieldmark.recipes.composition import UNSMOOTHED
 from fieldmark.training.settings import Keywords
 from small_runs import KEYWORDS
 
-
 SHORT: Keywords = {**KEYWORDS, "epochs": 1}
 
 

@@ -231,7 +231,7 @@ def test_final_runs_whose_trials_the_plan_leaves_out(
 ) -> None:
     stub(nothing)
     said = io.StringIO()
-    text = PLAN + PLAIN + 'phase = "final"\ntrials = [{}, { "smoothing" = 0.2 }]\n'
+    text = PLAN + PLAIN + 'phase = "final"\ntrials = [{}, { "clip" = 0.2 }]\n'
     told = Console(file=said, width=200)
     assert run(tmp_path / "out", split, text=text, console=told) == Tally(0, 0, 2, 0, False)
     assert '2 final runs of plain wait for their trials: phase = "final" leaves them out; say "both"' in said.getvalue()
@@ -276,7 +276,7 @@ def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
         return done, answers_of([True])
 
     monkeypatch.setattr(Worker, "work", work)
-    text = PLAN.replace("[10, 11]", "[10]") + PLAIN + 'trials = [{ "smoothing" = 0.2 }]\n'
+    text = PLAN.replace("[10, 11]", "[10]") + PLAIN + 'trials = [{ "clip" = 0.2 }]\n'
     assert run(tmp_path / "out", split, text=text) == Tally(0, 2, 0, 0, False)
     corrected = text.replace("0.2", "0.1")
     assert run(tmp_path / "out", split, Options(phase="final"), text=corrected) == Tally(0, 0, 1, 0, False)
@@ -523,7 +523,7 @@ def test_two_at_once_share_the_work(
     assert run(tmp_path / "out", split) == Tally(0, 0, 0, 0, False)
 
 
-ONE_TRIAL = PLAN + PLAIN + 'trials = [{ "smoothing" = 0.2 }]\n'
+ONE_TRIAL = PLAN + PLAIN + 'trials = [{ "clip" = 0.2 }]\n'
 
 
 def test_one_that_has_no_trial_to_work_goes_on_with_the_final_runs(

@@ -96,7 +96,7 @@ def test_validation_photos_are_for_tuning(tmp_path: Path) -> None:
     assert worker.recipe(job_of(worker, "plain-seed10")).train_on == ("train", "val")
     trial = job_of(worker, "pc-trial0-seed0")
     assert worker.recipe(trial).train_on == ("train",)
-    assert worker._choices(trial, worker.materials["photos"]).hold_out == 0
+    assert worker._settings(trial, worker.materials["photos"]).data.hold_out == 0
 
 
 def test_a_trial_opens_no_test_photo(split: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from fieldmark.batches import Shuffled
 from fieldmark.building import build_learner
 from fieldmark.errors import UserError
 from fieldmark.input.loading import Batch
-from fieldmark.recipe import AdamW, Part, Recipe, Sgd, Stage, StepDecay
+from fieldmark.recipe import AdamW, Recipe, Sgd, Stage, StepDecay
 from fieldmark.recipes import pairwise_confusion
 from fieldmark.recipes.naming import part_of
 from fieldmark.runs.checkpoint import load_state

@@ -22,7 +22,6 @@ from fieldmark.training.settings import Destination, Settings, settings_of
 from small_runs import QUIET, SMALL, small, stop_after, train_small, write_photo
 
 
-
 def refused(data: Path, run: Path, *, resume: bool = False, overwrite: bool = False, **changes: object) -> str:
     """What a command is told that has to be refused; ``changes`` are settings beside those of ``small_runs``."""
     with pytest.raises(UserError) as error:

@@ -1,7 +1,6 @@
 """What is told of splits: what they lack, where a cut lies, and which command is next."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest

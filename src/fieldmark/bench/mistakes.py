@@ -92,8 +92,6 @@ def _refuse_misfit(recipe: Recipe, job: PlannedRun, material: Material) -> None:
     """Raises ``UserError`` where a set has no photos in a split to train on, or makes no batches as the recipe says."""
     where = f"{job.entry.name} on {job.data}"
     there = ", ".join(sorted({photo.split for photo in material.dataset.photos if photo.split}))
-    if not recipe.train_on:
-        raise UserError(f"{where}: its trials would be trained on nothing, as train_on is the validation split alone")
     if "test" in recipe.train_on:
         raise UserError(f"{where}: train_on names the test split, on which the final runs are measured")
     for split in recipe.train_on:

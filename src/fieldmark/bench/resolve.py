@@ -46,7 +46,7 @@ def recipe_of(entry: Entry, around: Surroundings, *, changes: Mapping[str, Any] 
         UserError: what does not stand in a recipe, or names nothing.
     """
     try:
-        recipe = _named(entry.recipe, around) if entry.recipe else _chosen(entry.settings, around)
+        recipe = _named(entry.recipe, around) if entry.recipe else _chosen(entry, around)
         recipe = with_places(recipe, {**entry.changes, **(changes or {})})
     except (UserError, TypeError) as error:  # a date of TOML's is no value of JSON's
         raise UserError(f"{entry.name}: {error}") from error
@@ -91,7 +91,11 @@ def weights_digest(recipe: Recipe) -> str:
     return file_digest(path) if path.is_file() else ""
 
 
-def _chosen(said: Mapping[str, Any], around: Surroundings) -> Recipe:
+def _chosen(entry: Entry, around: Surroundings) -> Recipe:
+    """The recipe that the entry's settings make; batches that are changed as a whole need no size before."""
+    said = dict(entry.settings)
+    if "batches" in entry.changes:
+        said.pop("batch", None)
     settings = settings_of(said)
     recipe = recipe_of_settings(settings, device=around.device, external=around.external)
     return fitted(recipe, settings, photos=around.photos, classes=around.classes)

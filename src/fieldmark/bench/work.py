@@ -112,6 +112,8 @@ class Worker:
         if job.trial is None:
             return recipe
         without = tuple(split for split in recipe.train_on if split != "val")
+        if not without:
+            raise UserError(f"{entry.name}: its trials would be trained on nothing, as train_on is validation alone")
         return shortened(replace(recipe, train_on=without), self.plan.tuning.epochs)
 
     def trials(self, job: PlannedRun) -> list[Result]:
