@@ -62,7 +62,12 @@ def write_photos(root: Path, *, classes: Iterable[str] = ("ant", "bee", "cat"), 
 
 
 def prepare_small(
-    data: Path, run: Path, settings: Settings = SMALL, *, pinned: Mapping[str, str] | None = None, console: Console = QUIET
+    data: Path,
+    run: Path,
+    settings: Settings = SMALL,
+    *,
+    pinned: Mapping[str, str] | None = None,
+    console: Console = QUIET,
 ) -> Prepared:
     """The recipe and the data of a new run, as ``train`` makes them before it trains."""
     recipe = recipe_of(settings.recipe, device="cpu", external={})

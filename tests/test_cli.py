@@ -108,7 +108,9 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
     assert "--bogus" in refused(capsys, "train", photos, "--bogus")
     assert "abc" in refused(capsys, "train", photos, "--out", out, "--epochs", "abc")
     assert "epochs is 0; it has to be at least 1" in refused(capsys, "train", photos, "--out", out, "--epochs", "0")
-    assert "smoothing is 2.0; it has to be at least 0 and below 1" in refused(capsys, "train", photos, "--out", out, "--smoothing", "2")
+    assert "smoothing is 2.0; it has to be at least 0 and below 1" in refused(
+        capsys, "train", photos, "--out", out, "--smoothing", "2"
+    )
     assert "fold" in refused(capsys, "train", photos, "--out", out, "--fit", "fold")
     assert refused(capsys, "train")
     assert "no such" in refused(capsys, "train", tmp_path / "nowhere", "--out", out)
@@ -149,7 +151,10 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
         (["--recipe", "nowhere.json"], "--recipe nowhere.json: no such file"),
         (["--recipe", "pc/cub-resnet50", "--set", "stages.0.rate=1"], "no setting 'rate'; choose epochs, optimiser"),
         (["--recipe", "pc/cub-resnet50", "--set", "stages.0.optimiser.scales.body=1"], "group 'body'"),
-        (["--recipe", "pc/cub-resnet50", "--set", "model.terms.0.colour=1"], "no option 'colour'; choose weight, label_aware"),
+        (
+            ["--recipe", "pc/cub-resnet50", "--set", "model.terms.0.colour=1"],
+            "no option 'colour'; choose weight, label_aware",
+        ),
         (["--recipe", "pc/cub-resnet50", "--set", 'batches={"type": "ShuffledPairs", "size": 7}'], "even number"),
         (["--recipe", "pc/cub-resnet50", "--set", 'batches={"type": "Balanced", "classes": 9}'], "there are 3"),
         (["--set", "stages.0.epochs=few"], "stages.0.epochs is 'few'; it has to be a whole number"),

@@ -35,18 +35,23 @@ ROOMS = {
     "birds": Room(("birds",), ("errors", "images", "data")),
     "input": Room(("input",), ("errors", "settings", "images", "data")),
     "ops": Room(("ops",), ("errors",)),
-    "core": Room(("core",), ("errors", "settings", "ops")),
+    "core": Room(("core",), ("errors", "ops")),
     "papers": Room(("papers",), ("errors", "ops", "core")),
-    "recipes": Room(("recipes",), ("errors", "settings", "core", "papers")),
-    "testing": Room(("testing",), ("errors", "settings", "ops", "core", "papers")),
-    "runs": Room(("runs",), ("errors", "settings", "images", "data", "input", "core", "recipes")),
+    "recipes": Room(("recipes",), ("errors", "settings")),
+    "building": Room(("building",), ("errors", "settings", "core", "recipes")),
+    "testing": Room(("testing",), ("errors", "settings", "ops", "core", "building")),
+    "runs": Room(("runs",), ("errors", "settings", "images", "data", "input", "core", "building")),
     "evaluation": Room(
-        ("evaluation",), ("errors", "settings", "images", "data", "input", "ops", "core", "papers", "runs")
+        ("evaluation",), ("errors", "settings", "images", "data", "input", "ops", "core", "building", "runs")
     ),
     "training": Room(
-        ("training",), ("errors", "settings", "images", "data", "input", "ops", "core", "recipes", "runs", "evaluation")
+        ("training",),
+        ("errors", "settings", "images", "data", "input", "ops", "core", "recipes", "building", "runs", "evaluation"),
     ),
-    "bench": Room(("bench",), ("errors", "settings", "data", "recipes", "runs", "evaluation", "training")),
+    "bench": Room(
+        ("bench",),
+        ("errors", "settings", "data", "core", "recipes", "building", "runs", "evaluation", "training"),
+    ),
     "front": Room(
         ("", "__main__", "api", "cli", "console", "demo", "equations", "listing"),
         (
@@ -60,6 +65,7 @@ ROOMS = {
             "core",
             "papers",
             "recipes",
+            "building",
             "testing",
             "runs",
             "evaluation",
@@ -69,18 +75,22 @@ ROOMS = {
     ),
 }
 
-# Modules that the base installation must be able to import: these, and all of images, data, birds and input but one.
+# Modules that the base installation must be able to import: these, and all of images, data, birds, recipes and input
+# but one. So recipes, settings and plans are read, written and changed without torch.
 NEEDS_TORCH = ("input.loading",)
 NEEDS_NO_TORCH = (
     "",
     "errors",
     "files",
+    "plain",
+    "batches",
     "cli",
     "api",
     "equations",
     "listing",
     "recipe",
     "training.settings",
+    "training.overrides",
     "bench",
     "bench.commands",
     "bench.plan",
@@ -155,7 +165,7 @@ def none(found: Iterable[object]) -> None:
 
 
 def test_files_are_short():
-    none([(m.place, len(m.text.splitlines())) for m in modules() if len(m.text.splitlines()) > 300])
+    none([(m.place, len(m.text.splitlines())) for m in modules() if len(m.text.splitlines()) > 400])
 
 
 def test_functions_are_short():
@@ -171,7 +181,13 @@ def test_functions_take_few_arguments():
 
 
 def test_nobody_takes_arbitrary_keywords():
-    none([(m.place, f.name) for m in modules() for f in functions(m.tree) if f.args.kwarg])
+    """Named ones, ``**settings: Unpack[Keywords]``, are checked like any other."""
+    taken = [(m.place, f.name, f.args.kwarg) for m in modules() for f in functions(m.tree) if f.args.kwarg]
+    none([(*where, kwarg.arg) for *where, kwarg in taken if not named(kwarg)])
+
+
+def named(keywords: ast.arg) -> bool:
+    return keywords.annotation is not None and ast.unparse(keywords.annotation).startswith("Unpack[")
 
 
 def test_inheritance_is_shallow():
@@ -301,7 +317,7 @@ def test_what_must_not_need_torch_does_not():
     """Imported where nothing of the [train] extra can be: the way of the base installation."""
     names = [
         *NEEDS_NO_TORCH,
-        *(m.name for m in modules() if m.name.split(".")[0] in ("images", "data", "birds", "input")),
+        *(m.name for m in modules() if m.name.split(".")[0] in ("images", "data", "birds", "recipes", "input")),
     ]
     free = [f"fieldmark.{name}".rstrip(".") for name in names if name not in NEEDS_TORCH]
     program = (

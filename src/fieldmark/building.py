@@ -4,6 +4,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 
@@ -112,7 +113,7 @@ def build_classifier(
     Raises:
         UserError: parts that do not fit each other.
     """
-    build = _Builder(external or {})
+    build = partial(build_part, external=external or {})
     backbone = make_backbone(model.backbone, weights=weights, size=size)
     context = {"channels": backbone.channels, "classes": classes}
     neck = build(model.neck, context, place="neck") if model.neck else nn.Identity()
@@ -127,16 +128,14 @@ def build_classifier(
     return Classifier(backbone, neck=neck, pool=pool, head=head, classes=classes)
 
 
-class _Builder:
-    """Builds parts, after a look at whether they can stand at a place with their options."""
+def build_part(part: Part, context: Mapping[str, Any], *, place: str, external: Classes) -> Any:
+    """An instance of a part, with what its constructor asks for out of ``context``.
 
-    def __init__(self, external: Classes) -> None:
-        self.external = external
-
-    def __call__(self, part: Part, context: Mapping[str, Any], *, place: str) -> Any:
-        """An instance, with what its constructor asks for out of ``context``."""
-        kind = check_part(part, context, place=place, external=self.external)
-        return kind(**{name: context[name] for name in _parameters(kind) if name in context}, **part.options)
+    Raises:
+        UserError: what ``check_part`` refuses.
+    """
+    kind = check_part(part, context, place=place, external=external)
+    return kind(**{name: context[name] for name in _parameters(kind) if name in context}, **part.options)
 
 
 def check_part(part: Part, given: Collection[str], *, place: str, external: Classes) -> type:
@@ -223,7 +222,7 @@ def build_learner(
         UserError: parts that do not fit each other, or batch-wide ones under gradient accumulation.
     """
     torch.manual_seed(recipe.seed)
-    model, build = recipe.model, _Builder(external or {})
+    model, build = recipe.model, partial(build_part, external=external or {})
     classifier = build_classifier(
         model, classes=classes, size=recipe.pixels.size, weights=weights or model.weights, external=external
     )

@@ -259,4 +259,6 @@ def test_weights_that_cannot_be_had_are_told_before_the_photos_are_opened(
 def test_a_wrong_name_is_told_before_the_photos_are_looked_at(tmp_path: Path) -> None:
     (tmp_path / "no photos").mkdir()
     wrong = small(method="api-nett")
-    assert refused(tmp_path / "no photos", tmp_path / "run", wrong).startswith("--method api-nett: did you mean api-net?")
+    assert refused(tmp_path / "no photos", tmp_path / "run", wrong).startswith(
+        "--method api-nett: did you mean api-net?"
+    )

@@ -156,7 +156,9 @@ def test_what_lies_there_is_not_touched(photos: Path, own_run: Path, tmp_path: P
     [
         {"backbone": "no_such_network"}, {"weights": "nowhere.safetensors"}, {"term": ("nothing",)}, {"epochs": 0},
         {"train_on": "trian"}, {"fit": "box"}, {"term": ("pairwise-confusion",), "accumulate": 2},
-        {"set": ("stages.0.frozen=[\"neck\"]",)}, {"set": ('batches={"type": "Balanced", "classes": 4}',)},
+        {"set": ("stages.0.frozen=[\"neck\"]",)},
+        {"term": ("pairwise-confusion",), "set": ("stages.0.frozen=[\"terms\"]",)},  # which has no parameters
+        {"set": ('batches={"type": "Balanced", "classes": 4}',)},
         {"recipe": "pc/cub-resnet50", "set": ("stages.0.optimiser.scales.neck=1",)}, {"recipe": "pc/cub"},
     ],
 )  # fmt: skip
@@ -180,10 +182,13 @@ def test_a_mistake_destroys_no_run_and_leaves_no_half_one(
         ({"method": "s3m"}, "--method s3m: did you mean s3n"),
         ({"method": "no_such_module:Mine"}, "no_such_module:Mine: No module named 'no_such_module'"),
         ({"set": ("stages.0.optimiser.scales.backbon=0.1",)}, "no parameter group 'backbon'"),
-        ({"set": ("stages.0.frozen=[\"neck\"]",)}, "no parameter group 'neck'"),
+        ({"set": ('stages.0.frozen=["neck"]',)}, "no parameter group 'neck'"),
         ({"set": ("stages.0.optimizer.lr=0.1",)}, "--set stages.0.optimizer.lr: there is no 'optimizer'; did you mean"),
         ({"set": ("model.criterion.smoothnig=0",)}, "CrossEntropy has no option 'smoothnig'; did you mean smoothing?"),
-        ({"set": ("model.criterion.smoothing=1",)}, "the option smoothing of CrossEntropy is 1.0; it has to be at least"),
+        (
+            {"set": ("model.criterion.smoothing=1",)},
+            "the option smoothing of CrossEntropy is 1.0; it has to be at least",
+        ),
     ],
 )
 def test_what_is_mistyped_is_told_before_a_photo_is_looked_for(

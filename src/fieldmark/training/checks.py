@@ -1,6 +1,6 @@
 """What is mistyped in a recipe's parameter groups, told before hours of other work."""
 
-from fieldmark.building import Classes, build_learner, class_of
+from fieldmark.building import Classes, build_learner, build_part, class_of
 from fieldmark.core.contract import Method
 from fieldmark.recipe import Model, Recipe
 from fieldmark.training.optim import refuse_groups
@@ -12,7 +12,7 @@ def refuse_unknown_groups(recipe: Recipe, *, external: Classes) -> None:
     Raises:
         UserError: a group that there is not.
     """
-    usual = _groups(recipe.model)
+    usual = _groups(recipe.model, external)
     named = {name for stage in recipe.stages for name in (*stage.optimiser.scales, *stage.frozen)}
     if named <= set(usual):
         return
@@ -24,6 +24,9 @@ def refuse_unknown_groups(recipe: Recipe, *, external: Classes) -> None:
         refuse_groups(learner.parameter_groups(), recipe.stages)
 
 
-def _groups(model: Model) -> list[str]:
-    """The parameter groups that a method without any of its own may have; not all terms learn."""
-    return ["backbone", *(["neck"] if model.neck else []), "head", *(["terms"] if model.terms else [])]
+def _groups(model: Model, external: Classes) -> list[str]:
+    """The parameter groups of a method that has none of its own; terms are built, to see whether they learn."""
+    few = {"channels": 64, "classes": 2}
+    terms = (build_part(term, few, place="term", external=external) for term in model.terms)
+    learning = any(list(term.parameters()) for term in terms)
+    return ["backbone", *(["neck"] if model.neck else []), "head", *(["terms"] if learning else [])]

@@ -13,7 +13,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from rich.console import Console
 
 from fieldmark.batches import Shuffled
-from fieldmark.building import build_learner, classes_named
+from fieldmark.building import Classes, build_learner, classes_named
 from fieldmark.core import processes
 from fieldmark.core.device import device_of, precision_of
 from fieldmark.core.learner import Learner
@@ -84,18 +84,26 @@ def train(
         )
 
     going_on, prepared = processes.from_first(prepare)
+    _train(prepared, run, settings, going_on=going_on, external=known, console=console)
+    return run
+
+
+def _train(
+    prepared: Prepared, run: Path, settings: Settings, *, going_on: bool, external: Classes, console: Console
+) -> None:
+    """Trains what was prepared."""
     if going_on and _is_finished(run, prepared.recipe):
         tell(console, f"{run} is trained to the end of its {prepared.recipe.epochs} epochs; nothing is left to do")
-        return run
+        return
     if going_on and settings != Settings(machine=settings.machine):
         tell(console, f"going on with the settings of {run / RECIPE}; those of this command are left aside")
-    fabric = _fabric(prepared.recipe, device)
+    fabric = _fabric(prepared.recipe, device_of(settings.machine.device))
     learner = build_learner(
         prepared.recipe,
         classes=len(prepared.dataset.classes),
         counts=torch.tensor(prepared.counts),
         weights="none" if going_on else None,
-        external=known,
+        external=external,
     )
     refuse_groups(learner.parameter_groups(), prepared.recipe.stages)
     learner.to(device=fabric.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -105,7 +113,6 @@ def train(
         prepared.write(run)
     processes.wait_for_all()
     _run(prepared, learner, run, fabric=fabric, machine=settings.machine, console=console)
-    return run
 
 
 def _fabric(recipe: Recipe, device: str) -> Fabric:
