@@ -55,26 +55,26 @@ def refuse_call(folder: Path, options: Options) -> None:
             "fieldmark bench run works in one process: start it without torchrun; several calls may share one folder,\n"
             "each on a GPU of its own (CUDA_VISIBLE_DEVICES)"
         )
-    there = next((path for path in (folder, *folder.parents) if path.exists()), None)
-    if there and not there.is_dir():
-        which = "" if there == folder else f"{printable(str(there))} "
+    nearest = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    if nearest and not nearest.is_dir():
+        which = "" if nearest == folder else f"{printable(str(nearest))} "
         raise UserError(f"--out {printable(str(folder))}: {which}is a file; name a folder")
     options.refuse_numbers()
 
 
 def named(words: Sequence[str], *, option: str) -> dict[str, Path]:
     """Paths by name, from NAME=PATH; raises ``UserError`` for another form, or a path that is not there."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for word in words:
         name, equals, text = word.partition("=")
         if not (name and equals and text):
             raise UserError(f"{option} {word}: it is NAME=PATH, with a name of the plan's")
-        if name in found:
+        if name in paths:
             raise UserError(f"{option} {word}: {name} is named twice")
-        found[name] = Path(text).expanduser()
-        if not found[name].exists():
+        paths[name] = Path(text).expanduser()
+        if not paths[name].exists():
             raise UserError(f"{option} {word}: there is no such file or folder")
-    return found
+    return paths
 
 
 def command_of(plan: Path, folder: Path, options: Options, external: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fieldmark.bench.cautions import Facts, device_of, grouped, source_of
-from fieldmark.bench.comparing import BETTER, UNKNOWN, UNTOLD, WORSE, Comparison, Row, tables_of
+from fieldmark.bench.comparing import BETTER, UNCLEAR, UNKNOWN, WORSE, Comparison, Row, tables_of
 from fieldmark.bench.plan import PLAN, read_plan
 from fieldmark.bench.planned_runs import PlannedRun, runs_of
 from fieldmark.bench.recipe_words import place_in_words, value_at, value_in_words
@@ -26,7 +26,7 @@ from fieldmark.training.runlog import clock
 VERDICTS = {
     BETTER: "better than {}",
     WORSE: "worse than {}",
-    UNTOLD: "no clear difference",
+    UNCLEAR: "no clear difference",
     UNKNOWN: "unknown (one seed)",
 }
 
@@ -154,7 +154,7 @@ def comparison_cells(comparison: Comparison | None) -> list[str]:
         return [""] * 5
     verdict = VERDICTS[comparison.verdict].format(comparison.baseline)
     difference = points(comparison.difference.interval)
-    return [comparison.baseline, difference, p_value(comparison.p), percent(comparison.seen_from), verdict]
+    return [comparison.baseline, difference, p_value(comparison.p), percent(comparison.minimum_detectable), verdict]
 
 
 def changes_in_words(changes: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
@@ -211,11 +211,11 @@ def made_of(facts: Facts) -> dict[str, list[str]]:
 
 def edges_of(facts: Facts) -> dict[Edge, list[str]]:
     """The edges at which winners lie, and whose."""
-    found: dict[Edge, list[str]] = {}
+    whose: dict[Edge, list[str]] = {}
     for runs in _by_entry(facts.trials):
         for edge in edges(runs):
-            found.setdefault(edge, []).append(runs[0].entry)
-    return found
+            whose.setdefault(edge, []).append(runs[0].entry)
+    return whose
 
 
 def _by_entry(trials: Iterable[Result]) -> list[list[Result]]:

@@ -182,12 +182,12 @@ class _Runner:
 
     def _still_to_come(self, job: PlannedRun) -> list[PlannedRun]:
         """The trials that are not yet recorded, of which this run follows the best."""
-        return [one for one in trials_of(self.worker.plan, job) if self.worker.recorded(one) is None]
+        return [trial for trial in trials_of(self.worker.plan, job) if self.worker.recorded(trial) is None]
 
     def _waiting(self, left: Sequence[PlannedRun]) -> Iterator[str]:
         """A line for final runs whose trials are not among the runs of this call."""
-        here = {job.key for job in self.jobs}
-        waiting = [job for job in left if any(one.key not in here for one in self._still_to_come(job))]
+        keys = {job.key for job in self.jobs}
+        waiting = [job for job in left if any(trial.key not in keys for trial in self._still_to_come(job))]
         for name, count in Counter(job.entry.name for job in waiting if job.entry.phase == "final").items():
             yield f'{count} final runs of {name} wait for their trials: phase = "final" leaves them out; say "both"'
         if count := sum(job.entry.phase != "final" for job in waiting):

@@ -118,8 +118,8 @@ class Worker:
 
     def trials(self, job: PlannedRun) -> list[Result]:
         """The results, so far, of the tuning runs that a final run waits for."""
-        found = (self.recorded(one) for one in trials_of(self.plan, job))
-        return [result for result in found if result is not None]
+        recorded = (self.recorded(trial) for trial in trials_of(self.plan, job))
+        return [result for result in recorded if result is not None]
 
     def recorded(self, job: PlannedRun) -> Result | None:
         """What is recorded of a run; one that failed under other settings or with other photos counts as none.
@@ -145,7 +145,7 @@ class Worker:
 
     def _follows(self, result: Result, job: PlannedRun) -> bool:
         """Whether a run followed what it would follow now; weights may lie elsewhere, and trials be still to come."""
-        if job.trial is None and any(self.recorded(one) is None for one in trials_of(self.plan, job)):
+        if job.trial is None and any(self.recorded(trial) is None for trial in trials_of(self.plan, job)):
             return True
         try:
             recipe = self.recipe(job)
@@ -197,10 +197,6 @@ class Worker:
             versions=session.versions,
         )
 
-    @property
-    def _classes(self) -> tuple[type, ...]:
-        return tuple(self.machine.external.values())
-
     def _session(self, recipe: Recipe, blank: Result) -> Session:
         """The session of a run that is trained: the precision that "auto" is here, and made of what."""
         precision = "fp32" if precision_of(recipe.precision, self.machine.device) == "32-true" else "bf16"
@@ -219,11 +215,11 @@ class Worker:
             Destination(place.path, resume=True),
             self._settings(job, material, going_on=(place.path / STATE).is_file()),
             console=self.console,
-            external=self._classes,
+            external=tuple(self.machine.external),
             recipe=recipe,
         )
         split = "test" if job.trial is None else "val"
-        opened = open_run(run, external=self._classes)
+        opened = open_run(run, external=tuple(self.machine.external))
         opened.learner.to(self.machine.device)
         workers = 1 if self.machine.workers is None else self.machine.workers
         found = evaluate(opened, material.path, split=split, workers=workers)
@@ -285,12 +281,7 @@ class Worker:
 
 
 def _measured(blank: Result, metrics: Metrics, split: str, *, classes: int, trained: int | None) -> Result:
-    shares = {
-        "top1": metrics.top1,
-        "top5": metrics.top5,
-        "mean_per_class": metrics.mean_per_class,
-        "macro_f1": metrics.macro_f1,
-    }
+    shares = {name: getattr(metrics, name) for name in ("top1", "top5", "mean_per_class", "macro_f1")}
     photos = {"measured": metrics.n, "classes": classes} | ({} if trained is None else {"trained": trained})
     return replace(blank, status=DONE, measured_on=split, metrics=shares, photos=photos)
 
