@@ -162,7 +162,7 @@ def test_a_result_of_another_plan_or_of_other_photos_is_refused(compared: Path, 
         run(compared, split, text=(PLAN + ENTRIES).replace("epochs = 2", "epochs = 3"))
     run(compared, split, text=(PLAN + ENTRIES).replace("Small things", "Things"), options=Options(limit=1))
     with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError, match="made by another recipe than this"):
-        patch.setattr("fieldmark.training.automatic._rates_of_parts", lambda _: {"head": 0.5})  # in a later Fieldmark
+        patch.setattr("fieldmark.training.automatic._rates_of_parts", lambda *_: {"head": 0.5})  # in a later Fieldmark
         run(compared, split)
     data = Path(shutil.copytree(split, tmp_path / "photos"))
     (data / "test" / "ant" / "0.jpg").unlink()
@@ -385,7 +385,7 @@ def test_a_program_that_is_edited_under_a_plan_stops(
         (
             Options(),
             '[[entry]]\nname = "s"\ntrials = [{ "smooth.er" = 1 }]',
-            "s: --set smooth.er: recipe has no field 'smooth'",
+            "s: --set smooth.er: there is no 'smooth'",
         ),
         (Options(), '[[entry]]\nname = "s"\ndata = ["other"]', "say --data other=FOLDER"),
     ],
