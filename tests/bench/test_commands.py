@@ -50,7 +50,7 @@ def test_mistakes_of_a_call_and_a_plan_are_told_without_loading_pytorch(tmp_path
     (tmp_path / "notes.txt").touch()
     for words, said in (
         (["run", "plan.toml", "--out", "notes.txt"], "notes.txt: is a file"),
-        (["run", "plan.toml", "--out", "o", "--limit", "0"], "--limit 0"),
+        (["run", "plan.toml", "--out", "o", "--limit", "0"], "limit is 0"),
         (["run", "plan.toml", "--out", "o"], "write [[entry]] above each entry"),
     ):
         code = f"import sys; sys.modules['torch'] = None; from fieldmark.cli import run; run({['bench', *words]})"
@@ -70,7 +70,7 @@ def test_mistakes(plan: Path, photos: Path, tmp_path: Path, capsys: pytest.Captu
     for words, said in (
         (["run", tmp_path / "nowhere.toml", "--out", tmp_path / "o"], "no such file"),
         (["run", plan, "--out", tmp_path / "o"], "--data photos=FOLDER"),
-        (["run", plan, "--out", tmp_path / "o", *data, "--limit", "0"], "--limit 0"),
+        (["run", plan, "--out", tmp_path / "o", *data, "--limit", "0"], "limit is 0"),
         (["run", plan, "--out", tmp_path / "o", *data, "--phase", "last"], "last"),
         (["run", plan, *data], "--out"),
         (["run", plan, *data], "see: fieldmark bench run --help"),
@@ -147,7 +147,7 @@ def test_failures_and_stops_are_told_by_the_exit_code(
 def test_the_words_in_python(plan: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fieldmark.bench is bench
     monkeypatch.setattr(Worker, "work", lambda self, job, place: (self._blank(job), None))
-    options = bench.Options(data=(f"photos={photos}",), only=("probe",))
+    options = bench.RunOptions(data=(f"photos={photos}",), only=("probe",))
     assert bench.run(plan, tmp_path / "out", options=options).failed == 1
     write_finals(tmp_path / "other", {"plain": RIGHT})
     write_result(tmp_path / "other", result_of("pc", 10), answers_of(RIGHT[0]))

@@ -9,7 +9,7 @@ from rich.console import Console
 
 import small_runs
 from fieldmark import building
-from fieldmark.bench.options import Options
+from fieldmark.bench.options import RunOptions
 from fieldmark.bench.runner import run_plan
 from fieldmark.bench.work import Worker
 from fieldmark.core.backbone import Backbone
@@ -28,11 +28,11 @@ def split(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def told(plan: Path, text: str, data: Path, *, out: Path, options: Options | None = None) -> str:
+def told(plan: Path, text: str, data: Path, *, out: Path, options: RunOptions | None = None) -> str:
     """The line that refuses a plan; nothing was worked and nothing was written."""
     before = sorted(data.rglob("*"))
     plan.write_text(text)
-    said = options or Options(data=(f"photos={data}",), workers=0, device="cpu")
+    said = options or RunOptions(data=(f"photos={data}",), workers=0, device="cpu")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError) as error:
         patch.setattr(Worker, "work", lambda *_: pytest.fail("a run began"))
         run_plan(plan, out, said, console=Console(quiet=True))
@@ -122,7 +122,7 @@ def test_no_weights_are_read_to_look_at_trials(split: Path, tmp_path: Path, monk
     text = PLAN.replace('weights = "none"', 'weights = "hub"') + PLAIN
     trial = '"stages.0.optimiser.scales.radii" = 0.5, "stages.0.optimiser.scales.head" = 0.5'
     (tmp_path / "plan.toml").write_text(text + TRIAL.format('method = "s3n"', trial))
-    said = Options(data=(f"photos={split}",), workers=0, device="cpu", limit=1)
+    said = RunOptions(data=(f"photos={split}",), workers=0, device="cpu", limit=1)
     monkeypatch.setattr(Worker, "work", lambda self, job, place: (self._blank(job), None))
     assert run_plan(tmp_path / "plan.toml", tmp_path / "out", said, console=Console(quiet=True)).failed == 1
     assert asked == ["none", "none"]  # for the trial, and for the final runs that may follow it
@@ -141,7 +141,7 @@ def test_nothing_is_written_among_the_photos(tmp_path: Path) -> None:
             tmp_path / "plan.toml", PLAN + PLAIN, data, out=out
         )
     inside = Path(shutil.copytree(data, tmp_path / "out" / "photos"))  # photos in the comparison's folder harm nobody
-    plan, said = tmp_path / "plan.toml", Options(data=(f"photos={inside}",), workers=0, device="cpu", phase="tune")
+    plan, said = tmp_path / "plan.toml", RunOptions(data=(f"photos={inside}",), workers=0, device="cpu", phase="tune")
     assert run_plan(plan, tmp_path / "out", said, console=Console(quiet=True)).left == 0
 
 

@@ -22,10 +22,10 @@ from rich.console import Console
 
 import small_runs
 from fieldmark.bench import runner
-from fieldmark.bench.options import Options
+from fieldmark.bench.entry_recipes import described
+from fieldmark.bench.options import RunOptions
 from fieldmark.bench.plan import PROBE, read_plan
 from fieldmark.bench.planned_runs import PlannedRun, runs_of
-from fieldmark.bench.resolve import described
 from fieldmark.bench.results import read_answers, read_result, read_results
 from fieldmark.bench.run_folder import locked
 from fieldmark.bench.runner import Tally, run_plan
@@ -73,13 +73,13 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(
-    folder: Path, data: Path, options: Options | None = None, *, text: str = PLAN + ENTRIES, console: Console = QUIET
+    folder: Path, data: Path, options: RunOptions | None = None, *, text: str = PLAN + ENTRIES, console: Console = QUIET
 ) -> Tally:
     folder.parent.mkdir(exist_ok=True)
     plan = folder.parent / "plan.toml"
     if not plan.exists() or plan.read_text() != text:  # two threads may run one plan
         plan.write_text(text)
-    said = replace(options or Options(), data=(f"photos={data}",), workers=0, device="cpu")
+    said = replace(options or RunOptions(), data=(f"photos={data}",), workers=0, device="cpu")
     return run_plan(plan, folder, said, console=console)
 
 
@@ -89,7 +89,7 @@ def compared(split: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compared") / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "draw_curves", lambda path, rows: path.touch())
-        assert run(folder, split, Options(limit=2)) == Tally(2, 0, 7, 0, False)
+        assert run(folder, split, RunOptions(limit=2)) == Tally(2, 0, 7, 0, False)
         assert run(folder, split) == Tally(7, 0, 0, 0, False)
     return folder
 
@@ -160,7 +160,7 @@ def test_what_is_recorded_is_not_worked_again(compared: Path, split: Path, stub:
 def test_a_result_of_another_plan_or_of_other_photos_is_refused(compared: Path, split: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"other settings than the plan has now for plain;\ntake another"):
         run(compared, split, text=(PLAN + ENTRIES).replace("epochs = 2", "epochs = 3"))
-    run(compared, split, text=(PLAN + ENTRIES).replace("Small things", "Things"), options=Options(limit=1))
+    run(compared, split, text=(PLAN + ENTRIES).replace("Small things", "Things"), options=RunOptions(limit=1))
     with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError, match="made by another recipe than this"):
         patch.setattr("fieldmark.training.automatic._rates_of_parts", lambda *_: {"head": 0.5})  # in a later Fieldmark
         run(compared, split)
@@ -176,11 +176,11 @@ def test_rows_of_two_plans_do_not_meet_in_one_folder(
 ) -> None:
     """Records are held against the plan, also those that this call does not work."""
     keys = stub(nothing)
-    run(tmp_path / "out", split, Options(only=("plain",), limit=1), text=PLAN + entries)
+    run(tmp_path / "out", split, RunOptions(only=("plain",), limit=1), text=PLAN + entries)
     assert len(keys) == 1
     said = rf"{keys[0]}\.json: made by other settings than the plan has now for plain;\ntake another --out, or move"
     changed = (PLAN + entries).replace("epochs = 2", "epochs = 3")
-    for options in (Options(only=("pc",)), Options(only=("probe",)), Options(only=("pc",), phase="final")):
+    for options in (RunOptions(only=("pc",)), RunOptions(only=("probe",)), RunOptions(only=("pc",), phase="final")):
         with pytest.raises(UserError, match=said):
             run(tmp_path / "out", split, options, text=changed)
     assert len(keys) == 1
@@ -192,15 +192,15 @@ def test_a_row_that_is_not_worked_may_have_a_class_that_nobody_names(
     stub(nothing)
     text = PLAN + ENTRIES + '[[entry]]\nname = "mine"\nmethod = "test_runner:Mine"\n'
     (tmp_path / "plan.toml").write_text(text)
-    said = Options(data=(f"photos={split}",), workers=0, device="cpu")
+    said = RunOptions(data=(f"photos={split}",), workers=0, device="cpu")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(Path(__file__).parent)
         patch.setattr("canned.ORDER", ("plain", "pc", "mine", "probe"))
         mine, external = replace(said, only=("mine",)), ["test_runner:Mine"]
         assert run_plan(tmp_path / "plan.toml", tmp_path / "out", mine, external=external, console=QUIET).done == 2
-    assert run(tmp_path / "out", split, Options(only=("probe",)), text=text).done == 1
+    assert run(tmp_path / "out", split, RunOptions(only=("probe",)), text=text).done == 1
     with pytest.raises(UserError, match="other settings than the plan has now for mine"):
-        run(tmp_path / "out", split, Options(only=("probe",)), text=text.replace("lr = 0.05", "lr = 0.04"))
+        run(tmp_path / "out", split, RunOptions(only=("probe",)), text=text.replace("lr = 0.05", "lr = 0.04"))
 
 
 def test_notes_may_be_edited_under_recorded_runs(
@@ -216,11 +216,11 @@ def test_final_runs_wait_for_their_trials(split: Path, tmp_path: Path, stub: Cal
     keys = stub(nothing)
     said = io.StringIO()
     told = Console(file=said, width=200)
-    assert run(tmp_path / "out", split, Options(phase="final"), console=told) == Tally(1, 0, 4, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(phase="final"), console=told) == Tally(1, 0, 4, 0, False)
     assert "\n4 final runs wait for their trials: run without --phase\n" in said.getvalue()
     assert keys == FINALS[:1]
-    assert run(tmp_path / "out", split, Options(only=("pc",))) == Tally(4, 0, 0, 0, False)
-    assert run(tmp_path / "out", split, Options(phase="tune")) == Tally(2, 0, 0, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(only=("pc",))) == Tally(4, 0, 0, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(phase="tune")) == Tally(2, 0, 0, 0, False)
     assert run(tmp_path / "out", split) == Tally(2, 0, 0, 0, False)
     assert keys == [FINALS[0], *TUNING[2:], FINALS[2], FINALS[4], *TUNING[:2], FINALS[1], FINALS[3]]
     assert said.getvalue().count("wait") == 1
@@ -236,7 +236,7 @@ def test_final_runs_whose_trials_the_plan_leaves_out(
     assert run(tmp_path / "out", split, text=text, console=told) == Tally(0, 0, 2, 0, False)
     assert '2 final runs of plain wait for their trials: phase = "final" leaves them out; say "both"' in said.getvalue()
     both = text.replace('"final"', '"both"')
-    assert run(tmp_path / "out", split, Options(limit=1), text=both, console=told) == Tally(1, 0, 3, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(limit=1), text=both, console=told) == Tally(1, 0, 3, 0, False)
     assert said.getvalue().count("wait") == 1  # these come by themselves
 
 
@@ -257,10 +257,10 @@ def test_failures_are_recorded_and_worked_again_when_asked(
     result = read_result(tmp_path / "out/results/photos-plain-seed10.json")
     assert (result.status, result.reason) == ("failed", "no memory")
     assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(0, 0, 0, 0, False, failed_before=1)
-    assert run(tmp_path / "out", split, Options(phase="tune"), text=PLAN + PLAIN) == Tally(0, 0, 0, 0, False)
-    assert run(tmp_path / "out", split, Options(retry=True), text=PLAN + PLAIN) == Tally(0, 1, 0, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(phase="tune"), text=PLAN + PLAIN) == Tally(0, 0, 0, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(retry=True), text=PLAN + PLAIN) == Tally(0, 1, 0, 0, False)
     bad[0] = False
-    assert run(tmp_path / "out", split, Options(retry=True), text=PLAN + PLAIN) == Tally(1, 0, 0, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(retry=True), text=PLAN + PLAIN) == Tally(1, 0, 0, 0, False)
 
 
 def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
@@ -279,7 +279,7 @@ def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
     text = PLAN.replace("[10, 11]", "[10]") + PLAIN + 'trials = [{ "clip" = 0.2 }]\n'
     assert run(tmp_path / "out", split, text=text) == Tally(0, 2, 0, 0, False)
     corrected = text.replace("0.2", "0.1")
-    assert run(tmp_path / "out", split, Options(phase="final"), text=corrected) == Tally(0, 0, 1, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(phase="final"), text=corrected) == Tally(0, 0, 1, 0, False)
     assert run(tmp_path / "out", split, text=corrected) == Tally(0, 2, 0, 0, False)  # once each, and recorded anew
     assert run(tmp_path / "out", split, text=corrected) == Tally(0, 0, 0, 0, False, failed_before=2)
     data = Path(shutil.copytree(split, tmp_path / "photos"))
@@ -288,7 +288,7 @@ def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
     assert run(tmp_path / "out", data, text=corrected) == Tally(2, 0, 0, 0, False)
     (tmp_path / "out/results/photos-plain-seed10.json").unlink()
     with pytest.raises(UserError, match=r"trial0-seed0\.json: made by other settings than the plan has now for plain"):
-        run(tmp_path / "out", data, Options(phase="final"), text=text)
+        run(tmp_path / "out", data, RunOptions(phase="final"), text=text)
 
 
 def test_a_method_that_fails_does_not_stop_the_list(split: Path, tmp_path: Path) -> None:
@@ -318,10 +318,10 @@ def test_time_that_is_up_ends_a_run_in_its_middle(
             time.sleep(0.05)
 
     keys = stub(endless)
-    assert run(tmp_path / "out", split, Options(until=0.5)) == Tally(0, 0, 9, 0, True)
+    assert run(tmp_path / "out", split, RunOptions(until=0.5)) == Tally(0, 0, 9, 0, True)
     assert keys == TUNING[:1]
     keys = stub(nothing)
-    assert run(tmp_path / "out", split, Options(until=100)) == Tally(9, 0, 0, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(until=100)) == Tally(9, 0, 0, 0, False)
     assert keys[0] == TUNING[0]  # its lock had been released
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -378,20 +378,20 @@ def test_a_program_that_is_edited_under_a_plan_stops(
 @pytest.mark.parametrize(
     ("options", "text", "said"),
     [
-        (Options(only=("pd",)), "", "--only pd: the plan has plain, pc, probe"),
-        (Options(limit=0), "", "--limit 0"),
-        (Options(weights=("lite0=.",)), "", "--weights lite0: no entry"),
-        (Options(), '[[entry]]\nname = "s"\nmethod = "nothing"', "s: --method nothing"),
+        (RunOptions(only=("pd",)), "", "--only pd: the plan has plain, pc, probe"),
+        (RunOptions(limit=0), "", "limit is 0"),
+        (RunOptions(weights=("lite0=.",)), "", "--weights lite0: no entry"),
+        (RunOptions(), '[[entry]]\nname = "s"\nmethod = "nothing"', "s: --method nothing"),
         (
-            Options(),
+            RunOptions(),
             '[[entry]]\nname = "s"\ntrials = [{ "smooth.er" = 1 }]',
             "s: --set smooth.er: there is no 'smooth'",
         ),
-        (Options(), '[[entry]]\nname = "s"\ndata = ["other"]', "say --data other=FOLDER"),
+        (RunOptions(), '[[entry]]\nname = "s"\ndata = ["other"]', "say --data other=FOLDER"),
     ],
 )
 def test_mistakes_are_told_before_any_run(
-    options: Options, text: str, said: str, split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
+    options: RunOptions, text: str, said: str, split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
 ) -> None:
     keys = stub(nothing)
     with pytest.raises(UserError) as error:
@@ -404,7 +404,7 @@ def test_mistakes_are_told_before_any_run(
 
 def test_photos_of_a_name_that_the_plan_lacks(split: Path, tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text(PLAN + PLAIN)
-    said = Options(data=(f"pictures={split}",))
+    said = RunOptions(data=(f"pictures={split}",))
     with pytest.raises(UserError, match="--data pictures: the plan's data are called photos"):
         run_plan(tmp_path / "plan.toml", tmp_path / "out", said, console=Console(quiet=True))
 
@@ -452,7 +452,7 @@ def test_where_a_program_was_killed_another_goes_on(split: Path, tmp_path: Path,
             first.kill()
             first.communicate()
 
-    assert run(folder, split, Options(limit=1, phase="tune"), text=text) == Tally(0, 0, 1, 1, False)
+    assert run(folder, split, RunOptions(limit=1, phase="tune"), text=text) == Tally(0, 0, 1, 1, False)
     assert not (folder / "results").exists()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "sleep", killed)
@@ -494,7 +494,7 @@ def test_a_retry_goes_on_with_what_a_failure_left(
     monkeypatch.setattr(small_runs.RunLog, "step", counted)
     assert run(folder, split, text=LONG) == Tally(0, 1, 0, 0, False)
     assert (folder / f"runs/{key}/state/last.pt").is_file()
-    assert run(folder, split, Options(retry=True), text=LONG) == Tally(1, 0, 0, 0, False)
+    assert run(folder, split, RunOptions(retry=True), text=LONG) == Tally(1, 0, 0, 0, False)
     assert 1 < steps[10] <= 10  # from the last epoch that was saved on
     np.testing.assert_array_equal(read_answers(folder, key).logits, unbroken)
     assert list((folder / "runs").iterdir()) == []
@@ -542,11 +542,13 @@ def test_a_wait_ends_with_the_time_with_the_limit_and_where_nobody_works(
     told = Console(file=said, width=200)
     with ExitStack() as elsewhere:
         elsewhere.enter_context(locked(tmp_path / "out", "photos-plain-trial0-seed0"))
-        assert run(tmp_path / "out", split, Options(until=0.5), text=ONE_TRIAL, console=told) == Tally(0, 0, 3, 1, True)
+        assert run(tmp_path / "out", split, RunOptions(until=0.5), text=ONE_TRIAL, console=told) == Tally(
+            0, 0, 3, 1, True
+        )
         assert said.getvalue().count("waiting for 1 trials that are worked elsewhere") == 1
         probe = ONE_TRIAL + '[[entry]]\nname = "probe"\nkind = "probe"\n'
-        assert run(tmp_path / "out", split, Options(limit=1), text=probe) == Tally(1, 0, 3, 1, False)
+        assert run(tmp_path / "out", split, RunOptions(limit=1), text=probe) == Tally(1, 0, 3, 1, False)
         monkeypatch.setattr(time, "sleep", lambda seconds: elsewhere.close())  # its process dies
-        assert run(tmp_path / "out", split, Options(phase="final"), text=ONE_TRIAL) == Tally(0, 0, 2, 0, False)
+        assert run(tmp_path / "out", split, RunOptions(phase="final"), text=ONE_TRIAL) == Tally(0, 0, 2, 0, False)
         assert run(tmp_path / "out", split, text=ONE_TRIAL) == Tally(3, 0, 0, 0, False)  # and its trial is free
     assert len(keys) == 4

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fieldmark.bench.material import Material, read_material
-from fieldmark.bench.options import Options, named
+from fieldmark.bench.options import RunOptions, named
 from fieldmark.bench.plan import PROBE, Place, Plan
 from fieldmark.bench.planned_runs import PlannedRun, runs_of, trials_of
 from fieldmark.bench.results import json_path
@@ -16,7 +16,7 @@ from fieldmark.training.checks import refuse_unknown_groups
 from fieldmark.training.preparing import refuse_without_boxes
 
 
-def materials_of(plan: Plan, jobs: Sequence[PlannedRun], options: Options, folder: Path) -> dict[str, Material]:
+def materials_of(plan: Plan, jobs: Sequence[PlannedRun], options: RunOptions, folder: Path) -> dict[str, Material]:
     """The data sets of runs, from where the user or the plan says.
 
     Raises:
@@ -38,7 +38,7 @@ def materials_of(plan: Plan, jobs: Sequence[PlannedRun], options: Options, folde
     return found
 
 
-def refuse_mistakes(worker: Worker, jobs: Sequence[PlannedRun], options: Options) -> None:
+def refuse_mistakes(worker: Worker, jobs: Sequence[PlannedRun], options: RunOptions) -> None:
     """Before hours of work: recipes can be made and fit their data, weights are used, and earlier results fit.
 
     Raises:

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fieldmark.bench.mistakes import materials_of, refuse_mistakes
-from fieldmark.bench.options import Options, command_of, named, refuse_call
+from fieldmark.bench.options import RunOptions, command_of, named, refuse_call
 from fieldmark.bench.plan import advice_on, keep_plan, read_plan
 from fieldmark.bench.planned_runs import PlannedRun, runs_of, trials_of
 from fieldmark.bench.provenance import OURS, code_digests, source, source_digest
@@ -43,7 +43,7 @@ class Tally:
     failed_before: int = 0
 
 
-def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[str] = (), console: Console) -> Tally:
+def run_plan(plan: Path, folder: Path, options: RunOptions, *, external: Sequence[str] = (), console: Console) -> Tally:
     """Works what is not yet recorded; several processes may do so in one folder at once.
 
     Args:
@@ -121,7 +121,7 @@ class _Deadline:
 class _Runner:
     """One call's way through the jobs."""
 
-    def __init__(self, worker: Worker, jobs: list[PlannedRun], options: Options) -> None:
+    def __init__(self, worker: Worker, jobs: list[PlannedRun], options: RunOptions) -> None:
         self.worker, self.jobs, self.options = worker, jobs, options
         self.folder, self.console = worker.folder, worker.console
         self.counts: Counter[str] = Counter()

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from fieldmark.bench.entry_recipes import RecipeContext, described, recipe_of, shortened, weights_digest, with_weights
 from fieldmark.bench.material import Material
 from fieldmark.bench.plan import PROBE, Plan
 from fieldmark.bench.planned_runs import PlannedRun, trials_of
 from fieldmark.bench.provenance import Source, device_name, versions
-from fieldmark.bench.resolve import Surroundings, described, recipe_of, shortened, weights_digest, with_weights
 from fieldmark.bench.results import DONE, FAILED, Answers, Result, Session, json_path, read_result
 from fieldmark.bench.run_folder import RunFolder
 from fieldmark.bench.tuning import scores, told, winner
@@ -107,7 +107,7 @@ class Worker:
 
     def _planned(self, job: PlannedRun, changes: Mapping[str, Any]) -> Recipe:
         material, entry = self.materials[job.data], job.entry
-        recipe = replace(recipe_of(entry, self._around(job), changes=changes), seed=job.seed)
+        recipe = replace(recipe_of(entry, self._context(job), changes=changes), seed=job.seed)
         recipe = replace(recipe, train_on=material.train_on(entry.train_on) or recipe.train_on)
         if job.trial is None:
             return recipe
@@ -165,11 +165,11 @@ class Worker:
             raise UserError("none of its trials came to an end")
         return best.changes
 
-    def _around(self, job: PlannedRun) -> Surroundings:
+    def _context(self, job: PlannedRun) -> RecipeContext:
         material = self.materials[job.data]
         photos = len(material.dataset.of(material.train_on(job.entry.train_on) or ("train",)))
         classes = len(material.dataset.classes)
-        return Surroundings(photos, classes, self.machine.device, self.plan.path.parent, self.machine.external)
+        return RecipeContext(photos, classes, self.machine.device, self.plan.path.parent, self.machine.external)
 
     def _blank(self, job: PlannedRun) -> Result:
         """A failed run: what is known before it is tried."""
