@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fieldmark.bench.jobs import Job, awaited, jobs_of
 from fieldmark.bench.material import Material, read_material
-from fieldmark.bench.options import Options, named
+from fieldmark.bench.options import RunOptions, named
 from fieldmark.bench.plan import PROBE, Place, Plan
-from fieldmark.bench.records import json_path
+from fieldmark.bench.planned_runs import PlannedRun, runs_of, trials_of
+from fieldmark.bench.results import json_path
 from fieldmark.bench.work import Worker
 from fieldmark.building import Classes, refuse_parts
 from fieldmark.data.dataset import labels_of
@@ -17,7 +17,7 @@ from fieldmark.recipe import Recipe
 from fieldmark.training.checks import refuse_unknown_groups
 
 
-def materials_of(plan: Plan, jobs: Sequence[Job], options: Options, folder: Path) -> dict[str, Material]:
+def materials_of(plan: Plan, jobs: Sequence[PlannedRun], options: RunOptions, folder: Path) -> dict[str, Material]:
     """The data sets of runs, from where the user or the plan says, by their names alone.
 
     Raises:
@@ -39,7 +39,7 @@ def materials_of(plan: Plan, jobs: Sequence[Job], options: Options, folder: Path
     return found
 
 
-def refuse_mistakes(worker: Worker, jobs: Sequence[Job], options: Options) -> None:
+def refuse_mistakes(worker: Worker, jobs: Sequence[PlannedRun], options: RunOptions) -> None:
     """Before a photo is opened: recipes can be made, fit the data by their names, and use the weights that were named.
 
     Raises:
@@ -56,13 +56,13 @@ def refuse_mistakes(worker: Worker, jobs: Sequence[Job], options: Options) -> No
         raise UserError(f"--weights {unused[0]}: no entry's weights or backbone are called that")
 
 
-def possible_recipes(worker: Worker, jobs: Sequence[Job]) -> Iterator[tuple[Job, Recipe]]:
+def possible_recipes(worker: Worker, jobs: Sequence[PlannedRun]) -> Iterator[tuple[PlannedRun, Recipe]]:
     """The recipes that runs may come to follow, one seed of each."""
     for job in {(job.entry.name, job.data, job.trial): job for job in jobs}.values():
         yield from ((job, recipe) for recipe in worker.possible(job))
 
 
-def refuse_misfits(worker: Worker, jobs: Sequence[Job]) -> None:
+def refuse_misfits(worker: Worker, jobs: Sequence[PlannedRun]) -> None:
     """Raises ``UserError`` where a recipe does not fit its photos, by their names or, once they are cut, by the cut."""
     fitting: set[tuple[object, ...]] = set()
     for job, recipe in possible_recipes(worker, jobs):
@@ -72,13 +72,13 @@ def refuse_misfits(worker: Worker, jobs: Sequence[Job]) -> None:
         fitting.add(asked)
 
 
-def refuse_other_records(worker: Worker, jobs: Sequence[Job]) -> None:
+def refuse_other_records(worker: Worker, jobs: Sequence[PlannedRun]) -> None:
     """Raises ``UserError`` where the folder holds a run made otherwise than the plan says now.
 
     All of the plan's runs are looked at, as all stand in one table, also where this call works a few of them alone.
     """
     plan = worker.plan
-    every = {one.key: one for final in (*jobs, *jobs_of(plan)) for one in (final, *awaited(plan, final))}
+    every = {one.key: one for final in (*jobs, *runs_of(plan)) for one in (final, *trials_of(plan, final))}
     for job in (job for job in every.values() if job.data in worker.materials):
         result = worker.recorded(job)
         if result is not None and (misfit := worker.misfit(result, job)):
@@ -86,7 +86,7 @@ def refuse_other_records(worker: Worker, jobs: Sequence[Job]) -> None:
             raise UserError(f"{path}: {misfit};\ntake another --out, or move the file away")
 
 
-def _refuse_mistyped(recipe: Recipe, job: Job, external: Classes) -> None:
+def _refuse_mistyped(recipe: Recipe, job: PlannedRun, external: Classes) -> None:
     """Raises ``UserError`` for options and numbers that would end a run as soon as its turn comes."""
     try:
         refuse_parts(recipe.model, external)
@@ -95,11 +95,9 @@ def _refuse_mistyped(recipe: Recipe, job: Job, external: Classes) -> None:
         raise UserError(f"{job.entry.name} on {job.data}: {error}") from error
 
 
-def _refuse_misfit(recipe: Recipe, job: Job, material: Material) -> None:
+def _refuse_misfit(recipe: Recipe, job: PlannedRun, material: Material) -> None:
     """Raises ``UserError`` where a set has no photos in a split to train on, or makes no batches as the recipe says."""
     where = f"{job.entry.name} on {job.data}"
-    if not recipe.train_on:
-        raise UserError(f"{where}: its trials would be trained on nothing, as train_on is the validation split alone")
     if "test" in recipe.train_on:
         raise UserError(f"{where}: train_on names the test split, on which the final runs are measured")
     refuse_missing_splits(material.dataset, recipe.train_on, said=f"{where}: train_on")
