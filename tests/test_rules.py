@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -423,8 +424,8 @@ UNWANTED = ("pypi" + ".org", "python" + "hosted", "index" + "-url", "/wo" + "rk/
 def texts() -> Iterator[tuple[str, str]]:
     """Names and contents of the text files that are tracked, or would be."""
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, text=True)
-    names = done.stdout.split("\0") if not done.returncode else [m.path.as_posix() for m in modules()]
+    done = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, text=True) if shutil.which("git") else None
+    names = done.stdout.split("\0") if done and not done.returncode else [m.path.as_posix() for m in modules()]
     for name in names:
         path = REPOSITORY / name
         if path.is_file() and b"\0" not in (content := path.read_bytes()):  # pictures and arrays hold zero bytes

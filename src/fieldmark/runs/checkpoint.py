@@ -59,7 +59,12 @@ def _reason(path: Path, error: Exception) -> str:
 
 def save_state(run: Path, state: Mapping[str, Any]) -> None:
     """Writes the resumable state: plain tensors, numbers and lists."""
-    _replace(run / STATE, lambda path: torch.save({FORMAT: FORMAT_VERSION, **state}, path))
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:  # one that torch opens, for a name beyond ASCII, stays open where writing fails
+            torch.save({FORMAT: FORMAT_VERSION, **state}, file)
+
+    _replace(run / STATE, write)
 
 
 def load_state(run: Path) -> dict[str, Any] | None:
