@@ -29,7 +29,8 @@ class Room(NamedTuple):
 
 # The table of docs/design.md, which test_the_design_shows_this_table holds to it. A room may import itself.
 ROOMS = {
-    "errors": Room(("errors", "files", "plain"), ()),
+    "errors": Room(("errors", "files", "locks", "plain"), ()),
+    "console": Room(("console",), ("errors",)),
     "settings": Room(("recipe", "batches"), ("errors",)),
     "images": Room(("images",), ("errors",)),
     "data": Room(("data",), ("errors", "images")),
@@ -43,20 +44,34 @@ ROOMS = {
     "testing": Room(("testing",), ("errors", "settings", "ops", "core", "building")),
     "runs": Room(("runs",), ("errors", "settings", "images", "data", "input", "core", "building")),
     "evaluation": Room(
-        ("evaluation",), ("errors", "settings", "images", "data", "input", "ops", "core", "building", "runs")
+        ("evaluation",), ("errors", "console", "settings", "images", "data", "input", "ops", "core", "building", "runs")
     ),
     "training": Room(
         ("training",),
-        ("errors", "settings", "images", "data", "input", "ops", "core", "recipes", "building", "runs", "evaluation"),
+        (
+            "errors",
+            "console",
+            "settings",
+            "images",
+            "data",
+            "input",
+            "ops",
+            "core",
+            "recipes",
+            "building",
+            "runs",
+            "evaluation",
+        ),
     ),
     "bench": Room(
         ("bench",),
-        ("errors", "settings", "data", "core", "recipes", "building", "runs", "evaluation", "training"),
+        ("errors", "console", "settings", "data", "core", "recipes", "building", "runs", "evaluation", "training"),
     ),
     "front": Room(
-        ("", "__main__", "api", "cli", "console", "demo", "equations", "listing"),
+        ("", "__main__", "api", "cli", "demo", "equations", "listing"),
         (
             "errors",
+            "console",
             "settings",
             "images",
             "data",
@@ -83,6 +98,8 @@ NEEDS_NO_TORCH = (
     "",
     "errors",
     "files",
+    "locks",
+    "console",
     "plain",
     "batches",
     "cli",

@@ -1,6 +1,7 @@
 """Work that may crash or hang is done elsewhere, and every request gets an answer."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,11 @@ def test_closing_early_leaves_no_process(tmp_path: Path) -> None:
     assert next(running).value == 1
     running.close()
     assert list(running) == []
+
+
+def test_a_process_that_hangs_before_it_reads_is_an_answer() -> None:
+    program = "import time; time.sleep(60)"
+    begun = time.monotonic()
+    found = list(ask(["x" * 200_000, "y"], program=program, greeting=0, workers=1, seconds=1.0))
+    assert ["too long" in answer.failure for answer in found] == [True, True]
+    assert time.monotonic() - begun < 30

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fieldmark.bench.plan import Place
+from fieldmark.console import counted, tell
 from fieldmark.data.dataset import Dataset, Photo
 from fieldmark.data.opening import OpenedData, open_photos, refuse_missing_splits, refuse_unknown_names
 from fieldmark.data.reading import read_dataset
@@ -14,8 +15,6 @@ from fieldmark.data.scan import Scan
 from fieldmark.data.split import digest, read_splits, with_splits, write_splits
 from fieldmark.errors import UserError, printable
 from fieldmark.files import replace_file
-from fieldmark.training.preparing import tell_all
-from fieldmark.training.runlog import counted
 
 SCANS, CUTS = "scans", "splits"
 
@@ -82,7 +81,7 @@ def open_material(material: Material, folder: Path, *, megapixels: float = 64.0,
     with counted(console, f"looking through the photos of {material.name}") as tick:
         data = open_photos(dataset, splits=("train", "val"), known=known, megapixels=megapixels, progress=tick)
     data.refuse_damage()
-    tell_all(console, data.told)
+    tell(console, *data.told)
     if data.scan != known:
         replace_file(facts, data.scan.save)
     if not dataset.is_split:
