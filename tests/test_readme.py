@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fieldmark.bench.entry_recipes import RecipeContext, recipe_of
 from fieldmark.bench.options import Options
 from fieldmark.bench.plan import read_plan, unequal_trials
-from fieldmark.bench.resolve import Surroundings, recipe_of
 from fieldmark.birds.dataset import make_species, write_birds
 from fieldmark.images.decode import read_image
 from small_runs import KEYWORDS
@@ -127,7 +127,7 @@ def test_the_plan_of_a_comparison_can_be_run(tmp_path: Path):
     (tmp_path / "plan.toml").write_text(blocks("toml")[0], "utf-8")
     plan = read_plan(tmp_path / "plan.toml")
     assert unequal_trials(plan) == ""
-    around = Surroundings(photos=600, classes=20, device="cpu", folder=tmp_path, external={})
+    around = RecipeContext(photos=600, classes=20, device="cpu", folder=tmp_path, external={})
     made = [recipe_of(entry, around, changes=trial) for entry in plan.entries for trial in entry.trials or ({},)]
     assert made[1].stages[0].optimiser.lr == 0.05 < made[0].stages[0].optimiser.lr
     assert [part.options for part in made[3].model.terms] == [{"weight": 2.0}]

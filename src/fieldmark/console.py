@@ -38,19 +38,23 @@ def tell(console: Console, *lines: str) -> None:
 
 
 @contextmanager
-def counted(console: Console, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Yields the function that is told how many are done: a progress bar, or without a terminal a line every 30 s."""
+def counted(console: Console, what: str, total: int | None = None) -> Iterator[Callable[..., object]]:
+    """Yields what is told how many more are done, and out of how many: ``tick(more, total)``.
+
+    It shows a progress bar, or without a terminal a line every 30 s. ``total`` may be known before.
+    """
     with timed(what):
         if console.is_terminal and not console.quiet:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             with Progress(*columns, console=console) as progress:
                 task = progress.add_task(what, total=total)
-                yield lambda done: progress.update(task, completed=done)
+                yield lambda more, total=total: progress.update(task, advance=more, total=total)
             return
-        spoken = time.perf_counter()
+        done, spoken = 0, time.perf_counter()
 
-        def speak(done: int) -> None:
-            nonlocal spoken
+        def speak(more: int, total: int | None = total) -> None:
+            nonlocal done, spoken
+            done += more
             if (now := time.perf_counter()) - spoken > SILENCE:
                 spoken = now
                 tell(console, f"{what}: {done:,}" + ("" if total is None else f" of {total:,}"))

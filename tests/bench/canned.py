@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fieldmark.bench.records import DONE, FAILED, Answers, Result, write_result
+from fieldmark.bench.results import DONE, FAILED, Answers, Asked, Result, Session, write_result
 
-SESSION = {"commit": "a" * 40, "dirty": False, "digest": "d" * 16, "host": "one", "device": "a processor, 2 threads"}
+SESSION = Session("a" * 40, False, "d" * 16, "a processor, 2 threads", host="one")
 ORDER = ("plain", "pc", "cin", "probe")
 PLAN = """
 format_version = 1
@@ -43,13 +43,13 @@ def result_of(
         phase="final" if trial is None else "tune",
         seed=seed,
         status=DONE,
-        asked={"trials": [] if trial is None else [{"smoothing": trial / 10}]},
+        asked=Asked(() if trial is None else ({"smoothing": trial / 10},)),
         command="fieldmark bench run birds.toml --out birds",
         data_digest="e" * 64,
         trial=trial,
         recipe={"model": {"weights": "w.safetensors"}, "seed": seed, "penalty": 0.01},
         sessions=(SESSION,),
-        device=SESSION["device"],
+        device=SESSION.device,
         versions={"torch": "2.0"},
         seconds=100.0 + seed,
         measured_on="test" if trial is None else "val",

@@ -10,7 +10,7 @@ from canned import PLAN, answers_of, result_of, write_finals
 
 import fieldmark
 from fieldmark import bench, cli
-from fieldmark.bench.records import write_result
+from fieldmark.bench.results import write_result
 from fieldmark.bench.work import Worker
 from fieldmark.errors import Interrupted, UserError
 
@@ -50,7 +50,7 @@ def test_mistakes_of_a_call_and_a_plan_are_told_without_loading_pytorch(tmp_path
     (tmp_path / "notes.txt").touch()
     for words, said in (
         (["run", "plan.toml", "--out", "notes.txt"], "notes.txt: is a file"),
-        (["run", "plan.toml", "--out", "o", "--limit", "0"], "--limit 0"),
+        (["run", "plan.toml", "--out", "o", "--limit", "0"], "limit is 0"),
         (["run", "plan.toml", "--out", "o"], "write [[entry]] above each entry"),
     ):
         code = f"import sys; sys.modules['torch'] = None; from fieldmark.cli import run; run({['bench', *words]})"
@@ -66,11 +66,11 @@ def test_mistakes(plan: Path, photos: Path, tmp_path: Path, capsys: pytest.Captu
         write_finals(folder, {"plain": RIGHT})
     (broken / "results" / "birds-plain-seed10.json").write_text('{"format_version": 1,')
     (lost / "results" / "birds-plain-seed11.npz").unlink()
-    (unplanned / "plan.json").write_text("{}")
+    (unplanned / "plan.toml").write_text("{}")
     for words, said in (
         (["run", tmp_path / "nowhere.toml", "--out", tmp_path / "o"], "no such file"),
         (["run", plan, "--out", tmp_path / "o"], "--data photos=FOLDER"),
-        (["run", plan, "--out", tmp_path / "o", *data, "--limit", "0"], "--limit 0"),
+        (["run", plan, "--out", tmp_path / "o", *data, "--limit", "0"], "limit is 0"),
         (["run", plan, "--out", tmp_path / "o", *data, "--phase", "last"], "last"),
         (["run", plan, *data], "--out"),
         (["run", plan, *data], "see: fieldmark bench run --help"),
@@ -85,7 +85,7 @@ def test_mistakes(plan: Path, photos: Path, tmp_path: Path, capsys: pytest.Captu
         (["report", full, "--out", plan / "RESULTS.md"], "cannot be written"),
         (["report", broken], "birds-plain-seed10.json: no result that can be read"),
         (["report", lost], "birds-plain-seed11.npz cannot be read"),
-        (["report", unplanned], "plan.json: no list of planned runs that can be read; delete it"),
+        (["report", unplanned], "plan.toml: no plan that can be read"),
     ):
         capsys.readouterr()
         assert ran("bench", *words) == 2
@@ -125,7 +125,7 @@ def test_failures_and_stops_are_told_by_the_exit_code(
     plan: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["bench", "run", plan, "--out", tmp_path / "out", "--data", f"photos={photos}", "--device", "cpu"]
-    monkeypatch.setattr(Worker, "work", lambda self, job, workplace: (self._blank(job), None))
+    monkeypatch.setattr(Worker, "work", lambda self, job, place: (self._blank(job), None))
     assert ran(*words, "--limit", "1") == 1
     assert "0 done, 1 failed, 2 left\n--retry takes the failed runs (1) again\n" in capsys.readouterr().out
     assert ran(*words) == 1  # the two others
@@ -136,7 +136,7 @@ def test_failures_and_stops_are_told_by_the_exit_code(
     assert ran(*words, "--phase", "tune") == 0  # none of the runs asked for
     capsys.readouterr()
 
-    def stopped(self: Worker, job: object, workplace: object) -> None:
+    def stopped(self: Worker, job: object, place: object) -> None:
         raise Interrupted
 
     monkeypatch.setattr(Worker, "work", stopped)
@@ -146,8 +146,8 @@ def test_failures_and_stops_are_told_by_the_exit_code(
 
 def test_the_words_in_python(plan: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fieldmark.bench is bench
-    monkeypatch.setattr(Worker, "work", lambda self, job, workplace: (self._blank(job), None))
-    options = bench.Options(data=(f"photos={photos}",), only=("probe",))
+    monkeypatch.setattr(Worker, "work", lambda self, job, place: (self._blank(job), None))
+    options = bench.RunOptions(data=(f"photos={photos}",), only=("probe",))
     assert bench.run(plan, tmp_path / "out", options=options).failed == 1
     write_finals(tmp_path / "other", {"plain": RIGHT})
     write_result(tmp_path / "other", result_of("pc", 10), answers_of(RIGHT[0]))

@@ -8,8 +8,8 @@ import pytest
 from canned import answers_of, photos_of, result_of, write_finals
 from scipy import stats
 
-from fieldmark.bench.comparing import BETTER, UNTOLD, WORSE, tables_of
-from fieldmark.bench.records import read_result, write_result
+from fieldmark.bench.comparing import BETTER, UNCLEAR, UNKNOWN, WORSE, tables_of
+from fieldmark.bench.results import read_result, write_result
 from fieldmark.errors import UserError
 from fieldmark.evaluation.statistics import detectable, holm, paired_difference
 
@@ -33,8 +33,8 @@ def test_rows_have_the_figures_of_their_runs(tmp_path: Path) -> None:
     assert cin.comparison
     assert [pc.comparison.difference, cin.comparison.difference] == wanted
     assert [pc.comparison.p, cin.comparison.p] == pytest.approx(holm([one.p for one in wanted]))
-    assert pc.comparison.seen_from == detectable(wanted[0].error, wanted[0].df, alpha=0.025)
-    assert [pc.comparison.verdict, cin.comparison.verdict] == [UNTOLD, BETTER]
+    assert pc.comparison.minimum_detectable == detectable(wanted[0].error, wanted[0].df, alpha=0.025)
+    assert [pc.comparison.verdict, cin.comparison.verdict] == [UNCLEAR, BETTER]
 
 
 def test_photos_are_paired_by_name(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_seeds_that_are_not_shared(tmp_path: Path) -> None:
     assert pc.comparison.seeds == (11,)
     assert pc.comparison.difference.interval.mean == pytest.approx(PC[0].mean() - PLAIN[1].mean())
     assert np.isnan(pc.comparison.p)
-    assert pc.comparison.verdict == UNTOLD
+    assert pc.comparison.verdict == UNKNOWN
 
 
 def test_no_final_run(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_row_of_another_baseline_is_held_against_the_default_too(tmp_path: Pat
     # one correction for both kinds together
     assert [one.p for one in shown] == pytest.approx(holm([one.p for one in wanted]))
     assert table.corrected_for == 3
-    assert shown[0].seen_from == detectable(wanted[0].error, wanted[0].df, alpha=0.05 / 3)
+    assert shown[0].minimum_detectable == detectable(wanted[0].error, wanted[0].df, alpha=0.05 / 3)
 
 
 def test_the_default_baseline_is_the_plan_s_or_the_one_most_named(tmp_path: Path) -> None:

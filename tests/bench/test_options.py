@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fieldmark.bench.options import Options, command_of, named, refuse_call
+from fieldmark.bench.options import RunOptions, command_of, named, refuse_call
 from fieldmark.errors import UserError
 
 
@@ -16,28 +16,26 @@ def test_paths_by_name(tmp_path: Path) -> None:
 
 
 def test_a_comparison_does_not_lie_among_the_photos(tmp_path: Path) -> None:
-    options = Options(data=(f"a={tmp_path}",))
+    options = RunOptions(data=(f"a={tmp_path}",))
     refuse_call(tmp_path.with_name("out"), options)
     for folder in (tmp_path, tmp_path / "out"):
         with pytest.raises(UserError, match="outside of the photos"):
             refuse_call(folder, options)
 
 
-def test_numbers() -> None:
-    Options(limit=1, until=0.0, workers=0).refuse_numbers()
-    for wrong in (Options(limit=0), Options(until=-1.0), Options(workers=-1), Options(until=float("nan"))):
-        with pytest.raises(UserError, match="at least"):
-            wrong.refuse_numbers()
-    Options(until=1e6).refuse_numbers()
-    for endless in (float("inf"), 1e30):
-        with pytest.raises(UserError, match="leave it out to work until all is done"):
-            Options(until=endless).refuse_numbers()
+@pytest.mark.parametrize(
+    "wrong", [RunOptions(limit=0), RunOptions(until=-1.0), RunOptions(workers=-1), RunOptions(until=float("inf"))]
+)
+def test_numbers(wrong: RunOptions, tmp_path: Path) -> None:
+    refuse_call(tmp_path, RunOptions(limit=1, until=1e6, workers=0))
+    with pytest.raises(UserError, match="it has to be at least"):
+        refuse_call(tmp_path, wrong)
 
 
 def test_the_command_names_no_folder_of_this_machine(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").touch()
-    options = Options(data=(f"a={tmp_path}",), weights=(f"lite0={tmp_path / 'w.safetensors'}",), limit=3)
+    options = RunOptions(data=(f"a={tmp_path}",), weights=(f"lite0={tmp_path / 'w.safetensors'}",), limit=3)
     told = command_of(tmp_path / "plan.toml", tmp_path / "out", options, ["my.module:Mine"])
     wanted = f"fieldmark bench run plan.toml --out out --data a={tmp_path.name} --weights lite0=w.safetensors"
     assert told == f"{wanted} --external my.module:Mine"
-    assert "benchmarks/cub20.toml" in command_of(Path("benchmarks/cub20.toml"), Path("x"), Options(), [])
+    assert "benchmarks/cub20.toml" in command_of(Path("benchmarks/cub20.toml"), Path("x"), RunOptions(), [])

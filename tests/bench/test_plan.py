@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fieldmark.bench.plan import Place, Plan, Tuning, read_plan, unequal_trials
-from fieldmark.bench.resolve import Surroundings, recipe_of
+from fieldmark.bench.entry_recipes import RecipeContext, recipe_of
+from fieldmark.bench.plan import Place, Plan, Tuning, advice_on, keep_plan, read_plan
 from fieldmark.building import build_learner
 from fieldmark.errors import UserError
 from fieldmark.recipes import COMPOSITIONS
@@ -70,27 +70,31 @@ def test_a_plan_says_all_that_an_entry_needs(tmp_path: Path) -> None:
     assert (pc.seeds, pc.changes, pc.order, pc.train_on) == ((4,), {"smoothing": 0.0}, 1, None)
     assert (probe.kind, probe.seeds, probe.train_on) == ("probe", (0,), ("train",))
     assert probe.settings == {"backbone": "test_resnet", "weights": "none", "size": 32}
-    assert unequal_trials(plan) == "unequal tuning: plain has 2 trials, pc has 1 trials"
+    tuning, seeds = advice_on(plan)
+    assert tuning == "unequal tuning: trials of plain 2, pc 1"
+    assert seeds.startswith("few seeds: 1 seed (pc); 6 or more are advised")
 
 
 def test_the_least_plan(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, LEAST)
     assert (plan.title, plan.tuning, plan.sets) == ("plan", Tuning(), {})
     assert plan.entries[0].seeds == (0,)
-    assert unequal_trials(plan) == ""
+    assert len(advice_on(plan)) == 1
+    assert advice_on(plan_of(tmp_path, LEAST + "seeds = [1, 2, 3, 4, 5, 6]")) == []
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "lacks format_version"),
+        ("", "lacks the setting 'format_version'"),
         ("format_version = 2", "format_version is 2"),
         ("format_version = ", "no plan that can be read"),
-        (LEAST + "trails = 3\n[[entry]]\nname = 1", "name is 1; expected str"),
-        ("sead = [1]\n" + LEAST, "sead means nothing here"),
+        (LEAST + "[[entry]]\nname = 1", "[[entry]] 1.name is 1; it has to be a text"),
+        ("seds = [1]\n" + LEAST, "no setting 'seds'; did you mean seeds"),
         ("seeds = []\n" + LEAST, "seeds"),
         ("seeds = [-1]\n" + LEAST, "seeds"),
-        ("seeds = [1, 1]\n" + LEAST, "twice"),
+        ("seeds = [1, 1]\n" + LEAST, "none of them twice"),
+        ('data = ["a", "a"]\n' + LEAST.replace('data = ["a"]\n', ""), "data names a twice"),
         ("seeds = [1.5]\n" + LEAST, "1.5"),
         (LEAST + "data = []", "names no data"),
         (LEAST + 'data = ["a/b"]', "no name for files"),
@@ -98,22 +102,22 @@ def test_the_least_plan(tmp_path: Path) -> None:
         (LEAST + 'baseline = "plane"', "held against plane"),
         (LEAST + 'kind = "sonde"', "choose train, probe"),
         (LEAST + 'phase = "last"', "choose both, tune, final"),
-        (LEAST + "trials = [{}, 1]", "a trial is a table"),
+        (LEAST + "trials = [{}, 1]", "plain.trials.1 is 1; it has to be a table"),
         (LEAST + "trials = [{}, {}]", "seed 0; take fresh seeds"),
         (LEAST + 'recipe = "x"\nepochs = 3', "recipe excludes"),
         (LEAST + 'kind = "probe"\nepochs = 3', "a probe has no setting epochs"),
         (LEAST + 'kind = "probe"\ntrials = [{}]', "a probe has neither"),
         (LEAST + "[tuning]\nhold_out = 1.0", "hold_out is 1"),
         (LEAST + "[tuning]\nepochs = 0", "epochs is 0"),
-        (LEAST + "[tuning]\nfolds = 2", "[tuning]: folds means nothing here"),
-        (LEAST + "[sets.a]\nplace = 'x'", "[sets.a]: place means nothing here"),
+        (LEAST + "[tuning]\nfolds = 2", "tuning has no setting 'folds'"),
+        (LEAST + "[sets.a]\nplace = 'x'", "sets.a has no setting 'place'"),
         (LEAST + "trials = [{}, { stages.0.optimiser.lr = 0.1 }]", 'quotes: "stages.0.optimiser.lr"'),
         (LEAST + "set = { batches.size = 16 }", 'put the place in quotes: "batches.size"'),
         (LEAST + "[entry.set]\nmodel.head = { type = 'Linear' }", 'put the place in quotes: "model.head"'),
         (LEAST.replace("[[entry]]", "[entry]"), "[entry] is one table; write [[entry]]"),
         ('format_version = 1\ndata = ["a"]\n', "no entries; write [[entry]]"),
         ("format_version = 1\nentry = []\n", "no entries; write [[entry]]"),
-        (LEAST + "[sets]\na = 1", "[sets.a] must be a table"),
+        (LEAST + "[sets]\na = 1", "sets.a is 1; it has to be a table"),
     ],
 )
 def test_mistakes_in_a_plan(text: str, said: str, tmp_path: Path) -> None:
@@ -142,13 +146,26 @@ def test_no_plan(tmp_path: Path) -> None:
 )
 def test_the_plans_that_come_with_the_program(path: Path) -> None:
     plan = read_plan(path)
-    assert unequal_trials(plan) == ""
+    assert not [line for line in advice_on(plan) if "unequal" in line]
     known = {composition.name for composition in COMPOSITIONS}
-    around = Surroundings(photos=600, classes=20, device="cpu", folder=path.parent)
+    context = RecipeContext(photos=600, classes=20, device="cpu", folder=path.parent)
     for entry in plan.entries:
         if entry.settings.get("method", "plain") not in known:
             continue
-        recipes = [recipe_of(entry, around, changes=trial) for trial in entry.trials or ({},)]
+        recipes = [recipe_of(entry, context, changes=trial) for trial in entry.trials or ({},)]
         assert len({repr(recipe) for recipe in recipes}) == len(recipes)
         for recipe in recipes:
             build_learner(recipe, classes=20, weights="none")
+
+
+def test_a_comparison_keeps_its_plan(tmp_path: Path) -> None:
+    plan, kept = plan_of(tmp_path, LEAST), tmp_path / "out" / "plan.toml"
+    keep_plan(plan, tmp_path / "out")
+    assert read_plan(kept).entries == plan.entries
+    before = kept.stat()
+    keep_plan(plan, tmp_path / "out")
+    keep_plan(read_plan(kept), tmp_path / "out")
+    assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    keep_plan(plan_of(tmp_path, LEAST + 'phase = "tune"'), tmp_path / "out")
+    assert read_plan(kept).entries[0].phase == "tune"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["plan.toml"]

@@ -11,7 +11,7 @@ import torch
 
 from fieldmark.bench import provenance
 from fieldmark.bench.provenance import code_digests, device_name, file_digest, source, source_digest, versions
-from fieldmark.recipes.naming import imported_all
+from fieldmark.building import classes_named
 
 
 def git(folder: Path, *words: str) -> str:
@@ -63,7 +63,7 @@ def test_code_from_elsewhere_is_told_by_its_files(tmp_path: Path, monkeypatch: p
     (tmp_path / "parts_elsewhere.py").write_text("class Mine: ...\n")
     (tmp_path / "front_elsewhere.py").write_text("from parts_elsewhere import Mine\n")
     name = "front_elsewhere:Mine"
-    external = dict(zip([name], imported_all([name]), strict=True))
+    external = classes_named([name])
     first = code_digests(external)
     assert first == {name: "+".join(file_digest(tmp_path / f"{at}_elsewhere.py") for at in ("front", "parts"))}
     (tmp_path / "parts_elsewhere.py").write_text("class Mine: ...  # better\n")

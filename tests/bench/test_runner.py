@@ -1,7 +1,6 @@
 """The runs of a plan: worked once each, by whoever comes, through stops, deaths and failures."""
 
 import io
-import json
 import os
 import shutil
 import signal
@@ -10,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,12 @@ from rich.console import Console
 
 import small_runs
 from fieldmark.bench import runner
-from fieldmark.bench.claims import EXPIRY, claim
-from fieldmark.bench.jobs import Job
-from fieldmark.bench.options import Options
-from fieldmark.bench.plan import PROBE
-from fieldmark.bench.planned import read_planned
-from fieldmark.bench.records import read_answers, read_result, read_results
-from fieldmark.bench.resolve import described
+from fieldmark.bench.entry_recipes import described
+from fieldmark.bench.options import RunOptions
+from fieldmark.bench.plan import PROBE, read_plan
+from fieldmark.bench.planned_runs import PlannedRun, runs_of
+from fieldmark.bench.results import read_answers, read_result, read_results
+from fieldmark.bench.run_folder import locked
 from fieldmark.bench.runner import Tally, run_plan
 from fieldmark.bench.work import Worker
 from fieldmark.errors import Interrupted, UserError
@@ -61,7 +60,7 @@ class Mine(Plain):
 
 HALF = {"top1": 0.5, "mean_per_class": 0.5}
 QUIET = Console(quiet=True)
-Stub = Callable[[Worker, Job], None]
+Stub = Callable[[Worker, PlannedRun], None]
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +73,13 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(
-    folder: Path, data: Path, options: Options | None = None, *, text: str = PLAN + ENTRIES, console: Console = QUIET
+    folder: Path, data: Path, options: RunOptions | None = None, *, text: str = PLAN + ENTRIES, console: Console = QUIET
 ) -> Tally:
     folder.parent.mkdir(exist_ok=True)
     plan = folder.parent / "plan.toml"
     if not plan.exists() or plan.read_text() != text:  # two threads may run one plan
         plan.write_text(text)
-    said = replace(options or Options(), data=(f"photos={data}",), workers=0, device="cpu")
+    said = replace(options or RunOptions(), data=(f"photos={data}",), workers=0, device="cpu")
     return run_plan(plan, folder, said, console=console)
 
 
@@ -90,7 +89,7 @@ def compared(split: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compared") / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "draw_curves", lambda path, rows: path.touch())
-        assert run(folder, split, Options(limit=2)) == Tally(2, 0, 7, 0, False)
+        assert run(folder, split, RunOptions(limit=2)) == Tally(2, 0, 7, 0, False)
         assert run(folder, split) == Tally(7, 0, 0, 0, False)
     return folder
 
@@ -102,7 +101,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Stub], list[str]]:
     def put(instead: Stub) -> list[str]:
         keys: list[str] = []
 
-        def work(self: Worker, job: Job, workplace: object):
+        def work(self: Worker, job: PlannedRun, place: object):
             keys.append(job.key)
             instead(self, job)
             done = replace(result_of(job.entry.name, job.seed, data=job.data, trial=job.trial), photos=photos_of(4))
@@ -118,7 +117,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Stub], list[str]]:
     return put
 
 
-def nothing(worker: Worker, job: Job) -> None:
+def nothing(worker: Worker, job: PlannedRun) -> None:
     """A run that goes well."""
 
 
@@ -139,7 +138,7 @@ def test_each_run_is_recorded(compared: Path) -> None:
         assert len(answers.names) == 12
         assert len(one.sessions) == 1
         assert one.command.endswith("--data photos=photos")
-        assert "device" in one.sessions[0]
+        assert one.sessions[0].device == one.device
     assert results["photos-pc-seed10"].recipe["model"]["terms"][0]["type"] == "PairwiseConfusion"
     assert results["photos-pc-seed10"].recipe["stages"][0]["epochs"] == 2
     assert results["photos-pc-trial1-seed0"].recipe["model"]["terms"][0]["weight"] == 1.0
@@ -148,9 +147,8 @@ def test_each_run_is_recorded(compared: Path) -> None:
     assert tuned["winner"] == best
     rate = results["photos-plain-seed11"].recipe["stages"][0]["optimiser"]["lr"]
     assert rate == (0.05, 0.2)[best]
-    planned = read_planned(compared)
-    assert planned is not None
-    assert [run.key for run in planned.runs] == [*TUNING, *FINALS]  # though the first call worked two of them
+    kept = read_plan(compared / "plan.toml")
+    assert [run.key for run in runs_of(kept)] == [*TUNING, *FINALS]  # though the first call worked two of them
 
 
 def test_what_is_recorded_is_not_worked_again(compared: Path, split: Path, stub: Callable[[Stub], list[str]]) -> None:
@@ -162,9 +160,9 @@ def test_what_is_recorded_is_not_worked_again(compared: Path, split: Path, stub:
 def test_a_result_of_another_plan_or_of_other_photos_is_refused(compared: Path, split: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"other settings than the plan has now for plain;\ntake another"):
         run(compared, split, text=(PLAN + ENTRIES).replace("epochs = 2", "epochs = 3"))
-    run(compared, split, text=(PLAN + ENTRIES).replace("Small things", "Things"), options=Options(limit=1))
+    run(compared, split, text=(PLAN + ENTRIES).replace("Small things", "Things"), options=RunOptions(limit=1))
     with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError, match="made by another recipe than this"):
-        patch.setattr("fieldmark.training.automatic._rates_of_parts", lambda _: {"head": 0.5})  # in a later Fieldmark
+        patch.setattr("fieldmark.training.automatic._rates_of_parts", lambda *_: {"head": 0.5})  # in a later Fieldmark
         run(compared, split)
     data = Path(shutil.copytree(split, tmp_path / "photos"))
     (data / "test" / "ant" / "0.jpg").unlink()
@@ -178,11 +176,11 @@ def test_rows_of_two_plans_do_not_meet_in_one_folder(
 ) -> None:
     """Records are held against the plan, also those that this call does not work."""
     keys = stub(nothing)
-    run(tmp_path / "out", split, Options(only=("plain",), limit=1), text=PLAN + entries)
+    run(tmp_path / "out", split, RunOptions(only=("plain",), limit=1), text=PLAN + entries)
     assert len(keys) == 1
     said = rf"{keys[0]}\.json: made by other settings than the plan has now for plain;\ntake another --out, or move"
     changed = (PLAN + entries).replace("epochs = 2", "epochs = 3")
-    for options in (Options(only=("pc",)), Options(only=("probe",)), Options(only=("pc",), phase="final")):
+    for options in (RunOptions(only=("pc",)), RunOptions(only=("probe",)), RunOptions(only=("pc",), phase="final")):
         with pytest.raises(UserError, match=said):
             run(tmp_path / "out", split, options, text=changed)
     assert len(keys) == 1
@@ -194,15 +192,15 @@ def test_a_row_that_is_not_worked_may_have_a_class_that_nobody_names(
     stub(nothing)
     text = PLAN + ENTRIES + '[[entry]]\nname = "mine"\nmethod = "test_runner:Mine"\n'
     (tmp_path / "plan.toml").write_text(text)
-    said = Options(data=(f"photos={split}",), workers=0, device="cpu")
+    said = RunOptions(data=(f"photos={split}",), workers=0, device="cpu")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(Path(__file__).parent)
         patch.setattr("canned.ORDER", ("plain", "pc", "mine", "probe"))
         mine, external = replace(said, only=("mine",)), ["test_runner:Mine"]
         assert run_plan(tmp_path / "plan.toml", tmp_path / "out", mine, external=external, console=QUIET).done == 2
-    assert run(tmp_path / "out", split, Options(only=("probe",)), text=text).done == 1
+    assert run(tmp_path / "out", split, RunOptions(only=("probe",)), text=text).done == 1
     with pytest.raises(UserError, match="other settings than the plan has now for mine"):
-        run(tmp_path / "out", split, Options(only=("probe",)), text=text.replace("lr = 0.05", "lr = 0.04"))
+        run(tmp_path / "out", split, RunOptions(only=("probe",)), text=text.replace("lr = 0.05", "lr = 0.04"))
 
 
 def test_notes_may_be_edited_under_recorded_runs(
@@ -218,11 +216,11 @@ def test_final_runs_wait_for_their_trials(split: Path, tmp_path: Path, stub: Cal
     keys = stub(nothing)
     said = io.StringIO()
     told = Console(file=said, width=200)
-    assert run(tmp_path / "out", split, Options(phase="final"), console=told) == Tally(1, 0, 4, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(phase="final"), console=told) == Tally(1, 0, 4, 0, False)
     assert "\n4 final runs wait for their trials: run without --phase\n" in said.getvalue()
     assert keys == FINALS[:1]
-    assert run(tmp_path / "out", split, Options(only=("pc",))) == Tally(4, 0, 0, 0, False)
-    assert run(tmp_path / "out", split, Options(phase="tune")) == Tally(2, 0, 0, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(only=("pc",))) == Tally(4, 0, 0, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(phase="tune")) == Tally(2, 0, 0, 0, False)
     assert run(tmp_path / "out", split) == Tally(2, 0, 0, 0, False)
     assert keys == [FINALS[0], *TUNING[2:], FINALS[2], FINALS[4], *TUNING[:2], FINALS[1], FINALS[3]]
     assert said.getvalue().count("wait") == 1
@@ -233,12 +231,12 @@ def test_final_runs_whose_trials_the_plan_leaves_out(
 ) -> None:
     stub(nothing)
     said = io.StringIO()
-    text = PLAN + PLAIN + 'phase = "final"\ntrials = [{}, { "smoothing" = 0.2 }]\n'
+    text = PLAN + PLAIN + 'phase = "final"\ntrials = [{}, { "clip" = 0.2 }]\n'
     told = Console(file=said, width=200)
     assert run(tmp_path / "out", split, text=text, console=told) == Tally(0, 0, 2, 0, False)
     assert '2 final runs of plain wait for their trials: phase = "final" leaves them out; say "both"' in said.getvalue()
     both = text.replace('"final"', '"both"')
-    assert run(tmp_path / "out", split, Options(limit=1), text=both, console=told) == Tally(1, 0, 3, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(limit=1), text=both, console=told) == Tally(1, 0, 3, 0, False)
     assert said.getvalue().count("wait") == 1  # these come by themselves
 
 
@@ -247,7 +245,7 @@ def test_failures_are_recorded_and_worked_again_when_asked(
 ) -> None:
     bad = [True]
 
-    def work(self: Worker, job: Job, workplace: object):
+    def work(self: Worker, job: PlannedRun, place: object):
         blank = self._blank(job)
         if job.seed == 10 and bad[0]:
             return failed(blank, "no memory"), None
@@ -259,10 +257,10 @@ def test_failures_are_recorded_and_worked_again_when_asked(
     result = read_result(tmp_path / "out/results/photos-plain-seed10.json")
     assert (result.status, result.reason) == ("failed", "no memory")
     assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(0, 0, 0, 0, False, failed_before=1)
-    assert run(tmp_path / "out", split, Options(phase="tune"), text=PLAN + PLAIN) == Tally(0, 0, 0, 0, False)
-    assert run(tmp_path / "out", split, Options(retry=True), text=PLAN + PLAIN) == Tally(0, 1, 0, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(phase="tune"), text=PLAN + PLAIN) == Tally(0, 0, 0, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(retry=True), text=PLAN + PLAIN) == Tally(0, 1, 0, 0, False)
     bad[0] = False
-    assert run(tmp_path / "out", split, Options(retry=True), text=PLAN + PLAIN) == Tally(1, 0, 0, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(retry=True), text=PLAN + PLAIN) == Tally(1, 0, 0, 0, False)
 
 
 def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
@@ -270,7 +268,7 @@ def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
 ) -> None:
     bad = [True]
 
-    def work(self: Worker, job: Job, workplace: object):
+    def work(self: Worker, job: PlannedRun, place: object):
         blank = self._blank(job)
         if bad[0]:
             return failed(blank, "no memory"), None
@@ -278,10 +276,10 @@ def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
         return done, answers_of([True])
 
     monkeypatch.setattr(Worker, "work", work)
-    text = PLAN.replace("[10, 11]", "[10]") + PLAIN + 'trials = [{ "smoothing" = 0.2 }]\n'
+    text = PLAN.replace("[10, 11]", "[10]") + PLAIN + 'trials = [{ "clip" = 0.2 }]\n'
     assert run(tmp_path / "out", split, text=text) == Tally(0, 2, 0, 0, False)
     corrected = text.replace("0.2", "0.1")
-    assert run(tmp_path / "out", split, Options(phase="final"), text=corrected) == Tally(0, 0, 1, 0, False)
+    assert run(tmp_path / "out", split, RunOptions(phase="final"), text=corrected) == Tally(0, 0, 1, 0, False)
     assert run(tmp_path / "out", split, text=corrected) == Tally(0, 2, 0, 0, False)  # once each, and recorded anew
     assert run(tmp_path / "out", split, text=corrected) == Tally(0, 0, 0, 0, False, failed_before=2)
     data = Path(shutil.copytree(split, tmp_path / "photos"))
@@ -290,7 +288,7 @@ def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
     assert run(tmp_path / "out", data, text=corrected) == Tally(2, 0, 0, 0, False)
     (tmp_path / "out/results/photos-plain-seed10.json").unlink()
     with pytest.raises(UserError, match=r"trial0-seed0\.json: made by other settings than the plan has now for plain"):
-        run(tmp_path / "out", data, Options(phase="final"), text=text)
+        run(tmp_path / "out", data, RunOptions(phase="final"), text=text)
 
 
 def test_a_method_that_fails_does_not_stop_the_list(split: Path, tmp_path: Path) -> None:
@@ -303,7 +301,10 @@ def test_a_method_that_fails_does_not_stop_the_list(split: Path, tmp_path: Path)
     assert plain.status == "failed"
     assert "not finite" in plain.reason
     assert len(plain.reason.splitlines()) == 1
-    assert [path.name for path in (tmp_path / "out" / "runs").iterdir()] == ["photos-plain-seed10.1"]  # for --retry
+    assert sorted(path.name for path in (tmp_path / "out" / "runs").iterdir()) == [
+        "photos-plain-seed10",
+        "photos-plain-seed10.sessions.json",
+    ]  # for --retry
 
 
 @pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_IGN])  # the second in the background
@@ -312,23 +313,23 @@ def test_time_that_is_up_ends_a_run_in_its_middle(
 ) -> None:
     request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, before)))
 
-    def endless(worker: Worker, job: Job) -> None:
+    def endless(worker: Worker, job: PlannedRun) -> None:
         for _ in range(1000):
             time.sleep(0.05)
 
     keys = stub(endless)
-    assert run(tmp_path / "out", split, Options(until=2)) == Tally(0, 0, 9, 0, True)
+    assert run(tmp_path / "out", split, RunOptions(until=2)) == Tally(0, 0, 9, 0, True)
     assert keys == TUNING[:1]
     keys = stub(nothing)
-    assert run(tmp_path / "out", split, Options(until=100)) == Tally(9, 0, 0, 0, False)
-    assert keys[0] == TUNING[0]  # its claim had been released
+    assert run(tmp_path / "out", split, RunOptions(until=100)) == Tally(9, 0, 0, 0, False)
+    assert keys[0] == TUNING[0]  # its lock had been released
     assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_stop_by_the_user_is_passed_on(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:
     for stop in (Interrupted(), KeyboardInterrupt()):
 
-        def stopped(worker: Worker, job: Job, stop: BaseException = stop) -> None:
+        def stopped(worker: Worker, job: PlannedRun, stop: BaseException = stop) -> None:
             raise stop
 
         stub(stopped)
@@ -337,55 +338,26 @@ def test_a_stop_by_the_user_is_passed_on(split: Path, tmp_path: Path, stub: Call
     assert not (tmp_path / "out" / "results").exists()
 
 
-def aged(path: Path, seconds: float) -> None:
-    """A claim of another machine, silent for so long."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "machine": "elsewhere", "started": "1"}))
-    os.utime(path, (time.time() - seconds, time.time() - seconds))
-
-
-def test_what_others_work_is_left_to_them_until_they_fall_silent(
-    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
-) -> None:
+def test_what_others_work_is_left_to_them(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:
     keys = stub(nothing)
-    path = tmp_path / "out" / "claims" / "photos-plain-seed10.1"
-    aged(path, 10)
-    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 1, 1, False)
-    aged(path, EXPIRY + 60)
+    with locked(tmp_path / "out", "photos-plain-seed10"):
+        assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 1, 1, False)
     assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 0, 0, False)
     assert keys == ["photos-plain-seed11", "photos-plain-seed10"]
 
 
-def test_a_run_that_another_process_took_over_is_not_recorded(
-    split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
-) -> None:
-    def silent(worker: Worker, job: Job) -> None:
-        if job.seed == 10:
-            aged(tmp_path / "out" / "claims" / f"{job.key}.1", EXPIRY + 60)
-            assert claim(tmp_path / "out" / "claims", job.key)
-
-    stub(silent)
-    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 1, 1, False)
-    assert not (tmp_path / "out" / "results" / "photos-plain-seed10.json").exists()
-
-
-def test_one_that_is_taken_over_stops_training(
+def test_a_file_system_without_locks_is_told_before_any_run(
     split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def quick(folder: Path, key: str, *, when_lost: Callable[[], None]):
-        return claim(folder, key, heartbeat=0.02, when_lost=when_lost)
+    def lockless(self: object) -> None:
+        raise OSError(38, "Function not implemented")
 
-    def silent(worker: Worker, job: Job) -> None:
-        if job.seed == 10:
-            (tmp_path / "out" / "claims" / f"{job.key}.2").touch()
-            time.sleep(30)
-
-    monkeypatch.setattr(runner, "claim", quick)
-    keys = stub(silent)
-    begun = time.monotonic()
-    assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 0, 1, 1, False)
-    assert time.monotonic() - begun < 20
-    assert keys == ["photos-plain-seed10", "photos-plain-seed11"]
+    keys = stub(nothing)
+    monkeypatch.setattr("fieldmark.bench.run_folder.FileLock._acquire", lockless)
+    with pytest.raises(UserError, match=r"cannot be locked \(.*Function not implemented\):\ntake an --out"):
+        run(tmp_path / "out", split, text=PLAN + PLAIN)
+    assert keys == []
+    assert not (tmp_path / "out" / "plan.toml").exists()
 
 
 def test_a_program_that_is_edited_under_a_plan_stops(
@@ -406,20 +378,20 @@ def test_a_program_that_is_edited_under_a_plan_stops(
 @pytest.mark.parametrize(
     ("options", "text", "said"),
     [
-        (Options(only=("pd",)), "", "--only pd: the plan has plain, pc, probe"),
-        (Options(limit=0), "", "--limit 0"),
-        (Options(weights=("lite0=.",)), "", "--weights lite0: no entry"),
-        (Options(), '[[entry]]\nname = "s"\nmethod = "nothing"', "s: --method nothing"),
+        (RunOptions(only=("pd",)), "", "--only pd: the plan has plain, pc, probe"),
+        (RunOptions(limit=0), "", "limit is 0"),
+        (RunOptions(weights=("lite0=.",)), "", "--weights lite0: no entry"),
+        (RunOptions(), '[[entry]]\nname = "s"\nmethod = "nothing"', "s: --method nothing"),
         (
-            Options(),
+            RunOptions(),
             '[[entry]]\nname = "s"\ntrials = [{ "smooth.er" = 1 }]',
-            "s: --set smooth.er: recipe has no field 'smooth'",
+            "s: --set smooth.er: there is no 'smooth'",
         ),
-        (Options(), '[[entry]]\nname = "s"\ndata = ["other"]', "say --data other=FOLDER"),
+        (RunOptions(), '[[entry]]\nname = "s"\ndata = ["other"]', "say --data other=FOLDER"),
     ],
 )
 def test_mistakes_are_told_before_any_run(
-    options: Options, text: str, said: str, split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
+    options: RunOptions, text: str, said: str, split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
 ) -> None:
     keys = stub(nothing)
     with pytest.raises(UserError) as error:
@@ -432,7 +404,7 @@ def test_mistakes_are_told_before_any_run(
 
 def test_photos_of_a_name_that_the_plan_lacks(split: Path, tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text(PLAN + PLAIN)
-    said = Options(data=(f"pictures={split}",))
+    said = RunOptions(data=(f"pictures={split}",))
     with pytest.raises(UserError, match="--data pictures: the plan's data are called photos"):
         run_plan(tmp_path / "plan.toml", tmp_path / "out", said, console=Console(quiet=True))
 
@@ -464,22 +436,30 @@ def unbroken(split: Path, tmp_path_factory: pytest.TempPathFactory) -> np.ndarra
     return read_answers(folder, "photos-plain-seed10").logits
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="a dead owner is told by /proc")
-def test_a_program_that_was_killed_goes_on(split: Path, tmp_path: Path, unbroken: np.ndarray) -> None:
-    folder, key = tmp_path / "out", "photos-plain-seed10"
-    (tmp_path / "plan.toml").write_text(LONG)
-    running = program(folder, split)
-    wait_for(folder, f"runs/{key}.1/run/state/last.pt", running)
-    running.kill()
-    running.communicate(timeout=120)
-    assert not (folder / "results").exists()
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals")
+def test_where_a_program_was_killed_another_goes_on(split: Path, tmp_path: Path, unbroken: np.ndarray) -> None:
+    """While the first lives, if ever so slowly, its trial is its own; the second waits, and then takes it over."""
+    folder, text, key = tmp_path / "out", LONG + "trials = [{}]\n", "photos-plain-trial0-seed0"
+    (tmp_path / "plan.toml").write_text(text)
+    first = program(folder, split)
+    wait_for(folder, f"runs/{key}/state/last.pt", first)
+    first.send_signal(signal.SIGSTOP)
     steps: list[int] = []
+
+    def killed(seconds: float) -> None:
+        if seconds == runner.PAUSE:
+            assert steps == []
+            first.kill()
+            first.communicate()
+
+    assert run(folder, split, RunOptions(limit=1, phase="tune"), text=text) == Tally(0, 0, 1, 1, False)
+    assert not (folder / "results").exists()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "sleep", killed)
         patch.setattr(small_runs.RunLog, "step", lambda self, images, at, seconds: steps.append(at))
-        assert run(folder, split, text=LONG) == Tally(1, 0, 0, 0, False)
-    assert steps[0] > 3  # it went on, after the first epoch at least
-    np.testing.assert_array_equal(read_answers(folder, key).logits, unbroken)
-    assert sorted(path.name for path in (folder / "claims").iterdir()) == [f"{key}.1", f"{key}.2"]
+        assert run(folder, split, text=text) == Tally(2, 0, 0, 0, False)
+    assert steps[0] > 1  # it went on, after the first epoch at least
+    np.testing.assert_array_equal(read_answers(folder, "photos-plain-seed10").logits, unbroken)
 
 
 def test_a_stopped_run_goes_on(
@@ -513,8 +493,8 @@ def test_a_retry_goes_on_with_what_a_failure_left(
 
     monkeypatch.setattr(small_runs.RunLog, "step", counted)
     assert run(folder, split, text=LONG) == Tally(0, 1, 0, 0, False)
-    assert (folder / f"runs/{key}.1/run/state/last.pt").is_file()
-    assert run(folder, split, Options(retry=True), text=LONG) == Tally(1, 0, 0, 0, False)
+    assert (folder / f"runs/{key}/state/last.pt").is_file()
+    assert run(folder, split, RunOptions(retry=True), text=LONG) == Tally(1, 0, 0, 0, False)
     assert 1 < steps[10] <= 10  # from the last epoch that was saved on
     np.testing.assert_array_equal(read_answers(folder, key).logits, unbroken)
     assert list((folder / "runs").iterdir()) == []
@@ -543,7 +523,7 @@ def test_two_at_once_share_the_work(
     assert run(tmp_path / "out", split) == Tally(0, 0, 0, 0, False)
 
 
-ONE_TRIAL = PLAN + PLAIN + 'trials = [{ "smoothing" = 0.2 }]\n'
+ONE_TRIAL = PLAN + PLAIN + 'trials = [{ "clip" = 0.2 }]\n'
 
 
 def test_one_that_has_no_trial_to_work_goes_on_with_the_final_runs(
@@ -552,7 +532,7 @@ def test_one_that_has_no_trial_to_work_goes_on_with_the_final_runs(
     monkeypatch.setattr(runner, "PAUSE", 0.02)
     together = threading.Barrier(2)
 
-    def final_runs_meet(worker: Worker, job: Job) -> None:
+    def final_runs_meet(worker: Worker, job: PlannedRun) -> None:
         if job.phase == "final":
             together.wait(60)
 
@@ -565,19 +545,16 @@ def test_a_wait_ends_with_the_time_with_the_limit_and_where_nobody_works(
     split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys, said = stub(nothing), io.StringIO()
-    path = tmp_path / "out" / "claims" / "photos-plain-trial0-seed0.1"
-    aged(path, 10)
     told = Console(file=said, width=200)
-    assert run(tmp_path / "out", split, Options(until=2), text=ONE_TRIAL, console=told) == Tally(0, 0, 3, 1, True)
-    assert said.getvalue().count("waiting for 1 trials that are worked elsewhere") == 1
-    probe = ONE_TRIAL + '[[entry]]\nname = "probe"\nkind = "probe"\n'
-    assert run(tmp_path / "out", split, Options(limit=1), text=probe) == Tally(1, 0, 3, 1, False)
-
-    def gone(seconds: float) -> None:
-        aged(path, EXPIRY + 60)
-
-    monkeypatch.setattr(time, "sleep", gone)
-    assert run(tmp_path / "out", split, Options(phase="final"), text=ONE_TRIAL) == Tally(0, 0, 2, 0, False)
-    aged(path, 10)
-    assert run(tmp_path / "out", split, text=ONE_TRIAL) == Tally(3, 0, 0, 0, False)  # the trial of one that died, too
+    with ExitStack() as elsewhere:
+        elsewhere.enter_context(locked(tmp_path / "out", "photos-plain-trial0-seed0"))
+        assert run(tmp_path / "out", split, RunOptions(until=2), text=ONE_TRIAL, console=told) == Tally(
+            0, 0, 3, 1, True
+        )
+        assert said.getvalue().count("waiting for 1 trials that are worked elsewhere") == 1
+        probe = ONE_TRIAL + '[[entry]]\nname = "probe"\nkind = "probe"\n'
+        assert run(tmp_path / "out", split, RunOptions(limit=1), text=probe) == Tally(1, 0, 3, 1, False)
+        monkeypatch.setattr(time, "sleep", lambda seconds: elsewhere.close())  # its process dies
+        assert run(tmp_path / "out", split, RunOptions(phase="final"), text=ONE_TRIAL) == Tally(0, 0, 2, 0, False)
+        assert run(tmp_path / "out", split, text=ONE_TRIAL) == Tally(3, 0, 0, 0, False)  # and its trial is free
     assert len(keys) == 4

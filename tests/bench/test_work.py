@@ -1,24 +1,23 @@
 """One run: what is followed, what is measured, and what is recorded where it fails."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from canned import PLAN, result_of
+from canned import PLAN, SESSION, result_of
 from rich.console import Console
 
 import small_runs
 from fieldmark.bench import work
-from fieldmark.bench.jobs import Job, jobs_of
-from fieldmark.bench.material import read_material
+from fieldmark.bench.material import open_material, read_material
 from fieldmark.bench.plan import Place, read_plan
+from fieldmark.bench.planned_runs import PlannedRun, runs_of
 from fieldmark.bench.provenance import Source
-from fieldmark.bench.records import write_result
+from fieldmark.bench.results import Session, write_result
+from fieldmark.bench.run_folder import RunFolder
 from fieldmark.bench.work import Machine, Worker
-from fieldmark.bench.workplace import Workplace
 from fieldmark.errors import Interrupted, UserError
 from fieldmark.recipe import Part
 from fieldmark.training import session
@@ -54,13 +53,15 @@ def worker_of(folder: Path, data: Path, text: str = PLAN + TRIALS, *, weights: d
     folder.mkdir(exist_ok=True)
     (folder / "plan.toml").write_text(text)
     plan = read_plan(folder / "plan.toml")
-    material = read_material("photos", data, plan.sets.get("photos", Place()), folder=folder)
+    material = open_material(
+        read_material("photos", data, plan.sets.get("photos", Place())), folder, console=Console(quiet=True)
+    )
     machine = Machine("cpu", 0, weights or {}, {}, Source("c" * 40, False, "d" * 16), "fieldmark bench run")
     return Worker(plan, folder, materials={"photos": material}, machine=machine, console=Console(quiet=True))
 
 
-def job_of(worker: Worker, key: str) -> Job:
-    return next(job for job in jobs_of(worker.plan) if job.key == f"photos-{key}")
+def job_of(worker: Worker, key: str) -> PlannedRun:
+    return next(job for job in runs_of(worker.plan) if job.key == f"photos-{key}")
 
 
 def score(worker: Worker, top1: tuple[float, float]) -> None:
@@ -97,7 +98,7 @@ def test_validation_photos_are_for_tuning(tmp_path: Path) -> None:
     assert worker.recipe(job_of(worker, "plain-seed10")).train_on == ("train", "val")
     trial = job_of(worker, "pc-trial0-seed0")
     assert worker.recipe(trial).train_on == ("train",)
-    assert worker._choices(trial, worker.materials["photos"]).hold_out == 0
+    assert worker._settings(trial, worker.materials["photos"]).data.hold_out == 0
 
 
 def test_a_trial_opens_no_test_photo(split: Path, tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ def test_a_trial_opens_no_test_photo(split: Path, tmp_path: Path) -> None:
         photo.write_bytes(b"never to be looked at")
     worker = worker_of(tmp_path / "out", data)
     job = job_of(worker, "pc-trial0-seed1")
-    result, answers = worker.work(job, Workplace(tmp_path / "out", job.key, number=1))
+    result, answers = worker.work(job, RunFolder(tmp_path / "out", job.key))
     assert answers is not None
     assert (result.status, result.measured_on, result.photos) == ("done", "val", {"measured": 12, "classes": 3})
     assert answers.logits.shape == (12, 3)
@@ -123,15 +124,17 @@ def test_a_run_that_was_begun_with_another_recipe_starts_anew(
     monkeypatch.setattr(session, "draw_curves", lambda path, rows: path.touch())
     begun: list[bool] = []
 
-    def trained(data, destination, choices, *, console, external, recipe):
+    def trained(data, destination, choices, *, console, external, recipe, opened):
         begun.append((destination.folder(data) / "recipe.json").exists())
-        return session.train(data, destination, choices, console=console, external=external, recipe=recipe)
+        return session.train(
+            data, destination, choices, console=console, external=external, recipe=recipe, opened=opened
+        )
 
     monkeypatch.setattr(work, "train", trained)
     for text in (PLAN, PLAN.replace("epochs = 2", "epochs = 1"), PLAN.replace("epochs = 2", "epochs = 1")):
         worker = worker_of(tmp_path / "out", split, text + TRIALS)
         job = job_of(worker, "plain-seed10")
-        result, answers = worker.work(job, Workplace(tmp_path / "out", job.key, number=len(begun) + 1))
+        result, answers = worker.work(job, RunFolder(tmp_path / "out", job.key))
     assert begun == [False, False, True]
     assert result.test_openings == 2  # the third found it trained and measured
     assert answers is not None
@@ -146,10 +149,11 @@ def test_a_half_done_run_whose_recipe_was_cut_short_starts_anew(
     monkeypatch.setattr(session, "draw_curves", lambda path, rows: path.touch())
     worker = worker_of(tmp_path / "out", split)
     job = job_of(worker, "pc-trial0-seed0")
-    place = Workplace(tmp_path / "out", job.key, number=1)
-    place.run.mkdir()
-    (place.run / "recipe.json").write_bytes(left)
-    result, _ = worker.work(job, Workplace(tmp_path / "out", job.key, number=2))
+    place = RunFolder(tmp_path / "out", job.key)
+    place.path.mkdir(parents=True)
+    (place.path / "recipe.json").write_bytes(left)
+    place.enter(SESSION)
+    result, _ = worker.work(job, RunFolder(tmp_path / "out", job.key))
     assert (result.status, result.reason) == ("done", "")
 
 
@@ -164,32 +168,26 @@ def test_a_run_that_goes_on_names_all_that_it_was_made_with(
     worker.machine = replace(worker.machine, code={"m:Mine": "1" * 16})
     job = job_of(worker, "plain-seed10")
 
-    def worked(worker: Worker, number: int) -> list[dict[str, object]]:
-        result, _ = worker.work(job, Workplace(tmp_path / "out", job.key, number=number))
+    def worked(worker: Worker) -> tuple[Session, ...]:
+        result, _ = worker.work(job, RunFolder(tmp_path / "out", job.key))
         assert result.status == "done", result.reason
-        return [dict(one) for one in result.sessions]
+        return result.sessions
 
-    (first,) = worked(worker, 1)
-    known = ("versions", "precision", "code", "data_digest", "weights_digest", "digest")
+    (first,) = worked(worker)
     digest = worker.materials["photos"].digest
-    assert [first[key] for key in known] == [{"torch": "1"}, "fp32", {"m:Mine": "1" * 16}, digest, "", "d" * 16]
+    assert (first.versions, first.precision, first.code) == ({"torch": "1"}, "fp32", {"m:Mine": "1" * 16})
+    assert (first.data_digest, first.weights_digest, first.digest) == (digest, "", "d" * 16)
     monkeypatch.setattr(work, "versions", lambda: {"torch": "2"})
-    assert [one["versions"] for one in worked(worker, 2)] == [{"torch": "1"}, {"torch": "2"}]
-    (path,) = (tmp_path / "out" / "runs").glob("*/sessions.json")
-    older = [{key: one[key] for key in ("commit", "dirty", "digest", "host", "device")} for one in [first]]
-    path.write_text(json.dumps(older))
-    assert [one.get("versions") for one in worked(worker, 3)] == [None, {"torch": "2"}]
+    assert [session.versions for session in worked(worker)] == [{"torch": "1"}, {"torch": "2"}]
     small_runs.write_photo(data / "train" / "ant" / "new.jpg", label=0, number=99)
-    (only,) = worked(worker_of(tmp_path / "out", data), 4)
-    assert only["data_digest"] != digest
+    (only,) = worked(worker_of(tmp_path / "out", data))
+    assert only.data_digest != digest
 
 
 def test_a_probe_is_measured_on_test(split: Path, tmp_path: Path) -> None:
     worker = worker_of(tmp_path / "out", split)
     job = job_of(worker, "probe-seed0")
-    (first, answers), (second, again) = (
-        worker.work(job, Workplace(tmp_path / "out", job.key, number=number)) for number in (1, 2)
-    )
+    (first, answers), (second, again) = (worker.work(job, RunFolder(tmp_path / "out", job.key)) for _ in range(2))
     assert (first.measured_on, first.photos["measured"], first.test_openings) == ("test", 12, 1)
     assert answers is not None
     assert again is not None
@@ -208,7 +206,7 @@ def test_failures_are_recorded(split: Path, tmp_path: Path, monkeypatch: pytest.
             raise error
 
         monkeypatch.setattr(work, "train", fail)
-        return worker.work(job, Workplace(tmp_path / "out", job.key, number=1))
+        return worker.work(job, RunFolder(tmp_path / "out", job.key))
 
     result, answers = outcome(RuntimeError("out of\n memory"))
     assert (result.status, result.reason, answers) == ("failed", "RuntimeError: out of memory", None)
@@ -230,7 +228,7 @@ def test_weights_stand_in_the_record_by_name_and_digest(split: Path, tmp_path: P
     (tmp_path / "w.safetensors").write_bytes(b"no tensors")
     worker = worker_of(tmp_path / "out", split, weights={"none": tmp_path / "w.safetensors"})
     job = job_of(worker, "plain-seed10")
-    result, _ = worker.work(job, Workplace(tmp_path / "out", job.key, number=1))
+    result, _ = worker.work(job, RunFolder(tmp_path / "out", job.key))
     assert result.status == "failed"
     assert "not a readable .safetensors file" in result.reason
     assert result.recipe["model"]["weights"] == "w.safetensors"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from fieldmark.bench.options import Options, refuse_call
+from fieldmark.bench.options import RunOptions, refuse_call
 from fieldmark.bench.plan import read_plan
 from fieldmark.console import QUIET
 from fieldmark.data.outputs import refuse_file
@@ -19,14 +19,14 @@ from fieldmark.files import write_text
 if TYPE_CHECKING:
     from fieldmark.bench.runner import Tally
 
-__all__ = ["Options", "report", "run"]
+__all__ = ["RunOptions", "report", "run"]
 
 
 def run(
     plan: str | Path,
     out: str | Path,
     *,
-    options: Options | None = None,
+    options: RunOptions | None = None,
     external: Sequence[str] = (),
     console: Console = QUIET,
 ) -> "Tally":
@@ -43,7 +43,7 @@ def run(
         UserError: what the user can mend.
         Interrupted: the user stopped it.
     """
-    said = options or Options()
+    said = options or RunOptions()
     refuse_call(Path(out), said)  # like a plan's mistakes, told before the heavy imports, which take seconds
     read_plan(Path(plan))
     from fieldmark.bench.runner import run_plan
@@ -61,7 +61,7 @@ def report(folder: str | Path, out: str | Path | None = None) -> str:
     Raises:
         UserError: no results, files that are damaged, or an ``out`` that cannot be written.
     """
-    from fieldmark.bench.text import report_of
+    from fieldmark.bench.rendering import report_of
 
     path = None if out is None else Path(out)
     if path is not None and path.is_dir():  # said before the work

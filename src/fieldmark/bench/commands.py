@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from rich.console import Console
 
-from fieldmark.bench.options import Options
+from fieldmark.bench.options import RunOptions
 from fieldmark.console import tell
 from fieldmark.errors import Interrupted, UserError, printable
 
@@ -21,7 +21,7 @@ def run(
     plan: Path,
     *,
     out: Path,
-    options: Annotated[Options | None, Parameter(name="*")] = None,
+    options: Annotated[RunOptions | None, Parameter(name="*")] = None,
     external: Annotated[tuple[str, ...], Parameter(name="--external")] = (),
     console: Speaking,
 ) -> int:
@@ -32,7 +32,7 @@ def run(
 
     Args:
         plan: a TOML file of entries; benchmarks/ has some.
-        out: folder of the comparison: results, half-done runs and claims on them.
+        out: folder of the comparison: results, half-done runs and locks on them.
         external: a class of your own (package.module:Class) that a recipe's file names; repeat for several.
     """
     if not plan.is_file():  # said before the heavy imports, which take seconds

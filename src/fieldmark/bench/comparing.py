@@ -10,15 +10,15 @@ from typing import NamedTuple
 import numpy as np
 
 from fieldmark.bench.plan import PROBE
-from fieldmark.bench.records import DONE, Result, read_answers, read_results
-from fieldmark.bench.tuning import Score, scores
+from fieldmark.bench.results import DONE, Result, read_answers, read_results
+from fieldmark.bench.tuning import Score, scores, winner
 from fieldmark.evaluation.statistics import LEVEL, Difference, Interval, detectable, holm, paired_difference
 from fieldmark.evaluation.statistics import seed_interval as interval_of
 
-BETTER, WORSE, UNTOLD = "better", "worse", "untold"
+BETTER, WORSE, UNCLEAR, UNKNOWN = "better", "worse", "unclear", "unknown"
 
 
-class _Seen(NamedTuple):
+class _Photos(NamedTuple):
     """A run's photos: ``names`` (I,) in order, their ``labels``, whether each was ``right``, and ``unsure``.
 
     ``unsure`` is the number of photos whose logits are not all finite.
@@ -35,8 +35,8 @@ class Comparison:
     """A row against a baseline, over the seeds and the ``photos`` that both have.
 
     ``difference`` in shares, ``p`` corrected for all comparisons of the data set, whichever baseline they are to
-    (Holm), ``seen_from`` the smallest effect that such an experiment finds with a chance of 80 %, at the level of the
-    correction's first step.
+    (Holm), ``minimum_detectable`` the smallest effect that such an experiment finds with a chance of 80 %, at the level
+    of the correction's first step.
     """
 
     baseline: str
@@ -44,13 +44,15 @@ class Comparison:
     seeds: tuple[int, ...]
     photos: int
     p: float = np.nan
-    seen_from: float = np.nan
+    minimum_detectable: float = np.nan
 
     @property
     def verdict(self) -> str:
-        """``BETTER``, ``WORSE`` or ``UNTOLD``."""
+        """``BETTER``, ``WORSE``, ``UNCLEAR``, or with one seed ``UNKNOWN``."""
+        if np.isnan(self.p):
+            return UNKNOWN
         if not self.p < 1 - LEVEL:
-            return UNTOLD
+            return UNCLEAR
         return BETTER if self.difference.interval.mean > 0 else WORSE
 
 
@@ -76,7 +78,12 @@ class Row:
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
         """Those that there are."""
-        return tuple(one for one in (self.comparison, self.to_default) if one)
+        return tuple(comparison for comparison in (self.comparison, self.to_default) if comparison)
+
+    @property
+    def winner(self) -> Score | None:
+        """The trial that is followed; None where none has a score."""
+        return winner(self.trials)
 
 
 @dataclass(frozen=True)
@@ -98,9 +105,14 @@ class Table:
     unsure: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def comparisons(self) -> list[tuple[Row, Comparison]]:
+        """Those of all rows."""
+        return [(row, comparison) for row in self.rows for comparison in row.comparisons]
+
+    @property
     def corrected_for(self) -> int:
         """Number of comparisons that the p-values are corrected for."""
-        return sum(not np.isnan(one.difference.p) for row in self.rows for one in row.comparisons)
+        return sum(not np.isnan(comparison.difference.p) for _, comparison in self.comparisons)
 
 
 def tables_of(folder: Path, default: str = "") -> list[Table]:
@@ -114,40 +126,40 @@ def tables_of(folder: Path, default: str = "") -> list[Table]:
         UserError: no results, or files that are damaged.
     """
     results = read_results(folder)
-    by_data = ([one for one in results if one.data == data] for data in sorted({one.data for one in results}))
-    return [_table(folder, found, default) for found in by_data]
+    names = sorted({run.data for run in results})
+    return [_table(folder, [run for run in results if run.data == name], default) for name in names]
 
 
 def _table(folder: Path, results: list[Result], default: str) -> Table:
-    in_order = sorted(results, key=lambda one: (one.order, one.entry))
-    entries = dict.fromkeys(one.entry for one in in_order)
-    rows = [_row([one for one in results if one.entry == name]) for name in entries]
+    in_order = sorted(results, key=lambda run: (run.order, run.entry))
+    entries = dict.fromkeys(run.entry for run in in_order)
+    rows = [_row([run for run in results if run.entry == name]) for name in entries]
     done = [row for row in rows if row is not None]
-    seen = {one.key: _seen(folder, one.key) for row in done for one in row.finals}
-    odd = _odd(seen)
-    common = _shared([one for key, one in seen.items() if key not in odd])
+    photos = {run.key: _photos(folder, run.key) for row in done for run in row.finals}
+    odd = _odd(photos)
+    common = _shared([measured for key, measured in photos.items() if key not in odd])
     default = default or _most_named(in_order)
     return Table(
         data=results[0].data,
         title=results[0].title,
-        rows=tuple(_corrected([_compared(row, done, seen, default=default) for row in done])),
+        rows=tuple(_corrected([_compared(row, done, photos, default=default) for row in done])),
         results=tuple(results),
         photos=len(common),
         default=default,
-        class_sizes=_class_sizes([one for key, one in seen.items() if key not in odd], common),
+        class_sizes=_class_sizes([measured for key, measured in photos.items() if key not in odd], common),
         odd=odd,
-        unsure={key: one.unsure for key, one in seen.items() if one.unsure},
+        unsure={key: measured.unsure for key, measured in photos.items() if measured.unsure},
     )
 
 
 def _most_named(results: Sequence[Result]) -> str:
     """The baseline that most entries name; of equals the one named first."""
-    return Counter({one.entry: one.baseline for one in results}.values()).most_common(1)[0][0]
+    return Counter({run.entry: run.baseline for run in results}.values()).most_common(1)[0][0]
 
 
 def _row(results: Sequence[Result]) -> Row | None:
     """An entry's row; None while no final run of it is done."""
-    finals = tuple(one for one in results if one.phase == "final" and one.status == DONE)
+    finals = tuple(run for run in results if run.phase == "final" and run.status == DONE)
     if not finals:
         return None
     return Row(
@@ -155,49 +167,53 @@ def _row(results: Sequence[Result]) -> Row | None:
         kind=finals[0].kind,
         baseline=finals[0].baseline,
         finals=finals,
-        top1=interval_of([one.metrics["top1"] for one in finals]),
-        per_class=float(np.mean([one.metrics["mean_per_class"] for one in finals])),
-        seconds=float(np.mean([one.seconds for one in finals])),
+        top1=interval_of([run.metrics["top1"] for run in finals]),
+        per_class=float(np.mean([run.metrics["mean_per_class"] for run in finals])),
+        seconds=float(np.mean([run.seconds for run in finals])),
         trials=tuple(scores(results)),
     )
 
 
-def _seen(folder: Path, key: str) -> _Seen:
+def _photos(folder: Path, key: str) -> _Photos:
     names, labels, logits = read_answers(folder, key)
     order = np.argsort(names)
     names, labels, logits = names[order], labels[order], logits[order]
-    return _Seen(names, labels, logits.argmax(1) == labels, int((~np.isfinite(logits)).any(1).sum()))
+    return _Photos(names, labels, logits.argmax(1) == labels, int((~np.isfinite(logits)).any(1).sum()))
 
 
-def _shared(seen: Iterable[_Seen]) -> np.ndarray:
+def _shared(photos: Iterable[_Photos]) -> np.ndarray:
     """The names, in order, of the photos that all of these runs were measured on."""
-    names = [one.names for one in seen]
+    names = [measured.names for measured in photos]
     return reduce(np.intersect1d, names) if names else np.array([], dtype=str)
 
 
-def _odd(seen: Mapping[str, _Seen]) -> tuple[str, ...]:
+def _odd(photos: Mapping[str, _Photos]) -> tuple[str, ...]:
     """The runs that share no photo with any other, where there is another."""
-    runs = Counter(str(name) for one in seen.values() for name in np.unique(one.names))
-    return tuple(key for key, one in seen.items() if len(seen) > 1 and all(runs[str(name)] == 1 for name in one.names))
+    runs = Counter(str(name) for measured in photos.values() for name in np.unique(measured.names))
+    return tuple(
+        key
+        for key, measured in photos.items()
+        if len(photos) > 1 and all(runs[str(name)] == 1 for name in measured.names)
+    )
 
 
-def _class_sizes(seen: Sequence[_Seen], names: np.ndarray) -> tuple[int, ...]:
-    if not seen:
+def _class_sizes(photos: Sequence[_Photos], names: np.ndarray) -> tuple[int, ...]:
+    if not photos:
         return ()
-    labels = seen[0].labels[np.searchsorted(seen[0].names, names)]
+    labels = photos[0].labels[np.searchsorted(photos[0].names, names)]
     return tuple(int(count) for count in np.unique(labels, return_counts=True)[1])
 
 
-def _compared(row: Row, rows: Sequence[Row], seen: Mapping[str, _Seen], *, default: str) -> Row:
+def _compared(row: Row, rows: Sequence[Row], photos: Mapping[str, _Photos], *, default: str) -> Row:
     """The row with its differences to the row that it names and, if that is another, to the default baseline."""
-    found = {one.entry: _comparison(row, one, seen) for one in rows if one.entry != row.entry}
-    to_default = None if default == row.baseline else found.get(default)
-    return replace(row, comparison=found.get(row.baseline), to_default=to_default)
+    others = {other.entry: _comparison(row, other, photos) for other in rows if other.entry != row.entry}
+    to_default = None if default == row.baseline else others.get(default)
+    return replace(row, comparison=others.get(row.baseline), to_default=to_default)
 
 
-def _comparison(row: Row, baseline: Row, seen: Mapping[str, _Seen]) -> Comparison | None:
+def _comparison(row: Row, baseline: Row, photos: Mapping[str, _Photos]) -> Comparison | None:
     """A row against another, over the photos that their runs share; None where there is nothing to compare."""
-    mine, theirs = ({one.seed: seen[one.key] for one in of.finals} for of in (row, baseline))
+    mine, theirs = ({run.seed: photos[run.key] for run in of.finals} for of in (row, baseline))
     if row.kind == PROBE:  # no seed changes its answers: it stands beside each seed of the other
         mine = dict.fromkeys(theirs, next(iter(mine.values())))
     if baseline.kind == PROBE:
@@ -210,21 +226,21 @@ def _comparison(row: Row, baseline: Row, seen: Mapping[str, _Seen]) -> Compariso
     return Comparison(baseline.entry, paired_difference(first, second), seeds, len(names))
 
 
-def _right(seen: _Seen, names: np.ndarray) -> np.ndarray:
+def _right(photos: _Photos, names: np.ndarray) -> np.ndarray:
     """Whether the photos of these names were right, bool (I,)."""
-    return seen.right[np.searchsorted(seen.names, names)]
+    return photos.right[np.searchsorted(photos.names, names)]
 
 
 def _corrected(rows: Sequence[Row]) -> list[Row]:
     """The rows with p-values corrected for all of the table's comparisons, of both kinds together."""
-    corrected = holm([one.difference.p for row in rows for one in row.comparisons])
+    corrected = holm([comparison.difference.p for row in rows for comparison in row.comparisons])
     alpha = (1 - LEVEL) / max(1, int(np.sum(~np.isnan(corrected))))
     left = iter(corrected)
 
-    def with_p(one: Comparison | None) -> Comparison | None:
-        if one is None:
+    def with_p(comparison: Comparison | None) -> Comparison | None:
+        if comparison is None:
             return None
-        seen = detectable(one.difference.error, one.difference.df, alpha=alpha)
-        return replace(one, p=float(next(left)), seen_from=seen)
+        smallest = detectable(comparison.difference.error, comparison.difference.df, alpha=alpha)
+        return replace(comparison, p=float(next(left)), minimum_detectable=smallest)
 
     return [replace(row, comparison=with_p(row.comparison), to_default=with_p(row.to_default)) for row in rows]

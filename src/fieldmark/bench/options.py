@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import TIMEOUT_MAX
-from typing import Literal
+from typing import Annotated, Literal
 
 from fieldmark.data.outputs import refuse_folder
 from fieldmark.errors import UserError, printable
+from fieldmark.plain import Count, Natural, Range, from_plain, to_plain
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """Settings of a call; none of them changes what a run comes to.
 
     Args:
@@ -33,54 +34,46 @@ class Options:
     weights: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     phase: Literal["all", "tune", "final"] = "all"
-    limit: int | None = None
-    until: float | None = None
+    limit: Count | None = None
+    until: Annotated[float, Range(least=0, most=TIMEOUT_MAX)] | None = None
     keep: bool = False
     retry: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: int | None = None
-
-    def refuse_numbers(self) -> None:
-        """Raises ``UserError`` for a number out of its range."""
-        for name, value, least in (("limit", self.limit, 1), ("until", self.until, 0), ("workers", self.workers, 0)):
-            if value is not None and not value >= least:
-                raise UserError(f"--{name} {value}: at least {least}")
-        if self.until is not None and not self.until <= TIMEOUT_MAX:
-            raise UserError(f"--until {self.until}: a number of seconds; leave it out to work until all is done")
+    workers: Natural | None = None
 
 
-def refuse_call(folder: Path, options: Options) -> None:
+def refuse_call(folder: Path, options: RunOptions) -> None:
     """Raises ``UserError`` for what no plan can be worked with: several processes, a folder that cannot be, numbers."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun says
         raise UserError(
             "fieldmark bench run works in one process: start it without torchrun; several calls may share one folder,\n"
             "each on a GPU of its own (CUDA_VISIBLE_DEVICES)"
         )
-    there = next((path for path in (folder, *folder.parents) if path.exists()), None)
-    if there and not there.is_dir():
-        which = "" if there == folder else f"{printable(str(there))} "
+    nearest = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    if nearest and not nearest.is_dir():
+        which = "" if nearest == folder else f"{printable(str(nearest))} "
         raise UserError(f"--out {printable(str(folder))}: {which}is a file; name a folder")
-    options.refuse_numbers()
+    from_plain(to_plain(options), RunOptions)
     for photos in named(options.data, option="--data").values():
         refuse_folder(folder, option="--out", photos=photos)
 
 
 def named(words: Sequence[str], *, option: str) -> dict[str, Path]:
     """Paths by name, from NAME=PATH; raises ``UserError`` for another form, or a path that is not there."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for word in words:
         name, equals, text = word.partition("=")
         if not (name and equals and text):
-            raise UserError(f"{option} {word}: it is NAME=PATH, with a name of the plan's")
-        if name in found:
-            raise UserError(f"{option} {word}: {name} is named twice")
-        found[name] = Path(text).expanduser()
-        if not found[name].exists():
+            raise UserError(f"{option} {word}: expected NAME=PATH, with a name from the plan")
+        if name in paths:
+            raise UserError(f"{option} {word}: {name} is given twice")
+        paths[name] = Path(text).expanduser()
+        if not paths[name].exists():
             raise UserError(f"{option} {word}: there is no such file or folder")
-    return found
+    return paths
 
 
-def command_of(plan: Path, folder: Path, options: Options, external: Sequence[str]) -> str:
+def command_of(plan: Path, folder: Path, options: RunOptions, external: Sequence[str]) -> str:
     """The command that reproduces runs elsewhere: folders and files stand by their own names."""
     words = ["fieldmark", "bench", "run", plan.name if plan.is_absolute() else plan.as_posix(), "--out", folder.name]
     for option, given in (("--data", options.data), ("--weights", options.weights)):

@@ -3,7 +3,7 @@
 format_version = 1
 title = "20 classes of CUB-200-2011"
 data = ["cub20"]                     # of all entries that name none; where they lie: --data cub20=FOLDER
-seeds = [10, 11, 12]                 # of the final runs
+seeds = [10, 11, 12, 13, 14, 15]     # of the final runs; six or more tell methods apart
 baseline = "plain"                   # what entries are held against that name no other
 notes = ["..."]                      # may be left out: what readers of the report have to know, such as earlier trials
 
@@ -32,19 +32,33 @@ kind = "probe"                       # frozen features and logistic regression
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fieldmark.bench.toml_table import TomlTable
 from fieldmark.errors import UserError, printable
+from fieldmark.files import replace_file
+from fieldmark.plain import Natural, Range, from_plain
 
 FORMAT_VERSION = 1
-TRAIN, PROBE = "train", "probe"
-PHASES = ("both", "tune", "final")
+PLAN = "plan.toml"
+"""A comparison's plan as its folder keeps it, by which the report says what is missing."""
+TRAIN: Literal["train"] = "train"
+PROBE: Literal["probe"] = "probe"
+ENOUGH_SEEDS = 6
+"""Flipping the signs of n paired differences gives no two-sided p below 2 / 2ⁿ: 0.25 for three seeds, 0.03 for six."""
 PROBE_SETTINGS = ("backbone", "weights", "size")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+
+class Splits(tuple[str, ...]):
+    """Names of splits, in a plan as "train" or "train+val"."""
+
+    @classmethod
+    def from_plain(cls, data: Any, where: str) -> "Splits":
+        """Raises ``UserError`` for what is no text."""
+        return cls(from_plain(data, str, where=where).split("+"))
 
 
 @dataclass(frozen=True)
@@ -53,16 +67,20 @@ class Place:
 
     path: Path | None = None
     annotation: str = "variant"
-    train_on: tuple[str, ...] | None = None
+    train_on: Splits | None = None
 
 
 @dataclass(frozen=True)
 class Tuning:
     """How trials are run: seeds, share of the training photos held out, share of the epochs."""
 
-    seeds: tuple[int, ...] = (0,)
-    hold_out: float = 0.3
-    epochs: float = 1.0
+    seeds: tuple[Natural, ...] = (0,)
+    hold_out: Annotated[float, Range(above=0, below=1)] = 0.3
+    epochs: Annotated[float, Range(above=0, most=1)] = 1.0
+
+    def __post_init__(self) -> None:
+        """Raises ``UserError`` for no seeds, or one twice."""
+        _refuse_seeds(self.seeds)
 
 
 @dataclass(frozen=True)
@@ -74,17 +92,36 @@ class Entry:
     """
 
     name: str
-    kind: Literal["train", "probe"]
-    data: tuple[str, ...]
-    seeds: tuple[int, ...]
-    baseline: str
-    phase: Literal["both", "tune", "final"]
-    train_on: tuple[str, ...] | None
-    recipe: str
-    settings: Mapping[str, Any]
-    changes: Mapping[str, Any]
-    trials: tuple[Mapping[str, Any], ...]
     order: int
+    data: tuple[str, ...]
+    seeds: tuple[Natural, ...]
+    baseline: str
+    kind: Literal["train", "probe"] = TRAIN
+    phase: Literal["both", "tune", "final"] = "both"
+    train_on: Splits | None = None
+    recipe: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    trials: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ``UserError`` for settings that do not go together."""
+        _refuse_seeds(self.seeds)
+        for name in (self.name, *self.data):
+            if not _NAME.fullmatch(name):
+                raise UserError(f"{printable(name)!r} is no name for files; use letters, digits and -_.+")
+        if not self.data:
+            raise UserError("it names no data; say data = [...] there or for all entries")
+        if twice := next((name for name in self.data if self.data.count(name) > 1), ""):
+            raise UserError(f"data names {twice} twice")
+        for changes in (self.changes, *self.trials):
+            _refuse_unquoted(changes)
+        if self.recipe and (self.settings or self.kind == PROBE):
+            raise UserError("recipe excludes all other settings; change it with set = {...}")
+        if self.kind == PROBE and (self.trials or self.changes):
+            raise UserError("a probe has neither trials nor changes; it chooses its penalty itself")
+        if self.kind == PROBE and (wrong := [key for key in self.settings if key not in PROBE_SETTINGS]):
+            raise UserError(f"a probe has no setting {wrong[0]}; it has {', '.join(PROBE_SETTINGS)}")
 
 
 @dataclass(frozen=True)
@@ -103,6 +140,22 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _File:
+    """The tables of the file; entries fall back on the other ones."""
+
+    format_version: int
+    title: str = ""
+    data: tuple[str, ...] = ()
+    seeds: tuple[Natural, ...] = (0,)
+    baseline: str = "plain"
+    notes: tuple[str, ...] = ()
+    sets: Mapping[str, Place] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    tuning: Tuning = field(default_factory=Tuning)
+    entry: tuple[Mapping[str, Any], ...] = ()
+
+
 def read_plan(path: Path) -> Plan:
     """Reads a plan.
 
@@ -111,143 +164,87 @@ def read_plan(path: Path) -> Plan:
     """
     shown = printable(str(path))
     try:
-        top = TomlTable(tomllib.loads(path.read_text("utf-8")), shown)
+        tables = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{shown}: no plan that can be read ({printable(str(error))})") from error
-    if (version := top.take("format_version", int)) != FORMAT_VERSION:
-        raise UserError(f"{shown}: format_version is {version}, and this Fieldmark reads {FORMAT_VERSION}")
-    sets = {
-        name: _place(TomlTable(found, f"{shown}: [sets.{name}]"), path) for name, found in top.tables("sets").items()
+    try:
+        return _plan(tables, path)
+    except UserError as error:
+        raise UserError(f"{shown}: {error}") from error
+
+
+def keep_plan(plan: Plan, folder: Path) -> None:
+    """Copies a plan's file into the folder of a comparison, all or nothing; one that says the same is left alone."""
+    path, content = folder / PLAN, plan.path.read_bytes()
+    if not path.is_file() or path.read_bytes() != content:
+        replace_file(path, lambda draft: draft.write_bytes(content))
+
+
+def advice_on(plan: Plan) -> list[str]:
+    """What a user should know before hours of work: unequal numbers of trials, and fewer seeds than are advised."""
+    trained = [entry for entry in plan.entries if entry.kind == TRAIN]
+    lines = []
+    if len({len(entry.trials) for entry in trained}) > 1:
+        lines.append(f"unequal tuning: trials of {', '.join(f'{entry.name} {len(entry.trials)}' for entry in trained)}")
+    few = {
+        len(entry.seeds): entry.name for entry in trained if entry.phase != "tune" and len(entry.seeds) < ENOUGH_SEEDS
     }
-    tuning = _tuning(TomlTable(top.take("tuning", dict, {}), f"{shown}: [tuning]"))
-    common = _Common(
-        title=top.take("title", str, path.stem),
-        data=top.words("data", ()),
-        seeds=top.numbers("seeds", (0,)),
-        baseline=top.take("baseline", str, "plain"),
-        settings=top.take("settings", dict, {}),
-    )
-    notes = top.words("notes", ())
-    if isinstance(top.left.get("entry"), dict):
-        raise UserError(f"{shown}: [entry] is one table; write [[entry]] above each entry")
-    entries = [TomlTable(found, f"{shown}: [[entry]] {at + 1}") for at, found in enumerate(top.take("entry", list, []))]
-    top.refuse_rest()
+    if few:
+        seeds = f"{min(few)} seed{'s' if min(few) > 1 else ''} ({few[min(few)]})"
+        lines.append(f"few seeds: {seeds}; {ENOUGH_SEEDS} or more are advised, as fewer can hardly tell methods apart")
+    return lines
+
+
+def _plan(tables: Mapping[str, Any], path: Path) -> Plan:
+    if (version := tables.get("format_version", FORMAT_VERSION)) != FORMAT_VERSION:
+        raise UserError(f"format_version is {version}, and this Fieldmark reads {FORMAT_VERSION}")
+    if isinstance(tables.get("entry"), Mapping):
+        raise UserError("[entry] is one table; write [[entry]] above each entry")
+    file = from_plain(tables, _File)
+    sets = {name: replace(place, path=place.path and path.parent / place.path) for name, place in file.sets.items()}
+    entries = tuple(_entry(table, file, order) for order, table in enumerate(file.entry))
     if not entries:
-        raise UserError(f"{shown}: no entries; write [[entry]] and a name for each row of the table")
-    plan = Plan(path, common.title, tuple(_entry(one, common, at) for at, one in enumerate(entries)), sets, tuning)
-    _check(plan, shown)
-    return replace(plan, baseline=common.baseline, notes=notes)
-
-
-def unequal_trials(plan: Plan) -> str:
-    """One line where entries that are trained have different numbers of trials; "" where all have equally many."""
-    counts = {entry.name: len(entry.trials) for entry in plan.entries if entry.kind == TRAIN}
-    if len(set(counts.values())) < 2:
-        return ""
-    return "unequal tuning: " + ", ".join(f"{name} has {count} trials" for name, count in counts.items())
-
-
-@dataclass(frozen=True)
-class _Common:
-    """What entries fall back on."""
-
-    title: str
-    data: tuple[str, ...]
-    seeds: tuple[int, ...]
-    baseline: str
-    settings: Mapping[str, Any]
-
-
-def _place(table: TomlTable, plan: Path) -> Place:
-    said = table.take("path", str, "")
-    found = Place(plan.parent / said if said else None, table.take("annotation", str, "variant"), table.splits())
-    table.refuse_rest()
-    return found
-
-
-def _tuning(table: TomlTable) -> Tuning:
-    default = Tuning()
-    found = Tuning(
-        seeds=table.numbers("seeds", default.seeds),
-        hold_out=table.take("hold_out", float, default.hold_out),
-        epochs=table.take("epochs", float, default.epochs),
-    )
-    table.refuse_rest()
-    if not 0 < found.hold_out < 1:
-        raise UserError(f"{table.where}: hold_out is {found.hold_out:g}; between 0 and 1")
-    if not 0 < found.epochs <= 1:
-        raise UserError(f"{table.where}: epochs is {found.epochs:g}; a share above 0, and at most 1")
-    return found
-
-
-def _entry(table: TomlTable, common: _Common, order: int) -> Entry:
-    name = table.take("name", str)
-    table.where += f" ({printable(name)})"
-    kind, phase = table.take("kind", str, TRAIN), table.take("phase", str, "both")
-    for key, value, known in (("kind", kind, (TRAIN, PROBE)), ("phase", phase, PHASES)):
-        if value not in known:
-            raise UserError(f"{table.where}: {key} is {value!r}; choose {', '.join(known)}")
-    trials = table.take("trials", list, [])
-    if wrong := [trial for trial in trials if not isinstance(trial, dict)]:
-        raise UserError(f"{table.where}: a trial is a table of changes, not {wrong[0]!r}")
-    recipe = table.take("recipe", str, "")
-    entry = Entry(
-        name=name,
-        kind=kind,
-        data=table.words("data", common.data),
-        seeds=(0,) if kind == PROBE else table.numbers("seeds", common.seeds),
-        baseline=table.take("baseline", str, common.baseline),
-        phase=phase,
-        train_on=table.splits(),
-        recipe=recipe,
-        changes=_changes(table.take("set", dict, {}), table.where),
-        trials=tuple(_changes(trial, table.where) for trial in trials),
-        settings=_settings(table, {} if recipe else common.settings, kind),
-        order=order,
-    )
-    if recipe and (table.left or kind == PROBE):
-        raise UserError(f"{table.where}: recipe excludes all other settings; change it with set = {{...}}")
-    if kind == PROBE and (trials or entry.changes):
-        raise UserError(f"{table.where}: a probe has neither trials nor changes; it chooses its penalty itself")
-    return entry
-
-
-def _changes(said: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    """Changes by place; TOML takes a place without quotes for tables in tables.
-
-    Raises:
-        UserError: a place without quotes.
-    """
-    for key, value in said.items():
-        way = [key]
-        while "." not in key and isinstance(value, dict) and value and "type" not in value:  # a type tells a whole part
-            step, value = next(iter(value.items()))
-            way.append(step)
-        if len(way) > 1:
-            raise UserError(f'{where}: put the place in quotes: "{printable(".".join(way))}"')
-    return said
-
-
-def _settings(table: TomlTable, common: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    if kind == TRAIN:
-        return dict(common) | table.left
-    if wrong := [key for key in table.left if key not in PROBE_SETTINGS]:
-        raise UserError(f"{table.where}: a probe has no setting {wrong[0]}; it has {', '.join(PROBE_SETTINGS)}")
-    return {key: value for key, value in common.items() if key in PROBE_SETTINGS} | table.left
-
-
-def _check(plan: Plan, shown: str) -> None:
-    """Raises ``UserError`` where names or seeds of entries do not fit together."""
-    names = [entry.name for entry in plan.entries]
-    for name in (*names, *(data for entry in plan.entries for data in entry.data)):
-        if not _NAME.fullmatch(name):
-            raise UserError(f"{shown}: {printable(name)!r} is no name for files; use letters, digits and -_.+")
-    for entry in plan.entries:
+        raise UserError("no entries; write [[entry]] and a name for each row of the table")
+    names = [entry.name for entry in entries]
+    for entry in entries:
         if names.count(entry.name) > 1:
-            raise UserError(f"{shown}: two entries are called {entry.name}")
-        if not entry.data:
-            raise UserError(f"{shown}: {entry.name} names no data; say data = [...] there or for all entries")
+            raise UserError(f"two entries are called {entry.name}")
         if entry.baseline not in names:
-            raise UserError(f"{shown}: {entry.name} is held against {entry.baseline}, which is no entry")
-        if entry.trials and (twice := set(entry.seeds) & set(plan.tuning.seeds)):
-            raise UserError(f"{shown}: {entry.name} is tuned and measured with seed {min(twice)}; take fresh seeds")
+            raise UserError(f"{entry.name} is held against {entry.baseline}, which is no entry")
+        if entry.trials and (twice := set(entry.seeds) & set(file.tuning.seeds)):
+            raise UserError(f"{entry.name} is tuned and measured with seed {min(twice)}; take fresh seeds")
+    return Plan(path, file.title or path.stem, entries, sets, file.tuning, file.baseline, file.notes)
+
+
+def _entry(table: Mapping[str, Any], file: _File, order: int) -> Entry:
+    """An entry: its own keys, and all others as settings, before those that all entries have in common."""
+    own = {key: value for key, value in table.items() if key in _ENTRY}
+    settings = {key: value for key, value in table.items() if key not in _ENTRY}
+    common = {} if "recipe" in table else file.settings
+    seeds = file.seeds
+    if table.get("kind") == PROBE:
+        common, seeds = {key: value for key, value in common.items() if key in PROBE_SETTINGS}, (0,)
+        own.pop("seeds", None)  # none changes its answers
+    own |= {"changes": own.pop("set", {}), "settings": {**common, **settings}, "order": order}
+    defaults = {"data": file.data, "seeds": seeds, "baseline": file.baseline}
+    name = printable(str(table.get("name", order + 1)))
+    return from_plain(defaults | own, Entry, where=f"[[entry]] {name}")
+
+
+_ENTRY = {"set", *(part.name for part in fields(Entry))} - {"order", "settings", "changes"}
+
+
+def _refuse_seeds(seeds: Sequence[int]) -> None:
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise UserError(f"seeds are {list(seeds)}; name one or more, none of them twice")
+
+
+def _refuse_unquoted(changes: Mapping[str, Any]) -> None:
+    """Raises ``UserError`` for a place without quotes, which TOML takes for tables in tables."""
+    for key, value in changes.items():
+        steps = [key]
+        while "." not in key and isinstance(value, Mapping) and value and "type" not in value:  # a type: a whole part
+            step, value = next(iter(value.items()))
+            steps.append(step)
+        if len(steps) > 1:
+            raise UserError(f'put the place in quotes: "{printable(".".join(steps))}"')

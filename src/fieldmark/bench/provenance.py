@@ -56,23 +56,23 @@ def file_digest(path: Path) -> str:
 
 def code_digests(external: Mapping[str, type]) -> dict[str, str]:
     """For each class from elsewhere, by the name given: a digest of the files of the modules named and defined in."""
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for name, kind in external.items():
         modules = sorted({name.partition(":")[0], kind.__module__})
         files = [Path(file) for module in modules if (file := getattr(sys.modules.get(module), "__file__", None))]
-        found[name] = "+".join(file_digest(file) for file in files if file.is_file())
-    return found
+        digests[name] = "+".join(file_digest(file) for file in files if file.is_file())
+    return digests
 
 
 def versions() -> dict[str, str]:
     """Python's and the packages' versions; a package that was never installed, only found, has none."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
-            found[name] = ""
-    return found
+            installed[name] = ""
+    return installed
 
 
 def device_name(device: str) -> str:

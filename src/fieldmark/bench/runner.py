@@ -11,21 +11,25 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fieldmark.bench.claims import claim, is_claimed
-from fieldmark.bench.jobs import Job, awaited, jobs_of
-from fieldmark.bench.mistakes import materials_of, refuse_mistakes
-from fieldmark.bench.options import Options, command_of, named, refuse_call
-from fieldmark.bench.plan import read_plan, unequal_trials
-from fieldmark.bench.planned import write_planned
+from fieldmark.bench.material import Material, open_material
+from fieldmark.bench.mistakes import (
+    materials_of,
+    possible_recipes,
+    refuse_misfits,
+    refuse_mistakes,
+    refuse_other_records,
+)
+from fieldmark.bench.options import RunOptions, command_of, named, refuse_call
+from fieldmark.bench.plan import advice_on, keep_plan, read_plan
+from fieldmark.bench.planned_runs import PlannedRun, runs_of, trials_of
 from fieldmark.bench.provenance import OURS, code_digests, source, source_digest
-from fieldmark.bench.records import DONE, FAILED, Result, write_result
+from fieldmark.bench.results import DONE, FAILED, Result, write_result
+from fieldmark.bench.run_folder import RunFolder, is_locked, locked, refuse_without_locks
 from fieldmark.bench.work import Machine, Worker
-from fieldmark.bench.workplace import Workplace
 from fieldmark.building import classes_named
 from fieldmark.core.device import device_of
 from fieldmark.errors import Interrupted, UserError, printable
 
-CLAIMS = "claims"
 PAUSE = 10.0
 """Seconds between two looks at what is worked elsewhere, where other runs wait for it."""
 
@@ -46,24 +50,25 @@ class Tally:
     failed_before: int = 0
 
 
-def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[str] = (), console: Console) -> Tally:
+def run_plan(plan: Path, folder: Path, options: RunOptions, *, external: Sequence[str] = (), console: Console) -> Tally:
     """Works what is not yet recorded; several processes may do so in one folder at once.
 
     Args:
         plan: the TOML file.
-        folder: of the comparison: results, half-done runs, claims.
+        folder: of the comparison: results, half-done runs, locks.
         options: what else the user said.
         external: classes from elsewhere that parts may be, as package.module:Class.
         console: is told what happens.
 
     Raises:
-        UserError: a mistake in the plan or the call, or results of another plan or other photos in the folder.
+        UserError: a mistake in the plan or the call, results of another plan or other photos in the folder, or a file
+            system without locks.
         Interrupted, KeyboardInterrupt: the user stopped it; the same command goes on.
     """
     refuse_call(folder, options)
     program = source()  # before all that takes long
     read = read_plan(plan)
-    jobs = jobs_of(read, only=options.only, phase=options.phase)
+    jobs = runs_of(read, only=options.only, phase=options.phase)
     materials = materials_of(read, jobs, options, folder)
     classes = classes_named(external)
     machine = Machine(
@@ -77,10 +82,28 @@ def run_plan(plan: Path, folder: Path, options: Options, *, external: Sequence[s
     )
     worker = Worker(read, folder, materials=materials, machine=machine, console=console)
     refuse_mistakes(worker, jobs, options)
-    if line := unequal_trials(read):
+    refuse_without_locks(folder)
+    worker.materials = _opened(worker, jobs)
+    refuse_misfits(worker, jobs)
+    refuse_other_records(worker, jobs)
+    for line in advice_on(read):
         console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
-    write_planned(folder, read)
+    keep_plan(read, folder)
     return _Runner(worker, jobs, options).run()
+
+
+def _opened(worker: Worker, jobs: Sequence[PlannedRun]) -> dict[str, Material]:
+    """The data sets, looked through: photos that are too large for one of the recipes are left out for all."""
+    recipes = list(possible_recipes(worker, jobs))
+    return {
+        name: open_material(
+            material,
+            worker.folder,
+            megapixels=min(recipe.pixels.megapixels for job, recipe in recipes if job.data == name),
+            console=worker.console,
+        )
+        for name, material in worker.materials.items()
+    }
 
 
 class _Deadline:
@@ -110,28 +133,23 @@ class _Deadline:
 
     def _end(self) -> None:
         self.passed = True
-        if self._main:  # nothing but the main thread can be interrupted; elsewhere the run under way is the last
-            _interrupt()
-
-
-def _interrupt() -> None:
-    """What Ctrl-C does, from another thread; where signals can be sent, it also ends a wait."""
-    main = threading.main_thread().ident
-    if hasattr(signal, "pthread_kill") and main is not None:
-        signal.pthread_kill(main, signal.SIGINT)
-    else:
-        _thread.interrupt_main()
+        main = threading.main_thread().ident
+        if not self._main or main is None:  # no other thread can be interrupted: the run under way is the last
+            return
+        if hasattr(signal, "pthread_kill"):
+            signal.pthread_kill(main, signal.SIGINT)  # which also ends a wait
+        else:
+            _thread.interrupt_main()
 
 
 class _Runner:
     """One call's way through the jobs."""
 
-    def __init__(self, worker: Worker, jobs: list[Job], options: Options) -> None:
+    def __init__(self, worker: Worker, jobs: list[PlannedRun], options: RunOptions) -> None:
         self.worker, self.jobs, self.options = worker, jobs, options
         self.folder, self.console = worker.folder, worker.console
         self.counts: Counter[str] = Counter()
         self.tried: set[str] = set()
-        self.lost: set[str] = set()
         self.looks_again = False
 
     def run(self) -> Tally:
@@ -146,7 +164,7 @@ class _Runner:
         left = [job for job in self.jobs if self._is_open(job)]
         for line in self._waiting(left):
             self._tell(line)
-        elsewhere = sum(map(self._is_claimed, left))
+        elsewhere = sum(is_locked(self.folder, job.key) for job in left)
         before = [job for job in self.jobs if job.key not in self.tried and self._has_failed(job)]
         return Tally(self.counts[DONE], self.counts[FAILED], len(left), elsewhere, deadline.passed, len(before))
 
@@ -154,95 +172,73 @@ class _Runner:
         """Works the next run, or waits for what is worked elsewhere; whether there was anything to work or wait for."""
         if len(self.tried) == self.options.limit:
             return False
-        job = next((job for job in self.jobs if self._can_be_worked(job)), None)
-        if job is None:
-            return self._has_waited()
-        try:
-            self._work(job)
-        except (Interrupted, KeyboardInterrupt):
-            if job.key not in self.lost:
-                raise
-        return True
+        return any(self._work(job) for job in self.jobs if self._can_be_worked(job)) or self._has_waited()
 
     def _has_waited(self) -> bool:
         """Waits a little if runs of this call wait for trials that are worked elsewhere; whether it did.
 
-        Looks once more where none is claimed any more: between two runs their owner holds no claim for a moment.
+        Looks once more where none is worked any more: between two runs their process holds no lock for a moment.
         """
-        waiting = (job for job in self.jobs if job.key not in self.tried | self.lost and self._is_open(job))
-        awaited_here = {one.key: one for job in waiting for one in self._still_to_come(job)}.values()
-        claimed = sum(map(self._is_claimed, awaited_here))
-        if not claimed and not (awaited_here and self.looks_again):
+        waiting = (job for job in self.jobs if job.key not in self.tried and self._is_open(job))
+        awaited_here = {trial.key for job in waiting for trial in self._still_to_come(job)}
+        worked = sum(is_locked(self.folder, key) for key in awaited_here)
+        if not worked and not (awaited_here and self.looks_again):
             return False
-        if claimed and not self.looks_again:
-            self._tell(f"waiting for {claimed} trials that are worked elsewhere; Ctrl-C ends the wait")
-        self.looks_again = bool(claimed)
+        if worked and not self.looks_again:
+            self._tell(f"waiting for {worked} trials that are worked elsewhere; Ctrl-C ends the wait")
+        self.looks_again = bool(worked)
         time.sleep(PAUSE)
         return True
 
-    def _is_claimed(self, job: Job) -> bool:
-        """Whether some process works a run now."""
-        return is_claimed(self.folder / CLAIMS, job.key)
-
-    def _has_failed(self, job: Job) -> bool:
+    def _has_failed(self, job: PlannedRun) -> bool:
         result = self.worker.recorded(job)
         return result is not None and result.status == FAILED
 
-    def _is_open(self, job: Job) -> bool:
+    def _is_open(self, job: PlannedRun) -> bool:
         """Whether a run is not recorded, or failed and is to be worked again."""
         result = self.worker.recorded(job)
         if result is None:
             return True
         return self.options.retry and job.key not in self.tried and result.status == FAILED
 
-    def _can_be_worked(self, job: Job) -> bool:
-        if job.key in self.tried | self.lost or not self._is_open(job):
-            return False
-        return not self._still_to_come(job) and not self._is_claimed(job)
+    def _can_be_worked(self, job: PlannedRun) -> bool:
+        return job.key not in self.tried and self._is_open(job) and not self._still_to_come(job)
 
-    def _still_to_come(self, job: Job) -> list[Job]:
+    def _still_to_come(self, job: PlannedRun) -> list[PlannedRun]:
         """The trials that are not yet recorded, of which this run follows the best."""
-        return [one for one in awaited(self.worker.plan, job) if self.worker.recorded(one) is None]
+        return [trial for trial in trials_of(self.worker.plan, job) if self.worker.recorded(trial) is None]
 
-    def _waiting(self, left: Sequence[Job]) -> Iterator[str]:
+    def _waiting(self, left: Sequence[PlannedRun]) -> Iterator[str]:
         """A line for final runs whose trials are not among the runs of this call."""
-        here = {job.key for job in self.jobs}
-        waiting = [job for job in left if any(one.key not in here for one in self._still_to_come(job))]
+        keys = {job.key for job in self.jobs}
+        waiting = [job for job in left if any(trial.key not in keys for trial in self._still_to_come(job))]
         for name, count in Counter(job.entry.name for job in waiting if job.entry.phase == "final").items():
             yield f'{count} final runs of {name} wait for their trials: phase = "final" leaves them out; say "both"'
         if count := sum(job.entry.phase != "final" for job in waiting):
             yield f"{count} final runs wait for their trials: run without --phase"
 
-    def _work(self, job: Job) -> None:
-        held = claim(self.folder / CLAIMS, job.key, when_lost=_interrupt)
-        if held is None:
-            return
-        with held:
+    def _work(self, job: PlannedRun) -> bool:
+        """Works a run and records what came of it; False where another process has it, or has just recorded it."""
+        with locked(self.folder, job.key) as mine:
+            if not mine or not self._is_open(job):
+                return False
             self._refuse_changes()
-            if not self._is_open(job):  # recorded by the one who had it until just now
-                return
+            self.worker.materials[job.data].refuse_changes()
             seed = f"seed {job.seed}" if job.trial is None else f"trial {job.trial}, seed {job.seed}"
             number = f"{self.jobs.index(job) + 1} of {len(self.jobs)}"
             self._tell(f"— {number}: {job.entry.name} on {job.data}, {seed}")
-            workplace = Workplace(self.folder, job.key, number=held.number)
-            try:
-                result, answers = self.worker.work(job, workplace)
-            except (Interrupted, KeyboardInterrupt):
-                if held.is_lost:
-                    self._lost(job)
-                raise
-            if held.is_lost:
-                self._lost(job)
-                return
+            place = RunFolder(self.folder, job.key)
+            result, answers = self.worker.work(job, place)
             write_result(self.folder, result, answers)
-            half_done = result.status == FAILED and workplace.run.exists()
-            if not half_done:
-                workplace.leave(keep=self.options.keep)
+            half_done = result.status == FAILED and place.path.exists()
+            if not half_done and not self.options.keep:
+                place.delete()
         self.tried.add(job.key)
         self.counts[result.status] += 1
         self._tell(_in_words(result))
         if half_done:
-            self._tell(f"half done in {workplace.place}: --retry goes on with it; delete that folder to start anew")
+            self._tell(f"half done in {place.path}: --retry goes on with it; delete that folder to start anew")
+        return True
 
     def _refuse_changes(self) -> None:
         """Raises ``UserError`` where the program's files are no longer those that run here, and that records name."""
@@ -251,10 +247,6 @@ class _Runner:
                 "Fieldmark's own files were changed since this command began: start it again;\n"
                 "better run from a copy (git worktree)"
             )
-
-    def _lost(self, job: Job) -> None:
-        self.lost.add(job.key)
-        self._tell(f"{job.key}: taken over by another process, as this one had been silent for minutes; left to it")
 
     def _tell(self, line: str) -> None:
         self.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

@@ -1,6 +1,5 @@
 """One run, from its claim to its record."""
 
-import json
 import socket
 import traceback
 from collections.abc import Mapping
@@ -11,14 +10,14 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from fieldmark.bench.jobs import Job, awaited
+from fieldmark.bench.entry_recipes import RecipeContext, described, recipe_of, shortened, weights_digest, with_weights
 from fieldmark.bench.material import Material
 from fieldmark.bench.plan import PROBE, Plan
+from fieldmark.bench.planned_runs import PlannedRun, trials_of
 from fieldmark.bench.provenance import Source, device_name, versions
-from fieldmark.bench.records import DONE, FAILED, Answers, Result, json_path, read_result
-from fieldmark.bench.resolve import Surroundings, described, recipe_of, shortened, weights_digest, with_weights
+from fieldmark.bench.results import DONE, FAILED, Answers, Result, Session, json_path, read_result
+from fieldmark.bench.run_folder import RunFolder
 from fieldmark.bench.tuning import scores, told, winner
-from fieldmark.bench.workplace import Workplace
 from fieldmark.core.device import precision_of
 from fieldmark.errors import Interrupted, UserError, printable
 from fieldmark.evaluation.evaluate import OPENINGS, evaluate
@@ -65,7 +64,7 @@ class Worker:
         self.plan, self.folder, self.materials = plan, folder, materials
         self.machine, self.console = machine, console
 
-    def work(self, job: Job, workplace: Workplace) -> tuple[Result, Answers | None]:
+    def work(self, job: PlannedRun, place: RunFolder) -> tuple[Result, Answers | None]:
         """Trains (or goes on), measures, and returns what is to be recorded; a run that fails is recorded as such.
 
         Raises:
@@ -78,8 +77,7 @@ class Worker:
             blank = replace(blank, recipe=described(recipe), weights_digest=weights_digest(recipe), tuned=tuned)
             if job.entry.kind == PROBE:
                 return self._probed(job, recipe, blank)
-            blank = replace(blank, sessions=({**blank.sessions[0], **self._followed_here(recipe, blank)},))
-            return self._trained(job, recipe, blank, workplace=workplace)
+            return self._trained(job, recipe, replace(blank, sessions=(self._session(recipe, blank),)), place=place)
         except Interrupted:
             raise
         except Exception as error:  # whatever a method of anybody's raises: the list goes on, and the record says it
@@ -88,7 +86,7 @@ class Worker:
             line = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             return replace(blank, reason=printable(line), trace=traceback.format_exc()), None
 
-    def recipe(self, job: Job) -> Recipe:
+    def recipe(self, job: PlannedRun) -> Recipe:
         """What is followed in a run: the entry's recipe, with its trial or the trial that won.
 
         Raises:
@@ -97,7 +95,7 @@ class Worker:
         changes = job.entry.trials[job.trial] if job.trial is not None else self._won(job)
         return with_weights(self._planned(job, changes), self.machine.weights)
 
-    def possible(self, job: Job) -> list[Recipe]:
+    def possible(self, job: PlannedRun) -> list[Recipe]:
         """What a run may come to follow, whichever trial wins; weights stand as the plan calls them.
 
         Raises:
@@ -107,21 +105,23 @@ class Worker:
             return [self._planned(job, job.entry.trials[job.trial])]
         return [self._planned(job, changes) for changes in job.entry.trials or ({},)]
 
-    def _planned(self, job: Job, changes: Mapping[str, Any]) -> Recipe:
+    def _planned(self, job: PlannedRun, changes: Mapping[str, Any]) -> Recipe:
         material, entry = self.materials[job.data], job.entry
-        recipe = replace(recipe_of(entry, self._around(job), changes=changes), seed=job.seed)
-        recipe = replace(recipe, train_on=material.train_on(entry.train_on) or recipe.train_on)
+        recipe = replace(recipe_of(entry, self._context(job), changes=changes), seed=job.seed)
+        recipe = replace(recipe, train_on=entry.train_on or material.place.train_on or recipe.train_on)
         if job.trial is None:
             return recipe
         without = tuple(split for split in recipe.train_on if split != "val")
+        if not without:
+            raise UserError(f"{entry.name}: its trials would be trained on nothing, as train_on is validation alone")
         return shortened(replace(recipe, train_on=without), self.plan.tuning.epochs)
 
-    def trials(self, job: Job) -> list[Result]:
+    def trials(self, job: PlannedRun) -> list[Result]:
         """The results, so far, of the tuning runs that a final run waits for."""
-        found = (self.recorded(one) for one in awaited(self.plan, job))
-        return [result for result in found if result is not None]
+        recorded = (self.recorded(trial) for trial in trials_of(self.plan, job))
+        return [result for result in recorded if result is not None]
 
-    def recorded(self, job: Job) -> Result | None:
+    def recorded(self, job: PlannedRun) -> Result | None:
         """What is recorded of a run; one that failed under other settings or with other photos counts as none.
 
         Raises:
@@ -133,9 +133,9 @@ class Worker:
         result = read_result(path)
         return None if result.status == FAILED and self.misfit(result, job) else result
 
-    def misfit(self, result: Result, job: Job) -> str:
+    def misfit(self, result: Result, job: PlannedRun) -> str:
         """In what a result is another than the plan asks for now; "" where it is the same."""
-        if result.asked != json.loads(json.dumps(job.asked(self.plan))):  # as it comes back from a file
+        if result.asked != job.asked(self.plan):
             return f"made by other settings than the plan has now for {job.entry.name}"
         if result.data_digest != self.materials[job.data].digest:
             return f"made from other photos, labels or splits than {job.data} has now"
@@ -143,9 +143,9 @@ class Worker:
             return f"made by another recipe than this Fieldmark makes of {job.entry.name}"
         return ""
 
-    def _follows(self, result: Result, job: Job) -> bool:
+    def _follows(self, result: Result, job: PlannedRun) -> bool:
         """Whether a run followed what it would follow now; weights may lie elsewhere, and trials be still to come."""
-        if job.trial is None and any(self.recorded(one) is None for one in awaited(self.plan, job)):
+        if job.trial is None and any(self.recorded(trial) is None for trial in trials_of(self.plan, job)):
             return True
         try:
             recipe = self.recipe(job)
@@ -157,7 +157,7 @@ class Worker:
             return False
         return recipe == replace(known, model=replace(known.model, weights=recipe.model.weights))
 
-    def _won(self, job: Job) -> Mapping[str, Any]:
+    def _won(self, job: PlannedRun) -> Mapping[str, Any]:
         if not job.entry.trials:
             return {}
         best = winner(scores(self.trials(job)))
@@ -165,14 +165,18 @@ class Worker:
             raise UserError("none of its trials came to an end")
         return best.changes
 
-    def _around(self, job: Job) -> Surroundings:
+    def _context(self, job: PlannedRun) -> RecipeContext:
         material = self.materials[job.data]
-        photos = len(material.dataset.of(material.train_on(job.entry.train_on) or ("train",)))
+        photos = len(material.of(job.entry.train_on or material.place.train_on or ("train",)))
         classes = len(material.dataset.classes)
-        return Surroundings(photos, classes, self.machine.device, self.plan.path.parent, self.machine.external)
+        return RecipeContext(photos, classes, self.machine.device, self.plan.path.parent, self.machine.external)
 
-    def _blank(self, job: Job) -> Result:
+    def _blank(self, job: PlannedRun) -> Result:
         """A failed run: what is known before it is tried."""
+        source, device = self.machine.source, device_name(self.machine.device)
+        session = Session(
+            source.commit, source.dirty, source.digest, device, socket.gethostname(), versions(), self.machine.code
+        )
         return Result(
             key=job.key,
             title=self.plan.title,
@@ -188,82 +192,72 @@ class Worker:
             command=self.machine.command,
             data_digest=self.materials[job.data].digest,
             trial=job.trial,
-            sessions=(self._session(),),
-            device=device_name(self.machine.device),
-            versions=versions(),
+            sessions=(session,),
+            device=device,
+            versions=session.versions,
         )
 
-    @property
-    def _classes(self) -> tuple[type, ...]:
-        return tuple(self.machine.external.values())
-
-    def _session(self) -> dict[str, Any]:
-        """Who works now, and with what; what was added later is read with ``get``, as older records lack it."""
-        machine, host = self.machine, socket.gethostname()
-        told = {"host": host, "device": device_name(machine.device), "versions": versions(), "code": dict(machine.code)}
-        return {**machine.source.to_json(), **told}
-
-    def _followed_here(self, recipe: Recipe, blank: Result) -> dict[str, str]:
-        """What a session says besides of a run that is trained: the precision that "auto" is here, and made of what."""
+    def _session(self, recipe: Recipe, blank: Result) -> Session:
+        """The session of a run that is trained: the precision that "auto" is here, and made of what."""
         precision = "fp32" if precision_of(recipe.precision, self.machine.device) == "32-true" else "bf16"
-        return {"precision": precision, "data_digest": blank.data_digest, "weights_digest": blank.weights_digest}
+        digests = {"data_digest": blank.data_digest, "weights_digest": blank.weights_digest}
+        return replace(blank.sessions[0], precision=precision, **digests)
 
     def _trained(
-        self, job: Job, recipe: Recipe, blank: Result, *, workplace: Workplace
+        self, job: PlannedRun, recipe: Recipe, blank: Result, *, place: RunFolder
     ) -> tuple[Result, Answers | None]:
         material = self.materials[job.data]
-        if not self._goes_on(workplace, recipe, blank.sessions[0]):
-            workplace.clear()
-        sessions = workplace.enter(blank.sessions[0])
+        if not self._goes_on(place, recipe, blank.sessions[0]):
+            place.delete()
+        sessions = place.enter(blank.sessions[0])
         run = train(
             material.path,
-            Destination(workplace.run, resume=True),
-            self._settings(job, material, going_on=(workplace.run / STATE).is_file()),
+            Destination(place.path, resume=True),
+            self._settings(job, material, going_on=(place.path / STATE).is_file()),
             console=self.console,
-            external=self._classes,
+            external=tuple(self.machine.external),
             recipe=recipe,
+            opened=material.data,
         )
         split = "test" if job.trial is None else "val"
-        opened = open_run(run, external=self._classes)
+        opened = open_run(run, external=tuple(self.machine.external))
         opened.learner.to(self.machine.device)
         workers = 1 if self.machine.workers is None else self.machine.workers
-        found = evaluate(opened, material.path, split=split, workers=workers)
+        found = evaluate(opened, material.dataset, split=split, workers=workers)
         openings, state = run / OPENINGS, load_state(run)
-        trained = len(material.dataset.of(recipe.train_on)) if job.trial is None else None
+        trained = len(material.of(recipe.train_on)) if job.trial is None else None
         result = replace(
             _measured(blank, found.metrics, split, classes=len(found.classes), trained=trained),
             sessions=sessions,
             seconds=round(state["position"]["seconds"], 3) if state else 0.0,
-            damaged=found.damaged,
+            damaged=(*material.data.damaged, *found.damaged),
             test_openings=len(openings.read_text("utf-8").splitlines()) - 1 if openings.is_file() else 0,
         )
         return result, _answers(found.names, found.labels, found.logits)
 
-    def _settings(self, job: Job, material: Material, *, going_on: bool = False) -> Settings:
+    def _settings(self, job: PlannedRun, material: Material, *, going_on: bool = False) -> Settings:
         """What ``train`` is told beside the recipe; trials hold photos out where there is no validation split."""
         device: Any = self.machine.device
         here = MachineSettings(device, self.machine.workers)
         if going_on:  # all else is the run's own, and what would be said again would be told to be left aside
             return Settings(machine=here)
-        held_out = self.plan.tuning.hold_out if job.trial is not None and not material.has_val else 0.0
-        annotation = material.place.annotation
-        data = DataSettings(annotation, splits=material.splits, hold_out=held_out)
+        held_out = self.plan.tuning.hold_out if job.trial is not None and not material.dataset.of(["val"]) else 0.0
+        data = DataSettings(material.place.annotation, hold_out=held_out)
         return Settings(RecipeSettings(seed=job.seed), data, here)
 
-    def _goes_on(self, workplace: Workplace, recipe: Recipe, session: Mapping[str, Any]) -> bool:
+    def _goes_on(self, place: RunFolder, recipe: Recipe, session: Session) -> bool:
         """Whether a half-done run follows this very recipe on the same photos; one of an earlier plan does not."""
-        path = workplace.run / RECIPE
-        if not path.is_file():
+        if not place.sessions:
             return False
         try:
-            known = recipe_from_json(path.read_text("utf-8"))
+            known = recipe_from_json((place.path / RECIPE).read_text("utf-8"))
         except (UserError, UnicodeDecodeError):  # cut short, as by a power failure: there is nothing to go on with
             return False
-        last = workplace.last()
-        alike = all(last.get(key, session[key]) == session[key] for key in ("data_digest", "weights_digest"))
+        last = place.sessions[-1]
+        alike = (last.data_digest, last.weights_digest) == (session.data_digest, session.weights_digest)
         return alike and described(known) == described(recipe)
 
-    def _probed(self, job: Job, recipe: Recipe, blank: Result) -> tuple[Result, Answers]:
+    def _probed(self, job: PlannedRun, recipe: Recipe, blank: Result) -> tuple[Result, Answers]:
         material = self.materials[job.data]
         found = probe(
             material.dataset,
@@ -276,23 +270,18 @@ class Worker:
             workers=1 if self.machine.workers is None else self.machine.workers,
         )
         settings = {"backbone": found.backbone, "weights": Path(recipe.model.weights).name, "size": recipe.pixels.size}
-        trained = len(material.dataset.of(recipe.train_on))
         result = replace(
-            _measured(blank, found.metrics, "test", classes=len(material.dataset.classes), trained=trained),
+            _measured(blank, found.metrics, "test", classes=len(material.dataset.classes), trained=found.trained),
             recipe=settings | {"penalty": found.strength, "train_on": list(recipe.train_on)},
             seconds=round(found.feature_seconds + found.fit_seconds, 3),
+            damaged=(*material.data.damaged, *found.damaged),
             test_openings=1,
         )
         return result, _answers(found.names, found.labels, found.scores)
 
 
 def _measured(blank: Result, metrics: Metrics, split: str, *, classes: int, trained: int | None) -> Result:
-    shares = {
-        "top1": metrics.top1,
-        "top5": metrics.top5,
-        "mean_per_class": metrics.mean_per_class,
-        "macro_f1": metrics.macro_f1,
-    }
+    shares = {name: getattr(metrics, name) for name in ("top1", "top5", "mean_per_class", "macro_f1")}
     photos = {"measured": metrics.n, "classes": classes} | ({} if trained is None else {"trained": trained})
     return replace(blank, status=DONE, measured_on=split, metrics=shares, photos=photos)
 

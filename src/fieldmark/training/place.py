@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fieldmark.data.dataset import Dataset
-from fieldmark.data.split import read_splits
+from fieldmark.data.split import SPLITS_FILE, read_splits
 from fieldmark.errors import UserError, printable
 from fieldmark.locks import LOCK, locked
 from fieldmark.runs.checkpoint import MODEL, STATE
-from fieldmark.runs.folder import RECIPE, SPLITS
+from fieldmark.runs.folder import RECIPE
 from fieldmark.training.settings import Destination, Settings
 
 
@@ -57,7 +57,7 @@ def pinned_splits(run: Path, said: Path | None) -> dict[str, str]:
     """The splits that photos are pinned to: those of ``--splits``, else of the run that is replaced."""
     if said:
         return read_splits(said)
-    return read_splits(run / SPLITS) if (run / SPLITS).is_file() else {}
+    return read_splits(run) if (run / SPLITS_FILE).is_file() else {}
 
 
 def refuse_deletion(run: Path, settings: Settings, dataset: Dataset) -> None:

@@ -18,7 +18,8 @@ from fieldmark.console import QUIET, tell, timed
 from fieldmark.core import processes
 from fieldmark.core.device import device_of, precision_of
 from fieldmark.core.learner import Learner
-from fieldmark.data.dataset import Photo
+from fieldmark.data.dataset import IMBALANCE, Photo
+from fieldmark.data.opening import OpenedData
 from fieldmark.evaluation.inference import infer
 from fieldmark.evaluation.metrics import measure
 from fieldmark.input.loading import Photographs
@@ -50,6 +51,7 @@ def train(
     console: Console,
     external: Sequence[str | type] = (),
     recipe: Recipe | None = None,
+    opened: OpenedData | None = None,
 ) -> Path:
     """Trains a classifier and returns the run's folder.
 
@@ -61,12 +63,13 @@ def train(
         external: classes from elsewhere that a recipe's file names, or their names; those said as parts are known.
         recipe: what to follow, in place of ``settings.recipe.recipe`` or a choice for this machine; what the settings
             say comes in the place of its own.
+        opened: the photographs of ``data``, where they were looked through before.
 
     Raises:
         UserError: what the user can mend.
         Interrupted: stopped, state saved.
     """
-    run = destination.folder(Path(data))
+    source, run = Path(data), destination.folder(Path(data))
     settings = settings.checked()
     device = device_of(settings.machine.device)
     known = classes_named((*external, *settings.recipe.classes_said))
@@ -77,14 +80,15 @@ def train(
     held = ExitStack()
 
     def prepare() -> tuple[bool, Prepared]:
-        held.enter_context(own_place(Path(data), run, destination))
+        held.enter_context(own_place(source, run, destination))
         if goes_on(run, destination):
-            return True, prepare_again(Path(data), run, console=console, external=known)
+            return True, prepare_again(source, run, console=console, external=known, opened=opened)
         pinned = pinned_splits(run, settings.data.splits)
         start = recipe_of(settings.recipe, device=device, external=known, recipe=recipe)
         refuse_unknown_groups(start, external=known)
+        chosen = recipe is None
         prepared = prepare_new(
-            Path(data), run, settings, recipe=start, chosen=recipe is None, pinned=pinned, console=console
+            source, run, settings, recipe=start, chosen=chosen, pinned=pinned, console=console, opened=opened
         )
         refuse_deletion(run, settings, prepared.dataset)
         return False, prepared
@@ -220,7 +224,8 @@ def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int)
     )
     tell(console, f"expected time: about {clock(seconds)}" + (" (going on)" if loop.position.step else ""))
     if prepared.about["headline"] != "top1" and not _balances(recipe):
-        tell(console, "class sizes differ ten-fold: mean per-class accuracy counts; consider --balance logit-adjust")
+        uneven = f"the largest class has {IMBALANCE} times the photos of the smallest, or more"
+        tell(console, f"{uneven}: mean per-class accuracy counts; consider --balance logit-adjust")
 
 
 def _balances(recipe: Recipe) -> bool:
@@ -242,7 +247,7 @@ def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int, start: s
         return None
     photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
     labels = np.array([photo.label for photo in chosen])
-    keeps_best = prepared.was_cut and len(chosen) >= ENOUGH_TO_CHOOSE
+    keeps_best = prepared.data.was_cut and len(chosen) >= ENOUGH_TO_CHOOSE
     method = loop.learner.method
 
     def validate() -> Mapping[str, float]:

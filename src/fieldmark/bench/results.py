@@ -5,43 +5,77 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fieldmark.bench.shape import complaint
 from fieldmark.errors import UserError, printable
 from fieldmark.files import replace_file
+from fieldmark.plain import from_plain, json_text, to_plain
 
 RESULTS = "results"
 FORMAT_VERSION = 1
-DONE, FAILED = "done", "failed"
+DONE: Literal["done"] = "done"
+FAILED: Literal["failed"] = "failed"
 # what zip files that were cut short or changed by a bit provoke, besides errors of values and of reading
 _DAMAGE = (zipfile.BadZipFile, EOFError, zlib.error, struct.error, RuntimeError, MemoryError, SyntaxError)
+
+
+@dataclass(frozen=True)
+class Session:
+    """Who worked at a run, and with what; results of an earlier Fieldmark do not know all of it.
+
+    ``digest`` is of the program's files, ``code`` of those of classes from elsewhere, ``precision`` what "auto" was.
+    """
+
+    commit: str
+    dirty: bool
+    digest: str
+    device: str
+    host: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
+    precision: str = ""
+    data_digest: str = ""
+    weights_digest: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """All that a plan says of a run and that its result depends on: another answer makes another result."""
+
+    trials: tuple[Mapping[str, Any], ...]
+    kind: str = "train"
+    recipe: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    train_on: tuple[str, ...] = ()
+    annotation: str = "variant"
+    tuning: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Result:
     """A run, done or failed: what was asked for, what came of it, and where it comes from.
 
-    ``asked`` is what the plan said; ``trial`` the place of a tuning run's trial; ``tuned`` what a final run's trials
-    scored; ``recipe`` what was followed; ``sessions`` the sources and machines that took part; ``metrics`` are shares
-    of the photos of ``measured_on``; ``seconds`` of training; ``reason`` says in a line why a run failed.
+    ``trial`` is the place of a tuning run's trial; ``tuned`` what a final run's trials scored; ``recipe`` what was
+    followed, as plain data; ``metrics`` are shares of the photos of ``measured_on``; ``photos`` counts those measured
+    and, in a final run, those trained on; ``seconds`` of training; ``reason`` says in a line why a run failed.
     """
 
     key: str
     title: str
     entry: str
     order: int
-    kind: str
+    kind: Literal["train", "probe"]
     baseline: str
     data: str
-    phase: str
+    phase: Literal["tune", "final"]
     seed: int
-    status: str
-    asked: Mapping[str, Any]
+    status: Literal["done", "failed"]
+    asked: Asked
     command: str
     data_digest: str
     trial: int | None = None
@@ -50,7 +84,7 @@ class Result:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     weights_digest: str = ""
     tuned: Mapping[str, Any] = field(default_factory=dict)
-    sessions: tuple[Mapping[str, Any], ...] = ()
+    sessions: tuple[Session, ...] = ()
     device: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
@@ -59,6 +93,15 @@ class Result:
     metrics: Mapping[str, float] = field(default_factory=dict)
     damaged: tuple[str, ...] = ()
     test_openings: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises ``UserError`` for a run that cannot be what it says."""
+        if self.trial is not None and not self.asked.trials:
+            raise UserError("asked.trials is empty, though it is the run of a trial")
+        needed = {"metrics.top1", "metrics.mean_per_class", "photos.measured", "photos.classes"}
+        known = {f"metrics.{name}" for name in self.metrics} | {f"photos.{name}" for name in self.photos}
+        if self.status == DONE and (missing := sorted(needed - known)):
+            raise UserError(f"{missing[0]} is missing, though the run is done")
 
 
 class Answers(NamedTuple):
@@ -82,10 +125,9 @@ def npz_path(folder: Path, key: str) -> Path:
 def write_result(folder: Path, result: Result, answers: Answers | None = None) -> None:
     """Writes a run's logits, then its figures: where the JSON file is, all is there."""
     if answers is not None:
-        arrays = {name: getattr(answers, name) for name in Answers._fields}
-        replace_file(npz_path(folder, result.key), lambda path: _save(path, arrays))
-    text = json.dumps({"format_version": FORMAT_VERSION} | asdict(result), indent=2, ensure_ascii=False) + "\n"
-    replace_file(json_path(folder, result.key), lambda path: path.write_text(text, "utf-8", "backslashreplace"))
+        replace_file(npz_path(folder, result.key), lambda path: _save(path, answers))
+    text = json_text({"format_version": FORMAT_VERSION} | to_plain(result))
+    replace_file(json_path(folder, result.key), lambda path: path.write_text(text, "utf-8"))
 
 
 def read_result(path: Path) -> Result:
@@ -97,15 +139,13 @@ def read_result(path: Path) -> Result:
         raise UserError(f"{shown}: no result that can be read ({printable(str(error))})") from error
     if not isinstance(value, dict) or value.pop("format_version", None) != FORMAT_VERSION:
         raise UserError(f"{shown}: another format than this Fieldmark reads")
-    names = {one.name for one in fields(Result)}
-    if wrong := names.symmetric_difference(value):
-        raise UserError(f"{shown}: {min(wrong)!r} is missing or unknown; the file was changed by hand")
-    if said := printable(complaint(value)):
-        raise UserError(f"{shown}: {said}; the file was changed by hand")
-    if value["key"] != path.stem:
-        raise UserError(f"{shown} holds the run {printable(value['key'])}, so it is a copy of another file: delete it")
-    found: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in value.items()}
-    return Result(**found)
+    try:
+        result = from_plain(value, Result)
+    except UserError as error:
+        raise UserError(f"{shown}: {error}; the file was changed by hand") from error
+    if result.key != path.stem:
+        raise UserError(f"{shown} holds the run {printable(result.key)}, so it is a copy of another file: delete it")
+    return result
 
 
 def read_results(folder: Path) -> list[Result]:
@@ -114,10 +154,10 @@ def read_results(folder: Path) -> list[Result]:
     Raises:
         UserError: no folder with results, or a file that is none.
     """
-    found = [read_result(path) for path in sorted((folder / RESULTS).glob("*.json"))]
-    if not found:
+    results = [read_result(path) for path in sorted((folder / RESULTS).glob("*.json"))]
+    if not results:
         raise UserError(f"{printable(str(folder))}: no results here; make some: fieldmark bench run PLAN --out FOLDER")
-    return sorted(found, key=lambda one: (one.data, one.order, one.entry, one.phase, one.trial or 0, one.seed))
+    return sorted(results, key=lambda run: (run.data, run.order, run.entry, run.phase, run.trial or 0, run.seed))
 
 
 def read_answers(folder: Path, key: str) -> Answers:
@@ -128,8 +168,8 @@ def read_answers(folder: Path, key: str) -> Answers:
     """
     path = npz_path(folder, key)
     try:
-        with path.open("rb") as file, np.load(file) as found:  # of a damaged file numpy leaves its own open
-            answers = Answers(*(found[name] for name in Answers._fields))
+        with path.open("rb") as file, np.load(file) as arrays:  # of a damaged file numpy leaves its own open
+            answers = Answers(*(arrays[name] for name in Answers._fields))
         _refuse_shapes(answers)
         return answers
     except (OSError, ValueError, KeyError, *_DAMAGE) as error:
@@ -151,6 +191,6 @@ def _refuse_shapes(answers: Answers) -> None:
         raise ValueError(f"labels are from {labels.min()} to {labels.max()}, and there are {logits.shape[1]} classes")
 
 
-def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def _save(path: Path, answers: Answers) -> None:
     with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez_compressed(file, allow_pickle=False, **answers._asdict())

@@ -7,25 +7,25 @@ from typing import Any
 import pytest
 
 from fieldmark.batches import Balanced, Shuffled
+from fieldmark.bench.entry_recipes import RecipeContext, described, recipe_of, settings_of, shortened, with_weights
 from fieldmark.bench.plan import Entry
-from fieldmark.bench.resolve import Surroundings, choices_of, described, recipe_of, shortened, with_weights
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Cosine, OneCycle, Part, Stage, StepDecay, recipe_to_json
-from fieldmark.training.settings import Choices
+from fieldmark.training.settings import RecipeSettings
 
-AROUND = Surroundings(photos=600, classes=20, device="cpu", folder=Path())
+CONTEXT = RecipeContext(photos=600, classes=20, device="cpu", folder=Path())
 SETTINGS = {"backbone": "test_resnet", "weights": "none", "epochs": 3, "lr": 1, "method": "pc"}
 
 
 def entry_of(settings: Any = SETTINGS, *, recipe: str = "", changes: Any = None) -> Entry:
-    return Entry("pc", "train", ("a",), (0,), "plain", "both", None, recipe, settings, changes or {}, (), 0)
+    return Entry("pc", 0, ("a",), (0,), "plain", recipe=recipe, settings=settings, changes=changes or {})
 
 
 def refused(entry: Entry, changes: Any = None) -> str:
     with pytest.raises(UserError) as error:
-        recipe_of(entry, AROUND, changes=changes)
+        recipe_of(entry, CONTEXT, changes=changes)
     assert str(error.value).startswith("pc: ")
     assert len(str(error.value).splitlines()) == 1
     return str(error.value)
@@ -33,64 +33,66 @@ def refused(entry: Entry, changes: Any = None) -> str:
 
 def test_settings_are_those_of_train() -> None:
     given = {"term": ["pairwise-confusion,weight=5"], "lr": 1, "fit": "pad", "epochs": 2, "neck": "a:B"}
-    wanted = Choices(term=("pairwise-confusion,weight=5",), lr=1.0, fit="pad", epochs=2, neck="a:B")
-    assert choices_of(given) == wanted
-    assert type(choices_of(given).lr) is float
+    wanted = RecipeSettings(term=("pairwise-confusion,weight=5",), lr=1.0, fit="pad", epochs=2, neck="a:B")
+    assert settings_of(given) == wanted
+    assert type(settings_of(given).lr) is float
     for wrong in ({"epochs": 2.5}, {"epochs": True}, {"term": "x"}, {"term": [1]}, {"fit": "fold"}, {"method": 1}):
-        with pytest.raises(UserError, match="cannot be"):
-            choices_of(wrong)
+        with pytest.raises(UserError, match=r"it has to be|did you mean|choose"):
+            settings_of(wrong)
     for wrong in ({"seed": 1}, {"epoch": 2}, {"device": "cpu"}):
         with pytest.raises(UserError, match="no setting"):
-            choices_of(wrong)
-    with pytest.raises(UserError, match="--epochs 0"):
-        choices_of({"epochs": 0})
+            settings_of(wrong)
+    with pytest.raises(UserError, match="epochs is 0; it has to be at least 1"):
+        settings_of({"epochs": 0})
 
 
 def test_changes_go_where_they_say() -> None:
-    plain = recipe_of(entry_of(), AROUND)
+    plain = recipe_of(entry_of(), CONTEXT)
     assert (plain.epochs, plain.batches, plain.model.terms) == (3, Shuffled(16), (Part("PairwiseConfusion"),))
     changes = {
         "batches": {"type": "Balanced", "classes": 4, "images": 4},
         "stages.0.optimiser.scales.backbone": 0.03,
-        "smoothing": 0.2,
+        "clip": 0.2,
     }
-    changed = recipe_of(entry_of(changes=changes), AROUND, changes={"model.terms.0.weight": 5, "smoothing": 0})
+    changed = recipe_of(entry_of(changes=changes), CONTEXT, changes={"model.terms.0.weight": 5, "clip": 3})
     assert changed.batches == Balanced(4, 4)
     assert changed.stages[0].optimiser.scales == {"backbone": 0.03}
     assert changed.model.terms == (Part("PairwiseConfusion", {"weight": 5}),)
-    assert changed.smoothing == 0
-    assert replace(changed, batches=plain.batches, stages=plain.stages, model=plain.model, smoothing=0.1) == plain
+    assert changed.clip == 3
+    assert replace(changed, batches=plain.batches, stages=plain.stages, model=plain.model, clip=0.0) == plain
 
 
 def test_a_recipe_of_a_file(tmp_path: Path) -> None:
-    recipe = replace(recipe_of(entry_of(), AROUND), clip=3.0)
+    recipe = replace(recipe_of(entry_of(), CONTEXT), clip=3.0)
     (tmp_path / "mine.json").write_text(recipe_to_json(recipe))
-    assert recipe_of(entry_of({}, recipe="mine.json"), replace(AROUND, folder=tmp_path)) == recipe
+    assert recipe_of(entry_of({}, recipe="mine.json"), replace(CONTEXT, folder=tmp_path)) == recipe
 
 
 def test_mistakes() -> None:
     assert "choose plain" in refused(entry_of(SETTINGS | {"method": "nothing"}))
     assert "no setting" in refused(entry_of(SETTINGS | {"epoch": 1}))
-    assert "model.terms has 1 entries, counted from 0, and no '1'" in refused(entry_of(), {"model.terms.1.weight": 1})
-    assert "stages has 1 entries, counted from 0, and no 'one'" in refused(entry_of(), {"stages.one.epochs": 1})
+    assert "model.terms.1.weight: there is no entry '1' in a list of 1" in refused(
+        entry_of(), {"model.terms.1.weight": 1}
+    )
+    assert "stages.one.epochs: there is no entry 'one' in a list of 1" in refused(entry_of(), {"stages.one.epochs": 1})
     assert "smothing" in refused(entry_of(changes={"smothing": 0.1}))
-    assert "smoothing" in refused(entry_of(), {"smoothing": "much"})
+    assert "clip is 'much'" in refused(entry_of(), {"clip": "much"})
     assert "nor row of a paper" in refused(entry_of({}, recipe="nowhere.json"))
-    assert refused(entry_of(), {"smoothing": object()})
+    assert "clip" in refused(entry_of(), {"clip": object()})
 
 
 def test_no_plan_imports_a_class_that_the_user_did_not_name() -> None:
-    name = "fieldmark.papers.plain:Plain"
-    settings = SETTINGS | {"method": name, "term": ["fieldmark.papers.pairwise_confusion:PairwiseConfusion,weight=2"]}
-    assert f"--external {name}" in refused(entry_of(settings))
-    classes = {name: Plain, "fieldmark.papers.pairwise_confusion:PairwiseConfusion": PairwiseConfusion}
-    recipe = recipe_of(entry_of(settings), replace(AROUND, external=classes))
-    assert recipe.model.method == Part("Plain")
-    assert recipe.model.terms == (Part("PairwiseConfusion", {"weight": 2}),)
+    name, term = "fieldmark.papers.plain:Plain", "fieldmark.papers.pairwise_confusion:PairwiseConfusion"
+    settings = SETTINGS | {"method": name, "term": [f"{term},weight=2"]}
+    assert "--external fieldmark.papers." in refused(entry_of(settings))
+    classes = {name: Plain, term: PairwiseConfusion}
+    recipe = recipe_of(entry_of(settings), replace(CONTEXT, external=classes))
+    assert recipe.model.method == Part(name)
+    assert recipe.model.terms == (Part(term, {"weight": 2}),)
 
 
 def test_weights_stand_by_name() -> None:
-    recipe = recipe_of(entry_of(SETTINGS | {"weights": "lite0"}), AROUND)
+    recipe = recipe_of(entry_of(SETTINGS | {"weights": "lite0"}), CONTEXT)
     for name in ("lite0", "test_resnet"):
         found = with_weights(recipe, {name: Path("somewhere/w.safetensors")})
         assert found.model.weights == "somewhere/w.safetensors"
@@ -100,7 +102,7 @@ def test_weights_stand_by_name() -> None:
 
 
 def test_shorter_runs_keep_their_shape() -> None:
-    recipe = recipe_of(entry_of(), AROUND)
+    recipe = recipe_of(entry_of(), CONTEXT)
     stages = (
         Stage(1, schedule=OneCycle()),
         Stage(90, schedule=StepDecay((30, 60), warmup=4.0), frozen=("backbone",), frozen_epochs=9),

@@ -26,7 +26,7 @@ SETTINGS = tuple(
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RecipeContext:
     """What a recipe depends on besides its entry: numbers of photos and classes, kind of machine, the plan's folder.
 
     ``external`` are the classes from elsewhere that the user named, by the names given: no plan imports any other.
@@ -39,14 +39,14 @@ class Surroundings:
     external: Mapping[str, type] = field(default_factory=dict)
 
 
-def recipe_of(entry: Entry, around: Surroundings, *, changes: Mapping[str, Any] | None = None) -> Recipe:
+def recipe_of(entry: Entry, context: RecipeContext, *, changes: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe of an entry, with ``changes`` (of a trial) beyond its own; seed and ``train_on`` are left as they are.
 
     Raises:
         UserError: what does not stand in a recipe, or names nothing.
     """
     try:
-        recipe = _named(entry.recipe, around) if entry.recipe else _chosen(entry.settings, around)
+        recipe = _named(entry.recipe, context) if entry.recipe else _chosen(entry, context)
         recipe = with_places(recipe, {**entry.changes, **(changes or {})})
     except (UserError, TypeError) as error:  # a date of TOML's is no value of JSON's
         raise UserError(f"{entry.name}: {error}") from error
@@ -91,13 +91,17 @@ def weights_digest(recipe: Recipe) -> str:
     return file_digest(path) if path.is_file() else ""
 
 
-def _chosen(said: Mapping[str, Any], around: Surroundings) -> Recipe:
+def _chosen(entry: Entry, context: RecipeContext) -> Recipe:
+    """The recipe that the entry's settings make; batches that are changed as a whole need no size before."""
+    said = dict(entry.settings)
+    if "batches" in entry.changes:
+        said.pop("batch", None)
     settings = settings_of(said)
-    recipe = recipe_of_settings(settings, device=around.device, external=around.external)
-    return fitted(recipe, settings, photos=around.photos, classes=around.classes)
+    recipe = recipe_of_settings(settings, device=context.device, external=context.external)
+    return fitted(recipe, settings, photos=context.photos, classes=context.classes)
 
 
-def _named(name: str, around: Surroundings) -> Recipe:
+def _named(name: str, context: RecipeContext) -> Recipe:
     """A row of a paper's table, or a recipe's file beside the plan."""
-    place = name if name in ROWS else around.folder / name
+    place = name if name in ROWS else context.folder / name
     return read_recipe(str(place))

@@ -1,0 +1,47 @@
+"""The comparison that the repository holds: its report is remade from its results, byte for byte."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fieldmark.bench import report
+from fieldmark.bench.entry_recipes import RecipeContext, recipe_of, shortened
+from fieldmark.bench.plan import PROBE, read_plan
+from fieldmark.bench.planned_runs import runs_of
+from fieldmark.bench.rendering import report_of
+from fieldmark.bench.results import read_results
+from fieldmark.recipe import recipe_from_plain
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def test_the_published_report_is_what_its_command_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command stands in the report's first lines; it is called from the repository's root."""
+    published = (BENCHMARKS / "RESULTS.md").read_bytes()
+    command = re.search(rb"`fieldmark bench report (\S+) --out (\S+)`", published)
+    assert command is not None
+    monkeypatch.chdir(BENCHMARKS.parent)
+    folder, out = (Path(word.decode()) for word in command.groups())
+    before = out.stat().st_mtime_ns
+    assert report_of(folder, out).encode() == published
+    assert out.stat().st_mtime_ns == before
+    assert report(folder).encode() == published.replace(b" --out " + command[2], b"")
+
+
+def test_the_published_runs_follow_what_the_plan_asks_for_today() -> None:
+    """So the comparison can be continued: settings, defaults and recipes of the first format mean what they meant."""
+    plan = read_plan(BENCHMARKS / "cub20.toml")
+    results = {result.key: result for result in read_results(BENCHMARKS / "cub20")}
+    context = RecipeContext(photos=600, classes=20, device="cpu", folder=BENCHMARKS)
+    assert set(results) == {run.key for run in runs_of(plan)}
+    for run in runs_of(plan):
+        result = results[run.key]
+        assert result.asked == run.asked(plan)
+        if run.entry.kind != PROBE:
+            trial = result.tuned["winner"] if run.trial is None else run.trial
+            recipe = replace(recipe_of(run.entry, context, changes=run.entry.trials[trial]), seed=run.seed)
+            recipe = recipe if run.trial is None else shortened(recipe, plan.tuning.epochs)
+            followed = recipe_from_plain(result.recipe)
+            assert replace(recipe, model=replace(recipe.model, weights=followed.model.weights)) == followed, run.key
