@@ -16,7 +16,8 @@ average (each side by chance) all, by 2 % 99.7 %, by 3 % 87 %, by 5 % 21 %; turn
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -31,6 +32,8 @@ NOISE = 2.0
 MIN_SIGNIFICANT = 160
 _BRIGHTNESS, _COLOUR = 160, 48
 _TILE = 2048
+
+K = TypeVar("K", bound=Hashable)
 
 
 def _cosines() -> np.ndarray:
@@ -51,10 +54,9 @@ def _frequencies() -> tuple[np.ndarray, np.ndarray]:
     colour = nearest[:_COLOUR] * 2
     spare = nearest[_BRIGHTNESS:]
     stand_ins = []
-    for wanted in colour:
-        found = next(index for index in spare if index % 2 == wanted % 2)
-        spare.remove(found)
-        stand_ins.append(found)
+    for replaced in colour:
+        stand_ins.append(next(index for index in spare if index % 2 == replaced % 2))
+        spare.remove(stand_ins[-1])
     return np.array(nearest[:_BRIGHTNESS] + colour), np.array(stand_ins)
 
 
@@ -80,13 +82,18 @@ def perceptual_hash(image: Image.Image) -> str:
     return np.packbits(signs > 0).tobytes().hex()
 
 
+def positions_by(keys: Iterable[K]) -> dict[K, list[int]]:
+    """The positions of each key, keys in order of their first."""
+    positions: dict[K, list[int]] = defaultdict(list)
+    for position, key in enumerate(keys):
+        positions[key].append(position)
+    return positions
+
+
 def exact_duplicates(digests: Sequence[str]) -> list[tuple[int, ...]]:
     """Clusters of positions with the same digest, in order of their first member; "" matches nothing."""
-    members: dict[str, list[int]] = defaultdict(list)
-    for position, digest in enumerate(digests):
-        if digest:
-            members[digest].append(position)
-    return [tuple(found) for found in members.values() if len(found) > 1]
+    members = positions_by(digests)
+    return [tuple(positions) for digest, positions in members.items() if digest and len(positions) > 1]
 
 
 def near_duplicates(hashes: Sequence[str], *, threshold: int = THRESHOLD) -> list[tuple[int, ...]]:
@@ -95,7 +102,7 @@ def near_duplicates(hashes: Sequence[str], *, threshold: int = THRESHOLD) -> lis
     Clusters are chained (a like b, b like c); "" matches nothing. Time grows with the square of the number of
     photos (25 s for 50,000 on two cores), memory with the number alone.
     """
-    positions = [position for position, found in enumerate(hashes) if found]
+    positions = [position for position, digits in enumerate(hashes) if digits]
     if not positions:
         return []
     unique, inverse = np.unique([hashes[position] for position in positions], return_inverse=True)
@@ -128,26 +135,32 @@ def join_all(roots: np.ndarray, groups: Iterable[Sequence[int]]) -> np.ndarray:
     return join(roots, left, right)
 
 
+def join_alike(count: int, are_alike: Callable[[slice, slice], np.ndarray]) -> np.ndarray:
+    """The component ``(count,)`` of each position; ``are_alike`` compares one tile, rows by columns, of all pairs."""
+    roots = np.arange(count)
+    for top in range(0, count, _TILE):
+        for start in range(top, count, _TILE):
+            left, right = np.nonzero(are_alike(slice(top, top + _TILE), slice(start, start + _TILE)))
+            roots = join(roots, left + top, right + start)
+    return roots
+
+
 def clusters(positions: Sequence[int], roots: np.ndarray) -> list[tuple[int, ...]]:
     """The components of two and more members, each in the order of ``positions``."""
-    members: dict[int, list[int]] = defaultdict(list)
-    for position, root in zip(positions, roots.tolist(), strict=True):
-        members[root].append(position)
-    return [tuple(found) for found in members.values() if len(found) > 1]
+    members = positions_by(roots.tolist()).values()
+    return [tuple(positions[at] for at in component) for component in members if len(component) > 1]
 
 
 def _joined_hashes(hashes: Sequence[str], threshold: int) -> np.ndarray:
-    """The component ``(N,)`` of each hash, tile by tile of the N × N comparison."""
+    """The component ``(N,)`` of each hash."""
     packed = np.frombuffer(bytes.fromhex("".join(hashes)), dtype=np.uint8).reshape(len(hashes), BITS // 8)
     signs = np.unpackbits(packed, axis=1).astype(np.float32) * 2 - 1
     even, odd = np.ascontiguousarray(signs[:, ~_ODD]), np.ascontiguousarray(signs[:, _ODD])
-    roots = np.arange(len(hashes))
-    for top in range(0, len(hashes), _TILE):
-        for start in range(top, len(hashes), _TILE):
-            rows, columns = slice(top, top + _TILE), slice(start, start + _TILE)
-            mirrored = odd[rows] @ odd[columns].T
-            alike = even[rows] @ even[columns].T
-            alike += np.abs(mirrored, out=mirrored)
-            left, right = np.nonzero(alike >= BITS - 2 * threshold)
-            roots = join(roots, left + top, right + start)
-    return roots
+
+    def are_alike(rows: slice, columns: slice) -> np.ndarray:
+        mirrored = odd[rows] @ odd[columns].T
+        alike = even[rows] @ even[columns].T
+        alike += np.abs(mirrored, out=mirrored)
+        return alike >= BITS - 2 * threshold
+
+    return join_alike(len(hashes), are_alike)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from fieldmark.data.duplicates import clusters, join, near_duplicates
+from fieldmark.data.duplicates import clusters, join_alike, near_duplicates
 
 SIDE = 16
 # In grey levels, root mean square over the thumbnail.
@@ -29,7 +29,6 @@ SAME = 1.0
 LEAST = 5
 LARGE = 0.2
 MOST = 0.8
-_TILE = 2048
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def near_copies(hashes: Sequence[str], thumbnails: Sequence[str], labels: Sequen
             continue
         alike.append(cluster)
         within = _same_thumbnails(cluster, thumbnails)
-        copies += [found for found in within if _held(found, labels, totals)[0] < 2]
+        copies += [copy for copy in within if _held(copy, labels, totals)[0] < 2]
     return NearCopies(tuple(copies), tuple(alike))
 
 
@@ -84,12 +83,9 @@ def _same_thumbnails(cluster: Sequence[int], thumbnails: Sequence[str]) -> list[
     grey -= (scene + scene[:, ::-1]) / 2
     flat, mirrored = grey.reshape(len(known), -1), grey[:, :, ::-1].reshape(len(known), -1)
     squares = np.square(flat).sum(1)
-    roots = np.arange(len(known))
-    for top in range(0, len(known), _TILE):
-        for start in range(top, len(known), _TILE):
-            rows, columns = slice(top, top + _TILE), slice(start, start + _TILE)
-            alike = np.maximum(flat[rows] @ flat[columns].T, flat[rows] @ mirrored[columns].T)
-            apart = squares[rows, None] + squares[None, columns] - 2 * alike
-            left, right = np.nonzero(apart <= SAME**2 * SIDE**2)
-            roots = join(roots, left + top, right + start)
-    return clusters(known, roots)
+
+    def are_alike(rows: slice, columns: slice) -> np.ndarray:
+        product = np.maximum(flat[rows] @ flat[columns].T, flat[rows] @ mirrored[columns].T)
+        return squares[rows, None] + squares[None, columns] - 2 * product <= SAME**2 * SIDE**2
+
+    return clusters(known, join_alike(len(known), are_alike))

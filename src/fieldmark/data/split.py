@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fieldmark.data.dataset import SPLITS, Dataset, Photo
+from fieldmark.data.duplicates import positions_by
 from fieldmark.data.groups import units_of
 from fieldmark.data.scan import Scan
 from fieldmark.errors import UserError, printable
@@ -149,17 +150,14 @@ class _Unit:
 
 
 def _units(photos: Sequence[Photo], roots: Sequence[int], seed: int, previous: Mapping[str, str]) -> list[_Unit]:
-    members: dict[int, list[int]] = defaultdict(list)
-    for at, root in enumerate(roots):
-        members[root].append(at)
     units = []
-    for found in members.values():
-        keys = (f"{seed}\0{photos[at].name}".encode("utf-8", "surrogatepass") for at in found)
-        counts = Counter(label for at in found if (label := photos[at].label) is not None)
-        pins = Counter(split for at in found if (split := previous.get(photos[at].name)))
+    for members in positions_by(roots).values():
+        keys = (f"{seed}\0{photos[at].name}".encode("utf-8", "surrogatepass") for at in members)
+        counts = Counter(label for at in members if (label := photos[at].label) is not None)
+        pins = Counter(split for at in members if (split := previous.get(photos[at].name)))
         # Of pins that disagree most win, then train.
         split = max(SPLITS, key=lambda split: pins[split]) if pins else ""
-        units.append(_Unit(found, counts, min(hashlib.sha256(key).hexdigest() for key in keys), split))
+        units.append(_Unit(members, counts, min(hashlib.sha256(key).hexdigest() for key in keys), split))
     return sorted(units, key=lambda unit: unit.order)
 
 
