@@ -177,24 +177,24 @@ class _Cutter:
     def __init__(self, units: Sequence[_Unit], shares: Mapping[str, float]) -> None:
         self._units = units
         self._shares = shares
-        self._of: dict[int, list[_Unit]] = defaultdict(list)
-        for unit in units:
-            for label in unit.counts:
-                self._of[label].append(unit)
+        self._units_with: dict[int, list[_Unit]] = defaultdict(list)
         self._total: Counter[int] = Counter()
         self._placed: dict[str, Counter[int]] = {split: Counter() for split in SPLITS}
         self._free: Counter[int] = Counter()
         for unit in units:
+            for label in unit.counts:
+                self._units_with[label].append(unit)
             self._total.update(unit.counts)
+            self._free.update(list(unit.counts))
             if unit.split:
-                self._placed[unit.split].update(unit.counts)
-            else:
-                self._free.update(list(unit.counts))
+                self._place(unit, unit.split)
 
     def run(self) -> None:
         """Gives every unit its split."""
         # Classes with little choice choose first.
-        labels = sorted(self._of, key=lambda label: (len(self._of[label]), self._of[label][0].order))
+        labels = sorted(
+            self._units_with, key=lambda label: (len(self._units_with[label]), self._units_with[label][0].order)
+        )
         for split in ("test", "val"):
             for label in labels:
                 self._fill(label, split)
@@ -206,7 +206,7 @@ class _Cutter:
         return max(1, int(share * self._total[label] + 0.5)) if share else 0
 
     def _fill(self, label: int, split: str) -> None:
-        free = [unit for unit in self._of[label] if not unit.split]
+        free = [unit for unit in self._units_with[label] if not unit.split]
         for unit in free:
             if self._placed[split][label] >= self._quota(label, split):
                 return
@@ -226,13 +226,13 @@ class _Cutter:
 
     def _leaves_enough(self, unit: _Unit, split: str) -> bool:
         """Whether each class keeps a unit for training, and one for val where this is not its first for test."""
-        for label in unit.counts:
-            needed = 0 if self._placed["train"][label] else 1
-            second = split == "test" and self._placed["test"][label] > 0
-            needed += bool(second and self._shares["val"] and not self._placed["val"][label])
-            if self._free[label] - 1 < needed:
-                return False
-        return True
+
+        def still_needed(label: int) -> int:
+            lacks_val = self._shares["val"] and not self._placed["val"][label]
+            is_second = split == "test" and self._placed["test"][label]
+            return (not self._placed["train"][label]) + bool(lacks_val and is_second)
+
+        return all(self._free[label] > still_needed(label) for label in unit.counts)
 
     def _place(self, unit: _Unit, split: str) -> None:
         unit.split = split

@@ -14,8 +14,6 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-# Requests that are sent ahead, so that a worker never waits for the next.
-_AHEAD = 16
 _LOOK_SECONDS = 0.2
 
 
@@ -49,7 +47,7 @@ def ask(requests: Sequence[Any], *, program: str, greeting: Any, workers: int, s
 
 
 class _Process:
-    """One worker process; ``over`` tells that it was ended for its time."""
+    """One worker process; ``is_late`` tells that it was ended because it took too long."""
 
     def __init__(self, program: str, greeting: Any) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by obituary)
@@ -62,35 +60,30 @@ class _Process:
             stderr=self._errors,
             encoding="ascii",
         )
-        self._greeting = [greeting]
+        self._unsent = json.dumps(greeting) + "\n"
         self._since: float | None = None
-        self.over = False
+        self.is_late = False
 
-    def answers(self, requests: Sequence[Any]) -> Iterator[Any]:
-        """The answers in order; fewer than asked for if the process ends."""
+    def answer(self, request: Any) -> str:
+        """The line that answers the request; without its end, or empty, if the process ends before."""
         assert self._child.stdin is not None
         assert self._child.stdout is not None
-        lines = "".join(json.dumps(request) + "\n" for request in (*self._greeting, *requests))
-        self._greeting = []
-        self._since = time.monotonic()  # one that hangs before it reads fills the pipe, and is waited for here
+        self._since = time.monotonic()  # a process that hangs before it reads fills the pipe: that counts, too
         try:
-            self._child.stdin.write(lines)
+            self._child.stdin.write(f"{self._unsent}{json.dumps(request)}\n")
             self._child.stdin.flush()
-        except OSError:  # it has ended: there is no answer
-            return
-        for _ in requests:
-            self._since = time.monotonic()
-            line = self._child.stdout.readline()
-            self._since = None
-            if not line.endswith("\n"):
-                return
-            yield json.loads(line)
+        except OSError:  # it has ended
+            return ""
+        self._unsent = ""
+        line = self._child.stdout.readline()
+        self._since = None
+        return line
 
-    def look(self, seconds: float) -> None:
+    def kill_if_late(self, seconds: float) -> None:
         """Ends the process if its present request has taken more than ``seconds``."""
         since = self._since
         if since is not None and time.monotonic() - since > seconds:
-            self.over = True
+            self.is_late = True
             self._child.kill()
 
     def kill(self) -> None:
@@ -114,9 +107,9 @@ class _Crew:
         self._requests = requests
         self._program = program
         self._greeting = greeting
-        self._batches: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
-        for start in range(0, len(requests), _AHEAD):
-            self._batches.put(list(range(start, min(start + _AHEAD, len(requests)))))
+        self._pending: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for at in range(len(requests)):
+            self._pending.put(at)
         self._answers: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._processes: list[_Process] = []
@@ -127,7 +120,7 @@ class _Crew:
         process = None
         try:
             while not self._closed:
-                process = self._work_off(self._batches.get_nowait(), process)
+                process = self._work_off(self._pending.get_nowait(), process)
         except queue.Empty:
             return
         except Exception as error:  # raised in the caller's thread
@@ -141,7 +134,7 @@ class _Crew:
         while True:
             with self._lock:
                 for process in self._processes:
-                    process.look(seconds)
+                    process.kill_if_late(seconds)
             try:
                 answer = self._answers.get(timeout=_LOOK_SECONDS)
             except queue.Empty:
@@ -157,23 +150,24 @@ class _Crew:
             for process in self._processes:
                 process.kill()
 
-    def _work_off(self, batch: list[int], process: _Process | None) -> _Process | None:
-        """Answers all of ``batch``; gives the process that is there for the next, if any."""
-        tried = None
-        while batch and (process := process or self._start()):
-            for value in process.answers([self._requests[index] for index in batch]):
-                self._answers.put(Answer(batch.pop(0), value))
-            if not batch:
+    def _work_off(self, at: int, process: _Process | None) -> _Process | None:
+        """Answers ``requests[at]``; returns the process for the next request, if it still runs."""
+        reason = ""
+        for _ in range(2):
+            process = process or self._start()
+            if not process:
+                return None
+            line = process.answer(self._requests[at])
+            if line.endswith("\n"):
+                self._answers.put(Answer(at, json.loads(line)))
+                return process
+            reason = f"crashes the decoder ({self._bury(process)})"
+            if process.is_late:
+                reason = "takes too long to decode"
                 break
-            reason = self._bury(process)
-            if process.over:
-                self._answers.put(Answer(batch.pop(0), failure="takes too long to decode"))
-            elif tried == batch[0]:
-                self._answers.put(Answer(batch.pop(0), failure=f"crashes the decoder ({reason})"))
-            else:
-                tried = batch[0]
             process = None
-        return process
+        self._answers.put(Answer(at, failure=reason))
+        return None
 
     def _start(self) -> _Process | None:
         with self._lock:
