@@ -16,8 +16,8 @@ average (each side by chance) all, by 2 % 99.7 %, by 3 % 87 %, by 5 % 21 %; turn
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -32,8 +32,6 @@ NOISE = 2.0
 MIN_SIGNIFICANT = 160
 _BRIGHTNESS, _COLOUR = 160, 48
 _TILE = 2048
-
-K = TypeVar("K", bound=Hashable)
 
 
 def _cosines() -> np.ndarray:
@@ -82,9 +80,9 @@ def perceptual_hash(image: Image.Image) -> str:
     return np.packbits(signs > 0).tobytes().hex()
 
 
-def positions_by(keys: Iterable[K]) -> dict[K, list[int]]:
+def positions_by(keys: Iterable[Any]) -> dict[Any, list[int]]:
     """The positions of each key, keys in order of their first."""
-    positions: dict[K, list[int]] = defaultdict(list)
+    positions: dict[Any, list[int]] = defaultdict(list)
     for position, key in enumerate(keys):
         positions[key].append(position)
     return positions

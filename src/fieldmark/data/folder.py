@@ -40,6 +40,15 @@ SPLIT_WORDS = {
     "test": "test",
     "testing": "test",
 }
+_LEFT_OUT = {
+    "other": ("file that is no image", "files that are no images"),
+    "loose": ("image outside the class folders", "images outside the class folders"),
+    "link": ("linked folder", "linked folders"),
+    "unread": ("folder that cannot be read", "folders that cannot be read"),
+    "empty": ("class folder without an image", "class folders without an image"),
+    "beside": ("folder beside the splits", "folders beside the splits"),
+}
+WHAT_TO_NAME = "Name a folder with one folder of images a class, a CSV with the columns path and label, or a benchmark."
 _SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 
 
@@ -63,10 +72,10 @@ def subfolders(folder: Path) -> list[os.DirEntry[str]]:
     """
     try:
         with os.scandir(folder) as entries:
-            found = [entry for entry in entries if not is_ignored(entry.name) and _is_folder(entry)]
+            folders = [entry for entry in entries if not is_ignored(entry.name) and _is_folder(entry)]
     except OSError as error:
         raise UserError(f"{printable(str(folder))}: the folder cannot be read ({error.strerror}).") from None
-    return sorted(found, key=lambda entry: natural_order(entry.name))
+    return sorted(folders, key=lambda entry: natural_order(entry.name))
 
 
 def read_folder(root: Path) -> Dataset:
@@ -83,12 +92,10 @@ def read_folder(root: Path) -> Dataset:
         root = inner
     splits, others = _split_folders(root)
     listing = _Listing(root)
+    for split, folder in splits or [("", root)]:
+        listing.add_classes(folder, split)
     if splits:
-        for split, folder in splits:
-            listing.add_classes(folder, split)
         listing.leave_out(others)
-    else:
-        listing.add_classes(root, "")
     if not listing.photos:
         raise _nothing_found(root, listing)
     return _dataset(root, listing, lead)
@@ -100,34 +107,28 @@ class _Listing:
 
     root: Path
     photos: list[tuple[str, str, str, str]] = field(default_factory=list)  # split, class, group, name
-    loose: list[str] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)
-    links: list[str] = field(default_factory=list)
-    unread: list[str] = field(default_factory=list)
-    empty: list[str] = field(default_factory=list)
-    beside: list[str] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in _LEFT_OUT})
 
     def add_classes(self, folder: Path, split: str) -> None:
         """Adds the class folders of ``folder``; images that lie directly in it have no class."""
         prefix = "" if folder == self.root else f"{folder.name}/"
         loose, below = self._list(folder, prefix)
-        self.loose += [prefix + name for name in loose]
+        self.left_out["loose"] += [prefix + name for name in loose]
         for entry in sorted(below, key=lambda entry: natural_order(entry.name)):
             # A linked class folder is welcome, a link back to a folder that we are inside of never ends.
             if entry.is_symlink() and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(entry.path)):
-                self.links.append(prefix + entry.name)
-                continue
-            before = len(self.photos) + len(self.unread)
-            self._add_class(entry, split, prefix)
-            if len(self.photos) + len(self.unread) == before:
-                self.empty.append(prefix + entry.name)
+                self.left_out["link"].append(prefix + entry.name)
+            elif not self._add_class(entry, split, prefix):
+                self.left_out["empty"].append(prefix + entry.name)
 
     def leave_out(self, folders: Iterable[str]) -> None:
         """Folders beside the splits, which are no split, and files that lie there."""
-        self.beside += folders
-        self.loose += self._list(self.root, "")[0]
+        self.left_out["beside"] += folders
+        self.left_out["loose"] += self._list(self.root, "")[0]
 
-    def _add_class(self, top: os.DirEntry[str], split: str, prefix: str) -> None:
+    def _add_class(self, top: os.DirEntry[str], split: str, prefix: str) -> bool:
+        """Whether the class has photos, or folders that cannot be read."""
+        before = len(self.photos) + len(self.left_out["unread"])
         name = unicodedata.normalize("NFC", top.name)  # macOS writes the same name in other code points
         stack = [(top.path, f"{prefix}{top.name}/", "")]
         while stack:
@@ -136,9 +137,10 @@ class _Listing:
             self.photos += [(split, name, group, inner_prefix + image) for image in images]
             for entry in below:
                 if entry.is_symlink():
-                    self.links.append(inner_prefix + entry.name)
+                    self.left_out["link"].append(inner_prefix + entry.name)
                 else:
                     stack.append((entry.path, f"{inner_prefix}{entry.name}/", group or f"{name}/{entry.name}"))
+        return len(self.photos) + len(self.left_out["unread"]) > before
 
     def _list(self, folder: str | Path, prefix: str) -> tuple[list[str], list[os.DirEntry[str]]]:
         images: list[str] = []
@@ -150,27 +152,24 @@ class _Listing:
                         continue
                     if _is_folder(entry):
                         below.append(entry)
-                    elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
+                    elif _is_image(entry):
                         images.append(entry.name)
                     else:
-                        self.strangers.append(prefix + entry.name)
+                        self.left_out["other"].append(prefix + entry.name)
         except OSError as error:
-            self.unread.append(f"{prefix or folder} ({error.strerror})")
+            self.left_out["unread"].append(f"{prefix or folder} ({error.strerror})")
         return images, below
 
     def notes(self) -> Iterator[str]:
         """One line for each kind of thing that was left out."""
-        yield from _counted(self.strangers, "file that is no image", "files that are no images")
-        yield from _counted(self.loose, "image outside the class folders", "images outside the class folders")
-        yield from _counted(self.links, "linked folder", "linked folders")
-        yield from _counted(self.unread, "folder that cannot be read", "folders that cannot be read")
-        yield from _counted(self.empty, "class folder without an image", "class folders without an image")
-        yield from _counted(self.beside, "folder beside the splits", "folders beside the splits")
+        for kind, names in self.left_out.items():
+            if names:
+                what = _LEFT_OUT[kind][len(names) > 1]
+                yield f"{len(names):,} {what} left out, e.g. {printable(min(names))}"
 
 
-def _counted(names: list[str], one: str, many: str) -> Iterator[str]:
-    if names:
-        yield f"{len(names):,} {one if len(names) == 1 else many} left out, e.g. {printable(min(names))}"
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    return os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -193,7 +192,7 @@ def _wrapped(root: Path) -> Path | None:
 
 def _images_in(folder: Path) -> bool:
     with os.scandir(folder) as entries:
-        return any(os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES for entry in entries)
+        return any(map(_is_image, entries))
 
 
 def _split_folders(root: Path) -> tuple[list[tuple[str, Path]], list[str]]:
@@ -202,11 +201,11 @@ def _split_folders(root: Path) -> tuple[list[tuple[str, Path]], list[str]]:
     A lone "test" among other folders is a class of that name: splits need a "train", or nothing but splits.
     """
     below = subfolders(root)
-    found = [(SPLIT_WORDS[entry.name.casefold()], entry) for entry in below if entry.name.casefold() in SPLIT_WORDS]
+    splits = [(SPLIT_WORDS[entry.name.casefold()], entry) for entry in below if entry.name.casefold() in SPLIT_WORDS]
     others = [entry.name for entry in below if entry.name.casefold() not in SPLIT_WORDS]
-    if others and not any(split == "train" and _has_folders(entry) for split, entry in found):
+    if others and not any(split == "train" and _has_folders(entry) for split, entry in splits):
         return [], []
-    return [(split, root / entry.name) for split, entry in found], others
+    return [(split, root / entry.name) for split, entry in splits], others
 
 
 def _has_folders(entry: os.DirEntry[str]) -> bool:
@@ -215,24 +214,21 @@ def _has_folders(entry: os.DirEntry[str]) -> bool:
 
 def _nothing_found(root: Path, listing: _Listing) -> UserError:
     place = printable(str(root))
-    if listing.unread:
-        return UserError(f"{place}: no image found; {printable(listing.unread[0])} cannot be read.")
-    if listing.loose:
+    if unread := listing.left_out["unread"]:
+        return UserError(f"{place}: no image found; {printable(unread[0])} cannot be read.")
+    if loose := listing.left_out["loose"]:
         return UserError(
-            f"{place}: images, but no class folders ({len(listing.loose):,}, e.g. {printable(min(listing.loose))}).\n"
+            f"{place}: images, but no class folders ({len(loose):,}, e.g. {printable(min(loose))}).\n"
             "Put the images of each class in a folder named for it, or name a CSV with the columns path and label."
         )
-    return UserError(
-        f"{place}: no image found in any class folder.\n"
-        "Name a folder with one folder of images a class, a CSV with the columns path and label, or a benchmark."
-    )
+    return UserError(f"{place}: no image found in any class folder.\n{WHAT_TO_NAME}")
 
 
 def _dataset(root: Path, listing: _Listing, lead: tuple[str, ...]) -> Dataset:
     classes = tuple(sorted({name for _, name, _, _ in listing.photos}, key=natural_order))
     index = {name: at for at, name in enumerate(classes)}
     order = {split: at for at, split in enumerate((*SPLITS, ""))}
-    ordered = sorted(listing.photos, key=lambda found: (order[found[0]], index[found[1]], found[3]))
+    ordered = sorted(listing.photos, key=lambda photo: (order[photo[0]], index[photo[1]], photo[3]))
     base = str(root)
     photos = tuple(
         Photo(name=path, path=Path(base, path), label=index[name], split=split, group=group)

@@ -46,16 +46,16 @@ def _by_class(report: Report) -> Table:
     for split in columns:
         table.add_column(split, justify="right")
     sizes = [sum(counts) for counts in zip(*report.counts.values(), strict=True)] or [0] * len(report.classes)
-    order = range(len(report.classes))
-    few = len(order) > ALL
-    shown = sorted(order, key=lambda label: sizes[label]) if few else order
-    for place, label in enumerate(shown):
-        if few and FEW <= place < len(order) - FEW:
-            if place == FEW:
-                table.add_row(f"... {len(order) - 2 * FEW:,} between (--json FILE lists all)")
-            continue
-        numbers = (f"{counts[label]:,}" for counts in columns.values())
-        table.add_row(Text(printable(report.classes[label])), *numbers)
+    rows = [
+        (Text(printable(name)), *(f"{counts[label]:,}" for counts in columns.values()))
+        for label, name in enumerate(report.classes)
+    ]
+    if len(rows) > ALL:
+        by_size = [rows[label] for label in sorted(range(len(rows)), key=lambda label: sizes[label])]
+        between = f"... {len(rows) - 2 * FEW:,} between (--json FILE lists all)"
+        rows = [*by_size[:FEW], (between,), *by_size[-FEW:]]
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -37,7 +37,9 @@ def read_table(file: Path) -> Dataset:
     """
     shown = printable(str(file))
     columns, rows = _rows(file, required=("path", "label"))
-    _check_splits(rows, shown)
+    unsplit = [row.number for row in rows if not row.split]
+    if 0 < len(unsplit) < len(rows):
+        raise UserError(f"{shown}, row {unsplit[0]}: the split is empty, but other rows name one; fill in all or none.")
     root = file.parent
     kept, notes = _without_repeats(rows, lambda path: _name(root, path), shown)
     if strange := [column for column in columns if column not in _COLUMNS and column]:
@@ -56,11 +58,7 @@ def _rows(file: Path, *, required: tuple[str, ...]) -> tuple[list[str], list[_Ro
     shown = printable(str(file))
     records = _records(_text(file), shown)
     columns = _columns(records, required, shown)
-    rows = [
-        _row(dict(zip(columns, cells, strict=False)), number, required, shown)
-        for number, cells in enumerate(_full(records[1:], len(columns), shown), 2)
-        if any(cells)
-    ]
+    rows = [_row(columns, cells, number, required, shown) for number, cells in enumerate(records[1:], 2) if any(cells)]
     if not rows:
         raise UserError(f"{shown}: the table has a header, but no row that names an image.")
     return columns, rows
@@ -95,32 +93,24 @@ def _records(text: str, shown: str) -> list[list[str]]:
 
 def _columns(records: list[list[str]], required: tuple[str, ...], shown: str) -> list[str]:
     columns = [cell.casefold() for cell in records[0]] if records else []
-    missing = [column for column in required if column not in columns]
-    if missing:
-        found = f"found: {printable(', '.join(columns))[:200]}" if any(columns) else "the table is empty"
-        raise UserError(f"{shown}, row 1: no column {' and no column '.join(missing)} ({found}).")
-    for column in _COLUMNS:
-        if columns.count(column) > 1:
-            raise UserError(f"{shown}, row 1: the column {column} stands there twice.")
+    if missing := [column for column in required if column not in columns]:
+        present = f"found: {printable(', '.join(columns))[:200]}" if any(columns) else "the table is empty"
+        raise UserError(f"{shown}, row 1: no column {' and no column '.join(missing)} ({present}).")
+    if twice := [column for column in columns if column in _COLUMNS and columns.count(column) > 1]:
+        raise UserError(f"{shown}, row 1: the column {twice[0]} stands there twice.")
     given = [column for column in BOX_COLUMNS if column in columns]
     if given and ("box" in columns or len(given) < 4):
         raise UserError(f"{shown}, row 1: give a box either as x, y, width, height or as one column box.")
     return columns
 
 
-def _full(records: list[list[str]], count: int, shown: str) -> list[list[str]]:
-    for number, cells in enumerate(records, 2):
-        if len(cells) > count and any(cells[count:]):
-            raise UserError(
-                f"{shown}, row {number}: {len(cells)} values for {count} columns; put quotes around commas."
-            )
-    return records
-
-
-def _row(cells: dict[str, str], number: int, required: tuple[str, ...], shown: str) -> _Row:
+def _row(columns: list[str], values: list[str], number: int, required: tuple[str, ...], shown: str) -> _Row:
     def refuse(what: str) -> UserError:
         return UserError(f"{shown}, row {number}: {what}")
 
+    if any(values[len(columns) :]):
+        raise refuse(f"{len(values)} values for {len(columns)} columns; put quotes around commas.")
+    cells = dict(zip(columns, values, strict=False))
     path, label, word = cells.get("path", ""), cells.get("label", ""), cells.get("split", "")
     if not path:
         raise refuse("the path is empty.")
@@ -147,14 +137,6 @@ def _box(cells: dict[str, str], refuse: Callable[[str], UserError]) -> Box | Non
     if len(values) != 4 or not all(map(math.isfinite, values)) or min(values[2:]) <= 0:
         raise refuse(f"the box '{shown}' must be four numbers: x, y, width, height, the last two above 0.")
     return Box(*values)
-
-
-def _check_splits(rows: list[_Row], shown: str) -> None:
-    blank = next((row for row in rows if not row.split), None)
-    if blank is not None and any(row.split for row in rows):
-        raise UserError(
-            f"{shown}, row {blank.number}: the split is empty, but other rows name one; fill in all or none."
-        )
 
 
 def _name(root: Path, path: str) -> str:
