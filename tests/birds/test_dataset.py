@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fieldmark.birds.dataset import Species, contact_sheet, draw_bird, make_species, write_birds
+from fieldmark.birds.dataset import Species, draw_bird, make_species, write_birds
 from fieldmark.birds.plumage import MARK_NAMES, NONE
 from fieldmark.errors import UserError
 
@@ -173,14 +173,3 @@ def test_mistakes_are_told(tmp_path):
         make_species(0, seed=0)
     with pytest.raises(UserError, match="too small"):
         draw_bird(birds[0], size=16, seed=0)
-    with pytest.raises(UserError, match="nothing to show"):
-        contact_sheet([], seed=0)
-
-
-def test_contact_sheet_shows_every_species():
-    birds = make_species(5, seed=0)
-    sheet = contact_sheet(birds, seed=0, size=48, pairs=2)
-    wide = contact_sheet(birds, seed=0, size=48, pairs=3)
-    assert sheet.width < wide.width
-    assert sheet.height > wide.height
-    assert sheet.tobytes() == contact_sheet(birds, seed=0, size=48, pairs=2).tobytes()

@@ -11,16 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from PIL import Image, ImageDraw, ImageFont
-
 from fieldmark.birds.picture import Drawing, draw_bird
-from fieldmark.birds.plumage import NONE, Marks, Species
+from fieldmark.birds.plumage import Marks, Species
 from fieldmark.birds.species import make_species
-from fieldmark.data.dataset import SPLITS, Box
+from fieldmark.data.dataset import SPLITS
 from fieldmark.errors import UserError
 from fieldmark.files import write_csv
 
-__all__ = ["SHARES", "Drawing", "Marks", "Species", "contact_sheet", "draw_bird", "make_species", "write_birds"]
+__all__ = ["SHARES", "Drawing", "Marks", "Species", "draw_bird", "make_species", "write_birds"]
 
 SHARES: Mapping[str, float] = MappingProxyType({"train": 0.6, "val": 0.2, "test": 0.2})
 COLUMNS = (
@@ -28,7 +26,6 @@ COLUMNS = (
     "bird_x", "bird_y", "bird_width", "bird_height",
 )  # fmt: skip
 _QUALITY = 90
-_INK, _PAPER, _RING = (58, 52, 46), (250, 247, 240), (255, 255, 255)
 
 
 def write_birds(
@@ -97,56 +94,3 @@ def _row(path: str, one: Species, drawing: Drawing) -> list[str]:
     telling = drawing.marks[one.telling_mark]
     value = getattr(one.marks, one.telling_mark)
     return [path, one.name, one.twin or "", one.telling_mark, value, *(f"{v:g}" for v in telling), *numbers]
-
-
-def contact_sheet(species: Sequence[Species], *, seed: int, size: int = 288, pairs: int = 2) -> Image.Image:
-    """Look-alikes side by side, ``pairs`` of them a row, each with its name and a ring around the telling mark.
-
-    ``size`` is the side of one picture in pixels. Twins are drawn with one seed: all that differs is the mark.
-    Raises ``UserError`` where there are no species.
-    """
-    if not species:
-        raise UserError("nothing to show: give at least one species")
-    gap, text = max(size // 24, 2), max(size // 18, 8)
-    cell, high, columns = size + gap // 3, size + 3 * text + gap, 2 * pairs
-    rows = -(-len(species) // columns)
-    sheet = Image.new("RGB", (pairs * (2 * cell + gap) + gap, rows * high + gap), _PAPER)
-    for place, one in enumerate(species):
-        row, column = divmod(place, columns)
-        corner = (gap + column * cell + column // 2 * gap, gap + row * high)
-        drawing = draw_bird(one, size=size, seed=[seed, place // 2])
-        sheet.paste(_ringed(drawing, one), corner)
-        _caption(sheet, one, (corner[0] + 2, corner[1] + size + text // 3), text)
-    return sheet
-
-
-def _ringed(drawing: Drawing, one: Species) -> Image.Image:
-    """The picture with a thin ring around the telling mark."""
-    if one.telling_mark is None:
-        return drawing.image
-    fine = 3  # Pillow's outlines are not smoothed: drawn larger
-    picture = drawing.image.resize((drawing.image.width * fine, drawing.image.height * fine), Image.Resampling.BICUBIC)
-    left, top, right, bottom = _around(drawing.marks[one.telling_mark], drawing.image.width)
-    ring = tuple(fine * value for value in (left, top, right, bottom))
-    pen = ImageDraw.Draw(picture)
-    pen.ellipse(tuple(v + 1 for v in ring), outline=(90, 80, 72), width=fine + 1)
-    pen.ellipse(ring, outline=_RING, width=fine)
-    return picture.resize(drawing.image.size, Image.Resampling.LANCZOS)
-
-
-def _around(box: Box, side: int) -> tuple[float, float, float, float]:
-    """An ellipse around a box with some air, inside the picture."""
-    wide, high = (max(length * 0.66, side * 0.045) + side * 0.012 for length in (box.width, box.height))
-    x, y = box.x + box.width / 2, box.y + box.height / 2
-    return max(x - wide, 1), max(y - high, 1), min(x + wide, side - 2), min(y + high, side - 2)
-
-
-def _caption(sheet: Image.Image, one: Species, corner: tuple[int, int], text: int) -> None:
-    pen = ImageDraw.Draw(sheet)
-    pen.text(corner, one.name, fill=_INK, font=ImageFont.load_default(text))
-    if one.telling_mark is not None:
-        value = getattr(one.marks, one.telling_mark)
-        told = f"{one.telling_mark.replace('_', ' ')}: {'none' if value == NONE else value}"
-        pen.text(
-            (corner[0], corner[1] + text * 1.25), told, fill=(140, 128, 116), font=ImageFont.load_default(text * 0.85)
-        )

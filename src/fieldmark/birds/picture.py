@@ -62,7 +62,8 @@ def draw_bird(species: Species, *, size: int, seed: int | Sequence[int]) -> Draw
     _light_up(easel, canvas, alpha)
     _paint_eye(canvas, easel)
     _leaf_in_front(canvas, easel, near)
-    return Drawing(_finished(canvas, easel.light, size, near), _boxes(easel), _box(alpha, size))
+    boxes = {name: _box(easel.seen[name], size) for name in species.marks._fields}
+    return Drawing(_finished(canvas, easel.light, size, near), boxes, _box(alpha, size))
 
 
 def _shadow(canvas: Image.Image, bird: Anatomy) -> None:
@@ -147,11 +148,6 @@ def _finished(canvas: Image.Image, light: Light, size: int, rng: np.random.Gener
     lit = (pixels - 128) * light.contrast + 128
     lit = lit * (corner[..., None] * light.tint.astype(np.float32)) + grain[..., None]
     return Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
-
-
-def _boxes(easel: Easel) -> dict[str, Box]:
-    size = easel.side // OVER
-    return {name: _box(easel.seen[name], size) for name in easel.species.marks._fields}
 
 
 def _box(mask: Image.Image, size: int) -> Box:

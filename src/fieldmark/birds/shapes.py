@@ -98,6 +98,11 @@ def ribbon(points: Knots, widths: list[float]) -> Points:
     return np.concatenate([line + half * normal, (line - half * normal)[::-1]])
 
 
+def pen_points(points: Points) -> list[tuple[float, ...]]:
+    """The points as Pillow's pen takes them."""
+    return [tuple(point) for point in points.tolist()]
+
+
 def disc(x: float, y: float, radius: float, *, long: float = 1.0, angle: float = 0.0) -> Points:
     """An ellipse of 24 points; ``long`` is its length over its width."""
     cos, sin = math.cos(angle) * radius, math.sin(angle) * radius
