@@ -263,7 +263,7 @@ def _probe_data(
     opened.refuse_damage()
     opened = opened.split(seed=seed, hold_out=HELD_OUT if holds_out else 0.0)
     _refuse_probe(opened.dataset, train_on, measured)
-    tell(console, *opened.told)
+    tell(console, *opened.remarks)
     if holds_out:
         held = f"measured on {len(opened.dataset.of(['val'])):,} of the training photos, which are held out"
         tell(console, f"{held} (--split test: on the official test photos)")

@@ -167,7 +167,7 @@ def test_mistakes_are_told(tmp_path):
         write_birds(tmp_path, species=birds, images=1, seed=0, size=32)
     with pytest.raises(UserError, match="at least one"):
         write_birds(tmp_path / "new", species=birds, images=0, seed=0, size=32)
-    with pytest.raises(UserError, match="one name"):
+    with pytest.raises(UserError, match="the same name"):
         write_birds(tmp_path / "new", species=[birds[0], birds[0]], images=1, seed=0, size=32)
     with pytest.raises(UserError, match="at least 1"):
         make_species(0, seed=0)

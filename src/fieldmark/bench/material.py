@@ -81,7 +81,7 @@ def open_material(material: Material, folder: Path, *, megapixels: float = 64.0,
     with counted(console, f"looking through the photos of {material.name}") as tick:
         data = open_photos(dataset, splits=("train", "val"), known=known, megapixels=megapixels, progress=tick)
     data.refuse_damage()
-    tell(console, *data.told)
+    tell(console, *data.remarks)
     if data.scan != known:
         replace_file(facts, data.scan.save)
     if not dataset.is_split:

@@ -10,7 +10,7 @@ from fieldmark.birds.plumage import COLOURS, NONE, Colour, Species
 from fieldmark.birds.scene import Light, faded, lay, mask_of
 from fieldmark.birds.shapes import Anatomy, Points, bill_shape, curve, disc, pen_points, ribbon, tail_feathers
 
-OVER = 2  # pixels drawn a pixel of the picture, each way
+OVER = 2  # pixels drawn per pixel of the picture, in each direction
 _CUT = [min(max((v - 128) * 5 // 2 + 128, 0), 255) for v in range(256)]  # steepens a blurred edge
 _BODY_MARKS = ("rump", "nape", "cap", "crown_stripe", "throat", "breast_spots", "whisker", "eyebrow", "eye_ring")
 _PATCHES = {"rump": 0.025, "nape": 0.035, "cap": 0.014, "throat": 0.02}  # how ragged their edges are
@@ -30,7 +30,7 @@ class Easel(NamedTuple):
     paint: Image.Image
     strokes: Image.Image
     shapes: dict[str, list[Points]]
-    seen: dict[str, Image.Image]
+    masks: dict[str, Image.Image]
     side: int
 
 
@@ -45,15 +45,15 @@ def paint_bird(easel: Easel, rng: np.random.Generator) -> Image.Image:
     _paint_body_marks(easel, body, wing)
     _paint_wing(easel, wing, rng)
     whole = ImageChops.lighter(body, wing)
-    easel.seen["tail_band"] = ImageChops.subtract(easel.seen["tail_band"], whole)
-    easel.seen["legs"] = ImageChops.subtract(ImageChops.subtract(legs, whole), tail)
-    easel.seen["bill"] = ImageChops.subtract(bill, body)
-    easel.seen["core"] = ImageChops.lighter(whole, tail)
-    return ImageChops.lighter(ImageChops.lighter(easel.seen["core"], legs), bill)
+    easel.masks["tail_band"] = ImageChops.subtract(easel.masks["tail_band"], whole)
+    easel.masks["legs"] = ImageChops.subtract(ImageChops.subtract(legs, whole), tail)
+    easel.masks["bill"] = ImageChops.subtract(bill, body)
+    easel.masks["core"] = ImageChops.lighter(whole, tail)
+    return ImageChops.lighter(ImageChops.lighter(easel.masks["core"], legs), bill)
 
 
-def _mixed(one: Sequence[float], other: Sequence[float], share: float) -> Colour:
-    r, g, b = (int(np.clip(a + (b - a) * share, 0, 255)) for a, b in zip(one, other, strict=True))
+def _mixed(first: Sequence[float], second: Sequence[float], share: float) -> Colour:
+    r, g, b = (int(np.clip(a + (b - a) * share, 0, 255)) for a, b in zip(first, second, strict=True))
     return r, g, b
 
 
@@ -132,7 +132,7 @@ def _paint_tail(easel: Easel, rng: np.random.Generator) -> Image.Image:
 
 def _paint_mark(easel: Easel, name: str, mask: Image.Image) -> None:
     """One mark in its colour, if the species has it; where it lies is remembered either way."""
-    easel.seen[name] = mask
+    easel.masks[name] = mask
     value = getattr(easel.species.marks, name)
     if value != NONE:
         lay(easel.paint, _mixed(COLOURS[value], (128, 118, 106), 0.1), mask)
@@ -176,7 +176,7 @@ def _paint_body_marks(easel: Easel, body: Image.Image, wing: Image.Image) -> Non
             _feathered(easel, shapes[name][0], fuzz) if fuzz else mask_of(easel.side, shapes[name], soft=0.004 * unit)
         )
         _paint_mark(easel, name, ImageChops.multiply(mask, bare))
-    easel.seen["wing_bars"] = mask_of(easel.side, shapes["wing_bars"], soft=0.004 * unit)
+    easel.masks["wing_bars"] = mask_of(easel.side, shapes["wing_bars"], soft=0.004 * unit)
 
 
 def _paint_wing(easel: Easel, wing: Image.Image, rng: np.random.Generator) -> None:
@@ -198,7 +198,7 @@ def _paint_wing(easel: Easel, wing: Image.Image, rng: np.random.Generator) -> No
         pen.line(pen_points(shape[: len(shape) // 2]), fill=_mixed(base, (255, 246, 228), 0.30), width=thin)
     _paint_coverts(easel, pen, rng)
     easel.paint.paste(layer, mask=wing)
-    _paint_mark(easel, "wing_bars", ImageChops.multiply(easel.seen["wing_bars"], wing))
+    _paint_mark(easel, "wing_bars", ImageChops.multiply(easel.masks["wing_bars"], wing))
 
 
 def _paint_coverts(easel: Easel, pen: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:

@@ -1,7 +1,7 @@
-"""Field-guide birds: pictures of invented look-alike species whose telling marks have known boxes.
+"""Field-guide birds: pictures of invented look-alike species with known boxes of the marks that tell them apart.
 
 Each species is a set of field marks; species come in pairs that differ in exactly one, and the box of that mark is
-known in every picture. So an explanation can be measured against the truth, and a demo needs no download.
+known in every picture. So explanations can be measured against the truth, and a demo needs no download.
 
     species = make_species(8, seed=0)
     write_birds(folder, species=species, images=60, seed=0, size=224)
@@ -39,22 +39,22 @@ def write_birds(
 ) -> Path:
     """Writes ``folder/SPLIT/SPECIES/0001.jpg`` ... and ``folder/marks.csv``; returns the folder.
 
-    ``images`` a species, ``size`` pixels a side. ``splits`` gives each split its share of a species' images, in order;
-    None leaves the split folders out. ``marks.csv`` has a row for each picture: path, species, twin, the telling mark
+    ``images`` per species, ``size`` pixels a side. ``splits`` gives each split its share of a species' images, in
+    order; None omits the split folders. ``marks.csv`` has a row for each picture: path, species, twin, the telling mark
     and its value here, that mark's box and the bird's (left, top, width, height in pixels; empty without a twin).
-    A picture depends on the seed, the place of its species and its number alone, bit for bit.
-    Raises ``UserError`` for a folder that holds something, no images, or splits that do not add up to 1.
+    A picture depends only on the seed, its species' position and its number, bit for bit.
+    Raises ``UserError`` for a folder that is not empty, no images, or splits that do not add up to 1.
     """
     root = Path(folder)
     _refuse(root, species, images, splits)
     rows = []
-    for place, one in enumerate(species):
+    for place, bird in enumerate(species):
         for number in range(images):
-            path = _path(one, number, images, splits)
-            drawing = draw_bird(one, size=size, seed=[seed, place, number])
+            path = _path(bird, number, images, splits)
+            drawing = draw_bird(bird, size=size, seed=[seed, place, number])
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             drawing.image.save(root / path, quality=_QUALITY)
-            rows.append(_row(path, one, drawing))
+            rows.append(_row(path, bird, drawing))
     write_csv(root / "marks.csv", [COLUMNS, *rows])
     return root
 
@@ -64,16 +64,16 @@ def _refuse(root: Path, species: Sequence[Species], images: int, splits: Mapping
         raise UserError("nothing to draw: give at least one species and one image")
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UserError(f"{root} exists and is not an empty folder: name another or remove it")
-    if len({one.name for one in species}) < len(species):
-        raise UserError("two species bear one name: each becomes a folder, so names must differ")
+    if len({bird.name for bird in species}) < len(species):
+        raise UserError("two species have the same name: each becomes a folder, so names must differ")
     if splits is not None and (set(splits) - set(SPLITS) or min(splits.values(), default=-1.0) < 0):
         raise UserError(f"splits are shares of {', '.join(SPLITS)}, none below 0; got {dict(splits)}")
     if splits is not None and abs(sum(splits.values()) - 1) > 1e-6:
         raise UserError(f"the shares of the splits add up to {sum(splits.values()):g}: make it 1")
 
 
-def _path(one: Species, number: int, images: int, splits: Mapping[str, float] | None) -> str:
-    file = f"{one.name}/{number + 1:04d}.jpg"
+def _path(bird: Species, number: int, images: int, splits: Mapping[str, float] | None) -> str:
+    file = f"{bird.name}/{number + 1:04d}.jpg"
     return file if splits is None else f"{_split_of(number, images, splits)}/{file}"
 
 
@@ -87,10 +87,10 @@ def _split_of(number: int, images: int, splits: Mapping[str, float]) -> str:
     return [split for split, share in splits.items() if share][-1]
 
 
-def _row(path: str, one: Species, drawing: Drawing) -> list[str]:
+def _row(path: str, bird: Species, drawing: Drawing) -> list[str]:
     numbers = [f"{value:g}" for value in drawing.bird]
-    if one.telling_mark is None:
-        return [path, one.name, *[""] * 7, *numbers]
-    telling = drawing.marks[one.telling_mark]
-    value = getattr(one.marks, one.telling_mark)
-    return [path, one.name, one.twin or "", one.telling_mark, value, *(f"{v:g}" for v in telling), *numbers]
+    if bird.telling_mark is None:
+        return [path, bird.name, *[""] * 7, *numbers]
+    telling = drawing.marks[bird.telling_mark]
+    value = getattr(bird.marks, bird.telling_mark)
+    return [path, bird.name, bird.twin or "", bird.telling_mark, value, *(f"{v:g}" for v in telling), *numbers]

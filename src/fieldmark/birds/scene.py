@@ -183,23 +183,24 @@ def _sprig(
     _wood(canvas, ribbon([(x, y), tip], [0.03 * unit, 0.014 * unit]), (112, 94, 72), light, rng)
     green = shade_of(rng, (112, 140, 70), 0.2)
     for share in (0.35, 0.6, 0.8, 1.0):
-        at = np.array([x + (tip[0] - x) * share, y + (tip[1] - y) * share])
+        stalk = np.array([x + (tip[0] - x) * share, y + (tip[1] - y) * share])
         _leaf(
             canvas,
-            at,
+            stalk,
             rng.uniform(0.13, 0.2) * unit,
             rng.uniform(-0.4, 2.2) if side > 0 else rng.uniform(0.9, 3.5),
             shade_of(rng, green, 0.08),
         )
 
 
-def _leaf(canvas: Image.Image, at: Points, size: float, angle: float, colour: tuple[int, int, int]) -> None:
+def _leaf(canvas: Image.Image, base: Points, size: float, angle: float, colour: tuple[int, int, int]) -> None:
     cos, sin = np.cos(angle) * size, np.sin(angle) * size
     turn = np.array([[cos, sin], [-sin, cos]])
     blade = (
-        curve(np.array([(0, 0), (0.3, -0.2), (0.7, -0.17), (1.0, 0.02), (0.7, 0.19), (0.3, 0.2)]), steps=5) @ turn + at
+        curve(np.array([(0, 0), (0.3, -0.2), (0.7, -0.17), (1.0, 0.02), (0.7, 0.19), (0.3, 0.2)]), steps=5) @ turn
+        + base
     )
-    vein = np.array([(-0.05, 0), (0.95, 0.02)]) @ turn + at
+    vein = np.array([(-0.05, 0), (0.95, 0.02)]) @ turn + base
     pen = ImageDraw.Draw(canvas)
     pen.polygon(pen_points(blade), fill=colour)
     half = np.concatenate([blade[: len(blade) // 2], vein[::-1]])
@@ -233,8 +234,11 @@ def _rock(canvas: Image.Image, spot: Points, unit: float, light: Light, rng: np.
     shape = np.concatenate([curve(top, closed=False), [[x + 3.3 * unit, y + far], [x - 3.2 * unit, y + far]]])
     _wood(canvas, shape, colour, light, rng)
     for _ in range(rng.integers(3, 8)):
-        at, size = (x + rng.uniform(-1, 1) * unit, y + rng.uniform(0.15, 0.5) * unit), rng.uniform(0.02, 0.07) * unit
-        moss = mask_of(canvas.width, [disc(*at, size, long=rng.uniform(1, 2.5))], soft=size * 0.35)
+        centre, size = (
+            (x + rng.uniform(-1, 1) * unit, y + rng.uniform(0.15, 0.5) * unit),
+            rng.uniform(0.02, 0.07) * unit,
+        )
+        moss = mask_of(canvas.width, [disc(*centre, size, long=rng.uniform(1, 2.5))], soft=size * 0.35)
         lay(canvas, shade_of(rng, (128, 136, 84), 0.15), faded(moss, 0.5))
 
 

@@ -1,4 +1,4 @@
-"""Where a bird's parts lie in a picture: frames of reference, outlines as smooth curves, one shape a field mark."""
+"""Where a bird's parts lie in a picture: frames of reference, outlines as smooth curves, the shapes of field marks."""
 
 import math
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Frame(NamedTuple):
 
     @property
     def unit(self) -> float:
-        """Pixels a unit."""
+        """Pixels per unit."""
         return float(np.hypot(*self.along))
 
 

@@ -1,12 +1,12 @@
-"""Look a dataset over before it is trained on: what is wrong with it, and what to do about each thing.
+"""Checks a dataset before training: what is wrong with it, and what to do about each problem.
 
 ``Report.to_json()`` is a dict: ``format_version`` 1; ``data``, ``layout``, ``photos``, ``classes`` (names);
-``counts``: split (``"all"`` if unsplit) to photos a class, in the order of ``classes``; ``cut``: the same for the cut
-that ``train`` makes of unsplit data by its own seed 0 (else empty); ``sizes``: ``width`` and
+``counts``: split (``"all"`` if unsplit) to photos per class, in the order of ``classes``; ``cut``: the same for the cut
+that ``train`` makes of unsplit data with its default seed 0 (else empty); ``sizes``: ``width`` and
 ``height`` with ``min``, ``median`` and ``max`` in pixels; ``formats``: format to photos; ``notes`` of the reader;
-``findings``: in order of weight, each with ``kind``, ``severity`` ("error": it cannot be trained on; "warning":
-results suffer; "note"), ``count``, ``text``, ``advice`` and ``items``, the full list, a row of strings each: a
-cluster of copies by name; of a damaged photo its name and the reason; of a class its name and counts; else the name.
+``findings``: the most serious first, each with ``kind``, ``severity`` ("error": it cannot be trained on; "warning":
+results suffer; "note"), ``count``, ``text``, ``advice`` and ``items``, the full list, each a row of strings: the names
+of a cluster of copies; a damaged photo's name and the reason; a class's name and counts; otherwise the name.
 """
 
 import statistics
@@ -27,7 +27,7 @@ from fieldmark.errors import printable
 FORMAT_VERSION = 1
 EXAMPLES = 3
 NAMES = 4
-# With fewer photos than this a class can hardly be learned.
+# A class with fewer photos can hardly be learned.
 FEW = 10
 TINY = 64
 LONG = 4.0
@@ -37,7 +37,7 @@ Row = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of thing, found ``count`` times; ``text`` is a noun phrase; for ``items`` see the module's docstring."""
+    """One kind of problem, found ``count`` times; ``text`` is a noun phrase; ``items`` as in the module's docstring."""
 
     kind: str
     severity: str
@@ -48,7 +48,7 @@ class Finding:
 
     @property
     def examples(self) -> tuple[str, ...]:
-        """Up to three items, each on one line with at most four of its names."""
+        """Up to three items, one per line, each with at most four names."""
         return tuple(_line(row) for row in self.items[:EXAMPLES])
 
 
@@ -68,21 +68,21 @@ class Report:
     findings: tuple[Finding, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, full lists of names included, as plain values for ``json.dump``."""
+        """The whole report, with full lists of names, as plain values for ``json.dump``."""
         return {"format_version": FORMAT_VERSION, **asdict(self)}
 
 
 def check_dataset(dataset: Dataset, scan: Scan) -> Report:
-    """What is to be said of ``dataset``, split or not, by the facts of ``scan_photos(dataset.photos)``."""
+    """Checks ``dataset``, split or not, by the facts of ``scan_photos(dataset.photos)``."""
     known = scan.by_name()
     pairs = [(photo, known[photo.name]) for photo in dataset.photos if photo.name in known]
     sound = [(photo, facts) for photo, facts in pairs if not facts.damage]
-    parted = None if dataset.is_split else without_damaged(dataset, scan).split(seed=0).dataset
+    split_by_train = None if dataset.is_split else without_damaged(dataset, scan).split(seed=0).dataset
     findings = (
         *_copies(sound),
         _damaged(pairs),
         *_class_sets(dataset),
-        *(_missing(parted, SPLITS) if parted else ()),
+        *(_missing(split_by_train, SPLITS) if split_by_train else ()),
         *_balance(dataset),
         *_sizes(sound),
         *_remarks(sound),
@@ -94,7 +94,7 @@ def check_dataset(dataset: Dataset, scan: Scan) -> Report:
         photos=len(dataset.photos),
         classes=dataset.classes,
         counts={split or "all": dataset.counts(split) for split in _splits(dataset)},
-        cut={split: parted.counts(split) for split in SPLITS} if parted else {},
+        cut={split: split_by_train.counts(split) for split in SPLITS} if split_by_train else {},
         sizes={axis: _spread([getattr(facts, axis) for _, facts in sound]) for axis in ("width", "height")},
         formats=dict(Counter(facts.format for _, facts in sound).most_common()),
         notes=dataset.notes,
@@ -103,9 +103,9 @@ def check_dataset(dataset: Dataset, scan: Scan) -> Report:
 
 
 def class_findings(dataset: Dataset, *, splits: Collection[str] | None = None) -> tuple[Finding, ...]:
-    """The classes that a split lacks, as findings; those that training alone lacks raise ``UserError``.
+    """The classes that a split lacks, as findings; raises ``UserError`` if only training lacks them.
 
-    ``splits`` are those that should have photos of every class; None stands for those that have any.
+    ``splits`` are those that should have photos of every class; None means all that have any photos.
     """
     if dataset.is_split:
         refuse_untrained(dataset)
@@ -134,7 +134,7 @@ def _listed(kind: str, severity: str, items: Sequence[Row], *, text: str, advice
 
 
 def _copies(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
-    """Leakage first, then disagreeing labels, then what is harmless."""
+    """Leakage first, then contradictory labels, then harmless copies."""
     exact = exact_duplicates([facts.sha for _, facts in sound])
     looks, thumbs = [facts.look for _, facts in sound], [facts.thumb for _, facts in sound]
     similar = near_copies(looks, thumbs, [photo.label for photo, _ in sound])
@@ -142,7 +142,7 @@ def _copies(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
     within: list[Finding] = []
     for kind, clusters, how in (
         ("exact", exact, "byte for byte"),
-        ("near", near, "re-encoded, resized, mirrored or of one moment"),
+        ("near", near, "re-encoded, resized, mirrored or taken at the same moment"),
     ):
         leaks = dict.fromkeys(cluster for cluster in clusters if len({sound[at][0].split for at in cluster} - {""}) > 1)
         yield _listed(
@@ -150,14 +150,14 @@ def _copies(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
             "warning",
             _rows(sound, leaks),
             text=f"photos in several splits, {how} (what is measured there was seen in training)",
-            advice="Remove the copies from training; a benchmark's official split is left as it is, but know it.",
+            advice="Remove the copies from training; leave a benchmark's official split as it is, but know of them.",
         )
         duplicates = _listed(
             f"{kind}_duplicates",
             "note",
             _rows(sound, [cluster for cluster in clusters if cluster not in leaks]),
-            text=f"photos that are there several times, {how}",
-            advice="Harmless if few: the cut keeps copies in one split. Remove them to weigh each photo once.",
+            text=f"photos that occur several times, {how}",
+            advice="Harmless if few: the cut keeps copies in one split. Remove them to count each photo once.",
         )
         within.append(duplicates)
     near_members = {at for cluster in near for at in cluster}
@@ -167,14 +167,14 @@ def _copies(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
         "warning",
         _rows(sound, [cluster for cluster in clusters if len({sound[at][0].label for at in cluster}) > 1]),
         text="photos with a copy in another class",
-        advice="One of the labels is wrong: look at each, keep the right one.",
+        advice="One of the labels is wrong: look at each photo and keep the right one.",
     )
     yield _listed(
         "look_alikes",
         "warning",
         _rows(sound, similar.alike),
-        text="scenes whose photos look alike in their classes' greater part, as under a fixed camera",
-        advice="The cut parts them, but for copies: " + BY_OBJECT,
+        text="scenes whose look-alike photos make up much of their classes, as under a fixed camera",
+        advice="The cut separates them, except for copies: " + BY_OBJECT,
     )
     yield from within
 
@@ -190,11 +190,11 @@ def _damaged(pairs: Sequence[tuple[Photo, PhotoFacts]]) -> Finding:
 
 
 def _class_sets(dataset: Dataset, splits: Collection[str] | None = None) -> Iterator[Finding]:
-    """Classes without any photo, and classes that one split has and another lacks."""
+    """Classes without photos, and classes that one split has and another lacks."""
     used = {photo.label for photo in dataset.photos}
     empty = [(name,) for label, name in enumerate(dataset.classes) if label not in used]
-    advice = "Nothing can predict them: add photos."
-    yield _listed("empty_classes", "note", empty, text="classes without any photo", advice=advice)
+    advice = "They are never predicted: add photos."
+    yield _listed("empty_classes", "note", empty, text="classes without photos", advice=advice)
     if dataset.is_split:
         yield from _missing(dataset, splits or {"train", *_splits(dataset)})
 
@@ -204,7 +204,7 @@ def _missing(dataset: Dataset, splits: Collection[str]) -> Iterator[Finding]:
     used = {photo.label for photo in dataset.photos}
     for split in (split for split in SPLITS if split in splits):
         counts = dataset.counts(split)
-        advice = f"Nothing is measured of them in {split}: add photos, at least three groups a class."
+        advice = f"They are not measured in {split}: add photos, at least three groups per class."
         if split == "train":
             advice = "They cannot be learned: add training photos, or remove the classes."
         yield _listed(
@@ -248,10 +248,10 @@ def _sizes(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
     yield _listed(
         "tiny",
         "warning",
-        # Packed sets are tiny by design, and all alike.
+        # Packed datasets are tiny by design, and all images have one size.
         [row for row, facts, (side, _) in measured if side < TINY and facts.format != "packed"],
         text=f"photos with a side below {TINY} pixels",
-        advice="They are enlarged and show little: look for the originals of these thumbnails.",
+        advice="They are enlarged and show little: look for the full-size originals.",
     )
     yield _listed(
         "extreme_aspect",
@@ -266,12 +266,12 @@ def _remarks(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
     rows_by_kind: dict[str, list[Row]] = defaultdict(list)
     for photo, facts in sound:
         for remark in facts.remarks:
-            # Frames and pages are counted in words such as "12 pages: ...": one finding for all counts.
+            # Remarks such as "12 pages: ..." differ only in the number: one finding for all of them.
             kind = "".join("N" if c.isdigit() else c for c in remark) if ":" in remark else remark
             rows_by_kind[kind].append((photo.name, remark))
-    advice = "Handled alike in training and use; no need to convert, but look at one."
+    advice = "They are converted the same way in training and in use; look at one to be sure."
     for kind, rows in sorted(rows_by_kind.items()):
-        yield _listed("remark", "note", rows, text=f"photos that are converted, {kind}", advice=advice)
+        yield _listed("remark", "note", rows, text=f"photos that are converted ({kind})", advice=advice)
 
 
 def _groups(dataset: Dataset) -> Iterator[Finding]:
@@ -298,4 +298,4 @@ def _groups(dataset: Dataset) -> Iterator[Finding]:
             advice="A group stays in one split, so val or test will lack them: divide the groups, or add some.",
         )
     text = "groups kept together by the cut (sub-folders of a class, or a column of the table)"
-    yield Finding("groups", "note", len(splits_of), text, "Nothing to do if that is what they mean.")
+    yield Finding("groups", "note", len(splits_of), text, "Nothing to do if that is what they stand for.")

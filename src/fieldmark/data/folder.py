@@ -1,4 +1,4 @@
-"""A folder of class folders, cut into train, val and test or not. Names are listed; no file is ever opened here."""
+"""A folder of class folders, cut into train, val and test or not. Names are listed; no file is opened here."""
 
 import os
 import re
@@ -41,14 +41,16 @@ SPLIT_WORDS = {
     "testing": "test",
 }
 _LEFT_OUT = {
-    "other": ("file that is no image", "files that are no images"),
+    "other": ("file that is not an image", "files that are not images"),
     "loose": ("image outside the class folders", "images outside the class folders"),
     "link": ("linked folder", "linked folders"),
     "unread": ("folder that cannot be read", "folders that cannot be read"),
-    "empty": ("class folder without an image", "class folders without an image"),
+    "empty": ("class folder without images", "class folders without images"),
     "beside": ("folder beside the splits", "folders beside the splits"),
 }
-WHAT_TO_NAME = "Name a folder with one folder of images a class, a CSV with the columns path and label, or a benchmark."
+WHAT_TO_NAME = (
+    "Name a folder with one folder of images per class, a CSV with the columns path and label, or a benchmark."
+)
 _SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 
 
@@ -61,12 +63,12 @@ def natural_order(name: str) -> tuple[object, ...]:
 
 
 def is_ignored(name: str) -> bool:
-    """Whether a file or folder is the system's own (hidden, or such as ``Thumbs.db``) and passed over in silence."""
+    """Whether a file or folder belongs to the system (hidden, or such as ``Thumbs.db``) and is ignored."""
     return name.startswith(".") or name.casefold() in _SYSTEM_NAMES
 
 
 def subfolders(folder: Path) -> list[os.DirEntry[str]]:
-    """The folders in ``folder`` (links to folders too) that are not the system's own, in natural order.
+    """The folders in ``folder`` (links to folders too) that do not belong to the system, in natural order.
 
     Raises ``UserError`` where the folder cannot be listed.
     """
@@ -79,11 +81,11 @@ def subfolders(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def read_folder(root: Path) -> Dataset:
-    """The photos of ``root``, one folder a class, below split folders such as ``train`` and ``val`` or not.
+    """The photos of ``root``: one folder per class, inside split folders such as ``train`` and ``val`` or not.
 
     A class may have sub-folders: their images count for the class, and the sub-folder becomes the photos' group
-    (``class/sub``). Classes are in natural order of their names; the photos in the order of split, class, path.
-    What is left out (other files, links below a class, unreadable folders) is told in ``notes``.
+    (``class/sub``). Classes are in natural order of their names; photos in the order of split, class, path.
+    ``notes`` report what is left out (other files, links below a class, unreadable folders).
     Raises ``UserError`` where no class folder holds an image.
     """
     lead = ()
@@ -103,33 +105,33 @@ def read_folder(root: Path) -> Dataset:
 
 @dataclass
 class _Listing:
-    """What a walk through the folders has found so far."""
+    """The photos of the folders walked so far, and what was left out."""
 
     root: Path
     photos: list[tuple[str, str, str, str]] = field(default_factory=list)  # split, class, group, name
     left_out: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in _LEFT_OUT})
 
     def add_classes(self, folder: Path, split: str) -> None:
-        """Adds the class folders of ``folder``; images that lie directly in it have no class."""
+        """Adds the class folders of ``folder``; images directly in it have no class."""
         prefix = "" if folder == self.root else f"{folder.name}/"
         loose, below = self._list(folder, prefix)
         self.left_out["loose"] += [prefix + name for name in loose]
         for entry in sorted(below, key=lambda entry: natural_order(entry.name)):
-            # A linked class folder is welcome, a link back to a folder that we are inside of never ends.
+            # A linked class folder is read; a link to a folder around this one would never end.
             if entry.is_symlink() and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(entry.path)):
                 self.left_out["link"].append(prefix + entry.name)
             elif not self._add_class(entry, split, prefix):
                 self.left_out["empty"].append(prefix + entry.name)
 
     def leave_out(self, folders: Iterable[str]) -> None:
-        """Folders beside the splits, which are no split, and files that lie there."""
+        """Leaves out the folders and images beside the split folders."""
         self.left_out["beside"] += folders
         self.left_out["loose"] += self._list(self.root, "")[0]
 
     def _add_class(self, top: os.DirEntry[str], split: str, prefix: str) -> bool:
         """Whether the class has photos, or folders that cannot be read."""
         before = len(self.photos) + len(self.left_out["unread"])
-        name = unicodedata.normalize("NFC", top.name)  # macOS writes the same name in other code points
+        name = unicodedata.normalize("NFC", top.name)  # macOS writes the same name with other code points
         stack = [(top.path, f"{prefix}{top.name}/", "")]
         while stack:
             folder, inner_prefix, group = stack.pop()
@@ -161,7 +163,7 @@ class _Listing:
         return images, below
 
     def notes(self) -> Iterator[str]:
-        """One line for each kind of thing that was left out."""
+        """One line for each kind of file or folder that was left out."""
         for kind, names in self.left_out.items():
             if names:
                 what = _LEFT_OUT[kind][len(names) > 1]
@@ -175,12 +177,12 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself: no folder
+    except OSError:  # a link to itself
         return False
 
 
 def _wrapped(root: Path) -> Path | None:
-    """The one folder that ``root`` holds and that holds the classes (an unpacked archive), else None."""
+    """The only folder in ``root``, if it holds the class folders (an unpacked archive), else None."""
     below = subfolders(root)
     if len(below) != 1 or below[0].is_symlink() or below[0].name.casefold() in SPLIT_WORDS or _images_in(root):
         return None
@@ -196,9 +198,9 @@ def _images_in(folder: Path) -> bool:
 
 
 def _split_folders(root: Path) -> tuple[list[tuple[str, Path]], list[str]]:
-    """(split, folder) of each split folder and the names of the other folders; no splits: ([], ...).
+    """(split, folder) of each split folder, and the names of the other folders; without splits ([], []).
 
-    A lone "test" among other folders is a class of that name: splits need a "train", or nothing but splits.
+    A "test" among other folders is a class of that name: split folders must include "train", or stand alone.
     """
     below = subfolders(root)
     splits = [(SPLIT_WORDS[entry.name.casefold()], entry) for entry in below if entry.name.casefold() in SPLIT_WORDS]

@@ -1,4 +1,4 @@
-"""Which photos belong together and never straddle splits: groups, bursts of a camera, copies, and what these chain."""
+"""Which photos must share a split: groups, bursts of a camera, copies, and whatever these link together."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -11,18 +11,19 @@ from fieldmark.data.lookalikes import near_copies
 from fieldmark.data.scan import PhotoFacts, Scan
 from fieldmark.errors import printable
 
-# Frames of one camera and class that follow each other within this time are a burst.
+# Photos of one class by one camera that follow each other within this time are a burst.
 BURST_SECONDS = 2.0
-# More photos than this in one second: the camera's clock was never set, and says nothing.
+# With more photos than this in one second, the camera's clock was never set and its times are ignored.
 _CLOCK_NOT_SET = 40
-BY_OBJECT = "photos of one object belong into a sub-folder of its class, or share a name in a column group."
+BY_OBJECT = "put photos of one object into a sub-folder of its class, or give them the same value in a column group."
 
 
 def units_of(photos: Sequence[Photo], scan: Scan | None) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The unit ``(N,)`` of each photo, as the smallest position of those that belong together, and a line or none.
+    """The unit ``(N,)`` of each photo, as the smallest position of the photos in it, and a note for the user or none.
 
-    Together belong the photos of a group, else of a burst, and exact and near duplicates, and whatever these chain.
-    The line tells of scenes whose photos are too many and too alike to be copies (``lookalikes.py``) and are parted.
+    A unit holds the photos of a group, or of a burst outside groups, exact and near duplicates, and whatever these
+    link together. The note reports scenes whose photos are too many and too alike to be copies (``lookalikes.py``),
+    which are separated.
     """
     groups = positions_by(photo.group for photo in photos)
     roots = join_all(np.arange(len(photos)), (members for group, members in groups.items() if group))
@@ -35,10 +36,10 @@ def units_of(photos: Sequence[Photo], scan: Scan | None) -> tuple[np.ndarray, tu
     near = near_copies([known.look for known in facts], [known.thumb for known in facts], labels)
     for together in (_bursts(photos, facts), exact, near.copies):
         roots = join_all(roots, together)
-    return roots, _told(photos, near.alike, roots)
+    return roots, _look_alike_note(photos, near.alike, roots)
 
 
-def _told(photos: Sequence[Photo], alike: Sequence[Sequence[int]], roots: np.ndarray) -> tuple[str, ...]:
+def _look_alike_note(photos: Sequence[Photo], alike: Sequence[Sequence[int]], roots: np.ndarray) -> tuple[str, ...]:
     if not alike:
         return ()
     members = [at for cluster in alike for at in cluster]

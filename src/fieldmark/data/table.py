@@ -1,4 +1,4 @@
-"""A CSV that lists photographs: columns ``path`` and ``label``, and if wanted ``split``, ``group`` and a box."""
+"""A CSV that lists photographs: columns ``path`` and ``label``, optionally ``split``, ``group`` and a box."""
 
 import csv
 import io
@@ -30,10 +30,11 @@ class _Row:
 def read_table(file: Path) -> Dataset:
     """The photos that a CSV lists; paths are relative to the CSV, labels are the names of the classes.
 
-    Header and split words in any case; comma, semicolon or tab; UTF-8 with or without a byte-order mark. A box is
-    given by the columns x, y, width, height or by one column ``box`` ("x y w h" or "x,y,w,h"), in pixels. Other
-    columns are left alone and told in ``notes``. Files are not opened: a missing one is found when it is decoded.
-    Raises ``UserError`` with the number of the row at fault (the header is row 1).
+    Column names and splits are read in upper or lower case; the delimiter is a comma, semicolon or tab; the encoding is
+    UTF-8 with or without a byte-order mark. A box is given by the columns x, y, width, height or by one column ``box``
+    ("x y w h" or "x,y,w,h"), in pixels. Other columns are ignored, with a line in ``notes``. Photos are not opened:
+    missing files are reported by the scan.
+    Raises ``UserError`` with the number of the wrong row (the header is row 1).
     """
     shown = printable(str(file))
     columns, rows = _rows(file, required=("path", "label"))
@@ -42,13 +43,13 @@ def read_table(file: Path) -> Dataset:
         raise UserError(f"{shown}, row {unsplit[0]}: the split is empty, but other rows name one; fill in all or none.")
     root = file.parent
     kept, notes = _without_repeats(rows, lambda path: _name(root, path), shown)
-    if strange := [column for column in columns if column not in _COLUMNS and column]:
-        notes.append(f"columns that mean nothing here left out: {printable(', '.join(strange))}")
+    if unknown := [column for column in columns if column not in _COLUMNS and column]:
+        notes.append(f"unknown columns left out: {printable(', '.join(unknown))}")
     return _dataset(root, kept, notes)
 
 
 def read_unlabelled(file: Path) -> list[Photo]:
-    """The photos that a CSV lists, row by row, for prediction: as ``read_table``, but no label is needed or read."""
+    """The photos that a CSV lists, row by row, for prediction: like ``read_table``, but without labels."""
     _, rows = _rows(file, required=("path",))
     names = [_name(file.parent, row.path) for row in rows]
     return [Photo(name, file.parent / name, box=row.box) for name, row in zip(names, rows, strict=True)]
@@ -71,20 +72,20 @@ def _text(file: Path) -> str:
     except OSError as error:
         raise UserError(f"{shown}: the table cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError:
-        raise UserError(f"{shown}: this is no CSV in UTF-8. Save it again as 'CSV UTF-8'.") from None
+        raise UserError(f"{shown}: this is not a CSV in UTF-8. Save it again as 'CSV UTF-8'.") from None
     if "\0" in text:
-        raise UserError(f"{shown}: this is no CSV (it holds binary data). Save the table as 'CSV UTF-8'.")
+        raise UserError(f"{shown}: this is not a CSV (it holds binary data). Save the table as 'CSV UTF-8'.")
     return text
 
 
 def _records(text: str, shown: str) -> list[list[str]]:
     header = re.split(r"[\r\n]", text, maxsplit=1)[0]
-    # The delimiter is the one that cuts the most columns off the header.
+    # The delimiter is the one that divides the header into the most columns.
     delimiter = max(",;\t", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     records: list[list[str]] = []
     try:
-        # extend keeps what it has read before an error, which gives the number of the row at fault.
+        # extend keeps what was read before an error, which gives the number of the wrong row.
         records.extend([cell.strip() for cell in cells] for cells in reader)
     except csv.Error as error:
         raise UserError(f"{shown}, row {len(records) + 1}: not readable as CSV ({error}).") from None
@@ -96,8 +97,8 @@ def _columns(records: list[list[str]], required: tuple[str, ...], shown: str) ->
     if missing := [column for column in required if column not in columns]:
         present = f"found: {printable(', '.join(columns))[:200]}" if any(columns) else "the table is empty"
         raise UserError(f"{shown}, row 1: no column {' and no column '.join(missing)} ({present}).")
-    if twice := [column for column in columns if column in _COLUMNS and columns.count(column) > 1]:
-        raise UserError(f"{shown}, row 1: the column {twice[0]} stands there twice.")
+    if repeated := [column for column in columns if column in _COLUMNS and columns.count(column) > 1]:
+        raise UserError(f"{shown}, row 1: the column {repeated[0]} appears twice.")
     given = [column for column in BOX_COLUMNS if column in columns]
     if given and ("box" in columns or len(given) < 4):
         raise UserError(f"{shown}, row 1: give a box either as x, y, width, height or as one column box.")
@@ -155,15 +156,15 @@ def _without_repeats(rows: list[_Row], name: Callable[[str], str], shown: str) -
         first = kept.setdefault(name(row.path), row)
         if first is row:
             continue
-        for what, one, other in (("labels", first.label, row.label), ("splits", first.split, row.split)):
-            if one != other:
+        for what, before, now in (("labels", first.label, row.label), ("splits", first.split, row.split)):
+            if before != now:
                 raise UserError(
                     f"{shown}, rows {first.number} and {row.number}: {printable(row.path)} has two {what}, "
-                    f"'{printable(one)}' and '{printable(other)}'; delete one of the rows."
+                    f"'{printable(before)}' and '{printable(now)}'; delete one of the rows."
                 )
         repeats.append(row.number)
     count = f"{len(repeats):,} row{'s' * (len(repeats) > 1)}"
-    return kept, [f"{count} left out that name an image again, e.g. row {repeats[0]}"] if repeats else []
+    return kept, [f"{count} left out because they repeat an image, e.g. row {repeats[0]}"] if repeats else []
 
 
 def _dataset(root: Path, rows: dict[str, _Row], notes: list[str]) -> Dataset:

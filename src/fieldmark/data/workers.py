@@ -1,7 +1,7 @@
-"""Work on files that may crash or hang whoever opens them: processes of our own, with a time limit a request.
+"""Worker processes for files that may crash or hang their reader, with a time limit per request.
 
-Requests and answers are lines of JSON over pipes, so nothing that a worker sends can run code in this process. The
-workers are started afresh (never forked) and import nothing of the caller's program.
+Requests and answers are lines of JSON over pipes, so nothing that a worker sends can run code in this process. Workers
+are fresh processes (never forked) and import nothing of the caller's program.
 """
 
 import json
@@ -18,7 +18,7 @@ _LOOK_SECONDS = 0.2
 
 
 class Answer(NamedTuple):
-    """The answer to ``requests[at]``; ``failure`` says in a few words why there is none, else ""."""
+    """The answer to ``requests[at]``; ``failure`` says in a few words why it failed, else ""."""
 
     at: int
     value: Any = None
@@ -28,10 +28,10 @@ class Answer(NamedTuple):
 def ask(requests: Sequence[Any], *, program: str, greeting: Any, workers: int, seconds: float) -> Iterator[Answer]:
     """The answers to ``requests``, as they come in, from ``workers`` processes that run the Python text ``program``.
 
-    A process reads ``greeting``, then requests, a line of JSON each, and answers each with one line. A request that
-    takes over ``seconds`` is a failure; one that ends its process is tried once more in a fresh one (the system may
-    have killed the first for want of memory), then it is a failure too. Memory does not grow with the requests'
-    answers; all processes are gone when the iterator is closed.
+    A process reads ``greeting``, then requests, each a line of JSON, and answers each with one line. A request that
+    takes more than ``seconds`` is a failure; one that ends its process is tried once more in a fresh process (the
+    system may have killed the first because memory ran out), then it is a failure too. Answers are not kept; all
+    processes have ended when the iterator is closed.
     """
     crew = _Crew(requests, program, greeting)
     threads = [threading.Thread(target=crew.attend, daemon=True) for _ in range(workers)]
@@ -51,7 +51,7 @@ class _Process:
 
     def __init__(self, program: str, greeting: Any) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by obituary)
-        # The search path as arguments, not in the environment: an empty entry and odd characters survive.
+        # The search path is passed as arguments, not in the environment: empty entries and odd characters survive.
         text = f"import sys; sys.path[:] = sys.argv[1:]; {program}"
         self._child = subprocess.Popen(
             [sys.executable, "-c", text, *sys.path],
@@ -87,11 +87,11 @@ class _Process:
             self._child.kill()
 
     def kill(self) -> None:
-        """Ends the process; whoever waits for its answers finds out."""
+        """Ends the process; a thread that waits for its answer gets an empty line."""
         self._child.kill()
 
     def obituary(self) -> str:
-        """Waits for the end, and gives the last line that the process wrote to its standard error."""
+        """Ends the process; returns the last line that it wrote to standard error, or its exit code."""
         self._child.kill()
         self._child.communicate()
         self._errors.seek(0)
@@ -101,7 +101,7 @@ class _Process:
 
 
 class _Crew:
-    """What the threads share, one of them attending each process."""
+    """What the threads share; each of them runs one process at a time."""
 
     def __init__(self, requests: Sequence[Any], program: str, greeting: Any) -> None:
         self._requests = requests
@@ -116,7 +116,7 @@ class _Crew:
         self._closed = False
 
     def attend(self) -> None:
-        """The life of one thread."""
+        """What a thread does: it answers requests until none is left."""
         process = None
         try:
             while not self._closed:
@@ -130,7 +130,7 @@ class _Crew:
                 self._bury(process)
 
     def next_answer(self, seconds: float) -> Answer:
-        """Waits for an answer, and ends the processes that are over their time meanwhile."""
+        """Waits for an answer, and meanwhile ends the processes that take too long."""
         while True:
             with self._lock:
                 for process in self._processes:
@@ -144,7 +144,7 @@ class _Crew:
             return answer
 
     def close(self) -> None:
-        """Ends all processes; none is started any more."""
+        """Ends all processes and starts no more."""
         with self._lock:
             self._closed = True
             for process in self._processes:

@@ -94,7 +94,7 @@ def prepare_new(
     looked_through.refuse_damage(strict=said.strict)
     ready = looked_through.split(seed=recipe.seed, pinned=pinned, hold_out=said.hold_out)
     if not opened:
-        tell(console, *ready.told)
+        tell(console, *ready.remarks)
     dataset, train_on = ready.dataset, recipe.train_on
     refuse_missing_splits(dataset, train_on, said="--train-on")  # too few photos for the cut to fill them all
     tell(console, *told_of_splits(dataset, train_on, was_cut=ready.was_cut))
@@ -130,7 +130,7 @@ def prepare_again(
     known = Scan.load(run / SCAN)
     if opened is None:
         opened = _looked_through(read_dataset(data, annotation=about.annotation), recipe, known, console)
-        tell(console, *opened.told)
+        tell(console, *opened.remarks)
     before = known.by_name()
     exchanged = [facts for facts in opened.scan.facts if before.get(facts.name, facts).sha != facts.sha]
     dataset = opened.dataset
