@@ -1,19 +1,18 @@
 """The command line's words as Python functions. Each returns a value; the command line prints it."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from rich.console import Console
 
 from fieldmark.data.check import Report, check_dataset
+from fieldmark.data.dataset import labels_of
+from fieldmark.data.opening import open_photos, refuse_missing_splits
 from fieldmark.data.reading import read_dataset
-from fieldmark.data.scan import scan_photos, without_damaged
-from fieldmark.data.split import cut
 from fieldmark.equations import equations as equations
 from fieldmark.errors import UserError, printable
-from fieldmark.images.guard import up_to
 from fieldmark.training.runlog import counted
 from fieldmark.training.settings import Destination, Keywords, RecipeSettings, settings_of
 
@@ -41,10 +40,9 @@ def check(
     if not 0 < max_megapixels < math.inf:
         raise UserError(f"--max-megapixels {max_megapixels}: above 0")
     dataset = read_dataset(data, annotation=annotation)
-    with counted(console, "looking through photos", len(dataset.photos)) as tick:
-        limits, seen = up_to(max_megapixels), dataset.photos
-        scan = scan_photos(seen, pixels=dataset.pixels, limits=limits, progress=lambda done, _: tick(done))
-    return check_dataset(dataset, scan)
+    with counted(console, "looking through photos") as tick:
+        opened = open_photos(dataset, megapixels=max_megapixels, progress=tick)
+    return check_dataset(dataset, opened.scan)
 
 
 def train(
@@ -158,8 +156,8 @@ def evaluate(
     from fieldmark.evaluation.evaluate import evaluate as measure_run
 
     opened = _opened(run, device, external)
-    with counted(console, f"evaluating {split}", None) as tick:
-        return measure_run(opened, None if data is None else Path(data), split=split, progress=_summed(tick))
+    with counted(console, f"evaluating {split}") as tick:
+        return measure_run(opened, None if data is None else Path(data), split=split, progress=tick)
 
 
 def predict(
@@ -225,15 +223,15 @@ def probe(
     from fieldmark.evaluation.probe import probe as probe_one
     from fieldmark.training.automatic import recipe_of
 
+    if size < 1:
+        raise UserError(f"--size {size}: at least 1")
     device = device_of(device)
     wanted = [RecipeSettings(backbone=name, weights=weights) for name in backbones or (None,)]
     models = [recipe_of(settings, device=device, external={}).model for settings in wanted]
     for model in models:  # so mistakes are told before the photos are looked through
         refuse_backbone(model.backbone, weights=model.weights)
     dataset = _probe_data(data, train_on=train_on, split=split, annotation=annotation, seed=seed, console=console)
-    split = split or "val"
-    _refuse_probe(dataset, size=size, train_on=train_on, split=split)
-    results = []
+    results, split = [], split or "val"
     for chosen in models:
         total = len(dataset.of({*train_on, split}))
         with counted(console, chosen.backbone, total) as tick:
@@ -246,21 +244,10 @@ def probe(
                     split=split,
                     size=size,
                     device=device,
-                    progress=_summed(tick),
+                    progress=tick,
                 )
             )
     return results
-
-
-def _refuse_probe(dataset: "Dataset", *, size: int, train_on: Sequence[str], split: str) -> None:
-    if size < 1:
-        raise UserError(f"--size {size}: at least 1")
-    for name in (*train_on, split):
-        if not dataset.of([name]):
-            there = ", ".join(sorted({photo.split for photo in dataset.photos if photo.split}))
-            raise UserError(f"no photos in the split {name!r}; there are {there}")
-    if len({photo.label for photo in dataset.of(train_on)}) < 2:
-        raise UserError("a probe needs training photos of at least two classes")
 
 
 def _probe_data(
@@ -269,21 +256,28 @@ def _probe_data(
     """The photos that a probe looks at, split; test photos are not opened unless they are asked for."""
     if split is None and "val" in train_on:
         raise UserError("--train-on with val leaves nothing to measure on but the test photos: say --split test")
-    dataset = read_dataset(data, annotation=annotation)
-    photos = dataset.of({*train_on, split or "val"}) if dataset.is_split else dataset.photos
-    with counted(console, "looking through photos", len(photos)) as tick:
-        scan = scan_photos(photos, pixels=dataset.pixels, progress=lambda done, _: tick(done))
-    sound, lines = without_damaged(dataset.with_photos(photos), scan)
-    if not dataset.is_split:
-        sound = cut(sound, scan, seed=seed)
-    elif split is None and not sound.of(["val"]):
-        sound = cut(sound, scan, seed=seed, val_fraction=HELD_OUT)
-        held = f"measured on {len(sound.of(['val'])):,} of the training photos, which are held out"
-        lines = (*lines, f"{held} (--split test: on the official test photos)")
-    for line in (*lines, *sound.notes):
+    dataset, measured = read_dataset(data, annotation=annotation), split or "val"
+    holds_out = split is None and dataset.is_split and not dataset.of(["val"])
+    _refuse_probe(dataset, train_on, measured="train" if holds_out else measured)
+    with counted(console, "looking through photos") as tick:
+        opened = open_photos(dataset, splits={*train_on, measured}, progress=tick)
+    opened.refuse_damage()
+    opened = opened.split(seed=seed, hold_out=HELD_OUT if holds_out else 0.0)
+    _refuse_probe(opened.dataset, train_on, measured)
+    for line in opened.told:
         console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
-    looked_at = set(photos)
-    return sound.with_photos((*sound.photos, *(photo for photo in dataset.photos if photo not in looked_at)))
+    if holds_out:
+        held = f"measured on {len(opened.dataset.of(['val'])):,} of the training photos, which are held out"
+        console.print(f"{held} (--split test: on the official test photos)", highlight=False, soft_wrap=True)
+    return opened.dataset
+
+
+def _refuse_probe(dataset: "Dataset", train_on: Sequence[str], measured: str) -> None:
+    refuse_missing_splits(dataset, train_on, said="--train-on")
+    refuse_missing_splits(dataset, [measured], said="--split")
+    photos = dataset.of(train_on) if dataset.is_split else dataset.photos
+    if len({*labels_of(photos)} - {-1}) < 2:
+        raise UserError("a probe needs training photos of at least two classes")
 
 
 def _opened(run: str | Path, device: str, external: Sequence[str | type]) -> "Opened":
@@ -295,15 +289,3 @@ def _opened(run: str | Path, device: str, external: Sequence[str | type]) -> "Op
     processes.join(device := device_of(device))
     opened.learner.to(device)
     return opened
-
-
-def _summed(tick: Callable[[int], None]) -> Callable[[int], None]:
-    """Turns a function that wants the total done into one that is told each further number."""
-    done = 0
-
-    def more(count: int) -> None:
-        nonlocal done
-        done += count
-        tick(done)
-
-    return more

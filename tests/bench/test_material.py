@@ -4,40 +4,78 @@ import shutil
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import small_runs
-from fieldmark.bench.material import read_material
+from fieldmark.bench.material import Material, open_material, read_material
 from fieldmark.bench.plan import Place
+from fieldmark.data.scan import Scan
 from fieldmark.errors import UserError
 
 
-def test_official_splits_stay(tmp_path: Path) -> None:
+def opened(data: Path, out: Path) -> Material:
+    return open_material(read_material("a", data, Place()), out, console=Console(quiet=True))
+
+
+def test_official_splits_stay_and_their_test_is_not_opened(tmp_path: Path) -> None:
     for split, count in (("train", 4), ("test", 2)):
         small_runs.write_photos(tmp_path / "photos" / split, photos=count)
-    found = read_material("a", tmp_path / "photos", Place(train_on=("train",)), folder=tmp_path / "out")
-    assert found.splits is None
-    assert not found.has_val
-    assert [len(found.dataset.of([split])) for split in ("train", "val", "test")] == [12, 0, 6]
-    assert found.train_on(None) == ("train",)
-    assert found.train_on(("train", "val")) == ("train", "val")
-    assert not (tmp_path / "out").exists()
+    (tmp_path / "photos/test/ant/0.jpg").write_bytes(b"bad")
+    material = opened(tmp_path / "photos", tmp_path / "out")
+    assert [len(material.of([split])) for split in ("train", "val", "test")] == [12, 0, 6]
+    assert {facts.name.split("/")[0] for facts in material.data.scan.facts} == {"train"}
+    assert not (tmp_path / "out" / "splits").exists()
 
 
 def test_unsplit_photos_are_cut_once_for_all(photos: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(photos, tmp_path / "photos"))
-    first = read_material("a", data, Place(), folder=tmp_path / "out")
-    assert first.has_val
-    assert first.splits == tmp_path / "out" / "splits" / "a.csv"
-    again = read_material("a", data, Place(), folder=tmp_path / "out")
+    named = read_material("a", data, Place())
+    assert (len(named.of(["train"])), named.digest) == (30, "")
+    first = opened(data, tmp_path / "out")
+    assert len(first.of(["val"])) == 3
+    assert (tmp_path / "out" / "splits" / "a.csv").is_file()
+    again = opened(data, tmp_path / "out")
     assert (again.dataset.photos, again.digest) == (first.dataset.photos, first.digest)
+    first.refuse_changes()
     small_runs.write_photo(data / "ant" / "more.jpg", label=0, number=99)
-    more = read_material("a", data, Place(), folder=tmp_path / "out")
+    more = opened(data, tmp_path / "out")
     assert more.dataset.of(["train", "val", "test"]) == first.dataset.photos
     assert more.digest != first.digest
+    (data / "ant" / "0.jpg").write_bytes(b"another")
+    with pytest.raises(UserError, match="the photos of a were changed since this command began"):
+        first.refuse_changes()
+
+
+def test_damaged_photos_are_left_out_before_the_cut(photos: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(photos, tmp_path / "photos"))
+    sound = opened(data, tmp_path / "sound")
+    (data / "ant" / "bad.jpg").write_bytes(b"bad")
+    material = opened(data, tmp_path / "out")
+    assert (material.dataset.photos, material.digest) == (sound.dataset.photos, sound.digest)
+    (line,) = material.data.damaged
+    assert line.startswith("ant/bad.jpg: ")
+    assert "bad.jpg" not in (tmp_path / "out/splits/a.csv").read_text()
+
+
+def test_the_facts_are_kept(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = opened(photos, tmp_path / "out")
+    assert Scan.load(tmp_path / "out/scans/a.json") == first.data.scan
+    monkeypatch.setattr("fieldmark.data.scan.ask", None)
+    assert opened(photos, tmp_path / "out") == first
+
+
+def test_a_cut_of_other_photos_is_refused(photos: Path, tmp_path: Path) -> None:
+    opened(photos, tmp_path / "out")
+    other = small_runs.write_photos(tmp_path / "other", classes=("dog", "elk"))
+    with pytest.raises(UserError, match=r"a\.csv names none of the 20 photos"):
+        opened(other, tmp_path / "out")
 
 
 def test_without_test_photos_nothing_can_be_compared(tmp_path: Path) -> None:
     for split in ("train", "val"):
         small_runs.write_photos(tmp_path / "photos" / split, photos=2)
-    with pytest.raises(UserError, match="no test photos"):
-        read_material("a", tmp_path / "photos", Place(), folder=tmp_path / "out")
+    with pytest.raises(UserError, match="a: final runs are measured on 'test'"):
+        read_material("a", tmp_path / "photos", Place())
+    small_runs.write_photos(tmp_path / "few", photos=1)  # which the cut leaves to training
+    with pytest.raises(UserError, match="a: final runs are measured on 'test'"):
+        opened(tmp_path / "few", tmp_path / "out")

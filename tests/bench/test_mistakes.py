@@ -46,9 +46,9 @@ def told(plan: Path, text: str, data: Path, *, out: Path, options: RunOptions | 
     [
         (
             '[sets.photos]\ntrain_on = "train+val"\n' + PLAIN,
-            "plain on photos: train_on names the split 'val', and the photos have test, train",
+            "plain on photos: train_on 'val': ",
         ),
-        (PLAIN + '[[entry]]\nname = "p"\nkind = "probe"\ntrain_on = "trian"', "p on photos: train_on names the split"),
+        (PLAIN + '[[entry]]\nname = "p"\nkind = "probe"\ntrain_on = "trian"', "has no such split; it has test, train"),
         (PLAIN + 'train_on = "train+test"', "plain on photos: train_on names the test split, on which the final runs"),
         (PLAIN + 'train_on = "val"\ntrials = [{ "clip" = 0.1 }]', "its trials would be trained on nothing"),
         (PLAIN + 'fit = "box"', "plain on photos: --fit box: 12 of 12 photos have no box, such as train/ant/0.jpg"),

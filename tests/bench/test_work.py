@@ -11,7 +11,7 @@ from rich.console import Console
 
 import small_runs
 from fieldmark.bench import work
-from fieldmark.bench.material import read_material
+from fieldmark.bench.material import open_material, read_material
 from fieldmark.bench.plan import Place, read_plan
 from fieldmark.bench.planned_runs import PlannedRun, runs_of
 from fieldmark.bench.provenance import Source
@@ -53,7 +53,9 @@ def worker_of(folder: Path, data: Path, text: str = PLAN + TRIALS, *, weights: d
     folder.mkdir(exist_ok=True)
     (folder / "plan.toml").write_text(text)
     plan = read_plan(folder / "plan.toml")
-    material = read_material("photos", data, plan.sets.get("photos", Place()), folder=folder)
+    material = open_material(
+        read_material("photos", data, plan.sets.get("photos", Place())), folder, console=Console(quiet=True)
+    )
     machine = Machine("cpu", 0, weights or {}, {}, Source("c" * 40, False, "d" * 16), "fieldmark bench run")
     return Worker(plan, folder, materials={"photos": material}, machine=machine, console=Console(quiet=True))
 
@@ -122,9 +124,11 @@ def test_a_run_that_was_begun_with_another_recipe_starts_anew(
     monkeypatch.setattr(session, "draw_curves", lambda path, rows: path.touch())
     begun: list[bool] = []
 
-    def trained(data, destination, choices, *, console, external, recipe):
+    def trained(data, destination, choices, *, console, external, recipe, opened):
         begun.append((destination.folder(data) / "recipe.json").exists())
-        return session.train(data, destination, choices, console=console, external=external, recipe=recipe)
+        return session.train(
+            data, destination, choices, console=console, external=external, recipe=recipe, opened=opened
+        )
 
     monkeypatch.setattr(work, "train", trained)
     for text in (PLAN, PLAN.replace("epochs = 2", "epochs = 1"), PLAN.replace("epochs = 2", "epochs = 1")):

@@ -86,7 +86,6 @@ def test_leakage_comes_first(tmp_path: Path) -> None:
     found = by_kind(report)
     assert found["exact_across_splits"].severity == "warning"
     assert set(found["near_across_splits"].items[0]) == {"train/raven/1.png", "test/raven/like.jpg"}
-    assert report.errors == 1
 
 
 def classes_only(*splits: tuple[str, tuple[int, ...]], group: str = "") -> Dataset:

@@ -86,6 +86,18 @@ def test_all_photos_of_a_folder_of_labelled_ones(own_run: Path, tmp_path: Path) 
     assert result.metrics.n == 6
 
 
+def test_photos_may_lack_classes_of_the_run(own_run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    for label, name in ((1, "bee"), (2, "cat")):
+        write_photo(other / name / "new.jpg", label=label, number=60)
+    opened = open_run(own_run)
+    result = evaluate(opened, other, split="all", workers=0)
+    assert (result.labels.tolist(), result.classes) == ([1, 2], ("ant", "bee", "cat"))
+    assert split_of_run(opened, other, "all").dataset.classes == result.classes
+    assert (own_run / OPENINGS).is_file()
+    write_evaluation(result, tmp_path / "written")
+
+
 def test_unknown_classes_and_splits_are_named(own_run: Path, tmp_path: Path) -> None:
     other = small_runs.write_photos(tmp_path / "other", classes=("ant", "dog"), photos=3)
     assert "labelled 'dog', a class that this run was not trained on" in refused(own_run, other, "all")
@@ -173,9 +185,9 @@ def test_official_splits(tmp_path: Path) -> None:
     train_small(data, tmp_path / "run", small(epochs=1))
     opened = open_run(tmp_path / "run")
     write_photo(data / "test" / "bee" / "later.jpg", label=1, number=30)
-    assert len(split_of_run(opened, None, "test").photos) == 7
-    assert "val" not in {photo.split for photo in split_of_run(opened, None, "all").photos}
-    assert "its splits: test, train" in refused(tmp_path / "run", None, "val")
+    assert len(split_of_run(opened, None, "test").dataset.photos) == 7
+    assert "val" not in {photo.split for photo in split_of_run(opened, None, "all").dataset.photos}
+    assert "it has test, train" in refused(tmp_path / "run", None, "val")
 
 
 def test_the_files_of_an_evaluation(own_run: Path, tmp_path: Path) -> None:
@@ -215,7 +227,7 @@ def test_each_branch_of_a_method_has_an_accuracy_of_its_own(tmp_path: Path) -> N
     opened = open_run(run)
     result = evaluate(opened, None, split="train", workers=0)
     method = opened.learner.method.eval()
-    photos = split_of_run(opened, None, "train").photos
+    photos = split_of_run(opened, None, "train").dataset.photos
     assert [photo.name for photo in photos] == list(result.names)
     batches = loader_of(Photographs(photos, opened.recipe.pixels), in_order(len(photos), 1), workers=0)
     with torch.no_grad():

@@ -92,7 +92,7 @@ def test_boxes_are_needed_where_the_run_needs_them(photos: Path, opened: Opened)
     recipe = replace(opened.recipe, pixels=replace(opened.recipe.pixels, fit="box"))
     boxed = opened._replace(recipe=recipe)
     path = photos / "ant" / "0.jpg"
-    with pytest.raises(UserError, match="has no box") as error:
+    with pytest.raises(UserError, match="1 of 1 photos have no box") as error:
         predict(boxed, photos_of([path]))  # at once, before anything is written
     assert "CSV" in str(error.value)
     whole, part = Box(0, 0, 80, 64), Box(5, 5, 20, 20)

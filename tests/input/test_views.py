@@ -147,7 +147,7 @@ def test_box_outside_the_picture_is_refused(box):
 
 
 def test_box_without_a_box_is_refused():
-    with pytest.raises(UserError, match="box column"):
+    with pytest.raises(UserError, match="give the object's box"):
         training_view(picture(40, 30), Pixels(fit="box"), np.random.default_rng(0))
 
 

@@ -12,7 +12,6 @@ from bolts import write_bolts
 from fieldmark.data.split import read_splits
 from fieldmark.errors import UserError
 from fieldmark.runs.folder import read_run
-from fieldmark.training import preparing
 from fieldmark.training.preparing import SCAN, Prepared, prepare_again, tell
 from fieldmark.training.settings import Settings
 from small_runs import QUIET, SMALL, prepare_small, small, write_photo, write_photos
@@ -38,7 +37,7 @@ def refused(data: Path, run: Path, settings: Settings = SMALL) -> str:
 def test_an_unsplit_folder_is_cut_and_written_down(photos: Path, tmp_path: Path) -> None:
     made, told = prepared(photos, tmp_path / "run")
     assert told == []
-    assert made.was_cut
+    assert made.data.was_cut
     assert made.newly_cut
     assert made.counts == (8, 8, 8)
     assert not (tmp_path / "run").exists()
@@ -47,14 +46,14 @@ def test_an_unsplit_folder_is_cut_and_written_down(photos: Path, tmp_path: Path)
     recipe, classes, about = read_run(tmp_path / "run")
     assert (recipe, classes, about["data"]) == (made.recipe, ("ant", "bee", "cat"), str(photos))
     again = prepare_again(photos, tmp_path / "run", console=QUIET, external={})
-    assert (again.dataset, again.recipe, again.was_cut) == (made.dataset, made.recipe, True)
+    assert (again.dataset, again.recipe, again.data.was_cut) == (made.dataset, made.recipe, True)
 
 
 def test_a_cut_that_is_kept_is_not_new(photos: Path, tmp_path: Path) -> None:
     made, _ = prepared(photos, tmp_path / "run")
     pinned = {photo.name: photo.split for photo in made.dataset.photos}
     again = prepare_small(photos, tmp_path / "run", pinned=pinned)
-    assert (again.was_cut, again.newly_cut) == (True, False)
+    assert (again.data.was_cut, again.newly_cut) == (True, False)
 
 
 def test_bolts_under_a_fixed_camera_are_in_every_split_and_told(tmp_path: Path) -> None:
@@ -105,9 +104,9 @@ def test_official_splits_stay_and_their_test_is_not_opened(tmp_path: Path) -> No
     (data / "test/ant/test 0.jpg").write_bytes(b"damaged")
     made, told = prepared(data, tmp_path / "run")
     assert told == []
-    assert not made.was_cut
+    assert not made.data.was_cut
     assert len(made.dataset.of(["test"])) == 4
-    assert {found.name.split("/")[0] for found in made.scan.facts} == {"train", "val"}
+    assert {found.name.split("/")[0] for found in made.data.scan.facts} == {"train", "val"}
     both, _ = prepared(data, tmp_path / "both", small(train_on="train+val"))
     assert both.counts == (8, 8)
     assert both.recipe.train_on == ("train", "val")
@@ -200,7 +199,7 @@ def test_official_training_photos_may_be_held_out(tmp_path: Path) -> None:
     write_photos(data / "test", photos=3)
     made, told = prepared(data, run, small(hold_out=0.3))
     assert told == []
-    assert not made.was_cut
+    assert not made.data.was_cut
     assert [len(made.dataset.of([split])) for split in ("train", "val", "test")] == [21, 9, 9]
     assert all(photo.name.startswith("train/") for photo in made.dataset.of(["val"]))
     assert made.dataset.counts("val") == (3, 3, 3)
@@ -246,7 +245,7 @@ def test_weights_that_cannot_be_had_are_told_before_the_photos_are_opened(
     def silent(*_: object, **__: object) -> None:
         raise OSError("no route to host")
 
-    monkeypatch.setattr(preparing, "scan_photos", opened)
+    monkeypatch.setattr("fieldmark.data.opening.scan_photos", opened)
     monkeypatch.setattr("fieldmark.core.weights.Remote.is_here", lambda _: False)
     monkeypatch.setattr("fieldmark.core.weights.getproxies", dict)
     monkeypatch.setattr("socket.create_connection", silent)

@@ -11,7 +11,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fieldmark.bench.mistakes import materials_of, refuse_mistakes
+from fieldmark.bench.material import Material, open_material
+from fieldmark.bench.mistakes import (
+    materials_of,
+    possible_recipes,
+    refuse_misfits,
+    refuse_mistakes,
+    refuse_other_records,
+)
 from fieldmark.bench.options import RunOptions, command_of, named, refuse_call
 from fieldmark.bench.plan import advice_on, keep_plan, read_plan
 from fieldmark.bench.planned_runs import PlannedRun, runs_of, trials_of
@@ -75,11 +82,28 @@ def run_plan(plan: Path, folder: Path, options: RunOptions, *, external: Sequenc
     )
     worker = Worker(read, folder, materials=materials, machine=machine, console=console)
     refuse_mistakes(worker, jobs, options)
+    refuse_without_locks(folder)
+    worker.materials = _opened(worker, jobs)
+    refuse_misfits(worker, jobs)
+    refuse_other_records(worker, jobs)
     for line in advice_on(read):
         console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
-    refuse_without_locks(folder)
     keep_plan(read, folder)
     return _Runner(worker, jobs, options).run()
+
+
+def _opened(worker: Worker, jobs: Sequence[PlannedRun]) -> dict[str, Material]:
+    """The data sets, looked through: photos that are too large for one of the recipes are left out for all."""
+    recipes = list(possible_recipes(worker, jobs))
+    return {
+        name: open_material(
+            material,
+            worker.folder,
+            megapixels=min(recipe.pixels.megapixels for job, recipe in recipes if job.data == name),
+            console=worker.console,
+        )
+        for name, material in worker.materials.items()
+    }
 
 
 class _Deadline:
@@ -199,6 +223,7 @@ class _Runner:
             if not mine or not self._is_open(job):
                 return False
             self._refuse_changes()
+            self.worker.materials[job.data].refuse_changes()
             seed = f"seed {job.seed}" if job.trial is None else f"trial {job.trial}, seed {job.seed}"
             number = f"{self.jobs.index(job) + 1} of {len(self.jobs)}"
             self._tell(f"— {number}: {job.entry.name} on {job.data}, {seed}")

@@ -108,7 +108,7 @@ class Worker:
     def _planned(self, job: PlannedRun, changes: Mapping[str, Any]) -> Recipe:
         material, entry = self.materials[job.data], job.entry
         recipe = replace(recipe_of(entry, self._context(job), changes=changes), seed=job.seed)
-        recipe = replace(recipe, train_on=material.train_on(entry.train_on) or recipe.train_on)
+        recipe = replace(recipe, train_on=entry.train_on or material.place.train_on or recipe.train_on)
         if job.trial is None:
             return recipe
         without = tuple(split for split in recipe.train_on if split != "val")
@@ -167,7 +167,7 @@ class Worker:
 
     def _context(self, job: PlannedRun) -> RecipeContext:
         material = self.materials[job.data]
-        photos = len(material.dataset.of(material.train_on(job.entry.train_on) or ("train",)))
+        photos = len(material.of(job.entry.train_on or material.place.train_on or ("train",)))
         classes = len(material.dataset.classes)
         return RecipeContext(photos, classes, self.machine.device, self.plan.path.parent, self.machine.external)
 
@@ -217,19 +217,20 @@ class Worker:
             console=self.console,
             external=tuple(self.machine.external),
             recipe=recipe,
+            opened=material.data,
         )
         split = "test" if job.trial is None else "val"
         opened = open_run(run, external=tuple(self.machine.external))
         opened.learner.to(self.machine.device)
         workers = 1 if self.machine.workers is None else self.machine.workers
-        found = evaluate(opened, material.path, split=split, workers=workers)
+        found = evaluate(opened, material.dataset, split=split, workers=workers)
         openings, state = run / OPENINGS, load_state(run)
-        trained = len(material.dataset.of(recipe.train_on)) if job.trial is None else None
+        trained = len(material.of(recipe.train_on)) if job.trial is None else None
         result = replace(
             _measured(blank, found.metrics, split, classes=len(found.classes), trained=trained),
             sessions=sessions,
             seconds=round(state["position"]["seconds"], 3) if state else 0.0,
-            damaged=found.damaged,
+            damaged=(*material.data.damaged, *found.damaged),
             test_openings=len(openings.read_text("utf-8").splitlines()) - 1 if openings.is_file() else 0,
         )
         return result, _answers(found.names, found.labels, found.logits)
@@ -240,9 +241,8 @@ class Worker:
         here = MachineSettings(device, self.machine.workers)
         if going_on:  # all else is the run's own, and what would be said again would be told to be left aside
             return Settings(machine=here)
-        held_out = self.plan.tuning.hold_out if job.trial is not None and not material.has_val else 0.0
-        annotation = material.place.annotation
-        data = DataSettings(annotation, splits=material.splits, hold_out=held_out)
+        held_out = self.plan.tuning.hold_out if job.trial is not None and not material.dataset.of(["val"]) else 0.0
+        data = DataSettings(material.place.annotation, hold_out=held_out)
         return Settings(RecipeSettings(seed=job.seed), data, here)
 
     def _goes_on(self, place: RunFolder, recipe: Recipe, session: Session) -> bool:
@@ -270,11 +270,11 @@ class Worker:
             workers=1 if self.machine.workers is None else self.machine.workers,
         )
         settings = {"backbone": found.backbone, "weights": Path(recipe.model.weights).name, "size": recipe.pixels.size}
-        trained = len(material.dataset.of(recipe.train_on))
         result = replace(
-            _measured(blank, found.metrics, "test", classes=len(material.dataset.classes), trained=trained),
+            _measured(blank, found.metrics, "test", classes=len(material.dataset.classes), trained=found.trained),
             recipe=settings | {"penalty": found.strength, "train_on": list(recipe.train_on)},
             seconds=round(found.feature_seconds + found.fit_seconds, 3),
+            damaged=(*material.data.damaged, *found.damaged),
             test_openings=1,
         )
         return result, _answers(found.names, found.labels, found.scores)

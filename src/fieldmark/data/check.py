@@ -15,20 +15,20 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fieldmark.data.dataset import SPLITS, Dataset, Photo
+from fieldmark.data.dataset import SPLITS, Dataset, Photo, is_uneven
 from fieldmark.data.duplicates import exact_duplicates
 from fieldmark.data.groups import BY_OBJECT
 from fieldmark.data.lookalikes import near_copies
+from fieldmark.data.opening import without_damaged
 from fieldmark.data.scan import PhotoFacts, Scan
-from fieldmark.data.split import cut, refuse_untrained
+from fieldmark.data.split import refuse_untrained
 from fieldmark.errors import printable
 
 FORMAT_VERSION = 1
 EXAMPLES = 3
 NAMES = 4
-# Photos a class below which a class can hardly be learned, and ratio of classes above which plain accuracy misleads.
+# With fewer photos than this a class can hardly be learned.
 FEW = 10
-IMBALANCE = 10
 TINY = 64
 LONG = 4.0
 
@@ -67,11 +67,6 @@ class Report:
     notes: tuple[str, ...]
     findings: tuple[Finding, ...]
 
-    @property
-    def errors(self) -> int:
-        """How many findings are errors."""
-        return sum(finding.severity == "error" for finding in self.findings)
-
     def to_json(self) -> dict[str, Any]:
         """Everything, full lists of names included, as plain values for ``json.dump``."""
         return {"format_version": FORMAT_VERSION, **asdict(self)}
@@ -82,7 +77,7 @@ def check_dataset(dataset: Dataset, scan: Scan) -> Report:
     known = scan.by_name()
     pairs = [(photo, known[photo.name]) for photo in dataset.photos if photo.name in known]
     sound = [(photo, found) for photo, found in pairs if not found.damage]
-    parted = _as_trained(dataset, [photo for photo, _ in sound], scan)
+    parted = None if dataset.is_split else without_damaged(dataset, scan).split(seed=0).dataset
     findings = (
         *_copies(sound),
         *_damaged(pairs),
@@ -103,7 +98,7 @@ def check_dataset(dataset: Dataset, scan: Scan) -> Report:
         sizes={axis: _spread([getattr(found, axis) for _, found in sound]) for axis in ("width", "height")},
         formats=dict(Counter(found.format for _, found in sound).most_common()),
         notes=dataset.notes,
-        findings=findings,
+        findings=tuple(finding for finding in findings if finding.count),
     )
 
 
@@ -114,14 +109,7 @@ def class_findings(dataset: Dataset, *, splits: Collection[str] | None = None) -
     """
     if dataset.is_split:
         refuse_untrained(dataset)
-    return tuple(_class_sets(dataset, splits))
-
-
-def _as_trained(dataset: Dataset, sound: Sequence[Photo], scan: Scan) -> Dataset | None:
-    """Unsplit data as ``train`` would cut them; None where there is nothing to cut."""
-    if dataset.is_split or not any(photo.label is not None for photo in sound):
-        return None
-    return cut(dataset.with_photos(sound), scan, seed=0)
+    return tuple(finding for finding in _class_sets(dataset, splits) if finding.count)
 
 
 def _line(row: Row) -> str:
@@ -152,22 +140,20 @@ def _copies(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
     )
     within: list[Finding] = []
     for kind, clusters, how in kinds:
-        across, inside = [], []
+        across: list[tuple[int, ...]] = []
+        inside: list[tuple[int, ...]] = []
         for cluster in clusters:
             (across if len({sound[at][0].split for at in cluster} - {""}) > 1 else inside).append(cluster)
-        if across:
-            text = f"photos in several splits, {how} (what is measured there was seen in training)"
-            advice = "Remove the copies from training; a benchmark's official split is left as it is, but know it."
-            yield Finding(f"{kind}_across_splits", "warning", len(across), text, advice, _rows(sound, across))
-        if inside:
-            text = f"photos that are there several times, {how}"
-            advice = "Harmless if few: the cut keeps copies in one split. Remove them to weigh each photo once."
-            within.append(Finding(f"{kind}_duplicates", "note", len(inside), text, advice, _rows(sound, inside)))
+        text = f"photos in several splits, {how} (what is measured there was seen in training)"
+        advice = "Remove the copies from training; a benchmark's official split is left as it is, but know it."
+        yield Finding(f"{kind}_across_splits", "warning", len(across), text, advice, _rows(sound, across))
+        text = f"photos that are there several times, {how}"
+        advice = "Harmless if few: the cut keeps copies in one split. Remove them to weigh each photo once."
+        within.append(Finding(f"{kind}_duplicates", "note", len(inside), text, advice, _rows(sound, inside)))
     yield from _disagreements(sound, exact, near)
-    if found.alike:
-        text = "scenes whose photos look alike in their classes' greater part, as under a fixed camera"
-        advice = "The cut parts them, but for copies: " + BY_OBJECT
-        yield Finding("look_alikes", "warning", len(found.alike), text, advice, _rows(sound, found.alike))
+    text = "scenes whose photos look alike in their classes' greater part, as under a fixed camera"
+    advice = "The cut parts them, but for copies: " + BY_OBJECT
+    yield Finding("look_alikes", "warning", len(found.alike), text, advice, _rows(sound, found.alike))
     yield from within
 
 
@@ -177,10 +163,9 @@ def _disagreements(
     seen = {at for cluster in near for at in cluster}
     clusters = [*near, *(cluster for cluster in exact if cluster[0] not in seen)]
     torn = [cluster for cluster in clusters if len({sound[at][0].label for at in cluster}) > 1]
-    if torn:
-        text = "photos with a copy in another class"
-        advice = "One of the labels is wrong: look at each, keep the right one."
-        yield Finding("duplicates_across_classes", "warning", len(torn), text, advice, _rows(sound, torn))
+    text = "photos with a copy in another class"
+    advice = "One of the labels is wrong: look at each, keep the right one."
+    yield Finding("duplicates_across_classes", "warning", len(torn), text, advice, _rows(sound, torn))
 
 
 def _rows(sound: Sequence[tuple[Photo, PhotoFacts]], clusters: Iterable[Sequence[int]]) -> tuple[Row, ...]:
@@ -189,10 +174,8 @@ def _rows(sound: Sequence[tuple[Photo, PhotoFacts]], clusters: Iterable[Sequence
 
 def _damaged(pairs: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
     rows = tuple((photo.name, found.damage) for photo, found in pairs if found.damage)
-    if rows:
-        text = "photos that cannot be read"
-        advice = "Replace or remove them; training leaves them out, or refuses with --strict."
-        yield Finding("damaged", "error", len(rows), text, advice, rows)
+    advice = "Replace or remove them; training leaves them out, or refuses with --strict."
+    yield Finding("damaged", "error", len(rows), "photos that cannot be read", advice, rows)
 
 
 def _class_sets(dataset: Dataset, splits: Collection[str] | None = None) -> Iterator[Finding]:
@@ -200,10 +183,9 @@ def _class_sets(dataset: Dataset, splits: Collection[str] | None = None) -> Iter
     counts = {split: dataset.counts(split) for split in _splits(dataset)}
     labels = range(len(dataset.classes))
     empty = [label for label in labels if not any(count[label] for count in counts.values())]
-    if empty:
-        rows = tuple((dataset.classes[label],) for label in empty)
-        advice = "Nothing can predict them: add photos."
-        yield Finding("empty_classes", "note", len(rows), "classes without any photo", advice, rows)
+    rows = tuple((dataset.classes[label],) for label in empty)
+    advice = "Nothing can predict them: add photos."
+    yield Finding("empty_classes", "note", len(rows), "classes without any photo", advice, rows)
     if dataset.is_split:
         yield from _missing(dataset, splits or {"train", *counts})
 
@@ -211,11 +193,9 @@ def _class_sets(dataset: Dataset, splits: Collection[str] | None = None) -> Iter
 def _missing(dataset: Dataset, splits: Collection[str]) -> Iterator[Finding]:
     """The classes with photos, but none in one of ``splits``."""
     some = {photo.label for photo in dataset.photos}
-    for split in SPLITS:
+    for split in (split for split in SPLITS if split in splits):
         here = dataset.counts(split)
         rows = tuple((name,) for label, name in enumerate(dataset.classes) if not here[label] and label in some)
-        if not rows or split not in splits:
-            continue
         text, severity = f"classes without a photo in {split}", "error" if split == "train" else "warning"
         advice = f"Nothing is measured of them in {split}: add photos, at least three groups a class."
         if split == "train":
@@ -227,39 +207,34 @@ def _balance(dataset: Dataset) -> Iterator[Finding]:
     counts = dataset.counts("train" if dataset.is_split else "")
     present = sorted((count, label) for label, count in enumerate(counts) if count)
     few = tuple((dataset.classes[label], str(count)) for count, label in present if count < FEW)
-    if few:
-        text = f"classes with fewer than {FEW} photos to learn from"
-        yield Finding("few_photos", "warning", len(few), text, "Add photos of them before anything else.", few)
-    if present and present[-1][0] >= IMBALANCE * present[0][0]:
+    text = f"classes with fewer than {FEW} photos to learn from"
+    yield Finding("few_photos", "warning", len(few), text, "Add photos of them before anything else.", few)
+    if is_uneven(counts):
         (least, small), (most, large) = present[0], present[-1]
         rows = ((dataset.classes[small], str(least)), (dataset.classes[large], str(most)))
         text = "photos of the largest class for each of the smallest"
         advice = "Judge by mean per-class accuracy, and train with --balance."
         yield Finding("imbalance", "warning", most // least, text, advice, rows)
     unlabelled = tuple((photo.name,) for photo in dataset.photos if photo.label is None)
-    if unlabelled:
-        advice = "They are not trained on."
-        yield Finding("unlabelled", "note", len(unlabelled), "photos without a label", advice, unlabelled)
+    text, advice = "photos without a label", "They are not trained on."
+    yield Finding("unlabelled", "note", len(unlabelled), text, advice, unlabelled)
 
 
 def _sizes(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
-    tiny, long = [], []
-    for photo, found in sound:
-        small, large = sorted((found.width, found.height))
-        row = (photo.name, f"{found.width} x {found.height}")
-        # Packed sets are tiny by design, and all alike.
-        if small < TINY and found.format != "packed":
-            tiny.append(row)
-        if large > LONG * small:
-            long.append(row)
-    if tiny:
-        text = f"photos with a side below {TINY} pixels"
-        advice = "They are enlarged and show little: look for the originals of these thumbnails."
-        yield Finding("tiny", "warning", len(tiny), text, advice, tuple(tiny))
-    if long:
-        text = f"photos more than {LONG:g} times as long as wide"
-        advice = "A square crop loses most of them: crop them around the object."
-        yield Finding("extreme_aspect", "warning", len(long), text, advice, tuple(long))
+    measured = [(photo, found, sorted((found.width, found.height))) for photo, found in sound]
+    # Packed sets are tiny by design, and all alike.
+    tiny = [(photo, found) for photo, found, (side, _) in measured if side < TINY and found.format != "packed"]
+    text = f"photos with a side below {TINY} pixels"
+    advice = "They are enlarged and show little: look for the originals of these thumbnails."
+    yield Finding("tiny", "warning", len(tiny), text, advice, _size_rows(tiny))
+    long = [(photo, found) for photo, found, (small, large) in measured if large > LONG * small]
+    text = f"photos more than {LONG:g} times as long as wide"
+    advice = "A square crop loses most of them: crop them around the object."
+    yield Finding("extreme_aspect", "warning", len(long), text, advice, _size_rows(long))
+
+
+def _size_rows(pairs: Sequence[tuple[Photo, PhotoFacts]]) -> tuple[Row, ...]:
+    return tuple((photo.name, f"{found.width} x {found.height}") for photo, found in pairs)
 
 
 def _remarks(sound: Sequence[tuple[Photo, PhotoFacts]]) -> Iterator[Finding]:
@@ -283,15 +258,12 @@ def _groups(dataset: Dataset) -> Iterator[Finding]:
             groups[photo.group].add(photo.split)
         if photo.label is not None:
             alone[photo.label].add(photo.group or f"\0{photo.name}")
-    if not groups:
-        return
     torn = tuple((group,) for group, splits in sorted(groups.items()) if len(splits) > 1)
-    if torn:
-        text = "groups with photos in several splits"
-        advice = "Photos of one group resemble each other: move each group into one split."
-        yield Finding("groups_across_splits", "warning", len(torn), text, advice, torn)
-    single = tuple((dataset.classes[label],) for label, found in sorted(alone.items()) if len(found) < 3)
-    if single and not dataset.is_split:
+    text = "groups with photos in several splits"
+    advice = "Photos of one group resemble each other: move each group into one split."
+    yield Finding("groups_across_splits", "warning", len(torn), text, advice, torn)
+    if groups and not dataset.is_split:
+        single = tuple((dataset.classes[label],) for label, found in sorted(alone.items()) if len(found) < 3)
         text = "classes with fewer than three groups"
         advice = "A group stays in one split, so val or test will lack them: divide the groups, or add some."
         yield Finding("few_groups", "warning", len(single), text, advice, single)

@@ -1,7 +1,7 @@
 """What every reader returns: photographs with their labels, as plain values (no pixels are read, no torch)."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 SPLITS = ("train", "val", "test")
+IMBALANCE = 10
+"""From this ratio of class sizes on, plain accuracy misleads."""
 
 
 class Box(NamedTuple):
@@ -77,10 +79,21 @@ class Dataset:
         return tuple(photo for photo in self.photos if photo.split in wanted)
 
     def counts(self, split: str) -> tuple[int, ...]:
-        """Photos a class in ``split``, in the order of ``classes``."""
-        seen = Counter(photo.label for photo in self.photos if photo.split == split)
-        return tuple(seen[index] for index in range(len(self.classes)))
+        """Photos per class in ``split``, in the order of ``classes``."""
+        photos = Counter(photo.label for photo in self.photos if photo.split == split)
+        return tuple(photos[index] for index in range(len(self.classes)))
 
     def with_photos(self, photos: Iterable[Photo]) -> "Dataset":
         """The same dataset with other photos (a cut, or damaged files left out)."""
         return replace(self, photos=tuple(photos))
+
+
+def labels_of(photos: Iterable[Photo]) -> list[int]:
+    """The label of each photo, -1 for an unlabelled one."""
+    return [-1 if photo.label is None else photo.label for photo in photos]
+
+
+def is_uneven(counts: Sequence[int]) -> bool:
+    """Whether the largest class has ``IMBALANCE`` times the photos of the smallest that has any, or more."""
+    present = [count for count in counts if count]
+    return bool(present) and max(present) >= IMBALANCE * min(present)

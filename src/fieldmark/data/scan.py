@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fieldmark.data.dataset import Dataset, Photo
+from fieldmark.data.dataset import Photo
 from fieldmark.data.duplicates import perceptual_hash
 from fieldmark.data.lookalikes import thumbnail
 from fieldmark.data.workers import ask
@@ -31,7 +31,7 @@ FILE_SECONDS = 60.0
 PHOTOS_A_WORKER = 200
 WORKER_PROGRAM = "from fieldmark.data.scan import serve; serve()"
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 Task = tuple[int, Photo]
 
 
@@ -71,7 +71,12 @@ class Scan:
     @property
     def damaged(self) -> tuple[PhotoFacts, ...]:
         """The photos that cannot be used."""
-        return tuple(found for found in self.facts if found.damage)
+        return tuple(facts for facts in self.facts if facts.damage)
+
+    @property
+    def sound(self) -> "Scan":
+        """The facts of the other photos alone: known by these, damaged ones are tried again."""
+        return replace(self, facts=tuple(facts for facts in self.facts if not facts.damage))
 
     def by_name(self) -> dict[str, PhotoFacts]:
         """The facts under the photo's name."""
@@ -87,7 +92,9 @@ class Scan:
 
     @staticmethod
     def load(path: Path) -> "Scan":
-        """Reads what ``save`` wrote; raises ``UserError`` where it is anything else."""
+        """Reads what ``save`` wrote, no facts where there is no file; raises ``UserError`` for anything else."""
+        if not path.exists():
+            return Scan(())
         try:
             text = json.loads(path.read_text(encoding="ascii"))
             if text["format_version"] != FORMAT_VERSION:
@@ -110,9 +117,9 @@ def scan_photos(
     """Looks into every photo once and returns the facts in the order of ``photos``.
 
     ``workers`` processes share the work (default: one a core, fewer for few photos; 0: this process, without a time
-    limit). ``progress(done, total)`` is called in this thread as photos are done. ``pixels`` is the uint8
-    ``(N, H, W, 3)`` of sets that pack their images. Photos whose name, size and time are as in ``known`` and that
-    were sound are not opened again. A damaged file is a finding (``PhotoFacts.damage``), never an exception.
+    limit). ``progress(more, total)`` is told in this thread how many more photos are done, and how many there are.
+    ``pixels`` is the uint8 ``(N, H, W, 3)`` of sets that pack their images. Photos whose name, size and time are as in
+    ``known`` are not opened again. A damaged file is a finding (``PhotoFacts.damage``), never an exception.
     """
     before = known.by_name() if known is not None and known.limits == repr(limits) else {}
     facts = [_without_opening(photo, before.get(photo.name), pixels) for photo in photos]
@@ -127,28 +134,16 @@ def scan_photos(
     for index, found in answers:
         # The size and time are those of before the file was opened: if it changes meanwhile, it is opened again.
         facts[index] = replace(found, bytes=facts[index].bytes, mtime_ns=facts[index].mtime_ns)
-        done += 1
         if progress:
-            progress(done, len(photos))
+            progress(1, len(photos))
     return Scan(tuple(facts), repr(limits))
 
 
-def without_damaged(dataset: Dataset, scan: Scan, *, strict: bool = False) -> tuple[Dataset, tuple[str, ...]]:
-    """``dataset`` less its damaged photos, and one line for each of them.
-
-    Raises ``UserError`` where any is damaged and ``strict`` is set, and where none is left.
-    """
-    reasons = {found.name: found.damage for found in scan.damaged}
-    lost = [photo for photo in dataset.photos if photo.name in reasons]
-    told = tuple(f"left out: {printable(photo.name)}: {reasons[photo.name]}" for photo in lost)
-    if not lost:
-        return dataset, ()
-    if strict or len(lost) == len(dataset.photos):
-        some = "; ".join(line.removeprefix("left out: ") for line in told[:5])
-        more = f"; and {len(lost) - 5:,} more" if len(lost) > 5 else ""
-        head = f"{len(lost):,} of {len(dataset.photos):,} photos cannot be read: {some}{more}."
-        raise UserError(f"{head}\nReplace or remove them; `fieldmark check` lists them all.")
-    return dataset.with_photos(photo for photo in dataset.photos if photo.name not in reasons), told
+def recognised(photos: Iterable[Photo], known: Scan) -> Scan:
+    """The facts of ``known`` about those photos whose files are as they were then; no file is opened."""
+    facts = known.by_name()
+    same = (facts[photo.name] for photo in photos if photo.name in facts and _is_unchanged(photo, facts[photo.name]))
+    return Scan(tuple(same), known.limits)
 
 
 def serve() -> None:
@@ -204,21 +199,29 @@ def _without_opening(photo: Photo, before: PhotoFacts | None, pixels: np.ndarray
             look=perceptual_hash(picture),
             thumb=thumbnail(picture),
         )
-    try:
-        stat = photo.path.stat()
-    except (OSError, ValueError):  # the decoder finds the words
-        return PhotoFacts(photo.name)
-    if before and before.sha and before.thumb and (before.bytes, before.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+    if before and (before.damage or before.thumb) and _is_unchanged(photo, before):
         return before
-    return PhotoFacts(photo.name, bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
+    size, time = _stat(photo) or (0, 0)  # of a file that cannot be asked the decoder finds the words
+    return PhotoFacts(photo.name, bytes=size, mtime_ns=time)
 
 
 def is_other_file(photo: Photo, known: PhotoFacts) -> bool:
     """Whether a photo's file has another size in bytes than the first pass found; False for one that has gone."""
+    stat = _stat(photo)
+    return stat is not None and stat[0] != known.bytes
+
+
+def _is_unchanged(photo: Photo, known: PhotoFacts) -> bool:
+    return _stat(photo) == (known.bytes, known.mtime_ns)
+
+
+def _stat(photo: Photo) -> tuple[int, int] | None:
+    """Size in bytes and time of a photo's file, None where it cannot be asked."""
     try:
-        return known.bytes != photo.path.stat().st_size
+        stat = photo.path.stat()
     except (OSError, ValueError):
-        return False
+        return None
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _from_here(tasks: Sequence[Task], limits: Limits) -> Iterator[tuple[int, PhotoFacts]]:

@@ -9,7 +9,7 @@ import csv
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from fieldmark.data.groups import units_of
 from fieldmark.data.scan import Scan
 from fieldmark.errors import UserError, printable
 
-FRACTIONS = (0.8, 0.1, 0.1)
+SPLITS_FILE = "splits.csv"
+"""The cut in a run's folder."""
+SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 _HEADER = ["name", "label", "split"]
 
 
@@ -27,29 +29,26 @@ def cut(
     scan: Scan | None,
     *,
     seed: int,
-    fractions: Sequence[float] = FRACTIONS,
     val_fraction: float = 0.0,
     previous: Mapping[str, str] | None = None,
 ) -> Dataset:
     """``dataset`` with a split for every labelled photo; its ``notes`` tell of pins that disagree and of look-alikes.
 
-    An unsplit dataset is cut into shares ``fractions`` of train, val and test, class by class: where a class has the
-    units for it, each of train, test and val (in this order) gets one at least. A split one is left alone: its
+    An unsplit dataset is cut 80/10/10 into train, val and test, class by class: where a class has the units for it,
+    each of train, test and val (in this order) gets one at least. A split one is left alone: its
     official training photos are all trained on, unless it has no val and ``val_fraction`` takes that share of them.
     ``previous`` (name to split, from ``read_splits``) pins old photos, which never move; a new photo joins the split
     of its unit if that is pinned. ``scan`` gives bursts and copies; None leaves the groups alone to keep together.
-    Raises ``UserError`` for shares that are none, and where a class is left without a training photo.
+    Raises ``UserError`` where a class is left without a training photo.
     """
-    shares: dict[str, float]
     if dataset.is_split:
         if not val_fraction or any(photo.split == "val" for photo in dataset.photos):
             return dataset
         shares = {"train": 1 - val_fraction, "val": val_fraction, "test": 0.0}
         pool = [photo for photo in dataset.photos if photo.split == "train"]
     else:
-        shares = {split: share for split, share in zip(SPLITS, fractions, strict=True)}  # noqa: C416 (its type)
+        shares = SHARES
         pool = [photo for photo in dataset.photos if photo.label is not None]
-    _check_shares(shares)
     pool.sort(key=lambda photo: photo.name)
     roots, told = units_of(pool, scan)
     units = _units(pool, roots.tolist(), seed, previous or {})
@@ -64,10 +63,10 @@ def cut(
     return result
 
 
-def refuse_untrained(dataset: Dataset) -> None:
-    """Raises ``UserError`` naming the classes that have photos, but none to train on."""
+def refuse_untrained(dataset: Dataset, train_on: Collection[str] = ("train",)) -> None:
+    """Raises ``UserError`` naming the classes that have photos, but none in the splits trained on."""
     present = {photo.label for photo in dataset.photos if photo.split and photo.label is not None}
-    missing = [dataset.classes[label] for label in sorted(present) if not dataset.counts("train")[label]]
+    missing = [dataset.classes[label] for label in sorted(present - {photo.label for photo in dataset.of(train_on)})]
     if missing:
         some = ", ".join(printable(name) for name in missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise UserError(
@@ -77,17 +76,8 @@ def refuse_untrained(dataset: Dataset) -> None:
 
 
 def with_splits(dataset: Dataset, splits: Mapping[str, str]) -> Dataset:
-    """``dataset`` cut as ``splits`` (name to split) says; a photo that it does not name belongs to none.
-
-    Raises ``UserError`` where it names no photo of the dataset.
-    """
-    photos = tuple(replace(photo, split=splits.get(photo.name, "")) for photo in dataset.photos)
-    if not any(photo.split for photo in photos):
-        raise UserError(
-            f"{printable(str(dataset.root))}: none of its {len(photos):,} photos is named in the run's splits.csv.\n"
-            "Name the data that the run was trained on."
-        )
-    return dataset.with_photos(photos)
+    """``dataset`` cut as ``splits`` (name to split) says; a photo that it does not name belongs to none."""
+    return dataset.with_photos(replace(photo, split=splits.get(photo.name, "")) for photo in dataset.photos)
 
 
 def write_splits(path: Path, dataset: Dataset) -> None:
@@ -104,7 +94,11 @@ def write_splits(path: Path, dataset: Dataset) -> None:
 
 
 def read_splits(path: Path) -> dict[str, str]:
-    """Name to split ("": of none) from what ``write_splits`` wrote; raises ``UserError`` for anything else."""
+    """Name to split ("": of none) from what ``write_splits`` wrote, there or in a run's folder.
+
+    Raises ``UserError`` for anything else.
+    """
+    path = path / SPLITS_FILE if path.is_dir() else path
     place = printable(str(path))
     try:
         with path.open(encoding="utf-8", errors="surrogatepass", newline="") as file:
@@ -151,12 +145,6 @@ class _Unit:
     @property
     def size(self) -> int:
         return len(self.members)
-
-
-def _check_shares(shares: Mapping[str, float]) -> None:
-    if min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-6 or not shares["train"]:
-        given = ", ".join(f"{split} {share:g}" for split, share in shares.items())
-        raise UserError(f"The shares of the splits must add up to 1, with some for train; they are {given}.")
 
 
 def _units(photos: Sequence[Photo], roots: Sequence[int], seed: int, previous: Mapping[str, str]) -> list[_Unit]:

@@ -15,15 +15,22 @@ from rich.table import Table
 
 from fieldmark.core import processes
 from fieldmark.data.dataset import Dataset, Photo
+from fieldmark.data.opening import (
+    OpenedData,
+    refuse_missing_splits,
+    refuse_unknown_names,
+    refuse_without_boxes,
+    without_damaged,
+)
 from fieldmark.data.reading import read_dataset
-from fieldmark.data.scan import Scan, is_other_file
+from fieldmark.data.scan import Scan, is_other_file, recognised
 from fieldmark.data.split import digest, read_splits, with_splits
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.confusion import draw_confusion
 from fieldmark.evaluation.inference import infer, scored
 from fieldmark.evaluation.metrics import Metrics, confused_pairs, measure, per_class
 from fieldmark.input.loading import Photographs
-from fieldmark.runs.folder import SCAN, SPLITS, Opened
+from fieldmark.runs.folder import SCAN, Opened
 
 OPENINGS = "test_openings.csv"
 
@@ -71,29 +78,27 @@ class Evaluation:
 
 def evaluate(
     opened: Opened,
-    data: Path | None,
+    data: Path | Dataset | None,
     *,
     split: str = "test",
     workers: int = 1,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Evaluation:
     """Measures a run on a split.
 
     Args:
         opened: the run, its learner on the device to use.
-        data: the photographs; None for those that the run was trained from.
+        data: where the photographs lie, or what was read there; None for those that the run was trained from.
         split: "train", "val", "test" or "all".
         workers: processes that read photos ahead.
-        progress: is told the photos done.
+        progress: is told how many more photos are done.
 
     Raises:
         UserError: no such split, or photos of classes that the run does not know.
     """
-    dataset = split_of_run(opened, data, split)
-    pixels = opened.recipe.pixels
-    photos = Photographs(dataset.photos, pixels, packed=dataset.pixels)
-    if pixels.fit == "box" and any(photo.box is None for photo in dataset.photos):
-        raise UserError("this run was trained with --fit box: every photo needs a box (a CSV with box columns)")
+    chosen = split_of_run(opened, data, split)
+    dataset = chosen.dataset
+    photos = Photographs(dataset.photos, opened.recipe.pixels, packed=dataset.pixels)
     if split in ("test", "all") and processes.is_first():  # first, so that a look that is stopped counts
         _log_opening(opened.path, dataset, split)
     method = opened.learner.method
@@ -108,50 +113,54 @@ def evaluate(
         logits=logits,
         labels=labels,
         metrics=measure(logits, labels),
-        damaged=tuple(seen.damaged.values()),
+        damaged=(*chosen.damaged, *seen.damaged.values()),
         headline=opened.about["headline"],
         branches={name: measure(own, labels).top1 for name, own in zip(method.scored_views, branches, strict=True)},
         notes=dataset.notes,
     )
 
 
-def split_of_run(opened: Opened, data: Path | None, split: str) -> Dataset:
-    """The photos of a split with labels that index the run's classes.
+def split_of_run(opened: Opened, data: Path | Dataset | None, split: str) -> OpenedData:
+    """The photos of a split with labels that index the run's classes; none is opened.
 
-    A dataset that the run cut itself, or held photos out of, is split as the run's ``splits.csv`` says.
+    Photos that the run found damaged, and whose files are as they were then, are left out. A dataset that the run cut
+    itself, or held photos out of, is split as the run's ``splits.csv`` says.
     """
+    dataset = data if isinstance(data, Dataset) else _read(opened, data)
+    known = Scan.load(opened.path / SCAN)
+    if split != "all":
+        if opened.about.get("held_out") or not dataset.is_split:
+            dataset = _split_by_run(opened, dataset, known)
+        refuse_missing_splits(dataset, [split], said="--split")
+        dataset = dataset.with_photos(dataset.of([split]))
+    if opened.recipe.pixels.fit == "box":
+        refuse_without_boxes(dataset.photos)
+    sound = without_damaged(dataset, recognised(dataset.photos, known))
+    index = {name: label for label, name in enumerate(opened.classes)}
+    photos = tuple(_relabelled(photo, dataset, index) for photo in sound.dataset.photos)
+    return replace(sound, dataset=replace(dataset, classes=opened.classes, photos=photos))
+
+
+def _read(opened: Opened, data: Path | None) -> Dataset:
     source = data or Path(opened.about["data"])
     if data is None and not source.exists():
         raise UserError(f"{printable(str(source))}, which the run was trained from, is not there; name it: --data DATA")
-    dataset = read_dataset(source, annotation=opened.about["annotation"])
-    held_out = bool(opened.about.get("held_out"))
-    if split != "all" and (held_out or not dataset.is_split):
-        dataset = _split_by_run(opened, dataset, place=printable(str(source)))
-    chosen = dataset.photos if split == "all" else dataset.of([split])
-    if not chosen:
-        there = ", ".join(sorted({photo.split for photo in dataset.photos if photo.split})) or "none"
-        raise UserError(f"{source} has no photos in the split {split!r}; its splits: {there} (or say --split all)")
-    index = {name: label for label, name in enumerate(opened.classes)}
-    return dataset.with_photos(_relabelled(photo, dataset, index) for photo in chosen)
+    return read_dataset(source, annotation=opened.about["annotation"])
 
 
-def _split_by_run(opened: Opened, dataset: Dataset, *, place: str) -> Dataset:
+def _split_by_run(opened: Opened, dataset: Dataset, known: Scan) -> Dataset:
     """The dataset with the splits of the run; what the run does not know belongs to none, and a note tells of it."""
-    splits = read_splits(opened.path / SPLITS)
+    splits, facts, place = read_splits(opened.path), known.by_name(), printable(str(dataset.root))
     named = [photo for photo in dataset.photos if photo.name in splits]
-    if not named:
-        if dataset.is_split:
-            return dataset
-        raise UserError(f"{place} has no splits, and the run knows none of its photos; say --split all")
-    scan = opened.path / SCAN
-    known = Scan.load(scan).by_name() if scan.is_file() else {}
-    others = [photo for photo in named if photo.name in known and is_other_file(photo, known[photo.name])]
+    if not named and dataset.is_split:
+        return dataset
+    advice = "say --split all to measure on all photos that lie there"
+    refuse_unknown_names(dataset, splits, said=f"{place} has no splits, and the run's splits.csv", advice=advice)
+    others = [photo for photo in named if photo.name in facts and is_other_file(photo, facts[photo.name])]
     if 2 * len(others) > len(named):
-        told = (
-            f"{len(others):,} of its photos have names of the run's, such as {printable(others[0].name)}, and are other"
-        )
-        raise UserError(f"{place}: {told} files;\nsay --split all to measure on all photos that lie there")
-    strange = len(dataset.photos) - len(named)
+        example = f"such as {printable(others[0].name)}, and are other files"
+        raise UserError(f"{place}: {len(others):,} of its photos have names of the run's, {example};\n{advice}")
+    strange = sum(photo.name not in splits and photo.name not in facts for photo in dataset.photos)
     note = f"{strange:,} photos that the run does not know belong to no split; --split all takes them too"
     return replace(with_splits(dataset, splits), notes=(*dataset.notes, *([note] if strange else [])))
 

@@ -100,9 +100,9 @@ def infer(
     method: Method,
     workers: int = 0,
     start: str | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Logits:
-    """All of ``stream`` in one array, with the module in eval mode; ``progress`` is told the photos done.
+    """All of ``stream`` in one array, with the module in eval mode; ``progress`` is told how many more are done.
 
     Several processes share the photos, each photo in one of them, and all get the whole array.
     """

@@ -11,8 +11,7 @@ from torchmetrics.functional.classification import (
     multiclass_f1_score,
 )
 
-IMBALANCE = 10
-"""From this ratio of class sizes on, mean per-class accuracy is the headline."""
+from fieldmark.data.dataset import is_uneven
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,7 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> Metrics:
 
 def headline(counts: Sequence[int]) -> str:
     """The figure to look at first, given the photos a class: "top1" or, for uneven classes, "mean_per_class"."""
-    present = [count for count in counts if count]
-    return "mean_per_class" if present and max(present) >= IMBALANCE * min(present) else "top1"
+    return "mean_per_class" if is_uneven(counts) else "top1"
 
 
 def confused_pairs(confusion: np.ndarray, most: int = 10) -> list[tuple[int, int, int]]:

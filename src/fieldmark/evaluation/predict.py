@@ -10,6 +10,7 @@ import numpy as np
 
 from fieldmark.data.dataset import Photo
 from fieldmark.data.folder import IMAGE_SUFFIXES, is_ignored, natural_order
+from fieldmark.data.opening import refuse_without_boxes
 from fieldmark.data.table import read_unlabelled
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.inference import in_eval_mode, stream
@@ -72,15 +73,10 @@ def predict(opened: Opened, photos: Sequence[Photo], *, top: int = 5, workers: i
     Raises:
         UserError: a run with ``--fit box`` and a photo without a box, or a ``top`` below 1; at once.
     """
-    pixels = opened.recipe.pixels
-    without = [photo.name for photo in photos if photo.box is None]
-    if pixels.fit == "box" and without:
-        raise UserError(
-            f"this run was trained with --fit box, and {printable(without[0])} has no box;\n"
-            "give a table (CSV) with the columns path and x, y, width, height"
-        )
     if top < 1:
         raise UserError(f"--top {top}: at least 1")
+    if opened.recipe.pixels.fit == "box":
+        refuse_without_boxes(photos)
     return _predictions(opened, photos, top=min(top, len(opened.classes)), workers=workers)
 
 

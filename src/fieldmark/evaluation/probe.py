@@ -33,7 +33,8 @@ class Probed:
     """What frozen features are worth.
 
     ``strength`` is the chosen inverse penalty; ``feature_seconds`` and ``fit_seconds`` what it took; ``scores`` (N, C)
-    the log-probabilities and ``labels`` (N,) the classes of ``names``, the photos measured on that could be read.
+    the log-probabilities and ``labels`` (N,) the classes of ``names``, the photos measured on that could be read;
+    ``trained`` counts those fitted on, and ``damaged`` has a line for each of either kind that could not be read.
     """
 
     backbone: str
@@ -44,6 +45,8 @@ class Probed:
     names: tuple[str, ...]
     labels: np.ndarray
     scores: np.ndarray
+    trained: int
+    damaged: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The figures as plain data; shares between 0 and 1."""
@@ -73,7 +76,7 @@ def probe(
     size: int,
     device: str,
     workers: int = 1,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Probed:
     """Averages the maps of a frozen backbone and fits a multinomial logistic regression on them.
 
@@ -89,7 +92,7 @@ def probe(
         size: pixels a side.
         device: "cpu" or "cuda".
         workers: processes that read photos ahead.
-        progress: is told the photos done.
+        progress: is told how many more photos are done.
     """
     from fieldmark.building import build_learner
 
@@ -104,6 +107,7 @@ def probe(
     features: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     names: tuple[str, ...] = ()
+    damaged: list[str] = []
     for splits in (tuple(train_on), (split,)):
         chosen = dataset.of(splits)
         photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
@@ -112,12 +116,14 @@ def probe(
         features.append(found.values[read].astype(np.float64))
         labels.append(np.array([chosen[index].label for index in read], dtype=np.int64))
         names = tuple(chosen[index].name for index in read)
+        damaged += found.damaged.values()
     taken = time.perf_counter() - begun
     begun = time.perf_counter()
     scores, strength = _regress(features[0], labels[0], features[1], classes=len(dataset.classes))
     fitted = time.perf_counter() - begun
     scores = scores.astype(np.float32)
-    return Probed(backbone, measure(scores, labels[1]), strength, taken, fitted, names, labels[1], scores)
+    figures, trained = measure(scores, labels[1]), len(labels[0])
+    return Probed(backbone, figures, strength, taken, fitted, names, labels[1], scores, trained, tuple(damaged))
 
 
 def _regress(x: np.ndarray, y: np.ndarray, x_new: np.ndarray, *, classes: int) -> tuple[np.ndarray, float]:

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from fieldmark.batches import WholeRun
-from fieldmark.data.dataset import Photo
+from fieldmark.data.dataset import Photo, labels_of
 from fieldmark.errors import UnreadableImage, UserError
 from fieldmark.images.decode import Side, read_image
 from fieldmark.images.guard import DEFAULT, Limits, up_to
@@ -85,10 +85,9 @@ class Photographs(TorchDataset[Batch]):
         size = self.pixels.size if keys[0][0] >= 0 else self.pixels.eval_size
         views = np.empty((len(keys), size, size, 3), dtype=np.uint8)
         indices = [self._fill(view, key, damaged) for view, key in zip(views, keys, strict=True)]
-        labels = [self.photos[index].label for index in indices]
         return Batch(
             torch.from_numpy(views),
-            torch.tensor([-1 if label is None else label for label in labels]),
+            torch.tensor(labels_of(self.photos[index] for index in indices)),
             torch.tensor(indices),
             tuple(damaged),
         )

@@ -45,7 +45,7 @@ def frame_of(size: tuple[int, int], pixels: Pixels, box: Box | None) -> Frame:
     if pixels.fit != "box":
         return Frame(0, 0, width, height)
     if box is None:
-        raise UserError("--fit box needs the object's box of every photo: give a table (CSV) with a box column")
+        raise UserError("this network was trained with --fit box: give the object's box with the photo")
     margin = _MARGIN * max(box.width, box.height)
     left, top = max(0, math.floor(box.x - margin)), max(0, math.floor(box.y - margin))
     right = min(width, math.ceil(box.x + box.width + margin))

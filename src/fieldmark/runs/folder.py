@@ -21,8 +21,7 @@ from fieldmark.input.views import evaluation_view
 from fieldmark.recipe import Pixels, Recipe, recipe_from_json, recipe_to_json
 from fieldmark.runs.checkpoint import load_model
 
-RECIPE, CLASSES, SPLITS, ABOUT = "recipe.json", "classes.json", "splits.csv", "run.json"
-SCAN = "scan.json"
+RECIPE, CLASSES, ABOUT, SCAN = "recipe.json", "classes.json", "run.json", "scan.json"
 ABOUT_KEYS = ("data", "annotation", "data_digest", "headline", "cut")
 FORMAT_VERSION = 1
 

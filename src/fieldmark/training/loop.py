@@ -20,6 +20,7 @@ from fieldmark.batches import WholeRun
 from fieldmark.core import processes
 from fieldmark.core.draws import Draws, key_of
 from fieldmark.core.learner import Learner, total
+from fieldmark.data.dataset import labels_of
 from fieldmark.errors import Interrupted
 from fieldmark.evaluation.inference import batches_of
 from fieldmark.input.loading import Batch, Photographs, loader_of
@@ -63,7 +64,7 @@ class Loop:
     ) -> None:
         self.learner, self.recipe, self.fabric = learner, recipe, fabric
         self.photos, self.run, self.log = photos, run, log
-        self.labels = [-1 if photo.label is None else photo.label for photo in photos.photos]
+        self.labels = labels_of(photos.photos)
         self.position = Position()
         self.groups = learner.parameter_groups()
         self.wrapped = fabric.setup_module(learner)

@@ -29,13 +29,17 @@ def clock(seconds: float) -> str:
 
 
 @contextmanager
-def counted(console: Console, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Yields the function that is told how many are done: a progress bar, or without a terminal a line every 30 s."""
-    if not console.is_terminal:
-        spoken = time.perf_counter()
+def counted(console: Console, what: str, total: int | None = None) -> Iterator[Callable[..., object]]:
+    """Yields what is told how many more are done, and out of how many: ``tick(more, total)``.
 
-        def speak(done: int) -> None:
-            nonlocal spoken
+    It shows a progress bar, or without a terminal a line every 30 s. ``total`` may be known before.
+    """
+    if not console.is_terminal:
+        done, spoken = 0, time.perf_counter()
+
+        def speak(more: int, total: int | None = total) -> None:
+            nonlocal done, spoken
+            done += more
             if (now := time.perf_counter()) - spoken > _SILENCE:
                 spoken = now
                 of = "" if total is None else f" of {total:,}"
@@ -47,7 +51,7 @@ def counted(console: Console, what: str, total: int | None) -> Iterator[Callable
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
     ) as progress:
         task = progress.add_task(what, total=total)
-        yield lambda done: progress.update(task, completed=done)
+        yield lambda more, total=total: progress.update(task, advance=more, total=total)
 
 
 class RunLog:

@@ -17,8 +17,9 @@ from fieldmark.building import Classes, build_learner, classes_named
 from fieldmark.core import processes
 from fieldmark.core.device import device_of, precision_of
 from fieldmark.core.learner import Learner
-from fieldmark.data.dataset import Photo
-from fieldmark.data.split import read_splits
+from fieldmark.data.dataset import IMBALANCE, Photo
+from fieldmark.data.opening import OpenedData
+from fieldmark.data.split import SPLITS_FILE, read_splits
 from fieldmark.errors import UserError
 from fieldmark.evaluation.inference import infer
 from fieldmark.evaluation.metrics import measure
@@ -26,7 +27,7 @@ from fieldmark.input.loading import Photographs
 from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Recipe
 from fieldmark.runs.checkpoint import MODEL, STATE, load_state, save_model
-from fieldmark.runs.folder import RECIPE, SPLITS
+from fieldmark.runs.folder import RECIPE
 from fieldmark.training.automatic import recipe_of
 from fieldmark.training.checks import refuse_unknown_groups
 from fieldmark.training.estimate import Ahead, expected_seconds
@@ -49,6 +50,7 @@ def train(
     console: Console,
     external: Sequence[str | type] = (),
     recipe: Recipe | None = None,
+    opened: OpenedData | None = None,
 ) -> Path:
     """Trains a classifier and returns the run's folder.
 
@@ -60,27 +62,28 @@ def train(
         external: classes from elsewhere that a recipe's file names, or their names; those said as parts are known.
         recipe: what to follow, in place of ``settings.recipe.recipe`` or a choice for this machine; what the settings
             say comes in the place of its own.
+        opened: the photographs of ``data``, where they were looked through before.
 
     Raises:
         UserError: what the user can mend.
         Interrupted: stopped, state saved.
     """
-    run = destination.folder(Path(data))
+    source, run = Path(data), destination.folder(Path(data))
     settings = settings.checked()
     device = device_of(settings.machine.device)
     known = classes_named((*external, *settings.recipe.classes_said))
     processes.join(device)
-    if not processes.is_first():
-        console = Console(quiet=True)
+    console = console if processes.is_first() else Console(quiet=True)
 
     def prepare() -> tuple[bool, Prepared]:
-        going_on, pinned = _claim(Path(data), run, destination, settings.data)
+        going_on, pinned = _claim(source, run, destination, settings.data)
         if going_on:
-            return True, prepare_again(Path(data), run, console=console, external=known)
+            return True, prepare_again(source, run, console=console, external=known, opened=opened)
         start = recipe_of(settings.recipe, device=device, external=known, recipe=recipe)
         refuse_unknown_groups(start, external=known)
+        chosen = recipe is None
         return False, prepare_new(
-            Path(data), run, settings, recipe=start, chosen=recipe is None, pinned=pinned, console=console
+            source, run, settings, recipe=start, chosen=chosen, pinned=pinned, console=console, opened=opened
         )
 
     going_on, prepared = processes.from_first(prepare)
@@ -164,8 +167,8 @@ def _claim(data: Path, run: Path, destination: Destination, settings: DataSettin
         return True, pinned
     if not (destination.overwrite or destination.resume):
         raise UserError(f"--out {run}: a run lies there; say --resume to go on with it or --overwrite to replace it")
-    if (run / SPLITS).is_file() and not pinned:
-        pinned = read_splits(run / SPLITS)  # photos added since move no photo that was there
+    if (run / SPLITS_FILE).is_file() and not pinned:
+        pinned = read_splits(run)  # photos added since move no photo that was there
     return False, pinned
 
 
@@ -229,7 +232,8 @@ def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int)
     )
     tell(console, f"expected time: about {clock(seconds)}" + (" (going on)" if loop.position.step else ""))
     if prepared.about["headline"] != "top1" and not _balances(recipe):
-        tell(console, "class sizes differ ten-fold: mean per-class accuracy counts; consider --balance logit-adjust")
+        uneven = f"the largest class has {IMBALANCE} times the photos of the smallest, or more"
+        tell(console, f"{uneven}: mean per-class accuracy counts; consider --balance logit-adjust")
 
 
 def _balances(recipe: Recipe) -> bool:
@@ -251,7 +255,7 @@ def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int, start: s
         return None
     photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
     labels = np.array([photo.label for photo in chosen])
-    keeps_best = prepared.was_cut and len(chosen) >= ENOUGH_TO_CHOOSE
+    keeps_best = prepared.data.was_cut and len(chosen) >= ENOUGH_TO_CHOOSE
     method = loop.learner.method
 
     def validate() -> Mapping[str, float]:

@@ -87,7 +87,7 @@ class DataSettings:
 
     Args:
         annotation: which labels of a set that has several (FGVC-Aircraft: variant, family, manufacturer).
-        splits: the splits.csv of an earlier run; its photos stay in the splits they were in.
+        splits: the splits.csv of an earlier run, or its folder; its photos stay in the splits they were in.
         hold_out: share of the official training photos kept back as validation, where the data have none.
         strict: stop at damaged files instead of leaving them out.
     """

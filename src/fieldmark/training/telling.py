@@ -7,10 +7,9 @@ from pathlib import Path
 
 from fieldmark.data.check import class_findings
 from fieldmark.data.dataset import SPLITS, Dataset
-from fieldmark.data.split import read_splits
+from fieldmark.data.split import SPLITS_FILE, read_splits
 from fieldmark.errors import printable
 from fieldmark.runs.folder import RECIPE
-from fieldmark.runs.folder import SPLITS as CUT
 
 
 def told_of_splits(dataset: Dataset, train_on: tuple[str, ...], *, was_cut: bool) -> Iterator[str]:
@@ -46,14 +45,14 @@ def _without_test(has_val: bool, was_cut: bool) -> str:
 
 def told_of_cut(run: Path) -> str:
     """Where a new cut is written, and how it is kept."""
-    file = printable(str(run / CUT))
+    file = printable(str(run / SPLITS_FILE))
     return f"the cut into train, val and test is written to {file}; a later run keeps to it with --splits {file}"
 
 
 def next_command(run: Path) -> str:
     """The command that measures a run on a split that it has and was not trained on; else the one that predicts."""
     trained_on = json.loads((run / RECIPE).read_text("utf-8"))["train_on"]
-    there = set(read_splits(run / CUT).values()) - set(trained_on)
+    there = set(read_splits(run).values()) - set(trained_on)
     place = printable(str(run))
     if "test" in there:
         return f"fieldmark evaluate {place}"
