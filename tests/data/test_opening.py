@@ -10,8 +10,8 @@ import pytest
 
 import fieldmark
 import fieldmark.evaluation.probe
-from fieldmark.bench.options import Options
-from fieldmark.bench.runner import run_plan
+from fieldmark.bench.options import RunOptions
+from fieldmark.bench.run_plan import run_plan
 from fieldmark.data import scan as scan_module
 from fieldmark.data.dataset import Box
 from fieldmark.data.opening import (
@@ -116,7 +116,7 @@ def compared(data: Path, folder: Path, text: str = PLAN) -> list[dict]:
     folder.parent.mkdir(exist_ok=True)
     plan = folder.parent / "plan.toml"
     plan.write_text(text)
-    said = Options(data=(f"birds={data}",), workers=0, device="cpu")
+    said = RunOptions(data=(f"birds={data}",), workers=0, device="cpu")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "draw_curves", lambda path, rows: path.touch())
         tally = run_plan(plan, folder, said, console=QUIET)

@@ -62,7 +62,7 @@ class Splits(tuple[str, ...]):
 
 
 @dataclass(frozen=True)
-class Place:
+class DataSource:
     """A data set of a plan: where it lies, if the plan says so, and which of its labels and splits count."""
 
     path: Path | None = None
@@ -134,7 +134,7 @@ class Plan:
     path: Path
     title: str
     entries: tuple[Entry, ...]
-    sets: Mapping[str, Place] = field(default_factory=dict)
+    sets: Mapping[str, DataSource] = field(default_factory=dict)
     tuning: Tuning = field(default_factory=Tuning)
     baseline: str = "plain"
     notes: tuple[str, ...] = ()
@@ -150,7 +150,7 @@ class _File:
     seeds: tuple[Natural, ...] = (0,)
     baseline: str = "plain"
     notes: tuple[str, ...] = ()
-    sets: Mapping[str, Place] = field(default_factory=dict)
+    sets: Mapping[str, DataSource] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     tuning: Tuning = field(default_factory=Tuning)
     entry: tuple[Mapping[str, Any], ...] = ()
