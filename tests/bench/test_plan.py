@@ -99,7 +99,7 @@ def test_the_least_plan(tmp_path: Path) -> None:
         (LEAST + "data = []", "names no data"),
         (LEAST + 'data = ["a/b"]', "no name for files"),
         (LEAST + '[[entry]]\nname = "plain"', "two entries"),
-        (LEAST + 'baseline = "plane"', "held against plane"),
+        (LEAST + 'baseline = "plane"', "compared with plane"),
         (LEAST + 'kind = "sonde"', "choose train, probe"),
         (LEAST + 'phase = "last"', "choose both, tune, final"),
         (LEAST + "trials = [{}, 1]", "plain.trials.1 is 1; it has to be a table"),
