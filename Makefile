@@ -1,6 +1,7 @@
 # Needs Python 3.11 or later, pip and make; uv is used where it is installed.
 #   make demo                      the whole way on drawn birds, in minutes
 #   make test                      the tests (make test-slow: those that take minutes each)
+#   make test-elsewhere            the quick ones as on another machine: processor, locale, time zone, umask, terminal
 #   make check                     what must pass before a change is merged: ruff, pyright and the tests
 #   make clean                     removes what these made
 #   make test PYTHON=python3.12    with another Python
@@ -13,7 +14,7 @@ VENV := $(if $(FIELDMARK_VENV),$(FIELDMARK_VENV),.venv)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint types check clean
+.PHONY: help demo test test-slow test-elsewhere lint types check clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -48,6 +49,15 @@ test: $(DEV_READY)
 
 test-slow: $(DEV_READY)
 	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+ELSEWHERE := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem \
+  LC_ALL=C TZ=America/St_Johns COLUMNS=40 NO_COLOR=1 RANK=1
+QUICK := tests/papers tests/images tests/data tests/runs tests/test_figures.py tests/test_listing.py -k "not contract and not compiled"
+
+test-elsewhere: $(DEV_READY)
+	@umask 077; folder=$$(mktemp -d)/"with space"; mkdir "$$folder"; \
+	  env $(ELSEWHERE) TMPDIR="$$folder" $(BIN)/python -m pytest $(or $(ARGS),$(QUICK)); status=$$?; \
+	  rm -rf "$${folder%/*}"; exit $$status
 
 lint: $(DEV_READY)
 	@$(BIN)/ruff check .

@@ -1,16 +1,14 @@
-"""Seconds and memory of each kind of bad input on the way of ``check``, ``train`` and ``predict``.
+"""Seconds and memory of each kind of bad input on the way of ``check``, ``train`` or ``predict``.
 
-    python tests/bad_input_costs.py
+    python tests/bad_input_costs.py COMMAND RUN PHOTO FOLDER
 
-Prints a JSON object: for each command the longest time in seconds and the highest rise of the peak memory in MB above
-what the process held before that file, each with its kind. Linux: the peak is reset before each file.
+Prints a JSON object: for each file in the folder the seconds and the rise of the peak memory in MB above what the
+process held before. Linux: the peak is reset before each file.
 """
 
 import contextlib
 import json
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -25,10 +23,6 @@ from fieldmark.evaluation.predict import photos_of, predict
 from fieldmark.input.loading import Photographs
 from fieldmark.recipe import Pixels
 from fieldmark.runs.folder import Opened, open_run
-from small_runs import train_small, write_photos
-
-sys.path.insert(0, str(Path(__file__).parent / "data"))
-from bad_inputs import write_bad_inputs
 
 
 def held(key: str) -> int:
@@ -48,11 +42,11 @@ def drawn(path: Path) -> None:
 
 
 def cost(read: Callable[[Path], object], path: Path) -> tuple[float, float]:
-    """Seconds, and MB above what was held."""
+    """Seconds of the processor, whatever else it has to do, and MB above what was held."""
     Path("/proc/self/clear_refs").write_text("5")
-    before, begun = held("VmRSS"), time.perf_counter()
+    before, begun = held("VmRSS"), time.process_time()
     read(path)
-    return time.perf_counter() - begun, (held("VmHWM") - before) / 1024
+    return time.process_time() - begun, (held("VmHWM") - before) / 1024
 
 
 def predicted(opened: Opened, path: Path) -> None:
@@ -75,32 +69,6 @@ def measured(command: str, run: Path, photo: Path, paths: list[Path]) -> dict[st
     return {path.name: list(cost(read, path)) for path in paths}
 
 
-def main() -> None:
-    """Writes the files and a run to predict with; each command is measured in a fresh process of its own."""
-    if len(sys.argv) > 1:
-        command, run, photo, bad = sys.argv[1], *map(Path, sys.argv[2:])
-        paths = sorted(path for path in bad.iterdir() if not path.is_dir())
-        print(json.dumps(measured(command, run, photo, paths)))
-        return
-    worst: dict[str, object] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        photos, run, bad = write_photos(Path(folder) / "photos", photos=4), Path(folder) / "run", Path(folder) / "bad"
-        train_small(photos, run)
-        bad.mkdir()
-        kinds = {str(path): kind for kind, path in write_bad_inputs(bad).items()}
-        words = [str(run), str(photos / "ant" / "0.jpg"), str(bad)]
-        started = {
-            command: subprocess.Popen([sys.executable, __file__, command, *words], stdout=subprocess.PIPE, text=True)
-            for command in COMMANDS
-        }
-        for command, process in started.items():
-            said, _ = process.communicate()
-            costs = {kinds[str(bad / name)]: value for name, value in json.loads(said).items()}
-            slowest, largest = (max(costs, key=lambda kind, at=at: costs[kind][at]) for at in (0, 1))
-            worst[command] = {"seconds": [costs[slowest][0], slowest], "megabytes": [costs[largest][1], largest]}
-            worst["kinds"] = len(costs)
-    print(json.dumps(worst))
-
-
 if __name__ == "__main__":
-    main()
+    command, run, photo, folder = sys.argv[1], *map(Path, sys.argv[2:])
+    print(json.dumps(measured(command, run, photo, sorted(path for path in folder.iterdir() if not path.is_dir()))))

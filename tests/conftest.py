@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,12 @@ import pytest
 # Before torch is loaded, and for the programs that tests start: so small tensors are not worth waking threads, which on
 # a busy machine take ten times as long as the work; and all sums are taken in one order, in this process and in others.
 os.environ["OMP_NUM_THREADS"] = "1"
+# What a terminal or a launcher has set decides about widths, colours and processes: not here.
+for name in (
+    "COLUMNS", "LINES", "TERM", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE",
+    "RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_NTASKS",
+):  # fmt: skip
+    os.environ.pop(name, None)
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -21,22 +28,29 @@ def shared_data() -> Path:
     return folder
 
 
+def left_alone(folder: Path) -> Iterator[Path]:
+    """The folder; fails at the end where a test changed it, as others would then depend on the order of tests."""
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    yield folder
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
 @pytest.fixture(scope="session")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A small folder of class folders without splits; not to be changed."""
     import small_runs
 
-    return small_runs.write_photos(tmp_path_factory.mktemp("small") / "photos")
+    yield from left_alone(small_runs.write_photos(tmp_path_factory.mktemp("small") / "photos"))
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Iterator[Path]:
     """A small run that was trained on ``photos``; not to be changed."""
     import small_runs
 
     run = tmp_path_factory.mktemp("trained") / "run"
     small_runs.train_small(photos, run)
-    return run
+    yield from left_alone(run)
 
 
 @pytest.fixture

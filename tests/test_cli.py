@@ -2,13 +2,17 @@
 
 import csv
 import json
+import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,7 +184,7 @@ def test_mistakes_about_runs(photos: Path, own_run: Path, tmp_path: Path, capsys
     assert refused(capsys, "predict", own_run)
     (tmp_path / "file").touch()
     assert "file" in refused(capsys, "predict", own_run, photos / "ant", "-o", tmp_path / "file" / "p.csv")
-    assert "irectory" in refused(capsys, "predict", own_run, photos / "ant", "-o", tmp_path)
+    assert "is a folder" in refused(capsys, "predict", own_run, photos / "ant", "-o", tmp_path)
     for name, text in (("recipe.json", "[]"), ("recipe.json", "\udc80"), ("run.json", "{}"), ("classes.json", "no")):
         before = (own_run / name).read_bytes()
         (own_run / name).write_text(text, "utf-8", "surrogateescape")
@@ -424,3 +428,118 @@ def test_python_and_command_line_agree(photos: Path, own_run: Path, tmp_path: Pa
     assert ran("evaluate", own_run, "--data", data, "--split", "val", "--out", tmp_path / "again") == 0
     with np.load(tmp_path / "again/logits.npz") as saved:
         np.testing.assert_array_equal(saved["logits"], result.logits)
+
+
+def digests(*folders: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+def test_no_photo_list_or_run_is_written_over(
+    photos: Path, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Path(shutil.copytree(photos, tmp_path / "photos"))
+    monkeypatch.chdir(data / "ant")
+    Path("list.csv").write_text("path,remark\n1.jpg,mine\n")
+    Path("link.csv").symlink_to("list.csv")
+    os.link("list.csv", "hard.csv")
+    os.link("0.jpg", "photo.csv")
+    Path("notes.json").write_text("{}")
+    before = digests(data, own_run)
+    given = sorted(Path().glob("*.jpg"))
+    assert "spelt out by the shell" in refused(capsys, "predict", own_run, "-o", *given)
+    assert "picture's name" in refused(capsys, "predict", own_run, "1.jpg", "-o", "new.jpg")
+    for name in ("list.csv", "link.csv", "hard.csv", data / "ant" / "list.csv"):
+        assert "is read by this command" in refused(capsys, "predict", own_run, "list.csv", "-o", name)
+    for name in (
+        "photo.csv",
+        "list.csv",
+        "notes.json",
+        own_run / "splits.csv",
+        own_run / "recipe.json",
+        own_run / MODEL,
+    ):
+        assert "no result of this command" in refused(capsys, "predict", own_run, "1.jpg", "-o", name)
+        for command in (["check", data], ["probe", data], ["evaluate", own_run], ["equations"], ["recipes"]):
+            assert "no result of this command" in refused(capsys, *command, "--json", name)
+    assert "is read by this command" in refused(capsys, "check", "list.csv", "--json", "list.csv")
+    assert "picture's name" in refused(capsys, "check", data, "--json", "1.jpg")
+    assert "outside of the photos" in refused(capsys, "evaluate", own_run, "--data", data, "--out", data / "bee")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "confusion.png").write_bytes(Path("0.jpg").read_bytes())
+    assert "confusion.png lies there" in refused(capsys, "evaluate", own_run, "--out", tmp_path / "other")
+    assert "exists" in refused(capsys, "convert", "list.csv", "link.csv")
+    assert digests(data, own_run) == before
+
+
+def test_earlier_results_are_replaced(
+    photos: Path, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, figures = tmp_path / "p.csv", tmp_path / "f.json"
+    for _ in range(2):
+        assert ran("predict", own_run, photos / "ant", "-o", table) == 0
+        assert ran("evaluate", own_run, "--json", figures, "--out", tmp_path / "out") == 0
+    assert ran("predict", own_run, photos / "ant" / "1.jpg", "-o", table, "--top", "2") == 0
+    assert len(table.read_text().splitlines()) == 2
+    assert (
+        ran("check", photos, "--json", tmp_path / "c.json") == ran("check", photos, "--json", tmp_path / "c.json") == 0
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.json", "f.json", "out", "own", "p.csv"]
+    capsys.readouterr()
+
+
+def test_a_stopped_prediction_keeps_its_rows(
+    photos: Path, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fieldmark.evaluation import predict
+
+    table, stream = tmp_path / "p.csv", predict.stream
+
+    def stopped(*words: Any, **more: Any) -> Iterator[Any]:
+        yield from stream(*words, **more)
+        raise KeyboardInterrupt
+
+    assert ran("predict", own_run, photos / "ant" / "1.jpg", "-o", table) == 0
+    before = table.read_text()
+    monkeypatch.setattr(predict, "stream", stopped)
+    assert ran("predict", own_run, photos / "ant", "-o", table) == 130
+    (partial,) = tmp_path.glob("p.csv.*.partial")
+    assert f"kept in {partial}" in capsys.readouterr().err
+    assert len(partial.read_text().splitlines()) == 11
+    assert table.read_text() == before
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("command", ["check", "recipes", "bench report"])
+def test_quiet_and_verbose_stand_before_or_after_the_command(
+    place: str, command: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = {"check": ["check", photos], "recipes": ["recipes"], "bench report": ["bench", "report", tmp_path]}[command]
+    code = 2 if command == "bench report" else 0  # nothing to report of
+    said = {}
+    for option in ("", "--quiet", "-q", "--verbose", "-v"):
+        given = [option] if option else []
+        assert ran(*(given + words if place == "before" else words + given)) == code
+        said[option] = capsys.readouterr()
+    assert said["--quiet"] == said["-q"]
+    assert said["-q"].out == ""
+    assert said["-q"].err == said[""].err
+    assert bool(said[""].err) is (code == 2)
+    assert said["-v"].out == said["--verbose"].out == said[""].out
+    if command == "check":
+        assert re.search(r"looking through photos: \d", said["-v"].err)
+    if code:
+        assert "Traceback" in said["-v"].err
+        assert said["-v"].err.endswith(said[""].err)
+
+
+def test_training_tells_more_if_asked(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", photos, *spelt("--epochs", "1")]
+    assert ran(*words, "--out", tmp_path / "a", "-v") == 0
+    said = capsys.readouterr()
+    assert "device cpu" in said.err
+    assert "looking through photos" in said.err
+    assert "trained in" in said.out
+    assert ran(*words, "--out", tmp_path / "b", "--quiet") == 0
+    said = capsys.readouterr()
+    assert said.out == said.err == ""
+    assert logging.getLogger("fieldmark").handlers == []

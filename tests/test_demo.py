@@ -21,8 +21,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tiny network in place of the pretrained one."""
     small: Keywords = {"backbone": "test_resnet", "weights": "none", "size": 64, "workers": 0, "device": "cpu"}
 
-    def train_small(data: Path, run: Path, *, epochs: int, console: Console, **_: object) -> Path:
-        return fieldmark.train(data, run, epochs=epochs, console=console, **small)
+    def train_small(data: Path, run: Path, *, overwrite: bool, epochs: int, console: Console, **_: object) -> Path:
+        return fieldmark.train(data, run, overwrite=overwrite, epochs=epochs, console=console, **small)
 
     monkeypatch.setattr(demo, "train", train_small)
     monkeypatch.setattr(demo, "lite0_is_installed", lambda: True)

@@ -35,9 +35,8 @@ def test_each_script_draws_its_picture(path: Path, tmp_path: Path):
 def test_the_right_half_of_jeffreys_is_what_its_page_says():
     train = script(DOCS / "figures" / "jeffreys.py").cross_entropies
     guessing = np.log(4)
-    divergent = np.array(train(jeffreys_divergence, 1.0))
-    assert np.isfinite(divergent[:50]).all()
-    assert np.mean(divergent[:50]) > guessing
+    # Where it overflows depends on how a processor rounds: after 27 to 317 steps in 450 runs that began 1e-6 apart.
+    divergent = np.array(train(jeffreys_divergence, 1.0, steps=1000))
     assert np.mean(divergent[np.isfinite(divergent)]) > guessing
     assert not np.isfinite(divergent[-1])
     neither, faint, confused = (
@@ -49,6 +48,7 @@ def test_the_right_half_of_jeffreys_is_what_its_page_says():
     assert np.mean(faint[-100:]) == pytest.approx(0.014, rel=0.1)
     assert np.mean(faint[-100:]) == pytest.approx(np.mean(faint[50:150]), rel=0.2)
     assert np.mean(confused[-100:]) == pytest.approx(0.05, rel=0.4)
+    assert np.isfinite(train(euclidean_confusion, 2.0)).all()
 
 
 def test_each_page_names_the_test_that_holds_its_figure():

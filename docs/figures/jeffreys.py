@@ -76,7 +76,7 @@ def draw_training(axes: Axes) -> None:
     axes.legend(frameon=False, fontsize="small", loc="lower left", ncols=2)
 
 
-def cross_entropies(apart: Callable[[Tensor, Tensor], Tensor], weight: float) -> list[float]:
+def cross_entropies(apart: Callable[[Tensor, Tensor], Tensor], weight: float, *, steps: int = STEPS) -> list[float]:
     """Trains on four clusters of points with ``weight`` times the mean of ``apart`` over pairs of different classes."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(CLASSES, (IMAGES,), generator=generator)
@@ -85,7 +85,7 @@ def cross_entropies(apart: Callable[[Tensor, Tensor], Tensor], weight: float) ->
     weights = torch.zeros(8, CLASSES, requires_grad=True)
     optimiser = torch.optim.SGD([weights], lr=1.0)
     seen = []
-    for _ in range(STEPS):
+    for _ in range(steps):
         rows = torch.randperm(IMAGES, generator=generator)[:16]
         logits = images[rows] @ weights
         loss = F.cross_entropy(logits, labels[rows])

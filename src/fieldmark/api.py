@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Unpack
 
 from rich.console import Console
 
+from fieldmark.console import QUIET, counted, tell
 from fieldmark.data.check import Report, check_dataset
 from fieldmark.data.dataset import labels_of
 from fieldmark.data.opening import open_photos, refuse_missing_splits
 from fieldmark.data.reading import read_dataset
 from fieldmark.equations import equations as equations
-from fieldmark.errors import UserError, printable
-from fieldmark.training.runlog import counted
+from fieldmark.errors import UserError
 from fieldmark.training.settings import Destination, Keywords, RecipeSettings, settings_of
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from fieldmark.recipe import Recipe
     from fieldmark.runs.folder import Loaded, Opened
 
-QUIET = Console(quiet=True)
 HELD_OUT = 0.3
 """Share of the official training photos that a probe measures on where there are none for validation."""
 
@@ -264,11 +263,10 @@ def _probe_data(
     opened.refuse_damage()
     opened = opened.split(seed=seed, hold_out=HELD_OUT if holds_out else 0.0)
     _refuse_probe(opened.dataset, train_on, measured)
-    for line in opened.told:
-        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+    tell(console, *opened.told)
     if holds_out:
         held = f"measured on {len(opened.dataset.of(['val'])):,} of the training photos, which are held out"
-        console.print(f"{held} (--split test: on the official test photos)", highlight=False, soft_wrap=True)
+        tell(console, f"{held} (--split test: on the official test photos)")
     return opened.dataset
 
 

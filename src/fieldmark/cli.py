@@ -1,6 +1,7 @@
 """The command line: one function a command. Heavy imports happen inside, so that help and mistakes are quick."""
 
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +9,13 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 from rich.markup import escape
 
+from fieldmark.bench.commands import Speaking
 from fieldmark.bench.commands import app as bench
-from fieldmark.console import console, speaks, write_json
+from fieldmark.console import console as make_console
+from fieldmark.console import details, speaks, tell
+from fieldmark.data.outputs import is_json_with, refuse_file
 from fieldmark.errors import Interrupted, UserError, printable
+from fieldmark.files import write_json
 from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings, Settings
 
 app = App(
@@ -25,8 +30,20 @@ JsonFile = Annotated[Path | None, Parameter(name="--json")]
 External = Annotated[tuple[str, ...], Parameter(name="--external")]
 
 
+def _refuse_json(path: Path | None, *keys: str, inputs: Sequence[Path] = ()) -> None:
+    if path:
+        refuse_file(path, option="--json", inputs=inputs, is_ours=is_json_with(*keys))
+
+
 @app.command
-def check(data: Path, *, json_file: JsonFile = None, annotation: str = "variant", max_megapixels: float = 64.0) -> int:
+def check(
+    data: Path,
+    *,
+    json_file: JsonFile = None,
+    annotation: str = "variant",
+    max_megapixels: float = 64.0,
+    console: Speaking,
+) -> int:
     """Look into every photo: damage, duplicates, class sizes, and what to do about each finding.
 
     Args:
@@ -38,8 +55,9 @@ def check(data: Path, *, json_file: JsonFile = None, annotation: str = "variant"
     from fieldmark.api import check as look
     from fieldmark.data.report import print_report
 
-    report = look(data, annotation=annotation, max_megapixels=max_megapixels, console=console())
-    print_report(report, console())
+    _refuse_json(json_file, "layout", "findings", inputs=[data])
+    report = look(data, annotation=annotation, max_megapixels=max_megapixels, console=console)
+    print_report(report, console)
     if json_file:
         write_json(json_file, report.to_json())
     return 0
@@ -54,6 +72,7 @@ def train(
     photos: Annotated[DataSettings | None, Flat] = None,
     machine: Annotated[MachineSettings | None, Flat] = None,
     external: External = (),
+    console: Speaking,
 ) -> int:
     """Train a classifier. DATA alone is enough: what is not said is chosen for this machine.
 
@@ -67,9 +86,9 @@ def train(
     from fieldmark.training.telling import next_command
 
     settings = Settings(recipe or RecipeSettings(), photos or DataSettings(), machine or MachineSettings())
-    folder = run(data, destination or Destination(), settings, console=console(), external=external)
+    folder = run(data, destination or Destination(), settings, console=console, external=external)
     if speaks():
-        console().print(f"next: {next_command(folder)}", markup=False, soft_wrap=True)
+        tell(console, f"next: {next_command(folder)}")
     return 0
 
 
@@ -86,6 +105,7 @@ def probe(
     annotation: str = "variant",
     device: str = "auto",
     json_file: JsonFile = None,
+    console: Speaking,
 ) -> int:
     """The first-hour answer: frozen features of one or several backbones, and logistic regression.
 
@@ -104,6 +124,7 @@ def probe(
     from fieldmark.api import probe as run
     from fieldmark.evaluation.probe import print_probed
 
+    _refuse_json(json_file, "probes", inputs=[data])
     probed = run(
         data,
         backbones=backbone,
@@ -114,9 +135,9 @@ def probe(
         seed=seed,
         annotation=annotation,
         device=device,
-        console=console(),
+        console=console,
     )
-    print_probed(probed, console())
+    print_probed(probed, console)
     if json_file:
         write_json(json_file, {"probes": [one.to_json() for one in probed]})
     return 0
@@ -132,6 +153,7 @@ def evaluate(
     json_file: JsonFile = None,
     device: str = "auto",
     external: External = (),
+    console: Speaking,
 ) -> int:
     """Measure a run: accuracies, the most confused pairs, a table by class, a confusion matrix, each photo's logits.
 
@@ -145,16 +167,18 @@ def evaluate(
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     from fieldmark.api import evaluate as measure
-    from fieldmark.evaluation.evaluate import print_evaluation, write_evaluation
+    from fieldmark.evaluation.evaluate import print_evaluation, refuse_results, write_evaluation
 
-    result = measure(run, data, split=split, device=device, external=external, console=console())
+    folder = out or run / "evaluation" / split
+    refuse_results(folder, run, data)
+    _refuse_json(json_file, "split", "most_confused", inputs=[data] if data else ())
+    result = measure(run, data, split=split, device=device, external=external, console=console)
     if not speaks():  # one of several processes writes
         return 0
-    folder = out or run / "evaluation" / split
     write_evaluation(result, folder)
     if json_file:
         write_json(json_file, result.to_json())
-    print_evaluation(result, folder, console())
+    print_evaluation(result, folder, console)
     return 0
 
 
@@ -167,31 +191,32 @@ def predict(
     top: int = 5,
     device: str = "auto",
     external: External = (),
+    console: Speaking,
 ) -> int:
     """Name the classes of photos, in order; files that cannot be read become rows with a reason.
 
     Args:
         run: the run's folder.
         inputs: photos, folders of photos, or CSVs with a path column (and boxes, if the run needs them).
-        out: the CSV to write.
+        out: the CSV to write; an earlier one is replaced.
         top: classes a photo.
         device: auto, cpu or cuda.
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     from fieldmark.api import predict as name_classes
-    from fieldmark.evaluation.predict import write_predictions
+    from fieldmark.evaluation.predict import refuse_table, write_predictions
 
     if not inputs:
         raise UserError("name the photos: fieldmark predict RUN FILES_OR_FOLDERS -o predictions.csv")
-    found = name_classes(run, inputs, top=top, device=device, external=external)
-    count, failed = write_predictions(out, found, top=top)
-    told = f"{count:,} photos, {failed:,} of them unreadable: {out}" if failed else f"{count:,} photos: {out}"
-    console().print(printable(told), markup=False, highlight=False, soft_wrap=True)
+    refuse_table(out, inputs=inputs)
+    predictions = name_classes(run, inputs, top=top, device=device, external=external)
+    count, failed = write_predictions(out, predictions, top=top)
+    tell(console, f"{count:,} photos, {failed:,} of them unreadable: {out}" if failed else f"{count:,} photos: {out}")
     return 0
 
 
 @app.command
-def convert(source: Path, target: Path) -> int:
+def convert(source: Path, target: Path, *, console: Speaking) -> int:
     """Rewrite pickled weights (.pth, .pt, .bin) as .safetensors, once, without running code from them.
 
     Args:
@@ -201,12 +226,12 @@ def convert(source: Path, target: Path) -> int:
     from fieldmark.core.weights import convert as rewrite
 
     count = rewrite(source, target)
-    console().print(f"{count} tensors: {printable(str(target))}", markup=False, soft_wrap=True)
+    tell(console, f"{count} tensors: {target}")
     return 0
 
 
 @app.command
-def equations(paper: str | None = None, *, json_file: JsonFile = None) -> int:
+def equations(paper: str | None = None, *, json_file: JsonFile = None, console: Speaking) -> int:
     """Which equation of which paper is computed in which line.
 
     Args:
@@ -216,15 +241,16 @@ def equations(paper: str | None = None, *, json_file: JsonFile = None) -> int:
     from fieldmark.api import equations as find
     from fieldmark.listing import equations_to_json, print_equations
 
+    _refuse_json(json_file, "equations")
     found = find(paper)
-    print_equations(found, console())
+    print_equations(found, console)
     if json_file:
         write_json(json_file, {"equations": equations_to_json(found)})
     return 0
 
 
 @app.command
-def recipes(paper: str | None = None, *, json_file: JsonFile = None) -> int:
+def recipes(paper: str | None = None, *, json_file: JsonFile = None, console: Speaking) -> int:
     """The rows of the papers' tables that can be run: fieldmark train DATA --recipe NAME.
 
     Args:
@@ -234,17 +260,18 @@ def recipes(paper: str | None = None, *, json_file: JsonFile = None) -> int:
     from fieldmark.listing import print_recipe, print_recipes, recipes_to_json
     from fieldmark.recipes.naming import rows_of
 
+    _refuse_json(json_file, "recipes")
     rows = rows_of(paper)
-    print_recipes(rows, console())
+    print_recipes(rows, console)
     if paper in rows:
-        print_recipe(rows[paper], console())
+        print_recipe(rows[paper], console)
     if json_file:
         write_json(json_file, {"recipes": recipes_to_json(rows)})
     return 0
 
 
 @app.command
-def demo(*, out: Path = Path("demo"), species: int = 8, images: int = 50, epochs: int = 8) -> int:
+def demo(*, out: Path = Path("demo"), species: int = 8, images: int = 50, epochs: int = 8, console: Speaking) -> int:
     """Draw field-guide birds, fine-tune a small network on them, measure it, let it predict: the whole way in minutes.
 
     Args:
@@ -255,35 +282,63 @@ def demo(*, out: Path = Path("demo"), species: int = 8, images: int = 50, epochs
     """
     from fieldmark.demo import run_demo
 
-    run_demo(out, species=species, images=images, epochs=epochs, console=console())
+    run_demo(out, species=species, images=images, epochs=epochs, console=console)
     return 0
 
 
-def _fail(text: str, code: int = 2) -> int:
-    line = f"[bold red]fieldmark:[/] {escape(text)}"
-    console(stderr=True).print(line, highlight=False, soft_wrap=True)
+@app.meta.default
+def launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"])] = False,
+) -> int:
+    """Run a command with what every command takes, before or after its name.
+
+    Args:
+        quiet: say nothing but errors.
+        verbose: say on standard error what is decided, how long steps take, and where an error comes from.
+    """
+    command, bound, left_out = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    given = {"console": make_console(quiet=quiet)} if "console" in left_out else {}
+    with details(verbose):
+        try:
+            result = command(*bound.args, **bound.kwargs, **given)
+        except (Exception, KeyboardInterrupt) as error:
+            if verbose and speaks():
+                traceback.print_exception(error)
+            return _failed(error)
+    return result if isinstance(result, int) else 0
+
+
+def _failed(error: BaseException) -> int:
+    """Says in words what went wrong, and returns the exit code; what is no user's mistake is raised."""
+    code, words = 2, str(error)
+    match error:
+        case UserError():
+            pass
+        case OSError():
+            words = printable(words)
+        case ModuleNotFoundError() if not (error.name or "").startswith("fieldmark"):
+            words = f"this command needs the package {error.name}: pip install 'fieldmark[train]'"
+        case KeyboardInterrupt():
+            code, words = 130, "stopped"
+        case Interrupted():
+            code, words = 130, "stopped; the state is saved, go on with the same command and --resume"
+        case _:
+            raise error
+    lines = "\n".join((words, *getattr(error, "__notes__", ())))
+    make_console(stderr=True).print(f"[bold red]fieldmark:[/] {escape(lines)}", highlight=False, soft_wrap=True)
     return code
 
 
 def run(tokens: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code: 0, 2 for what the user can mend, 130 for a stopped run."""
     try:
-        result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        result = app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value")
         return result if isinstance(result, int) else 0
     except CycloptsError as error:
-        return _fail(f"{str(error).strip()}\nsee: {' '.join(('fieldmark', *(error.command_chain or ()), '--help'))}")
-    except UserError as error:
-        return _fail(str(error))
-    except OSError as error:
-        return _fail(printable(str(error)))
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("fieldmark"):
-            raise
-        return _fail(f"this command needs the package {error.name}: pip install 'fieldmark[train]'")
-    except KeyboardInterrupt:
-        return _fail("stopped", 130)
-    except Interrupted:
-        return _fail("stopped; the state is saved, go on with the same command and --resume", 130)
+        chain = " ".join(("fieldmark", *(error.command_chain or ()), "--help"))
+        return _failed(UserError(f"{str(error).strip()}\nsee: {chain}"))
 
 
 def main() -> None:

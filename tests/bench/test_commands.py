@@ -12,7 +12,7 @@ import fieldmark
 from fieldmark import bench, cli
 from fieldmark.bench.execution import Executor
 from fieldmark.bench.results import write_result
-from fieldmark.errors import Interrupted
+from fieldmark.errors import Interrupted, UserError
 
 RIGHT = np.random.default_rng(0).random((3, 30)) < 0.7
 
@@ -153,3 +153,16 @@ def test_the_words_in_python(plan: Path, photos: Path, tmp_path: Path, monkeypat
     write_result(tmp_path / "other", result_of("pc", 10), answers_of(RIGHT[0]))
     text = bench.report(tmp_path / "other", tmp_path / "text.md")
     assert (tmp_path / "text.md").read_text() == text
+
+
+def test_a_report_replaces_a_report_and_nothing_else(tmp_path: Path) -> None:
+    write_finals(tmp_path / "out", {"plain": RIGHT})
+    for _ in range(2):
+        bench.report(tmp_path / "out", tmp_path / "RESULTS.md")
+    result = next((tmp_path / "out" / "results").glob("*.json"))
+    (tmp_path / "notes.md").write_text("# Mine\n")
+    for path, word in ((result, "no result"), (tmp_path / "notes.md", "no result"), (tmp_path / "a.png", "picture")):
+        before = path.read_bytes() if path.exists() else None
+        with pytest.raises(UserError, match=word):
+            bench.report(tmp_path / "out", path)
+        assert (path.read_bytes() if path.exists() else None) == before

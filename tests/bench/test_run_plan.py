@@ -320,7 +320,7 @@ def test_time_that_is_up_ends_a_run_in_its_middle(
             time.sleep(0.05)
 
     keys = stub(endless)
-    assert run(tmp_path / "out", split, RunOptions(until=0.5)) == Tally(0, 0, 9, 0, True)
+    assert run(tmp_path / "out", split, RunOptions(until=2)) == Tally(0, 0, 9, 0, True)
     assert keys == TUNING[:1]
     keys = stub(nothing)
     assert run(tmp_path / "out", split, RunOptions(until=100)) == Tally(9, 0, 0, 0, False)
@@ -532,7 +532,13 @@ def test_one_that_has_no_trial_to_work_goes_on_with_the_final_runs(
     split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "PAUSE", 0.02)
-    stub(lambda executor, job: time.sleep(0.3))
+    together = threading.Barrier(2)
+
+    def final_runs_meet(executor: Executor, job: PlannedRun) -> None:
+        if job.phase == "final":
+            together.wait(60)
+
+    stub(final_runs_meet)
     tallies = at_once(tmp_path / "out", split, ONE_TRIAL)
     assert sorted(tally.done for tally in tallies) == [1, 2]
 
@@ -544,7 +550,7 @@ def test_a_wait_ends_with_the_time_with_the_limit_and_where_nobody_works(
     told = Console(file=said, width=200)
     with ExitStack() as elsewhere:
         elsewhere.enter_context(locked(tmp_path / "out", "photos-plain-trial0-seed0"))
-        assert run(tmp_path / "out", split, RunOptions(until=0.5), text=ONE_TRIAL, console=told) == Tally(
+        assert run(tmp_path / "out", split, RunOptions(until=2), text=ONE_TRIAL, console=told) == Tally(
             0, 0, 3, 1, True
         )
         assert said.getvalue().count("waiting for 1 trials that run elsewhere") == 1

@@ -99,10 +99,10 @@ def test_many_hashes_are_compared_in_tiles_as_by_brute_force() -> None:
     random = np.random.default_rng(1)
     packed = random.integers(0, 256, (5000, BITS // 8), dtype=np.uint8)
     packed[4999], packed[2050] = packed[0], packed[2049] ^ np.eye(1, 32, dtype=np.uint8)[0]
-    started = time.monotonic()
+    started = time.process_time()
     found = near_duplicates([row.tobytes().hex() for row in packed])
     assert found == [(0, 4999), (2049, 2050)]
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_exact_duplicates_are_told_by_digest() -> None:

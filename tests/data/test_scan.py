@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from late_clock import jumping
 from PIL import Image
 
 from fieldmark.data import scan as scan_module
@@ -41,7 +41,7 @@ inner = scan.inspect_image
 def inspect(path, *, name, limits):
     if "crash" in name: os._exit(7)
     if "bug" in name: raise RuntimeError("a bug of the decoder")
-    if "hang" in name: time.sleep(1000)
+    if "hang" in name: open(str(path) + ".seen", "w").close(); time.sleep(1000)
     if "once" in name and not os.path.exists(str(path) + ".seen"):
         open(str(path) + ".seen", "w").close(); os._exit(9)
     print("noise on standard output")
@@ -82,12 +82,10 @@ def test_crash_and_bug_end_one_photo_and_not_the_run(tmp_path: Path, monkeypatch
 
 def test_hang_ends_after_the_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan_module, "WORKER_PROGRAM", f"exec({BROKEN!r})")
-    monkeypatch.setattr(scan_module, "FILE_SECONDS", 10.0)
+    monkeypatch.setattr("fieldmark.data.workers.time", jumping(tmp_path / "hang.png.seen"))
     photos = [noise(tmp_path / name, index) for index, name in enumerate(["a.png", "hang.png", "b.png"])]
-    started = time.monotonic()
     result = scan_photos(photos, workers=1)
     assert [found.damage for found in result.facts] == ["", "takes too long to decode", ""]
-    assert time.monotonic() - started < 60
 
 
 def test_an_exception_in_progress_ends_the_workers(photos: list[Photo]) -> None:
@@ -106,10 +104,8 @@ def test_a_script_needs_no_main_guard(photos: list[Photo], tmp_path: Path) -> No
         "print(scan_photos([Photo('0', Path(sys.argv[1]))], workers=1).facts[0].width)\n"
     )
     command = [sys.executable, str(script), str(photos[0].path)]
-    source = str(Path(scan_module.__file__).parents[2])
-    done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": source}, capture_output=True, text=True, check=True, timeout=60
-    )
+    source = os.pathsep.join([str(Path(scan_module.__file__).parents[2]), *filter(None, sys.path)])
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": source}, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "60"
 
 

@@ -12,8 +12,8 @@ from fieldmark.data.dataset import Box, Photo
 from fieldmark.data.reading import read_dataset
 from fieldmark.errors import UserError
 from fieldmark.evaluation import inference
-from fieldmark.evaluation.inference import batches_of, in_eval_mode, infer, stream
-from fieldmark.input.loading import Photographs, loader_of
+from fieldmark.evaluation.inference import in_eval_mode, infer, stream
+from fieldmark.input.loading import Photographs, batches_of, loader_of
 from fieldmark.runs.folder import open_run
 
 

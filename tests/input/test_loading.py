@@ -1,5 +1,14 @@
 """From files to batches: the same pixels whatever reads them, and damage that does not stop a run."""
 
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +22,27 @@ from fieldmark.batches import Shuffled, WholeRun
 from fieldmark.data.dataset import Box, Photo
 from fieldmark.errors import UserError
 from fieldmark.images.decode import read_image
-from fieldmark.input.loading import Batch, Photographs, draw_into, in_order, loader_of, open_photo
+from fieldmark.input.loading import (
+    Batch,
+    LostWorker,
+    Photographs,
+    batches_of,
+    draw_into,
+    in_order,
+    loader_of,
+    open_photo,
+)
 from fieldmark.input.views import GREY, Frame, draw, evaluation_view
 from fieldmark.recipe import Pixels
 from reference_views import training_view
 
 PIXELS = Pixels(size=48, eval_size=40)
 # newer Pythons warn of any fork beside threads, and torch has some
-pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning"),
+    # a signal may be handled while an object is deleted, where its error is only printed; the next look finds it again
+    pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 def picture(seed: int, width: int = 96, height: int = 72) -> Image.Image:
@@ -150,18 +172,21 @@ def test_evaluation_is_the_plain_view(photos):
 def test_workers_change_nothing(photos):
     run = WholeRun(Shuffled(5), [p.label or 0 for p in photos], seed=1, epochs=2)
     data = Photographs(photos, PIXELS, seed=1)
-    alone = list(loader_of(data, run, workers=0))
+    alone = list(batches_of(loader_of(data, run, workers=0)))
     assert len(alone) == 4
     for workers in (1, 2):
-        assert same(alone, list(loader_of(data, run, workers=workers, start="fork")))
+        assert same(alone, list(batches_of(loader_of(data, run, workers=workers, start="fork"))))
     rest = WholeRun(Shuffled(5), [p.label or 0 for p in photos], seed=1, epochs=2, first=3)
-    assert same(alone[3:], list(loader_of(data, rest, workers=0)))
+    assert same(alone[3:], list(batches_of(loader_of(data, rest, workers=0))))
 
 
 def test_spawned_workers_give_the_same(photos):
     data = Photographs(photos, PIXELS)
-    assert same(list(loader_of(data, in_order(12, 8), workers=0)), list(loader_of(data, in_order(12, 8), workers=1)))
-    spawned = list(loader_of(data, [[(0, 3), (0, 4)]], workers=1, start="spawn"))
+    assert same(
+        list(batches_of(loader_of(data, in_order(12, 8), workers=0))),
+        list(batches_of(loader_of(data, in_order(12, 8), workers=1))),
+    )
+    spawned = list(batches_of(loader_of(data, [[(0, 3), (0, 4)]], workers=1, start="spawn")))
     assert same(spawned, [data.__getitems__([(0, 3), (0, 4)])])
 
 
@@ -183,8 +208,106 @@ def test_spawned_workers_that_are_stopped_while_they_send_end_in_peace(photos, m
     assert ended[:12] == [0] * 12
 
 
+def no_room(self: torch.Tensor) -> torch.Tensor:
+    raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)")
+
+
+def test_photos_come_through_a_pipe_where_shared_memory_is_full(photos, monkeypatch: pytest.MonkeyPatch):
+    data, batches = Photographs(photos, Pixels(size=224, eval_size=224)), in_order(len(photos), 5)
+    alone = list(batches_of(loader_of(data, batches, workers=0)))
+    monkeypatch.setattr(torch.Tensor, "share_memory_", no_room)
+    assert same(alone, list(batches_of(loader_of(data, batches, workers=2, start="fork"))))
+
+
+def death(batches: Iterator[Batch], *, killed: int = 0) -> str:
+    """What is said, within a minute, of a process that died, of a signal if one is given."""
+    begun, others = time.monotonic(), {process.pid for process in multiprocessing.active_children()}
+    with pytest.raises(LostWorker) as error:
+        if killed:
+            next(batches)
+            os.kill(min({process.pid or 0 for process in multiprocessing.active_children()} - others), killed)
+        list(batches)
+    assert time.monotonic() - begun < 60
+    first, second = str(error.value).splitlines()
+    assert second == "do this"
+    return first
+
+
+def test_a_batch_that_cannot_be_sent_ends_the_wait_for_it(photos, monkeypatch: pytest.MonkeyPatch, capfd):
+    def failing(self: Batch) -> tuple[object, ...]:
+        raise MemoryError("no memory to send it")
+
+    monkeypatch.setattr(Batch, "__reduce__", failing)
+    loader = loader_of(Photographs(photos, PIXELS), in_order(12, 4), workers=2, start="fork")
+    assert "(exit code 1)" in death(batches_of(loader, advice="do this"))
+    assert "no memory to send it" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="processes are killed by signals on POSIX")
+@pytest.mark.parametrize(
+    ("number", "start"), [("SIGKILL", "fork"), ("SIGSEGV", "fork"), ("SIGBUS", "fork"), ("SIGKILL", "spawn")]
+)
+def test_a_process_that_is_killed_ends_the_wait_for_it(photos, number: str, start: str):
+    before = signal.getsignal(signal.SIGCHLD)
+    loader = loader_of(Photographs(photos, PIXELS), in_order(12, 1) * 50, workers=2, start=start)
+    words = death(batches_of(loader, advice="do this"), killed=getattr(signal, number))
+    assert words == f"a process that reads photos has died ({number}): too little memory?"
+    assert signal.getsignal(signal.SIGCHLD) is before
+
+
+def test_a_process_that_is_killed_while_it_sends_ends_the_wait_for_it(photos, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.Tensor, "share_memory_", no_room)
+    large = Photographs(photos, Pixels(size=1600, eval_size=1600))  # long in the pipe
+    for _ in range(3):
+        loader = loader_of(large, in_order(12, 1) * 50, workers=2, start="fork")
+        assert death(batches_of(loader, advice="do this"), killed=signal.SIGKILL)
+
+
+def test_in_a_thread_a_process_that_is_killed_ends_the_wait_for_it(photos):
+    said: list[str] = []
+    loader = loader_of(Photographs(photos, PIXELS), in_order(12, 1) * 50, workers=2)
+    batches = batches_of(loader, advice="do this")
+    thread = threading.Thread(target=lambda: said.append(death(batches, killed=signal.SIGKILL)))
+    thread.start()
+    thread.join()
+    assert len(said) == 1
+
+
+def test_other_errors_go_their_way(photos, monkeypatch: pytest.MonkeyPatch):
+    def failing(*_: object) -> None:
+        raise RuntimeError("of itself")
+
+    monkeypatch.setattr(Photographs, "__getitems__", failing)
+    for workers in (0, 1):
+        with pytest.raises(RuntimeError, match="of itself"):
+            list(batches_of(loader_of(Photographs(photos, PIXELS), in_order(4, 2), workers=workers)))
+
+
+SMALL_SHM = """
+import sys
+from pathlib import Path
+from fieldmark.data.dataset import Photo
+from fieldmark.input.loading import Photographs, batches_of, in_order, loader_of
+from fieldmark.recipe import Pixels
+photos = [Photo(path.name, path) for path in sorted(Path(sys.argv[1]).glob("*.jpg"))]
+loader = loader_of(Photographs(photos, Pixels(eval_size=448)), in_order(len(photos), 4) * 4, workers=2)
+print(sum(int(batch.pixels.shape[0]) for batch in batches_of(loader)))
+"""
+
+
+@pytest.mark.parametrize("size", ["1m", "4k"])
+def test_a_small_shared_memory_is_enough(photos, size: str):
+    if not shutil.which("unshare") or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+        pytest.skip("this user may not mount a small /dev/shm of their own (unshare -rm)")
+    script = f'mount -t tmpfs -o size={size} none /dev/shm && exec "$@"'
+    words = ["unshare", "-rm", "sh", "-c", script, "sh", sys.executable, "-c", SMALL_SHM, str(photos[0].path.parent)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=240, env=environment)
+    assert done.stdout == "48\n", done.stderr
+
+
 def test_inference_takes_every_photo_once_in_order(photos):
-    batches = list(loader_of(Photographs(photos, PIXELS), in_order(len(photos), 5), workers=0))
+    batches = list(batches_of(loader_of(Photographs(photos, PIXELS), in_order(len(photos), 5), workers=0)))
     assert [batch.indices.tolist() for batch in batches] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]
     assert in_order(0, 5) == []
 

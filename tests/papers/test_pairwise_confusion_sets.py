@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from itertools import combinations
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -206,38 +205,6 @@ def test_the_divergence_grows_as_the_classifier_gets_surer():
     assert (steps > 4).all()  # near 2 log 10 with each further digit, without end
     assert grown[-1] > 50
     assert euclidean_confusion(p, q).max() <= 2
-
-
-def descend(divergence: bool, weight: float) -> list[float]:
-    """The cross-entropies of a linear classifier on four clusters, by SGD with a regulariser on pairs of the batch."""
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(4, (64,), generator=generator)
-    images = 2 * torch.randn(4, 8, generator=generator)[labels] + torch.randn(64, 8, generator=generator)
-    weights = torch.zeros(8, 4, requires_grad=True)
-    optimiser = torch.optim.SGD([weights], lr=1.0)
-    apart = jeffreys_divergence if divergence else euclidean_confusion
-    seen = []
-    for _ in range(150):
-        rows = torch.randperm(64, generator=generator)[:16]
-        loss = F.cross_entropy(images[rows] @ weights, labels[rows])
-        p, q = (images[rows] @ weights).softmax(1).chunk(2)
-        differ = labels[rows][:8] != labels[rows][8:]
-        seen.append(loss.item())
-        optimiser.zero_grad()
-        (loss + weight * (differ * apart(p, q)).sum() / 16).backward()
-        optimiser.step()
-    return seen
-
-
-def test_training_with_the_divergence_diverges_and_with_the_confusion_does_not():
-    begun = math.log(4)
-    divergent, confused, faint = np.array(descend(True, 1)), descend(False, 1), descend(True, 0.01)
-    assert np.isfinite(divergent[:50]).all()
-    assert np.mean(divergent[np.isfinite(divergent)]) > 2 * begun
-    assert not np.isfinite(descend(True, 2)[-1])
-    assert np.mean(confused[-100:]) < 0.3 * begun
-    assert np.isfinite(descend(False, 2)).all()
-    assert np.mean(faint[-100:]) < 0.1 * begun  # a very small weight is the way out that the paper names
 
 
 def confusion_of(plan: ShuffledPairs | ExhaustivePairs, logits: Tensor, *, epoch: int = 0) -> float:

@@ -1,7 +1,9 @@
 """States and models on disk: whole or not at all, and damage is said in one line."""
 
+import os
 import pickle
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +33,19 @@ def test_a_state_comes_back(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / STATE).parent.iterdir()] == ["last.pt"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_the_umask_says_who_may_read(mask: int, tmp_path: Path) -> None:
+    before = os.umask(mask)
+    try:
+        save_state(tmp_path, {"step": 1})
+        save_model(tmp_path, nn.Linear(2, 3))
+    finally:
+        os.umask(before)
+    for name in (STATE, MODEL):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o666 & ~mask
+
+
 def test_a_failed_write_leaves_the_state_before(tmp_path: Path) -> None:
     save_state(tmp_path, {"step": 1})
     with pytest.raises((AttributeError, pickle.PicklingError), match="pickle"):
@@ -55,6 +70,7 @@ def test_what_cannot_be_written_is_said_and_what_was_there_stays(
     free: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    tmp_path /= "Läufe"  # torch has a way of its own to write to such names
     small, large = nn.Linear(2, 3), nn.Linear(1000, 1000)
     save_state(tmp_path, {"step": 1})
     save_model(tmp_path, small)

@@ -1,6 +1,7 @@
 """A run's folder: what it holds comes back, and what is not whole is said."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,11 +34,10 @@ class Mine(Plain):
 def test_a_stop_while_a_run_is_described_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_run(tmp_path, Recipe(MODEL), classes=("a", "b"), about=ABOUT_VALUES)
 
-    def stopped(self: Path, text: str, *_: str) -> None:
-        self.write_bytes(text[:20].encode())
+    def stopped(_: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "write_text", stopped)
+    monkeypatch.setattr(os, "fsync", stopped)
     for folder in (tmp_path, tmp_path / "new"):
         with pytest.raises(KeyboardInterrupt):
             write_run(folder, Recipe(MODEL, seed=7), classes=("a", "b"), about=ABOUT_VALUES)

@@ -1,6 +1,7 @@
 """The loop: resuming is exact, steps that are not finite are undone, pieces of a batch add up, stages take turns."""
 
 import itertools
+import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
@@ -322,3 +323,23 @@ def test_the_average_is_what_is_validated(photos: Path, tmp_path: Path) -> None:
     assert loop.average is not None
     loop.average.swap()
     assert differing(seen[0], dict(loop.learner.state_dict())) == []
+
+
+def test_a_run_whose_readers_are_killed_says_so_and_goes_on_later(photos: Path, tmp_path: Path) -> None:
+    class Killing(Recorder):
+        def step(self, images: int, step: int, seconds: float) -> None:
+            super().step(images, step, seconds)
+            if step == 4:
+                for process in multiprocessing.active_children():
+                    process.kill()
+
+    loop = make_loop(photos, tmp_path / "killed", log=Killing(tmp_path))
+    with pytest.raises(UserError, match=r"a process that reads photos .*\n.*--workers.*--resume"):
+        loop.train(workers=1, start="fork")
+    state = load_state(tmp_path / "killed")
+    assert state is not None
+    assert state["position"]["step"] == 3  # the last that was saved
+    whole, resumed = session(photos, tmp_path / "whole"), session(photos, tmp_path / "killed")
+    assert whole is not None
+    assert resumed is not None
+    assert differing(resumed.state(), whole.state()) == []

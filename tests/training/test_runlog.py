@@ -10,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from fieldmark.training import runlog
-from fieldmark.training.runlog import CURVES, METRICS, RunLog, clock, counted, draw_curves, write_metrics
+from fieldmark.training.runlog import CURVES, METRICS, RunLog, clock, draw_curves, write_metrics
 
 ROWS = [
     {"epoch": 1.0, "loss": 1.5, "cross_entropy": 1.5, "train_top1": 0.25, "lr": 0.1, "seconds": 2.0},
@@ -78,26 +78,3 @@ def test_long_epochs_are_not_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(told) == 2
     assert told[0].startswith("epoch 1 step 4/100")
     assert "16 min" in told[0]
-
-
-def test_progress_shows_in_a_terminal_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    with counted(Console(force_terminal=True, width=80), "working", 4) as tick:
-        tick(4)
-    assert "4/4" in capsys.readouterr().out
-    with counted(Console(), "working", None) as tick:
-        tick(4)
-    assert capsys.readouterr().out == ""
-
-
-def test_without_a_terminal_a_line_is_told_now_and_then(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [0.0]
-    monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    with counted(Console(), "looking through photos", 2000) as tick:
-        for more, now[0] in ((1, 1.0), (1099, 31.0), (1, 32.0), (799, 62.0)):
-            tick(more)
-    assert capsys.readouterr().out.splitlines() == [
-        "looking through photos: 1,100 of 2,000",
-        "looking through photos: 1,900 of 2,000",
-    ]

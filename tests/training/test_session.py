@@ -14,9 +14,11 @@ import small_runs
 from fieldmark.data.split import read_splits
 from fieldmark.errors import Interrupted, UserError
 from fieldmark.input.loading import Batch
+from fieldmark.locks import LOCK, locked
 from fieldmark.runs.checkpoint import MODEL, STATE
 from fieldmark.runs.folder import RECIPE, open_run
 from fieldmark.training import session
+from fieldmark.training.runlog import RunLog
 from fieldmark.training.session import train
 from fieldmark.training.settings import Destination, Settings, settings_of
 from small_runs import QUIET, SMALL, small, stop_after, train_small, write_photo
@@ -46,7 +48,7 @@ def interrupted(data: Path, run: Path, steps: int, settings: Settings = SMALL, *
 
 
 def test_a_run_holds_all_that_belongs_to_it(trained: Path) -> None:
-    found = set(files(trained)) - {"test_openings.csv"}  # other tests may have measured this run
+    found = set(files(trained))
     assert found == {
         "recipe.json", "classes.json", "splits.csv", "run.json", "scan.json", "metrics.csv", "curves.png",
         MODEL, STATE,
@@ -321,3 +323,68 @@ def test_training_on_validation_photos_validates_nothing(photos: Path, tmp_path:
 def test_one_class_is_refused(tmp_path: Path) -> None:
     data = small_runs.write_photos(tmp_path / "photos", classes=("ant",))
     assert "two classes" in refused(data, tmp_path / "run")
+
+
+def test_two_trainings_do_not_share_a_folder(photos: Path, own_run: Path, tmp_path: Path) -> None:
+    before = files(own_run)
+    for run in (own_run, tmp_path / "new"):
+        with locked(run, busy="busy"):
+            for options in ({}, {"resume": True}, {"overwrite": True}):
+                assert "another process trains there" in refused(photos, run, **options)
+    assert files(own_run) == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_is_locked_while_it_is_trained_in(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, step = tmp_path / "run", RunLog.step
+
+    def refusing(self: RunLog, images: int, at: int, seconds: float) -> None:
+        step(self, images, at, seconds)
+        if at == 1:
+            for options in ({}, {"resume": True}, {"overwrite": True}):
+                assert "another process trains there" in refused(photos, run, **options)
+
+    monkeypatch.setattr(RunLog, "step", refusing)
+    train_small(photos, run, small(epochs=1))
+    assert (run / MODEL).is_file()
+    assert not (run / LOCK).exists()
+
+
+def test_nothing_is_deleted_without_overwrite(photos: Path, own_run: Path) -> None:
+    (own_run / "letter.txt").write_text("dear")
+    shutil.rmtree(own_run / "state")
+    before = files(own_run)
+    assert "--overwrite" in refused(photos, own_run, resume=True)  # the trained model lies there
+    assert files(own_run) == before
+    (own_run / MODEL).unlink()
+    train_small(photos, own_run, resume=True)
+    assert (own_run / MODEL).is_file()
+    assert (own_run / "letter.txt").read_text() == "dear"
+    overwritten(photos, own_run, small(epochs=1))
+    assert not (own_run / "letter.txt").exists()
+
+
+@pytest.mark.parametrize("option", ["splits", "recipe", "weights"])
+@pytest.mark.parametrize("link", [False, True])
+def test_a_run_is_not_replaced_by_one_made_from_its_files(
+    option: str, link: bool, photos: Path, own_run: Path, tmp_path: Path
+) -> None:
+    path = own_run / {"splits": "splits.csv", "recipe": "recipe.json", "weights": MODEL}[option]
+    if link:
+        (tmp_path / path.name).symlink_to(path)
+        path = tmp_path / path.name
+    before = files(own_run)
+    given = {option: path if option == "splits" else str(path)}
+    assert f"would delete --{option} {path}" in refused(photos, own_run, overwrite=True, **given)
+    assert files(own_run) == before
+
+
+def test_a_run_is_not_replaced_by_one_made_from_its_photos(photos: Path, own_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos, own_run / "photos")
+    rows = [f"{path},{path.parent.name}" for path in sorted((own_run / "photos").rglob("*.jpg"))]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *rows]))
+    before = files(own_run)
+    assert "would delete the photo" in refused(tmp_path / "list.csv", own_run, overwrite=True)
+    assert files(own_run) == before

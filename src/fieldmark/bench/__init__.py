@@ -11,7 +11,10 @@ from rich.console import Console
 
 from fieldmark.bench.options import RunOptions, refuse_call
 from fieldmark.bench.plan import read_plan
+from fieldmark.console import QUIET
+from fieldmark.data.outputs import refuse_file
 from fieldmark.errors import UserError, printable
+from fieldmark.files import write_text
 
 if TYPE_CHECKING:
     from fieldmark.bench.run_plan import Tally
@@ -25,7 +28,7 @@ def run(
     *,
     options: RunOptions | None = None,
     external: Sequence[str] = (),
-    console: Console | None = None,
+    console: Console = QUIET,
 ) -> "Tally":
     """Works the runs of a plan that are not yet recorded in ``out``; the same call goes on with what was stopped.
 
@@ -45,7 +48,7 @@ def run(
     read_plan(Path(plan))
     from fieldmark.bench.run_plan import run_plan
 
-    return run_plan(Path(plan), Path(out), said, external=external, console=console or Console(quiet=True))
+    return run_plan(Path(plan), Path(out), said, external=external, console=console)
 
 
 def report(folder: str | Path, out: str | Path | None = None) -> str:
@@ -63,12 +66,9 @@ def report(folder: str | Path, out: str | Path | None = None) -> str:
     path = None if out is None else Path(out)
     if path is not None and path.is_dir():  # said before the work
         raise UserError(f"--out {printable(str(path))} is a folder; name a file, such as {path / 'RESULTS.md'}")
+    if path is not None:
+        refuse_file(path, option="--out", is_ours=lambda path: b"by `fieldmark bench report" in path.read_bytes())
     text = report_of(Path(folder), path)
     if path is not None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8")
-        except OSError as error:
-            shown, why = printable(str(path)), printable(error.strerror or str(error))
-            raise UserError(f"--out {shown} cannot be written ({why}); name another file") from error
+        write_text(path, text)
     return text

@@ -12,6 +12,7 @@ from fieldmark.bench.results import json_path
 from fieldmark.building import Classes, refuse_parts
 from fieldmark.data.dataset import labels_of
 from fieldmark.data.opening import refuse_missing_splits, refuse_without_boxes
+from fieldmark.data.outputs import refuse_folder
 from fieldmark.errors import UserError, printable
 from fieldmark.recipe import Recipe
 from fieldmark.training.checks import refuse_unknown_groups
@@ -33,8 +34,7 @@ def datasets_of(plan: Plan, runs: Sequence[PlannedRun], options: RunOptions, fol
         path = paths.get(name) or source.path
         if path is None:
             raise UserError(f"where do the photos of {name} lie? say --data {name}=FOLDER")
-        if path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
-            raise UserError(f"--out {printable(str(folder))}: choose a folder outside of the photos of {name}")
+        refuse_folder(folder, option="--out", photos=path)
         datasets[name] = read_data(name, path, source)
     return datasets
 

@@ -7,9 +7,13 @@ from cyclopts import App, Parameter
 from rich.console import Console
 
 from fieldmark.bench.options import RunOptions
+from fieldmark.console import tell
 from fieldmark.errors import Interrupted, UserError, printable
 
 app = App(name="bench", help="Compare methods under one plan: tuning, seeds, and a table with intervals.")
+
+Speaking = Annotated[Console, Parameter(parse=False)]
+"""What a command speaks to; the front door gives it."""
 
 
 @app.command
@@ -19,6 +23,7 @@ def run(
     out: Path,
     options: Annotated[RunOptions | None, Parameter(name="*")] = None,
     external: Annotated[tuple[str, ...], Parameter(name="--external")] = (),
+    console: Speaking,
 ) -> int:
     """Carry out the runs of a plan that are not yet recorded. Stop at any time; the same command goes on from there.
 
@@ -34,26 +39,24 @@ def run(
         raise UserError(f"{printable(str(plan))}: no such file; name a plan (see benchmarks/cub20.toml)")
     from fieldmark.bench import run as work
 
-    console = Console()
     try:
         tally = work(plan, out, options=options, external=external, console=console)
     except Interrupted:
-        console.print("stopped; the state is saved, and the same command goes on from there", highlight=False)
+        tell(console, "stopped; the state is saved, and the same command goes on from there")
         return 130
     words = [f"{tally.done} done", f"{tally.failed} failed", f"{tally.left} left"]
     words += [f"{tally.elsewhere} of them running elsewhere"] if tally.elsewhere else []
     words += [f"{tally.failed_before} failed earlier"] if tally.failed_before else []
     failed = tally.failed + tally.failed_before
-    said = ("time is up: " if tally.time_is_up else "") + ", ".join(words)
-    console.print(said, markup=False, highlight=False, soft_wrap=True)
+    tell(console, ("time is up: " if tally.time_is_up else "") + ", ".join(words))
     if failed:
-        console.print(f"--retry runs the failed ones ({failed}) again", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"next: fieldmark bench report {printable(str(out))}", markup=False, soft_wrap=True)
+        tell(console, f"--retry runs the failed ones ({failed}) again")
+    tell(console, f"next: fieldmark bench report {out}")
     return 1 if failed else 0
 
 
 @app.command
-def report(folder: Path, *, out: Path | None = None) -> int:
+def report(folder: Path, *, out: Path | None = None, console: Speaking) -> int:
     """Tables of a comparison: means, intervals, differences to the baseline and whether they can be told from chance.
 
     Args:
@@ -63,8 +66,8 @@ def report(folder: Path, *, out: Path | None = None) -> int:
     from fieldmark.bench import report as make
 
     text = make(folder, out)
-    if out is None:
+    if out is not None:
+        tell(console, f"written to {out}")
+    elif not console.quiet:
         print(text, end="")
-    else:
-        Console().print(f"written to {printable(str(out))}", markup=False, soft_wrap=True)
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fieldmark.bench.plan import DataSource
+from fieldmark.console import counted, tell
 from fieldmark.data.dataset import Dataset, Photo
 from fieldmark.data.opening import OpenedData, open_photos, refuse_missing_splits, refuse_unknown_names
 from fieldmark.data.reading import read_dataset
@@ -14,8 +15,6 @@ from fieldmark.data.scan import Scan
 from fieldmark.data.split import digest, read_splits, with_splits, write_splits
 from fieldmark.errors import UserError, printable
 from fieldmark.files import replace_file
-from fieldmark.training.preparing import tell_all
-from fieldmark.training.runlog import counted
 
 SCANS, CUTS = "scans", "splits"
 
@@ -82,7 +81,7 @@ def open_data(data: BenchData, folder: Path, *, megapixels: float = 64.0, consol
     with counted(console, f"looking through the photos of {data.name}") as tick:
         opened = open_photos(dataset, splits=("train", "val"), known=known, megapixels=megapixels, progress=tick)
     opened.refuse_damage()
-    tell_all(console, opened.told)
+    tell(console, *opened.told)
     if opened.scan != known:
         replace_file(facts, opened.scan.save)
     if not dataset.is_split:

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import TIMEOUT_MAX
 from typing import Annotated, Literal
 
+from fieldmark.data.outputs import refuse_folder
 from fieldmark.errors import UserError, printable
 from fieldmark.plain import Count, Natural, Range, from_plain, to_plain
 
@@ -42,7 +43,7 @@ class RunOptions:
 
 
 def refuse_call(folder: Path, options: RunOptions) -> None:
-    """Raises ``UserError`` for what no plan can be worked with: several processes, a file for a folder, numbers."""
+    """Raises ``UserError`` for what no plan can be worked with: several processes, a folder that cannot be, numbers."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun says
         raise UserError(
             "fieldmark bench run works in one process: start it without torchrun; several calls may share one folder,\n"
@@ -53,6 +54,8 @@ def refuse_call(folder: Path, options: RunOptions) -> None:
         which = "" if nearest == folder else f"{printable(str(nearest))} "
         raise UserError(f"--out {printable(str(folder))}: {which}is a file; name a folder")
     from_plain(to_plain(options), RunOptions)
+    for photos in named(options.data, option="--data").values():
+        refuse_folder(folder, option="--out", photos=photos)
 
 
 def named(words: Sequence[str], *, option: str) -> dict[str, Path]:

@@ -7,7 +7,6 @@ known in every picture. So an explanation can be measured against the truth, and
     write_birds(folder, species=species, images=60, seed=0, size=224)
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +18,7 @@ from fieldmark.birds.plumage import NONE, Marks, Species
 from fieldmark.birds.species import make_species
 from fieldmark.data.dataset import SPLITS, Box
 from fieldmark.errors import UserError
+from fieldmark.files import write_csv
 
 __all__ = ["SHARES", "Drawing", "Marks", "Species", "contact_sheet", "draw_bird", "make_species", "write_birds"]
 
@@ -58,8 +58,7 @@ def write_birds(
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             drawing.image.save(root / path, quality=_QUALITY)
             rows.append(_row(path, one, drawing))
-    with (root / "marks.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
+    write_csv(root / "marks.csv", [COLUMNS, *rows])
     return root
 
 

@@ -1,6 +1,7 @@
 """Where a backbone's weights come from: timm's hub, a .safetensors file, the installed lite0 package, or nowhere."""
 
 import importlib.util
+import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fieldmark.errors import UserError
+from fieldmark.files import replace_file
 
 HUB, NONE, LITE0 = "hub", "none", "lite0"
 LITE0_BACKBONE = "tf_efficientnet_lite0"
@@ -106,7 +108,7 @@ def convert(source: Path, target: Path) -> int:
     The file is read with ``weights_only=True``, so it cannot run code. A dict that holds the state dict under
     "state_dict" or "model" is opened; "module." in front of names is removed.
     """
-    if target.exists():
+    if os.path.lexists(target):
         raise UserError(f"{target} exists; choose another name")
     try:
         loaded = torch.load(source, map_location="cpu", weights_only=True)
@@ -123,7 +125,8 @@ def convert(source: Path, target: Path) -> int:
     tensors = {str(k).removeprefix("module."): v for k, v in _items(loaded) if isinstance(v, Tensor)}
     if not tensors:
         raise UserError(f"{source}: holds no tensors by name")
-    save_file({key: value.detach().contiguous().clone() for key, value in tensors.items()}, target)
+    contiguous = {key: value.detach().contiguous().clone() for key, value in tensors.items()}
+    replace_file(target, lambda draft: save_file(contiguous, draft))
     return len(tensors)
 
 

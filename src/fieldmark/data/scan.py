@@ -22,6 +22,7 @@ from fieldmark.data.duplicates import perceptual_hash
 from fieldmark.data.lookalikes import thumbnail
 from fieldmark.data.workers import ask
 from fieldmark.errors import UnreadableImage, UserError, printable
+from fieldmark.files import write_text
 from fieldmark.images.decode import DEFAULT, Limits, inspect_image
 
 FORMAT_VERSION = 1
@@ -85,10 +86,7 @@ class Scan:
     def save(self, path: Path) -> None:
         """Writes the facts as JSON, for ``scan_photos(known=Scan.load(path))``."""
         photos = [asdict(found) for found in self.facts]
-        text = {"format_version": FORMAT_VERSION, "limits": self.limits, "photos": photos}
-        draft = path.with_name(path.name + ".part")
-        draft.write_text(json.dumps(text), encoding="ascii")
-        os.replace(draft, path)
+        write_text(path, json.dumps({"format_version": FORMAT_VERSION, "limits": self.limits, "photos": photos}))
 
     @staticmethod
     def load(path: Path) -> "Scan":

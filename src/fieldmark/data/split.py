@@ -7,6 +7,7 @@ to each class's share and the rest is for training.
 
 import csv
 import hashlib
+import io
 import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from fieldmark.data.dataset import SPLITS, Dataset, Photo
 from fieldmark.data.groups import units_of
 from fieldmark.data.scan import Scan
 from fieldmark.errors import UserError, printable
+from fieldmark.files import write_bytes
 
 SPLITS_FILE = "splits.csv"
 """The cut in a run's folder."""
@@ -86,11 +88,10 @@ def write_splits(path: Path, dataset: Dataset) -> None:
     rows = [_HEADER, *([photo.name, label, photo.split] for photo, label in zip(dataset.photos, labels, strict=True))]
     # The writer leaves a bare carriage return unquoted, which the reader takes for the end of a row.
     quoting = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
-    draft = path.with_name(path.name + ".part")
+    table = io.StringIO()
+    csv.writer(table, quoting=quoting, lineterminator="\n").writerows(rows)
     # Bytes of a name that are no UTF-8 come from the file system as lone surrogates.
-    with draft.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
-        csv.writer(file, quoting=quoting, lineterminator="\n").writerows(rows)
-    os.replace(draft, path)
+    write_bytes(path, table.getvalue().encode("utf-8", "surrogatepass"))
 
 
 def read_splits(path: Path) -> dict[str, str]:

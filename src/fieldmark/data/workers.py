@@ -72,6 +72,7 @@ class _Process:
         assert self._child.stdout is not None
         lines = "".join(json.dumps(request) + "\n" for request in (*self._greeting, *requests))
         self._greeting = []
+        self._since = time.monotonic()  # one that hangs before it reads fills the pipe, and is waited for here
         try:
             self._child.stdin.write(lines)
             self._child.stdin.flush()

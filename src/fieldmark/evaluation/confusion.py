@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fieldmark.errors import printable
+from fieldmark.files import replace_file
 
 _NAMED = 60  # with more classes than this, names would not be legible
 
@@ -30,7 +31,7 @@ def draw_confusion(path: Path, confusion: np.ndarray, classes: Sequence[str]) ->
     figure.colorbar(image, ax=axes, shrink=0.7, label="% of the true class")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a script that the font lacks shows as boxes
-        figure.savefig(path, dpi=110)
+        replace_file(path, lambda draft: figure.savefig(draft, dpi=110))
 
 
 def _short(name: str, most: int = 32) -> str:

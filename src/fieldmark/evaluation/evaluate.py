@@ -1,7 +1,7 @@
 """``fieldmark evaluate``: a run against a split of labelled photographs."""
 
 import csv
-import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from fieldmark.console import tell
 from fieldmark.core import processes
 from fieldmark.data.dataset import Dataset, Photo
 from fieldmark.data.opening import (
@@ -22,6 +23,7 @@ from fieldmark.data.opening import (
     refuse_without_boxes,
     without_damaged,
 )
+from fieldmark.data.outputs import is_json_with, refuse_folder
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import Scan, is_other_file, recognised
 from fieldmark.data.split import digest, read_splits, with_splits
@@ -29,10 +31,13 @@ from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.confusion import draw_confusion
 from fieldmark.evaluation.inference import infer, scored
 from fieldmark.evaluation.metrics import Metrics, confused_pairs, measure, per_class
+from fieldmark.files import replace_file, write_csv, write_json
 from fieldmark.input.loading import Photographs
-from fieldmark.runs.folder import SCAN, Opened
+from fieldmark.runs.folder import SCAN, Opened, read_run
 
 OPENINGS = "test_openings.csv"
+FILES = ("metrics.json", "per_class.csv", "confusion.png", "logits.npz")
+"""What an evaluation writes, the first before the others."""
 
 
 @dataclass(frozen=True)
@@ -184,34 +189,43 @@ def _log_opening(run: Path, dataset: Dataset, split: str) -> None:
         writer.writerow([now, split, len(dataset.photos), digest(dataset)])
 
 
+def refuse_results(folder: Path, run: Path, data: Path | None) -> None:
+    """Refuses a folder that ``write_evaluation`` must not write to, before the photos are looked at.
+
+    Args:
+        folder: for the results; earlier ones are replaced.
+        run: the run's folder.
+        data: the photos; None for those that the run was trained from.
+
+    Raises:
+        UserError: it lies among the photos, or holds files of these names that are no results.
+    """
+    photos = data or Path(read_run(run)[2]["data"])
+    if not folder.is_relative_to(run):
+        refuse_folder(folder, option="--out", photos=photos)
+    figures = folder / FILES[0]
+    occupied = [name for name in FILES if os.path.lexists(folder / name)]
+    if occupied and not (figures.is_file() and is_json_with("split", "most_confused")(figures)):
+        shown = printable(str(folder))
+        raise UserError(f"--out {shown}: {occupied[0]} lies there and is no earlier result; choose another folder")
+
+
 def write_evaluation(result: Evaluation, folder: Path) -> None:
-    """``metrics.json``, ``per_class.csv``, ``confusion.png`` and ``logits.npz`` (names, labels, logits) in a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(result, folder / "metrics.json")
-    with (folder / "per_class.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        rows = per_class(result.metrics.confusion, result.classes)
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    draw_confusion(folder / "confusion.png", result.metrics.confusion, result.classes)
+    """The figures, a table by class, a picture, and logits (names, labels, logits) in a folder."""
+    figures, table, picture, logits = (folder / name for name in FILES)
+    write_json(figures, result.to_json())
+    rows = per_class(result.metrics.confusion, result.classes)
+    write_csv(table, [list(rows[0]), *(row.values() for row in rows)])
+    draw_confusion(picture, result.metrics.confusion, result.classes)
     names = np.array([printable(name) for name in result.names])
-    np.savez(folder / "logits.npz", names=names, labels=result.labels, logits=result.logits)
-
-
-def write_json(result: Evaluation, path: Path) -> None:
-    """The figures as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # bytes of a folder's name that are no UTF-8 become JSON's own escapes
-    path.write_text(json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8", "backslashreplace")
+    arrays = {"names": names, "labels": result.labels, "logits": result.logits}
+    replace_file(logits, lambda draft: np.savez(draft, allow_pickle=False, **arrays))
 
 
 def print_evaluation(result: Evaluation, folder: Path, console: Console) -> None:
     """What was left out, the figures in %, the most confused pairs, and where the rest was written."""
     figures = result.to_json()
-    for line in result.notes:
-        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
-    for line in figures["damaged"]:
-        console.print(f"left out: {line}", markup=False, soft_wrap=True)
+    tell(console, *result.notes, *(f"left out: {line}" for line in figures["damaged"]))
     table = Table("figure", "%", title=f"{figures['split']}: {figures['n']:,} photos, {figures['classes']} classes")
     for key in ("top1", "top5", "mean_per_class", "macro_f1"):
         mark = "[bold]" if key == figures["headline"] else ""
@@ -220,6 +234,5 @@ def print_evaluation(result: Evaluation, folder: Path, console: Console) -> None
         table.add_row(f"top1, {name} alone", f"{100 * share:.2f}")
     console.print(table)
     for pair in figures["most_confused"][:5]:
-        line = f"{pair['photos']:>4} x  {pair['class']}  /  {pair['with']}"
-        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"written to {printable(str(folder))}", markup=False, soft_wrap=True)
+        tell(console, f"{pair['photos']:>4} x  {pair['class']}  /  {pair['with']}")
+    tell(console, f"written to {folder}")

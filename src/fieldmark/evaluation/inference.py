@@ -1,6 +1,6 @@
 """Logits of photographs: the same code for validation, evaluation and prediction."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from fieldmark.core import processes
 from fieldmark.core.contract import Method
 from fieldmark.core.draws import EVALUATION
 from fieldmark.errors import UserError
-from fieldmark.input.loading import Batch, Photographs, in_order, loader_of
+from fieldmark.input.loading import Photographs, batches_of, in_order, loader_of
 from fieldmark.ops.memory import is_too_much, keep_freed_memory
 
 BATCH = 32
@@ -22,15 +22,6 @@ class Logits(NamedTuple):
 
     values: np.ndarray
     damaged: dict[int, str]
-
-
-def batches_of(loader: Iterable[Batch]) -> Iterator[Batch]:
-    """The loader's batches; what a worker process has to say to the user comes without the process's traceback."""
-    try:
-        yield from loader
-    except UserError as error:
-        mark = f"{UserError.__module__}.{UserError.__qualname__}: "
-        raise UserError(str(error).rpartition(mark)[2].strip()) from error
 
 
 def stream(

@@ -11,9 +11,11 @@ import numpy as np
 from fieldmark.data.dataset import Photo
 from fieldmark.data.folder import IMAGE_SUFFIXES, is_ignored, natural_order
 from fieldmark.data.opening import refuse_without_boxes
+from fieldmark.data.outputs import is_table_with, refuse_file
 from fieldmark.data.table import read_unlabelled
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.inference import in_eval_mode, stream
+from fieldmark.files import growing_file
 from fieldmark.input.loading import Photographs
 from fieldmark.runs.folder import Opened
 
@@ -107,12 +109,16 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     return shifted / shifted.sum(1, keepdims=True)
 
 
+def refuse_table(path: Path, *, inputs: Sequence[Path] = ()) -> None:
+    """Raises ``UserError`` for a file to write that is an input, a picture, or holds no earlier predictions."""
+    refuse_file(path, option="-o", inputs=inputs, is_ours=is_table_with("file", "class_1", "probability_1", "error"))
+
+
 def write_predictions(path: Path, predictions: Iterable[Prediction], *, top: int) -> tuple[int, int]:
     """Writes a CSV row a prediction as they come; returns how many there were, and how many had no classes."""
     columns = [f"{what}_{rank}" for rank in range(1, top + 1) for what in ("class", "probability")]
     count = failed = 0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+    with growing_file(path) as file:
         writer = csv.writer(file)
         writer.writerow(["file", *columns, "error"])
         for one in predictions:

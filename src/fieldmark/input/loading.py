@@ -3,12 +3,18 @@
 Every random choice is a function of (seed, epoch, index).
 """
 
+import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.queues import Queue
 from multiprocessing.util import Finalize
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +32,10 @@ from fieldmark.images.guard import DEFAULT, Limits, up_to
 from fieldmark.input.views import GREY, Frame, RandomView, evaluation_view, place
 from fieldmark.recipe import Pixels
 
+LOG = logging.getLogger(__name__)
+MOMENT = 0.5
+"""Seconds until a process that was killed is surely seen to be dead."""
+
 
 class Batch(NamedTuple):
     """Images as they come from the loader.
@@ -39,6 +49,22 @@ class Batch(NamedTuple):
     labels: Tensor
     indices: Tensor
     damaged: tuple[tuple[int, str], ...]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How a batch comes from another process: the pixels in shared memory if there is room, else with the rest."""
+        return _arrived, (_shared(self.pixels), self.labels.numpy(), self.indices.numpy(), self.damaged)
+
+
+def _shared(pixels: Tensor) -> Tensor | np.ndarray:
+    try:
+        return pixels.share_memory_()
+    except RuntimeError as error:  # /dev/shm is full: containers often have 64 MB
+        LOG.info("no room in shared memory, so photos come through a pipe, which is a little slower (%s)", error)
+        return pixels.numpy()
+
+
+def _arrived(pixels: Tensor | np.ndarray, labels: np.ndarray, indices: np.ndarray, damaged: Any) -> Batch:
+    return Batch(torch.as_tensor(pixels), torch.from_numpy(labels), torch.from_numpy(indices), damaged)
 
 
 def open_photo(
@@ -166,10 +192,18 @@ def _itself(batch: Batch) -> Batch:
 
 def _quiet_worker(_: int) -> None:
     torch.set_num_threads(1)
+    # a batch that cannot be sent would be dropped by the thread that sends, and be waited for in vain
+    Queue._on_queue_feeder_error = staticmethod(_end_process)  # pyright: ignore[reportAttributeAccessIssue]
     # Ctrl-C and others' SIGTERM reach a whole group; the parent decides when to stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):
         os.setpgrp()
+
+
+def _end_process(error: BaseException, _: object) -> None:
+    traceback.print_exception(error)
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _spawned_worker(number: int) -> None:
@@ -199,6 +233,80 @@ def loader_of(
         multiprocessing_context=context,
         worker_init_fn=begin if workers else None,
     )
+
+
+class LostWorker(UserError):
+    """A process that reads photos has died."""
+
+
+def batches_of(loader: "DataLoader[Batch]", *, advice: str = "end other programs and try again") -> Iterator[Batch]:
+    """The loader's batches; photos are read in this process where there is no room to start others.
+
+    Args:
+        loader: of ``loader_of``.
+        advice: what the user can do where a process that reads photos dies, a line.
+
+    Raises:
+        UserError: what such a process has to say to the user, without its traceback.
+        LostWorker: one has died, of whatever; said within seconds.
+    """
+    iterator, mark = _started(loader), f"{UserError.__module__}.{UserError.__qualname__}: "
+    while True:
+        try:
+            with _deaths(iterator, advice):
+                batch = next(iterator, None)
+        except LostWorker:
+            raise
+        except UserError as error:
+            raise UserError(str(error).rpartition(mark)[2].strip()) from error
+        except (RuntimeError, ConnectionError, FileNotFoundError, EOFError):
+            time.sleep(MOMENT)  # what a process was just sending may be missed before the process
+            _refuse_dead(iterator, advice)
+            raise
+        if batch is None:
+            return
+        yield batch
+
+
+def _started(loader: "DataLoader[Batch]") -> Iterator[Batch]:
+    try:
+        with _own_signals():
+            return iter(loader)
+    except OSError as error:
+        if not loader.num_workers:
+            raise
+        LOG.info("no further processes can be started, so photos are read in this one (%s)", error)
+        return iter(loader_of(loader.dataset, loader.batch_sampler, workers=0))  # pyright: ignore[reportArgumentType]
+
+
+@contextmanager
+def _deaths(iterator: Iterator[Batch], advice: str) -> Iterator[None]:
+    """Has the death of a process raise an error here at once, even while half a batch of it is awaited."""
+    with _own_signals() as signals:
+        if signals:
+            signal.signal(signal.SIGCHLD, lambda *_: _refuse_dead(iterator, advice))
+        _refuse_dead(iterator, advice)
+        yield
+
+
+@contextmanager
+def _own_signals() -> Iterator[bool]:
+    """Leaves SIGCHLD as it was: PyTorch would have it raise errors anywhere. Gives whether it can be handled here."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
+        yield False  # deaths are noticed every few seconds
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        yield True
+    finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None else before)  # None: set by other than Python
+
+
+def _refuse_dead(iterator: Iterator[Batch], advice: str) -> None:
+    for process in getattr(iterator, "_workers", ()):
+        if code := process.exitcode:
+            reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            raise LostWorker(f"a process that reads photos has died ({reason}): too little memory?\n{advice}")
 
 
 def in_order(count: int, size: int, *, share: tuple[int, int] = (0, 1)) -> list[list[tuple[int, int]]]:

@@ -1,8 +1,6 @@
 """What is needed to go on with a run, written all or nothing."""
 
-import os
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,53 +11,42 @@ from torch import nn
 
 from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError
+from fieldmark.files import replace_file
 from fieldmark.runs.upgrade import upgraded
 
 STATE = "state/last.pt"
 FORMAT, FORMAT_VERSION = "format_version", 2
 MODEL = "model.safetensors"
-
-
-FULL = 1 << 20
-"""Where a write failed and fewer bytes are free, the disk is full."""
+RESCUE = "what was saved before is whole; make room there and go on with the same command and --resume"
 _TORCH_CANNOT_WRITE = ("inline_container", "PytorchStreamWriter", "iostream")
 
 
-def _replace(path: Path, write: Any) -> None:
-    """Calls ``write`` with a name beside ``path`` and then moves the file there, so that no half file is ever seen.
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """``replace_file`` for libraries that have errors of their own for a file that cannot be written.
 
     Raises:
-        UserError: the file cannot be written; what was there before is there still.
+        UserError: the file cannot be written; what was there before is unharmed.
     """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        if type(error) is RuntimeError and not any(word in str(error) for word in _TORCH_CANNOT_WRITE):
-            raise
-        reason = _reason(path, error)
-        if partial.is_file():
-            partial.unlink()
-        raise UserError(
-            f"{path} cannot be written: {reason}\n"
-            "what was saved before is whole; make room there and go on with the same command and --resume"
-        ) from error
 
+    def written(draft: Path) -> None:
+        try:
+            write(draft)
+        except (RuntimeError, SafetensorError) as error:
+            if type(error) is RuntimeError and not any(word in str(error) for word in _TORCH_CANNOT_WRITE):
+                raise
+            raise OSError(str(error)) from error
 
-def _reason(path: Path, error: Exception) -> str:
-    """Why a write failed, before what was written so far is deleted: libraries seldom say that the disk is full."""
-    if path.parent.is_dir() and shutil.disk_usage(path.parent).free < FULL:
-        return "the disk is full"
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+    replace_file(path, written, advice=RESCUE)
 
 
 def save_state(run: Path, state: Mapping[str, Any]) -> None:
     """Writes the resumable state: plain tensors, numbers and lists."""
-    _replace(run / STATE, lambda path: torch.save({FORMAT: FORMAT_VERSION, **state}, path))
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:  # one that torch opens, for a name beyond ASCII, stays open where writing fails
+            torch.save({FORMAT: FORMAT_VERSION, **state}, file)
+
+    _replace(run / STATE, write)
 
 
 def load_state(run: Path) -> dict[str, Any] | None:

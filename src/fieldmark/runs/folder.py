@@ -14,7 +14,7 @@ from fieldmark.core.contract import Method
 from fieldmark.core.learner import Learner
 from fieldmark.data.dataset import Box
 from fieldmark.errors import UserError
-from fieldmark.files import replace_file
+from fieldmark.files import write_json, write_text
 from fieldmark.images.decode import opened_image, read_image
 from fieldmark.images.guard import up_to
 from fieldmark.input.views import evaluation_view
@@ -108,15 +108,9 @@ def read_run(run: Path) -> tuple[Recipe, tuple[str, ...], dict[str, Any]]:
 
 def write_run(run: Path, recipe: Recipe, *, classes: Sequence[str], about: dict[str, Any]) -> None:
     """Writes what a run is before it is trained, each file all or nothing."""
-    replace_file(run / RECIPE, lambda draft: draft.write_text(recipe_to_json(recipe), "utf-8"))
-    _write(run / CLASSES, {"format_version": FORMAT_VERSION, "classes": list(classes)})
-    _write(run / ABOUT, {"format_version": FORMAT_VERSION} | about)
-
-
-def _write(path: Path, value: dict[str, Any]) -> None:
-    # bytes of a folder's name that are no UTF-8 become JSON's own escapes, and come back from them
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    replace_file(path, lambda draft: draft.write_text(text, "utf-8", "backslashreplace"))
+    write_text(run / RECIPE, recipe_to_json(recipe))
+    write_json(run / CLASSES, {"format_version": FORMAT_VERSION, "classes": list(classes)})
+    write_json(run / ABOUT, {"format_version": FORMAT_VERSION} | about)
 
 
 def _json(path: Path, *keys: str) -> dict[str, Any]:

@@ -22,8 +22,7 @@ from fieldmark.core.draws import Draws, key_of
 from fieldmark.core.learner import Learner, total
 from fieldmark.data.dataset import labels_of
 from fieldmark.errors import Interrupted
-from fieldmark.evaluation.inference import batches_of
-from fieldmark.input.loading import Batch, Photographs, loader_of
+from fieldmark.input.loading import Batch, LostWorker, Photographs, batches_of, loader_of
 from fieldmark.recipe import Recipe, Stage
 from fieldmark.runs.checkpoint import save_state
 from fieldmark.training.estimate import enough_memory
@@ -108,15 +107,17 @@ class Loop:
 
         Raises:
             Interrupted: the user stopped the run; the state is saved.
-            UserError: losses stay non-finite, memory does not suffice, or the state cannot be saved.
+            UserError: losses stay non-finite, memory does not suffice, the state cannot be saved, or a process that
+                reads photos has died.
         """
         self.plan.first = self.position.step
         loader = loader_of(self.photos, self.plan, workers=workers, start=start)
         watch = Watch(self.log, [photo.name for photo in self.photos.photos])
+        advice = "say fewer --workers (0: none), and go on with the same command and --resume"
         with enough_memory(self.learner, self.recipe), stop_requests() as stopped:
             begun = time.perf_counter() - self.position.seconds
-            for batch in self._until_stopped(batches_of(loader), stopped):
-                self._whole_step(batch, watch, stopped)
+            for batch in self._until_stopped(batches_of(loader, advice=advice), stopped):
+                self._step(batch, watch)
                 self.position.seconds = time.perf_counter() - begun
                 images = len(batch.labels) * self.plan.share[1]
                 self.log.step(images, self.position.step, self.position.seconds)
@@ -136,22 +137,9 @@ class Loop:
                 yield next(batches)
             except StopIteration:
                 return
-            except RuntimeError:
+            except LostWorker:
                 if not stopped:
                     raise
-
-    def _whole_step(self, batch: Batch, watch: Watch, stopped: list[int]) -> None:
-        """A step; one that broke off because a reading process was ended with the run is done anew when it goes on.
-
-        Raises:
-            Interrupted: it broke off so; the state saved last holds.
-        """
-        try:
-            self._step(batch, watch)
-        except RuntimeError as error:
-            if not stopped:
-                raise
-            raise Interrupted from error
 
     def _stage_at(self, step: int) -> tuple[Stage, int]:
         """The stage that a step belongs to, and the first epoch of that stage."""
@@ -259,7 +247,7 @@ def _validated(validate: Validate, stopped: list[int]) -> Mapping[str, float]:
     """The figures; once more if what stopped the run has also ended the processes that read photos for them."""
     try:
         return validate()
-    except RuntimeError:
+    except LostWorker:
         if not stopped:
             raise
         return validate()

@@ -1,7 +1,6 @@
 """The data of a run: read, looked through, cut, and held against what the run knew when it began."""
 
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from rich.console import Console
 
 from fieldmark.building import Classes, refuse_parts
+from fieldmark.console import counted, tell
 from fieldmark.core.backbone import refuse_backbone
 from fieldmark.data.dataset import Dataset, labels_of
 from fieldmark.data.opening import (
@@ -25,12 +25,10 @@ from fieldmark.data.scan import Scan
 from fieldmark.data.split import SPLITS_FILE, digest, read_splits, refuse_untrained, with_splits, write_splits
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.metrics import headline
-from fieldmark.files import replace_file
 from fieldmark.input.views import frame_of
 from fieldmark.recipe import Recipe
 from fieldmark.runs.folder import SCAN, read_run, write_run
 from fieldmark.training.automatic import fitted
-from fieldmark.training.runlog import counted
 from fieldmark.training.settings import DataSettings, Settings
 from fieldmark.training.telling import told_of_splits
 
@@ -57,19 +55,8 @@ class Prepared:
     def write(self, run: Path) -> None:
         """Writes what a run is before it is trained into its folder."""
         write_run(run, self.recipe, classes=self.dataset.classes, about=self.about)
-        replace_file(run / SPLITS_FILE, lambda draft: write_splits(draft, self.dataset))
-        replace_file(run / SCAN, self.data.scan.save)
-
-
-def tell(console: Console, line: str) -> None:
-    """One plain line for the user, with file names made printable."""
-    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
-
-
-def tell_all(console: Console, lines: Iterable[str]) -> None:
-    """Each of ``lines``, as ``tell`` does."""
-    for line in lines:
-        tell(console, line)
+        write_splits(run / SPLITS_FILE, self.dataset)
+        self.data.scan.save(run / SCAN)
 
 
 def prepare_new(
@@ -106,10 +93,10 @@ def prepare_new(
     looked_through.refuse_damage(strict=said.strict)
     ready = looked_through.split(seed=recipe.seed, pinned=pinned, hold_out=said.hold_out)
     if not opened:
-        tell_all(console, ready.told)
+        tell(console, *ready.told)
     dataset, train_on = ready.dataset, recipe.train_on
     refuse_missing_splits(dataset, train_on, said="--train-on")  # too few photos for the cut to fill them all
-    tell_all(console, told_of_splits(dataset, train_on, was_cut=ready.was_cut))
+    tell(console, *told_of_splits(dataset, train_on, was_cut=ready.was_cut))
     photos, classes = dataset.of(train_on), len(dataset.classes)
     if chosen:
         recipe = fitted(recipe, settings.recipe, photos=len(photos), classes=classes)
@@ -143,7 +130,7 @@ def prepare_again(
     known = Scan.load(run / SCAN)
     if opened is None:
         opened = _looked_through(read_dataset(data, annotation=about["annotation"]), recipe, known, console)
-        tell_all(console, opened.told)
+        tell(console, *opened.told)
     before = known.by_name()
     exchanged = [facts for facts in opened.scan.facts if before.get(facts.name, facts).sha != facts.sha]
     dataset = opened.dataset

@@ -1,23 +1,16 @@
 """What a run says while it works: a live display, or plain lines without a terminal; metrics.csv, curves.png."""
 
-import csv
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from fieldmark.console import SILENCE, tell
+from fieldmark.files import replace_file, write_csv
 
 METRICS, CURVES = "metrics.csv", "curves.png"
-_SILENCE = 30.0  # seconds that plain output may be quiet within an epoch, or another long work
 
 
 def clock(seconds: float) -> str:
@@ -26,32 +19,6 @@ def clock(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-@contextmanager
-def counted(console: Console, what: str, total: int | None = None) -> Iterator[Callable[..., object]]:
-    """Yields what is told how many more are done, and out of how many: ``tick(more, total)``.
-
-    It shows a progress bar, or without a terminal a line every 30 s. ``total`` may be known before.
-    """
-    if not console.is_terminal:
-        done, spoken = 0, time.perf_counter()
-
-        def speak(more: int, total: int | None = total) -> None:
-            nonlocal done, spoken
-            done += more
-            if (now := time.perf_counter()) - spoken > _SILENCE:
-                spoken = now
-                of = "" if total is None else f" of {total:,}"
-                console.print(f"{what}: {done:,}{of}", markup=False, highlight=False, soft_wrap=True)
-
-        yield speak
-        return
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
-    ) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda more, total=total: progress.update(task, advance=more, total=total)
 
 
 class RunLog:
@@ -88,7 +55,7 @@ class RunLog:
         """
         self.steps, self.per_epoch, self._done = steps, per_epoch, done
         self._begun = self._spoken = time.perf_counter()
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self.console.quiet:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"))
             self._progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console)
             self._task = self._progress.add_task("epoch 1", total=steps, completed=done, rate="")
@@ -96,7 +63,7 @@ class RunLog:
 
     def note(self, text: str) -> None:
         """A remark for the user."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        tell(self.console, text)
 
     def step(self, images: int, step: int, seconds: float) -> None:
         """A training step is done."""
@@ -107,7 +74,7 @@ class RunLog:
         if self._progress:
             name = f"epoch {epoch}/{self.steps // self.per_epoch}"
             self._progress.update(self._task, completed=step, description=name, rate=f"{rate:.0f} images/s")
-        elif now - self._spoken > _SILENCE:
+        elif now - self._spoken > SILENCE:
             self._spoken = now
             left = (now - self._begun) / max(step - self._done, 1) * (self.steps - step)
             self.note(f"epoch {epoch} step {step}/{self.steps} {rate:.1f} images/s, {clock(left)} left")
@@ -129,10 +96,8 @@ class RunLog:
 def write_metrics(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """One row an epoch; a column that some rows lack is empty there."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
+    cells = [[f"{row[key]:.6g}" if key in row else "" for key in columns] for row in rows]
+    write_csv(path, [columns, *cells])
 
 
 def draw_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
@@ -152,4 +117,4 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(frameon=False)
-    figure.savefig(path, dpi=110)
+    replace_file(path, lambda draft: figure.savefig(draft, dpi=110))

@@ -2,8 +2,8 @@
 
 import logging
 import os
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -14,30 +14,31 @@ from rich.console import Console
 
 from fieldmark.batches import Shuffled
 from fieldmark.building import Classes, build_learner, classes_named
+from fieldmark.console import QUIET, tell, timed
 from fieldmark.core import processes
 from fieldmark.core.device import device_of, precision_of
 from fieldmark.core.learner import Learner
 from fieldmark.data.dataset import IMBALANCE, Photo
 from fieldmark.data.opening import OpenedData
-from fieldmark.data.split import SPLITS_FILE, read_splits
-from fieldmark.errors import UserError
 from fieldmark.evaluation.inference import infer
 from fieldmark.evaluation.metrics import measure
 from fieldmark.input.loading import Photographs
 from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Recipe
-from fieldmark.runs.checkpoint import MODEL, STATE, load_state, save_model
+from fieldmark.runs.checkpoint import MODEL, load_state, save_model
 from fieldmark.runs.folder import RECIPE
 from fieldmark.training.automatic import recipe_of
 from fieldmark.training.checks import refuse_unknown_groups
 from fieldmark.training.estimate import Ahead, expected_seconds
 from fieldmark.training.loop import Loop, Validate
 from fieldmark.training.optim import refuse_groups
-from fieldmark.training.preparing import Prepared, prepare_again, prepare_new, tell
+from fieldmark.training.place import clear, goes_on, own_place, pinned_splits, refuse_deletion
+from fieldmark.training.preparing import Prepared, prepare_again, prepare_new
 from fieldmark.training.runlog import CURVES, RunLog, clock, draw_curves
-from fieldmark.training.settings import DataSettings, Destination, MachineSettings, Settings
+from fieldmark.training.settings import Destination, MachineSettings, Settings
 from fieldmark.training.telling import told_of_cut
 
+LOG = logging.getLogger(__name__)
 ENOUGH_TO_CHOOSE = 1000
 """From so many validation photos on, the best epoch of a user's own data is kept instead of the last."""
 
@@ -73,46 +74,63 @@ def train(
     device = device_of(settings.machine.device)
     known = classes_named((*external, *settings.recipe.classes_said))
     processes.join(device)
-    console = console if processes.is_first() else Console(quiet=True)
+    if not processes.is_first():
+        console = QUIET
+
+    held = ExitStack()
 
     def prepare() -> tuple[bool, Prepared]:
-        going_on, pinned = _claim(source, run, destination, settings.data)
-        if going_on:
+        held.enter_context(own_place(source, run, destination))
+        if goes_on(run, destination):
             return True, prepare_again(source, run, console=console, external=known, opened=opened)
+        pinned = pinned_splits(run, settings.data.splits)
         start = recipe_of(settings.recipe, device=device, external=known, recipe=recipe)
         refuse_unknown_groups(start, external=known)
         chosen = recipe is None
-        return False, prepare_new(
+        prepared = prepare_new(
             source, run, settings, recipe=start, chosen=chosen, pinned=pinned, console=console, opened=opened
         )
+        refuse_deletion(run, settings, prepared.dataset)
+        return False, prepared
 
-    going_on, prepared = processes.from_first(prepare)
-    _train(prepared, run, settings, going_on=going_on, external=known, console=console)
+    with held:
+        going_on, prepared = processes.from_first(prepare)
+        overwrite = destination.overwrite
+        _train(prepared, run, settings, going_on=going_on, overwrite=overwrite, external=known, console=console)
     return run
 
 
 def _train(
-    prepared: Prepared, run: Path, settings: Settings, *, going_on: bool, external: Classes, console: Console
+    prepared: Prepared,
+    run: Path,
+    settings: Settings,
+    *,
+    going_on: bool,
+    overwrite: bool,
+    external: Classes,
+    console: Console,
 ) -> None:
-    """Trains what was prepared."""
+    """Trains what was prepared, in a folder that is this run's alone."""
     if going_on and _is_finished(run, prepared.recipe):
         tell(console, f"{run} is trained to the end of its {prepared.recipe.epochs} epochs; nothing is left to do")
         return
     if going_on and settings != Settings(machine=settings.machine):
         tell(console, f"going on with the settings of {run / RECIPE}; those of this command are left aside")
     fabric = _fabric(prepared.recipe, device_of(settings.machine.device))
-    learner = build_learner(
-        prepared.recipe,
-        classes=len(prepared.dataset.classes),
-        counts=torch.tensor(prepared.counts),
-        weights="none" if going_on else None,
-        external=external,
-    )
+    with timed("building the network"):
+        learner = build_learner(
+            prepared.recipe,
+            classes=len(prepared.dataset.classes),
+            counts=torch.tensor(prepared.counts),
+            weights="none" if going_on else None,
+            external=external,
+        )
     refuse_groups(learner.parameter_groups(), prepared.recipe.stages)
     learner.to(device=fabric.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if not going_on and processes.is_first():
         # only now: a mistake in the command destroys no earlier run and leaves no half one
-        shutil.rmtree(run, ignore_errors=not run.exists())
+        if overwrite:
+            clear(run)
         prepared.write(run)
     processes.wait_for_all()
     _run(prepared, learner, run, fabric=fabric, machine=settings.machine, console=console)
@@ -145,33 +163,6 @@ def _is_finished(run: Path, recipe: Recipe) -> bool:
     return state is not None and len(state["position"]["rows"]) >= recipe.epochs
 
 
-def _claim(data: Path, run: Path, destination: Destination, settings: DataSettings) -> tuple[bool, dict[str, str]]:
-    """Whether an earlier run is gone on with, and the splits that photos are pinned to.
-
-    Raises:
-        UserError: something lies there that was not said what to do with.
-    """
-    if destination.resume and destination.overwrite:
-        raise UserError("--resume and --overwrite exclude each other")
-    pinned = read_splits(settings.splits) if settings.splits else {}
-    here, there = run.resolve(), data.resolve()
-    if there.is_relative_to(here) or (data.is_dir() and here.is_relative_to(there)):
-        raise UserError(f"--out {run}: choose a folder outside of the photos in {data} (and not around them)")
-    if run.exists() and not run.is_dir():
-        raise UserError(f"--out {run}: a file of that name exists; choose a folder")
-    if not run.exists() or not any(run.iterdir()):
-        return False, pinned
-    if not (run / RECIPE).is_file():
-        raise UserError(f"--out {run}: the folder is not empty and holds no run; choose another")
-    if destination.resume and (run / STATE).is_file():
-        return True, pinned
-    if not (destination.overwrite or destination.resume):
-        raise UserError(f"--out {run}: a run lies there; say --resume to go on with it or --overwrite to replace it")
-    if (run / SPLITS_FILE).is_file() and not pinned:
-        pinned = read_splits(run)  # photos added since move no photo that was there
-    return False, pinned
-
-
 def _run(
     prepared: Prepared, learner: Learner, run: Path, *, fabric: Fabric, machine: MachineSettings, console: Console
 ) -> None:
@@ -184,7 +175,8 @@ def _run(
         state = load_state(run)
         if state is not None:
             loop.restore(state)
-        workers = _workers(machine, fabric)
+        workers, precision = _workers(machine, fabric), precision_of(recipe.precision, fabric.device.type)
+        LOG.info("device %s, precision %s, %d processes read photos", fabric.device, precision, workers)
         _announce(prepared, loop, console, workers=workers)
         if prepared.newly_cut:
             tell(console, told_of_cut(run))

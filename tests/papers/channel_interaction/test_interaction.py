@@ -192,7 +192,7 @@ def test_under_automatic_mixed_precision_the_softmax_is_single_and_gradients_are
         shorter = neck.pooled(mixed)
         assert neck(mixed).dtype == torch.bfloat16
     assert shorter.dtype == torch.float32
-    torch.testing.assert_close(shorter, value, rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(shorter, value, rtol=2e-2, atol=2e-3)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(neck.pooled(mixed), value, rtol=1e-5, atol=1e-5)
     for found, known in zip(gradients(shorter.double(), neck, mixed), wanted, strict=True):

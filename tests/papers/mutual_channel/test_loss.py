@@ -313,7 +313,7 @@ def test_flat_maps_give_finite_losses_and_gradients(maps: Tensor, labels: list[i
     loss.backward()
     flat = math.log(3) - 10 if form == "paper" else math.log(3) + 10 * (1 - 1 / 2 + 1 - 1 / 3)
     assert loss.dtype == torch.float32
-    assert loss.item() == pytest.approx(0.005 * flat, rel=1e-5)
+    assert loss.item() == pytest.approx(0.005 * flat, rel=1e-5, abs=2e-5)  # 3e4 is rounded by 2e-3
     assert maps.grad is not None
     assert maps.grad.dtype == maps.dtype
     assert maps.grad.isfinite().all()

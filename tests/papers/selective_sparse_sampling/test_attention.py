@@ -135,9 +135,9 @@ def test_response_map_is_eq_3(classes: int, k: int, scale: float):
 def test_the_threshold_decides_between_one_map_and_five():
     maps = torch.eye(9, dtype=torch.float64).view(1, 9, 3, 3)  # the map of class c is 1 in cell c alone
     logits = torch.tensor([[9.0, 8.0, 7.0, 6.0, 5.0, 0.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
-    assert response_map(maps, logits).flatten().tolist() == [1, 1, 1, 1, 1, 0, 0, 0, 0]
-    assert response_map(maps, logits, 2.0).flatten().tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 0]
-    assert response_map(maps, 10 * logits).flatten().tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert response_map(maps, logits).flatten().tolist() == pytest.approx([1, 1, 1, 1, 1, 0, 0, 0, 0])
+    assert response_map(maps, logits, 2.0).flatten().tolist() == pytest.approx([1, 0, 0, 0, 0, 0, 0, 0, 0])
+    assert response_map(maps, 10 * logits).flatten().tolist() == pytest.approx([1, 0, 0, 0, 0, 0, 0, 0, 0])
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])

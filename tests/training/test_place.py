@@ -1,0 +1,68 @@
+"""What may lie where a run goes; ``test_session.py`` trains there."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fieldmark.data.dataset import Dataset
+from fieldmark.data.reading import read_dataset
+from fieldmark.errors import UserError
+from fieldmark.locks import LOCK
+from fieldmark.training.place import clear, goes_on, own_place, pinned_splits, refuse_deletion
+from fieldmark.training.settings import DataSettings, Destination, RecipeSettings, Settings
+
+
+def test_a_place_is_locked_for_as_long_as_it_is_held(photos: Path, tmp_path: Path) -> None:
+    with own_place(photos, tmp_path / "run", Destination()):
+        with pytest.raises(UserError, match="another process trains there"):
+            own_place(photos, tmp_path / "run", Destination(overwrite=True)).__enter__()
+        assert not goes_on(tmp_path / "run", Destination())  # the lock is nobody's run
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_gone_on_with_where_its_state_lies(own_run: Path) -> None:
+    assert goes_on(own_run, Destination(resume=True))
+    assert not goes_on(own_run, Destination(overwrite=True))
+    with pytest.raises(UserError, match="--resume to go on with it or --overwrite"):
+        goes_on(own_run, Destination())
+
+
+def test_the_splits_of_the_run_before_are_kept_unless_others_are_named(own_run: Path, tmp_path: Path) -> None:
+    kept = pinned_splits(own_run, None)
+    assert set(kept.values()) == {"train", "val", "test"}
+    (tmp_path / "other.csv").write_text("name,label,split\nant/0.jpg,ant,test\n")
+    assert pinned_splits(own_run, tmp_path / "other.csv") == {"ant/0.jpg": "test"}
+    assert pinned_splits(tmp_path, None) == {}
+
+
+def moved(dataset: Dataset, path: Path) -> Dataset:
+    first, *others = dataset.photos
+    return dataset.with_photos([replace(first, path=path), *others])
+
+
+def test_what_a_training_is_made_from_is_not_deleted(photos: Path, own_run: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(photos)
+    names = RecipeSettings(recipe="pc/cub-resnet50", weights="hub")  # which are no files
+    elsewhere = RecipeSettings(recipe=str(photos), weights=str(photos))
+    for recipe in (names, elsewhere):
+        refuse_deletion(own_run, Settings(recipe, DataSettings(splits=photos)), dataset)
+    photo = own_run / "photo.jpg"
+    photo.write_bytes(dataset.photos[0].path.read_bytes())
+    (tmp_path / "link.jpg").symlink_to(photo)
+    (own_run / "link.jpg").symlink_to(dataset.photos[1].path)
+    for path in (photo, tmp_path / "link.jpg", own_run / "link.jpg", own_run / ".." / "run" / "photo.jpg"):
+        with pytest.raises(UserError, match=r"would delete the photo ant/0\.jpg"):
+            refuse_deletion(own_run, Settings(), moved(dataset, path))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and open locks as on POSIX")
+def test_clearing_leaves_the_lock_and_what_links_lead_to(own_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "letter.txt").touch()
+    (own_run / "link").symlink_to(tmp_path / "letters")
+    (own_run / LOCK).touch()
+    clear(own_run)
+    assert [path.name for path in own_run.iterdir()] == [LOCK]
+    assert (tmp_path / "letters" / "letter.txt").exists()
