@@ -51,7 +51,8 @@ def tiny_learner(composition: Composition, monkeypatch: pytest.MonkeyPatch, *ext
     learner = building.build_learner(recipe, classes=CLASSES, external=building.classes_named(external)).double()
     with torch.no_grad():
         for name, parameter in learner.named_parameters():
-            known = re.sub(r"^terms\.\d+", "term_modules.0", name)  # as it was called when the numbers were written
+            known = re.sub(r"^terms\.\d+", "term_modules.0", name).replace("method.interaction.", "method.")
+            # so they were called when the numbers were written
             parameter.copy_(Draws(0).uniform(known, tuple(parameter.shape), like=parameter) - 0.5)
     return learner
 

@@ -104,16 +104,23 @@ def learners() -> dict[str, Learner]:
 
 
 def differences(images: torch.Tensor) -> dict[str, Any]:
-    """By the learner's name how far its gradients are off, which of them are 0, and the pairs of a contrastive loss."""
+    """By the learner's name how far its gradients are off, which of them are 0, and the pairs of a contrastive loss.
+
+    And which learners' losses depend on torch's generator.
+    """
     found: dict[str, float] = {}
     idle: dict[str, list[str]] = {}
     met: dict[str, set[str]] = {}
+    moved: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         for name, learner in learners().items():
             patch.setattr(cci, "pair_contrastive", partial(noting, met.setdefault(name, set())))
             found[name], idle[name] = largest_difference(learner, images, stage=FROZEN.get(name))
+            if moved_by_reseeding(learner, images):
+                moved.append(name)
     return {
         "differences": found,
+        "moved by reseeding": processes.from_each(moved),
         "without gradient": {name: parameters for name, parameters in idle.items() if parameters},
         "pairs": {name: sorted(kinds) for name, kinds in met.items() if kinds},
     }
@@ -165,6 +172,21 @@ def largest_difference(learner: Learner, images: torch.Tensor, *, stage: Stage |
             scale = alone[name].abs().max().clamp_min(1e-12)
             differences.append(float((parameter.grad - alone[name]).abs().max() / scale))
     return max(differences), idle
+
+
+def moved_by_reseeding(learner: Learner, images: torch.Tensor) -> bool:
+    """Whether a loss of a step depends on torch's generator, of which each process has its own."""
+    rank, size = processes.world()
+    own = slice(rank * len(images) // size, (rank + 1) * len(images) // size)
+    state = {name: value.clone() for name, value in learner.state_dict().items()}
+    losses = []
+    for seed in (rank, 100 + rank):
+        learner.load_state_dict(state)
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            output = prepared(learner)(images[own], LABELS[own], Draws(3, 1, ROWS[own]), processes.gather)
+        losses.append(torch.stack(list(output.losses.values())))
+    return not torch.equal(*losses)
 
 
 def rows_seen(photos: Path) -> list[list[int]]:

@@ -196,10 +196,10 @@ def test_recipes_of_the_first_format_are_read_and_written_in_todays(name: str, m
 @pytest.mark.parametrize(
     ("settings", "options"),
     [
-        ({}, {}),
-        ({"smoothing": 0.1, "balance": "none"}, {}),
+        ({}, {"smoothing": 0.1}),
+        ({"smoothing": 0.1, "balance": "none"}, {"smoothing": 0.1}),
         ({"smoothing": 0}, {"smoothing": 0}),
-        ({"balance": "logit-adjust"}, {"adjust": True}),
+        ({"balance": "logit-adjust"}, {"smoothing": 0.1, "adjust": True}),
     ],
 )
 def test_what_the_first_format_had_of_the_loss_is_the_criterions(settings: dict[str, Any], options: dict[str, Any]):

@@ -10,6 +10,7 @@ from fieldmark.core.classifier import Classifier, Linear
 from fieldmark.core.contract import Encoded, Method, Term, TrainOutput
 from fieldmark.core.criterion import Criterion
 from fieldmark.core.draws import Draws
+from fieldmark.core.evidence import Evidence
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
@@ -162,6 +163,26 @@ class Unsaved(TwoHeads):
         return encoded._replace(logits=encoded.logits * self.signs)
 
 
+class LooseEvidence(TwoHeads):
+    def evidence(self, images):
+        return {"logits": self(images)}
+
+
+class FewerRows(TwoHeads):
+    def evidence(self, images):
+        return Evidence(self(images), branches={"own": self.second.weight[:2]})
+
+
+class FlatHeatmap(TwoHeads):
+    def evidence(self, images):
+        return Evidence(self(images), heatmaps={"maps": images[:, 0].flatten(1).square()})
+
+
+class OpenGates(TwoHeads):
+    def evidence(self, images):
+        return Evidence(self(images), gates={"own": 2 + images[:, 0, 0].square()})
+
+
 class ByBatchSize(TwoHeads):
     def forward(self, images):
         return torch.cat([super(ByBatchSize, self).forward(image[None]) for image in images])
@@ -193,6 +214,10 @@ def test_methods_that_keep_the_contract_pass():
         (Idle, "no gradient but zero reaches method.idle.weight, method.idle.bias in 6 steps"),
         (TimesZero, "no gradient but zero reaches method.second.weight, method.second.bias in 6 steps"),
         (Unsaved, "a state dict does not bring everything back"),
+        (LooseEvidence, "evidence gives a dict, not an Evidence"),
+        (FewerRows, "branches 'own' has the shape .*, not 6 rows"),
+        (FlatHeatmap, "heatmaps 'maps' has the shape .*, not 3 dimensions"),
+        (OpenGates, "gates are between 0 and 1"),
         (ByBatchSize, "export"),
         (nn.Linear, "is no subclass of Method"),
     ],

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fieldmark.core.backbone import make_backbone
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Method, Term
-from fieldmark.core.criterion import CrossEntropy
+from fieldmark.core.criterion import Criterion
 from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError, printable
 from fieldmark.plain import Finite, did_you_mean, from_plain, shown
@@ -230,8 +230,8 @@ def build_learner(
     counts = torch.ones(classes) if counts is None else counts.clamp_min(1)
     context = {"classifier": classifier, "classes": classes, "channels": classifier.backbone.channels}
     criterion = build(model.criterion, {"classes": classes, "counts": counts}, place="criterion")
-    if not isinstance(criterion, CrossEntropy):
-        raise UserError(f"{model.criterion.name} is not a criterion: see fieldmark.core.criterion.CrossEntropy")
+    if not isinstance(criterion, Criterion):
+        raise UserError(f"{model.criterion.name} is not a criterion: see fieldmark.core.criterion.Criterion")
     context["criterion"] = criterion
     context["width"] = _width(classifier)
     method = build(model.method, context, place="method")

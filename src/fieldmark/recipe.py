@@ -143,7 +143,8 @@ class Stage:
     frozen_epochs: Natural | None = None
 
 
-PLAIN, AVERAGE, LINEAR, CROSS_ENTROPY = Part("Plain"), Part("Average"), Part("Linear"), Part("CrossEntropy")
+PLAIN, AVERAGE, LINEAR = Part("Plain"), Part("Average"), Part("Linear")
+CROSS_ENTROPY = Part("CrossEntropy", {"smoothing": 0.1})
 
 
 @dataclass(frozen=True)
@@ -258,7 +259,7 @@ def _from_first_format(data: Mapping[str, Any]) -> dict[str, Any]:
     """Format 1 had the loss's smoothing and its adjustment to uneven classes beside the model."""
     data = dict(data)
     smoothing, balance = data.pop("smoothing", 0.1), data.pop("balance", "none")
-    options: dict[str, Any] = {} if smoothing == 0.1 else {"smoothing": smoothing}
+    options: dict[str, Any] = {"smoothing": smoothing}
     if balance == "logit-adjust":
         options["adjust"] = True
     if isinstance(model := data.get("model", {}), Mapping):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from fieldmark.building import build_learner, classes_named
 from fieldmark.core.contract import Encoded, Method, Term, TrainOutput, Value
 from fieldmark.core.draws import EVALUATION, Draws
+from fieldmark.core.evidence import Evidence
 from fieldmark.core.learner import Learner, total
 from fieldmark.ops.hostreads import no_reading_back
 from fieldmark.recipe import Model, Part, Pixels, Recipe, external_name
@@ -26,6 +27,8 @@ TINY = "test_resnet"
 """timm's smallest ResNet: four blocks, 96 channels."""
 
 _IMAGES = 6
+_EVIDENCE = {"branches": 2, "heatmaps": 3, "peaks": 3, "gates": 2, "mates": 1, "views": 4}
+"""How many dimensions the tensors of each field of ``Evidence`` have."""
 _PROGRESS = (0.0, 1.0, 1.0, 0.0, 0.0, 1.0)
 """Where in a run the steps are that look for gradients; what joins late may sit behind a head that starts at zero."""
 
@@ -261,8 +264,22 @@ def _check_inference(method: Method, images: Tensor, labels: Tensor) -> None:
     _require(_close(logits, encoded.logits), "encode's logits are not forward's in eval mode")
     output = method.objective(encoded, labels, EVALUATION)
     _require(_close(logits, output.logits), "objective's logits are not forward's in eval mode")
-    for name, tensor in method.evidence(images).items():
-        _require(len(tensor) == len(images), f"evidence's {name} has {len(tensor)} rows for {len(images)} images")
+    _check_evidence(method.evidence(images), logits)
+
+
+def _check_evidence(evidence: Evidence, logits: Tensor) -> None:
+    _require(isinstance(evidence, Evidence), f"evidence gives a {type(evidence).__name__}, not an Evidence")
+    _require(_close(logits, evidence.logits), "evidence's logits are not forward's in eval mode")
+    for kind, dimensions in _EVIDENCE.items():
+        for name, tensor in getattr(evidence, kind).items():
+            told = f"evidence's {kind} {name!r} has the shape {tuple(tensor.shape)}"
+            _require(len(tensor) == len(logits), f"{told}, not {len(logits)} rows, one an image")
+            _require(tensor.ndim == dimensions, f"{told}, not {dimensions} dimensions")
+    _require(all(peaks.dtype == torch.bool for peaks in evidence.peaks.values()), "evidence's peaks are bool")
+    gates = [gate for gate in evidence.gates.values() if gate.amin() < 0 or gate.amax() > 1]
+    _require(not gates, "evidence's gates are between 0 and 1")
+    heatmaps = [heatmap for heatmap in evidence.heatmaps.values() if heatmap.amin() < 0]
+    _require(not heatmaps, "evidence's heatmaps are nowhere negative")
 
 
 def _check_state(learner: Learner, other: Learner, images: Tensor) -> None:

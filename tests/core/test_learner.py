@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from fieldmark.core.classifier import Average, Classifier, Features, Linear
 from fieldmark.core.contract import Encoded, Term, TrainOutput
-from fieldmark.core.criterion import Criterion
+from fieldmark.core.criterion import CrossEntropy
 from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner, in_one_process, total
 from fieldmark.errors import UserError
@@ -55,7 +55,7 @@ class Scaled(Term):
 def learner_with(*terms: Term) -> Learner:
     torch.manual_seed(0)
     parts = {"neck": nn.Identity(), "pool": Average(), "head": Linear(12, CLASSES)}
-    method = Plain(Classifier(tiny_backbone(), classes=CLASSES, **parts), Criterion())
+    method = Plain(Classifier(tiny_backbone(), classes=CLASSES, **parts), CrossEntropy(0))
     nn.init.normal_(method.classifier.head.weight)  # pyright: ignore[reportArgumentType]
     return Learner(method, terms).double()
 

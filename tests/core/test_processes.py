@@ -56,6 +56,10 @@ def test_gradients_are_those_of_one_process(measured: dict[str, Any]):
     assert {name: value for name, value in differences.items() if not value <= 1e-5} == {}
 
 
+def test_reseeding_torchs_generator_changes_no_loss(measured: dict[str, Any]):
+    assert measured["moved by reseeding"] == [[]] * measured["count"]
+
+
 def test_every_paper_was_measured_with_every_term_that_fits(measured: dict[str, Any]):
     papers = [composition.name for composition in COMPOSITIONS]
     both = {(paper, term) for paper in papers for term in TERMS if term != CONTRAST or paper == "cin"}

@@ -234,9 +234,9 @@ def test_each_branch_of_a_method_has_an_accuracy_of_its_own(tmp_path: Path) -> N
         seen = [method.evidence(method.classifier.backbone.normalise(batch.pixels)) for batch in batches]
     assert set(result.branches) == {"original", "discriminative", "complementary"}
     for name, share in result.branches.items():
-        own = torch.cat([one[name] for one in seen]).argmax(1).numpy()
+        own = torch.cat([each.branches[name] for each in seen]).argmax(1).numpy()
         assert share == pytest.approx(np.mean(own == result.labels))
-    joint = torch.cat([one["logits"] for one in seen]).numpy()
+    joint = torch.cat([each.logits for each in seen]).numpy()
     np.testing.assert_allclose(result.logits, joint, atol=1e-4)
     print_evaluation(result, tmp_path, console)
     told = " ".join(console.export_text().split())

@@ -26,7 +26,7 @@ def test_inference_is_the_classifier(monkeypatch: pytest.MonkeyPatch):
     logits = method(images)
     assert torch.equal(logits, method.classifier(images))
     assert torch.equal(logits, method.encode(images, EVALUATION).logits)
-    assert torch.equal(method.evidence(images)["logits"], logits)
+    assert torch.equal(method.evidence(images).logits, logits)
     assert logits.dtype == torch.float64
 
 

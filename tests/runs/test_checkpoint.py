@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from fieldmark.core.classifier import Average, Classifier, Linear
-from fieldmark.core.criterion import Criterion
+from fieldmark.core.criterion import CrossEntropy
 from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError
 from fieldmark.papers.plain import Plain
@@ -128,7 +128,7 @@ def learner(classes: int) -> Learner:
     nn.init.normal_(neck.weight)
     head = Linear(12, classes)
     return Learner(
-        Plain(Classifier(tiny_backbone(), neck=neck, pool=Average(), head=head, classes=classes), Criterion())
+        Plain(Classifier(tiny_backbone(), neck=neck, pool=Average(), head=head, classes=classes), CrossEntropy())
     )
 
 

@@ -14,9 +14,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import fieldmark
+from fieldmark.building import build_learner
 from fieldmark.core.draws import Draws
 from fieldmark.errors import UserError
+from fieldmark.recipe import Model, Part, Pixels, Recipe
 from fieldmark.runs.checkpoint import STATE, load_state
+from fieldmark.runs.upgrade import upgraded
 
 OLD_RUNS = Path(__file__).resolve().parent.parent / "old_runs"
 NAMES = sorted(folder.name for folder in OLD_RUNS.iterdir())
@@ -49,6 +52,14 @@ def test_an_old_run_answers_as_it_did(old_run: Path):
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
     assert (expected[0] - expected[1]).abs().max() > 1e-3  # so that an answer that sees no image would not do
     assert classes == ("ant", "bee", "cat")
+
+
+def test_the_mutual_vector_of_api_net_has_moved():
+    recipe = Recipe(Model(method=Part("ApiNet"), backbone="test_resnet", weights="none"), pixels=Pixels(32, 32))
+    learner = build_learner(recipe, classes=3)
+    old = {key.replace("method.interaction.", "method."): value for key, value in learner.state_dict().items()}
+    assert any(key.startswith("method.mutual.") for key in old)
+    assert upgraded(old, learner).keys() == learner.state_dict().keys()
 
 
 def test_the_state_of_an_old_run_is_refused_in_words(tmp_path: Path):

@@ -9,7 +9,7 @@ import torch
 
 from fieldmark.batches import Balanced, Batches, Shuffled, ShuffledPairs
 from fieldmark.errors import UserError
-from fieldmark.recipe import AdamW, OneCycle, Part, Recipe, Sgd, Stage, StepDecay
+from fieldmark.recipe import CROSS_ENTROPY, AdamW, OneCycle, Part, Recipe, Sgd, Stage, StepDecay
 from fieldmark.recipes import ROWS
 from fieldmark.recipes.composition import Composition
 from fieldmark.training import automatic, overrides
@@ -176,7 +176,7 @@ def test_zero_is_a_choice_too() -> None:
 
 
 def test_the_criterion_adjusts_if_asked() -> None:
-    assert chosen().model.criterion == Part("CrossEntropy")
+    assert chosen().model.criterion == CROSS_ENTROPY
     adjusted = chosen(balance="logit-adjust", smoothing=0.2)
     assert adjusted.model.criterion == Part("CrossEntropy", {"smoothing": 0.2, "adjust": True})
     assert adjusted.batches == Shuffled(16)

@@ -19,6 +19,7 @@ from fieldmark.training.overrides import followed, read_recipe, with_fields
 from fieldmark.training.settings import RecipeSettings, settings_of
 
 TERM = Part("PairwiseConfusion", {"weight": 3.0})
+ADJUSTED = Part("CrossEntropy", {"smoothing": 0.1, "adjust": True})
 MODEL = Model(backbone="test_resnet", weights="none", terms=(TERM,))
 STAGE = Stage(100, Sgd(0.01, scales={"backbone": 0.1}), StepDecay((20, 40, 60), 0.5, 2.0), ("backbone",), 8)
 RECIPE = Recipe(
@@ -110,7 +111,7 @@ def test_nothing_said_changes_nothing() -> None:
         ("batch", 40, {"batches": Balanced(10, 4)}),
         ("lr", 0.5, {"stages": (replace(STAGE, optimiser=replace(STAGE.optimiser, lr=0.5)),)}),
         ("seed", 0, {"seed": 0}),
-        ("balance", "logit-adjust", {"model": replace(MODEL, criterion=Part("CrossEntropy", {"adjust": True}))}),
+        ("balance", "logit-adjust", {"model": replace(MODEL, criterion=ADJUSTED)}),
         ("smoothing", 0.0, {"model": replace(MODEL, criterion=Part("CrossEntropy", {"smoothing": 0.0}))}),
         ("clip", 0.0, {"clip": 0.0}),
         ("ema", 0.0, {"ema": 0.0}),

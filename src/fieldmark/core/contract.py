@@ -5,14 +5,17 @@ embedding; C classes.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import ClassVar, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from fieldmark.core.classifier import Classifier, Features
 from fieldmark.core.criterion import Criterion
-from fieldmark.core.draws import Draws
+from fieldmark.core.draws import Draws, drawn
+from fieldmark.core.evidence import Evidence
+from fieldmark.core.inputs import refuse_labels
 
 Value = Literal["logits", "maps", "refined", "embedding", "interaction"]
 """What a term can read of a step: "logits" are what ``Method.forward`` returns, the others fields of ``Features``."""
@@ -50,7 +53,7 @@ class Method(nn.Module, ABC):
 
     Args:
         classifier: backbone, neck, pool and head.
-        criterion: cross-entropy with the recipe's smoothing and class adjustment, used by every branch.
+        criterion: of every branch.
     """
 
     batch_wide: ClassVar[bool] = False
@@ -90,9 +93,19 @@ class Method(nn.Module, ABC):
     def set_progress(self, fraction: float) -> None:
         """Called before each step with the fraction of training done, in [0, 1]."""
 
-    def evidence(self, images: Tensor) -> Mapping[str, Tensor]:
-        """What the method looked at (branch logits, gates, peaks), one row an image, by name."""
-        return {"logits": self(images)}
+    def loss(self, images: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
+        """The sum of all losses in a loop of one's own: normalised images (B, 3, H, W) and labels (B,) to a scalar.
+
+        Without ``draws`` chance is torch's own in training, and there is none in evaluation.
+        """
+        refuse_labels(type(self).__name__, labels, images=len(images))
+        draws = drawn(draws, training=self.training)
+        losses = self.objective(self.encode(images, draws), labels, draws).losses
+        return torch.stack(list(losses.values())).sum()
+
+    def evidence(self, images: Tensor) -> Evidence:
+        """What the method looked at."""
+        return Evidence(self(images))
 
 
 class Term(nn.Module):

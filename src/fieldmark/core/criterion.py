@@ -1,4 +1,6 @@
-"""Cross-entropy as the recipe wants it: label smoothing and logit adjustment for uneven classes."""
+"""What a score is worth: the criterion of every branch of a method, and cross-entropy, the default."""
+
+from abc import ABC, abstractmethod
 
 import torch
 import torch.nn.functional as F
@@ -9,19 +11,31 @@ from fieldmark.ops.precision import raised
 from fieldmark.plain import BelowOne
 
 
-class CrossEntropy(nn.Module):
-    """Cross-entropy on logits, in float32 or better.
+class Criterion(nn.Module, ABC):
+    """A loss of logits and labels."""
+
+    @abstractmethod
+    def rows(self, logits: Tensor, labels: Tensor, *, smoothing: float | None = None) -> Tensor:
+        """One loss a row: (B, C) and (B,) long to (B,); ``smoothing`` in the place of the criterion's own."""
+
+    def forward(self, logits: Tensor, labels: Tensor, *, smoothing: float | None = None) -> Tensor:
+        """The mean over the batch: (B, C) and (B,) to a scalar."""
+        return self.rows(logits, labels, smoothing=smoothing).mean()
+
+
+class CrossEntropy(Criterion):
+    """Cross-entropy in float32 or better, with label smoothing and logit adjustment for uneven classes.
 
     Args:
         smoothing: mass spread evenly over all classes (Szegedy et al. 2016), in [0, 1).
         adjust: add the classes' log-priors to the logits in training ("logit adjustment", Menon et al., ICLR 2021,
             Eq. 10 with tau = 1), so that inference is balanced.
-        counts: photos per class in training, which ``adjust`` needs; each at least 1.
+        counts: (C,) photos per class in training, which ``adjust`` needs; each at least 1.
     """
 
     adjustment: Tensor | None
 
-    def __init__(self, *, smoothing: BelowOne = 0.1, adjust: bool = False, counts: Tensor | None = None) -> None:
+    def __init__(self, smoothing: BelowOne = 0.0, *, adjust: bool = False, counts: Tensor | None = None) -> None:
         super().__init__()
         if adjust and counts is None:
             raise UserError("CrossEntropy(adjust=True) needs counts, the photos per class in training")
@@ -29,17 +43,10 @@ class CrossEntropy(nn.Module):
         prior = torch.log(counts.double() / counts.double().sum()).float() if adjust and counts is not None else None
         self.register_buffer("adjustment", prior, persistent=False)
 
-    def forward(self, logits: Tensor, labels: Tensor, *, smoothing: float | None = None) -> Tensor:
-        """The mean over the batch: (B, C) and (B,) to a scalar; ``smoothing`` in the place of the criterion's own."""
-        return self.rows(logits, labels, smoothing=smoothing).mean()
-
     def rows(self, logits: Tensor, labels: Tensor, *, smoothing: float | None = None) -> Tensor:
-        """One loss a row: (B, C) and (B,) to (B,)."""
+        """One loss a row: (B, C) and (B,) long to (B,); ``smoothing`` in the place of the criterion's own."""
         logits = raised(logits)
         if self.adjustment is not None:
             logits = logits + self.adjustment.to(logits.dtype)
         smoothing = self.smoothing if smoothing is None else smoothing
         return F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
-
-
-Criterion = CrossEntropy

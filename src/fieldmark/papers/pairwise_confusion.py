@@ -33,6 +33,7 @@ from torch import Tensor
 
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
+from fieldmark.core.inputs import refuse_inputs
 from fieldmark.core.pairs import halves
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
@@ -155,6 +156,7 @@ class PairwiseConfusion(Term):
             labels: (B,) long.
             draws: of a run's step.
         """
+        refuse_inputs("PairwiseConfusion", "logits", logits, labels)
         draws = drawn(draws, training=self.training)
         logits = raised(logits)
         values = logits.softmax(1) if self.on == "probabilities" else logits

@@ -8,6 +8,8 @@ from fieldmark.core.learner import Learner
 
 _TERMS = "term_modules."
 """Terms with parameters stood under this name, numbered among themselves."""
+_MUTUAL = "method.mutual."
+"""API-Net's mutual vector was the method's own."""
 _PHI = "method.classifier.neck.phi.weight"
 """The Channel Interaction Network's convolution was a linear layer on nine taps: (D, 9 D), taps before channels."""
 
@@ -15,13 +17,15 @@ _PHI = "method.classifier.neck.phi.weight"
 def upgraded(tensors: Mapping[str, Tensor], learner: Learner) -> dict[str, Tensor]:
     """The tensors of a run, whichever version wrote them, under the names and in the shapes of a learner of today."""
     numbers = [str(number) for number, term in enumerate(learner.terms) if term.state_dict()]
-    renamed = {_with_number(key, numbers): value for key, value in tensors.items()}
+    renamed = {_renamed(key, numbers): value for key, value in tensors.items()}
     if (weight := renamed.get(_PHI)) is not None and weight.ndim == 2:
         renamed[_PHI] = weight.view(len(weight), 3, 3, -1).permute(0, 3, 1, 2).contiguous()
     return renamed
 
 
-def _with_number(key: str, numbers: list[str]) -> str:
+def _renamed(key: str, numbers: list[str]) -> str:
+    if key.startswith(_MUTUAL):
+        return f"method.interaction.mutual.{key.removeprefix(_MUTUAL)}"
     if not key.startswith(_TERMS):
         return key
     number, _, rest = key.removeprefix(_TERMS).partition(".")

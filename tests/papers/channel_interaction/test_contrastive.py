@@ -16,7 +16,7 @@ from channel_terms import OPERATIONS, eq_5
 from fieldmark.batches import Balanced
 from fieldmark.core.classifier import Average, Classifier, Linear
 from fieldmark.core.contract import Encoded
-from fieldmark.core.criterion import Criterion
+from fieldmark.core.criterion import CrossEntropy
 from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.core.learner import Learner
 from fieldmark.core.pairs import Pairs, mine_pairs
@@ -494,7 +494,7 @@ def test_settings_that_mean_nothing_are_refused(options: dict[str, Any], message
 
 
 def test_another_neck_is_refused_in_one_line():
-    with pytest.raises(UserError, match="it needs --neck self-channel-interaction") as caught:
+    with pytest.raises(UserError, match="it needs the neck SelfChannelInteraction") as caught:
         ContrastiveChannelInteraction(12).check(classifier_of(nn.Identity()))
     assert len(str(caught.value).splitlines()) == 1
     ContrastiveChannelInteraction(12).check(classifier_of(SelfChannelInteraction(12)))
@@ -520,7 +520,7 @@ def test_it_trains_in_a_plain_loop():
 def learner_of() -> Learner:
     torch.manual_seed(2)
     term = ContrastiveChannelInteraction(12)
-    return Learner(Plain(classifier_of(SelfChannelInteraction(12)), Criterion()), (term,)).double()
+    return Learner(Plain(classifier_of(SelfChannelInteraction(12)), CrossEntropy(0)), (term,)).double()
 
 
 def test_a_step_works_out_w_once_and_a_step_of_gathered_maps_anew(monkeypatch: pytest.MonkeyPatch):

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from fieldmark.core.backbone import Backbone
 from fieldmark.core.classifier import Average, Classifier, Linear, PooledNeck
-from fieldmark.core.criterion import Criterion
+from fieldmark.core.criterion import CrossEntropy
 from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.errors import UserError
@@ -339,7 +339,7 @@ def test_w_is_never_held_where_no_gradient_is_wanted(monkeypatch: pytest.MonkeyP
     neck, maps = layer(channels), random(batch, channels, 3, 3)
     backbone = Backbone(nn.Conv2d(3, channels, 4, stride=4), example=torch.zeros(1, 3, SIZE, SIZE))
     network = Classifier(backbone, neck=neck, pool=Average(), head=Linear(channels, CLASSES), classes=CLASSES).double()
-    learner = Learner(Plain(network, Criterion()), (ContrastiveChannelInteraction(channels),)).eval()
+    learner = Learner(Plain(network, CrossEntropy(0)), (ContrastiveChannelInteraction(channels),)).eval()
     images = random(batch, 3, SIZE, SIZE)
     few = random(3, channels, 3, 3)
     with Small(channels**2, neck.phi.weight), torch.no_grad():  # nor is it held of one image

@@ -110,7 +110,7 @@ def test_groups_share_out_all_channels_as_evenly_as_can_be(classes: int, more: i
 
 def test_fewer_channels_than_classes_are_refused_with_a_neck_that_fits():
     with pytest.raises(
-        UserError, match=r"32 channels .* 100 classes; --neck channel-expansion,xi=3 makes 300"
+        UserError, match=r"32 channels .* 100 classes; the neck ChannelExpansion .* makes 300"
     ) as caught:
         channel_groups(32, 100)
     assert len(str(caught.value).splitlines()) == 1
@@ -356,7 +356,7 @@ def test_at_equal_weights_the_released_form_pushes_xi_times_less(of: str, xi: in
 def test_too_few_channels_are_refused_unless_a_neck_makes_more():
     parts = {"pool": Average(), "head": nn.Identity(), "classes": 13}
     bare = Classifier(tiny_backbone(), neck=nn.Identity(), **parts)
-    with pytest.raises(UserError, match=r"12 channels are too few .* 13 classes; --neck channel-expansion"):
+    with pytest.raises(UserError, match=r"12 channels are too few .* 13 classes; the neck ChannelExpansion"):
         MutualChannelLoss(13).check(bare)
     neck = ChannelExpansion(12, 13).train()
     MutualChannelLoss(13).check(Classifier(tiny_backbone(), neck=neck, **parts))

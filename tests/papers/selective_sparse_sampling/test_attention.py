@@ -1,4 +1,4 @@
-"""From class maps to attention: Eq. 1 to 6 against loops written from the paper, ties, faint peaks, constant maps."""
+"""From class maps to attention: Eq. 2 to 6 against loops written from the paper, ties, faint peaks, constant maps."""
 
 import math
 from itertools import product
@@ -11,7 +11,6 @@ from torch import Tensor
 
 from fieldmark.errors import UserError
 from fieldmark.papers.selective_sparse_sampling.attention import (
-    class_response_maps,
     extremes,
     local_peaks,
     partition,
@@ -40,15 +39,6 @@ def same(found: Tensor, expected: object) -> None:
 def softmax(row: list[float]) -> list[float]:
     total = sum(math.exp(value) for value in row)
     return [math.exp(value) / total for value in row]
-
-
-def eq_1(maps: list[Rows], weight: list[list[float]]) -> list[Rows]:
-    """M_c = sum over d of W[c, d] S_d, of one image."""
-    sides = range(len(maps[0])), range(len(maps[0][0]))
-    return [
-        [[sum(w * s[y][x] for w, s in zip(row, maps, strict=True)) for x in sides[1]] for y in sides[0]]
-        for row in weight
-    ]
 
 
 def eq_2(logits: list[float], k: int) -> float:
@@ -88,25 +78,6 @@ def eq_5_and_6(response: Rows, peaks: list[list[bool]], beta: float, inverse: bo
             amplitude = 1 / value if inverse else value
             attention[y][x] += amplitude * math.exp(-distance / (value * beta**2))
     return attention
-
-
-def test_class_response_maps_are_eq_1():
-    maps, weight = drawn(2, 4, 3, 5), drawn(6, 4, seed=1)
-    same(class_response_maps(maps, weight), [eq_1(image.tolist(), weight.tolist()) for image in maps])
-
-
-def test_classes_chosen_for_each_image_have_the_same_maps():
-    maps, weight = drawn(2, 4, 3, 5), drawn(6, 4, seed=1)
-    chosen = torch.tensor([[5, 0], [2, 2]])
-    every = class_response_maps(maps, weight)
-    few = class_response_maps(maps, weight[chosen])
-    torch.testing.assert_close(few, torch.stack([every[i][chosen[i]] for i in range(2)]), rtol=0, atol=1e-12)
-
-
-def test_class_response_maps_average_to_the_scores_of_a_linear_head():
-    maps, weight = drawn(2, 4, 3, 5), drawn(6, 4, seed=1)
-    averaged = class_response_maps(maps, weight).mean((2, 3))
-    torch.testing.assert_close(averaged, maps.mean((2, 3)) @ weight.T, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("classes", "k"), [(9, 5), (5, 5), (3, 5), (2, 5), (9, 1)])
@@ -288,23 +259,16 @@ def test_gradients_of_attention(inverse: bool):
 
 
 def test_gradients_of_maps():
-    maps, weight = drawn(2, 3, 2, 3).requires_grad_(), drawn(4, 3, seed=1).requires_grad_()
-    logits = 2 * drawn(2, 4, seed=2)
-    assert torch.autograd.gradcheck(class_response_maps, (maps, weight))
-    assert torch.autograd.gradcheck(lambda m: response_map(class_response_maps(m, weight.detach()), logits, k=3), maps)
+    maps, logits = drawn(2, 4, 2, 3).requires_grad_(), 2 * drawn(2, 4, seed=2)
+    assert torch.autograd.gradcheck(lambda m: response_map(m, logits, k=3), maps)
     assert torch.autograd.gradcheck(top_entropy, logits.requires_grad_())
 
 
 def test_half_types_are_raised_also_under_autocast():
-    maps, weight = drawn(2, 4, 3, 5).bfloat16(), drawn(6, 4, seed=1).bfloat16()
     response, peaks = uniform(2, 6, 6).float(), torch.ones(2, 6, 6, dtype=torch.bool)
     plain = sparse_attention(response, peaks, 2.0)
-    exact = class_response_maps(maps.double(), weight.double())
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(sparse_attention(response, peaks, 2.0), plain)
-        found = class_response_maps(maps, weight)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-5)
 
 
 @given(st.integers(2, 8), st.integers(2, 8), st.integers(2, 7), st.integers(0, 1000))

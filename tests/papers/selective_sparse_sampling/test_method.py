@@ -1,6 +1,7 @@
 """S3N: its branches against the equations' functions, its losses, its options, what it learns and what it refuses."""
 
 import math
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from fieldmark.building import build_learner
 from fieldmark.core.backbone import Backbone
 from fieldmark.core.classifier import Average, Classifier, Linear, Maximum
 from fieldmark.core.contract import TrainOutput
-from fieldmark.core.criterion import Criterion
+from fieldmark.core.criterion import CrossEntropy
 from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.errors import UserError
@@ -56,7 +57,7 @@ def built(
     neck = neck or nn.Identity()
     head = Linear(neck(torch.zeros(1, CHANNELS, 1, 1)).shape[1], classes)
     classifier = Classifier(backbone, neck=neck, pool=pool or Average(), head=head, classes=classes)
-    method = S3N(classifier, Criterion(smoothing=0.0), **options).double()  # pyright: ignore[reportArgumentType]
+    method = S3N(classifier, CrossEntropy(0), **options).double()  # pyright: ignore[reportArgumentType]
     with torch.no_grad():
         for name, parameter in method.named_parameters():
             if (drawn or "backbone" in name) and parameter.ndim:
@@ -80,6 +81,15 @@ def masks_of(method: S3N, draws: Draws, monkeypatch: pytest.MonkeyPatch) -> dict
         patch.setattr(s3n, "sparse_attention", noted)
         method.encode(images(), draws)
     return given
+
+
+def shown(method: S3N, pictures: Tensor) -> dict[str, Tensor]:
+    """The evidence, flat."""
+    seen = method.evidence(pictures)
+    names = {"attention": {name: seen.heatmaps[name] for name in seen.views}, "grid": seen.views}
+    drawn = {f"{name} {kind}": value for kind, named in names.items() for name, value in named.items()}
+    heatmaps = {"response": seen.heatmaps["response"], "heatmap": seen.heatmaps["class"]}
+    return {"logits": seen.logits, "peaks": seen.peaks["response"], **seen.branches, **drawn, **heatmaps}
 
 
 def expected_evidence(method: S3N, threshold: float = 0.2, window: int = 3) -> dict[str, Tensor]:
@@ -108,7 +118,7 @@ def expected_evidence(method: S3N, threshold: float = 0.2, window: int = 3) -> d
 @pytest.mark.parametrize("neck", [None, nn.Conv2d(CHANNELS, 9, 1)], ids=["no neck", "neck"])
 def test_a_pass_is_what_the_equations_say(neck: nn.Module | None):
     method = built(neck=neck).eval()
-    found, expected = method.evidence(images()), expected_evidence(method)
+    found, expected = shown(method, images()), expected_evidence(method)
     assert set(found) == {*expected, "heatmap"}
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-6, msg=name)
@@ -131,13 +141,13 @@ def unsure(**options: object) -> S3N:
 @pytest.mark.parametrize(("threshold", "window"), [(0.0, 3), (0.7, 3), (5.0, 3), (0.2, 1), (0.2, 7)])
 def test_a_pass_follows_delta_and_r(threshold: float, window: int):
     method = unsure(threshold=threshold, window=window)
-    found, expected = method.evidence(images()), expected_evidence(method, threshold, window)
+    found, expected = shown(method, images()), expected_evidence(method, threshold, window)
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-6, msg=name)
 
 
 def test_delta_is_the_entropy_up_to_which_one_map_is_enough():
-    usual, none, some, every = (unsure(**chosen).evidence(images()) for chosen in DELTAS)
+    usual, none, some, every = (shown(unsure(**chosen), images()) for chosen in DELTAS)
     sure = paper.top_entropy(usual["original"]) <= 0.7
     assert sure.tolist() == [False, False, False, True, True]
     assert torch.equal(usual["response"], none["response"]), "0.2 by default: all are less sure"
@@ -152,7 +162,7 @@ DELTAS: tuple[dict[str, float], ...] = ({}, {"threshold": 0.0}, {"threshold": 0.
 def test_a_wider_r_has_fewer_peaks():
     counts = []
     for window in (1, 3, 5, 9, 61):
-        seen = built(window=window).eval().evidence(images())
+        seen = shown(built(window=window).eval(), images())
         assert torch.equal(seen["peaks"], paper.local_peaks(seen["response"], window) & (seen["response"] > 1e-6))
         counts.append(int(seen["peaks"].sum()))
     assert counts == sorted(set(counts), reverse=True)
@@ -184,7 +194,7 @@ def test_the_labels_of_o_and_c_alone_may_be_smoothed(smoothing: float):
     """The others keep the recipe's smoothing, and all of them its class adjustment."""
     method = built(smoothing=smoothing)
     counts = torch.arange(1, CLASSES + 1)
-    method.criterion = Criterion(smoothing=0.1, adjust=True, counts=counts)
+    method.criterion = CrossEntropy(0.1, adjust=True, counts=counts)
     output, prior = step(method), (counts / counts.sum()).tolist()
     for name, loss in output.losses.items():
         own = smoothing if smoothing and name in ("original", "complementary") else 0.1
@@ -233,7 +243,7 @@ def test_attention_and_partition_compose(attention: str, partition: str):
         total(output).backward()
     assert all(loss.isfinite() for loss in output.losses.values())
     assert all(parameter.grad is not None for parameter in method.parameters())
-    seen = method.eval().evidence(images())
+    seen = shown(method.eval(), images())
     if attention != "sparse":
         torch.testing.assert_close(seen["discriminative attention"], 0.09 + seen["response"])
         torch.testing.assert_close(seen["complementary attention"], 1.09 - seen["response"])
@@ -248,9 +258,9 @@ def test_saliency_is_a_softmax_that_knows_no_classes():
     scores = enlarged(F.conv2d(maps, method.saliency.weight[:, :, None, None]), 31)[:, 0]
     chances = scores.flatten(1).softmax(1).view_as(scores)
     expected = chances / chances.amax((1, 2), keepdim=True)
-    torch.testing.assert_close(method.evidence(images())["response"], expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(shown(method, images())["response"], expected, rtol=0, atol=1e-10)
     nn.init.zeros_(method.classifier.head.weight)  # pyright: ignore[reportArgumentType]
-    torch.testing.assert_close(method.evidence(images())["response"], expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(shown(method, images())["response"], expected, rtol=0, atol=1e-10)
 
 
 def test_probability_parts_peaks_by_their_response(monkeypatch: pytest.MonkeyPatch):
@@ -303,7 +313,7 @@ def test_extremes_are_for_evaluation_alone(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_peaks_may_have_to_reach_the_mean():
-    every, above = (built(peaks=peaks).eval().evidence(images()) for peaks in ("all", "above_mean"))
+    every, above = (shown(built(peaks=peaks).eval(), images()) for peaks in ("all", "above_mean"))
     response, mean = every["response"], every["response"].mean((1, 2), keepdim=True)
     assert torch.equal(above["peaks"], every["peaks"] & (response >= mean))
     assert above["peaks"].sum() < every["peaks"].sum()
@@ -318,7 +328,7 @@ def test_convolutions_halve_the_maps_of_the_sampled_branches():
         assert branch.maps is not None
         assert branch.maps.shape == (5, CHANNELS, 3, 3)
         torch.testing.assert_close(branch.embedding, branch.maps.mean((2, 3)))
-    assert method.eval().evidence(images())["heatmap"].shape == (5, 31, 31)
+    assert shown(method.eval(), images())["heatmap"].shape == (5, 31, 31)
 
 
 @pytest.mark.parametrize("reaches", [False, True])
@@ -395,7 +405,7 @@ def spots(*heights: float) -> Tensor:
 
 
 def test_untrained_heads_sample_nothing_anew():
-    seen = built(drawn=False).eval().evidence(images())
+    seen = shown(built(drawn=False).eval(), images())
     for name in ("discriminative grid", "complementary grid"):
         assert all(is_identity(seen[name]))
     assert not seen["peaks"].any()
@@ -407,7 +417,7 @@ def test_untrained_heads_sample_nothing_anew():
 def test_a_branch_without_a_peak_sees_the_image_as_it_is(options: dict[str, object]):
     """A constant map, one peak and two in one batch: each image has what it would have alone."""
     method = seeing_brightness(built(drawn=False, **options), nn.AvgPool2d(4)).eval()  # pyright: ignore[reportArgumentType]
-    seen = method.evidence(torch.stack([spots(), spots(1.0), spots(1.0, 0.4)]))
+    seen = shown(method, torch.stack([spots(), spots(1.0), spots(1.0, 0.4)]))
     strong, weak = is_identity(seen["discriminative grid"]), is_identity(seen["complementary grid"])
     assert seen["peaks"].sum((1, 2)).tolist() == [0, 1, 2]
     assert (seen["response"][0] == 0).all()
@@ -427,7 +437,7 @@ def test_maps_that_cancel_have_no_peak():
     with torch.no_grad():
         head.weight[:5] -= head.weight[:5].mean(0)
         head.bias[5] = -100
-    seen = method.evidence(images())
+    seen = shown(method, images())
     maps = method.classifier.features(images()).refined
     assert maps is not None
     class_maps = paper.class_response_maps(maps, head.weight)[:, :5]
@@ -464,7 +474,7 @@ def test_few_classes_have_a_response_too(classes: int):
     assert isinstance(head, nn.Linear)
     with torch.no_grad():  # as cross-entropy leaves a head that began at zero
         head.weight -= head.weight.mean(0, keepdim=True)
-    response = method.evidence(images())["response"]
+    response = shown(method, images())["response"]
     assert (response.amax((1, 2)) == 1).all()
     assert torch.isclose(method(images())[:1], method(images()[:1]), rtol=0, atol=1e-9).all()
 
@@ -486,7 +496,7 @@ def test_the_heatmap_lies_in_the_image():
     side = 124
     place = (torch.arange(side) - 84).abs() < 12, (torch.arange(side) - 34).abs() < 12
     picture = (place[0][:, None] & place[1]).double().expand(1, 3, side, side)
-    seen = method.evidence(picture)
+    seen = shown(method, picture)
     enlarged_spot = resample(picture, seen["discriminative grid"])
     assert enlarged_spot.sum() > 1.5 * picture.sum()
     rows, columns = (seen["heatmap"][0] > 0.5).nonzero(as_tuple=True)
@@ -564,7 +574,7 @@ def test_another_head_is_refused():
     classifier = built().classifier
     classifier.head = nn.Sequential(nn.Dropout(), Linear(CHANNELS, CLASSES))
     with pytest.raises(UserError, match="linear head on average-pooled maps"):
-        S3N(classifier, Criterion())
+        S3N(classifier, CrossEntropy(0))
 
 
 @pytest.mark.parametrize(
@@ -606,3 +616,37 @@ def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):
         for radius in learner.method.radii.values():
             radius += 5
     check_golden("s3n", numbers_of_a_step(learner))
+
+
+def test_a_loss_on_the_output_alone_says_once_that_the_branches_are_not_trained():
+    method = built().float()
+    pixels = images().float()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        method.eval()(pixels)
+        with torch.no_grad():
+            method.train()(pixels)
+        Learner(method)(pixels, LABELS, Draws(1, 0, ROWWISE))
+        method.loss(pixels, LABELS)
+        built(branches="O").float()(pixels)
+    with pytest.warns(UserWarning, match=r"O, D and C are not trained .* call \.loss\(images, labels\)"):
+        method(pixels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        method(pixels)
+
+
+def test_in_a_loop_of_ones_own_all_branches_are_trained_and_seeds_matter():
+    method = built().float()
+    pixels = images().float()
+    method.loss(pixels, LABELS).backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in method.heads.parameters())
+
+    def seeded(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        return method.loss(pixels, LABELS)
+
+    assert torch.equal(seeded(1), seeded(1))
+    assert not torch.equal(seeded(1), seeded(2))
+    method.eval()
+    assert torch.equal(seeded(1), seeded(2))

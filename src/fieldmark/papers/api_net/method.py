@@ -11,9 +11,9 @@ Equations
     Eq. 4   interact         the mate under its own gate
     Eq. 5   interact         the anchor under the mate's gate
     Eq. 6   interact         the mate under the anchor's gate
-    Eq. 7   ApiNet           the scores of the true class under the shared classifier
-    Eq. 8   ApiNet           cross-entropy and lambda times the ranking, over all pairs
-    Eq. 9   ApiNet           cross-entropy of the attentive features of both images
+    Eq. 7   ApiInteraction   the scores of the true class under the shared classifier
+    Eq. 8   ApiInteraction   cross-entropy and lambda times the ranking, over all pairs
+    Eq. 9   ApiInteraction   cross-entropy of the attentive features of both images
     Eq. 10  score_ranking    an image's own gate must serve it better, by a margin
 
 Paper and released code
@@ -30,16 +30,17 @@ Paper and released code
     are low: calibrate them.
 """
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Encoded, Method, TrainOutput
-from fieldmark.core.criterion import Criterion
-from fieldmark.core.draws import EVALUATION, Draws
+from fieldmark.core.criterion import Criterion, CrossEntropy
+from fieldmark.core.draws import EVALUATION, Draws, drawn
+from fieldmark.core.evidence import Evidence
+from fieldmark.core.inputs import refuse_inputs
 from fieldmark.core.pairs import Mate, Pairs, mine_pairs, random_pairs
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised, suited
@@ -70,15 +71,23 @@ def score_ranking(self_scores: Tensor, other_scores: Tensor, margin: float = 0.0
     return torch.relu(other_scores - self_scores + margin)  # Eq. 10
 
 
-class ApiNet(Method):
-    """Trains the classifier on pairs of a batch, each image seen through its own gate and the other's.
+class PairStep(NamedTuple):
+    """What the pairs of a batch give: named, weighted ``losses``, the ``pairs`` and their rows' ``logits``.
 
-    ``views`` of a step have the pairs, "anchor", "mate", "same" and "valid" (P,), and the "pair_logits" (4, P, C) of
-    self1, self2, other1 and other2, or (2, P, C) of the first two where ``gate`` is "single".
+    ``logits`` are (4, P, C) of self1, self2, other1 and other2, or (2, P, C) of the first two with a single gate.
+    """
+
+    losses: dict[str, Tensor]
+    pairs: Pairs
+    logits: Tensor
+
+
+class ApiInteraction(nn.Module):
+    """Pairs of a batch, each image seen through its own gate and the other's; what training adds to a classifier.
+
+        loss = ApiInteraction(width)(x, labels, head)  # in the place of F.cross_entropy(head(x), labels)
 
     Args:
-        classifier: backbone, neck, pool and head.
-        criterion: of each row.
         width: E, numbers an embedding; the D of the equations.
         mutual: the mutual vector's operation, as in Table 2; "individual" has none.
         gate: "pair" (Eq. 2), or "single": the sigmoid of the mutual vector for both images, and so no "other".
@@ -88,17 +97,14 @@ class ApiNet(Method):
         intra: the mate of an image in its own class, "similar", "dissimilar" or None.
         inter: the same in the other classes; both None draws 2 * B * mates random pairs.
         mates: of each kind, an image.
+        criterion: of each row; plain cross-entropy by default.
 
     Raises:
         UserError: options that mean nothing.
     """
 
-    batch_wide: ClassVar[bool] = True
-
     def __init__(
         self,
-        classifier: Classifier,
-        criterion: Criterion,
         width: int,
         *,
         mutual: Operation = "mlp",
@@ -109,39 +115,44 @@ class ApiNet(Method):
         intra: Mate | None = "similar",
         inter: Mate | None = "similar",
         mates: int = 1,
+        criterion: Criterion | None = None,
     ) -> None:
-        super().__init__(classifier, criterion)
+        super().__init__()
         words = ((mutual, Operation), (gate, Gate), (intra, Mate), (inter, Mate))
         for value, kind in words:
             if value not in get_args(kind) and not (kind is Mate and value is None):
-                raise UserError(f"ApiNet has no option {value!r}: choose {', '.join(map(repr, get_args(kind)))}")
+                raise UserError(f"API-Net has no option {value!r}: choose {', '.join(map(repr, get_args(kind)))}")
         if mutual == "individual" and gate == "single":
-            raise UserError("ApiNet(mutual='individual') has no mutual vector for gate='single' to be made of")
+            raise UserError("API-Net(mutual='individual') has no mutual vector for gate='single' to be made of")
         if weight < 0 or not 0 <= dropout < 1 or mates < 1:
-            told = f"ApiNet(weight={weight}, dropout={dropout}, mates={mates})"
+            told = f"API-Net(weight={weight}, dropout={dropout}, mates={mates})"
             raise UserError(f"{told}: weight is at least 0, dropout 0 to below 1, mates at least 1")
         self.mutual = make_mutual(mutual, width, dropout=dropout)
-        self.single, self.weight, self.margin, self.dropout = gate == "single", weight, margin, dropout
+        self.width, self.single, self.weight, self.margin = width, gate == "single", weight, margin
+        self.dropout, self.mates = dropout, mates
         self.intra: Mate | None = intra
         self.inter: Mate | None = inter
-        self.mates = mates
+        self.criterion = CrossEntropy(0.0) if criterion is None else criterion
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, C) of normalised images (B, 3, H, W): the plain classifier."""
-        return self.classifier(images)
+    def forward(self, x: Tensor, labels: Tensor, head: nn.Module, *, draws: Draws | None = None) -> Tensor:
+        """The sum of the losses of ``step``, a scalar."""
+        return torch.stack(list(self.step(x, labels, head, draws=draws).losses.values())).sum()
 
-    def encode(self, images: Tensor, draws: Draws) -> Encoded:
-        """The classifier's features."""
-        features = self.classifier.features(images)
-        return Encoded(features, features.logits, {})
+    def step(self, x: Tensor, labels: Tensor, head: nn.Module, *, draws: Draws | None = None) -> PairStep:
+        """The losses "cross_entropy" and, but for ``weight`` 0 or a single gate, "ranking"; 0 without a valid pair.
 
-    def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
-        """The losses "cross_entropy" and, but for ``weight`` 0 or a single gate, "ranking"; 0 without a valid pair."""
-        x = raised(encoded.features.embedding)
+        Args:
+            x: embeddings (B, E).
+            labels: (B,) long.
+            head: the classifier's last layer, (P, E) to (P, C).
+            draws: of a run's step.
+        """
+        refuse_inputs("ApiInteraction", "embeddings", x, labels, size=self.width)
+        x, draws = raised(x), drawn(draws, training=self.training)
         pairs = self.pairs(x, labels, draws)
         attentive = self.attentive(x.index_select(0, pairs.anchor), x.index_select(0, pairs.mate), draws)
         rows = dropped(attentive, "api_net head", dropout=self.dropout, draws=draws)
-        logits = self.classifier.head(suited(rows, self.classifier.head))
+        logits = head(suited(rows, head))
         truth = torch.cat([labels[pairs.anchor], labels[pairs.mate]])
         truth = truth if self.single else truth.repeat(2)
         losses = {"cross_entropy": mean_of_valid(self.criterion.rows(logits, truth), pairs.valid)}  # Eq. 9
@@ -149,8 +160,7 @@ class ApiNet(Method):
             scores = raised(logits).softmax(1).gather(1, truth[:, None])  # Eq. 7
             ranking = score_ranking(*scores.flatten().chunk(2), margin=self.margin)
             losses["ranking"] = self.weight * mean_of_valid(ranking, pairs.valid)  # Eq. 8
-        views = {**pairs._asdict(), "pair_logits": logits.unflatten(0, (-1, len(pairs.anchor)))}
-        return TrainOutput(losses, encoded.logits, labels, encoded.features, views)
+        return PairStep(losses, pairs, logits.unflatten(0, (-1, len(pairs.anchor))))
 
     def pairs(self, embeddings: Tensor, labels: Tensor, draws: Draws) -> Pairs:
         """The pairs of a batch, embeddings (B, E) and labels (B,), by the rules of ``intra`` and ``inter``."""
@@ -175,18 +185,87 @@ class ApiNet(Method):
         rows = interact(x1, x2, g1, g2)
         return torch.cat(rows[:2] if self.single else rows)
 
-    def evidence(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Each image beside the nearest other of the batch (itself, if alone), one row an image.
 
-        "logits" (B, C), "embedding" (B, E), "mate" (B,), its index, "gate" (B, E) and "mate_gate" (B, E), the gates of
-        the two. The channels where a gate is largest are what Fig. 3 shows.
+class ApiNet(Method):
+    """Trains the classifier by ``ApiInteraction``, whose options these are.
+
+    ``views`` of a step have the pairs, "anchor", "mate", "same" and "valid" (P,), and the "pair_logits" of their rows.
+
+    Args:
+        classifier: backbone, neck, pool and head.
+        criterion: of each row.
+        width: E, numbers an embedding.
+        mutual: as in ``ApiInteraction``, and so are all that follow.
+        gate: "pair" or "single".
+        weight: lambda.
+        margin: epsilon.
+        dropout: inside the mutual vector and before the classifier.
+        intra: the mate in the own class.
+        inter: the mate in another class.
+        mates: of each kind, an image.
+
+    Raises:
+        UserError: options that mean nothing.
+    """
+
+    batch_wide: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        criterion: Criterion,
+        width: int,
+        *,
+        mutual: Operation = "mlp",
+        gate: Gate = "pair",
+        weight: float = 1.0,
+        margin: float = 0.05,
+        dropout: float = 0.5,
+        intra: Mate | None = "similar",
+        inter: Mate | None = "similar",
+        mates: int = 1,
+    ) -> None:
+        super().__init__(classifier, criterion)
+        self.interaction = ApiInteraction(
+            width,
+            mutual=mutual,
+            gate=gate,
+            weight=weight,
+            margin=margin,
+            dropout=dropout,
+            intra=intra,
+            inter=inter,
+            mates=mates,
+            criterion=criterion,
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, C) of normalised images (B, 3, H, W): the plain classifier."""
+        return self.classifier(images)
+
+    def encode(self, images: Tensor, draws: Draws) -> Encoded:
+        """The classifier's features."""
+        features = self.classifier.features(images)
+        return Encoded(features, features.logits, {})
+
+    def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
+        """The losses of ``ApiInteraction.step``."""
+        step = self.interaction.step(encoded.features.embedding, labels, self.classifier.head, draws=draws)
+        views = {**step.pairs._asdict(), "pair_logits": step.logits}
+        return TrainOutput(step.losses, encoded.logits, labels, encoded.features, views)
+
+    def evidence(self, images: Tensor) -> Evidence:
+        """Each image beside the nearest other of the batch (itself, if alone): "nearest" of the mates.
+
+        The gates are the image's "own" and its "mate" 's, for the two. The channels where a gate is largest are what
+        Fig. 3 shows.
         """
         features = self.classifier.features(images)
         x = raised(features.embedding)
         nobody = torch.zeros(len(x), dtype=torch.long, device=x.device)
         mate = mine_pairs(x, nobody, inter=None).mate
-        own, other = self.gates(x, x[mate], EVALUATION)
-        return {"logits": features.logits, "embedding": x, "mate": mate, "gate": own, "mate_gate": other}
+        own, other = self.interaction.gates(x, x[mate], EVALUATION)
+        return Evidence(features.logits, gates={"own": own, "mate": other}, mates={"nearest": mate})
 
 
 def mean_of_valid(rows: Tensor, valid: Tensor) -> Tensor:

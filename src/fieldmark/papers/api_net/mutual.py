@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark.core.draws import Draws
+from fieldmark.core.sketch import TensorSketch
 from fieldmark.ops.precision import suited
 
 HIDDEN = 512
@@ -97,30 +98,15 @@ class WeightAttention(nn.Module):
 
 
 class CompactBilinear(nn.Module):
-    """The outer product of x1 and x2 sketched into D numbers (tensor sketch, Gao et al., CVPR 2016, Algorithm 2).
-
-    Both are count-sketched with hashes and signs of their own, and the sketches convolved on a circle, in the
-    frequency domain. Hashes and signs are a fixed function of D, so that they need not be saved.
-    """
-
-    buckets: Tensor
-    signs: Tensor
+    """The outer product of x1 and x2 sketched into D numbers."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        drawn = Draws(0).uniform("api_net tensor sketch", (2, 2, width), like=torch.empty(0, dtype=torch.float64))
-        self.register_buffer("buckets", (drawn[0] * width).long(), persistent=False)
-        self.register_buffer("signs", torch.where(drawn[1] < 0.5, -1.0, 1.0), persistent=False)
+        self.sketch = TensorSketch(width, width)
 
     def forward(self, x1: Tensor, x2: Tensor, draws: Draws) -> Tensor:
         """(P, D) and (P, D), in float32 or better, to (P, D)."""
-        first, second = (torch.fft.rfft(self.sketch(x, side)) for side, x in enumerate((x1, x2)))
-        return torch.fft.irfft(first * second, n=x1.shape[1])  # Eq. 1
-
-    def sketch(self, x: Tensor, side: int) -> Tensor:
-        """Each channel of (P, D), with its sign, added into its bucket: (P, D); ``side`` 0 or 1 has its own hashes."""
-        signed = x * self.signs[side].to(x.dtype)
-        return torch.zeros_like(x).scatter_add(1, self.buckets[side].expand_as(x), signed)
+        return self.sketch(x1, x2)  # Eq. 1
 
 
 class SubtractSquare(nn.Module):

@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
+from fieldmark.core.inputs import refuse_labels
 from fieldmark.core.pairs import Pairs, different, halves, mine_pairs
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, raised, suited
@@ -127,9 +128,8 @@ class ContrastiveChannelInteraction(Term):
     def check(self, classifier: Classifier) -> None:
         """Refuses another neck, whose phi it shares."""
         if not isinstance(classifier.neck, SelfChannelInteraction):
-            raise UserError(
-                "ContrastiveChannelInteraction uses the neck's convolution: it needs --neck self-channel-interaction"
-            )
+            needed = "it needs the neck SelfChannelInteraction (self-channel-interaction)"
+            raise UserError(f"ContrastiveChannelInteraction uses the neck's convolution: {needed}")
 
     def forward(self, interaction: Interaction, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
         """The weighted mean over the pairs of the batch; 0 for a batch of one.
@@ -141,7 +141,10 @@ class ContrastiveChannelInteraction(Term):
             labels: (B,) long.
             draws: of a run's step.
         """
+        if not isinstance(interaction, Interaction):
+            raise UserError("ContrastiveChannelInteraction reads what its layer says of the maps: layer.interact(maps)")
         neck, maps, seen = interaction.layer, interaction.maps, interaction.windows
+        refuse_labels("ContrastiveChannelInteraction", labels, images=len(maps))
         chosen = self._pairs(labels, interaction.pooled, drawn(draws, training=self.training))
         with full_precision(maps):
             images = torch.stack([chosen.anchor, chosen.mate], 1).flatten()

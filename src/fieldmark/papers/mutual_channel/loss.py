@@ -44,6 +44,7 @@ from torch import Tensor, nn
 from fieldmark.core.classifier import Classifier, Linear
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
+from fieldmark.core.inputs import refuse_inputs, refuse_negative
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
 from fieldmark.papers.mutual_channel.soft_labels import after_relu, refined_channels, spatial_softmax
@@ -58,8 +59,8 @@ def channel_groups(channels: int, classes: int) -> tuple[int, ...]:
     """
     base, rest = divmod(channels, classes)
     if not base:
-        neck = f"--neck channel-expansion,xi=3 makes {3 * classes}"
-        raise UserError(f"{channels} channels are too few for MutualChannelLoss on {classes} classes; {neck}")
+        neck = f"the neck ChannelExpansion (channel-expansion) makes {3 * classes} of them"
+        raise UserError(f"MutualChannelLoss: {channels} channels are too few for {classes} classes; {neck}")
     return (base,) * (classes - rest) + (base + 1,) * rest  # Eq. 1
 
 
@@ -206,12 +207,12 @@ class MutualChannelLoss(Term):
             raise UserError("MutualChannelLoss: weight, diversity and discriminality are at least 0, drop is below 1")
         if not diversity and not discriminality:
             raise UserError("MutualChannelLoss(diversity=0, discriminality=0): nothing is left of it")
-        if across not in ("max", "average") or of not in ("all", "label"):
-            raise UserError("MutualChannelLoss: across is 'max' or 'average', of is 'all' or 'label'")
-        if form not in ("paper", "released"):
-            raise UserError(f"MutualChannelLoss(form={form!r}): choose 'paper' or 'released'")
+        if across not in ("max", "average") or of not in ("all", "label") or form not in ("paper", "released"):
+            choices = "across is 'max' or 'average', of is 'all' or 'label', form is 'paper' or 'released'"
+            raise UserError(f"MutualChannelLoss: {choices}")
         self.classes, self.weight, self.diversity, self.drop = classes, weight, diversity, drop
         self.discriminality, self.across, self.of, self.form = discriminality, across, of, form
+        self.checked = False  # the first maps of a loop of one's own, as checking waits for the device
 
     def check(self, classifier: Classifier) -> None:
         """Refuses other classes and fewer channels than classes."""
@@ -227,6 +228,9 @@ class MutualChannelLoss(Term):
             labels: (B,) long.
             draws: of a run's step.
         """
+        refuse_inputs("MutualChannelLoss", "maps", maps, labels)
+        if draws is None and not self.checked:
+            self.checked = refuse_negative("MutualChannelLoss", maps)
         draws, maps = drawn(draws, training=self.training), after_relu(maps)
         groups = channel_groups(maps.shape[1], self.classes)
         apart = maps.new_zeros(())

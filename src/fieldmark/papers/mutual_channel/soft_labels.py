@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
+from fieldmark.core.inputs import refuse_inputs, refuse_negative
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, raised, suited
 from fieldmark.plain import Count
@@ -194,6 +195,7 @@ class SoftChannelLabels(Term):
             raise UserError(f"SoftChannelLabels(momentum={momentum}): above 0, at most 1")
         self.weight, self.diversity, self.drop = weight, diversity, drop
         self.label_weight, self.momentum, self.into_maps = label_weight, momentum, into_maps
+        self.checked = False  # the first maps of a loop of one's own, as checking waits for the device
         self.soft_labels = ChannelLabels(channels, reduction)
         self.register_buffer("means", torch.full((classes, channels), 0.5))
 
@@ -216,6 +218,9 @@ class SoftChannelLabels(Term):
             labels: (B,) long.
             draws: of a run's step.
         """
+        refuse_inputs("SoftChannelLabels", "maps", maps, labels, size=self.means.shape[1])
+        if draws is None and not self.checked:
+            self.checked = refuse_negative("SoftChannelLabels", maps)
         draws, maps = drawn(draws, training=self.training), after_relu(maps)
         soft = self.soft_labels(maps if self.into_maps else maps.detach())
         if self.training:

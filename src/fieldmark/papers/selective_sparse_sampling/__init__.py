@@ -1,7 +1,7 @@
 """Selective Sparse Sampling (S3N; Ding et al., ICCV 2019): the method, its attention and its sampler."""
 
+from fieldmark.core.class_maps import class_response_maps
 from fieldmark.papers.selective_sparse_sampling.attention import (
-    class_response_maps,
     local_peaks,
     partition,
     response_map,

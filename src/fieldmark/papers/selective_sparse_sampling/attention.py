@@ -4,7 +4,6 @@ Ding, Zhou, Zhu, Ye, Jiao, "Selective Sparse Sampling for Fine-Grained Image Rec
 (not on arXiv). The class peak responses are those of Zhou, Zhu, Ye, Qiu, Jiao, CVPR 2018, arXiv:1804.00880.
 
 Equations
-    Eq. 1   class_response_maps   what each position adds to a class's score
     Eq. 2   top_entropy           how unsure the classifier is, over its five likeliest classes
     Eq. 3   combined              the likeliest class's map where it is sure, else the sum of the five
     Eq. 3   response_map          the same out of all classes' maps, then min-max
@@ -44,16 +43,6 @@ FLOOR = 0.09
 """What S3N adds to every attention map."""
 RADII = {"D": 0.09, "C": 0.3}
 """S3N's first radii by branch, as parts of the grid's diagonal."""
-
-
-def class_response_maps(maps: Tensor, weight: Tensor) -> Tensor:
-    """What each position adds to each class's score: maps (B, D, h, w), weight (C, D) to (B, C, h, w).
-
-    A weight of (B, k, D), k classes chosen for each image, gives (B, k, h, w).
-    """
-    maps, weight = raised(maps), raised(weight)
-    with full_precision(maps):
-        return (weight @ maps.flatten(2)).unflatten(2, maps.shape[2:])  # Eq. 1
 
 
 def top_entropy(logits: Tensor, k: int = TOP) -> Tensor:

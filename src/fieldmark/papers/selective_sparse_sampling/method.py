@@ -1,9 +1,10 @@
 """Selective Sparse Sampling for Fine-Grained Image Recognition.
 
 Ding, Zhou, Zhu, Ye, Jiao. ICCV 2019. Not on arXiv; of what it rests on, the sampler is arXiv:1809.03355 and the class
-peak responses are arXiv:1804.00880. Equations 1 to 6 are in attention.py, 7 and 8 in sampler.py.
+peak responses are arXiv:1804.00880. Equations 2 to 6 are in attention.py, 7 and 8 in sampler.py.
 
 Equations
+    Eq. 1   S3N             what each position adds to a class's score: class_response_maps, as core has it
     Eq. 9   S3N.objective   cross-entropy of each branch, and of the joint features
 
 Paper and released code
@@ -24,15 +25,18 @@ Paper and released code
 """
 
 import math
+import warnings
 from typing import ClassVar, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
+from fieldmark.core.class_maps import class_response_maps
 from fieldmark.core.classifier import Average, Classifier, Features, Linear
 from fieldmark.core.contract import Encoded, Method, TrainOutput
-from fieldmark.core.criterion import Criterion
+from fieldmark.core.criterion import Criterion, CrossEntropy
 from fieldmark.core.draws import EVALUATION, Draws
+from fieldmark.core.evidence import Evidence
 from fieldmark.errors import UserError
 from fieldmark.papers.selective_sparse_sampling.attention import (
     FAINTEST,
@@ -40,7 +44,6 @@ from fieldmark.papers.selective_sparse_sampling.attention import (
     GRID,
     RADII,
     TOP,
-    class_response_maps,
     combined,
     extremes,
     local_peaks,
@@ -85,7 +88,7 @@ class S3N(Method):
 
     Args:
         classifier: with a linear head on average-pooled maps, which is O's classifier.
-        criterion: of every branch and of the joint features.
+        criterion: of every branch and of the joint features; plain cross-entropy by default.
         branches: which of O, D and C the prediction joins.
         partition: peaks go to D or C by the chance of their response, all to both, or by a coin.
         attention: Gaussians at peaks, or all of the response map, or a learned map that knows no classes.
@@ -107,7 +110,7 @@ class S3N(Method):
     def __init__(
         self,
         classifier: Classifier,
-        criterion: Criterion,
+        criterion: Criterion | None = None,
         *,
         branches: Branches = "ODC",
         partition: Partition = "probability",
@@ -121,7 +124,7 @@ class S3N(Method):
         smoothing: float = 0.0,
         response_gradient: bool = False,
     ) -> None:
-        super().__init__(classifier, criterion)
+        super().__init__(classifier, CrossEntropy(0.0) if criterion is None else criterion)
         said = {"branches": (branches, Branches), "partition": (partition, Partition), "peaks": (peaks, Peaks)}
         said |= {"attention": (attention, Attention), "evaluation": (evaluation, Evaluation)}
         for name, (value, kind) in said.items():
@@ -140,6 +143,7 @@ class S3N(Method):
         sampled = [letter for letter in "DC" if letter in branches]
         self.heads = nn.ModuleDict({NAMES[letter]: Linear(width, classes) for letter in sampled})
         self.scored_views = ("original", *self.heads)
+        self.warned = False
         self.joint = Linear(len(branches) * width, classes) if len(branches) > 1 else None
         radii = {NAMES[letter]: torch.tensor(RADII[letter] * GRID * math.sqrt(2)) for letter in sampled}
         self.radii = nn.ParameterDict(radii if attention == "sparse" else {})
@@ -147,7 +151,12 @@ class S3N(Method):
         self.convolutions = nn.ModuleDict({NAMES[letter]: _halving(width) for letter in sampled if convolutions})
 
     def forward(self, images: Tensor) -> Tensor:
-        """The joint logits (B, C) of normalised images (B, 3, H, W)."""
+        """The joint logits (B, C) of normalised images (B, 3, H, W): what evaluation asks for."""
+        asked = self.training and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        if asked and not self.warned and self.branches != "O":
+            self.warned = True
+            told = "the classifiers of S3N's branches O, D and C are not trained by a loss on its output alone"
+            warnings.warn(f"{told}: call .loss(images, labels), which has one for each", stacklevel=2)
         return self.encode(images, EVALUATION).logits
 
     def encode(self, images: Tensor, draws: Draws) -> Encoded:
@@ -178,18 +187,19 @@ class S3N(Method):
         """Ends the warm-up."""
         self.progress = fraction
 
-    def evidence(self, images: Tensor) -> dict[str, Tensor]:
-        """Logits; "response" and its "peaks"; each branch's logits, attention and grid; a "heatmap".
+    def evidence(self, images: Tensor) -> Evidence:
+        """The branches, attention and grid of D and C, and the heatmaps "response", which has peaks, and "class".
 
-        The heatmap (B, 31, 31) is that of the class predicted: the branches' class maps, each in [0, 1], those of D and
-        C brought back by the inverse of their sampling, summed, in [0, 1] again (the localisation of Table 2).
+        "class" is that of the class predicted: the branches' class maps, each in [0, 1], those of D and C brought back
+        by the inverse of their sampling, summed, in [0, 1] again (the localisation of Table 2).
         """
         seen = self._look(images, EVALUATION, refined=True)
-        found = {"logits": self._joined(seen), "original": seen.features.logits}
-        for name, branch in seen.branches.items():
-            found |= {name: branch.logits, f"{name} attention": branch.attention, f"{name} grid": branch.grid}
-        best = found["logits"].argmax(1, keepdim=True)
-        return found | {"response": seen.response, "peaks": seen.peaks, "heatmap": self._heatmap(seen, best)}
+        logits, drawn = self._joined(seen), seen.branches.items()
+        heatmaps = {"response": seen.response, "class": self._heatmap(seen, logits.argmax(1, keepdim=True))}
+        heatmaps |= {name: branch.attention for name, branch in drawn}
+        branches = {"original": seen.features.logits} | {name: branch.logits for name, branch in drawn}
+        views, peaks = {name: branch.grid for name, branch in drawn}, {"response": seen.peaks}
+        return Evidence(logits, branches=branches, heatmaps=heatmaps, peaks=peaks, views=views)
 
     def _look(self, images: Tensor, draws: Draws, *, refined: bool = False) -> Seen:
         """One pass; ``refined`` keeps the maps of D and C."""
@@ -211,7 +221,7 @@ class S3N(Method):
             return saliency_map(enlarged(class_response_maps(maps, self.saliency.weight), GRID)[:, 0])
         # all classes' maps together are the same for every answer, and 0 under cross-entropy: one is always left out
         likeliest = logits.topk(min(TOP, self.classifier.classes - 1), 1).indices
-        maps = enlarged(class_response_maps(maps, weight[likeliest]), GRID)
+        maps = enlarged(class_response_maps(maps, weight[likeliest]), GRID)  # Eq. 1
         return combined(maps, top_entropy(logits), self.threshold)
 
     def _attention(self, response: Tensor, peaks: Tensor, draws: Draws) -> dict[str, Tensor]:

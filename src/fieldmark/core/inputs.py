@@ -1,0 +1,74 @@
+"""Refuses, in one line, what a loss of ours cannot be called with.
+
+Only shapes and types are checked, so nothing is read back from the device, but by ``refuse_negative``, which no run
+calls.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from fieldmark.errors import UserError
+
+Kind = Literal["logits", "embeddings", "maps"]
+_SHAPES = {"logits": "B, C", "embeddings": "B, E", "maps": "B, N, h, w"}
+_COUNTED = {"logits": "classes", "embeddings": "numbers per embedding", "maps": "channels"}
+
+
+def refuse_inputs(loss: str, kind: Kind, values: Tensor, labels: Tensor, *, size: int | None = None) -> None:
+    """Checks what a loss is called with.
+
+    Args:
+        loss: its name.
+        kind: what it reads.
+        values: what it was given to read.
+        labels: the labels it was given.
+        size: C, E or N, where the loss was made for a certain number.
+
+    Raises:
+        UserError: in one line, values of another shape, or labels that are no class indices (B,).
+    """
+    shape = list(values.shape)
+    if values.ndim != len(_SHAPES[kind].split(", ")) or not values.is_floating_point():
+        raise UserError(f"{loss} reads {kind} ({_SHAPES[kind]}), not {_told(values)}")
+    if size is not None and shape[1] != size:
+        raise UserError(f"{loss} was made for {size} {_COUNTED[kind]}, not {shape[1]}")
+    refuse_labels(loss, labels, images=shape[0])
+
+
+def refuse_labels(loss: str, labels: Tensor, *, images: int) -> None:
+    """Checks labels alone.
+
+    Args:
+        loss: the name of what is called with them.
+        labels: the labels it was given.
+        images: B.
+
+    Raises:
+        UserError: in one line, anything but B class indices.
+    """
+    if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool:
+        advice = ""
+        if labels.ndim == 2:
+            advice = f": give it labels.{'squeeze' if labels.shape[1] == 1 else 'argmax'}(1)"
+        raise UserError(f"{loss} takes labels (B,), the index of each image's class, not {_told(labels)}{advice}")
+    if len(labels) != images:
+        raise UserError(f"{loss} takes one label per image: there are {images} images and {len(labels)} labels")
+
+
+def refuse_negative(loss: str, maps: Tensor) -> bool:
+    """Checks the numbers of maps, and returns whether it did: not in a program that is being compiled.
+
+    Raises:
+        UserError: in one line, some are negative.
+    """
+    if torch.compiler.is_compiling():
+        return False
+    if bool((maps < 0).any()):
+        raise UserError(f"{loss} reads maps after a ReLU, and some of these numbers are negative: give it maps.relu()")
+    return True
+
+
+def _told(values: Tensor) -> str:
+    return f"a tensor of shape {list(values.shape)} and type {str(values.dtype).removeprefix('torch.')}"

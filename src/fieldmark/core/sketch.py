@@ -1,0 +1,40 @@
+"""The compact bilinear sketch: the outer product of two vectors in few numbers."""
+
+import torch
+from torch import Tensor, nn
+
+from fieldmark.core.draws import Draws
+
+
+class TensorSketch(nn.Module):
+    """The outer product of two vectors sketched into few numbers (Gao et al., CVPR 2016, Algorithm 2).
+
+    Both are count-sketched with hashes and signs of their own, and the sketches convolved on a circle, in the
+    frequency domain. Hashes and signs are a fixed function of the sizes, so that they need not be saved.
+
+    Args:
+        inputs: numbers of each vector.
+        outputs: numbers of the sketch.
+    """
+
+    buckets: Tensor
+    signs: Tensor
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        # the purpose is part of the hashes of every run that has been saved
+        drawn = Draws(0).uniform("api_net tensor sketch", (2, 2, inputs), like=torch.empty(0, dtype=torch.float64))
+        self.register_buffer("buckets", (drawn[0] * outputs).long(), persistent=False)
+        self.register_buffer("signs", torch.where(drawn[1] < 0.5, -1.0, 1.0), persistent=False)
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """(P, inputs) and (P, inputs), in float32 or better, to (P, outputs)."""
+        first, second = (torch.fft.rfft(self.count(x, side)) for side, x in enumerate((x1, x2)))
+        return torch.fft.irfft(first * second, n=self.outputs)
+
+    def count(self, x: Tensor, side: int) -> Tensor:
+        """Each number of x (P, inputs), with its sign, added into its bucket; ``side`` 0 or 1 has its own hashes."""
+        signed = x * self.signs[side].to(x.dtype)
+        empty = x.new_zeros(len(x), self.outputs)
+        return empty.scatter_add(1, self.buckets[side].expand_as(x), signed)
