@@ -1,4 +1,4 @@
-"""What the Channel Interaction Network adds to a plain network: training steps and inference, and where the time goes.
+"""What the Channel Interaction Network adds to a plain network, in training steps and in inference.
 
     python benchmarks/channel_interaction_cost.py [--backbone resnet50] [--size 224] [--batch 16] [--rounds 5]
 
@@ -6,16 +6,14 @@ Plain, plain with the SCI neck, and CIN (SCI and CCI) take turns in one process,
 machine slows all alike; the first two rounds are dropped. A training step is forward, backward and SGD with momentum,
 under automatic mixed precision (bf16) and in fp32; inference is fp32. Printed are medians and the medians of the
 rounds' ratios to plain. ``--processor-time`` counts the process's own processor seconds in place of the wall clock:
-with ``--threads 1`` that shuts out much of what others do on the machine. ``--profile`` adds the operators of one CIN
-step.
+with ``--threads 1`` that shuts out much of what others do on the machine.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 import torch
 
@@ -69,8 +67,16 @@ def inference(learner: Learner, images: torch.Tensor) -> Step:
     return step
 
 
-def in_turn(steps: dict[str, Step], *, rounds: int, clock: Callable[[], float]) -> dict[str, dict[str, float]]:
-    """Median seconds of each step and the median of its ratios to "plain", round by round."""
+KINDS: dict[str, Callable[[Learner, torch.Tensor], Step]] = {
+    "bf16 training": partial(training_step, mixed=True),
+    "fp32 training": partial(training_step, mixed=False),
+    "fp32 inference": inference,
+}
+
+
+def in_turn(steps: dict[str, Step], *, rounds: int, processor_time: bool) -> dict[str, tuple[float, ...]]:
+    """For each step the median of its seconds, and of its ratios to "plain" the median, the least and the largest."""
+    clock = time.process_time if processor_time else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(rounds + 2):
         for name, step in steps.items():
@@ -78,28 +84,11 @@ def in_turn(steps: dict[str, Step], *, rounds: int, clock: Callable[[], float]) 
             step()
             if number >= 2:
                 seconds[name].append(clock() - begun)
-    ratios = {name: [a / b for a, b in zip(seconds[name], seconds["plain"], strict=True)] for name in steps}
-    return {
-        name: {
-            "seconds": statistics.median(seconds[name]),
-            "ratio": statistics.median(ratios[name]),
-            "least ratio": min(ratios[name]),
-            "largest ratio": max(ratios[name]),
-        }
-        for name in steps
-    }
-
-
-def profile(step: Step, rows: int) -> str:
-    """The operators of one step by their own time on the processor."""
-    from torch.profiler import ProfilerActivity
-    from torch.profiler import profile as profiler
-
-    step()
-    with profiler(activities=[ProfilerActivity.CPU], record_shapes=True) as seen:
-        step()
-    table = seen.key_averages(group_by_input_shape=True)
-    return table.table(sort_by="self_cpu_time_total", row_limit=rows, max_name_column_width=40)
+    measured = {}
+    for name, values in seconds.items():
+        ratios = [value / plain for value, plain in zip(values, seconds["plain"], strict=True)]
+        measured[name] = (statistics.median(values), statistics.median(ratios), min(ratios), max(ratios))
+    return measured
 
 
 def main() -> None:
@@ -110,39 +99,23 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", nargs="+", default=["bf16 training", "fp32 training", "fp32 inference"])
+    parser.add_argument("--only", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--processor-time", action="store_true")
-    parser.add_argument("--profile", type=int, default=0, metavar="ROWS")
-    parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     keep_freed_memory()
-    clock = time.process_time if chosen.processor_time else time.perf_counter
-    results = {}
     for size in chosen.size:
         torch.manual_seed(0)
         images = torch.randn(chosen.batch, 3, size, size).contiguous(memory_format=torch.channels_last)
         learners = learners_of(chosen.backbone, size)
-        kinds: dict[str, Callable[[Learner], Step]] = {
-            "bf16 training": lambda learner, images=images: training_step(learner, images, mixed=True),
-            "fp32 training": lambda learner, images=images: training_step(learner, images, mixed=False),
-            "fp32 inference": lambda learner, images=images: inference(learner, images),
-        }
         for kind in chosen.only:
-            steps = {
-                name: kinds[kind](learner) for name, learner in learners.items() if "inf" not in kind or name != "CIN"
-            }
-            results[f"{kind} at {size} px"] = measured = in_turn(steps, rounds=chosen.rounds, clock=clock)
-            for name, row in measured.items():
-                spread = f"({row['least ratio']:.3f} to {row['largest ratio']:.3f})"
-                print(
-                    f"{kind} at {size} px, {name}: {row['seconds']:.3f} s, {row['ratio']:.3f} of plain {spread}",
-                    flush=True,
-                )
-            if chosen.profile:
-                print(profile(steps[list(steps)[-1]], chosen.profile))
-    if chosen.json:
-        chosen.json.write_text(json.dumps(results, indent=1) + "\n")
+            steps = {name: KINDS[kind](learner, images) for name, learner in learners.items()}
+            if KINDS[kind] is inference:
+                del steps["CIN"]  # the same network as SCI
+            measured = in_turn(steps, rounds=chosen.rounds, processor_time=chosen.processor_time)
+            for name, (seconds, ratio, least, largest) in measured.items():
+                told = f"{seconds:.3f} s, {ratio:.3f} of plain ({least:.3f} to {largest:.3f})"
+                print(f"{kind} at {size} px, {name}: {told}", flush=True)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from fieldmark.data.reading import read_dataset
 from fieldmark.input.loading import Batch, Photographs, loader_of
 from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Recipe
-from fieldmark.training.automatic import fitted, recipe_of
+from fieldmark.training.automatic import draft_of
 from fieldmark.training.loop import Loop
 from fieldmark.training.runlog import RunLog
 from fieldmark.training.settings import RecipeSettings
@@ -103,8 +103,7 @@ def main() -> None:
     device = device_of("auto")
     model = {"backbone": chosen.backbone, "weights": "none", "size": chosen.size}
     settings = RecipeSettings(**model, batch=chosen.batch, precision=chosen.precision, lr=1e-3)
-    recipe = recipe_of(settings, device=device, external={})
-    recipe = fitted(recipe, settings, photos=len(photos), classes=len(dataset.classes))
+    recipe = draft_of(settings, device=device, external={}).fitted(photos=len(photos), classes=len(dataset.classes))
     fabric = Fabric(accelerator=device, devices=1, precision=precision_of(recipe.precision, device))  # pyright: ignore[reportArgumentType]
     views = Photographs(photos, recipe.pixels, packed=dataset.pixels)
     classes = len(dataset.classes)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from fieldmark.training.automatic import recipe_of
+from fieldmark.training.automatic import draft_of
 from fieldmark.training.preparing import Prepared, prepare_new
 from fieldmark.training.runlog import RunLog
 from fieldmark.training.session import train
@@ -70,9 +70,8 @@ def prepare_small(
     console: Console = QUIET,
 ) -> Prepared:
     """The recipe and the data of a new run, as ``train`` makes them before it trains."""
-    recipe = recipe_of(settings.recipe, device="cpu", external={})
-    chosen = settings.recipe.recipe is None
-    return prepare_new(data, run, settings, recipe=recipe, chosen=chosen, pinned=dict(pinned or {}), console=console)
+    draft = draft_of(settings.recipe, device="cpu", external={})
+    return prepare_new(data, run, settings, draft=draft, pinned=dict(pinned or {}), console=console)
 
 
 def train_small(data: Path, run: Path, settings: Settings = SMALL, *, resume: bool = False) -> list[str]:

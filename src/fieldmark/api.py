@@ -220,13 +220,13 @@ def probe(
     from fieldmark.core.backbone import refuse_backbone
     from fieldmark.core.device import device_of
     from fieldmark.evaluation.probe import probe as probe_one
-    from fieldmark.training.automatic import recipe_of
+    from fieldmark.training.automatic import draft_of
 
     if size < 1:
         raise UserError(f"--size {size}: at least 1")
     device = device_of(device)
     wanted = [RecipeSettings(backbone=name, weights=weights) for name in backbones or (None,)]
-    models = [recipe_of(settings, device=device, external={}).model for settings in wanted]
+    models = [draft_of(settings, device=device, external={}).recipe.model for settings in wanted]
     for model in models:  # so mistakes are told before the photos are looked through
         refuse_backbone(model.backbone, weights=model.weights)
     dataset = _probe_data(data, train_on=train_on, split=split, annotation=annotation, seed=seed, console=console)

@@ -20,11 +20,11 @@ from fieldmark.input.views import evaluation_view
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Pixels, Recipe
 from fieldmark.runs.checkpoint import save_model
-from fieldmark.runs.folder import ABOUT, ABOUT_KEYS, CLASSES, RECIPE, Transform, load, open_run, read_run, write_run
+from fieldmark.runs.folder import ABOUT, CLASSES, RECIPE, About, Transform, load, open_run, read_run, write_run
 from own_parts import own
 
 MODEL = Model(backbone="test_resnet", weights="none")
-ABOUT_VALUES = dict.fromkeys(ABOUT_KEYS, "x")
+ABOUT_VALUES = About(data="x", annotation="x", data_digest="x", headline="top1", cut=True)
 
 
 class Mine(Plain):
@@ -51,7 +51,7 @@ def test_a_description_comes_back(tmp_path: Path) -> None:
     write_run(tmp_path / "deep" / "run", recipe, classes=names, about=ABOUT_VALUES)
     found, classes, about = read_run(tmp_path / "deep" / "run")
     assert (found, classes) == (recipe, names)
-    assert about.items() >= ABOUT_VALUES.items()
+    assert about == ABOUT_VALUES
     assert "鷺" in (tmp_path / "deep/run" / CLASSES).read_bytes().decode("utf-8")
 
 

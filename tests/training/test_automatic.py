@@ -13,14 +13,12 @@ from fieldmark.recipe import CROSS_ENTROPY, AdamW, OneCycle, Part, Recipe, Sgd, 
 from fieldmark.recipes import ROWS
 from fieldmark.recipes.composition import Composition
 from fieldmark.training import automatic, overrides
-from fieldmark.training.automatic import fitted, fitting, recipe_of
+from fieldmark.training.automatic import draft_of, fitting
 from fieldmark.training.settings import settings_of
 
 
 def chosen(photos: int = 1000, device: str = "cpu", classes: int = 200, **said: object) -> Recipe:
-    settings = settings_of(said).recipe
-    recipe = recipe_of(settings, device=device, external={})
-    return fitted(recipe, settings, photos=photos, classes=classes)
+    return draft_of(settings_of(said).recipe, device=device, external={}).fitted(photos=photos, classes=classes)
 
 
 def of_paper(batches: Batches, patch: pytest.MonkeyPatch) -> None:
@@ -234,9 +232,8 @@ def test_what_is_said_is_not_fitted_to_the_photos() -> None:
 
 def test_a_recipe_that_is_followed_is_not_fitted() -> None:
     settings = settings_of({"recipe": "api-net/cub-resnet101"}).recipe
-    followed = recipe_of(settings, device="cpu", external={})
-    assert followed == ROWS["api-net/cub-resnet101"].recipe
-    assert fitted(followed, settings, photos=30, classes=3) is followed
+    draft = draft_of(settings, device="cpu", external={})
+    assert draft.recipe == ROWS["api-net/cub-resnet101"].recipe == draft.fitted(photos=30, classes=3)
 
 
 CHOSEN = [

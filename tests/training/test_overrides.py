@@ -15,7 +15,8 @@ from fieldmark.recipe import AdamW, Cosine, Model, OneCycle, Part, Pixels, Recip
 from fieldmark.recipes import ROWS
 from fieldmark.recipes.composition import Composition
 from fieldmark.training import overrides
-from fieldmark.training.overrides import followed, read_recipe, with_fields
+from fieldmark.training.automatic import Draft
+from fieldmark.training.overrides import read_recipe, with_fields, with_model
 from fieldmark.training.settings import RecipeSettings, settings_of
 
 TERM = Part("PairwiseConfusion", {"weight": 3.0})
@@ -42,7 +43,8 @@ def written(recipe: Recipe, folder: Path) -> Path:
 
 
 def said(recipe: Recipe = RECIPE, **settings: object) -> Recipe:
-    return followed(recipe, settings_of(settings).recipe)
+    wanted = settings_of(settings).recipe
+    return Draft(replace(recipe, model=with_model(recipe.model, wanted)), wanted, follows=True).recipe
 
 
 def one_line(error: pytest.ExceptionInfo[UserError]) -> str:
@@ -55,7 +57,7 @@ def one_line(error: pytest.ExceptionInfo[UserError]) -> str:
 
 def test_a_file_is_read(tmp_path: Path) -> None:
     assert read_recipe(str(written(RECIPE, tmp_path))) == RECIPE
-    assert followed(RECIPE, settings_of({"strict": True, "workers": 0, "device": "cpu"}).recipe) == RECIPE
+    assert said(strict=True, workers=0, device="cpu") == RECIPE
 
 
 @pytest.mark.parametrize("name", ROWS)

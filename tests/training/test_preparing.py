@@ -44,7 +44,7 @@ def test_an_unsplit_folder_is_cut_and_written_down(photos: Path, tmp_path: Path)
     made.write(tmp_path / "run")
     assert read_splits(tmp_path / "run/splits.csv") == {photo.name: photo.split for photo in made.dataset.photos}
     recipe, classes, about = read_run(tmp_path / "run")
-    assert (recipe, classes, about["data"]) == (made.recipe, ("ant", "bee", "cat"), str(photos))
+    assert (recipe, classes, about.data) == (made.recipe, ("ant", "bee", "cat"), str(photos))
     again = prepare_again(photos, tmp_path / "run", console=QUIET, external={})
     assert (again.dataset, again.recipe, again.data.was_cut) == (made.dataset, made.recipe, True)
 
@@ -147,7 +147,7 @@ def test_a_run_of_changed_data_is_refused(tmp_path: Path) -> None:
     made, _ = prepared(data, tmp_path / "run")
     made.write(tmp_path / "run")
     about = json.loads((tmp_path / "run/run.json").read_text())
-    assert about["data_digest"] == made.about["data_digest"]
+    assert about["data_digest"] == made.about.data_digest
     (data / "ant" / "0.jpg").unlink()
     with pytest.raises(UserError, match="changed since"):
         prepare_again(data, tmp_path / "run", console=QUIET, external={})
@@ -203,13 +203,13 @@ def test_official_training_photos_may_be_held_out(tmp_path: Path) -> None:
     assert [len(made.dataset.of([split])) for split in ("train", "val", "test")] == [21, 9, 9]
     assert all(photo.name.startswith("train/") for photo in made.dataset.of(["val"]))
     assert made.dataset.counts("val") == (3, 3, 3)
-    assert made.about["held_out"] == 0.3
+    assert made.about.held_out == 0.3
     other = prepared(data, run, small(hold_out=0.3, seed=1))[0]
     assert other.dataset.of(["val"]) != made.dataset.of(["val"])
     made.write(run)
     again = prepare_again(data, run, console=QUIET, external={})
     assert again.dataset == made.dataset
-    assert again.about["data_digest"] == made.about["data_digest"]
+    assert again.about.data_digest == made.about.data_digest
     write_photo(data / "train/ant/later.jpg", label=0, number=77)
     with pytest.raises(UserError, match="changed since"):
         prepare_again(data, run, console=QUIET, external={})

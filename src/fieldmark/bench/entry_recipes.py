@@ -12,8 +12,7 @@ from fieldmark.errors import UserError
 from fieldmark.plain import did_you_mean, from_plain, to_plain
 from fieldmark.recipe import FORMAT_VERSION, Recipe
 from fieldmark.recipes import ROWS
-from fieldmark.training.automatic import fitted
-from fieldmark.training.automatic import recipe_of as recipe_of_settings
+from fieldmark.training.automatic import draft_of
 from fieldmark.training.overrides import read_recipe, stretched, with_places
 from fieldmark.training.settings import RecipeSettings
 
@@ -97,8 +96,8 @@ def _chosen(entry: Entry, context: RecipeContext) -> Recipe:
     if "batches" in entry.changes:
         said.pop("batch", None)
     settings = settings_of(said)
-    recipe = recipe_of_settings(settings, device=context.device, external=context.external)
-    return fitted(recipe, settings, photos=context.photos, classes=context.classes)
+    draft = draft_of(settings, device=context.device, external=context.external)
+    return draft.fitted(photos=context.photos, classes=context.classes)
 
 
 def _named(name: str, context: RecipeContext) -> Recipe:

@@ -119,7 +119,7 @@ def evaluate(
         labels=labels,
         metrics=measure(logits, labels),
         damaged=(*chosen.damaged, *seen.damaged.values()),
-        headline=opened.about["headline"],
+        headline=opened.about.headline,
         branches={name: measure(own, labels).top1 for name, own in zip(method.scored_views, branches, strict=True)},
         notes=dataset.notes,
     )
@@ -134,7 +134,7 @@ def split_of_run(opened: Opened, data: Path | Dataset | None, split: str) -> Ope
     dataset = data if isinstance(data, Dataset) else _read(opened, data)
     known = Scan.load(opened.path / SCAN)
     if split != "all":
-        if opened.about.get("held_out") or not dataset.is_split:
+        if opened.about.held_out or not dataset.is_split:
             dataset = _split_by_run(opened, dataset, known)
         refuse_missing_splits(dataset, [split], said="--split")
         dataset = dataset.with_photos(dataset.of([split]))
@@ -147,10 +147,10 @@ def split_of_run(opened: Opened, data: Path | Dataset | None, split: str) -> Ope
 
 
 def _read(opened: Opened, data: Path | None) -> Dataset:
-    source = data or Path(opened.about["data"])
+    source = data or Path(opened.about.data)
     if data is None and not source.exists():
         raise UserError(f"{printable(str(source))}, which the run was trained from, is not there; name it: --data DATA")
-    return read_dataset(source, annotation=opened.about["annotation"])
+    return read_dataset(source, annotation=opened.about.annotation)
 
 
 def _split_by_run(opened: Opened, dataset: Dataset, known: Scan) -> Dataset:
@@ -200,7 +200,7 @@ def refuse_results(folder: Path, run: Path, data: Path | None) -> None:
     Raises:
         UserError: it lies among the photos, or holds files of these names that are no results.
     """
-    photos = data or Path(read_run(run)[2]["data"])
+    photos = data or Path(read_run(run)[2].data)
     if not folder.is_relative_to(run):
         refuse_folder(folder, option="--out", photos=photos)
     figures = folder / FILES[0]

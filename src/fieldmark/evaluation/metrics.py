@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from torchmetrics.functional.classification import (
 )
 
 from fieldmark.data.dataset import is_uneven
+
+Headline = Literal["top1", "mean_per_class"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> Metrics:
     )
 
 
-def headline(counts: Sequence[int]) -> str:
+def headline(counts: Sequence[int]) -> Headline:
     """The figure to look at first, given the photos a class: "top1" or, for uneven classes, "mean_per_class"."""
     return "mean_per_class" if is_uneven(counts) else "top1"
 

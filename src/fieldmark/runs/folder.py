@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from PIL import Image
@@ -18,12 +19,34 @@ from fieldmark.files import write_json, write_text
 from fieldmark.images.decode import opened_image, read_image
 from fieldmark.images.guard import up_to
 from fieldmark.input.views import evaluation_view
+from fieldmark.plain import from_plain, to_plain
 from fieldmark.recipe import Pixels, Recipe, recipe_from_json, recipe_to_json
 from fieldmark.runs.checkpoint import load_model
 
 RECIPE, CLASSES, ABOUT, SCAN = "recipe.json", "classes.json", "run.json", "scan.json"
-ABOUT_KEYS = ("data", "annotation", "data_digest", "headline", "cut")
 FORMAT_VERSION = 1
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class About:
+    """Where a run comes from: what ``run.json`` holds.
+
+    ``data`` is the photographs' place, ``layout`` how they lay there, ``annotation`` which labels were taken,
+    ``data_digest`` that of names, labels and splits; ``headline`` the figure to look at first; ``cut`` says whether
+    Fieldmark made the splits, ``held_out`` is the share of the training photos that became validation.
+    """
+
+    data: str
+    annotation: str
+    data_digest: str
+    headline: Literal["top1", "mean_per_class"]
+    cut: bool
+    held_out: float = 0.0
+    layout: str = ""
+    fieldmark: str = ""
+    torch: str = ""
+    python: str = ""
 
 
 class Transform:
@@ -70,7 +93,7 @@ class Opened(NamedTuple):
     path: Path
     recipe: Recipe
     classes: tuple[str, ...]
-    about: dict[str, Any]
+    about: About
     learner: Learner
 
 
@@ -98,28 +121,40 @@ def open_run(run: Path, *, external: Sequence[str | type] = ()) -> Opened:
     return Opened(run, recipe, classes, about, learner.eval())
 
 
-def read_run(run: Path) -> tuple[Recipe, tuple[str, ...], dict[str, Any]]:
-    """Recipe, classes and ``run.json`` of a run, without building anything."""
+def read_run(run: Path) -> tuple[Recipe, tuple[str, ...], About]:
+    """Recipe, classes and ``run.json`` of a run, without building anything.
+
+    Raises:
+        UserError: no run, or a file that is damaged or of another format.
+    """
     if not (run / RECIPE).is_file():
         raise UserError(f"{run} is no run of Fieldmark: it holds no {RECIPE}")
     recipe = recipe_from_json((run / RECIPE).read_text("utf-8", "replace"))
-    return recipe, tuple(_json(run / CLASSES, "classes")["classes"]), _json(run / ABOUT, *ABOUT_KEYS)
+    return recipe, _read(run / CLASSES, _Classes).classes, _read(run / ABOUT, About)
 
 
-def write_run(run: Path, recipe: Recipe, *, classes: Sequence[str], about: dict[str, Any]) -> None:
+def write_run(run: Path, recipe: Recipe, *, classes: Sequence[str], about: About) -> None:
     """Writes what a run is before it is trained, each file all or nothing."""
     write_text(run / RECIPE, recipe_to_json(recipe))
-    write_json(run / CLASSES, {"format_version": FORMAT_VERSION, "classes": list(classes)})
-    write_json(run / ABOUT, {"format_version": FORMAT_VERSION} | about)
+    for file, value in ((CLASSES, _Classes(tuple(classes))), (ABOUT, about)):
+        write_json(run / file, {"format_version": FORMAT_VERSION} | to_plain(value))
 
 
-def _json(path: Path, *keys: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Classes:
+    """What ``classes.json`` holds."""
+
+    classes: tuple[str, ...]
+
+
+def _read(path: Path, kind: type[T]) -> T:
     try:
         value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}); is the run complete?") from error
-    if not isinstance(value, dict) or value.get("format_version") != FORMAT_VERSION:
+    if not isinstance(value, dict) or value.pop("format_version", None) != FORMAT_VERSION:
         raise UserError(f"{path} has another format than this Fieldmark reads")
-    if missing := [key for key in keys if key not in value]:
-        raise UserError(f"{path} lacks {missing[0]!r}: it was changed by hand, or the run is not complete")
-    return value
+    try:
+        return from_plain(value, kind)
+    except UserError as error:
+        raise UserError(f"{path}: {error}; it was changed by hand, or the run is not complete") from error

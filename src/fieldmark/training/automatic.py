@@ -6,7 +6,7 @@ a test split.
 """
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import timm
 import torch
@@ -19,7 +19,7 @@ from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, NONE, lite0_is_in
 from fieldmark.plain import from_plain, to_plain
 from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes.naming import composition_of
-from fieldmark.training.overrides import followed, read_recipe, with_fields, with_model, with_settings
+from fieldmark.training.overrides import read_recipe, with_fields, with_model, with_settings
 from fieldmark.training.settings import RecipeSettings
 
 RATES = {Sgd: 0.1 / 16, AdamW: 1e-3 / 32}
@@ -37,61 +37,77 @@ ROOMY = ((12e9, 32, 448), (7.2e9, 16, 448), (4.5e9, 8, 448), (0, 16, 224))
 FLOAT32 = 1.8  # times the memory of half precision
 
 
-def recipe_of(settings: RecipeSettings, *, device: str, external: Classes, recipe: Recipe | None = None) -> Recipe:
-    """The recipe of a run as far as it does not depend on the photos, with all that the user said.
+@dataclass(frozen=True)
+class Draft:
+    """A recipe before the photos are known.
 
-    It follows ``recipe`` or ``settings.recipe``, or is chosen for this kind of machine.
+    ``start`` is the recipe that is followed, or the program's own for a kind of machine, with the parts that the user
+    said; ``settings`` are all that the user said; ``follows`` whether a recipe is followed.
+    """
+
+    start: Recipe
+    settings: RecipeSettings
+    follows: bool
+
+    @property
+    def recipe(self) -> Recipe:
+        """With all that the user said; epochs and batches are not yet fitted to the photos.
+
+        Raises:
+            UserError: a setting that the recipe leaves no room for.
+        """
+        return with_fields(with_settings(self.start, self.settings), self.settings.set)
+
+    def fitted(self, *, photos: int, classes: int) -> Recipe:
+        """The recipe of the run: where none is followed, with epochs, batches and rate that suit the photos.
+
+        What was said stays as it was said, and each ``--set`` comes last.
+
+        Args:
+            photos: in the training splits.
+            classes: of the data; a paper's own batches get at most so many.
+        """
+        if self.follows:
+            return self.recipe
+        said, recipe = self.settings, with_settings(self.start, self.settings)
+        (stage,), batches = recipe.stages, recipe.batches
+        if said.epochs is None:
+            low, high = EPOCHS
+            epochs = min(max(round(VIEWS / max(photos, 1)), low), high)
+            stage = replace(stage, epochs=epochs * (FROM_SCRATCH if recipe.model.weights == NONE else 1))
+        if isinstance(batches, Balanced) and said.batch is None:
+            batches = replace(batches, classes=min(batches.classes, classes))
+        elif isinstance(batches, Shuffled):
+            batches = replace(batches, size=min(batches.size, max(photos, 1)))
+        if said.lr is None:
+            rate = RATES[type(stage.optimiser)] * batches.size
+            stage = replace(stage, optimiser=replace(stage.optimiser, lr=rate))
+        return with_fields(replace(recipe, batches=batches, stages=(stage,)), said.set)
+
+
+def draft_of(settings: RecipeSettings, *, device: str, external: Classes, recipe: Recipe | None = None) -> Draft:
+    """What a run starts from; everything that needs no photos is checked.
 
     Args:
         settings: what the user said.
         device: "cpu" or "cuda".
         external: classes from elsewhere that parts may name.
-        recipe: what to follow.
+        recipe: what to follow, in place of ``settings.recipe``.
 
     Raises:
         UserError: a name or an option that there is not, or parts that cannot go together.
     """
     if recipe is None and settings.recipe is not None:
         recipe = read_recipe(settings.recipe)
-    if recipe is not None:
-        recipe = followed(from_plain(to_plain(recipe), Recipe), settings)
+    follows = recipe is not None
+    if recipe is None:
+        start = _chosen(settings, device, external)
     else:
-        recipe = with_fields(with_settings(_chosen(settings, device, external), settings), settings.set)
-    refuse_parts(recipe.model, external)
-    return recipe
-
-
-def fitted(recipe: Recipe, settings: RecipeSettings, *, photos: int, classes: int) -> Recipe:
-    """A recipe that was chosen, not followed, with epochs and batches that suit the photos, where nobody said them.
-
-    Args:
-        recipe: as ``recipe_of`` gave it.
-        settings: what the user said.
-        photos: in the training splits.
-        classes: of the data; a paper's own batches get at most so many.
-    """
-    if settings.recipe is not None:
-        return recipe
-    (stage, *rest), batches = recipe.stages, recipe.batches
-    if settings.epochs is None and not _is_set(settings, "stages.0.epochs"):
-        low, high = EPOCHS
-        epochs = min(max(round(VIEWS / max(photos, 1)), low), high)
-        # not stretched: what --set says happens at an epoch happens at that epoch
-        stage = replace(stage, epochs=epochs * (FROM_SCRATCH if recipe.model.weights == NONE else 1))
-    if isinstance(batches, Balanced) and settings.batch is None and not _is_set(settings, "batches.classes"):
-        batches = replace(batches, classes=min(batches.classes, classes))
-    elif isinstance(batches, Shuffled) and not _is_set(settings, "batches.size"):
-        batches = replace(batches, size=min(batches.size, max(photos, 1)))
-    if settings.lr is None and not _is_set(settings, "stages.0.optimiser.lr"):
-        rate = RATES[type(stage.optimiser)] * batches.size
-        stage = replace(stage, optimiser=replace(stage.optimiser, lr=rate))
-    return replace(recipe, batches=batches, stages=(stage, *rest))
-
-
-def _is_set(settings: RecipeSettings, place: str) -> bool:
-    """Whether a ``--set`` says what stands at a place, or around it."""
-    paths = (change.partition("=")[0] for change in settings.set)
-    return any(place == path or place.startswith(f"{path}.") for path in paths)
+        recipe = from_plain(to_plain(recipe), Recipe)
+        start = replace(recipe, model=with_model(recipe.model, settings))
+    draft = Draft(start, settings, follows)
+    refuse_parts(draft.recipe.model, external)
+    return draft
 
 
 def _chosen(settings: RecipeSettings, device: str, external: Classes) -> Recipe:

@@ -50,23 +50,10 @@ def read_recipe(name: str) -> Recipe:
         raise UserError(f"{said}: {error}") from error
 
 
-def followed(recipe: Recipe, settings: RecipeSettings) -> Recipe:
-    """A recipe with all that is said beside it.
-
-    ``method`` brings all parts of its paper, and the paper's batches where it has some; ``term`` adds to the terms;
-    ``neck``, ``pool``, ``head``, ``backbone`` and ``weights`` replace. ``size`` counts for training and evaluation.
-    ``batch`` keeps the kind of batches: balanced ones get as many classes as fit. ``epochs`` and ``lr`` are those of
-    the only stage; what happens at an epoch (steps of the rate, warm-up, frozen epochs) moves along with ``epochs``.
-
-    Raises:
-        UserError: a setting that the recipe leaves no room for.
-    """
-    recipe = with_settings(replace(recipe, model=with_model(recipe.model, settings)), settings)
-    return with_fields(recipe, settings.set)
-
-
 def with_model(model: Model, settings: RecipeSettings) -> Model:
     """The model with the parts, the backbone and its weights that were said, and terms added to its own.
+
+    ``method`` brings all parts of its paper; ``neck``, ``pool``, ``head``, ``backbone`` and ``weights`` replace.
 
     Raises:
         UserError: no such method or part.
@@ -85,6 +72,10 @@ def with_model(model: Model, settings: RecipeSettings) -> Model:
 
 def with_settings(recipe: Recipe, settings: RecipeSettings) -> Recipe:
     """The recipe with all other settings that were said in the place of its own; its model is left as it is.
+
+    ``method`` brings its paper's batches, where it has some. ``size`` counts for training and evaluation. ``batch``
+    keeps the kind of batches: balanced ones get as many classes as fit. ``epochs`` and ``lr`` are those of the only
+    stage; what happens at an epoch (steps of the rate, warm-up, frozen epochs) moves along with ``epochs``.
 
     Raises:
         UserError: a setting that the recipe leaves no room for.

@@ -4,7 +4,6 @@ import sys
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -27,8 +26,8 @@ from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.metrics import headline
 from fieldmark.input.views import frame_of
 from fieldmark.recipe import Recipe
-from fieldmark.runs.folder import SCAN, read_run, write_run
-from fieldmark.training.automatic import fitted
+from fieldmark.runs.folder import SCAN, About, read_run, write_run
+from fieldmark.training.automatic import Draft
 from fieldmark.training.settings import DataSettings, Settings
 from fieldmark.training.telling import told_of_splits
 
@@ -39,7 +38,7 @@ class Prepared:
 
     data: OpenedData
     recipe: Recipe
-    about: dict[str, Any]
+    about: About
     newly_cut: bool = False
 
     @property
@@ -50,7 +49,7 @@ class Prepared:
     @property
     def counts(self) -> tuple[int, ...]:
         """Photos per class in the splits trained on."""
-        return tuple(map(sum, zip(*map(self.dataset.counts, self.recipe.train_on), strict=True)))
+        return _counts(self.dataset, self.recipe)
 
     def write(self, run: Path) -> None:
         """Writes what a run is before it is trained into its folder."""
@@ -59,13 +58,16 @@ class Prepared:
         self.data.scan.save(run / SCAN)
 
 
+def _counts(dataset: Dataset, recipe: Recipe) -> tuple[int, ...]:
+    return tuple(map(sum, zip(*map(dataset.counts, recipe.train_on), strict=True)))
+
+
 def prepare_new(
     data: Path,
     run: Path,
     settings: Settings,
     *,
-    recipe: Recipe,
-    chosen: bool,
+    draft: Draft,
     pinned: dict[str, str],
     console: Console,
     opened: OpenedData | None = None,
@@ -76,8 +78,7 @@ def prepare_new(
         data: what the user named.
         run: the run's folder; what an earlier run there found out about its sound photos is used again.
         settings: what the user said.
-        recipe: what to follow.
-        chosen: whether the program made the recipe, so that epochs and batches are fitted to the photos.
+        draft: what to follow.
         pinned: the splits of an earlier cut, by photo; these photos stay where they were.
         console: is told.
         opened: the photos, where they were opened, and their user was told of them, before.
@@ -85,7 +86,7 @@ def prepare_new(
     Raises:
         UserError: data that cannot be trained on.
     """
-    said = settings.data
+    said, recipe = settings.data, draft.recipe
     named = opened.dataset if opened else read_dataset(data, annotation=said.annotation)
     _refuse_by_names(named, recipe, said, pinned)
     refuse_backbone(recipe.model.backbone, weights=recipe.model.weights)
@@ -98,22 +99,21 @@ def prepare_new(
     refuse_missing_splits(dataset, train_on, said="--train-on")  # too few photos for the cut to fill them all
     tell(console, *told_of_splits(dataset, train_on, was_cut=ready.was_cut))
     photos, classes = dataset.of(train_on), len(dataset.classes)
-    if chosen:
-        recipe = fitted(recipe, settings.recipe, photos=len(photos), classes=classes)
+    recipe = draft.fitted(photos=len(photos), classes=classes)
     recipe.batches.epoch(labels_of(photos), seed=recipe.seed, epoch=0)  # refuses what it cannot make batches of
     _refuse_boxes_outside(ready, recipe)
-    about = {
-        "fieldmark": version("fieldmark"),
-        "torch": torch.__version__,
-        "python": sys.version.split()[0],
-        "data": str(data.resolve()),
-        "layout": dataset.layout,
-        "annotation": said.annotation,
-        "data_digest": digest(dataset, boxes=recipe.pixels.fit == "box"),
-        "headline": headline(Prepared(ready, recipe, {}).counts),
-        "cut": ready.was_cut,
-        "held_out": said.hold_out,
-    }
+    about = About(
+        fieldmark=version("fieldmark"),
+        torch=torch.__version__,
+        python=sys.version.split()[0],
+        data=str(data.resolve()),
+        layout=dataset.layout,
+        annotation=said.annotation,
+        data_digest=digest(dataset, boxes=recipe.pixels.fit == "box"),
+        headline=headline(_counts(dataset, recipe)),
+        cut=ready.was_cut,
+        held_out=said.hold_out,
+    )
     return Prepared(ready, recipe, about, newly_cut=ready.was_cut and not (pinned or opened))
 
 
@@ -129,17 +129,17 @@ def prepare_again(
     refuse_parts(recipe.model, external)
     known = Scan.load(run / SCAN)
     if opened is None:
-        opened = _looked_through(read_dataset(data, annotation=about["annotation"]), recipe, known, console)
+        opened = _looked_through(read_dataset(data, annotation=about.annotation), recipe, known, console)
         tell(console, *opened.told)
     before = known.by_name()
     exchanged = [facts for facts in opened.scan.facts if before.get(facts.name, facts).sha != facts.sha]
     dataset = opened.dataset
-    if about["cut"] or about.get("held_out"):  # which runs of earlier versions lack
+    if about.cut or about.held_out:
         dataset = with_splits(dataset, read_splits(run))
-    same = about["data_digest"] == digest(dataset, boxes=recipe.pixels.fit == "box") and classes == dataset.classes
+    same = about.data_digest == digest(dataset, boxes=recipe.pixels.fit == "box") and classes == dataset.classes
     if exchanged or not same:
         raise UserError(f"the photos, labels or splits of {data} changed since {run} began; start anew (--overwrite)")
-    return Prepared(replace(opened, dataset=dataset, was_cut=about["cut"]), recipe, about)
+    return Prepared(replace(opened, dataset=dataset, was_cut=about.cut), recipe, about)
 
 
 def _refuse_by_names(dataset: Dataset, recipe: Recipe, said: DataSettings, pinned: dict[str, str]) -> None:

@@ -27,7 +27,7 @@ from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Recipe
 from fieldmark.runs.checkpoint import MODEL, load_state, save_model
 from fieldmark.runs.folder import RECIPE
-from fieldmark.training.automatic import recipe_of
+from fieldmark.training.automatic import draft_of
 from fieldmark.training.checks import refuse_unknown_groups
 from fieldmark.training.estimate import Ahead, expected_seconds
 from fieldmark.training.loop import Loop, Validate
@@ -84,12 +84,9 @@ def train(
         if goes_on(run, destination):
             return True, prepare_again(source, run, console=console, external=known, opened=opened)
         pinned = pinned_splits(run, settings.data.splits)
-        start = recipe_of(settings.recipe, device=device, external=known, recipe=recipe)
-        refuse_unknown_groups(start, external=known)
-        chosen = recipe is None
-        prepared = prepare_new(
-            source, run, settings, recipe=start, chosen=chosen, pinned=pinned, console=console, opened=opened
-        )
+        draft = draft_of(settings.recipe, device=device, external=known, recipe=recipe)
+        refuse_unknown_groups(draft.recipe, external=known)
+        prepared = prepare_new(source, run, settings, draft=draft, pinned=pinned, console=console, opened=opened)
         refuse_deletion(run, settings, prepared.dataset)
         return False, prepared
 
@@ -223,7 +220,7 @@ def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int)
         f"batches of {per_batch}, seed {recipe.seed}, {loop.fabric.device.type}",
     )
     tell(console, f"expected time: about {clock(seconds)}" + (" (going on)" if loop.position.step else ""))
-    if prepared.about["headline"] != "top1" and not _balances(recipe):
+    if prepared.about.headline != "top1" and not _balances(recipe):
         uneven = f"the largest class has {IMBALANCE} times the photos of the smallest, or more"
         tell(console, f"{uneven}: mean per-class accuracy counts; consider --balance logit-adjust")
 
@@ -252,7 +249,7 @@ def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int, start: s
 
     def validate() -> Mapping[str, float]:
         metrics = measure(infer(method, photos, method=method, workers=workers, start=start).values, labels)
-        figure = metrics.top1 if prepared.about["headline"] == "top1" else metrics.mean_per_class
+        figure = metrics.top1 if prepared.about.headline == "top1" else metrics.mean_per_class
         if keeps_best and figure > loop.position.best:
             loop.position.best = figure
             if processes.is_first():

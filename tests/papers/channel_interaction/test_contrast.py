@@ -1,6 +1,4 @@
-"""Contrasted weights against loops written from the paper, and the gradients that are worked tile by tile."""
-
-from typing import Any
+"""Contrasted weights against loops written from the paper, and the gradients that are worked piece by piece."""
 
 import pytest
 import torch
@@ -8,8 +6,7 @@ from torch import Tensor
 
 from channel_terms import OPERATIONS, eq_5
 from fieldmark.errors import UserError
-from fieldmark.papers.channel_interaction import interaction as sci
-from fieldmark.papers.channel_interaction.contrast import Operation, contrast_weights, contrasted, swapped
+from fieldmark.papers.channel_interaction.contrast import Operation, contrast_weights, contrasted
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -39,28 +36,41 @@ def test_another_operation_is_refused():
         contrast_weights(random(1, 2, 2), random(1, 2, 2), random(1), "divide")  # pyright: ignore[reportArgumentType]
 
 
+def whole(weights: Tensor, columns: Tensor, eta: Tensor, pairs: list[list[int]], operation: Operation) -> Tensor:
+    """Y' of all pairs at once, in operators that autograd knows."""
+    values = []
+    for (a, b), factor in zip((pairs, pairs[::-1]), eta, strict=True):
+        v = torch.cat([columns[a], columns[b]], 2) if operation == "concatenate" else columns[a]
+        values.append(v @ contrast_weights(weights[a], weights[b], factor, operation).mT)
+    return torch.stack(values)
+
+
+PAIRS = [[[3, 0], [2, 4]], [[3, 0, 0, 1, 4], [2, 1, 2, 3, 0]]]
+"""Of five images, of which one is left out or several come twice: two pairs, and five."""
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize(("images", "once"), [([3, 0, 2, 4], True), ([3, 0, 2, 4], False), ([3, 0, 0, 2, 3, 0], False)])
-@pytest.mark.parametrize("threads", [1, 3])
-def test_tiles_give_what_whole_weights_give(
-    operation: Operation, images: list[int], once: bool, threads: int, monkeypatch: pytest.MonkeyPatch
-):
-    """Five images, of which one is left out or comes twice; four rows a tile and two to four images at a time."""
-    monkeypatch.setattr(sci, "_TILE", 24)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    x, v, eta = random(5, 4, 6).requires_grad_(), random(5, 3, 6, seed=1).requires_grad_(), random(len(images), seed=2)
-    eta, index = eta.requires_grad_(), torch.tensor(images)
-    found = contrasted(sci.mix(x, v, scale=0.3, keep=True), v, eta, index, operation, once=once)
-    own = sci.channel_weights(x.mT, 0.3)[index]
-    columns = torch.cat([v[index], swapped(v[index])], 2) if operation == "concatenate" else v[index]
-    known = columns @ contrast_weights(own, swapped(own), eta, operation).mT
+@pytest.mark.parametrize("pairs", PAIRS)
+def test_pieces_give_what_all_pairs_at_once_give(operation: Operation, pairs: list[list[int]]):
+    weights, columns = random(5, 6, 6).softmax(2).requires_grad_(), random(5, 3, 6, seed=1).requires_grad_()
+    eta, images = random(2, len(pairs[0]), seed=2).requires_grad_(), torch.tensor(pairs)
+    found = contrasted(weights, columns, eta, images, operation=operation, lower=torch.float64)
+    known = whole(weights, columns, eta, pairs, operation)
     torch.testing.assert_close(found, known, rtol=0, atol=1e-12)
-    wanted: Any = (x, v, eta)
-    some = random(*known.shape, seed=3)
-    pairs = [torch.autograd.grad((value * some).sum(), wanted, allow_unused=True) for value in (found, known)]
-    for one, other in zip(*pairs, strict=True):
+    inputs, some = (weights, columns, eta), random(*known.shape, seed=3)
+    both = [torch.autograd.grad((value * some).sum(), inputs, allow_unused=True) for value in (found, known)]
+    for one, other in zip(*both, strict=True):
         torch.testing.assert_close(one, torch.zeros_like(one) if other is None else other, rtol=0, atol=1e-12)
 
 
-def test_pairs_change_places():
-    assert swapped(torch.arange(6)).tolist() == [1, 0, 3, 2, 5, 4]
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_second_derivatives(operation: Operation):
+    weights, columns = random(3, 3, 3).softmax(2).requires_grad_(), random(3, 2, 3, seed=1).requires_grad_()
+    eta, images = random(2, 3, seed=2).requires_grad_(), torch.tensor([[0, 0, 2], [1, 2, 1]])
+
+    def value(*inputs: Tensor) -> Tensor:
+        return contrasted(*inputs, images, operation=operation, lower=torch.float64)
+
+    assert torch.autograd.gradgradcheck(value, (weights, columns, eta))
+    with_eta_alone = [part.detach() for part in (weights, columns)]
+    assert torch.autograd.gradgradcheck(lambda eta: value(*with_eta_alone, eta), eta)

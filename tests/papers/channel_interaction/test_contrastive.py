@@ -87,8 +87,7 @@ def embedded(term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, 
     contrast = torch.tensor(eq_5(w[a], w[b], eta, term.operation), dtype=torch.float64)
     channels = torch.cat([x[a], x[b]]) if term.operation == "concatenate" else x[a]
     mixed = (contrast @ channels).view(maps.shape[1:])
-    weight = neck.phi.weight.view(len(mixed), 3, 3, -1).permute(0, 3, 1, 2)
-    z = F.conv2d(mixed[None], weight, neck.phi.bias, padding=1)[0] + maps[a]
+    z = F.conv2d(mixed[None], neck.phi.weight, neck.phi.bias, padding=1)[0] + maps[a]
     h = term.h(z.flatten(1).mT.flatten() if term.positions else z.mean((1, 2)))
     return h / h.norm() if term.normalise else h
 
@@ -170,21 +169,16 @@ def contrasted(
         eta = term.psi(torch.cat([y[a], y[b]], 1)).squeeze(1) if term.psi else x.new_zeros(len(a))
         channels = torch.cat([x[a], x[b]], 1) if term.operation == "concatenate" else x[a]
         mixed = (contrast_weights(w[a], w[b], eta, term.operation) @ channels).view(len(a), *maps.shape[1:])
-        weight = neck.phi.weight.view(maps.shape[1], 3, 3, -1).permute(0, 3, 1, 2)
-        z = F.conv2d(mixed, weight, neck.phi.bias, padding=1) + maps[a]
+        z = F.conv2d(mixed, neck.phi.weight, neck.phi.bias, padding=1) + maps[a]
         ends.append(term.h(z.flatten(2).mT.flatten(1) if term.positions else z.mean((2, 3))))
     losses = pair_contrastive(ends[0], ends[1], chosen.same, term.margin)
     return term.weight * losses.mean()
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("tile", [2**18, 8])
 @pytest.mark.parametrize("pairs", ["random", "all"])
 @pytest.mark.parametrize("positions", [0, 6])
-def test_all_gradients_are_those_of_the_written_out_term(
-    operation: Operation, tile: int, pairs: Any, positions: int, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(sci, "_TILE", tile)
+def test_all_gradients_are_those_of_the_written_out_term(operation: Operation, pairs: Any, positions: int):
     term, neck = term_of(operation=operation, pairs=pairs, margin=0.9, positions=positions), neck_of(scale=0.7)
     maps = random(7, CHANNELS, 2, 3).requires_grad_()
     inputs = [maps, *term.parameters(), *neck.phi.parameters()]
@@ -402,7 +396,7 @@ def as_autocast_has_it(
     for a, b in ((chosen.anchor, chosen.mate), (chosen.mate, chosen.anchor)):
         eta = term.psi(torch.cat([y[a], y[b]], 1)).squeeze(1)
         mixed = contrast_weights(w[a], w[b], eta).to(x.dtype) @ x[a]
-        ends.append(term.h((neck.convolved(mixed.view(len(a), *maps.shape[1:])) + maps[a]).mean((2, 3))))
+        ends.append(term.h((neck.phi(mixed.view(len(a), *maps.shape[1:])) + maps[a]).mean((2, 3))))
     kind = torch.promote_types(x.dtype, torch.float32)
     return term.weight * pair_contrastive(ends[0].to(kind), ends[1].to(kind), chosen.same).mean()
 
@@ -471,7 +465,7 @@ def test_a_compiled_step_is_the_same(operation: Operation):
 
 def test_maps_of_another_size_than_the_layers_have_are_refused_in_words():
     term, neck = term_of(positions=4), neck_of()
-    with pytest.raises(UserError, match=r"saw maps of 2 x 3: positions=6 fits"):
+    with pytest.raises(UserError, match=r"was given maps of 2 x 3: positions=6 fits"):
         term(neck.interact(random(4, CHANNELS, 2, 3)), LABELS[:4])
 
 
@@ -517,6 +511,51 @@ def test_it_trains_in_a_plain_loop():
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.parametrize("options", [{}, {"pairs": "all", "operation": "concatenate"}, {"positions": 4}])
+def test_second_derivatives_of_a_whole_step(options: dict[str, Any]):
+    term, neck, maps = term_of(margin=2.0, **options), neck_of(scale=0.7), random(4, CHANNELS, 2, 2).requires_grad_()
+
+    def step(maps: Tensor, psi: Tensor) -> Tensor:
+        found = neck.interact(maps)
+        assert term.psi is not None
+        shared = {"psi.weight": psi}
+        loss = torch.func.functional_call(term, shared, (found, LABELS[:4]), {"draws": DRAWS})
+        return loss + found.pooled.square().sum()
+
+    assert term.psi is not None
+    assert torch.autograd.gradgradcheck(step, (maps, term.psi.weight.detach().clone().requires_grad_()))
+
+
+def test_alone_it_draws_from_torch_in_training_and_halves_the_batch_in_evaluation():
+    term, interaction = term_of(margin=9.0), neck_of().interact(random(7, CHANNELS, 2, 2))
+
+    def losses(seed: int) -> list[float]:
+        torch.manual_seed(seed)
+        return [term(interaction, LABELS).item() for _ in range(4)]
+
+    assert losses(0) == losses(0) != losses(1)
+    assert len(set(losses(0))) > 1
+    assert set(term.eval() and losses(0)) == {term(interaction, LABELS, draws=EVALUATION).item()}
+
+
+@pytest.mark.parametrize("labels", [LABELS[:, None], F.one_hot(LABELS), LABELS[:6], LABELS.float()])
+def test_labels_of_another_shape_are_refused_in_one_line(labels: Tensor):
+    with pytest.raises(UserError, match="ContrastiveChannelInteraction") as caught:
+        loss_of(term_of(), random(7, CHANNELS, 2, 2), labels)
+    assert "labels" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_maps_in_place_of_an_interaction_and_other_channels_are_refused_in_one_line():
+    neck, maps = neck_of(), random(7, CHANNELS, 2, 2)
+    for wrong in (maps, neck(maps), neck.pooled(maps)):
+        with pytest.raises(UserError, match=r"reads layer.interact\(maps\)") as caught:
+            term_of()(wrong, LABELS)
+        assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(UserError, match="ContrastiveChannelInteraction was made for 5 channels, not 4"):
+        term_of()(neck_of(4).interact(maps[:, :4]), LABELS)
+
+
 def learner_of() -> Learner:
     torch.manual_seed(2)
     term = ContrastiveChannelInteraction(12)
@@ -525,19 +564,19 @@ def learner_of() -> Learner:
 
 def test_a_step_works_out_w_once_and_a_step_of_gathered_maps_anew(monkeypatch: pytest.MonkeyPatch):
     learner, calls = learner_of(), 0
-    known = sci.mix
+    known = sci.channel_weights
 
-    def counted(*args: Any, **options: Any) -> sci.Mixed:
+    def counted(*args: Any) -> Tensor:
         nonlocal calls
         calls += 1
-        return known(*args, **options)
+        return known(*args)
 
     def gathered(encoded: Encoded, labels: Tensor, draws: Draws) -> tuple[Encoded, Tensor, Draws]:
         assert encoded.features.interaction is not None
         features = encoded.features._replace(interaction=None)
         return encoded._replace(features=features), labels, draws
 
-    monkeypatch.setattr(sci, "mix", counted)
+    monkeypatch.setattr(sci, "channel_weights", counted)
     images, labels = random(6, 3, 12, 12), LABELS[:6]
     inside = learner(images, labels, DRAWS)
     assert calls == 1

@@ -1,6 +1,7 @@
 """Channel interaction within an image against loops written from the paper, the shorter way against the written-out."""
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -20,12 +21,10 @@ from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner, total
 from fieldmark.errors import UserError
 from fieldmark.papers.channel_interaction import contrastive as cci
-from fieldmark.papers.channel_interaction import interaction as sci
 from fieldmark.papers.channel_interaction.contrastive import ContrastiveChannelInteraction, pair_contrastive
 from fieldmark.papers.channel_interaction.interaction import (
     SelfChannelInteraction,
     channel_weights,
-    mix,
     self_channel_interaction,
     window_averages,
 )
@@ -62,20 +61,20 @@ def eq_1(w: list[list[float]], x: list[list[float]]) -> list[list[float]]:
     return [[sum(row[k] * x[k][p] for k in range(len(x))) for p in range(len(x[0]))] for row in w]
 
 
-def eq_3(y: Tensor, x: Tensor, phi: nn.Linear) -> Tensor:
+def eq_3(y: Tensor, x: Tensor, phi: nn.Conv2d) -> Tensor:
     """Z = phi(Y) + X for one image (D, h, w), tap by tap, zeros around."""
     channels, height, width = x.shape
-    weight = phi.weight.detach().view(channels, 3, 3, channels)
+    weight = phi.weight.detach()
     z = x.clone()
     for o in range(channels):
         for row in range(height):
             for column in range(width):
-                z[o, row, column] += phi.bias[o].item()
+                z[o, row, column] += phi.bias.detach()[o]
                 for i in range(3):
                     for j in range(3):
                         r, c = row + i - 1, column + j - 1
                         if 0 <= r < height and 0 <= c < width:
-                            z[o, row, column] += sum(weight[o, i, j, d] * y[d, r, c] for d in range(channels))
+                            z[o, row, column] += sum(weight[o, d, i, j] * y[d, r, c] for d in range(channels))
     return z
 
 
@@ -83,8 +82,7 @@ def written_out(neck: SelfChannelInteraction, maps: Tensor) -> Tensor:
     """Z with W held and phi at every position, in operators that autograd knows."""
     x = maps.flatten(2)
     w = torch.softmax(-neck.scale * x @ x.transpose(1, 2), 2)
-    weight = neck.phi.weight.view(maps.shape[1], 3, 3, -1).permute(0, 3, 1, 2)
-    return F.conv2d((w @ x).view(maps.shape), weight, neck.phi.bias, padding=1) + maps
+    return F.conv2d((w @ x).view(maps.shape), neck.phi.weight, neck.phi.bias, padding=1) + maps
 
 
 def gradients(value: Tensor, neck: nn.Module, maps: Tensor) -> tuple[Tensor, ...]:
@@ -128,18 +126,6 @@ def test_pooling_the_shorter_way_is_the_average_with_all_gradients(size: tuple[i
             torch.testing.assert_close(found, known, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("tile", [1, 12, 31])
-def test_the_tiles_change_nothing(tile: int, monkeypatch: pytest.MonkeyPatch):
-    """Rows one by one, in blocks that do not divide the channels, in images that do not divide the batch."""
-    neck, maps = layer(7), random(5, 7, 2, 3).requires_grad_()
-    value, whole = neck.pooled(maps), gradients(neck.pooled(maps), neck, maps)
-    monkeypatch.setattr(sci, "_TILE", tile)
-    assert len(sci.row_slices(7)) > 1
-    torch.testing.assert_close(neck.pooled(maps), value, rtol=0, atol=1e-12)
-    for found, known in zip(gradients(neck.pooled(maps), neck, maps), whole, strict=True):
-        torch.testing.assert_close(found, known, rtol=0, atol=1e-12)
-
-
 def test_gradients():
     x = random(2, 4, 3).requires_grad_()
     assert torch.autograd.gradcheck(channel_weights, (x, 0.7))
@@ -149,28 +135,68 @@ def test_gradients():
     assert torch.autograd.gradcheck(neck.pooled, maps)
 
 
-def test_the_gradient_of_a_block_of_weights_comes_back_by_its_port(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sci, "_TILE", 12)
-    x, columns, weighting = random(3, 2, 5), random(3, 4, 5), random(3, 5, 5, seed=3)
-    for with_values in (True, False):
-        free = x.clone().requires_grad_()
-        mixed = mix(free, columns, scale=0.7, keep=True)
-        assert [block.shape for block in mixed.blocks] == [(3, 2, 5), (3, 2, 5), (3, 1, 5)]
-        torch.testing.assert_close(torch.cat(mixed.blocks, 1), channel_weights(x.mT, 0.7), rtol=0, atol=1e-12)
-        assert all(port.untyped_storage().nbytes() == 8 and (port == 0).all() for port in mixed.ports)
-        through = (torch.cat(mixed.ports, 1) * weighting).sum() + (mixed.values.sum() if with_values else 0)
-        (found,) = torch.autograd.grad(through, free)
-        w = channel_weights(free.mT, 0.7)
-        known = (w * weighting).sum() + ((columns @ w.mT).sum() if with_values else 0)
-        torch.testing.assert_close(found, torch.autograd.grad(known, free)[0], rtol=0, atol=1e-12)
+def test_second_derivatives_are_right_or_an_error():
+    neck, maps = layer(3, -0.5), random(2, 3, 2, 3).requires_grad_()
+    assert torch.autograd.gradgradcheck(neck.pooled, maps)
+    assert torch.autograd.gradgradcheck(lambda maps: neck.interact(maps).z, maps)
+    (first,) = torch.autograd.grad(neck(maps).sum(), maps, create_graph=True)
+    with pytest.raises(RuntimeError, match=r"derivative for .* is not implemented"):
+        torch.autograd.grad(first.square().sum(), maps)
 
 
-def test_weights_are_kept_only_where_a_gradient_is_wanted():
-    x = random(2, 3, 4)
-    assert mix(x, x, scale=1.0).blocks == ()
-    assert mix(x, x.clone().requires_grad_(), scale=1.0).blocks[0].dtype == torch.float64
-    with torch.no_grad():
-        assert mix(x.requires_grad_(), x, scale=1.0).blocks == ()
+def test_all_that_the_layer_works_out_comes_from_one_call():
+    neck, maps = layer(6, 0.4), random(3, 6, 4, 5)
+    found, x = neck.interact(maps), maps.flatten(2)
+    assert found.layer is neck
+    assert found.maps is maps
+    torch.testing.assert_close(found.weights, channel_weights(x, 0.4), rtol=0, atol=1e-12)
+    torch.testing.assert_close(found.windows[:, 4], maps.mean((2, 3)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(found.mixed[:, 4], found.y.mean((2, 3)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(found.y.flatten(2), self_channel_interaction(x, 0.4), rtol=0, atol=1e-12)
+    torch.testing.assert_close(found.z, neck(maps), rtol=0, atol=1e-12)
+    torch.testing.assert_close(found.pooled, found.z.mean((2, 3)), rtol=0, atol=1e-12)
+
+
+def test_phi_is_a_convolution_like_any_other():
+    neck, maps, seen = layer(6), random(2, 6, 3, 4), []
+    like = nn.Conv2d(6, 6, 3, padding=1).double()
+    neck.phi.load_state_dict(like.state_dict())
+    torch.testing.assert_close(neck.pooled(maps), written_out(neck, maps).mean((2, 3)), rtol=0, atol=1e-12)
+    hook = neck.phi.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
+    z = neck(maps)
+    hook.remove()
+    ((y, phi_of_y),) = seen
+    torch.testing.assert_close(y, neck.interact(maps).y, rtol=0, atol=1e-12)
+    torch.testing.assert_close(phi_of_y + maps, z, rtol=0, atol=1e-12)
+    weight = neck.phi.weight
+    torch.nn.utils.parametrize.register_parametrization(neck.phi, "weight", Halved())
+    torch.testing.assert_close(neck.phi.weight, weight / 2)
+    torch.testing.assert_close(neck.pooled(maps), neck(maps).mean((2, 3)), rtol=0, atol=1e-12)
+
+
+class Halved(nn.Module):
+    """Stands for what a quantiser does to a weight."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight / 2
+
+
+@pytest.mark.parametrize("memory", FORMATS)
+def test_phi_may_lie_in_memory_as_it_likes(memory: torch.memory_format):
+    neck, maps = layer(6), random(3, 6, 3, 4).requires_grad_()
+    neck.to(memory_format=memory)  # pyright: ignore[reportCallIssue]
+    expected = written_out(neck, maps).mean((2, 3))
+    for found, known in zip(*(gradients(value, neck, maps) for value in (neck.pooled(maps), expected)), strict=True):
+        torch.testing.assert_close(found, known, rtol=0, atol=1e-10)
+
+
+def test_the_weight_that_was_a_matrix_once_is_the_convolution(monkeypatch: pytest.MonkeyPatch):
+    """As runs of versions that held phi as a linear layer on (3, 3, D) have it in their files."""
+    neck, maps, old = layer(5), random(2, 5, 3, 3), random(5, 45, seed=3)
+    neck.phi.weight.data.copy_(old.view(5, 3, 3, 5).permute(0, 3, 1, 2))
+    found = neck.interact(maps)
+    expected = found.windows[:, 4] + F.linear(found.mixed.flatten(1), old, neck.phi.bias)
+    torch.testing.assert_close(found.pooled, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -242,36 +268,13 @@ def test_rows_sum_to_one_and_order_means_nothing(channels: int, positions: int, 
 @settings(max_examples=40, deadline=None)
 def test_windows_are_what_a_convolution_of_one_tap_sees(height: int, width: int, seed: int):
     maps = random(1, 2, height, width, seed=seed)
-    averages = window_averages(maps) @ maps.flatten(2).mT
+    averages = window_averages(maps)
     assert averages.shape == (1, 9, 2)
     for tap in range(9):
         kernel = torch.zeros(1, 1, 3, 3, dtype=torch.float64)
         kernel.view(9)[tap] = 1
         seen = F.conv2d(maps.view(2, 1, height, width), kernel, padding=1).mean((1, 2, 3))
         torch.testing.assert_close(averages[0, tap], seen, rtol=0, atol=1e-12)
-
-
-def test_two_uses_of_phi_add_their_gradients():
-    neck = layer(4)
-    first, second = random(3, 9, 4), random(2, 9, 4, seed=1)
-    seen = neck._windows(random(1, 4, 2, 2), keep=False)
-    total = neck.averaged(seen, first[:, 4], first).square().sum() + neck.averaged(seen, second[:, 4], second).sum()
-    total.backward()
-    found = [parameter.grad for parameter in neck.parameters()]
-    plain = [neck.phi(rows.flatten(1)) + rows[:, 4] for rows in (first, second)]
-    known = torch.autograd.grad(plain[0].square().sum() + plain[1].sum(), list(neck.parameters()))
-    for one, other in zip(found, known, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
-
-
-def test_what_the_layer_says_has_w_and_the_average_of_z():
-    neck, maps = layer(3), random(2, 3, 2, 2)
-    with torch.no_grad():
-        said = neck.interact(maps)
-    assert said.layer is neck
-    assert said.maps is maps
-    torch.testing.assert_close(torch.cat(said.windows.mixed.blocks, 1), channel_weights(maps.flatten(2)))
-    torch.testing.assert_close(said.pooled, neck(maps).mean((2, 3)))
 
 
 class Both(nn.Module):
@@ -332,21 +335,22 @@ class Small(TorchDispatchMode):
         return result
 
 
-def test_w_is_never_held_where_no_gradient_is_wanted(monkeypatch: pytest.MonkeyPatch):
+def test_w_is_never_held_of_the_whole_batch_where_no_gradient_is_wanted(monkeypatch: pytest.MonkeyPatch):
     batch, channels = 12, 40
-    monkeypatch.setattr(sci, "_TILE", 4 * channels)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     neck, maps = layer(channels), random(batch, channels, 3, 3)
     backbone = Backbone(nn.Conv2d(3, channels, 4, stride=4), example=torch.zeros(1, 3, SIZE, SIZE))
     network = Classifier(backbone, neck=neck, pool=Average(), head=Linear(channels, CLASSES), classes=CLASSES).double()
     learner = Learner(Plain(network, CrossEntropy(0)), (ContrastiveChannelInteraction(channels),)).eval()
     images = random(batch, 3, SIZE, SIZE)
+    with torch.no_grad():
+        known = neck.interact(maps).pooled
     few = random(3, channels, 3, 3)
     with Small(channels**2, neck.phi.weight), torch.no_grad():  # nor is it held of one image
-        for answer in (self_channel_interaction(few.flatten(2)), neck(few), neck.pooled(few)):
+        for answer in (self_channel_interaction(few.flatten(2)), neck(few)):
             assert len(answer) == 3
     with Small(batch * channels**2, neck.phi.weight):
         with torch.no_grad():
+            torch.testing.assert_close(neck.pooled(maps), known, rtol=0, atol=1e-12)
             assert len(network(images)) == batch
             assert learner.method(images).shape == (batch, CLASSES)
             assert learner.method.encode(images, Draws()).features.refined is None
@@ -354,6 +358,14 @@ def test_w_is_never_held_where_no_gradient_is_wanted(monkeypatch: pytest.MonkeyP
             neck.pooled(maps)
         with pytest.raises(AssertionError, match=r"gives \(12, 40, 40\)"):  # it would be seen
             channel_weights(maps.flatten(2))
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 3, 3), (2, 4, 9), (4, 3, 3)])
+@pytest.mark.parametrize("call", ["forward", "pooled", "interact"])
+def test_maps_of_another_shape_are_refused_in_one_line(shape: tuple[int, ...], call: str):
+    told = re.escape(f"SelfChannelInteraction(4) takes maps (B, 4, h, w), not a tensor of shape {shape}")
+    with torch.no_grad(), pytest.raises(UserError, match=told):
+        getattr(layer(4), call)(random(*shape))
 
 
 @pytest.mark.parametrize("scale", [0.0, math.nan, math.inf])
@@ -384,7 +396,9 @@ def test_it_trains_in_a_plain_loop():
 def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):
     """As printed; of its three pairs one is of one class, one within the margin and one beyond it."""
     learner = tiny_learner(replace(COMPOSITION, terms=(Part("ContrastiveChannelInteraction"),)), monkeypatch)
-    with torch.no_grad():  # distances about as long as the margin
+    with torch.no_grad():  # phi in the order of (D, 3, 3, D), distances about as long as the margin
+        phi = learner.get_parameter("method.classifier.neck.phi.weight")
+        phi.copy_(phi.reshape(len(phi), 3, 3, -1).permute(0, 3, 1, 2))
         learner.get_submodule("terms.0.h").get_parameter("weight").mul_(0.005)
     pairs: list[tuple[bool, bool]] = []
 

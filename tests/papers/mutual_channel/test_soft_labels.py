@@ -29,7 +29,7 @@ from fieldmark.papers.mutual_channel.soft_labels import (
 from fieldmark.recipe import Model, Part, Recipe
 from fieldmark.recipes.composition import Composition
 from fieldmark.runs.checkpoint import save_model
-from fieldmark.runs.folder import ABOUT_KEYS, open_run, write_run
+from fieldmark.runs.folder import About, open_run, write_run
 from fieldmark.testing import check_term, no_reading_back
 from golden_step import CLASSES, check_golden, numbers_of_a_step, tiny_backbone, tiny_images, tiny_learner
 
@@ -324,7 +324,7 @@ def test_the_top_channels_of_a_finished_run_are_at_hand(tmp_path: Path):
     (term,) = learner.terms
     assert isinstance(term, SoftChannelLabels)
     term.means.copy_(torch.rand(term.means.shape))
-    write_run(tmp_path, recipe, classes=("a", "b", "c"), about=dict.fromkeys(ABOUT_KEYS, ""))
+    write_run(tmp_path, recipe, classes=("a", "b", "c"), about=About("", "", "", "top1", cut=True))
     save_model(tmp_path, learner)
     found = open_run(tmp_path).learner.terms[0]
     assert isinstance(found, SoftChannelLabels)

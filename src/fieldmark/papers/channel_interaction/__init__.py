@@ -3,6 +3,7 @@
 from fieldmark.papers.channel_interaction.contrast import contrast_weights
 from fieldmark.papers.channel_interaction.contrastive import ContrastiveChannelInteraction, pair_contrastive, triplet
 from fieldmark.papers.channel_interaction.interaction import (
+    Interaction,
     SelfChannelInteraction,
     channel_weights,
     self_channel_interaction,
@@ -10,6 +11,7 @@ from fieldmark.papers.channel_interaction.interaction import (
 
 __all__ = [
     "ContrastiveChannelInteraction",
+    "Interaction",
     "SelfChannelInteraction",
     "channel_weights",
     "contrast_weights",

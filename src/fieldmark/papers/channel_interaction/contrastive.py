@@ -39,8 +39,8 @@ from fieldmark.core.inputs import refuse_labels
 from fieldmark.core.pairs import Pairs, different, halves, mine_pairs
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, raised, suited
-from fieldmark.papers.channel_interaction.contrast import Operation, contrasted, swapped
-from fieldmark.papers.channel_interaction.interaction import Interaction, SelfChannelInteraction, Windows
+from fieldmark.papers.channel_interaction.contrast import Operation, contrasted
+from fieldmark.papers.channel_interaction.interaction import Interaction, SelfChannelInteraction, weighted
 
 Chosen = Literal["random", "all", "hard"]
 _WIDTH = 512
@@ -84,7 +84,8 @@ class ContrastiveChannelInteraction(Term):
         positions: h * w of the maps that psi and h read whole, one weight a channel and place; 0 has them averaged.
 
     Raises:
-        UserError: an option that means nothing.
+        UserError: an option that means nothing; in a call, another thing than an interaction, another number of
+            channels or of positions, labels of another shape.
     """
 
     reads = ("interaction",)
@@ -105,7 +106,7 @@ class ContrastiveChannelInteraction(Term):
         positions: int = 0,
     ) -> None:
         super().__init__()
-        self.weight, self.margin = weight, margin
+        self.channels, self.weight, self.margin = channels, weight, margin
         self.operation: Operation = operation
         self.loss, self.pairs, self.normalise, self.positions = loss, pairs, normalise, positions
         self._refuse_options()
@@ -132,28 +133,23 @@ class ContrastiveChannelInteraction(Term):
             raise UserError(f"ContrastiveChannelInteraction uses the neck's convolution: {needed}")
 
     def forward(self, interaction: Interaction, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
-        """The weighted mean over the pairs of the batch; 0 for a batch of one.
-
-        In evaluation the batch is halved as it stands.
+        """The weighted mean over the pairs of the batch, a scalar; 0 for a batch of one.
 
         Args:
-            interaction: what the layer says of the maps.
+            interaction: what ``SelfChannelInteraction.interact`` gives for the batch's maps.
             labels: (B,) long.
-            draws: of a run's step.
+            draws: what pairs are drawn from; None takes torch's own generator in training, and in evaluation halves
+                the batch as it stands.
         """
-        if not isinstance(interaction, Interaction):
-            raise UserError("ContrastiveChannelInteraction reads what its layer says of the maps: layer.interact(maps)")
-        neck, maps, seen = interaction.layer, interaction.maps, interaction.windows
-        refuse_labels("ContrastiveChannelInteraction", labels, images=len(maps))
+        self._refuse(interaction, labels)
         chosen = self._pairs(labels, interaction.pooled, drawn(draws, training=self.training))
-        with full_precision(maps):
-            images = torch.stack([chosen.anchor, chosen.mate], 1).flatten()
-            h = self._embedded_maps(neck, maps, seen, images) if self.positions else self._embedded(neck, seen, images)
-            h = F.normalize(h, dim=1) if self.normalise else h
+        pairs = torch.stack([chosen.anchor, chosen.mate])
+        with full_precision(interaction.windows):
+            h_a, h_b = self._embedded(interaction, pairs)
             if self.loss == "triplet":
-                losses, counted = triplet(h[::2], h[1::2], self.margin), torch.stack(chosen.valid.chunk(2)).all(0)
+                losses, counted = triplet(h_a, h_b, self.margin), torch.stack(chosen.valid.chunk(2)).all(0)
             else:
-                losses, counted = pair_contrastive(h[::2], h[1::2], chosen.same, self.margin), chosen.valid
+                losses, counted = pair_contrastive(h_a, h_b, chosen.same, self.margin), chosen.valid
             mean = (losses * counted).sum() / counted.sum().clamp_min(1)  # Eq. 7
             return self.weight * mean  # Eq. 9
 
@@ -170,32 +166,35 @@ class ContrastiveChannelInteraction(Term):
             anchor, mate = torch.triu_indices(len(labels), len(labels), 1, device=labels.device)
         return Pairs(anchor, mate, labels[anchor] == labels[mate], different(anchor, mate, draws.rows))
 
-    def _embedded(self, neck: SelfChannelInteraction, seen: Windows, images: Tensor) -> Tensor:
-        """h(Z') of both images of each pair, neighbours: (2 P, r), from maps averaged over positions."""
-        mixed = seen.mixed.values[images]
-        if self.psi is not None:
-            mixed = self._contrasted(seen, seen.averages, images, self._eta(self.psi, mixed[:, 4]))
-        z = neck.averaged(seen, seen.averages[images, 4], mixed)  # Eq. 6
-        return raised(self.h(suited(z, self.h)))
+    def _embedded(self, interaction: Interaction, pairs: Tensor) -> Tensor:
+        """h(Z') of both images of each of the pairs (2, P): (2, P, r)."""
+        layer, maps, weights, windows, mixed, _, kernel = interaction
+        whole = self.positions > 0
+        x, y = (
+            (raised(maps.flatten(2)).mT, weighted(raised(maps.flatten(2)).mT, weights)) if whole else (windows, mixed)
+        )
+        if self.psi is None:
+            contrast = y[pairs]
+        else:
+            own = (y if whole else y[:, 4:5]).flatten(1)[pairs]
+            eta = raised(self.psi(suited(torch.cat([own, own.flip(0)], 2), self.psi))).squeeze(2)
+            contrast = contrasted(weights, x, eta, pairs, operation=self.operation, lower=kernel.dtype)
+        contrast, images = contrast.flatten(0, 1), pairs.flatten()
+        if whole:
+            z = layer.added(contrast.mT.unflatten(2, maps.shape[2:]), raised(maps)[images]).flatten(2).mT  # Eq. 6
+        else:
+            z = layer.average(windows[images, 4], contrast, kernel)  # Eq. 6
+        h = raised(self.h(suited(raised(z.flatten(1)), self.h))).unflatten(0, (2, -1))
+        return F.normalize(h, dim=2) if self.normalise else h
 
-    def _embedded_maps(self, neck: SelfChannelInteraction, maps: Tensor, seen: Windows, images: Tensor) -> Tensor:
-        """The same from whole maps."""
-        height, width = maps.shape[2:]
-        if height * width != self.positions:
-            told = f"ContrastiveChannelInteraction(positions={self.positions}) saw maps of {height} x {width}"
-            raise UserError(f"{told}: positions={height * width} fits images of this size")
-        x = raised(maps.flatten(2)).mT.contiguous()
-        mixed = contrasted(seen.mixed, x, x.new_zeros(len(images)), images, "none")
-        if self.psi is not None:
-            mixed = self._contrasted(seen, x, images, self._eta(self.psi, mixed.flatten(1)))
-        z = neck.convolved(mixed.mT.unflatten(2, (height, width))).to(x.dtype).flatten(2).mT + x[images]  # Eq. 6
-        return raised(self.h(suited(z.flatten(1), self.h)))
-
-    def _contrasted(self, seen: Windows, columns: Tensor, images: Tensor, eta: Tensor) -> Tensor:
-        once = self.pairs == "random" and self.loss == "contrastive"
-        return contrasted(seen.mixed, columns, eta, images, self.operation, once=once)
-
-    @staticmethod
-    def _eta(psi: nn.Linear, y: Tensor) -> Tensor:
-        """Eta of the first image of each pair and gamma of the second, (2 P,), from both images' y (2 P, K)."""
-        return raised(psi(suited(torch.cat([y, swapped(y)], 1), psi))).squeeze(1)
+    def _refuse(self, interaction: Interaction, labels: Tensor) -> None:
+        told = type(self).__name__
+        if not isinstance(interaction, Interaction):
+            raise UserError(f"{told} reads layer.interact(maps), what its layer makes of maps, not the maps themselves")
+        channels, height, width = interaction.maps.shape[1:]
+        if channels != self.channels:
+            raise UserError(f"{told} was made for {self.channels} channels, not {channels}")
+        if self.positions and height * width != self.positions:
+            fits = f"positions={height * width} fits images of this size"
+            raise UserError(f"{told}(positions={self.positions}) was given maps of {height} x {width}: {fits}")
+        refuse_labels(told, labels, images=len(interaction.maps))
