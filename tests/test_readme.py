@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from fieldmark.bench.entry_recipes import RecipeContext, recipe_of
-from fieldmark.bench.options import Options
-from fieldmark.bench.plan import read_plan, unequal_trials
+from fieldmark.bench.options import RunOptions
+from fieldmark.bench.plan import advice_on, read_plan
 from fieldmark.birds.dataset import make_species, write_birds
 from fieldmark.images.decode import read_image
 from small_runs import KEYWORDS
@@ -105,7 +105,7 @@ def test_options_in_the_text_exist():
     from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings
 
     named = set(re.findall(r"`--([a-z-]+)", README))
-    kinds = (RecipeSettings, DataSettings, MachineSettings, Destination, Options)
+    kinds = (RecipeSettings, DataSettings, MachineSettings, Destination, RunOptions)
     settings = (field.name for kind in kinds for field in dataclasses.fields(kind))
     assert named <= {name.replace("_", "-") for name in settings} | {"external"}
 
@@ -126,8 +126,8 @@ def test_the_plan_of_a_comparison_can_be_run(tmp_path: Path):
     """Each trial of each row makes a recipe."""
     (tmp_path / "plan.toml").write_text(blocks("toml")[0], "utf-8")
     plan = read_plan(tmp_path / "plan.toml")
-    assert unequal_trials(plan) == ""
-    around = RecipeContext(photos=600, classes=20, device="cpu", folder=tmp_path, external={})
-    made = [recipe_of(entry, around, changes=trial) for entry in plan.entries for trial in entry.trials or ({},)]
+    assert not [line for line in advice_on(plan) if "unequal" in line]
+    context = RecipeContext(photos=600, classes=20, device="cpu", folder=tmp_path, external={})
+    made = [recipe_of(entry, context, changes=trial) for entry in plan.entries for trial in entry.trials or ({},)]
     assert made[1].stages[0].optimiser.lr == 0.05 < made[0].stages[0].optimiser.lr
     assert [part.options for part in made[3].model.terms] == [{"weight": 2.0}]
