@@ -57,15 +57,14 @@ def test_the_python_example_runs(trained: tuple[Path, Path], capsys: pytest.Capt
     assert all(line.startswith(str(file)) and line.endswith("%") for line, file in zip(printed, files, strict=True))
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_the_pieces_train_in_a_loop_of_ones_own(number: int):
-    example = blocks("python")[number]
+def test_the_pieces_train_in_a_loop_of_ones_own():
+    example = blocks("python")[1]
     assert sum(bool(line.strip()) for line in example.splitlines()) <= 10
     names: dict[str, Any] = {}
     exec(compile(example, "README.md", "exec"), names)
     before = float(names["loss"].detach())
     loop = "for " + example.partition("\nfor ")[2]
-    again = loop.replace("torch.randn(8, 3, 32, 32)", "images").replace("torch.randn(8, 64, 7, 7)", "maps")
+    again = loop.replace("torch.randn(8, 3, 64, 64)", "images")
     for _ in range(5):
         exec(compile(again, "README.md", "exec"), names)
     assert float(names["loss"].detach()) < before
@@ -107,7 +106,7 @@ def test_options_in_the_text_exist():
     named = set(re.findall(r"`--([a-z-]+)", README))
     kinds = (RecipeSettings, DataSettings, MachineSettings, Destination, RunOptions)
     settings = (field.name for kind in kinds for field in dataclasses.fields(kind))
-    assert named <= {name.replace("_", "-") for name in settings} | {"external"}
+    assert named <= {name.replace("_", "-") for name in settings} | {"external", "quiet", "verbose"}
 
 
 def test_make_targets_exist():
