@@ -446,7 +446,7 @@ def test_no_photo_list_or_run_is_written_over(
     Path("notes.json").write_text("{}")
     before = digests(data, own_run)
     given = sorted(Path().glob("*.jpg"))
-    assert "spelt out by the shell" in refused(capsys, "predict", own_run, "-o", *given)
+    assert "The shell expands" in refused(capsys, "predict", own_run, "-o", *given)
     assert "name of an image" in refused(capsys, "predict", own_run, "1.jpg", "-o", "new.jpg")
     for name in ("list.csv", "link.csv", "hard.csv", data / "ant" / "list.csv"):
         assert "is read by this command" in refused(capsys, "predict", own_run, "list.csv", "-o", name)

@@ -10,9 +10,9 @@ vectors, ``even + odd`` compares them as they are and ``even - odd`` against the
 Measured through ``inspect_image`` at ``THRESHOLD`` on 9,374 photos (CUB-200-2011, 20 classes, and Flowers-102: 44
 million pairs): 38 pairs. The ten closest are exact copies; of the other pairs, all looked at, all but one show one
 scene, and that one an orchid in front of two backgrounds. Unlike scenes begin at 56 bits (two orchids from the front;
-at 58 two crows in one pose). Of 303 copies each, it finds all that were re-encoded at JPEG quality 20, resized to 1/3, 1/2,
-4/5, 1.7 or 3, 30 % brighter, darker or more contrasted, half as colourful, or mirrored; cropped by 1 % per side on
-average (each side at random) all, by 2 % 99.7 %, by 3 % 87 %, by 5 % 21 %; turned grey 91 %.
+at 58 two crows in one pose). Of 303 copies each, it finds all that were re-encoded at JPEG quality 20, resized to 1/3,
+1/2, 4/5, 1.7 or 3, made 30 % brighter, darker or more contrasted, half as colourful, or mirrored; cropped by 1 % per
+side on average (each side at random) all, by 2 % 99.7 %, by 3 % 87 %, by 5 % 21 %; turned grey 91 %.
 """
 
 from collections import defaultdict

@@ -42,7 +42,8 @@ class PhotoFacts:
 
     ``bytes`` and ``mtime_ns`` are the file's size and time; ``width`` and ``height`` the upright image's, in pixels;
     ``taken`` is the camera's clock in seconds; ``sha`` is the digest of the file; ``look`` is the perceptual hash, ""
-    where the photo is too flat; ``thumb`` the thumbnail that tells copies from look-alikes, "" in a scan by an earlier version.
+    where the photo is too flat; ``thumb`` the thumbnail that tells copies from look-alikes, "" in a scan by an earlier
+    version.
     """
 
     name: str
@@ -121,7 +122,7 @@ def scan_photos(
     """
     earlier = known.by_name() if known is not None and known.limits == repr(limits) else {}
     facts = [_without_opening(photo, earlier.get(photo.name), pixels) for photo in photos]
-    pending = [index for index, known_facts in enumerate(facts) if not known_facts.sha and not known_facts.damage]
+    pending = [index for index, photo_facts in enumerate(facts) if not photo_facts.sha and not photo_facts.damage]
     done = len(photos) - len(pending)
     if workers is None:
         workers = min(_cores(), -(-len(pending) // PHOTOS_PER_WORKER))
