@@ -449,7 +449,7 @@ def test_no_photo_list_or_run_is_written_over(
     assert "The shell expands" in refused(capsys, "predict", own_run, "-o", *given)
     assert "name of an image" in refused(capsys, "predict", own_run, "1.jpg", "-o", "new.jpg")
     for name in ("list.csv", "link.csv", "hard.csv", data / "ant" / "list.csv"):
-        assert "is read by this command" in refused(capsys, "predict", own_run, "list.csv", "-o", name)
+        assert "is an input of this command" in refused(capsys, "predict", own_run, "list.csv", "-o", name)
     for name in (
         "photo.csv",
         "list.csv",
@@ -458,10 +458,10 @@ def test_no_photo_list_or_run_is_written_over(
         own_run / "recipe.json",
         own_run / MODEL,
     ):
-        assert "no result of this command" in refused(capsys, "predict", own_run, "1.jpg", "-o", name)
+        assert "not a result of this command" in refused(capsys, "predict", own_run, "1.jpg", "-o", name)
         for command in (["check", data], ["probe", data], ["evaluate", own_run], ["equations"], ["recipes"]):
-            assert "no result of this command" in refused(capsys, *command, "--json", name)
-    assert "is read by this command" in refused(capsys, "check", "list.csv", "--json", "list.csv")
+            assert "not a result of this command" in refused(capsys, *command, "--json", name)
+    assert "is an input of this command" in refused(capsys, "check", "list.csv", "--json", "list.csv")
     assert "name of an image" in refused(capsys, "check", data, "--json", "1.jpg")
     assert "outside of the photos" in refused(capsys, "evaluate", own_run, "--data", data, "--out", data / "bee")
     (tmp_path / "other").mkdir()

@@ -153,8 +153,7 @@ def _finished(canvas: Image.Image, light: Light, size: int, rng: np.random.Gener
 def _box(mask: Image.Image, size: int) -> Box:
     """The box of the mask's pixels in the finished picture, rounded outwards."""
     corners = mask.point([255 * (v >= _VISIBLE) for v in range(256)]).getbbox()
-    if corners is None:
-        raise AssertionError("a mark lies outside the bird")
+    assert corners is not None, "a mark lies outside the bird"
     left, top = corners[0] // OVER, corners[1] // OVER
     right, bottom = min(-(-corners[2] // OVER), size), min(-(-corners[3] // OVER), size)
     return Box(left, top, right - left, bottom - top)

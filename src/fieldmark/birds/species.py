@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from operator import ne
 from typing import NamedTuple
 
 import numpy as np
@@ -184,7 +185,7 @@ def _new_marks(
     for _ in range(1000):
         first = _random_marks(palette, bill, telling, rng)
         second = first._replace(**{telling: _other_value(first, telling, rng)})
-        if all(_distance(old, new) >= 2 for old in taken for new in (first, second)):
+        if all(sum(map(ne, old, new)) >= 2 for old in taken for new in (first, second)):
             return (second, first) if rng.random() < 0.5 else (first, second)
     raise UserError("no further species can be told apart from those made so far: ask for fewer")
 
@@ -214,10 +215,6 @@ def _other_value(marks: Marks, telling: str, rng: np.random.Generator) -> str:
     if kind.lacking:
         return NONE
     return str(rng.choice([value for value in kind.values if value != getattr(marks, telling)]))
-
-
-def _distance(first: Marks, second: Marks) -> int:
-    return sum(a != b for a, b in zip(first, second, strict=True))
 
 
 def _new_names(

@@ -97,10 +97,9 @@ def refuse_missing_splits(dataset: Dataset, wanted: Sequence[str], *, source: st
     Unsplit data will be cut, so they have the three splits.
     """
     names = sorted({photo.split for photo in dataset.photos} - {""}) or list(SPLITS)
-    for name in wanted:
-        if name not in names:
-            place = printable(str(dataset.root))
-            raise UserError(f"{source} {printable(name)!r}: {place} has no such split; it has {', '.join(names)}")
+    if unknown := [name for name in wanted if name not in names]:
+        place = printable(str(dataset.root))
+        raise UserError(f"{source} {printable(unknown[0])!r}: {place} has no such split; it has {', '.join(names)}")
 
 
 def refuse_unknown_names(dataset: Dataset, splits: Mapping[str, str], *, source: str, advice: str) -> None:

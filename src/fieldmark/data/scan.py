@@ -129,7 +129,8 @@ def scan_photos(
     if progress and done:
         progress(done, len(photos))
     tasks = [(index, photos[index]) for index in pending]
-    answers = _from_workers(tasks, workers, limits) if workers and tasks else _from_here(tasks, limits)
+    here = ((index, _examine(photo.path, photo.name, photo.trim_bottom, limits)) for index, photo in tasks)
+    answers = _from_workers(tasks, workers, limits) if workers and tasks else here
     for index, new_facts in answers:
         # Size and time are from before the file was opened: if it changes meanwhile, the next scan opens it again.
         facts[index] = replace(new_facts, bytes=facts[index].bytes, mtime_ns=facts[index].mtime_ns)
@@ -221,11 +222,6 @@ def _stat(photo: Photo) -> tuple[int, int] | None:
     except (OSError, ValueError):
         return None
     return stat.st_size, stat.st_mtime_ns
-
-
-def _from_here(tasks: Sequence[Task], limits: Limits) -> Iterator[tuple[int, PhotoFacts]]:
-    for index, photo in tasks:
-        yield index, _examine(photo.path, photo.name, photo.trim_bottom, limits)
 
 
 def _from_workers(tasks: Sequence[Task], workers: int, limits: Limits) -> Iterator[tuple[int, PhotoFacts]]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-_LOOK_SECONDS = 0.2
+_CHECK_SECONDS = 0.2
 
 
 class Answer(NamedTuple):
@@ -33,15 +33,15 @@ def ask(requests: Sequence[Any], *, program: str, greeting: Any, workers: int, s
     system may have killed the first because memory ran out), then it is a failure too. Answers are not kept; all
     processes have ended when the iterator is closed.
     """
-    crew = _Crew(requests, program, greeting)
-    threads = [threading.Thread(target=crew.attend, daemon=True) for _ in range(workers)]
+    pool = _Pool(requests, program, greeting)
+    threads = [threading.Thread(target=pool.run, daemon=True) for _ in range(workers)]
     try:
         for thread in threads:
             thread.start()
         for _ in requests:
-            yield crew.next_answer(seconds)
+            yield pool.next_answer(seconds)
     finally:
-        crew.close()
+        pool.close()
         for thread in threads:
             thread.join()
 
@@ -50,7 +50,7 @@ class _Process:
     """One worker process; ``is_late`` tells that it was ended because it took too long."""
 
     def __init__(self, program: str, greeting: Any) -> None:
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by obituary)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by end)
         # The search path is passed as arguments, not in the environment: empty entries and odd characters survive.
         text = f"import sys; sys.path[:] = sys.argv[1:]; {program}"
         self._child = subprocess.Popen(
@@ -90,7 +90,7 @@ class _Process:
         """Ends the process; a thread that waits for its answer gets an empty line."""
         self._child.kill()
 
-    def obituary(self) -> str:
+    def end(self) -> str:
         """Ends the process; returns the last line that it wrote to standard error, or its exit code."""
         self._child.kill()
         self._child.communicate()
@@ -100,7 +100,7 @@ class _Process:
         return lines[-1] if lines else f"exit code {self._child.returncode}"
 
 
-class _Crew:
+class _Pool:
     """What the threads share; each of them runs one process at a time."""
 
     def __init__(self, requests: Sequence[Any], program: str, greeting: Any) -> None:
@@ -115,19 +115,19 @@ class _Crew:
         self._processes: list[_Process] = []
         self._closed = False
 
-    def attend(self) -> None:
+    def run(self) -> None:
         """What a thread does: it answers requests until none is left."""
         process = None
         try:
             while not self._closed:
-                process = self._work_off(self._pending.get_nowait(), process)
+                process = self._answer(self._pending.get_nowait(), process)
         except queue.Empty:
             return
         except Exception as error:  # raised in the caller's thread
             self._answers.put(error)
         finally:
             if process:
-                self._bury(process)
+                self._end(process)
 
     def next_answer(self, seconds: float) -> Answer:
         """Waits for an answer, and meanwhile ends the processes that take too long."""
@@ -136,7 +136,7 @@ class _Crew:
                 for process in self._processes:
                     process.kill_if_late(seconds)
             try:
-                answer = self._answers.get(timeout=_LOOK_SECONDS)
+                answer = self._answers.get(timeout=_CHECK_SECONDS)
             except queue.Empty:
                 continue
             if isinstance(answer, Exception):
@@ -150,7 +150,7 @@ class _Crew:
             for process in self._processes:
                 process.kill()
 
-    def _work_off(self, at: int, process: _Process | None) -> _Process | None:
+    def _answer(self, at: int, process: _Process | None) -> _Process | None:
         """Answers ``requests[at]``; returns the process for the next request, if it still runs."""
         reason = ""
         for _ in range(2):
@@ -161,7 +161,7 @@ class _Crew:
             if line.endswith("\n"):
                 self._answers.put(Answer(at, json.loads(line)))
                 return process
-            reason = f"crashes the decoder ({self._bury(process)})"
+            reason = f"crashes the decoder ({self._end(process)})"
             if process.is_late:
                 reason = "takes too long to decode"
                 break
@@ -177,7 +177,7 @@ class _Crew:
             self._processes.append(process)
             return process
 
-    def _bury(self, process: _Process) -> str:
+    def _end(self, process: _Process) -> str:
         with self._lock:
             self._processes = [other for other in self._processes if other is not process]
-        return process.obituary()
+        return process.end()
