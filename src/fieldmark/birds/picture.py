@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from fieldmark.birds import scene
-from fieldmark.birds.coats import OVER, Easel, feather_strokes, paint_bird
+from fieldmark.birds.painting import OVER, Easel, feather_strokes, paint_bird
 from fieldmark.birds.plumage import Species
 from fieldmark.birds.scene import Light, faded, lay, mask_of, softened
 from fieldmark.birds.shapes import EYE, Anatomy, disc, mark_shapes, pose_bird, random_pose
