@@ -129,7 +129,7 @@ class _Listing:
         self.left_out["loose"] += self._list(self.root, "")[0]
 
     def _add_class(self, top: os.DirEntry[str], split: str, prefix: str) -> bool:
-        """Whether the class has photos, or folders that cannot be read."""
+        """Adds the photos of a class; returns whether it has any, or folders that cannot be read."""
         before = len(self.photos) + len(self.left_out["unread"])
         name = unicodedata.normalize("NFC", top.name)  # macOS writes the same name with other code points
         stack = [(top.path, f"{prefix}{top.name}/", "")]
