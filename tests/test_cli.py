@@ -291,7 +291,7 @@ def test_check_prints_the_notes_of_the_reader(photos: Path, tmp_path: Path, caps
     lines = capsys.readouterr().out.splitlines()
     (note,) = [line for line in lines if line.startswith("note: 1 file")]  # a long place may fill two lines before it
     assert "ant/1.dng" in note
-    assert "Nothing to mend." not in lines
+    assert "Nothing to fix." not in lines
     assert ["ant", "10", "8", "1", "1"] in [line.split() for line in lines]
 
 
@@ -446,10 +446,10 @@ def test_no_photo_list_or_run_is_written_over(
     Path("notes.json").write_text("{}")
     before = digests(data, own_run)
     given = sorted(Path().glob("*.jpg"))
-    assert "spelt out by the shell" in refused(capsys, "predict", own_run, "-o", *given)
-    assert "picture's name" in refused(capsys, "predict", own_run, "1.jpg", "-o", "new.jpg")
+    assert "The shell expands" in refused(capsys, "predict", own_run, "-o", *given)
+    assert "name of an image" in refused(capsys, "predict", own_run, "1.jpg", "-o", "new.jpg")
     for name in ("list.csv", "link.csv", "hard.csv", data / "ant" / "list.csv"):
-        assert "is read by this command" in refused(capsys, "predict", own_run, "list.csv", "-o", name)
+        assert "is an input of this command" in refused(capsys, "predict", own_run, "list.csv", "-o", name)
     for name in (
         "photo.csv",
         "list.csv",
@@ -458,11 +458,11 @@ def test_no_photo_list_or_run_is_written_over(
         own_run / "recipe.json",
         own_run / MODEL,
     ):
-        assert "no result of this command" in refused(capsys, "predict", own_run, "1.jpg", "-o", name)
+        assert "not a result of this command" in refused(capsys, "predict", own_run, "1.jpg", "-o", name)
         for command in (["check", data], ["probe", data], ["evaluate", own_run], ["equations"], ["recipes"]):
-            assert "no result of this command" in refused(capsys, *command, "--json", name)
-    assert "is read by this command" in refused(capsys, "check", "list.csv", "--json", "list.csv")
-    assert "picture's name" in refused(capsys, "check", data, "--json", "1.jpg")
+            assert "not a result of this command" in refused(capsys, *command, "--json", name)
+    assert "is an input of this command" in refused(capsys, "check", "list.csv", "--json", "list.csv")
+    assert "name of an image" in refused(capsys, "check", data, "--json", "1.jpg")
     assert "outside of the photos" in refused(capsys, "evaluate", own_run, "--data", data, "--out", data / "bee")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "confusion.png").write_bytes(Path("0.jpg").read_bytes())

@@ -121,7 +121,7 @@ TRAIN_EXTRA = (
 # Modules with functions, but without a test file of their own, and why. (One without any function holds values alone.)
 WITHOUT_TEST_FILE = (
     ("data/dataset.py", "values and three look-ups, which every reader's test uses"),
-    ("birds/coats.py", "one coat of a drawing: birds/test_dataset.py looks at whole drawings"),
+    ("birds/painting.py", "one coat of a drawing: birds/test_dataset.py looks at whole drawings"),
     ("birds/picture.py", "the drawing itself, by birds/test_dataset.py"),
     ("birds/scene.py", "the surroundings of a drawing: birds/test_dataset.py"),
     ("birds/shapes.py", "the outlines of a drawing: birds/test_dataset.py"),

@@ -263,7 +263,7 @@ def _probe_data(
     opened.refuse_damage()
     opened = opened.split(seed=seed, hold_out=HELD_OUT if holds_out else 0.0)
     _refuse_probe(opened.dataset, train_on, measured)
-    tell(console, *opened.told)
+    tell(console, *opened.remarks)
     if holds_out:
         held = f"measured on {len(opened.dataset.of(['val'])):,} of the training photos, which are held out"
         tell(console, f"{held} (--split test: on the official test photos)")
@@ -271,8 +271,8 @@ def _probe_data(
 
 
 def _refuse_probe(dataset: "Dataset", train_on: Sequence[str], measured: str) -> None:
-    refuse_missing_splits(dataset, train_on, said="--train-on")
-    refuse_missing_splits(dataset, [measured], said="--split")
+    refuse_missing_splits(dataset, train_on, source="--train-on")
+    refuse_missing_splits(dataset, [measured], source="--split")
     photos = dataset.of(train_on) if dataset.is_split else dataset.photos
     if len({*labels_of(photos)} - {-1}) < 2:
         raise UserError("a probe needs training photos of at least two classes")

@@ -91,9 +91,9 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     assert [photo.name for photo in dataset.photos] == ["train/a/1.jpg", "train/b/1.jpg"]
     assert dataset.classes == ("a", "b")
     assert dataset.notes == (
-        "3 files that are no images left out, e.g. train/README",
+        "3 files that are not images left out, e.g. train/README",
         "2 images outside the class folders left out, e.g. cover.png",
-        "1 class folder without an image left out, e.g. train/empty",
+        "1 class folder without images left out, e.g. train/empty",
         "1 folder beside the splits left out, e.g. extra",
     )
 
@@ -105,7 +105,7 @@ def test_an_unpacked_archive_with_one_folder_around_the_classes(tmp_path: Path) 
     assert "read from there" in dataset.notes[0]
 
 
-def test_links_and_things_that_are_no_files(tmp_path: Path) -> None:
+def test_links_and_things_that_are_not_files(tmp_path: Path) -> None:
     root = touch(tmp_path / "root", "a/1.jpg", "b/1.jpg")
     touch(tmp_path / "elsewhere", "2.jpg")
     (root / "c").symlink_to(tmp_path / "elsewhere")  # a class folder on another disk
@@ -123,7 +123,7 @@ def test_links_and_things_that_are_no_files(tmp_path: Path) -> None:
     names = [photo.name for photo in dataset.photos]
     assert names == ["a/1.jpg", "a/broken.jpg", "a/pipe.jpg", "b/1.jpg", "b/socket.png", "c/2.jpg"]
     assert dataset.notes == (
-        "1 file that is no image left out, e.g. self",
+        "1 file that is not an image left out, e.g. self",
         "2 linked folders left out, e.g. a/up",
     )
 
@@ -136,7 +136,7 @@ def test_odd_names_are_kept(tmp_path: Path) -> None:
     assert {photo.name for photo in dataset.photos} == {"Großspecht/ü.jpg", "two\nlines/a\n.jpg", "b/x.jpg", raw}
     assert all(photo.path.is_file() for photo in dataset.photos)
     touch(tmp_path, "b/odd\n\udcff.txt")
-    assert read_folder(tmp_path).notes == ("1 file that is no image left out, e.g. b/odd\\n\\udcff.txt",)
+    assert read_folder(tmp_path).notes == ("1 file that is not an image left out, e.g. b/odd\\n\\udcff.txt",)
 
 
 def test_one_name_in_two_spellings_of_unicode_is_one_class(tmp_path: Path) -> None:

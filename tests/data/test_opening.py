@@ -88,7 +88,7 @@ def inspected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return inspect(path, name=name, limits=limits)
 
     monkeypatch.setattr(scan_module, "inspect_image", noted)
-    monkeypatch.setattr(scan_module, "PHOTOS_A_WORKER", 10**9)
+    monkeypatch.setattr(scan_module, "PHOTOS_PER_WORKER", 10**9)
     monkeypatch.setattr(scan_module, "_cores", lambda: 0)
     return names
 
@@ -223,9 +223,9 @@ def opened_of(root: Path) -> OpenedData:
 
 def test_what_was_left_out_is_told(wild: Path) -> None:
     opened = opened_of(wild)
-    assert [line.split(": ")[:2] for line in opened.told] == [["left out", name] for name in BAD]
+    assert [line.split(": ")[:2] for line in opened.remarks] == [["left out", name] for name in BAD]
     small = open_photos(read_dataset(wild), megapixels=0.01)
-    assert any("pixels.megapixels=N" in line for line in small.told)
+    assert any("pixels.megapixels=N" in line for line in small.remarks)
     assert {photo.name for photo in small.dataset.photos} < {photo.name for photo in opened.dataset.photos}
     with pytest.raises(UserError, match=r"2 of 36 photos cannot be read: ant/bad\.jpg: .*; bee/half\.jpg: "):
         opened.refuse_damage(strict=True)
@@ -271,20 +271,20 @@ def test_an_earlier_cut_pins(photos: Path) -> None:
 
 def test_splits_that_are_not_there_are_named(photos: Path, official: Path) -> None:
     for dataset, there in ((read_dataset(photos), "train, val, test"), (read_dataset(official), "test, train")):
-        refuse_missing_splits(dataset, ["train", "test"], said="--split")
+        refuse_missing_splits(dataset, ["train", "test"], source="--split")
         with pytest.raises(UserError, match=rf"^--split 'tset': .* has no such split; it has {there}$"):
-            refuse_missing_splits(dataset, ["train", "tset"], said="--split")
+            refuse_missing_splits(dataset, ["train", "tset"], source="--split")
     with pytest.raises(UserError, match="it has test, train"):
-        refuse_missing_splits(read_dataset(official), ["val"], said="--split")
+        refuse_missing_splits(read_dataset(official), ["val"], source="--split")
 
 
 def test_names_of_other_photos_are_refused(photos: Path) -> None:
     dataset = read_dataset(photos)
-    refuse_unknown_names(dataset, {"ant/0.jpg": "train", "x": "val"}, said="old.csv", advice="look")
+    refuse_unknown_names(dataset, {"ant/0.jpg": "train", "x": "val"}, source="old.csv", advice="look")
     for splits, theirs in (({"images/ant/0.jpg": "train"}, r"images/ant/0\.jpg"), ({}, "")):
         text = rf"^old\.csv names none of the 30 photos in .*such as {theirs}, the photos such as ant/0\.jpg;\nlook$"
         with pytest.raises(UserError, match=text):
-            refuse_unknown_names(dataset, splits, said="old.csv", advice="look")
+            refuse_unknown_names(dataset, splits, source="old.csv", advice="look")
 
 
 def test_boxes_that_are_missing_are_counted(photos: Path) -> None:

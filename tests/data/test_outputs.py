@@ -25,7 +25,7 @@ def allowed(path: Path, *inputs: Path) -> bool:
 
 @pytest.mark.parametrize("name", ["a.jpg", "A.JPEG", "a.png", "a.tif", "a.webp"])
 def test_a_picture_s_name_is_refused(name: str, tmp_path: Path) -> None:
-    assert "spelt out by the shell" in refusal(tmp_path / name)  # though nothing lies there
+    assert "The shell expands" in refusal(tmp_path / name)  # though nothing lies there
 
 
 def test_an_earlier_result_and_nothing_else_is_replaced(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_an_earlier_result_and_nothing_else_is_replaced(tmp_path: Path) -> None:
         assert allowed(path)
     for content in (b"path,remark\n1.jpg,mine\n", b"\xff\xd8\xff\xe0 a photo", b"\x00" * 100, b'"file', b"file"):
         path.write_bytes(content)
-        assert "no result of this command" in refusal(path)
+        assert "not a result of this command" in refusal(path)
         assert path.read_bytes() == content
     assert "is a folder" in refusal(tmp_path)
 
@@ -50,9 +50,9 @@ def test_an_input_is_refused_under_every_name(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     for name in ("list.csv", "soft.csv", "hard.csv", "deep/../list.csv", "./list.csv"):
         for path in (Path(name), tmp_path / name):
-            assert "is read by this command" in refusal(path, tmp_path / "none.csv", given)
+            assert "is an input of this command" in refusal(path, tmp_path / "none.csv", given)
             assert allowed(path, tmp_path / "none.csv")
-    assert "is read by this command" in refusal(given, tmp_path / "soft.csv")
+    assert "is an input of this command" in refusal(given, tmp_path / "soft.csv")
 
 
 def test_devices_may_be_written(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_annotation_is_for_aircraft(tmp_path: Path) -> None:
     layouts.aircraft(tmp_path / "planes" / "fgvc-aircraft-2013b")
     assert read_dataset(tmp_path / "planes", annotation="manufacturer").classes == ("Boeing", "Saab")
     assert "must be variant, family or manufacturer" in refused(tmp_path / "planes", annotation="maker")
-    assert "for FGVC-Aircraft alone" in refused(layouts.cub(tmp_path / "cub"), annotation="family")
+    assert "applies to FGVC-Aircraft only" in refused(layouts.cub(tmp_path / "cub"), annotation="family")
 
 
 @pytest.mark.parametrize("name", ["missing", "", "nul\0", "new\nline", "x" * 5000])
@@ -65,12 +65,12 @@ def test_a_missing_path(name: str, tmp_path: Path) -> None:
 def test_things_that_are_no_data(tmp_path: Path) -> None:
     assert "no image found" in refused(tmp_path)
     photo = layouts.picture(tmp_path / "1.jpg")
-    assert "this file is no CSV" in refused(photo)
+    assert "this file is not a CSV" in refused(photo)
     text = refused(tmp_path)
     assert str(tmp_path) in text
     assert "images, but no class folders (1, e.g. 1.jpg)" in text
     photo.rename(tmp_path / "photo.csv")
-    assert "no CSV in UTF-8" in refused(tmp_path / "photo.csv")
+    assert "not a CSV in UTF-8" in refused(tmp_path / "photo.csv")
     os.mkfifo(tmp_path / "pipe.csv")
     assert "neither a folder nor a CSV" in refused(tmp_path / "pipe.csv")
 

@@ -25,12 +25,12 @@ def printed(
     return text.getvalue().splitlines()
 
 
-def test_notes_come_first_and_nothing_to_mend_only_without_any() -> None:
-    note = "900 files that are no images left out, e.g. [a]/1.dng"
+def test_notes_come_first_and_nothing_to_fix_only_without_any() -> None:
+    note = "900 files that are not images left out, e.g. [a]/1.dng"
     lines = printed({"all": (3, 4)}, notes=(note + "\n",))
     assert lines[:2] == ["birds  (folder)", f"note: {note}\\n"]
-    assert "Nothing to mend." not in lines
-    assert "Nothing to mend." in printed({"all": (3, 4)})
+    assert "Nothing to fix." not in lines
+    assert "Nothing to fix." in printed({"all": (3, 4)})
 
 
 def test_a_finding_has_three_examples() -> None:
@@ -40,7 +40,7 @@ def test_a_finding_has_three_examples() -> None:
     assert sum("] = " in line or "= truncated" in line for line in lines) == 3
     assert any("broken [0]\\n.jpg = truncated" in line for line in lines)
     assert any("and 2 more" in line for line in lines)
-    assert "Nothing to mend." not in lines
+    assert "Nothing to fix." not in lines
 
 
 def test_counts_by_split_and_by_class_and_of_the_cut() -> None:

@@ -41,7 +41,7 @@ def test_as_spreadsheets_write_it(delimiter: str, start: bytes, end: str, tmp_pa
         ("b, c; d.jpg", 1, "val", "", Box(1, 2, 3, 4)),
         ("ü.jpg", 0, "test", "", None),
     ]
-    assert dataset.notes == ("columns that mean nothing here left out: comment",)
+    assert dataset.notes == ("unknown columns left out: comment",)
 
 
 def test_a_box_in_four_columns(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_box_in_four_columns(tmp_path: Path) -> None:
     [
         ("", "row 1: no column path and no column label (the table is empty)"),
         ("file,label\na.jpg,a\n", "row 1: no column path (found: file, label)"),
-        ("path,label,path\na.jpg,a,b\n", "row 1: the column path stands there twice"),
+        ("path,label,path\na.jpg,a,b\n", "row 1: the column path appears twice"),
         ("path,label,x,y\na.jpg,a,1,2\n", "row 1: give a box either as"),
         ("path,label\n", "has a header, but no row"),
         ("path,label\na.jpg,a\n,b\n", "row 3: the path is empty"),
@@ -69,7 +69,7 @@ def test_a_box_in_four_columns(tmp_path: Path) -> None:
         ('path,label\na.jpg,a\n"b.jpg,b\n', "row 3: not readable as CSV"),
         ("path,label\na.jpg,a\nb.jpg,b\n./a.jpg,b\n", "rows 2 and 4: ./a.jpg has two labels, 'a' and 'b'"),
         ("path,label,split\na.jpg,a,train\na.jpg,a,test\n", "rows 2 and 3: a.jpg has two splits, 'train' and 'test'"),
-        ("path,label\na.jpg,Caf\xe9".encode("latin-1"), "no CSV in UTF-8"),
+        ("path,label\na.jpg,Caf\xe9".encode("latin-1"), "not a CSV in UTF-8"),
         (b"path,label\n\0\0\0", "binary data"),
     ],
 )
@@ -84,7 +84,7 @@ def test_the_row_at_fault_is_named(text: str | bytes, what: str, tmp_path: Path)
 def test_the_same_row_twice_is_a_note(tmp_path: Path) -> None:
     dataset = read_table(table(tmp_path, "path,label\na.jpg,a\nb.jpg,b\na.jpg,a\nx/../b.jpg,b\n"))
     assert [photo.name for photo in dataset.photos] == ["a.jpg", "b.jpg"]
-    assert dataset.notes == ("2 rows left out that name an image again, e.g. row 4",)
+    assert dataset.notes == ("2 rows left out because they repeat an image, e.g. row 4",)
 
 
 def test_absolute_and_foreign_paths(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def _refuse_misfit(recipe: Recipe, run: PlannedRun, data: BenchData) -> None:
     where = f"{run.entry.name} on {run.data}"
     if "test" in recipe.train_on:
         raise UserError(f"{where}: train_on names the test split, on which the final runs are measured")
-    refuse_missing_splits(data.dataset, recipe.train_on, said=f"{where}: train_on")
+    refuse_missing_splits(data.dataset, recipe.train_on, source=f"{where}: train_on")
     if run.entry.kind == PROBE:
         return
     try:

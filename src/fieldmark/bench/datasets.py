@@ -60,7 +60,7 @@ def read_data(name: str, path: Path, source: DataSource) -> BenchData:
         UserError: nothing to read, or no photos to measure on.
     """
     dataset = read_dataset(path, annotation=source.annotation)
-    refuse_missing_splits(dataset, ["test"], said=f"{name}: final runs are measured on")
+    refuse_missing_splits(dataset, ["test"], source=f"{name}: final runs are measured on")
     return BenchData(name, path, source, OpenedData(dataset, Scan(())))
 
 
@@ -81,14 +81,14 @@ def open_data(data: BenchData, folder: Path, *, megapixels: float = 64.0, consol
     with counted(console, f"looking through the photos of {data.name}") as tick:
         opened = open_photos(dataset, splits=("train", "val"), known=known, megapixels=megapixels, progress=tick)
     opened.refuse_damage()
-    tell(console, *opened.told)
+    tell(console, *opened.remarks)
     if opened.scan != known:
         replace_file(facts, opened.scan.save)
     if not dataset.is_split:
         if not cut.is_file():
             replace_file(cut, lambda draft: write_splits(draft, opened.split(seed=0).dataset))
         splits = read_splits(cut)
-        refuse_unknown_names(dataset, splits, said=printable(str(cut)), advice="take another --out")
+        refuse_unknown_names(dataset, splits, source=printable(str(cut)), advice="take another --out")
         opened = replace(opened, dataset=with_splits(opened.dataset, splits), was_cut=True)
-    refuse_missing_splits(opened.dataset, ["test"], said=f"{data.name}: final runs are measured on")
+    refuse_missing_splits(opened.dataset, ["test"], source=f"{data.name}: final runs are measured on")
     return replace(data, opened=opened, digest=digest(opened.dataset))

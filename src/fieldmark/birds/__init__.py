@@ -1,1 +1,1 @@
-"""What a drawn bird is made of: species, shapes, coats, scene and picture; ``dataset`` writes a folder of them."""
+"""What a drawn bird is made of: species, shapes, painting, scene and picture; ``dataset`` writes a folder of them."""

@@ -1,7 +1,7 @@
 """Draws one bird of a species: plumage as coats of paint, then light, then its surroundings.
 
-Every random draw comes from a stream of its own (pose, light, background, perch, plumage) that does not know the
-species' marks, so that twins drawn with one seed differ in their telling mark and nowhere else.
+Every random draw comes from a stream of its own (pose, light, background, perch, plumage) that does not depend on
+the species' marks, so that twins drawn with one seed differ in their telling mark and nowhere else.
 """
 
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from fieldmark.birds import scene
-from fieldmark.birds.coats import OVER, Easel, feather_strokes, paint_bird
+from fieldmark.birds.painting import OVER, Easel, feather_strokes, paint_bird
 from fieldmark.birds.plumage import Species
 from fieldmark.birds.scene import Light, faded, lay, mask_of, softened
 from fieldmark.birds.shapes import EYE, Anatomy, disc, mark_shapes, pose_bird, random_pose
 from fieldmark.data.dataset import Box
 from fieldmark.errors import UserError
 
-_SEEN = 100  # mask value from which a pixel counts as part of a mark
+_VISIBLE = 100  # mask value from which a pixel counts as part of a mark
 
 
 class Drawing(NamedTuple):
-    """A picture of a bird: ``image`` RGB, the boxes of its ``marks`` as far as they show, and of the whole ``bird``.
+    """A picture of a bird: ``image`` RGB, the boxes of the visible parts of its ``marks``, and of the whole ``bird``.
 
     The box of a mark that the species lacks is where it would be. Boxes are in pixels of the image, inside it, and
     tight to about a pixel. A bill's box is that of this bird's bill.
@@ -62,7 +62,8 @@ def draw_bird(species: Species, *, size: int, seed: int | Sequence[int]) -> Draw
     _light_up(easel, canvas, alpha)
     _paint_eye(canvas, easel)
     _leaf_in_front(canvas, easel, near)
-    return Drawing(_finished(canvas, easel.light, size, near), _boxes(easel), _box(alpha, size))
+    boxes = {name: _box(easel.masks[name], size) for name in species.marks._fields}
+    return Drawing(_finished(canvas, easel.light, size, near), boxes, _box(alpha, size))
 
 
 def _shadow(canvas: Image.Image, bird: Anatomy) -> None:
@@ -90,12 +91,12 @@ def _relief(easel: Easel, core: Image.Image) -> np.ndarray:
 def _light_up(easel: Easel, canvas: Image.Image, alpha: Image.Image) -> None:
     """Shades the painted bird and lays it on the canvas."""
     light, side = easel.light, easel.side
-    normal = _relief(easel, easel.seen["core"])
+    normal = _relief(easel, easel.masks["core"])
     depth = 1 / np.sqrt(1 + (normal**2).sum(-1))
     facing = np.maximum((normal @ light.direction[:2].astype(np.float32) + np.float32(light.direction[2])) * depth, 0)
     glow = 1.08 * light.sun * facing + light.sky * (0.94 - 0.15 * normal[..., 1] * depth) + 0.10 * (1 - depth) * facing
     shade = Image.fromarray(glow.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR)
-    strokes = ImageChops.composite(easel.strokes, Image.new("L", (side, side), 128), easel.seen["core"])
+    strokes = ImageChops.composite(easel.strokes, Image.new("L", (side, side), 128), easel.masks["core"])
     box = _whole_box(easel)
     gain = np.asarray(shade.crop(box)) * (1 + (np.asarray(strokes.crop(box), np.float32) - 128) * np.float32(0.0017))
     pixels = np.asarray(easel.paint.crop(box), np.float32) * gain[..., None]
@@ -132,7 +133,7 @@ def _leaf_in_front(canvas: Image.Image, easel: Easel, rng: np.random.Generator) 
         return
     mask, colour = scene.front_leaf(easel.side, rng)
     head = mask_of(easel.side, [easel.bird.head.at([(-1.2, -1.2), (2.5, -1.2), (2.5, 1.2), (-1.2, 1.2)])])
-    telling = easel.seen[easel.species.telling_mark or "throat"]
+    telling = easel.masks[easel.species.telling_mark or "throat"]
     kept = ImageChops.lighter(head, telling)
     if ImageChops.multiply(mask, kept).getbbox() is None:
         lay(canvas, colour, mask)
@@ -149,16 +150,10 @@ def _finished(canvas: Image.Image, light: Light, size: int, rng: np.random.Gener
     return Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
 
 
-def _boxes(easel: Easel) -> dict[str, Box]:
-    size = easel.side // OVER
-    return {name: _box(easel.seen[name], size) for name in easel.species.marks._fields}
-
-
 def _box(mask: Image.Image, size: int) -> Box:
     """The box of the mask's pixels in the finished picture, rounded outwards."""
-    found = mask.point([255 * (v >= _SEEN) for v in range(256)]).getbbox()
-    if found is None:
-        raise AssertionError("a mark lies outside the bird")
-    left, top = found[0] // OVER, found[1] // OVER
-    right, bottom = min(-(-found[2] // OVER), size), min(-(-found[3] // OVER), size)
+    corners = mask.point([255 * (v >= _VISIBLE) for v in range(256)]).getbbox()
+    assert corners is not None, "a mark lies outside the bird"
+    left, top = corners[0] // OVER, corners[1] // OVER
+    right, bottom = min(-(-corners[2] // OVER), size), min(-(-corners[3] // OVER), size)
     return Box(left, top, right - left, bottom - top)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from fieldmark.birds.shapes import Points, curve, disc, ribbon
+from fieldmark.birds.shapes import Points, curve, disc, pen_points, ribbon
 
 # Top, middle and bottom of the background, then its foliage.
 _MOODS = (
@@ -57,7 +57,7 @@ def mask_of(side: int, shapes: list[Points], *, soft: float = 0.0) -> Image.Imag
     mask = Image.new("L", (side, side))
     pen = ImageDraw.Draw(mask)
     for shape in shapes:
-        pen.polygon([tuple(p) for p in shape.tolist()], fill=255)
+        pen.polygon(pen_points(shape), fill=255)
     return softened(mask, soft)
 
 
@@ -102,7 +102,7 @@ def _foliage(canvas: Image.Image, leaf: tuple[int, ...], rng: np.random.Generato
     for _ in range(rng.integers(10, 22)):
         x, y = rng.uniform(-10, 138), 128 * rng.beta(2.2, 1.2)
         blot = disc(x, y, rng.uniform(6, 20), long=rng.uniform(1, 2), angle=rng.uniform(0, np.pi))
-        pen.polygon([tuple(p) for p in blot.tolist()], fill=shade_of(rng, leaf, 0.22))
+        pen.polygon(pen_points(blot), fill=shade_of(rng, leaf, 0.22))
 
 
 def _stems(canvas: Image.Image, leaf: tuple[int, ...], rng: np.random.Generator) -> None:
@@ -113,7 +113,7 @@ def _stems(canvas: Image.Image, leaf: tuple[int, ...], rng: np.random.Generator)
     for _ in range(rng.integers(0, 7)):
         x, bow = rng.uniform(-10, 138), rng.normal(0, 8)
         stem = ribbon([(x, 140), (x + lean * 0.5 + bow, 70), (x + lean, -12)], [rng.uniform(2, 5), 1.5])
-        pen.polygon([tuple(p) for p in stem.tolist()], fill=int(rng.integers(50, 120)))
+        pen.polygon(pen_points(stem), fill=int(rng.integers(50, 120)))
     canvas.paste(colour, mask=layer.filter(ImageFilter.GaussianBlur(rng.uniform(2.0, 4.0))))
 
 
@@ -124,7 +124,7 @@ def _bokeh(canvas: Image.Image, rng: np.random.Generator) -> None:
     for _ in range(rng.integers(0, 14)):
         disc_mask = Image.new("L", canvas.size)
         shape = disc(rng.uniform(0, 128), rng.uniform(0, 110), rng.uniform(2.5, 8))
-        ImageDraw.Draw(disc_mask).polygon([tuple(p) for p in shape.tolist()], fill=int(rng.integers(18, 70)))
+        ImageDraw.Draw(disc_mask).polygon(pen_points(shape), fill=int(rng.integers(18, 70)))
         layer = ImageChops.add(layer, disc_mask)
     canvas.paste((int(glow[0]), int(glow[1]), int(glow[2])), mask=layer)
 
@@ -183,30 +183,29 @@ def _sprig(
     _wood(canvas, ribbon([(x, y), tip], [0.03 * unit, 0.014 * unit]), (112, 94, 72), light, rng)
     green = shade_of(rng, (112, 140, 70), 0.2)
     for share in (0.35, 0.6, 0.8, 1.0):
-        at = np.array([x + (tip[0] - x) * share, y + (tip[1] - y) * share])
+        stalk = np.array([x + (tip[0] - x) * share, y + (tip[1] - y) * share])
         _leaf(
             canvas,
-            at,
+            stalk,
             rng.uniform(0.13, 0.2) * unit,
             rng.uniform(-0.4, 2.2) if side > 0 else rng.uniform(0.9, 3.5),
             shade_of(rng, green, 0.08),
         )
 
 
-def _leaf(canvas: Image.Image, at: Points, size: float, angle: float, colour: tuple[int, int, int]) -> None:
+def _leaf(canvas: Image.Image, base: Points, size: float, angle: float, colour: tuple[int, int, int]) -> None:
     cos, sin = np.cos(angle) * size, np.sin(angle) * size
     turn = np.array([[cos, sin], [-sin, cos]])
     blade = (
-        curve(np.array([(0, 0), (0.3, -0.2), (0.7, -0.17), (1.0, 0.02), (0.7, 0.19), (0.3, 0.2)]), steps=5) @ turn + at
+        curve(np.array([(0, 0), (0.3, -0.2), (0.7, -0.17), (1.0, 0.02), (0.7, 0.19), (0.3, 0.2)]), steps=5) @ turn
+        + base
     )
-    vein = np.array([(-0.05, 0), (0.95, 0.02)]) @ turn + at
+    vein = np.array([(-0.05, 0), (0.95, 0.02)]) @ turn + base
     pen = ImageDraw.Draw(canvas)
-    pen.polygon([tuple(p) for p in blade.tolist()], fill=colour)
+    pen.polygon(pen_points(blade), fill=colour)
     half = np.concatenate([blade[: len(blade) // 2], vein[::-1]])
-    pen.polygon([tuple(p) for p in half.tolist()], fill=tuple(min(int(c * 1.13), 255) for c in colour))
-    pen.line(
-        [tuple(p) for p in vein.tolist()], fill=tuple(int(c * 0.8) for c in colour), width=max(int(size * 0.04), 1)
-    )
+    pen.polygon(pen_points(half), fill=tuple(min(int(c * 1.13), 255) for c in colour))
+    pen.line(pen_points(vein), fill=tuple(int(c * 0.8) for c in colour), width=max(int(size * 0.04), 1))
 
 
 def _twig(canvas: Image.Image, spot: Points, unit: float, light: Light, rng: np.random.Generator) -> None:
@@ -235,8 +234,11 @@ def _rock(canvas: Image.Image, spot: Points, unit: float, light: Light, rng: np.
     shape = np.concatenate([curve(top, closed=False), [[x + 3.3 * unit, y + far], [x - 3.2 * unit, y + far]]])
     _wood(canvas, shape, colour, light, rng)
     for _ in range(rng.integers(3, 8)):
-        at, size = (x + rng.uniform(-1, 1) * unit, y + rng.uniform(0.15, 0.5) * unit), rng.uniform(0.02, 0.07) * unit
-        moss = mask_of(canvas.width, [disc(*at, size, long=rng.uniform(1, 2.5))], soft=size * 0.35)
+        centre, size = (
+            (x + rng.uniform(-1, 1) * unit, y + rng.uniform(0.15, 0.5) * unit),
+            rng.uniform(0.02, 0.07) * unit,
+        )
+        moss = mask_of(canvas.width, [disc(*centre, size, long=rng.uniform(1, 2.5))], soft=size * 0.35)
         lay(canvas, shade_of(rng, (128, 136, 84), 0.15), faded(moss, 0.5))
 
 
@@ -264,5 +266,5 @@ def front_leaf(side: int, rng: np.random.Generator) -> tuple[Image.Image, tuple[
     )
     colour = shade_of(rng, (128, 150, 80), 0.25)
     small = Image.new("L", (128, 128))
-    ImageDraw.Draw(small).polygon([tuple(p) for p in shape.tolist()], fill=235)
+    ImageDraw.Draw(small).polygon(pen_points(shape), fill=235)
     return small.filter(ImageFilter.GaussianBlur(3.5)).resize((side, side), Image.Resampling.BICUBIC), colour

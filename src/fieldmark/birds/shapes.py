@@ -1,4 +1,4 @@
-"""Where a bird's parts lie in a picture: frames of reference, outlines as smooth curves, one shape a field mark."""
+"""Where a bird's parts lie in a picture: frames of reference, outlines as smooth curves, the shapes of field marks."""
 
 import math
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from fieldmark.birds.plumage import Build
 Points = np.ndarray  # (N, 2) float, x and y
 Knots = np.ndarray | Sequence[tuple[float, float]]
 _TURN = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+_TAIL = ((0.1, -0.12), (-1.02, -0.16), (-1.02, 0.17), (0.1, 0.12))  # corners of the room that it takes
 _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], 1)
 
 
@@ -34,7 +35,7 @@ class Frame(NamedTuple):
 
     @property
     def unit(self) -> float:
-        """Pixels a unit."""
+        """Pixels per unit."""
         return float(np.hypot(*self.along))
 
 
@@ -98,6 +99,11 @@ def ribbon(points: Knots, widths: list[float]) -> Points:
     return np.concatenate([line + half * normal, (line - half * normal)[::-1]])
 
 
+def pen_points(points: Points) -> list[tuple[float, ...]]:
+    """The points as Pillow's pen takes them."""
+    return [tuple(point) for point in points.tolist()]
+
+
 def disc(x: float, y: float, radius: float, *, long: float = 1.0, angle: float = 0.0) -> Points:
     """An ellipse of 24 points; ``long`` is its length over its width."""
     cos, sin = math.cos(angle) * radius, math.sin(angle) * radius
@@ -107,7 +113,7 @@ def disc(x: float, y: float, radius: float, *, long: float = 1.0, angle: float =
 def pose_bird(build: Build, pose: Pose, side: int) -> Anatomy:
     """The bird posed in a picture of ``side`` pixels; room is kept for the longest bill, so the bill moves nothing."""
     rough = _assemble(build, pose, Frame(np.zeros(2), np.array([pose.facing, 0.0]), np.array([0.0, 1.0])))
-    reach = np.concatenate([rough.outline, rough.feet, rough.head.at([(2.45, 0.45)]), _tail_outline(rough.tail)])
+    reach = np.concatenate([rough.outline, rough.feet, rough.head.at([(2.45, 0.45)]), rough.tail.at(_TAIL)])
     low, high = reach.min(0), reach.max(0)
     scale = pose.fill * side / (high - low).max()
     slack = (side * 0.94 - (high - low) * scale) / 2
@@ -174,10 +180,6 @@ def _feet(world: Frame, body: Frame, depth: float, legs: float) -> Points:
         ankle = hip + ahead * (step - 0.03) + down * 0.45
         rows += [hip, ankle, np.array([(hip + ahead * (step + 0.015))[0], level])]
     return np.array(rows)
-
-
-def _tail_outline(tail: Frame) -> Points:
-    return tail.at([(0.1, -0.12), (-1.02, -0.16), (-1.02, 0.17), (0.1, 0.12)])
 
 
 def tail_feathers(tail: Frame, fork: float) -> list[Points]:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from operator import ne
 from typing import NamedTuple
 
 import numpy as np
@@ -150,10 +151,10 @@ def _pairs(seed: int) -> Iterator[tuple[Species, Species]]:
         taken += [first, second]
         titles = _new_names(first, second, telling, nouns=nouns, used=names, rng=rng)
         names.update(titles)
-        one, other = titles
+        first_name, second_name = titles
         yield (
-            Species(one, first, base, build, twin=other, telling_mark=telling),
-            Species(other, second, base, build, twin=one, telling_mark=telling),
+            Species(first_name, first, base, build, twin=second_name, telling_mark=telling),
+            Species(second_name, second, base, build, twin=first_name, telling_mark=telling),
         )
 
 
@@ -184,7 +185,7 @@ def _new_marks(
     for _ in range(1000):
         first = _random_marks(palette, bill, telling, rng)
         second = first._replace(**{telling: _other_value(first, telling, rng)})
-        if all(_distance(old, new) >= 2 for old in taken for new in (first, second)):
+        if all(sum(map(ne, old, new)) >= 2 for old in taken for new in (first, second)):
             return (second, first) if rng.random() < 0.5 else (first, second)
     raise UserError("no further species can be told apart from those made so far: ask for fewer")
 
@@ -192,20 +193,20 @@ def _new_marks(
 def _random_marks(palette: Palette, bill: str, telling: str, rng: np.random.Generator) -> Marks:
     values = {"bill": bill, "legs": str(rng.choice(_KINDS["legs"].values))}
     for name in MARK_NAMES[:-2]:
-        draw, choice = rng.random(), _seen_value(name, palette, rng)
+        draw, choice = rng.random(), _visible_value(name, palette, rng)
         barred = any(other == telling or values.get(other, NONE) != NONE for other in _KINDS[name].clashes)
         if name == telling or (draw < _CHANCE and not barred):
             values[name] = choice
     return Marks(**values)
 
 
-def _seen_value(name: str, palette: Palette, rng: np.random.Generator) -> str:
+def _visible_value(name: str, palette: Palette, rng: np.random.Generator) -> str:
     """A colour for the mark that stands out from its ground."""
     kind = _KINDS[name]
     grounds = [np.array(getattr(palette, part), float) for part in kind.grounds]
     contrast = {v: min(float(np.linalg.norm(np.array(COLOURS[v]) - ground)) for ground in grounds) for v in kind.values}
-    seen = [value for value in kind.values if contrast[value] >= _CONTRAST]
-    return str(rng.choice(seen)) if seen else max(contrast, key=contrast.__getitem__)
+    distinct = [value for value in kind.values if contrast[value] >= _CONTRAST]
+    return str(rng.choice(distinct)) if distinct else max(contrast, key=contrast.__getitem__)
 
 
 def _other_value(marks: Marks, telling: str, rng: np.random.Generator) -> str:
@@ -216,10 +217,6 @@ def _other_value(marks: Marks, telling: str, rng: np.random.Generator) -> str:
     return str(rng.choice([value for value in kind.values if value != getattr(marks, telling)]))
 
 
-def _distance(one: Marks, other: Marks) -> int:
-    return sum(a != b for a, b in zip(one, other, strict=True))
-
-
 def _new_names(
     first: Marks, second: Marks, telling: str, *, nouns: tuple[str, ...], used: set[str], rng: np.random.Generator
 ) -> tuple[str, str]:
@@ -227,9 +224,9 @@ def _new_names(
     for attempt in itertools.count():
         realm = str(rng.choice(_REALMS[: 1 + attempt // 8]))
         home = f"{realm}{rng.choice(_PLACES)} {rng.choice(nouns)}"
-        one, other = (f"{_epithet(telling, getattr(marks, telling))} {home}" for marks in (first, second))
-        if one not in used and other not in used:
-            return one, other
+        names = tuple(f"{_epithet(telling, getattr(marks, telling))} {home}" for marks in (first, second))
+        if used.isdisjoint(names):
+            return names[0], names[1]
     raise AssertionError("unreachable: itertools.count does not end")
 
 

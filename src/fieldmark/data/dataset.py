@@ -10,7 +10,7 @@ import numpy as np
 
 SPLITS = ("train", "val", "test")
 IMBALANCE = 10
-"""From this ratio of class sizes on, plain accuracy misleads."""
+"""The ratio of class sizes from which plain accuracy misleads."""
 
 
 class Box(NamedTuple):
@@ -35,10 +35,10 @@ class Landmark(NamedTuple):
 class Photo:
     """One labelled photograph.
 
-    ``name`` identifies it inside its dataset for ever (the path relative to the dataset's root, with "/");
-    ``label`` indexes ``Dataset.classes`` (None: unlabelled); ``split`` is "train", "val", "test" or "" (not yet
-    cut); photos with the same non-empty ``group`` must share a split; ``trim_bottom`` rows of the image are a
-    banner and are cut off; ``row`` indexes ``Dataset.pixels`` where the images do not lie in files of their own.
+    ``name`` always identifies it inside its dataset (the path relative to the dataset's root, with "/"); ``label``
+    indexes ``Dataset.classes`` (None: unlabelled); ``split`` is "train", "val", "test" or "" (not yet cut); photos with
+    the same non-empty ``group`` must share a split; the bottom ``trim_bottom`` rows of the image are a banner and are
+    cut off; ``row`` indexes ``Dataset.pixels`` where images are not stored in separate files.
     """
 
     name: str
@@ -54,11 +54,11 @@ class Photo:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Photographs of classes that look alike.
+    """Labelled photographs and their classes.
 
-    ``layout`` names the reader that recognised the folder; ``notes`` are one-line remarks of the reader for the
-    user (files left out and why); ``pixels`` is uint8 ``(N, H, W, 3)`` for sets such as CIFAR that pack all
-    images in one file, else None.
+    ``layout`` names the reader that recognised the folder; ``notes`` are the reader's one-line remarks for the user
+    (files left out and why); ``pixels`` is uint8 ``(N, H, W, 3)`` for datasets such as CIFAR that pack all images in
+    one file, else None.
     """
 
     root: Path
@@ -70,13 +70,13 @@ class Dataset:
 
     @property
     def is_split(self) -> bool:
-        """Whether the reader found splits: then they are official and never cut again (but see ``split.py``)."""
+        """Whether the reader found splits: they are official and kept (but see ``val_fraction`` of ``split.cut``)."""
         return any(photo.split for photo in self.photos)
 
     def of(self, splits: Iterable[str]) -> tuple[Photo, ...]:
         """The photos of the given splits, in the order of the dataset."""
-        wanted = set(splits)
-        return tuple(photo for photo in self.photos if photo.split in wanted)
+        names = set(splits)
+        return tuple(photo for photo in self.photos if photo.split in names)
 
     def counts(self, split: str) -> tuple[int, ...]:
         """Photos per class in ``split``, in the order of ``classes``."""
@@ -84,7 +84,7 @@ class Dataset:
         return tuple(photos[index] for index in range(len(self.classes)))
 
     def with_photos(self, photos: Iterable[Photo]) -> "Dataset":
-        """The same dataset with other photos (a cut, or damaged files left out)."""
+        """The same dataset with other photos (other splits, or damaged files left out)."""
         return replace(self, photos=tuple(photos))
 
 
@@ -94,6 +94,6 @@ def labels_of(photos: Iterable[Photo]) -> list[int]:
 
 
 def is_uneven(counts: Sequence[int]) -> bool:
-    """Whether the largest class has ``IMBALANCE`` times the photos of the smallest that has any, or more."""
+    """Whether the largest class has at least ``IMBALANCE`` times the photos of the smallest that has any."""
     present = [count for count in counts if count]
     return bool(present) and max(present) >= IMBALANCE * min(present)

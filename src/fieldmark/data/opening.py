@@ -1,8 +1,8 @@
 """The one way in to photographs, for ``check``, ``probe``, ``train``, ``evaluate`` and ``bench`` alike.
 
-``read_dataset`` reads names; the checks here tell what is wrong by the names alone; ``open_photos`` looks through the
-files, once, and leaves out the damaged ones; ``OpenedData.split`` gives unsplit data their splits. Only then is a photo
-trained on or measured.
+``read_dataset`` reads names; the checks here refuse what is wrong with the names alone; ``open_photos`` scans the files
+once and leaves out the damaged ones; ``OpenedData.split`` splits unsplit data. Only then is a photo trained on or
+measured.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,14 +14,14 @@ from fieldmark.data.split import cut
 from fieldmark.errors import UserError, printable
 from fieldmark.images.guard import ABOVE_LIMIT, up_to
 
-_LARGER = "train --set pixels.megapixels=N and check --max-megapixels N let larger photographs in"
+_LARGER = "train --set pixels.megapixels=N and check --max-megapixels N allow larger photographs"
 
 
 @dataclass(frozen=True)
 class OpenedData:
     """Photographs after the first pass.
 
-    ``dataset`` holds the sound photos, and those that were not to be opened; ``scan`` the facts of the opened ones;
+    ``dataset`` holds the sound photos and those that were not opened; ``scan`` the facts about the opened ones;
     ``damaged`` a line with name and reason for each photo that was left out; ``was_cut`` says whether Fieldmark made
     the splits.
     """
@@ -32,8 +32,8 @@ class OpenedData:
     was_cut: bool = False
 
     @property
-    def told(self) -> tuple[str, ...]:
-        """Lines for the user: photos that were left out, and the remarks of reader and cut."""
+    def remarks(self) -> tuple[str, ...]:
+        """Lines for the user: photos that were left out, and the notes of the reader and the cut."""
         larger = [_LARGER] if any(ABOVE_LIMIT in line for line in self.damaged) else []
         return (*(f"left out: {line}" for line in self.damaged), *larger, *self.dataset.notes)
 
@@ -48,12 +48,12 @@ class OpenedData:
             )
 
     def split(self, *, seed: int, pinned: Mapping[str, str] | None = None, hold_out: float = 0.0) -> "OpenedData":
-        """The same photos with splits: official ones stay, unsplit data are cut 80/10/10 by ``seed``.
+        """The same photos with splits: official ones stay, unsplit data are cut 80/10/10.
 
         Args:
-            seed: of the cut and of what is held out.
-            pinned: name to split of an earlier cut; photos of unsplit data stay where it had them.
-            hold_out: share of the official training photos that becomes val, where there is none.
+            seed: of the cut and of the photos held out.
+            pinned: name to split of an earlier cut; photos of unsplit data stay in those splits.
+            hold_out: share of the official training photos that becomes val, where there is no val.
         """
         previous = None if self.dataset.is_split else pinned
         dataset = cut(self.dataset, self.scan, seed=seed, val_fraction=hold_out, previous=previous)
@@ -68,14 +68,14 @@ def open_photos(
     megapixels: float = 64.0,
     progress: Progress | None = None,
 ) -> OpenedData:
-    """Looks into photos once and leaves out those that cannot be used.
+    """Scans photos once and leaves out those that cannot be used.
 
     Args:
-        dataset: as it was read.
-        splits: of split data, only photos of these are opened; of unsplit data all are.
-        known: an earlier first pass; photos whose files are unchanged since are not opened.
-        megapixels: larger photos are refused unread.
-        progress: is told photos done and photos in all.
+        dataset: as ``read_dataset`` returned it.
+        splits: of split data, only photos of these are opened; of unsplit data, all photos are.
+        known: an earlier scan; photos whose files have not changed since are not opened.
+        megapixels: larger photos count as damaged and are not decoded.
+        progress: called with the number of photos just done, and of all photos.
     """
     photos = dataset.of(splits) if dataset.is_split else dataset.photos
     limits = up_to(megapixels)
@@ -84,45 +84,44 @@ def open_photos(
 
 
 def without_damaged(dataset: Dataset, scan: Scan) -> OpenedData:
-    """The dataset less the photos that ``scan`` found damaged."""
+    """The dataset without the photos that ``scan`` found damaged."""
     reasons = {facts.name: facts.damage for facts in scan.damaged}
     lost = [photo.name for photo in dataset.photos if photo.name in reasons]
     sound = dataset.with_photos(photo for photo in dataset.photos if photo.name not in reasons)
     return OpenedData(sound, scan, tuple(f"{printable(name)}: {reasons[name]}" for name in lost))
 
 
-def refuse_missing_splits(dataset: Dataset, wanted: Sequence[str], *, said: str) -> None:
-    """Raises ``UserError`` for the first of ``wanted`` without photos; ``said`` is the option that named it.
+def refuse_missing_splits(dataset: Dataset, wanted: Sequence[str], *, source: str) -> None:
+    """Raises ``UserError`` for the first of ``wanted`` without photos; ``source`` is the option that named it.
 
-    Unsplit data will be cut, so they pass with the names of the three splits.
+    Unsplit data will be cut, so they have the three splits.
     """
     names = sorted({photo.split for photo in dataset.photos} - {""}) or list(SPLITS)
-    for name in wanted:
-        if name not in names:
-            place = printable(str(dataset.root))
-            raise UserError(f"{said} {printable(name)!r}: {place} has no such split; it has {', '.join(names)}")
+    if unknown := [name for name in wanted if name not in names]:
+        place = printable(str(dataset.root))
+        raise UserError(f"{source} {printable(unknown[0])!r}: {place} has no such split; it has {', '.join(names)}")
 
 
-def refuse_unknown_names(dataset: Dataset, splits: Mapping[str, str], *, said: str, advice: str) -> None:
+def refuse_unknown_names(dataset: Dataset, splits: Mapping[str, str], *, source: str, advice: str) -> None:
     """Raises ``UserError`` where ``splits`` (name to split) names no photo of the dataset.
 
     Args:
-        dataset: as it was read.
-        splits: of a run, or of a file.
-        said: where the splits come from.
-        advice: what to do.
+        dataset: as ``read_dataset`` returned it.
+        splits: of a run or a file.
+        source: where the splits come from.
+        advice: what the user can do.
     """
     if any(photo.name in splits for photo in dataset.photos):
         return
-    theirs, ours = next(iter(splits), ""), next((photo.name for photo in dataset.photos), "")
+    split_name, photo_name = next(iter(splits), ""), next((photo.name for photo in dataset.photos), "")
     raise UserError(
-        f"{said} names none of the {len(dataset.photos):,} photos in {printable(str(dataset.root))}: "
-        f"it has names such as {printable(theirs)}, the photos such as {printable(ours)};\n{advice}"
+        f"{source} names none of the {len(dataset.photos):,} photos in {printable(str(dataset.root))}: "
+        f"it has names such as {printable(split_name)}, the photos such as {printable(photo_name)};\n{advice}"
     )
 
 
 def refuse_without_boxes(photos: Sequence[Photo]) -> None:
-    """Raises ``UserError`` where views are to be of boxes and a photo has none."""
+    """Raises ``UserError`` where photos are to be cropped to boxes and one has no box."""
     without = [photo.name for photo in photos if photo.box is None]
     if without:
         raise UserError(

@@ -1,4 +1,4 @@
-"""What a command may write over: a result of the same kind that Fieldmark wrote before, and nothing else."""
+"""What a command may overwrite: an earlier result of the same kind, and nothing else."""
 
 import csv
 import json
@@ -14,32 +14,32 @@ def refuse_file(path: Path, *, option: str, inputs: Iterable[Path] = (), is_ours
     """Refuses a file that must not be written, before the work begins.
 
     Args:
-        path: what the user named.
-        option: by which it was named.
-        inputs: files that the command reads, under whatever names.
-        is_ours: whether an existing file holds such a result.
+        path: the file to write.
+        option: the option that names it.
+        inputs: files that the command reads.
+        is_ours: whether an existing file holds a result of this kind.
 
     Raises:
-        UserError: a picture's name, a folder, an input, or a file that holds something else.
+        UserError: the name of an image, a folder, an input, or a file that holds something else.
     """
     shown = f"{option} {printable(str(path))}".strip()
     if path.suffix.lower() in IMAGE_SUFFIXES:
         raise UserError(
-            f"{shown}: no result is written to a picture's name. A pattern such as *.jpg is spelt out by the shell:\n"
+            f"{shown}: no result is written to the name of an image. The shell expands a pattern such as *.jpg:\n"
             f"name the photos first, and after {option or 'them'} the one file to write"
         )
     if path.is_dir():
         raise UserError(f"{shown} is a folder; name a file")
     if not path.exists() or is_device(path):
         return
-    if any(given.exists() and path.samefile(given) for given in inputs):
-        raise UserError(f"{shown} is read by this command and would be written over; name another file")
+    if any(file.exists() and path.samefile(file) for file in inputs):
+        raise UserError(f"{shown} is an input of this command and would be overwritten; name another file")
     if path.stat().st_size and not is_ours(path):
-        raise UserError(f"{shown}: a file lies there that is no result of this command; delete it or name another")
+        raise UserError(f"{shown}: this file exists and is not a result of this command; delete it or name another")
 
 
 def refuse_folder(folder: Path, *, option: str, photos: Path) -> None:
-    """Raises ``UserError`` for a folder of results that is a file, or lies among the photos."""
+    """Raises ``UserError`` where the folder for results is a file, or lies inside the folder of photos."""
     shown = f"{option} {printable(str(folder))}"
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{shown}: a file of that name exists; choose a folder")
@@ -48,7 +48,7 @@ def refuse_folder(folder: Path, *, option: str, photos: Path) -> None:
 
 
 def is_json_with(*keys: str) -> Callable[[Path], bool]:
-    """Whether a file is a JSON object that has these keys."""
+    """A test whether a file is a JSON object with these keys."""
 
     def check(path: Path) -> bool:
         try:
@@ -61,7 +61,7 @@ def is_json_with(*keys: str) -> Callable[[Path], bool]:
 
 
 def is_table_with(*columns: str) -> Callable[[Path], bool]:
-    """Whether a file is a CSV that has these columns."""
+    """A test whether a file is a CSV with these columns."""
 
     def check(path: Path) -> bool:
         with path.open(newline="", encoding="utf-8", errors="replace") as file:

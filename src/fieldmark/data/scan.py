@@ -1,8 +1,8 @@
-"""The first pass over a set of photos: every file is opened once, before hours of training rest on it.
+"""Scans a set of photos: the first pass opens every file once, before hours of training depend on it.
 
-The files are decoded by worker processes with a time limit a file, so that one that crashes or hangs a decoder is a
-finding and not the end of the run. The workers are started afresh (never forked) and import nothing of the caller's
-program, so no ``if __name__ == "__main__"`` is needed.
+Worker processes decode the files with a time limit per file, so that a file that crashes or hangs a decoder is reported
+and does not end the run. Workers are fresh processes (never forked) and import nothing of the caller's program, so no
+``if __name__ == "__main__"`` is needed.
 """
 
 import hashlib
@@ -26,10 +26,10 @@ from fieldmark.files import write_text
 from fieldmark.images.decode import DEFAULT, Limits, inspect_image
 
 FORMAT_VERSION = 1
-# A file that takes longer is a finding; the slowest honest ones (100 megapixels) take a few seconds.
+# A file that takes longer counts as damaged; the slowest sound files (100 megapixels) take a few seconds.
 FILE_SECONDS = 60.0
-# A worker takes about 0.3 s to start: as long as some hundred photos.
-PHOTOS_A_WORKER = 200
+# A worker takes about 0.3 s to start, as long as a hundred photos or so.
+PHOTOS_PER_WORKER = 200
 WORKER_PROGRAM = "from fieldmark.data.scan import serve; serve()"
 
 Progress = Callable[[int, int], object]
@@ -38,11 +38,12 @@ Task = tuple[int, Photo]
 
 @dataclass(frozen=True, slots=True)
 class PhotoFacts:
-    """What the first pass found out about one photo; ``damage`` is the reason it cannot be used, else "".
+    """What the scan found out about one photo; ``damage`` is the reason it cannot be used, else "".
 
     ``bytes`` and ``mtime_ns`` are the file's size and time; ``width`` and ``height`` the upright image's, in pixels;
-    ``taken`` is the camera's clock in seconds; ``sha`` digests the file; ``look`` is the perceptual hash, "" where too
-    flat; ``thumb`` the thumbnail that tells copies from look-alikes, "" in a scan of an earlier version.
+    ``taken`` is the camera's clock in seconds; ``sha`` is the digest of the file; ``look`` is the perceptual hash, ""
+    where the photo is too flat; ``thumb`` the thumbnail that tells copies from look-alikes, "" in a scan by an earlier
+    version.
     """
 
     name: str
@@ -64,7 +65,7 @@ class PhotoFacts:
 
 @dataclass(frozen=True)
 class Scan:
-    """The facts of all photos, in their order; ``limits`` says which limits of the decoder they were found under."""
+    """The facts of all photos, in their order; ``limits`` are those of the decoder that was used."""
 
     facts: tuple[PhotoFacts, ...]
     limits: str = ""
@@ -76,28 +77,28 @@ class Scan:
 
     @property
     def sound(self) -> "Scan":
-        """The facts of the other photos alone: known by these, damaged ones are tried again."""
+        """The facts of the sound photos alone: passed as ``known``, so that damaged photos are tried again."""
         return replace(self, facts=tuple(facts for facts in self.facts if not facts.damage))
 
     def by_name(self) -> dict[str, PhotoFacts]:
-        """The facts under the photo's name."""
-        return {found.name: found for found in self.facts}
+        """The facts by the photo's name."""
+        return {facts.name: facts for facts in self.facts}
 
     def save(self, path: Path) -> None:
         """Writes the facts as JSON, for ``scan_photos(known=Scan.load(path))``."""
-        photos = [asdict(found) for found in self.facts]
+        photos = [asdict(facts) for facts in self.facts]
         write_text(path, json.dumps({"format_version": FORMAT_VERSION, "limits": self.limits, "photos": photos}))
 
     @staticmethod
     def load(path: Path) -> "Scan":
-        """Reads what ``save`` wrote, no facts where there is no file; raises ``UserError`` for anything else."""
+        """Reads what ``save`` wrote; empty without the file; raises ``UserError`` for any other file."""
         if not path.exists():
             return Scan(())
         try:
             text = json.loads(path.read_text(encoding="ascii"))
             if text["format_version"] != FORMAT_VERSION:
                 raise ValueError("another format version")
-            return Scan(tuple(_from_json(found) for found in text["photos"]), text["limits"])
+            return Scan(tuple(_from_json(photo) for photo in text["photos"]), text["limits"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             place = printable(str(path))
             raise UserError(f"{place}: not a scan that this version can read ({error}). Delete it.") from None
@@ -112,41 +113,42 @@ def scan_photos(
     known: Scan | None = None,
     limits: Limits = DEFAULT,
 ) -> Scan:
-    """Looks into every photo once and returns the facts in the order of ``photos``.
+    """Opens every photo once and returns the facts in the order of ``photos``.
 
-    ``workers`` processes share the work (default: one a core, fewer for few photos; 0: this process, without a time
-    limit). ``progress(more, total)`` is told in this thread how many more photos are done, and how many there are.
-    ``pixels`` is the uint8 ``(N, H, W, 3)`` of sets that pack their images. Photos whose name, size and time are as in
-    ``known`` are not opened again. A damaged file is a finding (``PhotoFacts.damage``), never an exception.
+    ``workers`` processes share the work (default: one per core, fewer for few photos; 0: this process, without a
+    time limit). ``progress(more, total)`` is called in this thread with the number of photos just done, and of all
+    photos. ``pixels`` is uint8 ``(N, H, W, 3)`` for datasets that pack their images. Photos whose name, size and time
+    are as in ``known`` are not opened again. A damaged file is noted in ``PhotoFacts.damage``, never an exception.
     """
-    before = known.by_name() if known is not None and known.limits == repr(limits) else {}
-    facts = [_without_opening(photo, before.get(photo.name), pixels) for photo in photos]
-    pending = [index for index, found in enumerate(facts) if not found.sha and not found.damage]
+    earlier = known.by_name() if known is not None and known.limits == repr(limits) else {}
+    facts = [_without_opening(photo, earlier.get(photo.name), pixels) for photo in photos]
+    pending = [index for index, photo_facts in enumerate(facts) if not photo_facts.sha and not photo_facts.damage]
     done = len(photos) - len(pending)
     if workers is None:
-        workers = min(_cores(), -(-len(pending) // PHOTOS_A_WORKER))
+        workers = min(_cores(), -(-len(pending) // PHOTOS_PER_WORKER))
     if progress and done:
         progress(done, len(photos))
     tasks = [(index, photos[index]) for index in pending]
-    answers = _from_workers(tasks, workers, limits) if workers and tasks else _from_here(tasks, limits)
-    for index, found in answers:
-        # The size and time are those of before the file was opened: if it changes meanwhile, it is opened again.
-        facts[index] = replace(found, bytes=facts[index].bytes, mtime_ns=facts[index].mtime_ns)
+    here = ((index, _examine(photo.path, photo.name, photo.trim_bottom, limits)) for index, photo in tasks)
+    answers = _from_workers(tasks, workers, limits) if workers and tasks else here
+    for index, new_facts in answers:
+        # Size and time are from before the file was opened: if it changes meanwhile, the next scan opens it again.
+        facts[index] = replace(new_facts, bytes=facts[index].bytes, mtime_ns=facts[index].mtime_ns)
         if progress:
             progress(1, len(photos))
     return Scan(tuple(facts), repr(limits))
 
 
 def recognised(photos: Iterable[Photo], known: Scan) -> Scan:
-    """The facts of ``known`` about those photos whose files are as they were then; no file is opened."""
+    """The facts in ``known`` about the photos whose files have not changed since; no file is opened."""
     facts = known.by_name()
     same = (facts[photo.name] for photo in photos if photo.name in facts and _is_unchanged(photo, facts[photo.name]))
     return Scan(tuple(same), known.limits)
 
 
 def serve() -> None:
-    """What a worker process runs: a request a line on standard input, an answer a line on standard output."""
-    # What a library prints must not mix with the answers.
+    """What a worker process runs: one request per line of standard input, one answer per line of standard output."""
+    # Output of libraries must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
     limits = Limits(**json.loads(sys.stdin.readline()))
@@ -157,31 +159,31 @@ def serve() -> None:
 
 def _examine(path: Path, name: str, trim_bottom: int, limits: Limits) -> PhotoFacts:
     try:
-        seen = inspect_image(path, name=name, limits=limits)
+        content = inspect_image(path, name=name, limits=limits)
     except UnreadableImage as error:
         return PhotoFacts(name, damage=error.reason)
-    small = seen.image
-    if trim_bottom:  # a banner that many photos share would make them alike
-        rows = max(1, small.height - round(trim_bottom * small.height / seen.height))
+    small = content.image
+    if trim_bottom:  # a banner that many photos share would make them look alike
+        rows = max(1, small.height - round(trim_bottom * small.height / content.height))
         small = small.crop((0, 0, small.width, rows))
     return PhotoFacts(
         name=name,
-        width=seen.width,
-        height=seen.height,
-        format=seen.format,
-        mode=seen.mode,
-        frames=seen.frames,
-        taken=seen.taken,
-        camera=seen.camera,
-        remarks=seen.remarks,
-        sha=seen.sha,
+        width=content.width,
+        height=content.height,
+        format=content.format,
+        mode=content.mode,
+        frames=content.frames,
+        taken=content.taken,
+        camera=content.camera,
+        remarks=content.remarks,
+        sha=content.sha,
         look=perceptual_hash(small),
-        thumb=thumbnail(seen.thumb),
+        thumb=thumbnail(content.thumb),
     )
 
 
-def _without_opening(photo: Photo, before: PhotoFacts | None, pixels: np.ndarray | None) -> PhotoFacts:
-    """All facts, where they are at hand; else those of the directory alone, ``sha`` and ``damage`` being ""."""
+def _without_opening(photo: Photo, earlier: PhotoFacts | None, pixels: np.ndarray | None) -> PhotoFacts:
+    """The facts that need no file to be opened: all of them, or, with ``sha`` and ``damage`` "", its size and time."""
     if photo.row >= 0 and pixels is not None:
         image = np.ascontiguousarray(pixels[photo.row])
         height, width = image.shape[:2]
@@ -197,14 +199,14 @@ def _without_opening(photo: Photo, before: PhotoFacts | None, pixels: np.ndarray
             look=perceptual_hash(picture),
             thumb=thumbnail(picture),
         )
-    if before and (before.damage or before.thumb) and _is_unchanged(photo, before):
-        return before
-    size, time = _stat(photo) or (0, 0)  # of a file that cannot be asked the decoder finds the words
+    if earlier and (earlier.damage or earlier.thumb) and _is_unchanged(photo, earlier):
+        return earlier
+    size, time = _stat(photo) or (0, 0)  # the decoder reports files that cannot be read
     return PhotoFacts(photo.name, bytes=size, mtime_ns=time)
 
 
 def is_other_file(photo: Photo, known: PhotoFacts) -> bool:
-    """Whether a photo's file has another size in bytes than the first pass found; False for one that has gone."""
+    """Whether a photo's file has another size in bytes than in the scan; False for a missing file."""
     stat = _stat(photo)
     return stat is not None and stat[0] != known.bytes
 
@@ -214,17 +216,12 @@ def _is_unchanged(photo: Photo, known: PhotoFacts) -> bool:
 
 
 def _stat(photo: Photo) -> tuple[int, int] | None:
-    """Size in bytes and time of a photo's file, None where it cannot be asked."""
+    """Size in bytes and time of a photo's file, None where they cannot be read."""
     try:
         stat = photo.path.stat()
     except (OSError, ValueError):
         return None
     return stat.st_size, stat.st_mtime_ns
-
-
-def _from_here(tasks: Sequence[Task], limits: Limits) -> Iterator[tuple[int, PhotoFacts]]:
-    for index, photo in tasks:
-        yield index, _examine(photo.path, photo.name, photo.trim_bottom, limits)
 
 
 def _from_workers(tasks: Sequence[Task], workers: int, limits: Limits) -> Iterator[tuple[int, PhotoFacts]]:

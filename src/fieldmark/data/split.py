@@ -1,8 +1,8 @@
-"""Cut an unsplit folder into train, val and test, so that what is measured on test was not seen in training.
+"""Cuts an unsplit dataset into train, val and test, so that what is measured on test was not seen in training.
 
-Photos that belong together (``units.py``) never straddle splits: such a *unit* goes whole into one of them. Units are
-taken in the order of a hash of (seed, name), so the cut does not depend on the order of files; test and val are filled
-to each class's share and the rest is for training.
+Photos that belong together (``groups.py``) share a split: such a *unit* is never divided. Units are taken in
+the order of a hash of (seed, name), so the cut does not depend on the order of files; test and val are filled to each
+class's share and the rest is for training.
 """
 
 import csv
@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fieldmark.data.dataset import SPLITS, Dataset, Photo
+from fieldmark.data.duplicates import positions_by
 from fieldmark.data.groups import units_of
 from fieldmark.data.scan import Scan
 from fieldmark.errors import UserError, printable
 from fieldmark.files import write_bytes
 
 SPLITS_FILE = "splits.csv"
-"""The cut in a run's folder."""
+"""The splits in a run's folder."""
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 _HEADER = ["name", "label", "split"]
 
@@ -34,14 +35,14 @@ def cut(
     val_fraction: float = 0.0,
     previous: Mapping[str, str] | None = None,
 ) -> Dataset:
-    """``dataset`` with a split for every labelled photo; its ``notes`` tell of pins that disagree and of look-alikes.
+    """``dataset`` with a split for every labelled photo; its ``notes`` report pins that disagree and look-alikes.
 
-    An unsplit dataset is cut 80/10/10 into train, val and test, class by class: where a class has the units for it,
-    each of train, test and val (in this order) gets one at least. A split one is left alone: its
-    official training photos are all trained on, unless it has no val and ``val_fraction`` takes that share of them.
+    An unsplit dataset is cut 80/10/10 into train, val and test, class by class: where a class has enough
+    units, each of train, test and val (in this order) gets at least one. A split dataset keeps its splits; if it has no
+    val, ``val_fraction`` moves that share of the official training photos there.
     ``previous`` (name to split, from ``read_splits``) pins old photos, which never move; a new photo joins the split
-    of its unit if that is pinned. ``scan`` gives bursts and copies; None leaves the groups alone to keep together.
-    Raises ``UserError`` where a class is left without a training photo.
+    of its unit if that is pinned. ``scan`` tells bursts and copies; without it only groups are kept together.
+    Raises ``UserError`` where a class has no training photo.
     """
     if dataset.is_split:
         if not val_fraction or any(photo.split == "val" for photo in dataset.photos):
@@ -52,15 +53,15 @@ def cut(
         shares = SHARES
         pool = [photo for photo in dataset.photos if photo.label is not None]
     pool.sort(key=lambda photo: photo.name)
-    roots, told = units_of(pool, scan)
+    roots, look_alikes = units_of(pool, scan)
     units = _units(pool, roots.tolist(), seed, previous or {})
     _Cutter(units, shares).run()
     chosen = {pool[at].name: unit.split for unit in units for at in unit.members}
-    # A pinned photo stays where it is, even where its unit is torn.
+    # A pinned photo stays in its split, even if that divides its unit.
     pinned = {photo.name: split for photo in pool if (split := (previous or {}).get(photo.name))}
     chosen |= pinned
     photos = tuple(replace(photo, split=chosen.get(photo.name, photo.split)) for photo in dataset.photos)
-    result = replace(dataset, photos=photos, notes=(*dataset.notes, *told, *_torn(units, pool, pinned)))
+    result = replace(dataset, photos=photos, notes=(*dataset.notes, *look_alikes, *_torn(units, pool, pinned)))
     refuse_untrained(result)
     return result
 
@@ -70,32 +71,32 @@ def refuse_untrained(dataset: Dataset, train_on: Collection[str] = ("train",)) -
     present = {photo.label for photo in dataset.photos if photo.split and photo.label is not None}
     missing = [dataset.classes[label] for label in sorted(present - {photo.label for photo in dataset.of(train_on)})]
     if missing:
-        some = ", ".join(printable(name) for name in missing[:5]) + (", ..." if len(missing) > 5 else "")
+        examples = ", ".join(printable(name) for name in missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise UserError(
-            f"{len(missing):,} of {len(dataset.classes):,} classes have no training photo: {some}.\n"
+            f"{len(missing):,} of {len(dataset.classes):,} classes have no training photo: {examples}.\n"
             "Add photos of them to the training split, or remove these classes."
         )
 
 
 def with_splits(dataset: Dataset, splits: Mapping[str, str]) -> Dataset:
-    """``dataset`` cut as ``splits`` (name to split) says; a photo that it does not name belongs to none."""
+    """``dataset`` with the given ``splits`` (name to split); a photo that they do not name is in no split."""
     return dataset.with_photos(replace(photo, split=splits.get(photo.name, "")) for photo in dataset.photos)
 
 
 def write_splits(path: Path, dataset: Dataset) -> None:
-    """Writes a CSV of name, class name and split, one photo a row; ``read_splits`` gets every name back as it was."""
+    """Writes a CSV of name, class name and split, a row per photo; ``read_splits`` returns every name unchanged."""
     labels = ("" if photo.label is None else dataset.classes[photo.label] for photo in dataset.photos)
     rows = [_HEADER, *([photo.name, label, photo.split] for photo, label in zip(dataset.photos, labels, strict=True))]
-    # The writer leaves a bare carriage return unquoted, which the reader takes for the end of a row.
+    # The writer does not quote a bare carriage return, and the reader would end the row there.
     quoting = csv.QUOTE_ALL if any("\r" in cell for row in rows for cell in row) else csv.QUOTE_MINIMAL
     table = io.StringIO()
     csv.writer(table, quoting=quoting, lineterminator="\n").writerows(rows)
-    # Bytes of a name that are no UTF-8 come from the file system as lone surrogates.
+    # Bytes of a name that are not UTF-8 come from the file system as lone surrogates.
     write_bytes(path, table.getvalue().encode("utf-8", "surrogatepass"))
 
 
 def read_splits(path: Path) -> dict[str, str]:
-    """Name to split ("": of none) from what ``write_splits`` wrote, there or in a run's folder.
+    """Name to split ("": in no split) from the file that ``write_splits`` wrote, or a run's folder that holds it.
 
     Raises ``UserError`` for anything else.
     """
@@ -119,15 +120,15 @@ def read_splits(path: Path) -> dict[str, str]:
 
 
 def digest(dataset: Dataset, *, boxes: bool = False) -> str:
-    """64 hex digits over the classes and every photo's name, class, split and file size, whatever their order.
+    """64 hex digits over the classes and every photo's name, class, split and file size, in any order.
 
-    Two datasets with equal digests hold, as far as can be told without opening a file, the same photos; with ``boxes``,
-    the same boxes too.
+    As far as can be told without opening files, datasets with equal digests hold the same photos; with ``boxes``, the
+    same boxes too.
     """
     lines = []
     for photo in dataset.photos:
         label = None if photo.label is None else dataset.classes[photo.label]
-        # A packed file is the same for all of its photos: its row tells them apart.
+        # All photos of a packed dataset share one path: their rows tell them apart.
         size = os.stat(photo.path).st_size if photo.path.exists() else -1
         lines.append(repr((photo.name, label, photo.split, photo.row, size, *([photo.box] if boxes else []))))
     text = repr(dataset.classes) + "\n" + "\n".join(sorted(lines))
@@ -136,7 +137,7 @@ def digest(dataset: Dataset, *, boxes: bool = False) -> str:
 
 @dataclass
 class _Unit:
-    """Photos that stay together: their positions, photos a class, place in the order, and split once it is known."""
+    """Photos that share a split: their positions, photos per class, place in the order, and the split once known."""
 
     members: list[int]
     counts: Counter[int]
@@ -149,17 +150,14 @@ class _Unit:
 
 
 def _units(photos: Sequence[Photo], roots: Sequence[int], seed: int, previous: Mapping[str, str]) -> list[_Unit]:
-    members: dict[int, list[int]] = defaultdict(list)
-    for at, root in enumerate(roots):
-        members[root].append(at)
     units = []
-    for found in members.values():
-        keys = (f"{seed}\0{photos[at].name}".encode("utf-8", "surrogatepass") for at in found)
-        counts = Counter(label for at in found if (label := photos[at].label) is not None)
-        pins = Counter(split for at in found if (split := previous.get(photos[at].name)))
-        # Of pins that disagree most win, then train.
+    for members in positions_by(roots).values():
+        keys = (f"{seed}\0{photos[at].name}".encode("utf-8", "surrogatepass") for at in members)
+        counts = Counter(label for at in members if (label := photos[at].label) is not None)
+        pins = Counter(split for at in members if (split := previous.get(photos[at].name)))
+        # Where pins disagree, the most frequent split wins, then train.
         split = max(SPLITS, key=lambda split: pins[split]) if pins else ""
-        units.append(_Unit(found, counts, min(hashlib.sha256(key).hexdigest() for key in keys), split))
+        units.append(_Unit(members, counts, min(hashlib.sha256(key).hexdigest() for key in keys), split))
     return sorted(units, key=lambda unit: unit.order)
 
 
@@ -168,35 +166,35 @@ def _torn(units: Iterable[_Unit], photos: Sequence[Photo], pinned: Mapping[str, 
     for unit in units:
         places = {split: name for at in unit.members if (split := pinned.get(name := photos[at].name))}
         if len(places) > 1:
-            told = ", ".join(f"{printable(places[split])} ({split})" for split in SPLITS if split in places)
-            notes.append(f"belong together, but the earlier cut parted them: {told}")
+            names = ", ".join(f"{printable(places[split])} ({split})" for split in SPLITS if split in places)
+            notes.append(f"belong together, but the earlier cut separated them: {names}")
     return notes
 
 
 class _Cutter:
-    """Fills test, then val, class by class; the units that are left are for training."""
+    """Fills test, then val, class by class; the remaining units are for training."""
 
     def __init__(self, units: Sequence[_Unit], shares: Mapping[str, float]) -> None:
         self._units = units
         self._shares = shares
-        self._of: dict[int, list[_Unit]] = defaultdict(list)
-        for unit in units:
-            for label in unit.counts:
-                self._of[label].append(unit)
+        self._units_with: dict[int, list[_Unit]] = defaultdict(list)
         self._total: Counter[int] = Counter()
         self._placed: dict[str, Counter[int]] = {split: Counter() for split in SPLITS}
         self._free: Counter[int] = Counter()
         for unit in units:
+            for label in unit.counts:
+                self._units_with[label].append(unit)
             self._total.update(unit.counts)
+            self._free.update(list(unit.counts))
             if unit.split:
-                self._placed[unit.split].update(unit.counts)
-            else:
-                self._free.update(list(unit.counts))
+                self._place(unit, unit.split)
 
     def run(self) -> None:
         """Gives every unit its split."""
         # Classes with little choice choose first.
-        labels = sorted(self._of, key=lambda label: (len(self._of[label]), self._of[label][0].order))
+        labels = sorted(
+            self._units_with, key=lambda label: (len(self._units_with[label]), self._units_with[label][0].order)
+        )
         for split in ("test", "val"):
             for label in labels:
                 self._fill(label, split)
@@ -208,7 +206,7 @@ class _Cutter:
         return max(1, int(share * self._total[label] + 0.5)) if share else 0
 
     def _fill(self, label: int, split: str) -> None:
-        free = [unit for unit in self._of[label] if not unit.split]
+        free = [unit for unit in self._units_with[label] if not unit.split]
         for unit in free:
             if self._placed[split][label] >= self._quota(label, split):
                 return
@@ -216,7 +214,7 @@ class _Cutter:
                 self._place(unit, split)
         if self._placed[split][label] or not self._shares[split]:
             return
-        # Every unit is larger than the share: better too many photos here than none.
+        # Every unit is larger than the share: better too many photos than none.
         for unit in sorted(free, key=lambda unit: unit.size):
             if self._leaves_enough(unit, split):
                 self._place(unit, split)
@@ -227,14 +225,14 @@ class _Cutter:
         return all(placed[label] + count <= self._quota(label, split) for label, count in unit.counts.items())
 
     def _leaves_enough(self, unit: _Unit, split: str) -> bool:
-        """Whether each class keeps a unit for training, and one for val where this is not its first for test."""
-        for label in unit.counts:
-            needed = 0 if self._placed["train"][label] else 1
-            second = split == "test" and self._placed["test"][label] > 0
-            needed += bool(second and self._shares["val"] and not self._placed["val"][label])
-            if self._free[label] - 1 < needed:
-                return False
-        return True
+        """Whether each class keeps a unit for training, and one for val unless this is its first for test."""
+
+        def still_needed(label: int) -> int:
+            lacks_val = self._shares["val"] and not self._placed["val"][label]
+            is_second = split == "test" and self._placed["test"][label]
+            return (not self._placed["train"][label]) + bool(lacks_val and is_second)
+
+        return all(self._free[label] > still_needed(label) for label in unit.counts)
 
     def _place(self, unit: _Unit, split: str) -> None:
         unit.split = split

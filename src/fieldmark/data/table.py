@@ -1,4 +1,4 @@
-"""A CSV that lists photographs: columns ``path`` and ``label``, and if wanted ``split``, ``group`` and a box."""
+"""A CSV that lists photographs: columns ``path`` and ``label``, optionally ``split``, ``group`` and a box."""
 
 import csv
 import io
@@ -30,23 +30,26 @@ class _Row:
 def read_table(file: Path) -> Dataset:
     """The photos that a CSV lists; paths are relative to the CSV, labels are the names of the classes.
 
-    Header and split words in any case; comma, semicolon or tab; UTF-8 with or without a byte-order mark. A box is
-    given by the columns x, y, width, height or by one column ``box`` ("x y w h" or "x,y,w,h"), in pixels. Other
-    columns are left alone and told in ``notes``. Files are not opened: a missing one is found when it is decoded.
-    Raises ``UserError`` with the number of the row at fault (the header is row 1).
+    Column names and splits are read in upper or lower case; the delimiter is a comma, semicolon or tab; the encoding is
+    UTF-8 with or without a byte-order mark. A box is given by the columns x, y, width, height or by one column ``box``
+    ("x y w h" or "x,y,w,h"), in pixels. Other columns are ignored, with a line in ``notes``. Photos are not opened:
+    missing files are reported by the scan.
+    Raises ``UserError`` with the number of the wrong row (the header is row 1).
     """
     shown = printable(str(file))
     columns, rows = _rows(file, required=("path", "label"))
-    _check_splits(rows, shown)
+    unsplit = [row.number for row in rows if not row.split]
+    if 0 < len(unsplit) < len(rows):
+        raise UserError(f"{shown}, row {unsplit[0]}: the split is empty, but other rows name one; fill in all or none.")
     root = file.parent
     kept, notes = _without_repeats(rows, lambda path: _name(root, path), shown)
-    if strange := [column for column in columns if column not in _COLUMNS and column]:
-        notes.append(f"columns that mean nothing here left out: {printable(', '.join(strange))}")
+    if unknown := [column for column in columns if column not in _COLUMNS and column]:
+        notes.append(f"unknown columns left out: {printable(', '.join(unknown))}")
     return _dataset(root, kept, notes)
 
 
 def read_unlabelled(file: Path) -> list[Photo]:
-    """The photos that a CSV lists, row by row, for prediction: as ``read_table``, but no label is needed or read."""
+    """The photos that a CSV lists, row by row, for prediction: like ``read_table``, but without labels."""
     _, rows = _rows(file, required=("path",))
     names = [_name(file.parent, row.path) for row in rows]
     return [Photo(name, file.parent / name, box=row.box) for name, row in zip(names, rows, strict=True)]
@@ -56,11 +59,7 @@ def _rows(file: Path, *, required: tuple[str, ...]) -> tuple[list[str], list[_Ro
     shown = printable(str(file))
     records = _records(_text(file), shown)
     columns = _columns(records, required, shown)
-    rows = [
-        _row(dict(zip(columns, cells, strict=False)), number, required, shown)
-        for number, cells in enumerate(_full(records[1:], len(columns), shown), 2)
-        if any(cells)
-    ]
+    rows = [_row(columns, cells, number, required, shown) for number, cells in enumerate(records[1:], 2) if any(cells)]
     if not rows:
         raise UserError(f"{shown}: the table has a header, but no row that names an image.")
     return columns, rows
@@ -73,20 +72,20 @@ def _text(file: Path) -> str:
     except OSError as error:
         raise UserError(f"{shown}: the table cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError:
-        raise UserError(f"{shown}: this is no CSV in UTF-8. Save it again as 'CSV UTF-8'.") from None
+        raise UserError(f"{shown}: this is not a CSV in UTF-8. Save it again as 'CSV UTF-8'.") from None
     if "\0" in text:
-        raise UserError(f"{shown}: this is no CSV (it holds binary data). Save the table as 'CSV UTF-8'.")
+        raise UserError(f"{shown}: this is not a CSV (it holds binary data). Save the table as 'CSV UTF-8'.")
     return text
 
 
 def _records(text: str, shown: str) -> list[list[str]]:
     header = re.split(r"[\r\n]", text, maxsplit=1)[0]
-    # The delimiter is the one that cuts the most columns off the header.
+    # The delimiter is the one that divides the header into the most columns.
     delimiter = max(",;\t", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     records: list[list[str]] = []
     try:
-        # extend keeps what it has read before an error, which gives the number of the row at fault.
+        # extend keeps what was read before an error, which gives the number of the wrong row.
         records.extend([cell.strip() for cell in cells] for cells in reader)
     except csv.Error as error:
         raise UserError(f"{shown}, row {len(records) + 1}: not readable as CSV ({error}).") from None
@@ -95,32 +94,24 @@ def _records(text: str, shown: str) -> list[list[str]]:
 
 def _columns(records: list[list[str]], required: tuple[str, ...], shown: str) -> list[str]:
     columns = [cell.casefold() for cell in records[0]] if records else []
-    missing = [column for column in required if column not in columns]
-    if missing:
-        found = f"found: {printable(', '.join(columns))[:200]}" if any(columns) else "the table is empty"
-        raise UserError(f"{shown}, row 1: no column {' and no column '.join(missing)} ({found}).")
-    for column in _COLUMNS:
-        if columns.count(column) > 1:
-            raise UserError(f"{shown}, row 1: the column {column} stands there twice.")
+    if missing := [column for column in required if column not in columns]:
+        present = f"found: {printable(', '.join(columns))[:200]}" if any(columns) else "the table is empty"
+        raise UserError(f"{shown}, row 1: no column {' and no column '.join(missing)} ({present}).")
+    if repeated := [column for column in columns if column in _COLUMNS and columns.count(column) > 1]:
+        raise UserError(f"{shown}, row 1: the column {repeated[0]} appears twice.")
     given = [column for column in BOX_COLUMNS if column in columns]
     if given and ("box" in columns or len(given) < 4):
         raise UserError(f"{shown}, row 1: give a box either as x, y, width, height or as one column box.")
     return columns
 
 
-def _full(records: list[list[str]], count: int, shown: str) -> list[list[str]]:
-    for number, cells in enumerate(records, 2):
-        if len(cells) > count and any(cells[count:]):
-            raise UserError(
-                f"{shown}, row {number}: {len(cells)} values for {count} columns; put quotes around commas."
-            )
-    return records
-
-
-def _row(cells: dict[str, str], number: int, required: tuple[str, ...], shown: str) -> _Row:
+def _row(columns: list[str], values: list[str], number: int, required: tuple[str, ...], shown: str) -> _Row:
     def refuse(what: str) -> UserError:
         return UserError(f"{shown}, row {number}: {what}")
 
+    if any(values[len(columns) :]):
+        raise refuse(f"{len(values)} values for {len(columns)} columns; put quotes around commas.")
+    cells = dict(zip(columns, values, strict=False))
     path, label, word = cells.get("path", ""), cells.get("label", ""), cells.get("split", "")
     if not path:
         raise refuse("the path is empty.")
@@ -149,14 +140,6 @@ def _box(cells: dict[str, str], refuse: Callable[[str], UserError]) -> Box | Non
     return Box(*values)
 
 
-def _check_splits(rows: list[_Row], shown: str) -> None:
-    blank = next((row for row in rows if not row.split), None)
-    if blank is not None and any(row.split for row in rows):
-        raise UserError(
-            f"{shown}, row {blank.number}: the split is empty, but other rows name one; fill in all or none."
-        )
-
-
 def _name(root: Path, path: str) -> str:
     """The path relative to the CSV, with "/", so that the same file always has the same name."""
     if "\\" in path and not os.path.lexists(root / path):
@@ -173,15 +156,15 @@ def _without_repeats(rows: list[_Row], name: Callable[[str], str], shown: str) -
         first = kept.setdefault(name(row.path), row)
         if first is row:
             continue
-        for what, one, other in (("labels", first.label, row.label), ("splits", first.split, row.split)):
-            if one != other:
+        for what, before, now in (("labels", first.label, row.label), ("splits", first.split, row.split)):
+            if before != now:
                 raise UserError(
                     f"{shown}, rows {first.number} and {row.number}: {printable(row.path)} has two {what}, "
-                    f"'{printable(one)}' and '{printable(other)}'; delete one of the rows."
+                    f"'{printable(before)}' and '{printable(now)}'; delete one of the rows."
                 )
         repeats.append(row.number)
     count = f"{len(repeats):,} row{'s' * (len(repeats) > 1)}"
-    return kept, [f"{count} left out that name an image again, e.g. row {repeats[0]}"] if repeats else []
+    return kept, [f"{count} left out because they repeat an image, e.g. row {repeats[0]}"] if repeats else []
 
 
 def _dataset(root: Path, rows: dict[str, _Row], notes: list[str]) -> Dataset:

@@ -136,7 +136,7 @@ def split_of_run(opened: Opened, data: Path | Dataset | None, split: str) -> Ope
     if split != "all":
         if opened.about.held_out or not dataset.is_split:
             dataset = _split_by_run(opened, dataset, known)
-        refuse_missing_splits(dataset, [split], said="--split")
+        refuse_missing_splits(dataset, [split], source="--split")
         dataset = dataset.with_photos(dataset.of([split]))
     if opened.recipe.pixels.fit == "box":
         refuse_without_boxes(dataset.photos)
@@ -160,7 +160,7 @@ def _split_by_run(opened: Opened, dataset: Dataset, known: Scan) -> Dataset:
     if not named and dataset.is_split:
         return dataset
     advice = "say --split all to measure on all photos that lie there"
-    refuse_unknown_names(dataset, splits, said=f"{place} has no splits, and the run's splits.csv", advice=advice)
+    refuse_unknown_names(dataset, splits, source=f"{place} has no splits, and the run's splits.csv", advice=advice)
     others = [photo for photo in named if photo.name in facts and is_other_file(photo, facts[photo.name])]
     if 2 * len(others) > len(named):
         example = f"such as {printable(others[0].name)}, and are other files"

@@ -94,9 +94,9 @@ def prepare_new(
     looked_through.refuse_damage(strict=said.strict)
     ready = looked_through.split(seed=recipe.seed, pinned=pinned, hold_out=said.hold_out)
     if not opened:
-        tell(console, *ready.told)
+        tell(console, *ready.remarks)
     dataset, train_on = ready.dataset, recipe.train_on
-    refuse_missing_splits(dataset, train_on, said="--train-on")  # too few photos for the cut to fill them all
+    refuse_missing_splits(dataset, train_on, source="--train-on")  # too few photos for the cut to fill them all
     tell(console, *told_of_splits(dataset, train_on, was_cut=ready.was_cut))
     photos, classes = dataset.of(train_on), len(dataset.classes)
     recipe = draft.fitted(photos=len(photos), classes=classes)
@@ -130,7 +130,7 @@ def prepare_again(
     known = Scan.load(run / SCAN)
     if opened is None:
         opened = _looked_through(read_dataset(data, annotation=about.annotation), recipe, known, console)
-        tell(console, *opened.told)
+        tell(console, *opened.remarks)
     before = known.by_name()
     exchanged = [facts for facts in opened.scan.facts if before.get(facts.name, facts).sha != facts.sha]
     dataset = opened.dataset
@@ -148,8 +148,8 @@ def _refuse_by_names(dataset: Dataset, recipe: Recipe, said: DataSettings, pinne
         raise UserError(f"--splits {said.splits}: the data have splits of their own, which stay; leave it out")
     if said.splits:
         advice = "name the photos as they were named for that file, or leave --splits out"
-        refuse_unknown_names(dataset, pinned, said=f"--splits {said.splits}", advice=advice)
-    refuse_missing_splits(dataset, recipe.train_on, said="--train-on")
+        refuse_unknown_names(dataset, pinned, source=f"--splits {said.splits}", advice=advice)
+    refuse_missing_splits(dataset, recipe.train_on, source="--train-on")
     if said.hold_out and (not dataset.is_split or dataset.of(["val"])):
         raise UserError("--hold-out: the data have validation photos already, or the cut makes some; leave it out")
     if dataset.is_split:

@@ -89,7 +89,7 @@ def test_cub_without_boxes_or_parts_and_with_an_unused_class(tmp_path: Path) -> 
         ("images.txt", 3, "3", "1 of 2 fields"),
         ("image_class_labels.txt", 2, "2", "1 of 2 fields"),
         ("image_class_labels.txt", 2, "99 1", "image 99 is not in images.txt"),
-        ("image_class_labels.txt", 2, "1 1", "image 1 has a line already"),
+        ("image_class_labels.txt", 2, "1 1", "image 1 already has a line"),
         ("image_class_labels.txt", 5, "5 77", "class 77 is not in classes.txt"),
         ("image_class_labels.txt", 5, "5 x", "'x' must be a whole number"),
         ("train_test_split.txt", 4, "4 2", "must be 1 (training) or 0 (test)"),

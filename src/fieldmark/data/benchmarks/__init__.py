@@ -1,1 +1,1 @@
-"""The benchmarks as their authors pack them."""
+"""Readers of benchmarks in the layouts that their authors publish."""

@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009), whose images are packed in pickled batches.
 
-A pickle can run code. torchvision reads the originals, whose checksums it knows; files that it refuses (a smaller set
-of the same layout) are read here by an unpickler that builds plain values and arrays and nothing else.
+A pickle can run code. torchvision reads the original files, whose checksums it knows; files that it refuses (a smaller
+dataset of the same layout) are read here by an unpickler that builds only plain values and arrays.
 """
 
 import importlib.util
@@ -77,15 +77,15 @@ def read_cifar10(root: Path) -> Dataset:
 def read_cifar100(root: Path) -> Dataset:
     """CIFAR-100: 100 fine classes, 50,000 training and 10,000 test images of 32 × 32.
 
-    ``Dataset.pixels`` is uint8 ``(N, 32, 32, 3)``, the training rows first; a photo is named "train/00000" by its
-    row in its split, and its path is the folder. Raises ``UserError`` that names a damaged file.
+    ``Dataset.pixels`` is uint8 ``(N, 32, 32, 3)``, the training rows first; a photo's name is its split and
+    row, such as "train/00000", and its path is the folder. Raises ``UserError`` that names a damaged file.
     """
     return _read(root, _CIFAR100)
 
 
 def _read(root: Path, layout: _Layout) -> Dataset:
     packed = _by_torchvision(root, layout)
-    notes = () if packed else ("batches read as they are: torchvision does not know them as the originals",)
+    notes = () if packed else ("batches read as they are: torchvision does not recognise them as the originals",)
     train, test = packed or (_batches(root, layout, layout.train), _batches(root, layout, layout.test))
     photos = [
         Photo(f"{split}/{at:05d}", root, label, split, row=first + at)
@@ -111,12 +111,12 @@ def _by_torchvision(root: Path, layout: _Layout) -> tuple[_Packed, _Packed] | No
     reader = CIFAR10 if layout is _CIFAR10 else CIFAR100
     try:
         with warnings.catch_warnings():
-            # The batches were pickled by a NumPy of 2009, of which today's complains.
+            # The batches were pickled by a NumPy of 2009, and today's NumPy warns about them.
             warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
             sets = [reader(root.parent, train=train, download=False) for train in (True, False)]
-    except RuntimeError:  # what it raises where a checksum differs
+    except RuntimeError:  # raised where a checksum differs
         return None
-    train, test = (_Packed(one.data, list(one.targets), list(one.classes)) for one in sets)
+    train, test = (_Packed(split.data, list(split.targets), list(split.classes)) for split in sets)
     return train, test
 
 
@@ -127,14 +127,16 @@ def _batches(root: Path, layout: _Layout, files: tuple[str, ...]) -> _Packed:
     pixels: list[np.ndarray] = []
     labels: list[int] = []
     for file in (root / name for name in files):
-        data, found = _entry(file, "data"), _entry(file, layout.labels)
-        shaped = isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.shape == (len(found), 3 * 32 * 32)
+        data, file_labels = _entry(file, "data"), _entry(file, layout.labels)
+        shaped = (
+            isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.shape == (len(file_labels), 3 * 32 * 32)
+        )
         if not shaped:
             raise damaged(file, "", f"data must be uint8 (N, 3072) with one row for each of {layout.labels}")
-        if wrong := [label for label in found if label not in range(len(classes))]:
-            raise damaged(file, "", f"the label {wrong[0]} is none of the {len(classes)} classes")
+        if wrong := [label for label in file_labels if label not in range(len(classes))]:
+            raise damaged(file, "", f"the label {wrong[0]} is not one of the {len(classes)} classes")
         pixels.append(data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-        labels += [int(label) for label in found]
+        labels += [int(label) for label in file_labels]
     return _Packed(np.concatenate(pixels), labels, [str(name) for name in classes])
 
 
@@ -153,5 +155,5 @@ def _entry(file: Path, key: str) -> Any:
             warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
             entry = _PlainUnpickler(stream, encoding="latin1").load()
         return entry[key]
-    except Exception as error:  # a damaged pickle fails in as many ways as there are opcodes
+    except Exception as error:  # a damaged pickle may raise any exception
         raise damaged(file, "", f"'{key}' cannot be read from it ({error})") from error

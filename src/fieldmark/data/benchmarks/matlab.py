@@ -1,9 +1,9 @@
 """Benchmarks that list their photographs in MATLAB files: Stanford Cars, Stanford Dogs, Flowers-102.
 
 torchvision has readers for two of them. Flowers-102: its reader is used on the original folder, where it checks that
-both .mat files are the published ones and knows the names of the 102 classes, which the archive lacks; any other
-folder of that layout is read here, and a note says so. Stanford Cars: not used; it knows no boxes, so the same .mat
-files would be read anyway, it wants one name for the folder, and it imports torch. The tests hold it to our answer.
+both .mat files are the published ones and provides the names of the 102 classes, which the archive lacks; any other
+folder of that layout is read here, and a note says so. Stanford Cars: its reader is not used, because it ignores boxes,
+demands one name for the folder and imports torch; tests compare its photos and labels with ours.
 Boxes of Cars and Dogs are (left, top, right, bottom) in pixels as published: width is right - left.
 """
 
@@ -34,7 +34,7 @@ _FLOWER_SETS = {"train": "trnid", "val": "valid", "test": "tstid"}
 
 
 def is_cars(root: Path) -> bool:
-    """Whether ``root`` is ``stanford_cars``: ``devkit`` beside ``cars_train`` or ``cars_test``, or the one packing."""
+    """Whether ``root`` is ``stanford_cars``: ``devkit`` with ``cars_train`` or ``cars_test``, or the later release."""
     in_two = (root / "devkit").is_dir() and ((root / "cars_train").is_dir() or (root / "cars_test").is_dir())
     return in_two or ((root / "car_ims").is_dir() and (root / "cars_annos.mat").is_file())
 
@@ -42,10 +42,10 @@ def is_cars(root: Path) -> bool:
 def read_cars(root: Path) -> Dataset:
     """Stanford Cars (Krause et al. 2013): 196 classes, official train and test, boxes.
 
-    It was published twice: in two folders with a development kit, where ``cars_test_annos_withlabels.mat`` lies in
-    ``root`` or in ``devkit`` (without it there is no label for a test image, and the test split is left out with a
-    note), and later in one folder, ``car_ims``, listed in ``cars_annos.mat``. Raises ``UserError`` that names the
-    file and entry at fault.
+    It was published twice: in two folders with a development kit, where ``cars_test_annos_withlabels.mat`` is in
+    ``root`` or in ``devkit`` (without it test images have no labels, and the test split is left out with a note), and
+    later in one folder, ``car_ims``, listed in ``cars_annos.mat``. Raises ``UserError`` that names the file and entry
+    at fault.
     """
     file = root / "cars_annos.mat"
     if file.is_file() and (root / "car_ims").is_dir():
@@ -56,7 +56,7 @@ def read_cars(root: Path) -> Dataset:
     entries = _cars(root / "devkit" / "cars_train_annos.mat", names, split="train")
     places = [folder / "cars_test_annos_withlabels.mat" for folder in (root, root / "devkit")]
     labelled = next((file for file in places if file.is_file()), None)
-    notes = [] if labelled else ["the test images left out: cars_test_annos_withlabels.mat, their labels, is missing"]
+    notes = [] if labelled else ["test images left out: their labels, cars_test_annos_withlabels.mat, are missing"]
     if labelled:
         entries += _cars(labelled, names, split="test")
     return assemble(root, "stanford-cars", entries, names, notes=[*notes, *unused_note(names, entries)])
@@ -70,7 +70,7 @@ def is_dogs(root: Path) -> bool:
 def read_dogs(root: Path) -> Dataset:
     """Stanford Dogs (Khosla et al. 2011): 120 classes, official train and test, boxes.
 
-    A photograph of several dogs has the box around them all. "n02085782-Japanese_spaniel" is "Japanese spaniel".
+    A photograph of several dogs gets the box around them all. "n02085782-Japanese_spaniel" becomes "Japanese spaniel".
     Raises ``UserError`` that names the file and entry at fault.
     """
     entries: list[Entry] = []
@@ -81,7 +81,7 @@ def read_dogs(root: Path) -> Dataset:
         if len(paths) != len(labels):
             raise damaged(file, "", f"{len(paths)} files in file_list, but {len(labels)} labels")
         for number, (path, label) in enumerate(zip(paths, labels, strict=True), 1):
-            name, class_id = str(_one(path)), _whole(file, f"entry {number}", label)
+            name, class_id = str(_unwrapped(path)), _whole(file, f"entry {number}", label)
             folder = name.split("/")[0]
             if folders.setdefault(class_id, folder) != folder:
                 raise damaged(file, f"entry {number}", f"label {class_id} is both {folders[class_id]} and {folder}")
@@ -106,7 +106,9 @@ def read_flowers(root: Path) -> Dataset:
     entries = _flowers_by_torchvision(root)
     if entries is None:
         entries = _flowers(root)
-        notes.append("imagelabels.mat and setid.mat read as they are: torchvision does not know them as the originals")
+        notes.append(
+            "imagelabels.mat and setid.mat read as they are: torchvision does not recognise them as the originals"
+        )
     names = _flower_names(root, {entry.class_id for entry in entries})
     return assemble(root, "flowers-102", entries, names, notes=notes)
 
@@ -120,24 +122,24 @@ def _mat(file: Path, variables: tuple[str, ...]) -> list[np.ndarray]:
     if not file.is_file():
         raise damaged(file, "", "the file is missing")
     try:
-        found = loadmat(file, variable_names=variables)
-    except Exception as error:  # scipy raises whatever its parser stumbles on; all of it means a damaged file
+        values = loadmat(file, variable_names=variables)
+    except Exception as error:  # scipy's parser may raise any exception on a damaged file
         raise damaged(file, "", f"not readable as a MATLAB file ({type(error).__name__})") from error
-    if missing := [name for name in variables if name not in found]:
+    if missing := [name for name in variables if name not in values]:
         raise damaged(file, "", f"the variable {missing[0]} is missing")
-    return [np.asarray(found[name]).ravel() for name in variables]
+    return [np.asarray(values[name]).ravel() for name in variables]
 
 
-def _one(cell: Any) -> Any:
-    """The one value in a MATLAB cell, however deeply it is wrapped; a text without trailing blanks."""
+def _unwrapped(cell: Any) -> Any:
+    """The value in a MATLAB cell, however deeply it is nested; text is stripped of blanks."""
     while isinstance(cell, np.ndarray):
         cell = cell.ravel()[0] if cell.size else ""
     return str(cell).strip() if isinstance(cell, str) else cell
 
 
 def _whole(file: Path, place: str, cell: Any) -> int:
-    """A whole number, which MATLAB writes as a double as often as not."""
-    (value,) = read_numbers(file, place, [str(_one(cell))])
+    """A whole number, which MATLAB often writes as a double."""
+    (value,) = read_numbers(file, place, [str(_unwrapped(cell))])
     if value != int(value):
         raise damaged(file, place, f"{value} must be a whole number")
     return int(value)
@@ -145,12 +147,12 @@ def _whole(file: Path, place: str, cell: Any) -> int:
 
 def _cars_names(file: Path) -> dict[int, str]:
     (listed,) = _mat(file, ("class_names",))
-    return {number: str(_one(cell)) for number, cell in enumerate(listed, 1)}
+    return {number: str(_unwrapped(cell)) for number, cell in enumerate(listed, 1)}
 
 
 def _cars(file: Path, names: dict[int, str], *, split: str = "") -> list[Entry]:
-    """The entries of a list: of a split, or with "" of the list that says for each photo where it lies and whether it
-    is for the test.
+    """The entries of a list: that of one split, or with "" the one that gives each photo's path and whether it is for
+    testing.
     """
     (annotations,) = _mat(file, ("annotations",))
     fields = (*_CORNERS, "class", *(("fname",) if split else ("relative_im_path", "test")))
@@ -159,7 +161,7 @@ def _cars(file: Path, names: dict[int, str], *, split: str = "") -> list[Entry]:
     entries: list[Entry] = []
     for number, annotation in enumerate(annotations, 1):
         place = f"entry {number}"
-        values = {field: str(_one(annotation[field])) for field in fields}
+        values = {field: str(_unwrapped(annotation[field])) for field in fields}
         left, top, right, bottom = read_numbers(file, place, (values[corner] for corner in _CORNERS))
         class_id = _whole(file, place, values["class"])
         if class_id not in names:
@@ -177,8 +179,8 @@ def _dogs_box(file: Path) -> Box | None:
     if not file.is_file():
         return None
     try:
-        found = ElementTree.fromstring(file.read_bytes()).iter("bndbox")
-        corners = [[box.findtext(tag, "") for tag in ("xmin", "ymin", "xmax", "ymax")] for box in found]
+        boxes = ElementTree.fromstring(file.read_bytes()).iter("bndbox")
+        corners = [[box.findtext(tag, "") for tag in ("xmin", "ymin", "xmax", "ymax")] for box in boxes]
     except ElementTree.ParseError as error:
         raise damaged(file, f"line {error.position[0]}", "not readable as XML") from None
     if not corners:
@@ -194,9 +196,9 @@ def _flowers_by_torchvision(root: Path) -> list[Entry] | None:
     from torchvision.datasets import Flowers102
 
     try:
-        # With ``loader=str`` an item is (path, label): no image is opened.
+        # With ``loader=str`` an item is (path, label) and no image is opened.
         readers = {split: Flowers102(root.parent, split, loader=str) for split in _FLOWER_SETS}
-    except RuntimeError:  # what it raises where a checksum differs
+    except RuntimeError:  # raised where a checksum differs
         return None
     return [
         Entry(f"jpg/{Path(path).name}", label + 1, split)
@@ -224,7 +226,9 @@ def _flowers(root: Path) -> list[Entry]:
 def _flower_names(root: Path, used: Iterable[int]) -> dict[int, str]:
     file = root / "class_names.txt"
     if file.is_file():
-        names = {read_whole(file, f"line {number}", one): name for number, (one, name) in read_fields(file, 2)}
+        names = {
+            read_whole(file, f"line {number}", class_id): name for number, (class_id, name) in read_fields(file, 2)
+        }
     elif importlib.util.find_spec("torchvision") is not None:
         from torchvision.datasets import Flowers102
 

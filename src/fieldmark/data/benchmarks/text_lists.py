@@ -1,9 +1,9 @@
 """Benchmarks that list their photographs in text files: CUB-200-2011, NABirds, FGVC-Aircraft.
 
-Each has ``is_X(root) -> bool``, a look at the folder, and ``read_X(root) -> Dataset``. A class counts when a
-photograph bears it: labels are 0, 1, ... in the order of the original ids, whichever ids a subset of a benchmark
-keeps. torchvision has a reader for FGVC-Aircraft; it is not used: it knows neither boxes nor the banner, wants one
-name for the folder, names no line when a list is damaged, and imports torch. The tests hold both to the same answer.
+Each has ``is_X(root) -> bool``, which recognises the folder, and ``read_X(root) -> Dataset``. Only classes with
+photographs count: labels are 0, 1, ... in the order of the original ids, whichever ids a subset of a benchmark keeps.
+torchvision has a reader for FGVC-Aircraft, which is not used: it knows neither boxes nor the banner, demands one name
+for the folder, does not say which line of a list is damaged, and imports torch. Tests compare its answer with ours.
 """
 
 import math
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 
 def damaged(file: Path, place: str, what: str) -> UserError:
-    """The error for a benchmark's file that is not as published; ``place`` is such as "line 7", or ""."""
+    """The error for a benchmark's file that is not as published; ``place`` is "line 7", say, or ""."""
     where = f"{printable(str(file))}, {place}" if place else printable(str(file))
     return UserError(f"{where}: {printable(what)}.\nUnpack this file again from the original archive.")
 
@@ -45,9 +45,9 @@ def assemble(
     notes: Iterable[str] = (),
     trim_bottom: int = 0,
 ) -> Dataset:
-    """The dataset of ``entries``; ``names`` gives the class of each original id (every entry's id is there).
+    """The dataset of ``entries``; ``names`` gives the class name of every original id in use.
 
-    Raises ``UserError`` where no image or one image twice is listed.
+    Raises ``UserError`` where no image is listed, or one is listed twice.
     """
     if not entries:
         raise damaged(root, "", "the lists name no image")
@@ -56,18 +56,20 @@ def assemble(
         raise damaged(root, "", f"{name} is listed {times} times")
     used = sorted({entry.class_id for entry in entries})
     label = {class_id: at for at, class_id in enumerate(used)}
-    alike = Counter(names[class_id] for class_id in used)
-    # Two classes of one name would be one in every table: the id tells them apart.
-    classes = tuple(names[one] if alike[names[one]] == 1 else f"{names[one]} ({one})" for one in used)
+    namesakes = Counter(names[class_id] for class_id in used)
+    # The id distinguishes classes of the same name.
+    classes = tuple(
+        names[class_id] if namesakes[names[class_id]] == 1 else f"{names[class_id]} ({class_id})" for class_id in used
+    )
     photos = tuple(
-        Photo(name, root / name, label[one], split, box=box, landmarks=landmarks, trim_bottom=trim_bottom)
-        for name, one, split, box, landmarks in entries
+        Photo(name, root / name, label[class_id], split, box=box, landmarks=landmarks, trim_bottom=trim_bottom)
+        for name, class_id, split, box, landmarks in entries
     )
     return Dataset(root=root, layout=layout, classes=classes, photos=photos, notes=tuple(notes))
 
 
 def unused_note(names: Mapping[int, str], entries: Iterable[Entry]) -> list[str]:
-    """The note on classes that are listed but have no photograph (none: an empty list)."""
+    """The note on classes that are listed but have no photograph (empty if there are none)."""
     unused = sorted(set(names) - {entry.class_id for entry in entries})
     if not unused:
         return []
@@ -75,7 +77,7 @@ def unused_note(names: Mapping[int, str], entries: Iterable[Entry]) -> list[str]
 
 
 def boxless_note(entries: Collection[Entry]) -> list[str]:
-    """The note on photographs without a box (none: an empty list)."""
+    """The note on photographs without a box (empty if there are none)."""
     missing = sum(entry.box is None for entry in entries)
     return [f"{missing:,} of {len(entries):,} images have no box"] if missing else []
 
@@ -88,7 +90,7 @@ def is_cub(root: Path) -> bool:
 def read_cub(root: Path) -> Dataset:
     """CUB-200-2011 (Wah et al. 2011) with its official split, boxes and 15 part locations.
 
-    Class names are made readable: "004.Groove_billed_Ani" is "Groove billed Ani". Boxes and parts are in pixels.
+    Class names are made readable: "004.Groove_billed_Ani" becomes "Groove billed Ani". Boxes and parts are in pixels.
     Raises ``UserError`` that names the file and line at fault.
     """
     entries, names = _birds(root, lambda text: re.sub(r"^[0-9]+\.", "", text).replace("_", " "))
@@ -103,7 +105,7 @@ def is_nabirds(root: Path) -> bool:
 def read_nabirds(root: Path) -> Dataset:
     """NABirds (Van Horn et al. 2015) with its official split, boxes and 11 part locations.
 
-    ``classes.txt`` names the inner nodes of the hierarchy too; the 555 that photographs bear are the classes.
+    ``classes.txt`` also names the inner nodes of the hierarchy; the 555 nodes with photographs are the classes.
     Raises ``UserError`` that names the file and line at fault.
     """
     entries, names = _birds(root, str)
@@ -120,7 +122,7 @@ def read_aircraft(root: Path, annotation: str = "variant") -> Dataset:
     """FGVC-Aircraft (Maji et al. 2013) with its official train, val and test; the root is the ``data`` folder.
 
     ``annotation`` is "variant" (100 classes), "family" (70) or "manufacturer" (30). The banner at the bottom is
-    cut off (``trim_bottom``). Boxes are published with the top-left pixel at (1, 1) and both corners inside.
+    cut off (``trim_bottom``). Published boxes have the top-left pixel at (1, 1) and include both corners.
     Raises ``UserError`` that names the file and line at fault.
     """
     base = _aircraft_base(root)
@@ -139,10 +141,10 @@ def read_aircraft(root: Path, annotation: str = "variant") -> Dataset:
 
 
 def read_fields(file: Path, count: int) -> Iterator[tuple[int, list[str]]]:
-    """(line number from 1, fields) of each line that is not blank.
+    """(line number from 1, fields) of each non-blank line.
 
     Fields are separated by blanks; the last of the ``count`` fields is the rest of the line. Raises ``UserError``
-    where the file is missing or a line is short of fields.
+    where the file is missing or a line has too few fields.
     """
     try:
         text = file.read_bytes().decode("utf-8-sig", "surrogateescape")
@@ -185,7 +187,10 @@ def _birds(root: Path, readable: Callable[[str], str]) -> tuple[list[Entry], dic
     """The photographs, and the class names by original id, of the layout that CUB and NABirds share."""
     images = {image: path for _, (image, path) in read_fields(root / "images.txt", 2)}
     file = root / "classes.txt"
-    names = {read_whole(file, f"line {number}", one): readable(name) for number, (one, name) in read_fields(file, 2)}
+    names = {
+        read_whole(file, f"line {number}", class_id): readable(name)
+        for number, (class_id, name) in read_fields(file, 2)
+    }
     labels = _labels(root / "image_class_labels.txt", images, names)
     splits = _splits(root / "train_test_split.txt", images)
     boxes = _boxes(root / "bounding_boxes.txt")
@@ -198,17 +203,17 @@ def _birds(root: Path, readable: Callable[[str], str]) -> tuple[list[Entry], dic
 
 
 def _of_images(file: Path, images: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """(place, value) by image of a file with exactly one line an image."""
-    found: dict[str, tuple[str, str]] = {}
+    """(place, value) by image, of a file with exactly one line per image."""
+    values: dict[str, tuple[str, str]] = {}
     for number, (image, value) in read_fields(file, 2):
         if image not in images:
             raise damaged(file, f"line {number}", f"image {image} is not in images.txt")
-        if image in found:
-            raise damaged(file, f"line {number}", f"image {image} has a line already")
-        found[image] = (f"line {number}", value)
-    if missing := [image for image in images if image not in found]:
+        if image in values:
+            raise damaged(file, f"line {number}", f"image {image} already has a line")
+        values[image] = (f"line {number}", value)
+    if missing := [image for image in images if image not in values]:
         raise damaged(file, "", f"no line for image {missing[0]} ({images[missing[0]]}), missing: {len(missing)}")
-    return found
+    return values
 
 
 def _labels(file: Path, images: Mapping[str, str], names: Mapping[int, str]) -> dict[str, int]:
@@ -231,7 +236,7 @@ def _splits(file: Path, images: Mapping[str, str]) -> dict[str, str]:
 
 
 def _boxes(file: Path) -> dict[str, Box]:
-    """Boxes by image, as x, y, width, height; a set without the file has none (the reader's note tells)."""
+    """Boxes by image, as x, y, width, height; a dataset without the file has no boxes (the reader notes it)."""
     if not file.is_file():
         return {}
     lines = read_fields(file, 5)
@@ -243,13 +248,13 @@ def _landmarks(folder: Path) -> dict[str, list[Landmark]]:
     if not file.is_file():
         return {}
     parts = {part: name for _, (part, name) in read_fields(folder / "parts.txt", 2)}
-    found: dict[str, list[Landmark]] = {}
+    landmarks: dict[str, list[Landmark]] = {}
     for number, (image, part, *values) in read_fields(file, 5):
         if part not in parts:
             raise damaged(file, f"line {number}", f"part {part} is not in parts.txt")
         x, y, visible = read_numbers(file, f"line {number}", values)
-        found.setdefault(image, []).append(Landmark(parts[part], x, y, visible != 0))
-    return found
+        landmarks.setdefault(image, []).append(Landmark(parts[part], x, y, visible != 0))
+    return landmarks
 
 
 def _aircraft_base(root: Path) -> Path:

@@ -8,9 +8,9 @@ from PIL import Image, ImageChops, ImageDraw
 
 from fieldmark.birds.plumage import COLOURS, NONE, Colour, Species
 from fieldmark.birds.scene import Light, faded, lay, mask_of
-from fieldmark.birds.shapes import Anatomy, Points, bill_shape, curve, disc, ribbon, tail_feathers
+from fieldmark.birds.shapes import Anatomy, Points, bill_shape, curve, disc, pen_points, ribbon, tail_feathers
 
-OVER = 2  # pixels drawn a pixel of the picture, each way
+OVER = 2  # pixels drawn per pixel of the picture, in each direction
 _CUT = [min(max((v - 128) * 5 // 2 + 128, 0), 255) for v in range(256)]  # steepens a blurred edge
 _BODY_MARKS = ("rump", "nape", "cap", "crown_stripe", "throat", "breast_spots", "whisker", "eyebrow", "eye_ring")
 _PATCHES = {"rump": 0.025, "nape": 0.035, "cap": 0.014, "throat": 0.02}  # how ragged their edges are
@@ -30,7 +30,7 @@ class Easel(NamedTuple):
     paint: Image.Image
     strokes: Image.Image
     shapes: dict[str, list[Points]]
-    seen: dict[str, Image.Image]
+    masks: dict[str, Image.Image]
     side: int
 
 
@@ -45,20 +45,16 @@ def paint_bird(easel: Easel, rng: np.random.Generator) -> Image.Image:
     _paint_body_marks(easel, body, wing)
     _paint_wing(easel, wing, rng)
     whole = ImageChops.lighter(body, wing)
-    easel.seen["tail_band"] = ImageChops.subtract(easel.seen["tail_band"], whole)
-    easel.seen["legs"] = ImageChops.subtract(ImageChops.subtract(legs, whole), tail)
-    easel.seen["bill"] = ImageChops.subtract(bill, body)
-    easel.seen["core"] = ImageChops.lighter(whole, tail)
-    return ImageChops.lighter(ImageChops.lighter(easel.seen["core"], legs), bill)
+    easel.masks["tail_band"] = ImageChops.subtract(easel.masks["tail_band"], whole)
+    easel.masks["legs"] = ImageChops.subtract(ImageChops.subtract(legs, whole), tail)
+    easel.masks["bill"] = ImageChops.subtract(bill, body)
+    easel.masks["core"] = ImageChops.lighter(whole, tail)
+    return ImageChops.lighter(ImageChops.lighter(easel.masks["core"], legs), bill)
 
 
-def _mixed(one: Sequence[float], other: Sequence[float], share: float) -> Colour:
-    r, g, b = (int(np.clip(a + (b - a) * share, 0, 255)) for a, b in zip(one, other, strict=True))
+def _mixed(first: Sequence[float], second: Sequence[float], share: float) -> Colour:
+    r, g, b = (int(np.clip(a + (b - a) * share, 0, 255)) for a, b in zip(first, second, strict=True))
     return r, g, b
-
-
-def _coat(easel: Easel, colour: Colour, mask: Image.Image) -> None:
-    lay(easel.paint, colour, mask)
 
 
 def _feathered(easel: Easel, shape: Points, fuzz: float) -> Image.Image:
@@ -98,7 +94,7 @@ def _paint_legs(easel: Easel) -> Image.Image:
                 )
             )
         mask = mask_of(side, shapes)
-        _coat(easel, _mixed(colour, (20, 18, 18), share), mask)
+        lay(easel.paint, _mixed(colour, (20, 18, 18), share), mask)
         whole = ImageChops.lighter(whole, mask)
     return whole
 
@@ -107,19 +103,15 @@ def _paint_bill(easel: Easel) -> Image.Image:
     head, base = easel.bird.head, easel.species.palette.bill
     upper, lower = (head.at(shape) for shape in bill_shape(easel.species.marks.bill))
     whole = mask_of(easel.side, [upper, lower])
-    _coat(easel, base, whole)
-    _coat(easel, _mixed(base, (255, 236, 210), 0.22), mask_of(easel.side, [lower]))
+    lay(easel.paint, base, whole)
+    lay(easel.paint, _mixed(base, (255, 236, 210), 0.22), mask_of(easel.side, [lower]))
     ridge = upper[: len(upper) // 2] + head.across * 0.06
     pen = ImageDraw.Draw(easel.paint)
-    pen.line(_flat(ridge), fill=_mixed(base, (255, 250, 240), 0.38), width=max(int(head.unit * 0.05), 1))
+    pen.line(pen_points(ridge), fill=_mixed(base, (255, 250, 240), 0.38), width=max(int(head.unit * 0.05), 1))
     pen.line(
-        _flat(upper[len(upper) // 2 :]), fill=_mixed(base, (16, 14, 14), 0.7), width=max(int(head.unit * 0.045), 1)
+        pen_points(upper[len(upper) // 2 :]), fill=_mixed(base, (16, 14, 14), 0.7), width=max(int(head.unit * 0.045), 1)
     )
     return whole
-
-
-def _flat(points: Points) -> list[tuple[float, ...]]:
-    return [tuple(p) for p in points.tolist()]
 
 
 def _paint_tail(easel: Easel, rng: np.random.Generator) -> Image.Image:
@@ -127,32 +119,30 @@ def _paint_tail(easel: Easel, rng: np.random.Generator) -> Image.Image:
     base, tail = easel.species.palette.tail, easel.bird.tail
     feathers = tail_feathers(tail, easel.species.build.fork)
     whole = mask_of(easel.side, feathers)
-    lines: list[tuple[Points, Colour]] = []
     pen = ImageDraw.Draw(easel.paint)
     for shape in feathers:
-        pen.polygon(_flat(shape), fill=_mixed(base, (0, 0, 0), rng.uniform(0.0, 0.14)))
-        lines.append((shape, _mixed(base, (255, 244, 226), 0.2)))
-        pen.line(_flat(shape), fill=lines[-1][1], width=max(int(tail.unit * 0.009), 1))
+        pen.polygon(pen_points(shape), fill=_mixed(base, (0, 0, 0), rng.uniform(0.0, 0.14)))
+        pen.line(pen_points(shape), fill=_mixed(base, (255, 244, 226), 0.2), width=max(int(tail.unit * 0.009), 1))
     band = ImageChops.multiply(mask_of(easel.side, easel.shapes["tail_band"], soft=OVER * 0.5), whole)
     _paint_mark(easel, "tail_band", band)
     for shape in feathers:
-        pen.line(_flat(shape), fill=_mixed(base, (0, 0, 0), 0.35), width=1)
+        pen.line(pen_points(shape), fill=_mixed(base, (0, 0, 0), 0.35), width=1)
     return whole
 
 
 def _paint_mark(easel: Easel, name: str, mask: Image.Image) -> None:
     """One mark in its colour, if the species has it; where it lies is remembered either way."""
-    easel.seen[name] = mask
+    easel.masks[name] = mask
     value = getattr(easel.species.marks, name)
     if value != NONE:
-        _coat(easel, _mixed(COLOURS[value], (128, 118, 106), 0.1), mask)
+        lay(easel.paint, _mixed(COLOURS[value], (128, 118, 106), 0.1), mask)
 
 
 def _paint_plumage(easel: Easel, body: Image.Image) -> None:
     """Back, head, breast and belly, melting into one another."""
     palette, frame, head = easel.species.palette, easel.bird.body, easel.bird.head
     depth, dusk = easel.bird.build.depth, (24, 18, 14)
-    _coat(easel, palette.back, body)
+    lay(easel.paint, palette.back, body)
     zones = (
         (palette.belly, 0.05, frame.at(curve(_BELLY) * (1.0, depth))),
         (palette.breast, 0.05, frame.at(curve(_BREAST) * (1.0, depth))),
@@ -160,11 +150,13 @@ def _paint_plumage(easel: Easel, body: Image.Image) -> None:
         (palette.breast, 0.02, head.at(curve(_CHIN))),
     )
     for colour, fuzz, shape in zones:
-        _coat(easel, colour, ImageChops.multiply(_feathered(easel, shape, fuzz), body))
+        lay(easel.paint, colour, ImageChops.multiply(_feathered(easel, shape, fuzz), body))
     cheek = curve([(0.3, 0.05), (-0.1, -0.1), (-0.6, 0.08), (-0.5, 0.42), (0.0, 0.5)])
     lore = ribbon([(0.92, 0.0), (0.5, -0.06), (0.1, -0.06)], [0.16, 0.16, 0.1])
     for share, blur, shape in ((0.2, 0.13, cheek), (0.4, 0.06, lore)):
-        _coat(easel, _mixed(palette.head, dusk, share), mask_of(easel.side, [head.at(shape)], soft=blur * head.unit))
+        lay(
+            easel.paint, _mixed(palette.head, dusk, share), mask_of(easel.side, [head.at(shape)], soft=blur * head.unit)
+        )
     _wing_shade(easel, body)
 
 
@@ -172,7 +164,7 @@ def _wing_shade(easel: Easel, body: Image.Image) -> None:
     """The soft shadow that the wing throws on the flank."""
     unit = easel.bird.world.unit
     shade = faded(mask_of(easel.side, [easel.bird.wing + np.array([0, 0.022 * unit])], soft=0.016 * unit), 0.4)
-    _coat(easel, (48, 36, 34), ImageChops.multiply(shade, body))
+    lay(easel.paint, (48, 36, 34), ImageChops.multiply(shade, body))
 
 
 def _paint_body_marks(easel: Easel, body: Image.Image, wing: Image.Image) -> None:
@@ -184,7 +176,7 @@ def _paint_body_marks(easel: Easel, body: Image.Image, wing: Image.Image) -> Non
             _feathered(easel, shapes[name][0], fuzz) if fuzz else mask_of(easel.side, shapes[name], soft=0.004 * unit)
         )
         _paint_mark(easel, name, ImageChops.multiply(mask, bare))
-    easel.seen["wing_bars"] = mask_of(easel.side, shapes["wing_bars"], soft=0.004 * unit)
+    easel.masks["wing_bars"] = mask_of(easel.side, shapes["wing_bars"], soft=0.004 * unit)
 
 
 def _paint_wing(easel: Easel, wing: Image.Image, rng: np.random.Generator) -> None:
@@ -200,11 +192,13 @@ def _paint_wing(easel: Easel, wing: Image.Image, rng: np.random.Generator) -> No
                 [width * 0.7, width, width * 0.9, width * 0.25],
             )
         )
-        pen.polygon(_flat(shape), fill=_mixed(base, (12, 10, 12), 0.10 + 0.25 * (index < 6) + rng.uniform(0, 0.08)))
-        pen.line(_flat(shape[: len(shape) // 2]), fill=_mixed(base, (255, 246, 228), 0.30), width=thin)
+        pen.polygon(
+            pen_points(shape), fill=_mixed(base, (12, 10, 12), 0.10 + 0.25 * (index < 6) + rng.uniform(0, 0.08))
+        )
+        pen.line(pen_points(shape[: len(shape) // 2]), fill=_mixed(base, (255, 246, 228), 0.30), width=thin)
     _paint_coverts(easel, pen, rng)
     easel.paint.paste(layer, mask=wing)
-    _paint_mark(easel, "wing_bars", ImageChops.multiply(easel.seen["wing_bars"], wing))
+    _paint_mark(easel, "wing_bars", ImageChops.multiply(easel.masks["wing_bars"], wing))
 
 
 def _paint_coverts(easel: Easel, pen: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
@@ -223,8 +217,8 @@ def _paint_coverts(easel: Easel, pen: ImageDraw.ImageDraw, rng: np.random.Genera
         for v in np.arange(-0.20 + radius * (row % 2), 0.21, radius * 1.5):
             shape = frame.at(disc(u - 0.05 * np.cos(v * 7) + rng.normal(0, 0.004), v * depth, radius, long=long))
             colour = _mixed(_mixed(base, back, 0.1 + 0.12 * row), (14, 12, 12), rng.uniform(0.0, 0.2))
-            pen.polygon(_flat(shape), fill=colour)
-            pen.line(_flat(shape[7:18]), fill=_mixed(colour, (255, 246, 228), 0.26 - 0.03 * row))
+            pen.polygon(pen_points(shape), fill=colour)
+            pen.line(pen_points(shape[7:18]), fill=_mixed(colour, (255, 246, 228), 0.26 - 0.03 * row))
 
 
 def _flight_feathers(depth: float) -> list[tuple[tuple[float, float], tuple[float, float], float]]:
