@@ -22,9 +22,11 @@ from fieldmark.core.learner import Learner
 from fieldmark.core.pairs import Pairs, mine_pairs
 from fieldmark.errors import UserError
 from fieldmark.papers.channel_interaction import interaction as sci
-from fieldmark.papers.channel_interaction.contrast import Operation, contrast_weights
 from fieldmark.papers.channel_interaction.contrastive import (
     ContrastiveChannelInteraction,
+    Operation,
+    contrast_weights,
+    contrasted,
     pair_contrastive,
     triplet,
 )
@@ -156,7 +158,7 @@ def test_the_triplet_term_takes_each_image_with_one_of_its_class_and_one_of_anot
     assert loss_of(term, maps, labels, neck=neck).item() == pytest.approx(expected, abs=1e-10)
 
 
-def contrasted(
+def features_of(
     maps: Tensor, term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, labels: Tensor
 ) -> Tensor:
     """The term in operators that autograd knows, W held whole."""
@@ -184,7 +186,7 @@ def test_all_gradients_are_those_of_the_written_out_term(operation: Operation, p
     inputs = [maps, *term.parameters(), *neck.phi.parameters()]
     # with a loss on what SCI itself gives, as in training: the gradients of W meet
     value = loss_of(term, maps, LABELS, neck=neck) + neck.pooled(maps).square().sum()
-    known = contrasted(maps, term, neck, LABELS) + neck(maps).mean((2, 3)).square().sum()
+    known = features_of(maps, term, neck, LABELS) + neck(maps).mean((2, 3)).square().sum()
     assert value.item() == pytest.approx(known.item(), abs=1e-10)
     found = torch.autograd.grad(value, inputs, allow_unused=True)
     for one, other in zip(found, torch.autograd.grad(known, inputs, allow_unused=True), strict=True):
@@ -590,3 +592,66 @@ def test_a_step_works_out_w_once_and_a_step_of_gathered_maps_anew(monkeypatch: p
 def test_weights_of_an_image_alone_do_not_depend_on_its_mates():
     x = random(3, 4, 2)
     torch.testing.assert_close(channel_weights(x)[1:2], channel_weights(x[1:2]), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_contrasted_weights_are_eq_5(operation: Operation):
+    w_a, w_b = random(3, 4, 4).softmax(2), random(3, 4, 4, seed=1).softmax(2)
+    eta = torch.tensor([0.3, -1.0, 2.0], dtype=torch.float64)
+    found = contrast_weights(w_a, w_b, eta, operation)
+    for pair in range(3):
+        expected = torch.tensor(eq_5(w_a[pair], w_b[pair], eta[pair].item(), operation), dtype=torch.float64)
+        torch.testing.assert_close(found[pair], expected, rtol=0, atol=1e-10)
+    assert found.shape == (3, 4, 8 if operation == "concatenate" else 4)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_gradients_of_contrasted_weights(operation: Operation):
+    w_a, w_b = random(2, 3, 3).softmax(2).requires_grad_(), random(2, 3, 3, seed=1).softmax(2).requires_grad_()
+    eta = torch.tensor([0.4, -0.3], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda *parts: contrast_weights(*parts, operation), (w_a, w_b, eta))
+
+
+def test_another_operation_is_refused():
+    with pytest.raises(UserError, match=r"contrast_weights.'divide'.: choose 'subtract', 'add'"):
+        contrast_weights(random(1, 2, 2), random(1, 2, 2), random(1), "divide")  # pyright: ignore[reportArgumentType]
+
+
+def whole(weights: Tensor, columns: Tensor, eta: Tensor, pairs: list[list[int]], operation: Operation) -> Tensor:
+    """Y' of all pairs at once, in operators that autograd knows."""
+    values = []
+    for (a, b), factor in zip((pairs, pairs[::-1]), eta, strict=True):
+        v = torch.cat([columns[a], columns[b]], 2) if operation == "concatenate" else columns[a]
+        values.append(v @ contrast_weights(weights[a], weights[b], factor, operation).mT)
+    return torch.stack(values)
+
+
+PAIRS = [[[3, 0], [2, 4]], [[3, 0, 0, 1, 4], [2, 1, 2, 3, 0]]]
+"""Of five images, of which one is left out or several come twice: two pairs, and five."""
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("pairs", PAIRS)
+def test_pieces_give_what_all_pairs_at_once_give(operation: Operation, pairs: list[list[int]]):
+    weights, columns = random(5, 6, 6).softmax(2).requires_grad_(), random(5, 3, 6, seed=1).requires_grad_()
+    eta, images = random(2, len(pairs[0]), seed=2).requires_grad_(), torch.tensor(pairs)
+    found = contrasted(weights, columns, eta, images, operation=operation, lower=torch.float64)
+    known = whole(weights, columns, eta, pairs, operation)
+    torch.testing.assert_close(found, known, rtol=0, atol=1e-12)
+    inputs, some = (weights, columns, eta), random(*known.shape, seed=3)
+    both = [torch.autograd.grad((value * some).sum(), inputs, allow_unused=True) for value in (found, known)]
+    for one, other in zip(*both, strict=True):
+        torch.testing.assert_close(one, torch.zeros_like(one) if other is None else other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_second_derivatives(operation: Operation):
+    weights, columns = random(3, 3, 3).softmax(2).requires_grad_(), random(3, 2, 3, seed=1).requires_grad_()
+    eta, images = random(2, 3, seed=2).requires_grad_(), torch.tensor([[0, 0, 2], [1, 2, 1]])
+
+    def value(*inputs: Tensor) -> Tensor:
+        return contrasted(*inputs, images, operation=operation, lower=torch.float64)
+
+    assert torch.autograd.gradgradcheck(value, (weights, columns, eta))
+    with_eta_alone = [part.detach() for part in (weights, columns)]
+    assert torch.autograd.gradgradcheck(lambda eta: value(*with_eta_alone, eta), eta)
