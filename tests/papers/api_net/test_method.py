@@ -108,7 +108,7 @@ def naive_losses(method: ApiNet, x: Tensor, labels: Tensor, smoothing: float) ->
         rows = [x[i].tolist() for i in indices]
         mutual = method.interaction.mutual(x[indices[0]][None], x[indices[1]][None], EVALUATION)
         if isinstance(mutual, tuple):
-            gates = [[sigmoid(v) for v in one[0].tolist()] for one in mutual]
+            gates = [[sigmoid(v) for v in row[0].tolist()] for row in mutual]
         elif method.interaction.single:
             gates = 2 * [[sigmoid(v) for v in mutual[0].tolist()]]
         else:
@@ -137,9 +137,9 @@ def test_gates_are_eq_2_and_interactions_eq_3_to_6():
         naive = [eq_2(mutual[k].tolist(), x[k].tolist()) for x in (x1, x2)]
         expected = torch.tensor(naive, dtype=torch.float64)
         torch.testing.assert_close(torch.stack([g1[k], g2[k]]), expected, rtol=0, atol=1e-12)
-        for found, (x, g) in zip(selves, ((x1, g1), (x2, g2), (x1, g2), (x2, g1)), strict=True):
+        for actual, (x, g) in zip(selves, ((x1, g1), (x2, g2), (x1, g2), (x2, g1)), strict=True):
             expected = torch.tensor(eq_3_to_6(x[k].tolist(), g[k].tolist()), dtype=torch.float64)
-            torch.testing.assert_close(found[k], expected, rtol=0, atol=1e-12)
+            torch.testing.assert_close(actual[k], expected, rtol=0, atol=1e-12)
 
 
 def test_ranking_is_eq_10():

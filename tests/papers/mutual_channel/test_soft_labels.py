@@ -85,7 +85,7 @@ def test_labels_are_the_weights_of_an_se_block():
     block = ChannelLabels(6, reduction=3).double()
     maps = random_maps(3, 6)
     with torch.no_grad():
-        found = block(maps)
+        actual = block(maps)
     for b in range(3):
         z = [sum(maps[b, j].flatten().tolist()) / 6 for j in range(6)]
         down, up = block.squeeze, block.excite
@@ -95,8 +95,8 @@ def test_labels_are_the_weights_of_an_se_block():
         ]
         for k in range(6):
             score = sum(up.weight[k, u].item() * s[u] for u in range(len(s))) + up.bias[k].item()
-            assert found[b, k].item() == pytest.approx(1 / (1 + math.exp(-score)), rel=0, abs=1e-10)
-    assert ((found > 0) & (found < 1)).all()
+            assert actual[b, k].item() == pytest.approx(1 / (1 + math.exp(-score)), rel=0, abs=1e-10)
+    assert ((actual > 0) & (actual < 1)).all()
 
 
 def test_label_losses_are_eq_10_and_11():
@@ -133,11 +133,11 @@ def test_pieces_give_what_one_piece_gives():
     """Enough products for several pieces; the gradient reaches each position's winner, times its weight."""
     values = random_maps(2, 2000, 3, 2).flatten(2).float().requires_grad_()
     weights = torch.rand(150, 2000)
-    found = weighted_maximum(values, weights)
+    actual = weighted_maximum(values, weights)
     products = values.detach()[:, None] * weights[None, :, :, None]
     best = products.max(2)
-    assert torch.equal(found.detach(), best.values)
-    found.sum().backward()
+    assert torch.equal(actual.detach(), best.values)
+    actual.sum().backward()
     expected = torch.zeros(2, 2000, 6)
     for b in range(2):
         for i in range(150):
@@ -326,9 +326,9 @@ def test_the_top_channels_of_a_finished_run_are_at_hand(tmp_path: Path):
     term.means.copy_(torch.rand(term.means.shape))
     write_run(tmp_path, recipe, classes=("a", "b", "c"), about=About("", "", "", "top1", cut=True))
     save_model(tmp_path, learner)
-    found = open_run(tmp_path).learner.terms[0]
-    assert isinstance(found, SoftChannelLabels)
-    assert torch.equal(found.top_channels(), term.means.argsort(1, descending=True)[:, :10])
+    actual = open_run(tmp_path).learner.terms[0]
+    assert isinstance(actual, SoftChannelLabels)
+    assert torch.equal(actual.top_channels(), term.means.argsort(1, descending=True)[:, :10])
     assert "runs.folder.open_run(Path(RUN)).learner.terms[0]" in (SoftChannelLabels.top_channels.__doc__ or "")
 
 
