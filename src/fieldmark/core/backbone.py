@@ -227,8 +227,8 @@ def _cut(model: nn.Module) -> str:
         norm = "head.norm"
     elif list(getattr(model, "fc_norm", nn.Identity()).parameters()):
         norm = "fc_norm"
-    unused = [*_AFTER_MAPS, *([] if _has_conv_head_in_maps(model) else ["conv_head"])]
-    for key in unused:
+    # EfficientNet's last convolution belongs to the maps; MobileNetV3 and V4 have theirs after the pooling
+    for key in (*_AFTER_MAPS, "conv_head") if isinstance(model, MobileNetV3) else _AFTER_MAPS:
         if isinstance(getattr(model, key, None), nn.Module):
             setattr(model, key, nn.Identity())
     if norm == "head.norm":
@@ -236,8 +236,3 @@ def _cut(model: nn.Module) -> str:
     if isinstance(model, VGG) and isinstance(model.features[-1], nn.MaxPool2d):
         model.features[-1] = nn.Identity()  # the maps of relu5_3, not of the pooling after it
     return norm
-
-
-def _has_conv_head_in_maps(model: nn.Module) -> bool:
-    """EfficientNet's last convolution belongs to the maps; MobileNetV3 and V4 have theirs behind the pooling."""
-    return not isinstance(model, MobileNetV3)

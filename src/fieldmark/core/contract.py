@@ -68,13 +68,20 @@ class Method(nn.Module, ABC):
         self.scored_views: tuple[str, ...] = ()
         """Which views of ``encode`` are a branch's own logits (B, C): evaluation gives the accuracy of each."""
 
-    @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
-        """Inference: normalised images (B, 3, H, W) to logits (B, C); deterministic in eval mode, B = 1 works."""
+        """Inference: normalised images (B, 3, H, W) to logits (B, C); deterministic in eval mode, B = 1 works.
 
-    @abstractmethod
+        The classifier's own, unless a method overrides it.
+        """
+        return self.classifier(images)
+
     def encode(self, images: Tensor, draws: Draws) -> Encoded:
-        """Row by row, so that it may run in pieces: normalised images (B, 3, H, W) to ``Encoded``."""
+        """Row by row, so that it may run in pieces: normalised images (B, 3, H, W) to ``Encoded``.
+
+        The classifier's features, unless a method overrides it.
+        """
+        features = self.classifier.features(images)
+        return Encoded(features, features.logits, {})
 
     @abstractmethod
     def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:

@@ -1,10 +1,11 @@
-"""Refuses, in one line, what a loss of ours cannot be called with.
+"""Refuses, in one line, what a loss of ours cannot be built or called with.
 
-Only shapes and types are checked, so nothing is read back from the device, but by ``refuse_negative``, which no run
+Only shapes and types are checked, so nothing is read back from the device, except by ``refuse_negative``, which no run
 calls.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -14,6 +15,21 @@ from fieldmark.errors import UserError
 Kind = Literal["logits", "embeddings", "maps"]
 _SHAPES = {"logits": "B, C", "embeddings": "B, E", "maps": "B, N, h, w"}
 _COUNTED = {"logits": "classes", "embeddings": "numbers per embedding", "maps": "channels"}
+
+
+def refuse_choices(loss: str, choices: Mapping[str, tuple[object, Any]]) -> None:
+    """Checks options that are one word of a few.
+
+    Args:
+        loss: the name of what is built with them.
+        choices: by name each option's value and the ``Literal`` of the words that it may be.
+
+    Raises:
+        UserError: in one line, another word.
+    """
+    for name, (value, words) in choices.items():
+        if value not in get_args(words):
+            raise UserError(f"{loss}({name}={value!r}): choose {', '.join(map(repr, get_args(words)))}")
 
 
 def refuse_inputs(loss: str, kind: Kind, values: Tensor, labels: Tensor, *, size: int | None = None) -> None:

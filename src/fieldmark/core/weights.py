@@ -118,20 +118,17 @@ def convert(source: Path, target: Path) -> int:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise UserError(f"{source}: not a file of plain tensors ({reason})") from error
     for key in ("state_dict", "model"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
     if not target.parent.is_dir():
         raise UserError(f"{target}: there is no folder {target.parent}")
-    tensors = {str(k).removeprefix("module."): v for k, v in _items(loaded) if isinstance(v, Tensor)}
+    items = loaded.items() if isinstance(loaded, Mapping) else ()
+    tensors = {str(key).removeprefix("module."): value for key, value in items if isinstance(value, Tensor)}
     if not tensors:
         raise UserError(f"{source}: does not hold named tensors")
     contiguous = {key: value.detach().contiguous().clone() for key, value in tensors.items()}
     replace_file(target, lambda draft: save_file(contiguous, draft))
     return len(tensors)
-
-
-def _items(loaded: object) -> list[tuple[object, object]]:
-    return list(loaded.items()) if isinstance(loaded, Mapping) else []
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from torch import Tensor
 
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
-from fieldmark.core.inputs import refuse_inputs
+from fieldmark.core.inputs import refuse_choices, refuse_inputs
 from fieldmark.core.pairs import halves
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
@@ -141,8 +141,7 @@ class PairwiseConfusion(Term):
         shuffle: bool = True,
     ) -> None:
         super().__init__()
-        if on not in ("probabilities", "logits"):
-            raise UserError(f"PairwiseConfusion(on={on!r}): choose 'probabilities' or 'logits'")
+        refuse_choices("PairwiseConfusion", {"on": (on, Literal["probabilities", "logits"])})
         if weight < 0:
             raise UserError(f"PairwiseConfusion(weight={weight}): the weight is at least 0")
         self.weight, self.label_aware, self.squared, self.on, self.shuffle = weight, label_aware, squared, on, shuffle

@@ -343,11 +343,11 @@ def test_a_learner_held_in_bfloat16_takes_a_step(options: dict[str, Any], monkey
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mutual": "bilinear"}, "'bilinear': choose 'mlp', 'individual', 'compact_bilinear'"),
-        ({"mutual": None}, "None: choose 'mlp'"),
-        ({"gate": "both"}, "'both': choose 'pair', 'single'"),
-        ({"intra": "near"}, "'near': choose 'similar', 'dissimilar'"),
-        ({"inter": "random"}, "'random': choose 'similar', 'dissimilar'"),
+        ({"mutual": "bilinear"}, "API-Net.mutual='bilinear'.: choose 'mlp', 'individual', 'compact_bilinear'"),
+        ({"mutual": None}, "API-Net.mutual=None.: choose 'mlp'"),
+        ({"gate": "both"}, "API-Net.gate='both'.: choose 'pair', 'single'"),
+        ({"intra": "near"}, "API-Net.intra='near'.: choose 'similar', 'dissimilar', None"),
+        ({"inter": "random"}, "API-Net.inter='random'.: choose 'similar', 'dissimilar', None"),
         ({"mutual": "individual", "gate": "single"}, "no mutual vector"),
         ({"weight": -1.0}, "weight is at least 0"),
         ({"dropout": 1.0}, "dropout 0 to below 1"),

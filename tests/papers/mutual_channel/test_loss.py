@@ -325,9 +325,9 @@ def test_flat_maps_give_finite_losses_and_gradients(maps: Tensor, labels: list[i
         ({"weight": -1.0}, "at least 0"),
         ({"drop": 1.0}, "drop is below 1"),
         ({"diversity": 0.0, "discriminality": 0.0}, "nothing is left"),
-        ({"across": "sum"}, "'max' or 'average'"),
-        ({"of": "none"}, "'all' or 'label'"),
-        ({"form": "code"}, "'paper' or 'released'"),
+        ({"across": "sum"}, "across='sum'.: choose 'max', 'average'"),
+        ({"of": "none"}, "of='none'.: choose 'all', 'label'"),
+        ({"form": "code"}, "form='code'.: choose 'paper', 'released'"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused_when_it_is_made(options: dict[str, object], message: str):

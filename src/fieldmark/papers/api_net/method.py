@@ -30,7 +30,7 @@ Paper and released code
     confidences are low: calibrate them.
 """
 
-from typing import ClassVar, Literal, NamedTuple, get_args
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ from fieldmark.core.contract import Encoded, Method, TrainOutput
 from fieldmark.core.criterion import Criterion, CrossEntropy
 from fieldmark.core.draws import EVALUATION, Draws, drawn
 from fieldmark.core.evidence import Evidence
-from fieldmark.core.inputs import refuse_inputs
+from fieldmark.core.inputs import refuse_choices, refuse_inputs
 from fieldmark.core.pairs import Mate, Pairs, mine_pairs, random_pairs
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised, suited
@@ -118,15 +118,13 @@ class ApiInteraction(nn.Module):
         criterion: Criterion | None = None,
     ) -> None:
         super().__init__()
-        words = ((mutual, Operation), (gate, Gate), (intra, Mate), (inter, Mate))
-        for value, kind in words:
-            if value not in get_args(kind) and not (kind is Mate and value is None):
-                raise UserError(f"API-Net has no option {value!r}: choose {', '.join(map(repr, get_args(kind)))}")
+        pairing = {"intra": (intra, Literal[Mate, None]), "inter": (inter, Literal[Mate, None])}
+        refuse_choices("API-Net", {"mutual": (mutual, Operation), "gate": (gate, Gate)} | pairing)
         if mutual == "individual" and gate == "single":
             raise UserError("API-Net(mutual='individual') has no mutual vector for gate='single' to be made of")
         if weight < 0 or not 0 <= dropout < 1 or mates < 1:
-            told = f"API-Net(weight={weight}, dropout={dropout}, mates={mates})"
-            raise UserError(f"{told}: weight is at least 0, dropout 0 to below 1, mates at least 1")
+            options = f"API-Net(weight={weight}, dropout={dropout}, mates={mates})"
+            raise UserError(f"{options}: weight is at least 0, dropout 0 to below 1, mates at least 1")
         self.mutual = make_mutual(mutual, width, dropout=dropout)
         self.width, self.single, self.weight, self.margin = width, gate == "single", weight, margin
         self.dropout, self.mates = dropout, mates
@@ -238,15 +236,6 @@ class ApiNet(Method):
             mates=mates,
             criterion=criterion,
         )
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, C) of normalised images (B, 3, H, W): the plain classifier."""
-        return self.classifier(images)
-
-    def encode(self, images: Tensor, draws: Draws) -> Encoded:
-        """The classifier's features."""
-        features = self.classifier.features(images)
-        return Encoded(features, features.logits, {})
 
     def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
         """The losses of ``ApiInteraction.step``."""

@@ -54,7 +54,7 @@ from torch import Tensor, nn
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
-from fieldmark.core.inputs import refuse_labels
+from fieldmark.core.inputs import refuse_choices, refuse_labels
 from fieldmark.core.pairs import Pairs, different, halves, mine_pairs
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, raised, suited
@@ -62,6 +62,7 @@ from fieldmark.papers.channel_interaction.interaction import Interaction, SelfCh
 
 Operation = Literal["subtract", "add", "multiply", "concatenate", "none"]
 Chosen = Literal["random", "all", "hard"]
+Loss = Literal["contrastive", "triplet"]
 _PAIRS = 2
 """Pairs that are computed at a time."""
 _WIDTH = 512
@@ -142,7 +143,7 @@ class ContrastiveChannelInteraction(Term):
         weight: float = 2.0,
         margin: float = 0.5,
         operation: Operation = "subtract",
-        loss: Literal["contrastive", "triplet"] = "contrastive",
+        loss: Loss = "contrastive",
         pairs: Chosen = "random",
         normalise: bool = False,
         positions: int = 0,
@@ -151,22 +152,15 @@ class ContrastiveChannelInteraction(Term):
         self.channels, self.weight, self.margin = channels, weight, margin
         self.operation: Operation = operation
         self.loss, self.pairs, self.normalise, self.positions = loss, pairs, normalise, positions
-        self._refuse_options()
+        name = type(self).__name__
+        refuse_choices(name, {"operation": (operation, Operation), "pairs": (pairs, Chosen), "loss": (loss, Loss)})
+        if loss == "triplet" and pairs == "all":
+            raise UserError(f"{name}(loss='triplet', pairs='all'): triplets take pairs='random' or 'hard'")
+        if weight < 0 or margin <= 0 or positions < 0:
+            raise UserError(f"{name}: the weight and positions are at least 0 and the margin above 0")
         width = channels * max(positions, 1)
         self.psi = None if operation == "none" else nn.Linear(2 * width, 1)
         self.h = nn.Linear(width, _WIDTH, bias=False)
-
-    def _refuse_options(self) -> None:
-        told = "ContrastiveChannelInteraction"
-        said = {"operation": Operation, "pairs": Chosen, "loss": Literal["contrastive", "triplet"]}
-        for name, kind in said.items():
-            choices, value = get_args(kind), getattr(self, name)
-            if value not in choices:
-                raise UserError(f"{told}({name}={value!r}): choose {', '.join(map(repr, choices))}")
-        if self.loss == "triplet" and self.pairs == "all":
-            raise UserError(f"{told}(loss='triplet', pairs='all'): triplets take pairs='random' or 'hard'")
-        if self.weight < 0 or self.margin <= 0 or self.positions < 0:
-            raise UserError(f"{told}: the weight and positions are at least 0 and the margin above 0")
 
     def check(self, classifier: Classifier) -> None:
         """Refuses any neck but the layer whose phi it shares."""

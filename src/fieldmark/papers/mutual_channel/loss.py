@@ -45,7 +45,7 @@ from torch import Tensor, nn
 from fieldmark.core.classifier import Classifier, Linear
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
-from fieldmark.core.inputs import refuse_inputs, refuse_negative
+from fieldmark.core.inputs import refuse_choices, refuse_inputs, refuse_negative
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
 from fieldmark.papers.mutual_channel.soft_labels import after_relu, refined_channels, spatial_softmax
@@ -209,9 +209,8 @@ class MutualChannelLoss(Term):
             raise UserError("MutualChannelLoss: weight, diversity and discriminality are at least 0, drop is below 1")
         if not diversity and not discriminality:
             raise UserError("MutualChannelLoss(diversity=0, discriminality=0): nothing is left of it")
-        if across not in ("max", "average") or of not in ("all", "label") or form not in ("paper", "released"):
-            choices = "across is 'max' or 'average', of is 'all' or 'label', form is 'paper' or 'released'"
-            raise UserError(f"MutualChannelLoss: {choices}")
+        choices = {"across": (across, Literal["max", "average"]), "of": (of, Literal["all", "label"])}
+        refuse_choices("MutualChannelLoss", choices | {"form": (form, Literal["paper", "released"])})
         self.classes, self.weight, self.diversity, self.drop = classes, weight, diversity, drop
         self.discriminality, self.across, self.of, self.form = discriminality, across, of, form
         self.checked = False  # whether a custom loop's first maps were checked: only those, as it waits for the device

@@ -26,6 +26,7 @@ Paper and released code
     rate, it learns at a tenth of the head's (``rate``), about the paper's.
 """
 
+from copy import deepcopy
 from typing import Any, ClassVar
 
 import torch
@@ -60,14 +61,10 @@ def spatial_softmax(maps: Tensor) -> Tensor:
 
 
 def refined_channels(classifier: Classifier) -> int:
-    """N, the channels behind the neck, found by trying it; each of its modules keeps its mode, training or not."""
+    """N, the channels after the neck, as a copy of it gives them."""
     example = classifier.backbone.mean.new_zeros(1, classifier.backbone.channels, 2, 2)
-    modes = [(module, module.training) for module in classifier.neck.modules()]
     with torch.no_grad():
-        channels = classifier.neck.eval()(example).shape[1]
-    for module, training in modes:
-        module.training = training
-    return channels
+        return deepcopy(classifier.neck).eval()(example).shape[1]
 
 
 class ChannelLabels(nn.Module):

@@ -26,7 +26,7 @@ Paper and released code
 
 import math
 import warnings
-from typing import ClassVar, Literal, NamedTuple, get_args
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ from fieldmark.core.contract import Encoded, Method, TrainOutput
 from fieldmark.core.criterion import Criterion, CrossEntropy
 from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.core.evidence import Evidence
+from fieldmark.core.inputs import refuse_choices
 from fieldmark.errors import UserError
 from fieldmark.papers.selective_sparse_sampling.attention import (
     FAINTEST,
@@ -126,11 +127,9 @@ class S3N(Method):
         response_gradient: bool = False,
     ) -> None:
         super().__init__(classifier, CrossEntropy(0.0) if criterion is None else criterion)
-        said = {"branches": (branches, Branches), "partition": (partition, Partition), "peaks": (peaks, Peaks)}
-        said |= {"attention": (attention, Attention), "evaluation": (evaluation, Evaluation)}
-        for name, (value, kind) in said.items():
-            if value not in get_args(kind):
-                raise UserError(f"S3N({name}={value!r}): choose {', '.join(map(repr, get_args(kind)))}")
+        choices = {"branches": (branches, Branches), "partition": (partition, Partition), "peaks": (peaks, Peaks)}
+        choices |= {"attention": (attention, Attention), "evaluation": (evaluation, Evaluation)}
+        refuse_choices("S3N", choices)
         if not 0 <= smoothing < 1:
             raise UserError(f"S3N(smoothing={smoothing}): choose a number from 0 to below 1")
         local_peaks(torch.zeros(1, 1, 1), window)  # refuses a window without a middle
