@@ -1,4 +1,4 @@
-"""Where weights come from, and what is said when they cannot be had. No test touches the network."""
+"""Where weights come from, and the errors if they are not available. No test touches the network."""
 
 import os
 import pickle
@@ -192,7 +192,7 @@ def test_a_hub_that_cannot_be_reached_is_said_at_once(monkeypatch: pytest.Monkey
     assert len(lines) == 2
     assert "resnet18 cannot be fetched (ConnectionError: no route)" in lines[0]
     assert "--weights FILE.safetensors, --weights lite0" in lines[1]
-    assert asked == [True]  # offline, where it does not try again and again
+    assert asked == [True]  # offline, so it does not retry
 
 
 def test_timms_hub_is_asked_for_the_named_weights(monkeypatch: pytest.MonkeyPatch):
@@ -239,7 +239,7 @@ def test_what_can_be_known_of_a_source_at_once(tmp_path: Path, monkeypatch: pyte
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, int]]:
-    """The hosts that were asked for an answer, which none of them gives; both caches are empty."""
+    """The hosts that were contacted, of which none answers; both caches are empty."""
     places: list[tuple[str, int]] = []
 
     def silent(place: tuple[str, int], timeout: float) -> None:

@@ -52,7 +52,7 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
 def api_net(
     options: Mapping[str, Any], head: nn.Module | None = None, smoothing: float = 0.1, classes: int = 4
 ) -> ApiNet:
-    """In float64, with a head that is not zero, on embeddings given by hand: the backbone is never asked."""
+    """In float64, with a head that is not zero, on given embeddings: the backbone is never called."""
     torch.manual_seed(3)
     head = nn.Linear(WIDTH, classes) if head is None else head
     classifier = Classifier(tiny_backbone(), neck=nn.Identity(), pool=Average(), head=head, classes=classes)
@@ -235,7 +235,7 @@ def test_the_random_construction_of_table_4_has_240_pairs_of_any_classes():
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_gradients(options: dict[str, Any]):
-    """Of the losses for given pairs: which images make a pair has no gradient."""
+    """Gradients of the losses for given pairs: the choice of pairs has no gradient."""
     method, labels = api_net(options), torch.tensor([0, 0, 1, 1, 2])
     x = drawn(5, WIDTH).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: total(step(method, x, labels, DRAWS)), x)
@@ -441,7 +441,7 @@ def test_inference_is_the_classifier_and_evidence_the_nearest_other(monkeypatch:
 
 
 def test_it_trains_in_a_loop_of_ones_own():
-    """Two classes told apart by one channel of the picture; nothing of Fieldmark's loop takes part."""
+    """Two classes told apart by one channel of the picture; without Fieldmark's loop."""
     torch.manual_seed(0)
     classifier = Classifier(tiny_backbone(), neck=nn.Identity(), pool=Average(), head=Linear(12, 2), classes=2)
     method = ApiNet(classifier, CrossEntropy(0), 12)

@@ -141,7 +141,7 @@ def test_the_term_is_eq_6_7_and_9(operation: Operation, pairs: Any, scale: float
 @pytest.mark.parametrize("pairs", ["random", "hard"])
 def test_the_triplet_term_takes_each_image_with_one_of_its_class_and_one_of_another(pairs: Any):
     term, neck, maps = term_of(loss="triplet", pairs=pairs), neck_of(), random(7, CHANNELS, 2, 2)
-    labels = torch.tensor([0, 0, 1, 2, 1, 0, 4])  # images 3 and 6 have none of their class
+    labels = torch.tensor([0, 0, 1, 2, 1, 0, 4])  # images 3 and 6 are alone in their class
     chosen = term._pairs(labels, neck.pooled(maps), DRAWS)
     assert chosen.same[:7].tolist() == [True] * 7
     losses = []
@@ -226,7 +226,7 @@ def test_equal_images_have_a_bounded_gradient(distance: float):
 
 def no_pair_alike(classes: int, images: int) -> float:
     """The chance that a random halving of ``classes`` x ``images`` pairs no two of one class: inclusion, exclusion."""
-    # matchings of k pairs inside a class of n: n! / (k! (n - 2k)! 2^k), signs alternating
+    # matchings of k pairs within a class of n: n! / (k! (n - 2k)! 2^k), signs alternating
     inside = [
         (-1) ** k * math.factorial(images) / (math.factorial(k) * math.factorial(images - 2 * k) * 2**k)
         for k in range(images // 2 + 1)
@@ -255,7 +255,7 @@ def batches_of_labels(epochs: int) -> list[Tensor]:
 
 
 def test_four_classes_of_five_make_ten_random_pairs_of_both_kinds():
-    """Halved undrawn they would hold no pair of one class."""
+    """Halved without shuffling they would hold no pair of one class."""
     alike = []
     for step, labels in enumerate(batches_of_labels(400)):
         assert not (labels[:10] == labels[10:]).any()

@@ -191,7 +191,7 @@ def test_phi_may_lie_in_memory_as_it_likes(memory: torch.memory_format):
 
 
 def test_the_weight_that_was_a_matrix_once_is_the_convolution(monkeypatch: pytest.MonkeyPatch):
-    """As runs of versions that held phi as a linear layer on (3, 3, D) have it in their files."""
+    """The layout in the files of versions that held phi as a linear layer on (3, 3, D)."""
     neck, maps, old = layer(5), random(2, 5, 3, 3), random(5, 45, seed=3)
     neck.phi.weight.data.copy_(old.view(5, 3, 3, 5).permute(0, 3, 1, 2))
     actual = neck.interact(maps)
@@ -314,7 +314,7 @@ def test_no_step_no_answer_and_no_program_of_the_network_runs_phi_at_every_posit
     program = torch.export.export(method, (images[:3],), dynamic_shapes=({0: torch.export.Dim("batch")},))
     torch.testing.assert_close(program.module()(images), known)
     torch.testing.assert_close(reading.method.eval()(images), known)
-    with pytest.raises(AssertionError, match="phi runs at every position"):  # it would be seen
+    with pytest.raises(AssertionError, match="phi runs at every position"):  # the check does notice it
         reading(images, LABELS, Draws(0, 0, ROWS))
 
 
@@ -356,7 +356,7 @@ def test_w_is_never_held_of_the_whole_batch_where_no_gradient_is_wanted(monkeypa
             assert learner.method.encode(images, Draws()).features.refined is None
         with torch.inference_mode():
             neck.pooled(maps)
-        with pytest.raises(AssertionError, match=r"gives \(12, 40, 40\)"):  # it would be seen
+        with pytest.raises(AssertionError, match=r"gives \(12, 40, 40\)"):  # the check does notice it
             channel_weights(maps.flatten(2))
 
 
@@ -394,7 +394,7 @@ def test_it_trains_in_a_plain_loop():
 
 
 def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):
-    """As printed; of its three pairs one is of one class, one within the margin and one beyond it."""
+    """As printed, on three pairs: of one class, within the margin, and beyond it."""
     learner = tiny_learner(replace(COMPOSITION, terms=(Part("ContrastiveChannelInteraction"),)), monkeypatch)
     with torch.no_grad():  # phi in the order of (D, 3, 3, D), distances about as long as the margin
         phi = learner.get_parameter("method.classifier.neck.phi.weight")

@@ -32,7 +32,7 @@ from fieldmark.testing import check_term, no_reading_back
 from golden_step import check_golden, numbers_of_a_step, tiny_backbone, tiny_learner
 
 SHAPES = [(6, 3), (7, 3), (8, 3), (5, 5), (4, 1), (11, 4)]
-"""Channels and classes: even, one or two channels left over, one channel a class, one class."""
+"""Channels and classes: even, one or two channels left over, one channel per class, one class."""
 
 
 def members(groups: tuple[int, ...], i: int) -> range:

@@ -38,7 +38,7 @@ LABELS = [0, 3, 1, 3, 0, 3]
 
 
 def soft_term(channels: int = 6, classes: int = 4, **options: float) -> SoftChannelLabels:
-    """In float64, its weights drawn, its means as if classes had been seen."""
+    """In float64, with random weights, and means as after some training."""
     torch.manual_seed(1)
     term = SoftChannelLabels(channels, classes, reduction=2, **options).double()  # pyright: ignore[reportArgumentType]
     term.means.copy_(torch.rand(classes, channels))
@@ -209,7 +209,7 @@ def test_top_channels_are_those_of_the_largest_means():
 
 
 def test_classes_of_some_images_learn_labels_of_their_own():
-    """L_intra and L_inter alone: few channels a class, and every channel somebody's."""
+    """L_intra and L_inter alone: few channels per class, and every channel in a class."""
     torch.manual_seed(0)
     term = SoftChannelLabels(12, 3, reduction=1)
     labels = torch.arange(12) % 3
@@ -293,7 +293,7 @@ def test_a_neck_that_makes_other_channels_is_refused():
 def test_the_trial_of_a_neck_leaves_each_of_its_modules_in_its_mode():
     norm = nn.BatchNorm2d(9)
     neck = nn.Sequential(nn.Sequential(nn.Conv2d(12, 9, 1), norm), nn.ReLU()).train()
-    norm.eval()  # as whoever keeps a norm's statistics does
+    norm.eval()  # as for a norm whose statistics are kept
     modes = [module.training for module in neck.modules()]
     classifier = Classifier(tiny_backbone(), neck=neck, pool=Average(), head=nn.Identity(), classes=5)
     assert refined_channels(classifier) == 9

@@ -58,7 +58,7 @@ def eq_3(maps: list[Rows], logits: list[float], threshold: float, k: int) -> Row
 
 
 def is_peak(response: Rows, y: int, x: int, window: int) -> bool:
-    """The largest of its window, where no value is met twice."""
+    """The largest in its window; no value occurs twice."""
     reach = window // 2
     ys = range(max(0, y - reach), min(len(response), y + reach + 1))
     xs = range(max(0, x - reach), min(len(response[0]), x + reach + 1))

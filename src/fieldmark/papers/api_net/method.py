@@ -14,7 +14,7 @@ Equations
     Eq. 7   ApiInteraction   the scores of the true class under the shared classifier
     Eq. 8   ApiInteraction   cross-entropy and lambda times the ranking, over all pairs
     Eq. 9   ApiInteraction   cross-entropy of the attentive features of both images
-    Eq. 10  score_ranking    an image's own gate must serve it better, by a margin
+    Eq. 10  score_ranking    an image's own gate must give it a higher score, by a margin
 
 Paper and released code
     Both losses are means over the rows of valid pairs, as released. The paper sums them over the 2 B pairs, which would

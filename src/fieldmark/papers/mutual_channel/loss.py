@@ -162,10 +162,9 @@ def discriminality(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def diversity(maps: Tensor, groups: Sequence[int]) -> Tensor:
-    """h(F_i), to what degree a class's channels respond at different positions: maps (B, N, h, w) to (B, c), from 1 to
-    xi_i.
+    """h(F_i), how differently a class's channels respond over the positions: maps (B, N, h, w) to (B, c).
 
-    In float32 or better.
+    From 1 to xi_i; in float32 or better.
     """
     return _group_maximum(spatial_softmax(maps), groups).sum(2)  # Eq. 7
 
