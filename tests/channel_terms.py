@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from fieldmark.core.draws import Draws
-from fieldmark.papers.channel_interaction.contrast import Operation
+from fieldmark.papers.channel_interaction.contrastive import Operation
 
 DRAWS = Draws(5, 2)
 OPERATIONS: list[Operation] = ["subtract", "add", "multiply", "concatenate", "none"]

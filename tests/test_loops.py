@@ -1,4 +1,4 @@
-"""The loops of one's own in ``docs/loops.md`` run as they stand, and learn."""
+"""The training loops in ``docs/loops.md`` run as they are, and learn."""
 
 import re
 from pathlib import Path

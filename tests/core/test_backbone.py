@@ -98,7 +98,7 @@ def test_statistics_travel_with_the_model():
     [
         ("resnet5000", 64, "no backbone is called 'resnet5000'; did you mean"),
         ("resnet18.nobody", 64, "no backbone is called 'resnet18.nobody'; did you mean resnet18, resnet18.a1_in1k"),
-        ("no-such-thing", 64, "use a name of timm's"),
+        ("no-such-thing", 64, "use one of timm's names"),
         ("", 64, "no backbone is called ''"),
         ("vit_tiny_patch16_224", 50, "cannot be built for images of 50 px .*choose another --size"),
         ("levit_128s", 64, "cannot be built for images of 64 px .*choose another --size"),
@@ -115,17 +115,19 @@ def test_names_and_where_their_weights_lie_are_known_at_once(monkeypatch: pytest
     def built(*_: object, **__: object) -> None:
         raise AssertionError("a network was built")
 
-    seen: list[tuple[str, str, Remote | None]] = []
+    calls: list[tuple[str, str, Remote | None]] = []
     monkeypatch.setattr(backbone_module.timm, "create_model", built)
-    monkeypatch.setattr(backbone_module, "refuse_source", lambda source, *, name, hub: seen.append((source, name, hub)))
-    for name, message in (("resnet18.nobody", "did you mean resnet18"), ("no-such-thing", "use a name of timm's")):
+    monkeypatch.setattr(
+        backbone_module, "refuse_source", lambda source, *, name, hub: calls.append((source, name, hub))
+    )
+    for name, message in (("resnet18.nobody", "did you mean resnet18"), ("no-such-thing", "use one of timm's names")):
         for weights in ("hub", "none"):
             with pytest.raises(UserError, match=message):
                 refuse_backbone(name, weights=weights)
-    assert seen == []
+    assert calls == []
     for name in ("resnet18.a1_in1k", "gcvit_tiny", "googlenet", "botnet50ts_256"):
         refuse_backbone(name, weights="hub")
-    hub, address, googlenet, nowhere = (remote for _, _, remote in seen)
+    hub, address, googlenet, nowhere = (remote for _, _, remote in calls)
     assert hub is not None
     assert hub.repository == "timm/resnet18.a1_in1k"
     assert {"model.safetensors", "pytorch_model.bin"} <= set(hub.files)
@@ -134,6 +136,6 @@ def test_names_and_where_their_weights_lie_are_known_at_once(monkeypatch: pytest
         assert not remote.repository
         assert remote.files[0].startswith("https://")
     assert nowhere is None
-    seen.clear()
+    calls.clear()
     refuse_backbone("resnet18", weights="some.safetensors")
-    assert seen == [("some.safetensors", "resnet18", None)]
+    assert calls == [("some.safetensors", "resnet18", None)]

@@ -65,7 +65,7 @@ FAMILIES = {
 
 
 def over_cin(composition: Composition) -> Composition:
-    """The method with CIN's neck, and its contrast of images beside the method's own losses."""
+    """The method with CIN's neck and CIN's contrastive loss, added to the method's own losses."""
     return replace(composition, neck=PAPERS["cin"].neck, terms=(*composition.terms, *PAPERS["cin"].terms))
 
 
@@ -78,7 +78,7 @@ OPTIONS = {"SoftChannelLabels": {"reduction": 1}}
 REFUSED = {(paper, "ContrastiveChannelInteraction") for paper in PAPERS if paper != "cin"}
 """All that does not go together, on any family: this term shares the convolution of the neck that CIN alone has."""
 CONTRASTED = {f"{name} over cin": over_cin(PAPERS[name]) for name in ("s3n", "api-net")}
-"""With that neck the term goes with other methods, too."""
+"""With that neck the term fits other methods, too."""
 INFERENCE_OF_PLAIN = ("pc", "mc-loss", "api-net")
 """Papers that change the training alone."""
 PRODUCT = list(product(PAPERS, ADDED, FAMILIES))
@@ -100,7 +100,7 @@ def recipe_of(paper: str, term: str, family: str, seed: int = 0) -> Recipe:
 
 
 def added(paper: str, term: str, family: str) -> list[str]:
-    """The names of the terms beside the composition's own; "all terms" are all that it takes one by one."""
+    """The names of the terms added to the composition's own; "all terms" are all that fit it singly."""
     if term != ALL:
         return [term] if term else []
     own = {part.name for part in PAPERS[paper].terms}

@@ -90,8 +90,8 @@ def test_permutations_are_permutations(count: int):
 
 def test_permutations_take_every_order_equally_often():
     orders = np.stack([Draws(0, step).permutation("pairs", 4, like=LIKE).numpy() for step in range(2400)])
-    seen = orders @ [64, 16, 4, 1]
-    counts = np.unique(seen, return_counts=True)[1]
+    codes = orders @ [64, 16, 4, 1]
+    counts = np.unique(codes, return_counts=True)[1]
     assert len(counts) == 24
     assert stats.chisquare(counts).pvalue > 1e-3
 
@@ -141,7 +141,7 @@ def test_draws_of_torch_follow_its_generator(generator: torch.Generator | None):
         return [*numbers, draws.permutation("a", 9, like=like), *masks]
 
     first, again = everything(), everything()
-    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    assert all(torch.equal(numbers, other) for numbers, other in zip(first, again, strict=True))
     assert not torch.equal(draws.uniform("a", (2, 2), like=like), draws.uniform("a", (2, 2), like=like))
     uniform, rowwise, order, none, some, every = first
     assert (uniform.shape, rowwise.shape, uniform.dtype) == ((2, 2), (3, 4), torch.float64)

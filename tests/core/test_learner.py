@@ -107,14 +107,14 @@ def test_a_term_that_does_not_fit_is_refused_when_the_learner_is_built():
 def test_rows_are_gathered_only_where_images_meet(batch_wide: bool):
     learner = learner_with(Size(batch_wide=batch_wide))
     assert learner.batch_wide is batch_wide
-    seen: list[int] = []
+    counts: list[int] = []
 
     def gather(encoded: Encoded, labels: Tensor, draws: Draws) -> tuple[Encoded, Tensor, Draws]:
-        seen.append(len(labels))
+        counts.append(len(labels))
         return in_one_process(encoded, labels, draws)
 
     learner(tiny_images(), LABELS, Draws(0, 0, ROWS), gather)
-    assert seen == [len(LABELS)] * batch_wide
+    assert counts == [len(LABELS)] * batch_wide
 
 
 def test_terms_see_the_rows_that_were_gathered():

@@ -67,8 +67,8 @@ def naive_pairs(
                     fitting.append((distance if rule == "similar" else -distance, j))
             ranked = [j for _, j in sorted(fitting)]
             for k in range(mates):
-                there = k < len(ranked)
-                rows.append((i, ranked[k] if there else i, own_class or not there, there))
+                exists = k < len(ranked)
+                rows.append((i, ranked[k] if exists else i, own_class or not exists, exists))
     return rows
 
 
@@ -166,8 +166,8 @@ def test_random_pairs_are_of_two_images_and_differ_while_they_can(images: int, c
 
 def test_random_pairs_change_with_the_step_and_reach_every_pair():
     labels = torch.zeros(4, dtype=torch.long)
-    seen = {(p.anchor.item(), p.mate.item()) for p in (random_pairs(labels, 1, Draws(0, step)) for step in range(150))}
-    assert len(seen) == 12
+    pairs = {(p.anchor.item(), p.mate.item()) for p in (random_pairs(labels, 1, Draws(0, step)) for step in range(150))}
+    assert len(pairs) == 12
     fixed = [random_pairs(labels, 5, EVALUATION).mate.tolist() for _ in range(2)]
     assert fixed[0] == fixed[1]
 

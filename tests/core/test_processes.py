@@ -78,7 +78,7 @@ def test_every_parameter_of_every_learner_had_a_gradient(measured: dict[str, Any
 def test_a_run_with_batch_norms_is_validated_and_kept_as_the_first_process_has_it(measured: dict[str, Any]):
     held = measured["held"]
     assert len(held) == measured["count"]
-    assert all(one == held[0] for one in held)
+    assert all(values == held[0] for values in held)
     *validated, live, average, saved, saved_average = held[0]
     assert len(set(validated)) == 3
     assert validated[-1] == average, "the average is what is validated"
@@ -109,12 +109,12 @@ def test_a_run_on_two_processes_learns_what_one_learns(tmp_path: Path):
     assert done.stdout.count("the run lies in two") == 1  # one process speaks
     settings = small_runs.small(backbone="test_vit", size=160, epochs=1, term=("pairwise-confusion",))
     small_runs.train_small(photos, tmp_path / "one", settings)
-    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
-    assert one.keys() == two.keys()
-    start = max(float(value.float().norm()) for value in one.values())
-    for name, value in one.items():
+    first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    assert first.keys() == second.keys()
+    start = max(float(value.float().norm()) for value in first.values())
+    for name, value in first.items():
         torch.testing.assert_close(
-            two[name], value, rtol=1e-4, atol=1e-6 * start, msg=lambda text, n=name: f"{n}: {text}"
+            second[name], value, rtol=1e-4, atol=1e-6 * start, msg=lambda text, n=name: f"{n}: {text}"
         )
 
 

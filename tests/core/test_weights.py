@@ -1,4 +1,4 @@
-"""Where weights come from, and what is said when they cannot be had. No test touches the network."""
+"""Where weights come from, and the errors if they are not available. No test touches the network."""
 
 import os
 import pickle
@@ -105,7 +105,7 @@ def test_weights_of_another_network(tmp_path: Path):
         tmp_path / "other.safetensors"
     )
     save_file(tensors | {"0.weight": torch.zeros(4, 3, 5, 5)}, tmp_path / "shape.safetensors")
-    assert "0.weight has another shape ((4, 3, 5, 5) there, (4, 3, 3, 3) in resnet18)" in message_of(
+    assert "0.weight has another shape ((4, 3, 5, 5) in the file, (4, 3, 3, 3) in resnet18)" in message_of(
         tmp_path / "shape.safetensors"
     )
     assert f"fits --backbone {LITE0_BACKBONE}, not resnet18" in message_of("lite0")
@@ -163,7 +163,8 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path: Path, writer: 
 def test_what_convert_cannot_read(tmp_path: Path):
     torch.save([torch.zeros(1)], tmp_path / "list.pth")
     (tmp_path / "junk.pth").write_bytes(b"junk" * 9)
-    for name, message in (("list", "holds no tensors"), ("junk", "not a file of plain tensors"), ("x", "no such file")):
+    messages = {"list": "does not hold named tensors", "junk": "not a file of plain tensors", "x": "no such file"}
+    for name, message in messages.items():
         with pytest.raises(UserError, match=message):
             convert(tmp_path / f"{name}.pth", tmp_path / "out.safetensors")
     torch.save({"a": torch.zeros(1)}, tmp_path / "good.pth")
@@ -191,7 +192,7 @@ def test_a_hub_that_cannot_be_reached_is_said_at_once(monkeypatch: pytest.Monkey
     assert len(lines) == 2
     assert "resnet18 cannot be fetched (ConnectionError: no route)" in lines[0]
     assert "--weights FILE.safetensors, --weights lite0" in lines[1]
-    assert asked == [True]  # offline, where it does not try again and again
+    assert asked == [True]  # offline, so it does not retry
 
 
 def test_timms_hub_is_asked_for_the_named_weights(monkeypatch: pytest.MonkeyPatch):
@@ -220,7 +221,7 @@ def test_what_can_be_known_of_a_source_at_once(tmp_path: Path, monkeypatch: pyte
     whole = (tmp_path / "good.safetensors").read_bytes()
     (tmp_path / "half.safetensors").write_bytes(whole[: len(whole) // 2])
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    for source, name, said in (
+    for source, name, message in (
         (tmp_path / "none.safetensors", "resnet18", "no such file"),
         (tmp_path / "text.safetensors", "resnet18", "not a readable .safetensors file"),
         (tmp_path / "folder.safetensors", "resnet18", "not a readable .safetensors file"),
@@ -232,18 +233,18 @@ def test_what_can_be_known_of_a_source_at_once(tmp_path: Path, monkeypatch: pyte
     ):
         with pytest.raises(UserError) as caught:
             refuse_source(str(source), name=name, hub=None)
-        assert said in str(caught.value)
+        assert message in str(caught.value)
         assert len(str(caught.value).splitlines()) <= 3
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, int]]:
-    """The hosts that were asked for an answer, which none of them gives; both caches are empty."""
-    seen: list[tuple[str, int]] = []
+    """The hosts that were contacted, of which none answers; both caches are empty."""
+    places: list[tuple[str, int]] = []
 
     def silent(place: tuple[str, int], timeout: float) -> None:
         assert timeout <= 5
-        seen.append(place)
+        places.append(place)
         raise TimeoutError("timed out")
 
     monkeypatch.setattr(socket, "create_connection", silent)
@@ -252,7 +253,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, in
     monkeypatch.setattr(weights.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(weights.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "torch"))
-    return seen
+    return places
 
 
 REMOTES = {

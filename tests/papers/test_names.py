@@ -47,11 +47,11 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize(("paper", "told"), [(paper, told) for paper, names in NAMES.items() for told in names])
-def test_a_public_name_keeps_its_arguments_and_defaults(paper: str, told: str):
-    name, _, arguments = told.rstrip(")").partition("(")
-    found = getattr(importlib.import_module(f"fieldmark.papers.{paper}"), name)
-    parameters = inspect.signature(found).parameters
+@pytest.mark.parametrize(("paper", "signature"), [(paper, name) for paper, names in NAMES.items() for name in names])
+def test_a_public_name_keeps_its_arguments_and_defaults(paper: str, signature: str):
+    name, _, arguments = signature.rstrip(")").partition("(")
+    actual = getattr(importlib.import_module(f"fieldmark.papers.{paper}"), name)
+    parameters = inspect.signature(actual).parameters
     for argument in arguments.split(", ") if arguments else ():
         key, _, default = argument.partition("=")
         assert key in parameters, f"{name} has lost its {key}"

@@ -1,4 +1,4 @@
-"""The papers' losses in a loop of one's own: chance as the papers have it, from torch's generator, in training."""
+"""The papers' losses in a custom training loop: random as in the papers, from torch's generator, in training."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -94,9 +94,9 @@ def test_equal_predictions_have_no_divergence_and_no_gradient(mass: float):
     divergence = jeffreys_divergence(p, q)
     assert divergence.item() == 0
     divergence.sum().backward()
-    for one in (p, q):
-        assert one.grad is not None
-        assert (one.grad == 0).all()
+    for batch in (p, q):
+        assert batch.grad is not None
+        assert (batch.grad == 0).all()
 
 
 def test_classes_without_mass_in_either_change_nothing():
@@ -114,24 +114,24 @@ def test_classes_without_mass_in_either_change_nothing():
 
 
 @pytest.mark.parametrize("classes", [5, 200])
-@pytest.mark.parametrize("apart", [1e-2, 1e-3, 1e-4])
-def test_the_divergence_of_near_predictions_keeps_its_digits_in_single_precision(classes: int, apart: float):
+@pytest.mark.parametrize("distance", [1e-2, 1e-3, 1e-4])
+def test_the_divergence_of_near_predictions_keeps_its_digits_in_single_precision(classes: int, distance: float):
     logits = 3 * random_logits(500, classes)
-    p, q = (values.softmax(1).float() for values in (logits, logits + apart * random_logits(500, classes, seed=1)))
-    found, expected = jeffreys_divergence(p, q), jeffreys_divergence(p.double(), q.double())
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found.double(), expected, rtol=0.1, atol=0)
-    assert (found >= euclidean_confusion(p, q)).all()  # Lemma 1
-    assert (found >= 0).all()
+    p, q = (values.softmax(1).float() for values in (logits, logits + distance * random_logits(500, classes, seed=1)))
+    actual, expected = jeffreys_divergence(p, q), jeffreys_divergence(p.double(), q.double())
+    assert actual.dtype == torch.float32
+    torch.testing.assert_close(actual.double(), expected, rtol=0.1, atol=0)
+    assert (actual >= euclidean_confusion(p, q)).all()  # Lemma 1
+    assert (actual >= 0).all()
 
 
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
 def test_half_types_are_raised(half: torch.dtype):
     p, q = random_logits(6, 40).softmax(1).to(half), random_logits(6, 40, seed=1).softmax(1).to(half)
     for function in (jeffreys_divergence, euclidean_confusion):
-        found = function(p, q)
-        assert found.dtype == torch.float32
-        torch.testing.assert_close(found.double(), function(p.double(), q.double()), rtol=1e-5, atol=0)
+        actual = function(p, q)
+        assert actual.dtype == torch.float32
+        torch.testing.assert_close(actual.double(), function(p.double(), q.double()), rtol=1e-5, atol=0)
 
 
 def test_shuffling_changes_the_pairs_from_step_to_step_but_not_in_evaluation():

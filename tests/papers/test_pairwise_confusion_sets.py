@@ -58,9 +58,9 @@ def test_energy_distance_is_eq_8(squared: bool, power: int):
     first, second = points(5, 4), points(3, 4, seed=1)
     between = mean_over_pairs(first, second, power)
     expected = 2 * between - mean_over_pairs(first, first, power) - mean_over_pairs(second, second, power)
-    found = energy_distance(first, second, squared=squared)
-    assert found.item() == pytest.approx(expected, abs=1e-10)
-    assert found.item() > 0
+    actual = energy_distance(first, second, squared=squared)
+    assert actual.item() == pytest.approx(expected, abs=1e-10)
+    assert actual.item() > 0
     assert energy_distance(first, first, squared=squared).item() == pytest.approx(0, abs=1e-12)
 
 
@@ -68,9 +68,9 @@ def test_half_types_are_raised():
     first, second = points(5, 40).bfloat16(), points(3, 40, seed=1).bfloat16()
     doubles = first.double(), second.double()
     for squared in (True, False):
-        found = energy_distance(first, second, squared=squared)
-        assert found.dtype == torch.float32
-        assert found.item() == pytest.approx(energy_distance(*doubles, squared=squared).item(), rel=1e-4)
+        actual = energy_distance(first, second, squared=squared)
+        assert actual.dtype == torch.float32
+        assert actual.item() == pytest.approx(energy_distance(*doubles, squared=squared).item(), rel=1e-4)
     assert confusion_between(first, second).dtype == torch.float32
     assert confusion_between(first, second).item() == pytest.approx(confusion_between(*doubles).item(), rel=1e-5)
 
@@ -84,17 +84,17 @@ def test_gradients_of_sets():
 
 
 def test_an_empty_set_gives_zero_with_a_graph():
-    some = points(3, 4).requires_grad_()
-    none = some[:0]
+    filled = points(3, 4).requires_grad_()
+    none = filled[:0]
     for value in (
-        confusion_between(some, none),
-        confusion_between(none, some),
+        confusion_between(filled, none),
+        confusion_between(none, filled),
         confusion_within(none),
-        energy_distance(some, none),
-        energy_distance(none, some, squared=True),
+        energy_distance(filled, none),
+        energy_distance(none, filled, squared=True),
     ):
         assert value.item() == 0
-        (gradient,) = torch.autograd.grad(value, some)
+        (gradient,) = torch.autograd.grad(value, filled)
         assert (gradient == 0).all()
 
 
@@ -116,8 +116,8 @@ def two_of(least: int, most: int) -> st.SearchStrategy[tuple[Tensor, Tensor]]:
     """Two sets of probability vectors over the same 2 to 5 classes."""
 
     def sets(classes: int) -> st.SearchStrategy[tuple[Tensor, Tensor]]:
-        one = st.lists(vectors(classes), min_size=least, max_size=most)
-        return st.tuples(one, one).map(lambda both: tuple(torch.tensor(s, dtype=torch.float64) for s in both))  # pyright: ignore[reportReturnType]
+        points = st.lists(vectors(classes), min_size=least, max_size=most)
+        return st.tuples(points, points).map(lambda both: tuple(torch.tensor(s, dtype=torch.float64) for s in both))  # pyright: ignore[reportReturnType]
 
     return st.integers(2, 5).flatmap(sets)
 
@@ -130,19 +130,19 @@ def test_lemma_1_confusion_is_at_most_the_divergence(pair: tuple[Tensor, Tensor]
 
 def total_variation(p: Tensor, q: Tensor) -> float:
     """The largest difference of probability over all events."""
-    some = range(p.shape[1])
-    events = [event for size in range(len(some) + 1) for event in combinations(some, size)]
+    classes = range(p.shape[1])
+    events = [event for size in range(len(classes) + 1) for event in combinations(classes, size)]
     return max(abs((p - q)[0, list(event)].sum().item()) for event in events)
 
 
 @given(two_of(1, 1))
 @settings(max_examples=60, deadline=None)
 def test_lemma_2_confusion_is_at_most_four_squared_variations(pair: tuple[Tensor, Tensor]):
-    variation, apart = total_variation(*pair), (pair[0] - pair[1]).abs().sum().item()
-    assert variation == pytest.approx(apart / 2, abs=1e-12)
+    variation, distance = total_variation(*pair), (pair[0] - pair[1]).abs().sum().item()
+    assert variation == pytest.approx(distance / 2, abs=1e-12)
     assert euclidean_confusion(*pair).item() <= 4 * variation**2 + 1e-12
     # with D_TV as printed the bound is looser, but no less true
-    assert euclidean_confusion(*pair).item() <= 4 * (apart / 2) + 1e-12
+    assert euclidean_confusion(*pair).item() <= 4 * (distance / 2) + 1e-12
 
 
 def test_the_printed_variation_is_a_misprint():
@@ -159,8 +159,8 @@ def test_lemma_3_and_corollary_1_with_squared_norms(sets: tuple[Tensor, Tensor])
     between, energy = confusion_between(first, second).item(), energy_distance(first, second, squared=True).item()
     assert 0.5 * energy <= between + 1e-12
     assert confusion_within(first).item() + confusion_within(second).item() <= 2 * between + 1e-12
-    apart = (first.mean(0) - second.mean(0)).square().sum().item()
-    assert energy == pytest.approx(2 * apart, abs=1e-12)
+    distance = (first.mean(0) - second.mean(0)).square().sum().item()
+    assert energy == pytest.approx(2 * distance, abs=1e-12)
 
 
 @given(two_of(1, 5))

@@ -64,13 +64,13 @@ def test_an_ablation_differs_in_one_thing():
 
 
 def test_the_constructions_of_table_4():
-    said = {
+    expected = {
         row.name.split("-")[-1]: (options["intra"], options["inter"], options.get("mates", 1), row.paper)
         for row in api_net.ROWS
         if row.table == "Table 4" and (options := row.recipe.model.method.options)
     }
     far, near = "dissimilar", "similar"
-    assert said == {
+    assert expected == {
         "random": (None, None, 1, 86.4),
         "0d": (None, far, 2, 85.4),
         "0s": (None, near, 2, 87.2),

@@ -25,7 +25,7 @@ def test_every_table_has_its_rows():
 
 
 def told_of(name: str) -> float:
-    """The figure that the docstring gives a row: in the table's cell of its set and backbone, or after its name."""
+    """The docstring's figure for a row: in the table's cell of its data set and backbone, or after its name."""
     docstring = channel_interaction.__doc__ or ""
     short, backbone, *_ = name.split("-")
     if name == f"{short}-{backbone}" and backbone.startswith("resnet"):

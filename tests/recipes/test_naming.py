@@ -41,7 +41,7 @@ def test_options_become_python_values():
         ("nts", "^--pool nts: choose plain, .*, two-layer-head.* \\(or package.module:Class"),
         ("", "^--pool : choose "),
         ("a\nb", r"^--pool a\\nb: choose "),
-        ("average,3", "^--pool: '3' has to be name=value$"),
+        ("average,3", "^--pool: '3' must be name=value$"),
     ],
 )
 def test_mistakes_get_one_line(text: str, message: str):
@@ -53,7 +53,7 @@ def test_mistakes_get_one_line(text: str, message: str):
 def test_unknown_methods_are_told_the_names():
     with pytest.raises(UserError, match=r"^--method nts: choose plain, pc.* \(or package.module:Class for a method of"):
         composition_of("nts")
-    with pytest.raises(UserError, match="--method pc takes no options here"):
+    with pytest.raises(UserError, match="--method pc takes no options"):
         composition_of("pc,weight=3")
 
 

@@ -27,12 +27,12 @@ def on_a_small_network(recipe: Recipe) -> Recipe:
 
 def distinct() -> dict[str, Recipe]:
     """One row for each set of parts and stages: most rows of a paper differ in backbone and data alone."""
-    found: dict[str, tuple[str, Recipe]] = {}
+    actual: dict[str, tuple[str, Recipe]] = {}
     for name, row in ROWS.items():
         small = on_a_small_network(row.recipe)
         written = json.loads(recipe_to_json(small))
-        found.setdefault(json.dumps([written["model"], written["stages"]]), (name, small))
-    return dict(found.values())
+        actual.setdefault(json.dumps([written["model"], written["stages"]]), (name, small))
+    return dict(actual.values())
 
 
 BUILT = distinct()
@@ -60,8 +60,8 @@ def test_backbones_exist_and_start_from_the_hub():
     for name, row in ROWS.items():
         backbone = row.recipe.model.backbone
         architecture = backbone.split(".")[0]
-        there = timm.list_models(f"{architecture}*", include_tags=True) + timm.list_models(f"{architecture}*")
-        assert backbone == GOOGLENET or backbone in there, name
+        names = timm.list_models(f"{architecture}*", include_tags=True) + timm.list_models(f"{architecture}*")
+        assert backbone == GOOGLENET or backbone in names, name
         assert row.recipe.model.weights in ("hub", "none"), name
 
 

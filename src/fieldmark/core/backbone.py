@@ -1,7 +1,7 @@
 """Any timm network, or torchvision's GoogLeNet, cut before pooling: normalised images to maps.
 
-What timm does after its last maps (pooling, fully connected layers) is removed, so that every parameter left is used.
-Kept is a norm that follows the maps in timm's head (ConvNeXt, MaxViT, some ViT): it is applied at each position.
+What timm does after its last maps (pooling, fully connected layers) is removed, so that every remaining parameter is
+used. A norm that follows the maps in timm's head (ConvNeXt, MaxViT, some ViT) stays, and is applied at each position.
 """
 
 import inspect
@@ -39,12 +39,12 @@ _AFTER_MAPS = (
 class Backbone(nn.Module):
     """A network cut before pooling: normalised images (B, 3, H, W) to maps (B, D, h, w).
 
-    ``channels`` is D, ``stride`` how many pixels a side one position stands for; ``mean`` and ``std`` are the (3,)
-    pixel statistics, for images in [0, 1], that the weights were trained with: buffers, which travel with the model.
+    ``channels`` is D, ``stride`` the side in pixels of the square that a position stands for; ``mean`` and ``std`` are
+    the (3,) pixel statistics, for images in [0, 1], that the weights were trained with: buffers, saved with the model.
 
     Args:
         network: normalised images to maps (B, D, h, w), to the same with channels last, or to tokens (B, N, D).
-        example: (1, 3, H, W), an image size that the network takes, to look at what comes out.
+        example: (1, 3, H, W), of a size that the network accepts: its output tells channels and stride.
         prefix: tokens before those of the patches (class, registers).
         channels_last: whether four-dimensional outputs are (B, h, w, D).
         statistics: mean and std.
@@ -74,7 +74,7 @@ class Backbone(nn.Module):
         if len(shape) == 3:
             side = math.isqrt(shape[1] - prefix)
             if side * side != shape[1] - prefix:
-                raise ValueError(f"{shape[1] - prefix} tokens of a square image are no square map")
+                raise ValueError(f"{shape[1] - prefix} tokens of a square image do not make a square map")
             self.channels, self.stride = shape[2], size // side
         else:
             self.channels = shape[3 if channels_last else 1]
@@ -90,7 +90,7 @@ class Backbone(nn.Module):
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """uint8 pixels (B, H, W, 3) to normalised float32 images (B, 3, H, W), channels last in memory."""
-        # along the last axis, colours of a row one after another: far quicker than broadcasting over channels-last
+        # along the last axis, with the colours of a row interleaved: far faster than broadcasting over channels-last
         width = pixels.shape[2]
         shift, scale = (255 * self.mean).repeat(width), (1 / (255 * self.std)).repeat(width)
         return pixels.flatten(2).float().sub_(shift).mul_(scale).view(pixels.shape).permute(0, 3, 1, 2)
@@ -120,10 +120,10 @@ def make_backbone(name: str, *, weights: str = HUB, size: int = 224) -> Backbone
     Args:
         name: any of timm's names, or "googlenet" (torchvision).
         weights: "hub" (timm's pretrained), "none", "lite0" (the installed package) or a .safetensors file.
-        size: pixels a side of the images; networks built for one size are built for this one.
+        size: side of the images in pixels; networks that are built for one size are built for this one.
 
     Raises:
-        UserError: an unknown name, weights that do not fit or cannot be had, or a size that the network refuses.
+        UserError: an unknown name, weights that do not fit or are not available, or a size that the network refuses.
     """
     example = torch.zeros(1, 3, size, size)
     try:
@@ -138,23 +138,23 @@ def make_backbone(name: str, *, weights: str = HUB, size: int = 224) -> Backbone
 
 
 def refuse_backbone(name: str, *, weights: str) -> None:
-    """What can be known of a backbone and its weights in a moment, before anything that lasts.
+    """Checks what can be checked of a backbone and its weights at once, before anything slow.
 
     Raises:
-        UserError: as ``make_backbone``, for a name that is none, or weights that cannot be had.
+        UserError: as ``make_backbone``, for an unknown name, or weights that are not available.
     """
     refuse_unknown(name)
     refuse_source(weights, name=name, hub=_remote(name) if weights == HUB else None)
 
 
 def refuse_unknown(name: str) -> None:
-    """Raises ``UserError``, with names that are near, where no backbone is called ``name``."""
+    """Raises ``UserError``, with similar names, if no backbone is called ``name``."""
     if name == GOOGLENET:
         return
     architecture = name.split(".")[0]
     if not timm.is_model(architecture):
-        near = ", ".join(timm.list_models(f"*{architecture[:8]}*")[:5])
-        advice = f"did you mean {near}?" if near else "use a name of timm's"
+        similar = ", ".join(timm.list_models(f"*{architecture[:8]}*")[:5])
+        advice = f"did you mean {similar}?" if similar else "use one of timm's names"
         raise UserError(f"no backbone is called {name!r}; {advice}")
     tagged = timm.list_models(f"{architecture}.*", include_tags=True)
     if "." in name and name not in tagged:
@@ -162,7 +162,7 @@ def refuse_unknown(name: str) -> None:
 
 
 def _remote(name: str) -> Remote | None:
-    """Where the pretrained weights of a backbone lie, or None."""
+    """Where the pretrained weights of a backbone are; None if there are none."""
     if name == GOOGLENET:
         from torchvision.models import GoogLeNet_Weights
 
@@ -174,15 +174,15 @@ def _remote(name: str) -> Remote | None:
         return Remote("", ())
     if config.hf_hub_id:
         file = config.hf_hub_filename or "pytorch_model.bin"
-        others = ("model.safetensors", "open_clip_model.safetensors", str(Path(file).with_suffix(".safetensors")))
-        return Remote(config.hf_hub_id, (file, *others))
+        alternatives = ("model.safetensors", "open_clip_model.safetensors", str(Path(file).with_suffix(".safetensors")))
+        return Remote(config.hf_hub_id, (file, *alternatives))
     return Remote("", (config.url,)) if config.url else None
 
 
 def _googlenet(weights: str, example: Tensor) -> Backbone:
     from torchvision.models import GoogLeNet_Weights, googlenet
 
-    # transform_input would undo ImageNet's statistics; ours are given to the images instead
+    # transform_input would undo ImageNet's statistics; the images are normalised with the right ones instead
     model = googlenet(weights=None, aux_logits=False, transform_input=False, init_weights=weights == NONE)
     kept = OrderedDict((key, part) for key, part in model.named_children() if key not in ("avgpool", "dropout", "fc"))
     network = nn.Sequential(kept)
@@ -194,7 +194,7 @@ def _googlenet(weights: str, example: Tensor) -> Backbone:
 
 def _from_timm(name: str, weights: str, example: Tensor) -> Backbone:
     refuse_unknown(name)
-    with torch.device("meta"):  # only to see what its class takes
+    with torch.device("meta"):  # only to see which arguments its class takes
         accepted = inspect.signature(type(timm.create_model(name)).__init__).parameters
     options: dict[str, Any] = {}
     if "dynamic_img_size" in accepted:
@@ -227,17 +227,12 @@ def _cut(model: nn.Module) -> str:
         norm = "head.norm"
     elif list(getattr(model, "fc_norm", nn.Identity()).parameters()):
         norm = "fc_norm"
-    unused = [*_AFTER_MAPS, *([] if _has_conv_head_in_maps(model) else ["conv_head"])]
-    for key in unused:
+    # EfficientNet's last convolution belongs to the maps; MobileNetV3 and V4 have theirs after the pooling
+    for key in (*_AFTER_MAPS, "conv_head") if isinstance(model, MobileNetV3) else _AFTER_MAPS:
         if isinstance(getattr(model, key, None), nn.Module):
             setattr(model, key, nn.Identity())
     if norm == "head.norm":
         model.head = nn.ModuleDict({"norm": head_norm})  # pyright: ignore[reportArgumentType]
     if isinstance(model, VGG) and isinstance(model.features[-1], nn.MaxPool2d):
-        model.features[-1] = nn.Identity()  # the maps of relu5_3, not of the pooling behind it
+        model.features[-1] = nn.Identity()  # the maps of relu5_3, not of the pooling after it
     return norm
-
-
-def _has_conv_head_in_maps(model: nn.Module) -> bool:
-    """EfficientNet's last convolution belongs to the maps; MobileNetV3 and V4 have theirs behind the pooling."""
-    return not isinstance(model, MobileNetV3)

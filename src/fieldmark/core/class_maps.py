@@ -6,11 +6,11 @@ from fieldmark.ops.precision import full_precision, raised
 
 
 def class_response_maps(maps: Tensor, weight: Tensor) -> Tensor:
-    """What each position adds to each class's score: maps (B, D, h, w), weight (C, D) to (B, C, h, w).
+    """What each position contributes to each class's score: maps (B, D, h, w), weight (C, D) to (B, C, h, w).
 
-    With average pooling and a linear head their mean over the positions is the score, less the bias ("class activation
-    maps", Zhou et al., CVPR 2016). In float32 or better. A weight of (B, k, D), k classes chosen for each image, gives
-    (B, k, h, w).
+    With average pooling and a linear head their mean over the positions is the score without the bias ("class
+    activation maps", Zhou et al., CVPR 2016). In float32 or better. A weight of (B, k, D), k classes chosen for each
+    image, gives (B, k, h, w).
     """
     maps, weight = raised(maps), raised(weight)
     with full_precision(maps):

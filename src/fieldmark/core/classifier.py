@@ -10,7 +10,7 @@ from fieldmark.errors import UserError
 
 
 class Interaction(Protocol):
-    """What a neck says of some maps: a NamedTuple of the neck's own, of which others know only this."""
+    """What a neck works out of its maps: a NamedTuple of the neck's own, of which other modules know only this."""
 
     @property
     def pooled(self) -> Tensor:
@@ -19,11 +19,11 @@ class Interaction(Protocol):
 
 
 class Features(NamedTuple):
-    """Everything between the pixels and the scores, one row an image.
+    """Everything between the pixels and the scores, one row per image.
 
     ``maps`` (B, D, h, w) before the neck, ``refined`` (B, D', h, w) after it, ``embedding`` (B, E) pooled,
-    ``logits`` (B, C). ``refined`` is None where nobody reads it and the neck can be pooled without it.
-    ``interaction`` is what an ``InteractingNeck`` says of ``maps``; None where nobody reads it, and of rows that were
+    ``logits`` (B, C). ``refined`` is None where nothing reads it and the neck can be pooled without it.
+    ``interaction`` is what an ``InteractingNeck`` works out of ``maps``; None where nothing reads it, and for rows
     gathered from several processes.
     """
 
@@ -36,7 +36,7 @@ class Features(NamedTuple):
 
 @runtime_checkable
 class PooledNeck(Protocol):
-    """A neck that knows a shorter way to the average of its output over the positions."""
+    """A neck with a shortcut to the average of its output over the positions."""
 
     def pooled(self, maps: Tensor) -> Tensor:
         """(B, D, h, w) to (B, D'), equal to the average of ``forward`` up to rounding."""
@@ -45,10 +45,10 @@ class PooledNeck(Protocol):
 
 @runtime_checkable
 class InteractingNeck(Protocol):
-    """A neck that a term can look into."""
+    """A neck whose intermediate results a term can read."""
 
     def interact(self, maps: Tensor) -> Interaction:
-        """All that it says of maps (B, D, h, w)."""
+        """All that it works out of maps (B, D, h, w)."""
         ...
 
 
@@ -77,7 +77,7 @@ class Maximum(nn.Module):
 
 
 class Linear(nn.Linear):
-    """The default head: (B, E) to (B, C), starting from zero so that the first step sees even probabilities."""
+    """The default head: (B, E) to (B, C), starting from zero, so that the first probabilities are equal."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__(width, classes)
@@ -86,11 +86,11 @@ class Linear(nn.Linear):
 
 
 class Classifier(nn.Module):
-    """A backbone with what makes it a classifier.
+    """A backbone with all that makes it a classifier.
 
     Args:
         backbone: normalised images (B, 3, H, W) to maps (B, D, h, w).
-        neck: on maps, (B, D, h, w) to (B, D', h, w).
+        neck: on the maps, (B, D, h, w) to (B, D', h, w).
         pool: (B, D', h, w) to (B, E).
         head: (B, E) to (B, C).
         classes: C.
@@ -106,12 +106,12 @@ class Classifier(nn.Module):
         self.head = head
         self.classes = classes
         self.keeps_refined = True
-        """Whether ``features`` gives the refined maps at any price; a ``Learner`` whose parts read none says False."""
+        """Whether ``features`` must give the refined maps; False in a ``Learner`` whose parts do not read them."""
         self.keeps_interaction = False
-        """Whether ``features`` gives the neck's interaction where gradients are wanted: for terms that read it."""
+        """Whether ``features`` gives the neck's interaction while gradients are recorded: for terms that read it."""
 
     def features(self, images: Tensor) -> Features:
-        """All stages, for training and for looking inside."""
+        """All stages, for training and inspection."""
         maps = self.backbone(images)
         kept = self.keeps_interaction and torch.is_grad_enabled()
         return self.features_of(maps, refined=self.keeps_refined, interaction=self.interact(maps) if kept else None)
@@ -121,8 +121,8 @@ class Classifier(nn.Module):
 
         Args:
             maps: (B, D, h, w).
-            refined: give the refined maps; else the neck's shorter way is taken, if it has one.
-            interaction: what the neck says of these maps, where it is known.
+            refined: give the refined maps; otherwise the neck's shortcut is taken, if it has one.
+            interaction: what the neck worked out of these maps, if it is known.
         """
         finer = None
         if not refined and isinstance(self.pool, Average) and isinstance(self.neck, PooledNeck):
@@ -133,8 +133,8 @@ class Classifier(nn.Module):
         return Features(maps, finer, embedding, self.head(embedding), interaction)
 
     def interact(self, maps: Tensor) -> Interaction:
-        """What the neck says of maps (B, D, h, w)."""
-        assert isinstance(self.neck, InteractingNeck), "terms that read it refuse another neck"
+        """What the neck works out of maps (B, D, h, w)."""
+        assert isinstance(self.neck, InteractingNeck), "terms that read it refuse any other neck"
         return self.neck.interact(maps)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The few contracts that everything else is written against. Read this file first.
 
-Shapes: B images, 3 colours, H and W pixels; D channels of the backbone's maps, h and w their positions; E numbers an
+Shapes: B images, 3 colours, H and W pixels; D channels of the backbone's maps, h and w their positions; E numbers per
 embedding; C classes.
 """
 
@@ -18,14 +18,14 @@ from fieldmark.core.evidence import Evidence
 from fieldmark.core.inputs import refuse_labels
 
 Value = Literal["logits", "maps", "refined", "embedding", "interaction"]
-"""What a term can read of a step: "logits" are what ``Method.forward`` returns, the others fields of ``Features``."""
+"""What a term can read of a step: "logits" are what ``Method.forward`` returns, the rest are fields of ``Features``."""
 
 
 class Encoded(NamedTuple):
-    """What a method computes image by image, before any image sees another: every tensor has one row an image.
+    """What a method computes image by image, before images are compared: every tensor has one row per image.
 
     ``logits`` are what ``Method.forward`` would return in this mode; ``views`` are further tensors by name (branches,
-    crops), also one row an image.
+    crops), also with one row per image.
     """
 
     features: Features
@@ -36,8 +36,8 @@ class Encoded(NamedTuple):
 class TrainOutput(NamedTuple):
     """A training step before its losses are summed.
 
-    ``losses`` are named, weighted scalars; ``logits`` (B, C), ``labels`` (B,) and ``features`` have one row an image in
-    the order of the batch, ``logits`` being what ``Method.forward`` returns. Rows beyond that (pairs, branches) live in
+    ``losses`` are named, weighted scalars; ``logits`` (B, C), ``labels`` (B,) and ``features`` have one row per image
+    in the order of the batch, ``logits`` being what ``Method.forward`` returns. Further rows (pairs, branches) live in
     ``views``, which terms ignore unless they ask for a name.
     """
 
@@ -49,17 +49,17 @@ class TrainOutput(NamedTuple):
 
 
 class Method(nn.Module, ABC):
-    """How a paper trains and asks a classifier. Subclasses are final: nobody subclasses a method of ours.
+    """How a paper trains a classifier and predicts with it. Subclasses are final.
 
     Args:
         classifier: backbone, neck, pool and head.
-        criterion: of every branch.
+        criterion: the loss of every branch.
     """
 
     batch_wide: ClassVar[bool] = False
     """Whether ``objective`` relates images of a batch to each other (then gradient accumulation is refused)."""
     reads_refined: ClassVar[bool] = False
-    """Whether the method reads ``Features.refined``, which a neck may save itself otherwise."""
+    """Whether the method reads ``Features.refined``, which a neck need not compute otherwise."""
 
     def __init__(self, classifier: Classifier, criterion: Criterion) -> None:
         super().__init__()
@@ -68,35 +68,42 @@ class Method(nn.Module, ABC):
         self.scored_views: tuple[str, ...] = ()
         """Which views of ``encode`` are a branch's own logits (B, C): evaluation gives the accuracy of each."""
 
-    @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
-        """Inference: normalised images (B, 3, H, W) to logits (B, C); deterministic in eval mode, B = 1 works."""
+        """Inference: normalised images (B, 3, H, W) to logits (B, C); deterministic in eval mode, B = 1 works.
 
-    @abstractmethod
+        The classifier's own, unless a method overrides it.
+        """
+        return self.classifier(images)
+
     def encode(self, images: Tensor, draws: Draws) -> Encoded:
-        """Row by row, so that it may run in pieces: normalised images (B, 3, H, W) to ``Encoded``."""
+        """Row by row, so that it may run in pieces: normalised images (B, 3, H, W) to ``Encoded``.
+
+        The classifier's features, unless a method overrides it.
+        """
+        features = self.classifier.features(images)
+        return Encoded(features, features.logits, {})
 
     @abstractmethod
     def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
         """The whole (global) batch at once: labels (B,) long to the named losses."""
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """All parameters, each once, by a name that a recipe can scale the learning rate of or freeze.
+        """All parameters, each once, in named groups whose learning rate a recipe can scale and which it can freeze.
 
-        "backbone", "neck" where it has some, and all others as "head".
+        "backbone", "neck" if it has parameters, and "head" for the rest.
         """
         backbone, neck = (list(part.parameters()) for part in (self.classifier.backbone, self.classifier.neck))
-        known = {id(parameter) for parameter in (*backbone, *neck)}
-        rest = [p for p in self.parameters() if id(p) not in known]
-        return {"backbone": backbone, **({"neck": neck} if neck else {}), "head": rest}
+        grouped = {id(parameter) for parameter in (*backbone, *neck)}
+        head = [p for p in self.parameters() if id(p) not in grouped]
+        return {"backbone": backbone, **({"neck": neck} if neck else {}), "head": head}
 
     def set_progress(self, fraction: float) -> None:
         """Called before each step with the fraction of training done, in [0, 1]."""
 
     def loss(self, images: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
-        """The sum of all losses in a loop of one's own: normalised images (B, 3, H, W) and labels (B,) to a scalar.
+        """The sum of all losses, for a custom training loop: normalised images (B, 3, H, W), labels (B,) to a scalar.
 
-        Without ``draws`` chance is torch's own in training, and there is none in evaluation.
+        Without ``draws``, random numbers come from torch's own generator in training; evaluation uses none.
         """
         refuse_labels(type(self).__name__, labels, images=len(images))
         draws = drawn(draws, training=self.training)
@@ -109,11 +116,11 @@ class Method(nn.Module, ABC):
 
 
 class Term(nn.Module):
-    """What a paper adds to the loss, its weight included; the same module is a loss in anybody's loop.
+    """What a paper adds to the loss, its weight included; the same module is a loss in a custom training loop.
 
     ``forward(*values, labels, *, draws=None)`` takes the values that ``reads`` names, in that order, and labels (B,)
-    long, and gives a scalar with a graph. ``draws`` are those of a run's step; without them the term draws from torch's
-    own generator in training and nothing in evaluation (``fieldmark.core.draws.drawn``), as dropout does.
+    long, and returns a differentiable scalar. ``draws`` are those of a run's step; without them the term draws from
+    torch's own generator in training and nothing in evaluation (``fieldmark.core.draws.drawn``), as dropout does.
     """
 
     reads: ClassVar[tuple[Value, ...]]
@@ -125,9 +132,9 @@ class Term(nn.Module):
         """Called when a ``Learner`` is built.
 
         Raises:
-            UserError: in one line, where the term does not fit this classifier.
+            UserError: in one line, the term does not fit this classifier.
         """
 
 
 Gather = Callable[[Encoded, Tensor, Draws], tuple[Encoded, Tensor, Draws]]
-"""Brings the rows of all processes together (of labels and of the draws' images too), with gradients."""
+"""Gathers the rows of all processes (those of the labels and the draws, too), with gradients."""

@@ -1,4 +1,4 @@
-"""What a score is worth: the criterion of every branch of a method, and cross-entropy, the default."""
+"""The criterion, the loss of every branch of a method, and cross-entropy, the default."""
 
 from abc import ABC, abstractmethod
 
@@ -16,7 +16,7 @@ class Criterion(nn.Module, ABC):
 
     @abstractmethod
     def rows(self, logits: Tensor, labels: Tensor, *, smoothing: float | None = None) -> Tensor:
-        """One loss a row: (B, C) and (B,) long to (B,); ``smoothing`` in the place of the criterion's own."""
+        """One loss per row: (B, C) and (B,) long to (B,); ``smoothing`` replaces the criterion's own."""
 
     def forward(self, logits: Tensor, labels: Tensor, *, smoothing: float | None = None) -> Tensor:
         """The mean over the batch: (B, C) and (B,) to a scalar."""
@@ -44,7 +44,7 @@ class CrossEntropy(Criterion):
         self.register_buffer("adjustment", prior, persistent=False)
 
     def rows(self, logits: Tensor, labels: Tensor, *, smoothing: float | None = None) -> Tensor:
-        """One loss a row: (B, C) and (B,) long to (B,); ``smoothing`` in the place of the criterion's own."""
+        """One loss per row: (B, C) and (B,) long to (B,); ``smoothing`` replaces the criterion's own."""
         logits = raised(logits)
         if self.adjustment is not None:
             logits = logits + self.adjustment.to(logits.dtype)

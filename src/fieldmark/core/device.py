@@ -1,4 +1,4 @@
-"""Where a run is computed, and in which precision."""
+"""The device that a run is computed on, and the precision."""
 
 import torch
 
@@ -11,18 +11,18 @@ def device_of(choice: str) -> str:
     """The device for "auto", "cpu" or "cuda".
 
     Raises:
-        UserError: "cuda" where there is none.
+        UserError: an unknown word, or "cuda" without a GPU.
     """
     if choice not in DEVICES:
         raise UserError(f"--device {choice}: choose {', '.join(DEVICES)}")
-    there = torch.cuda.is_available()
-    if choice == "cuda" and not there:
+    has_gpu = torch.cuda.is_available()
+    if choice == "cuda" and not has_gpu:
         raise UserError("--device cuda: PyTorch sees no GPU here; use --device cpu")
-    return ("cuda" if there else "cpu") if choice == "auto" else choice
+    return ("cuda" if has_gpu else "cpu") if choice == "auto" else choice
 
 
 def precision_of(precision: str, device: str) -> str:
-    """The fabric's word for a recipe's precision: bf16 where the processor computes in it, else float32."""
+    """Lightning Fabric's name for a recipe's precision: bf16 where the processor computes in it, else float32."""
     return "bf16-mixed" if is_half(precision, device) else "32-true"
 
 

@@ -1,7 +1,7 @@
 """Random numbers as a function of (seed, purpose, step, image), never of process, worker or chunk.
 
 A counter-based generator: each number is a hash of its key and its position, so any row can be drawn alone, on any
-device, and a resumed or chunked run sees what an uninterrupted one would have seen. Nothing is read back to the host.
+device, and a resumed or chunked run gets the numbers of an uninterrupted one. Nothing is read back to the host.
 """
 
 import hashlib
@@ -45,11 +45,11 @@ class Draws:
 
     @property
     def random(self) -> bool:
-        """Whether anything is left to chance: False for the draws of evaluation."""
+        """Whether the numbers are random: False for the draws of evaluation."""
         return self.seed is not None
 
     def uniform(self, purpose: str, shape: tuple[int, ...], *, like: Tensor) -> Tensor:
-        """Numbers in (0, 1) of the given shape, with the dtype and on the device of ``like``; one draw a batch."""
+        """Numbers in (0, 1) of the given shape, with the dtype and on the device of ``like``; one draw per batch."""
         count = torch.Size(shape).numel()
         return self._numbers(purpose, torch.arange(count, device=like.device), like).view(shape)
 
@@ -91,10 +91,10 @@ EVALUATION = Draws()
 
 
 class TorchDraws(Draws):
-    """The same numbers from torch's own generator, or one that is given: for a loop of one's own.
+    """The same draws from torch's own generator, or from a given one, for a custom training loop.
 
     Args:
-        generator: on the device of what is drawn for; None takes that device's default generator.
+        generator: on the device of the numbers; None takes that device's default generator.
     """
 
     __slots__ = ("generator",)
@@ -113,7 +113,7 @@ class TorchDraws(Draws):
         return torch.rand(shape, generator=self.generator, dtype=like.dtype, device=like.device)
 
     def rowwise(self, purpose: str, shape: tuple[int, ...], *, like: Tensor) -> Tensor:
-        """(B, *shape), of all rows in one draw."""
+        """(B, *shape), all rows in one draw."""
         return self.uniform(purpose, (like.shape[0], *shape), like=like)
 
     def permutation(self, purpose: str, count: int, *, like: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ class TorchDraws(Draws):
 
 
 def drawn(draws: Draws | None, *, training: bool) -> Draws:
-    """The draws that were given; else torch's own in training, and the deterministic ones in evaluation."""
+    """The given draws; without them torch's own in training, and the deterministic ones in evaluation."""
     if draws is not None:
         return draws
     return TorchDraws() if training else EVALUATION

@@ -8,16 +8,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a method looked at in a batch: every tensor has one row an image; what a method does not have is empty.
+    """What a method looked at in a batch: every tensor has one row per image; what a method lacks is empty.
 
     Args:
         logits: (B, C), what ``Method.forward`` gives.
-        branches: by name further logits (B, C).
-        heatmaps: by name (B, h, w), nowhere negative, over the whole image.
-        peaks: by name bool (B, h, w), cells of a heatmap.
-        gates: by name (B, E), how much of each number of the embedding counts, from 0 to 1.
-        mates: by name (B,) long, the image of the batch beside which an image was seen.
-        views: by name (B, H, W, 2), where each pixel of a further picture looks in the image, as for
+        branches: further logits by name, (B, C).
+        heatmaps: by name, (B, h, w), nowhere negative, over the whole image.
+        peaks: by name, bool (B, h, w), cells of a heatmap.
+        gates: by name, (B, E), how much each number of the embedding counts, from 0 to 1.
+        mates: by name, (B,) long, the image of the batch that each image was compared with.
+        views: by name, (B, H, W, 2), where in the image each pixel of a resampled picture comes from, as for
             ``grid_sample(align_corners=True)``.
     """
 

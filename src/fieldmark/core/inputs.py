@@ -1,10 +1,11 @@
-"""Refuses, in one line, what a loss of ours cannot be called with.
+"""Refuses, in one line, what a loss of ours cannot be built or called with.
 
-Only shapes and types are checked, so nothing is read back from the device, but by ``refuse_negative``, which no run
+Only shapes and types are checked, so nothing is read back from the device, except by ``refuse_negative``, which no run
 calls.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -16,22 +17,37 @@ _SHAPES = {"logits": "B, C", "embeddings": "B, E", "maps": "B, N, h, w"}
 _COUNTED = {"logits": "classes", "embeddings": "numbers per embedding", "maps": "channels"}
 
 
+def refuse_choices(loss: str, choices: Mapping[str, tuple[object, Any]]) -> None:
+    """Checks options that are one word of a few.
+
+    Args:
+        loss: the name of what is built with them.
+        choices: by name each option's value and the ``Literal`` of the words that it may be.
+
+    Raises:
+        UserError: in one line, another word.
+    """
+    for name, (value, words) in choices.items():
+        if value not in get_args(words):
+            raise UserError(f"{loss}({name}={value!r}): choose {', '.join(map(repr, get_args(words)))}")
+
+
 def refuse_inputs(loss: str, kind: Kind, values: Tensor, labels: Tensor, *, size: int | None = None) -> None:
     """Checks what a loss is called with.
 
     Args:
         loss: its name.
         kind: what it reads.
-        values: what it was given to read.
-        labels: the labels it was given.
-        size: C, E or N, where the loss was made for a certain number.
+        values: the tensor that it was given.
+        labels: the labels that it was given.
+        size: C, E or N, if the loss was made for one number only.
 
     Raises:
-        UserError: in one line, values of another shape, or labels that are no class indices (B,).
+        UserError: in one line, values of another shape, or labels that are not class indices (B,).
     """
     shape = list(values.shape)
     if values.ndim != len(_SHAPES[kind].split(", ")) or not values.is_floating_point():
-        raise UserError(f"{loss} reads {kind} ({_SHAPES[kind]}), not {_told(values)}")
+        raise UserError(f"{loss} reads {kind} ({_SHAPES[kind]}), not {_described(values)}")
     if size is not None and shape[1] != size:
         raise UserError(f"{loss} was made for {size} {_COUNTED[kind]}, not {shape[1]}")
     refuse_labels(loss, labels, images=shape[0])
@@ -42,7 +58,7 @@ def refuse_labels(loss: str, labels: Tensor, *, images: int) -> None:
 
     Args:
         loss: the name of what is called with them.
-        labels: the labels it was given.
+        labels: the labels that it was given.
         images: B.
 
     Raises:
@@ -52,16 +68,16 @@ def refuse_labels(loss: str, labels: Tensor, *, images: int) -> None:
         advice = ""
         if labels.ndim == 2:
             advice = f": give it labels.{'squeeze' if labels.shape[1] == 1 else 'argmax'}(1)"
-        raise UserError(f"{loss} takes labels (B,), the index of each image's class, not {_told(labels)}{advice}")
+        raise UserError(f"{loss} takes labels (B,), the index of each image's class, not {_described(labels)}{advice}")
     if len(labels) != images:
         raise UserError(f"{loss} takes one label per image: there are {images} images and {len(labels)} labels")
 
 
 def refuse_negative(loss: str, maps: Tensor) -> bool:
-    """Checks the numbers of maps, and returns whether it did: not in a program that is being compiled.
+    """Checks that maps are nowhere negative; False, without a check, while a program is compiled.
 
     Raises:
-        UserError: in one line, some are negative.
+        UserError: in one line, they hold negative numbers.
     """
     if torch.compiler.is_compiling():
         return False
@@ -70,5 +86,5 @@ def refuse_negative(loss: str, maps: Tensor) -> bool:
     return True
 
 
-def _told(values: Tensor) -> str:
+def _described(values: Tensor) -> str:
     return f"a tensor of shape {list(values.shape)} and type {str(values.dtype).removeprefix('torch.')}"

@@ -12,7 +12,7 @@ from fieldmark.ops.precision import raised
 
 
 def in_one_process(encoded: Encoded, labels: Tensor, draws: Draws) -> tuple[Encoded, Tensor, Draws]:
-    """The ``Gather`` of a single process: nothing to bring together."""
+    """The ``Gather`` of a single process, which has all rows."""
     return encoded, labels, draws
 
 
@@ -20,8 +20,8 @@ class Learner(nn.Module):
     """A method and its terms; ``method`` is what gets exported.
 
     Args:
-        method: how the classifier is trained and asked.
-        terms: what other papers add to the loss; each is checked against the classifier here.
+        method: how the classifier is trained and predicts.
+        terms: what other papers add to the loss; each is checked against the classifier when the learner is built.
     """
 
     def __init__(self, method: Method, terms: Sequence[Term] = ()) -> None:
@@ -30,9 +30,9 @@ class Learner(nn.Module):
         self.terms = nn.ModuleList(terms)
         for term in terms:
             term.check(method.classifier)
-        read = {value for term in terms for value in term.reads}
-        method.classifier.keeps_refined = method.reads_refined or "refined" in read
-        method.classifier.keeps_interaction = "interaction" in read
+        names = {name for term in terms for name in term.reads}
+        method.classifier.keeps_refined = method.reads_refined or "refined" in names
+        method.classifier.keeps_interaction = "interaction" in names
 
     @property
     def batch_wide(self) -> bool:
@@ -40,7 +40,7 @@ class Learner(nn.Module):
         return self.method.batch_wide or any(term.batch_wide for term in self._terms())
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """The method's groups and, where terms have parameters, "terms"."""
+        """The method's groups and, if terms have parameters, "terms"."""
         groups = dict(self.method.parameter_groups())
         of_terms = list(self.terms.parameters())
         return groups | ({"terms": of_terms} if of_terms else {})
@@ -53,9 +53,9 @@ class Learner(nn.Module):
         output = self.method.objective(encoded, labels, draws)
         values, losses = self._values(output), dict(output.losses)
         for term in self._terms():
-            read = [values[name] for name in term.reads]
-            losses[_free_name(type(term).__name__, losses)] = term(*read, output.labels, draws=draws)
-        # what the neck said is large, and nobody reads it any more
+            inputs = [values[name] for name in term.reads]
+            losses[_free_name(type(term).__name__, losses)] = term(*inputs, output.labels, draws=draws)
+        # the neck's interaction is large, and is not needed any more
         return output._replace(losses=losses, features=output.features._replace(interaction=None))
 
     def _terms(self) -> Iterator[Term]:
@@ -64,7 +64,7 @@ class Learner(nn.Module):
             yield term
 
     def _values(self, output: TrainOutput) -> dict[str, Any]:
-        """By name what terms may read; what the neck says of rows that were gathered is made anew."""
+        """What terms may read, by name; the interaction of gathered rows is computed anew."""
         features, classifier = output.features, self.method.classifier
         if classifier.keeps_interaction and features.interaction is None:
             features = features._replace(interaction=classifier.interact(features.maps))

@@ -1,4 +1,4 @@
-"""Pairing maths that several papers share. Index arithmetic only: nothing is read back to the host."""
+"""Pairs of images, for several papers. Index arithmetic only: nothing is read back to the host."""
 
 from typing import Literal, NamedTuple, get_args
 
@@ -28,8 +28,8 @@ def halves(count: int, *, order: Tensor | None, like: Tensor) -> tuple[Tensor, T
 class Pairs(NamedTuple):
     """Pairs of images of a batch, each field (P,).
 
-    ``anchor`` and ``mate`` are long indices of images, ``same`` whether their labels agree, and ``valid`` False where
-    the anchor has no such mate; its mate is then itself.
+    ``anchor`` and ``mate`` are long indices of images, ``same`` says whether their labels agree, and ``valid`` is False
+    where the anchor has no such mate; its mate is then itself.
     """
 
     anchor: Tensor
@@ -47,29 +47,29 @@ def mine_pairs(
     *,
     rows: Tensor | None = None,
 ) -> Pairs:
-    """Each image with its nearest or farthest others, of its class and of the other classes (API-Net, Section 3).
+    """Each image with its nearest or farthest mates, in its class and in the other classes (API-Net, Section 3).
 
-    By Euclidean distance, in float32 or better, without gradient. P is B * (kinds asked for) * mates: intra pairs
-    first, within a kind by image, an image's mates in order. Of mates equally far the first in the batch is taken.
+    By Euclidean distance, in float32 or better, without gradient. P is B * (number of kinds) * mates: intra pairs
+    first, within a kind by image, an image's mates in order. Of mates at equal distance the first in the batch counts.
 
     Args:
         embeddings: (B, D).
         labels: (B,) long.
         intra: which mate of the same class, "similar" or "dissimilar"; None makes no such pairs.
         inter: which mate of another class.
-        mates: of each kind, an image.
-        rows: (B,) long, which photo each image is, where a batch may hold one twice: two copies are no pair.
+        mates: per image and kind.
+        rows: (B,) long, which photo each image is, if a batch may hold a photo twice: two copies are not a pair.
 
     Raises:
-        UserError: neither kind is asked for, an unknown word, or no mates.
+        UserError: both kinds are None, an unknown word, or no mates.
     """
     rules: list[Mate] = [rule for rule in (intra, inter) if rule is not None]
     if not rules or mates < 1 or any(rule not in get_args(Mate) for rule in rules):
-        told = f"mine_pairs(intra={intra!r}, inter={inter!r}, mates={mates})"
-        raise UserError(f"{told}: ask for 'similar' or 'dissimilar' of one kind or both, and for a mate or more")
+        call = f"mine_pairs(intra={intra!r}, inter={inter!r}, mates={mates})"
+        raise UserError(f"{call}: ask for 'similar' or 'dissimilar' of one kind or both, and for a mate or more")
     with torch.no_grad():
         points = raised(embeddings)
-        # difference by difference: the way by products loses the distances of near images to rounding
+        # by differences: computed from dot products, the distances of near images would be lost to rounding
         distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
         alike = labels[:, None] == labels
         photos = (
@@ -77,40 +77,40 @@ def mine_pairs(
             if rows is None
             else rows.to(labels.device, non_blocking=True)
         )
-        others = photos[:, None] != photos
-        kinds: list[tuple[Mate | None, Tensor]] = [(intra, alike & others), (inter, ~alike)]
-        found = [_mates(distances, among, rule=rule, mates=mates) for rule, among in kinds if rule is not None]
-    mate, valid = (torch.cat(parts) for parts in zip(*found, strict=True))
+        distinct = photos[:, None] != photos
+        kinds: list[tuple[Mate | None, Tensor]] = [(intra, alike & distinct), (inter, ~alike)]
+        mined = [_mates(distances, among, rule=rule, mates=mates) for rule, among in kinds if rule is not None]
+    mate, valid = (torch.cat(parts) for parts in zip(*mined, strict=True))
     anchor = torch.arange(len(mate), device=labels.device) // mates % len(labels)
     mate = torch.where(valid, mate, anchor)
     return Pairs(anchor, mate, labels[anchor] == labels[mate], valid)
 
 
 def _mates(distances: Tensor, among: Tensor, *, rule: Mate, mates: int) -> tuple[Tensor, Tensor]:
-    """The first ``mates`` of each row that are ``among`` the candidates, and whether they are: (B * mates,) each."""
-    # finite, so that whoever is no candidate comes after all who are
+    """The first ``mates`` of each row, candidates (``among``) first, and which are candidates: (B * mates,) each."""
+    # finite, so that images that are not candidates come last
     signed = torch.nan_to_num(distances if rule == "similar" else -distances)
     order = signed.masked_fill(~among, torch.inf).argsort(dim=1, stable=True)
-    # nobody is a candidate of itself, so a row's last never is one: it stands for all beyond the row's end
+    # an image is never its own candidate, so the last of a row is not one: it fills all places beyond the row's end
     places = torch.arange(mates, device=order.device).clamp_max(order.shape[1] - 1)
     chosen = order.index_select(1, places)
     return chosen.flatten(), among.gather(1, chosen).flatten()
 
 
 def random_pairs(labels: Tensor, count: int, draws: Draws) -> Pairs:
-    """``count`` pairs of two different images, drawn from the batch whatever their classes (API-Net, Table 4).
+    """``count`` pairs of two different images, drawn from the batch of any classes (API-Net, Table 4).
 
-    None of the B * (B - 1) ordered pairs comes twice before all have come; in a batch of one none is valid, and neither
-    is a pair of two copies of a photo, by the ``rows`` of ``draws``.
+    No ordered pair is repeated before all B * (B - 1) have been drawn. In a batch of one no pair is valid; a
+    pair of two copies of a photo, by the ``rows`` of ``draws``, never is.
     """
     images = len(labels)
     place = torch.arange(count, device=labels.device)
     if images < 2:
-        nothing = torch.zeros_like(place)
-        return Pairs(nothing, nothing, nothing == 0, nothing > 0)
+        first = torch.zeros_like(place)
+        return Pairs(first, first, first == 0, first > 0)
     total = images * (images - 1)
-    drawn = draws.permutation("random pairs", total, like=labels)[place % total]
-    anchor, other = drawn // (images - 1), drawn % (images - 1)
+    pair = draws.permutation("random pairs", total, like=labels)[place % total]
+    anchor, other = pair // (images - 1), pair % (images - 1)
     mate = other + (other >= anchor)
     return Pairs(anchor, mate, labels[anchor] == labels[mate], different(anchor, mate, draws.rows))
 

@@ -24,10 +24,10 @@ T = TypeVar("T")
 
 
 def join(device: str) -> None:
-    """Meets the other processes where torchrun's environment says that there are some.
+    """Joins the other processes, if torchrun's environment says that there are any.
 
     Args:
-        device: "cpu" or "cuda"; on GPUs each process takes the one of its local rank.
+        device: "cpu" or "cuda"; each process takes the GPU of its local rank.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         return
@@ -43,49 +43,49 @@ def _leave() -> None:
 
 
 def world() -> tuple[int, int]:
-    """This process's number and how many there are."""
+    """This process's number, and the number of processes."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
 def is_first() -> bool:
-    """Whether this process writes files and speaks to the user."""
+    """Whether this process writes files and prints for the user."""
     return world()[0] == 0
 
 
 def wait_for_all() -> None:
-    """Returns when all processes have come here."""
+    """Returns when all processes have called it."""
     if world()[1] > 1:
         dist.barrier()
 
 
 def from_first(make: Callable[[], T]) -> T:
-    """What ``make`` gives in the first process, in all of them.
+    """Calls ``make`` in the first process alone, and returns its value in all of them.
 
     Raises:
-        UserError: in all of them, where ``make`` raised it.
+        UserError: in all of them, if ``make`` raised it.
     """
     rank, size = world()
     if size == 1:
         return make()
-    said: list[Any] = [None, None]
+    outcome: list[Any] = [None, None]  # what ``make`` returned, or the text of its error
     if rank == 0:
         try:
-            said[0] = make()
+            outcome[0] = make()
         except UserError as error:
-            said[1] = str(error)
-    here = str(Path.cwd())  # where classes of the user's own, which the first process imported, are looked for
-    sys.path.insert(0, here)
+            outcome[1] = str(error)
+    folder = str(Path.cwd())  # the user's own classes, which the first process imported, are looked for here
+    sys.path.insert(0, folder)
     try:
-        dist.broadcast_object_list(said, 0)
+        dist.broadcast_object_list(outcome, 0)
     finally:
-        sys.path.remove(here)
-    if said[1] is not None:
-        raise UserError(said[1])
-    return said[0]
+        sys.path.remove(folder)
+    if outcome[1] is not None:
+        raise UserError(outcome[1])
+    return outcome[0]
 
 
 def from_each(value: T) -> list[T]:
-    """Everybody's value, by the number of the process."""
+    """The values of all processes, by the number of the process."""
     size = world()[1]
     if size == 1:
         return [value]
@@ -95,16 +95,16 @@ def from_each(value: T) -> list[T]:
 
 
 def any_of(flag: bool) -> bool:
-    """Whether the flag is set in at least one process; told over the host, so no device waits."""
+    """Whether the flag is set in at least one process; it travels over the host, so no device waits."""
     if world()[1] == 1:
         return flag
-    told = torch.tensor(float(flag))
-    dist.all_reduce(told, dist.ReduceOp.MAX)
-    return bool(told)
+    largest = torch.tensor(float(flag))
+    dist.all_reduce(largest, dist.ReduceOp.MAX)
+    return bool(largest)
 
 
 def means(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Scalars averaged over the processes; one that is not finite somewhere is so everywhere."""
+    """Scalars averaged over the processes; a value that is not finite in one process is so in all."""
     size = world()[1]
     if size == 1:
         return dict(values)
@@ -114,21 +114,21 @@ def means(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def follow_first(tensors: Iterable[Tensor]) -> None:
-    """Puts the first process's numbers into these tensors of all others, in place."""
+    """Overwrites these tensors with the first process's numbers, in all other processes."""
     if world()[1] == 1:
         return
     with torch.no_grad():
         for tensor in tensors:
-            told = tensor.contiguous()
-            dist.broadcast(told, 0)
-            tensor.copy_(told)
+            numbers = tensor.contiguous()
+            dist.broadcast(numbers, 0)
+            tensor.copy_(numbers)
 
 
 class _Rows(torch.autograd.Function):
-    """All processes' rows; the gradient goes back to one's own.
+    """The rows of all processes; the gradient goes back to the process's own.
 
-    Every process holds the same loss L, so its gradient of L by its own rows is complete. As the gradients of
-    parameters are averaged over W processes afterwards, it is passed on W-fold: the sum over all rows remains.
+    Every process holds the same loss L, so its gradient with respect to its own rows is complete. The gradients of
+    parameters are averaged over W processes afterwards, so it is multiplied by W: the sum over all rows remains.
     """
 
     @staticmethod
@@ -146,18 +146,18 @@ class _Rows(torch.autograd.Function):
 
 
 def gather(encoded: Encoded, labels: Tensor, draws: Draws) -> tuple[Encoded, Tensor, Draws]:
-    """The ``Gather`` of several processes, all with as many rows, in the order of the processes' numbers."""
+    """The ``Gather`` of several processes, all with the same number of rows, in the order of their numbers."""
     if world()[1] == 1:
         return encoded, labels, draws
-    done: dict[int, Tensor] = {}  # a tensor that stands in two places travels once
+    gathered: dict[int, Tensor] = {}  # a tensor that occurs twice travels once
 
     def rows(tensor: Tensor) -> Tensor:
-        if id(tensor) not in done:
-            done[id(tensor)] = _Rows.apply(tensor)  # pyright: ignore[reportArgumentType]
-        return done[id(tensor)]
+        if id(tensor) not in gathered:
+            gathered[id(tensor)] = _Rows.apply(tensor)  # pyright: ignore[reportArgumentType]
+        return gathered[id(tensor)]
 
-    tensors = encoded.features._replace(interaction=None)  # large, and cheaper to make anew
+    tensors = encoded.features._replace(interaction=None)  # large, and cheaper to compute anew
     features = Features(*(None if part is None else rows(part) for part in tensors))  # pyright: ignore[reportArgumentType]
     views = {name: rows(view) for name, view in encoded.views.items()}
-    everybody = None if draws.rows is None else rows(draws.rows.to(labels.device, non_blocking=True))
-    return Encoded(features, rows(encoded.logits), views), rows(labels), Draws(draws.seed, draws.step, everybody)
+    images = None if draws.rows is None else rows(draws.rows.to(labels.device, non_blocking=True))
+    return Encoded(features, rows(encoded.logits), views), rows(labels), Draws(draws.seed, draws.step, images)

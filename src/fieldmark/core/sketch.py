@@ -1,4 +1,4 @@
-"""The compact bilinear sketch: the outer product of two vectors in few numbers."""
+"""The compact bilinear sketch: the outer product of two vectors in a few numbers."""
 
 import torch
 from torch import Tensor, nn
@@ -7,14 +7,14 @@ from fieldmark.core.draws import Draws
 
 
 class TensorSketch(nn.Module):
-    """The outer product of two vectors sketched into few numbers (Gao et al., CVPR 2016, Algorithm 2).
+    """The outer product of two vectors sketched into a few numbers (Gao et al., CVPR 2016, Algorithm 2).
 
-    Both are count-sketched with hashes and signs of their own, and the sketches convolved on a circle, in the
-    frequency domain. Hashes and signs are a fixed function of the sizes, so that they need not be saved.
+    Both are count-sketched with hashes and signs of their own, and the sketches convolved circularly, in the
+    frequency domain. Hashes and signs depend on the sizes alone, so they need not be saved.
 
     Args:
-        inputs: numbers of each vector.
-        outputs: numbers of the sketch.
+        inputs: length of each vector.
+        outputs: length of the sketch.
     """
 
     buckets: Tensor
@@ -24,9 +24,9 @@ class TensorSketch(nn.Module):
         super().__init__()
         self.outputs = outputs
         # the purpose is part of the hashes of every run that has been saved
-        drawn = Draws(0).uniform("api_net tensor sketch", (2, 2, inputs), like=torch.empty(0, dtype=torch.float64))
-        self.register_buffer("buckets", (drawn[0] * outputs).long(), persistent=False)
-        self.register_buffer("signs", torch.where(drawn[1] < 0.5, -1.0, 1.0), persistent=False)
+        numbers = Draws(0).uniform("api_net tensor sketch", (2, 2, inputs), like=torch.empty(0, dtype=torch.float64))
+        self.register_buffer("buckets", (numbers[0] * outputs).long(), persistent=False)
+        self.register_buffer("signs", torch.where(numbers[1] < 0.5, -1.0, 1.0), persistent=False)
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """(P, inputs) and (P, inputs), in float32 or better, to (P, outputs)."""

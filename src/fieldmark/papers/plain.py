@@ -13,15 +13,6 @@ __all__ = ["Average", "CrossEntropy", "Linear", "Maximum", "Plain"]
 class Plain(Method):
     """Cross-entropy on the classifier's logits; inference is the classifier."""
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, C) of normalised images (B, 3, H, W)."""
-        return self.classifier(images)
-
-    def encode(self, images: Tensor, draws: Draws) -> Encoded:
-        """The classifier's features."""
-        features = self.classifier.features(images)
-        return Encoded(features, features.logits, {})
-
     def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
         """One loss, "cross_entropy"."""
         losses = {"cross_entropy": self.criterion(encoded.logits, labels)}

@@ -1,4 +1,4 @@
-"""The numbers of the papers' tables, and the one list of papers. No torch is needed for any of it."""
+"""The settings of the papers' tables, and the list of papers. None of it needs torch."""
 
 from fieldmark.recipes import (
     api_net,
@@ -27,4 +27,4 @@ MODULES: dict[str, str] = {
 """The module of each part by the part's name."""
 
 ROWS: dict[str, Row] = {f"{paper.COMPOSITION.name}/{row.name}": row for paper in PAPERS for row in paper.ROWS}
-"""Rows of the papers' tables by the name that ``--recipe`` takes, such as ``api-net/cub-resnet101``."""
+"""The rows of the papers' tables by the name that ``--recipe`` takes, such as ``api-net/cub-resnet101``."""

@@ -20,17 +20,17 @@ Table 1's rows SE (85.7), Non-local (86.6), MAMC (86.3), CGNL (87.0), NTS (87.5)
 Aircraft 93.3, Cars 94.4) have no parts here.
 
 From the paper: 448 px, crops at random and mirrored in training and from the centre in evaluation, as NTS-Net has them;
-batches of 4 classes with 5 images each, SGD at rate 0.001, halved every 20 of 100 epochs, weight decay 2e-4, beta 0.5,
-alpha 2, ten random pairs a batch.
-Ours: of the crops the paper says no more, so they are of 448 x 448 out of pictures of 600 x 600, whatever their shape
-was, as in the code of NTS-Net, and half of them are mirrored. Where it says nothing: momentum 0.9; the plain rows have
-the same batches; the scale of X X^T is 1, and all parameters have one rate; Aircraft is trained on train and val, as
-the set's own protocol has it; biases and norms do not decay.
+batches of 4 classes with 5 images each, SGD at a rate of 0.001, halved every 20 of 100 epochs, weight decay 2e-4, beta
+0.5, alpha 2, ten random pairs per batch.
+Ours: the paper says no more about the crops, so they are of 448 x 448 out of pictures of 600 x 600, whatever their
+shape was, as in the code of NTS-Net, and half of them are mirrored. Where it says nothing: momentum 0.9; the plain rows
+have the same batches; the scale of X X^T is 1, and all parameters have one rate; Aircraft is trained on train and val,
+as the set's own protocol has it; biases and norms do not decay.
 The paper says that Aircraft has 196 classes: it has 100.
 
-``--method cin`` on data of one's own gives h(Z') the length one (``normalise=True``), of which the paper says nothing.
-At the rates that fine-tuning has there the squared distances of one class, which nothing bounds, let the network answer
-alike for all images within an epoch (20 classes of CUB-200-2011, EfficientNet-Lite0, ``benchmarks/README.md``).
+``--method cin`` on your own data gives h(Z') unit length (``normalise=True``), of which the paper says nothing. At the
+rates of fine-tuning there, the squared distances within a class, which nothing bounds, make the network predict the
+same for all images within an epoch (20 classes of CUB-200-2011, EfficientNet-Lite0, ``benchmarks/README.md``).
 """
 
 from fieldmark.batches import Balanced

@@ -6,15 +6,15 @@ from fieldmark.batches import Batches
 from fieldmark.recipe import AVERAGE, CROSS_ENTROPY, LINEAR, PLAIN, Part, Recipe
 
 UNSMOOTHED = Part(CROSS_ENTROPY.name, {"smoothing": 0.0})
-"""Cross-entropy as the papers have it."""
+"""Cross-entropy as in the papers."""
 
 
 @dataclass(frozen=True)
 class Composition:
     """The parts that a name for ``--method`` stands for.
 
-    ``batches`` is how the paper makes its batches, None where any will do; ``parts`` names all classes of the paper
-    that a recipe may hold. They are found in the module of ``fieldmark.papers`` that is called as the paper's recipes.
+    ``batches`` is how the paper makes its batches, None if any will do; ``parts`` names all classes of the paper that a
+    recipe may hold. They are in the module of ``fieldmark.papers`` that has the name of the paper's recipes.
     """
 
     name: str
@@ -29,10 +29,10 @@ class Composition:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a paper's table that the paper ran itself, as a setting to run.
+    """A row of a paper's table that its authors ran themselves, as a setting to run.
 
-    ``name`` as in ``cub-resnet50``; ``data`` the set's name; ``table`` as the paper numbers it; ``paper`` the top-1
-    accuracy that it prints, in %; ``ours`` what was measured here, and how.
+    ``name`` as in ``cub-resnet50``; ``data`` is the data set's name; ``table`` the table's number in the paper;
+    ``paper`` the top-1 accuracy printed there, in %; ``ours`` what was measured here, and how.
     """
 
     name: str

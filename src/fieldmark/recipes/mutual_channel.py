@@ -3,8 +3,9 @@
     fieldmark train DATA --recipe mc-loss/cub-resnet50
     fieldmark train DATA --method mc-loss --neck channel-expansion,xi=3
 
-``ROWS`` holds what the paper ran itself and whose parts exist here: Tables III and IV (fine-tuning at 448 px), V, VI
-and VII (from scratch at 224 px), VIII (soft channel labels). B-CNN rows and the other losses of Table VI are left out.
+``ROWS`` holds what the authors ran themselves and whose parts exist here: Tables III and IV (fine-tuning at 448 px), V,
+VI and VII (from scratch at 224 px), VIII (soft channel labels). B-CNN rows and the other losses of Table VI are left
+out.
 
 The paper's figures, top-1 in %; ours: not yet run.
 
@@ -37,12 +38,12 @@ photos (Table I). Not in the paper, so from the released code: momentum 0.9 with
 fine-tuning and of 32 from scratch, mirroring, the head of its ResNets (global max pooling, BN, FC 512, BN, ELU, FC),
 which all rows have, those of cross-entropy too, and VGG-16 with batch norm where it starts from scratch.
 
-What else that code does, these rows do not. Its VGG-16 from scratch pools 2 x 2 positions, so that the head sees 7 x 7
-of them, 600 * 49 = 29,400 numbers, and has 600 channels in conv4_3 as well as at the end. Its ResNet-18 keeps 14 x 14
-positions. Both have xi * classes channels of their own, where here a 1x1 convolution behind the network makes them, and
-train on random crops of 224 px out of the photo at 224 px with a border of 4 px. Its ResNet-50 sees crops of 448 px out
-of the photo at 600 px, at random in training and from the centre in evaluation; papers/mutual_channel/ lists its
-weights and rates, which are others too.
+These rows do not do what else that code does. Its VGG-16 from scratch pools 2 x 2 positions, so that the head sees
+7 x 7 of them, 600 * 49 = 29,400 numbers, and has 600 channels in conv4_3 as well as at the end. Its ResNet-18 keeps
+14 x 14 positions. Both have xi * classes channels of their own, where here a 1x1 convolution after the network makes
+them, and train on random crops of 224 px out of the photo at 224 px with a border of 4 px. Its ResNet-50 sees crops of
+448 px out of the photo at 600 px, at random in training and from the centre in evaluation; papers/mutual_channel/ lists
+its weights and rates, which differ, too.
 
 Ours: pretrained weights are those of the paper's time; biases and norms do not decay; each of the three stages of
 fine-tuning starts without momentum. The rows of Table VIII depart from Eq. 12 to the letter: their L_intra and L_inter
@@ -66,7 +67,7 @@ _TRAIN_ON = {"aircraft": ("train", "val"), "flowers": ("train", "val")}
 
 
 def _model(backbone: str, *, weights: str, terms: tuple[Part, ...], xi: int = 0) -> Model:
-    """``xi`` 0 takes the network's own channels."""
+    """Channels per class ``xi``; 0 takes the network's own channels."""
     neck = Part("ChannelExpansion", {"xi": xi}) if xi else None
     return Model(PLAIN, Part("Maximum"), Part("TwoLayerHead"), backbone, weights, neck, terms, UNSMOOTHED)
 
@@ -114,7 +115,7 @@ def _soft_rows() -> list[Row]:
 
 
 def _scratch_rows() -> list[Row]:
-    """Tables V to VII: name, table, channels a class (0: the network's own), options of the loss, figures."""
+    """Tables V to VII: name, table, channels per class (0: the network's own), options of the loss, figures."""
     from_scratch = {"weight": 1.5}
     settings = (
         ("vgg16-scratch", "VI", 3, {}, (65.98, 89.20, 90.85, 83.23)),

@@ -1,4 +1,4 @@
-"""From what a user types to a part, a paper or a row: names of ours in any spelling, or a class from elsewhere."""
+"""From what a user types to a part, a paper or a row: our own names in any spelling, or a class from elsewhere."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ from fieldmark.recipes.composition import Composition, Row
 
 
 def composition_of(text: str) -> Composition:
-    """What ``--method`` names: a paper by its short name, or a Method class of the user's.
+    """What ``--method`` names: a paper by its short name, or a Method class of the user's own.
 
     Raises:
         UserError: no such name.
@@ -20,7 +20,7 @@ def composition_of(text: str) -> Composition:
     for composition in COMPOSITIONS:
         if composition.name == name:
             if "," in text:
-                raise UserError(f"--method {name} takes no options here; give its parts: --term NAME,option=value")
+                raise UserError(f"--method {name} takes no options; give them to its parts: --term NAME,option=value")
             return composition
     if ":" not in name:
         nearest = did_you_mean(name, (composition.name for composition in COMPOSITIONS))
@@ -29,10 +29,10 @@ def composition_of(text: str) -> Composition:
 
 
 def rows_of(paper: str | None = None) -> dict[str, Row]:
-    """The rows of the papers' tables by the names that ``--recipe`` takes; of one paper alone, or of all.
+    """The rows of the papers' tables by the names that ``--recipe`` takes: of one paper, or of all.
 
     Args:
-        paper: the paper's name for ``--method``, or its file's name; or a row's own name, for that row alone.
+        paper: the paper's name for ``--method``, its file's name, or a row's full name for that row alone.
 
     Raises:
         UserError: no paper or row of that name.
@@ -50,7 +50,7 @@ def rows_of(paper: str | None = None) -> dict[str, Row]:
 
 
 def part_of(text: str, *, option: str) -> Part:
-    """A part from ``name,option=value,...``; the name is one of ours in any spelling, or ``package.module:Class``.
+    """A part from ``name,option=value,...``; the name is one of our own in any spelling, or ``package.module:Class``.
 
     Raises:
         UserError: no such part, or an option that is not ``name=value``.
@@ -60,7 +60,7 @@ def part_of(text: str, *, option: str) -> Part:
 
 
 def part_name(name: str, *, option: str) -> str:
-    """The name of a part of ours from any spelling; that of a class from elsewhere as it is.
+    """The name of one of our parts from any spelling; the name of a class from elsewhere as it is.
 
     Raises:
         UserError: no such part.
@@ -68,10 +68,10 @@ def part_name(name: str, *, option: str) -> str:
     if ":" in name:
         return name
     plain = re.sub(r"[-_ ]", "", name).lower()
-    for known in MODULES:
-        if known.lower() == plain:
-            return known
-    spellings = (re.sub(r"(?<=[a-z])(?=[A-Z])", "-", known).lower() for known in MODULES)
+    for part in MODULES:
+        if part.lower() == plain:
+            return part
+    spellings = (re.sub(r"(?<=[a-z])(?=[A-Z])", "-", part).lower() for part in MODULES)
     nearest = did_you_mean(name.lower(), spellings)
     raise UserError(f"{option} {printable(name)}: {nearest} (or package.module:Class for a class of your own)")
 
@@ -79,6 +79,6 @@ def part_name(name: str, *, option: str) -> str:
 def _option(text: str, option: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise UserError(f"{option}: {text!r} has to be name=value")
+        raise UserError(f"{option}: {text!r} must be name=value")
     words = {"true": True, "false": False, "none": None}
     return key.strip(), words[value.lower()] if value.lower() in words else value_of(value)

@@ -22,22 +22,22 @@ Top-1 in % from scratch on the test images, Table 3:
 Of the setting, the paper's text gives the networks, that they are fine-tuned (Table 2) or not (Table 3), one crop in
 evaluation, and the weight: 10 to 20, or 0.05 to 0.15 times the classes; 10 on all sets of Table 2 is within 0.08 points
 of the best for bilinear networks, and taken here. Size, batch, optimiser, rates and epochs are not in it. Here they are
-the program's own for a GPU, but for three: 224 px, where a plain ResNet-50 reaches the paper's 78 on CUB (at 448 px
-others report 84 to 86); 40 epochs, the most that the program takes by itself; and no label smoothing, which works in
-the same direction as the confusion.
+the program's own for a GPU, with three exceptions: 224 px, where a plain ResNet-50 reaches the paper's 78 on CUB (at
+448 px others report 84 to 86); 40 epochs, the most that the program takes by itself; and no label smoothing, which
+works in the same direction as the confusion.
 Biases and norms do not decay, and weights are those of the paper's time. Flowers-102 is trained on its 1,020 training
 images, which the paper counts apart from the validation images; FGVC-Aircraft on train + val, as the set's own protocol
 does.
 
 Of Table 3 (``cifar10-googlenet``, ``cifar100-densenet161-plain`` and so on) the text says that networks start from
-scratch and that the splits are the sets' own. All else is ours: as above, but one rate for the whole network, and
+scratch and that the splits are the sets' own. All else is ours: as above, but with one rate for the whole network, and
 pictures enlarged to 128 px, as these networks halve the side five times (the text does not say how they were fitted to
 32 px); 40 epochs is also what the program takes from scratch for 50,000 pictures. The weight follows the rule of
 classes: 10 for the 100 of CIFAR-100, 1 for the 10 of CIFAR-10, where 0.5 to 1.5 is the paper's range.
 
-Left out: Bilinear CNN (Table 2), as its pooling is not here yet; ImageNet-Dogs and -Random (Table 3), whose classes are
-not listed; all of ImageNet (76.15, with PC 76.28), whose network is not named; the object boxes of Grad-CAM (Table 4),
-which are no accuracy.
+Left out: Bilinear CNN (Table 2), as its pooling does not exist here yet; ImageNet-Dogs and -Random (Table 3), whose
+classes are not listed; all of ImageNet (76.15, with PC 76.28), whose network is not named; the object boxes of Grad-CAM
+(Table 4), which are not accuracies.
 """
 
 from fieldmark.batches import Shuffled
@@ -67,7 +67,7 @@ TABLE_3 = (
 
 
 def _both(weight: float) -> tuple[tuple[str, tuple[Part, ...]], ...]:
-    """The endings of names, and the terms: the baseline's and the confusion's."""
+    """The name's ending and the terms, of the baseline and of the confusion."""
     return ("-plain", ()), ("", (Part("PairwiseConfusion", {"weight": weight}),))
 
 

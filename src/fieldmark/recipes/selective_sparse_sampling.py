@@ -9,7 +9,7 @@ Table 5
     FT ResNet, the paper's baseline  cub-resnet50-o 86.0   aircraft-resnet50-o 89.9   cars-resnet50-o 92.6
 
 Tables 2 to 4, CUB-200-2011, all but one setting as in cub-resnet50: cub-resnet50-...
-    Table 2, the branches that the prediction joins, with each branch's own accuracy and that of localisation
+    Table 2, the branches that the prediction combines, with each branch's own accuracy and that of localisation
         |               | total | O    | D    | C    | localised |
         |---------------|-------|------|------|------|-----------|
         | o             | 86.0  | 86.0 |      |      |   57.7    |
@@ -21,17 +21,17 @@ Tables 2 to 4, CUB-200-2011, all but one setting as in cub-resnet50: cub-resnet5
     Table 4   all 87.7, random 87.9
 Row o is the plain network under the same setting. Table 1, the mean hit rate: 94.63, 97.22 and 98.76 % (CUB, Aircraft,
 Cars). A peak of the sparse attention is a hit if its pixel lies in a box of the object, else a miss; an image's rate is
-hits / (hits + misses), and the table has the mean over the images. No row gives it: it is no accuracy.
+hits / (hits + misses), and the table has the mean over the images. No row gives it: it is not an accuracy.
 
 From the paper: pictures of 448 x 448, 60 epochs, batches of 16, SGD with momentum 0.9, weight decay 1e-4, first rates
-of 0.001 for what is pretrained and of 0.01 for the rest, the radii included. Aircraft is trained on its 6,667 images of
+of 0.001 for pretrained layers and of 0.01 for the rest, including the radii. Aircraft is trained on its 6,667 images of
 train and val.
 Ours, as the paper does not say: the rates fall on a cosine; training views have between 448^2 / 512^2 and all of the
-picture's area, in shapes up to 4 to 3, and are mirrored half of the time; evaluation sees all of the picture, stretched
+picture's area, in shapes up to 4 to 3, and are mirrored half of the time; evaluation sees the whole picture, stretched
 to 448 x 448; the baselines on Aircraft and Cars are trained as row o is, which is the one on CUB; biases, norms and
 radii do not decay; the readings in papers/selective_sparse_sampling/.
-What the released code does otherwise are options of the method, named there; its rates ask for two more scales, 1e-5
-for the group "radii" and 0.1 for "convolutions".
+What the released code does differently is available as options of the method, named there; its rates ask for two more
+scales, 1e-5 for the group "radii" and 0.1 for "convolutions".
 """
 
 from collections.abc import Mapping

@@ -52,7 +52,7 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
 def api_net(
     options: Mapping[str, Any], head: nn.Module | None = None, smoothing: float = 0.1, classes: int = 4
 ) -> ApiNet:
-    """In float64, with a head that is not zero, on embeddings given by hand: the backbone is never asked."""
+    """In float64, with a head that is not zero, on given embeddings: the backbone is never called."""
     torch.manual_seed(3)
     head = nn.Linear(WIDTH, classes) if head is None else head
     classifier = Classifier(tiny_backbone(), neck=nn.Identity(), pool=Average(), head=head, classes=classes)
@@ -108,7 +108,7 @@ def naive_losses(method: ApiNet, x: Tensor, labels: Tensor, smoothing: float) ->
         rows = [x[i].tolist() for i in indices]
         mutual = method.interaction.mutual(x[indices[0]][None], x[indices[1]][None], EVALUATION)
         if isinstance(mutual, tuple):
-            gates = [[sigmoid(v) for v in one[0].tolist()] for one in mutual]
+            gates = [[sigmoid(v) for v in row[0].tolist()] for row in mutual]
         elif method.interaction.single:
             gates = 2 * [[sigmoid(v) for v in mutual[0].tolist()]]
         else:
@@ -137,9 +137,9 @@ def test_gates_are_eq_2_and_interactions_eq_3_to_6():
         naive = [eq_2(mutual[k].tolist(), x[k].tolist()) for x in (x1, x2)]
         expected = torch.tensor(naive, dtype=torch.float64)
         torch.testing.assert_close(torch.stack([g1[k], g2[k]]), expected, rtol=0, atol=1e-12)
-        for found, (x, g) in zip(selves, ((x1, g1), (x2, g2), (x1, g2), (x2, g1)), strict=True):
+        for actual, (x, g) in zip(selves, ((x1, g1), (x2, g2), (x1, g2), (x2, g1)), strict=True):
             expected = torch.tensor(eq_3_to_6(x[k].tolist(), g[k].tolist()), dtype=torch.float64)
-            torch.testing.assert_close(found[k], expected, rtol=0, atol=1e-12)
+            torch.testing.assert_close(actual[k], expected, rtol=0, atol=1e-12)
 
 
 def test_ranking_is_eq_10():
@@ -235,7 +235,7 @@ def test_the_random_construction_of_table_4_has_240_pairs_of_any_classes():
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_gradients(options: dict[str, Any]):
-    """Of the losses for given pairs: which images make a pair has no gradient."""
+    """Gradients of the losses for given pairs: the choice of pairs has no gradient."""
     method, labels = api_net(options), torch.tensor([0, 0, 1, 1, 2])
     x = drawn(5, WIDTH).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: total(step(method, x, labels, DRAWS)), x)
@@ -343,11 +343,11 @@ def test_a_learner_held_in_bfloat16_takes_a_step(options: dict[str, Any], monkey
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mutual": "bilinear"}, "'bilinear': choose 'mlp', 'individual', 'compact_bilinear'"),
-        ({"mutual": None}, "None: choose 'mlp'"),
-        ({"gate": "both"}, "'both': choose 'pair', 'single'"),
-        ({"intra": "near"}, "'near': choose 'similar', 'dissimilar'"),
-        ({"inter": "random"}, "'random': choose 'similar', 'dissimilar'"),
+        ({"mutual": "bilinear"}, "API-Net.mutual='bilinear'.: choose 'mlp', 'individual', 'compact_bilinear'"),
+        ({"mutual": None}, "API-Net.mutual=None.: choose 'mlp'"),
+        ({"gate": "both"}, "API-Net.gate='both'.: choose 'pair', 'single'"),
+        ({"intra": "near"}, "API-Net.intra='near'.: choose 'similar', 'dissimilar', None"),
+        ({"inter": "random"}, "API-Net.inter='random'.: choose 'similar', 'dissimilar', None"),
         ({"mutual": "individual", "gate": "single"}, "no mutual vector"),
         ({"weight": -1.0}, "weight is at least 0"),
         ({"dropout": 1.0}, "dropout 0 to below 1"),
@@ -441,7 +441,7 @@ def test_inference_is_the_classifier_and_evidence_the_nearest_other(monkeypatch:
 
 
 def test_it_trains_in_a_loop_of_ones_own():
-    """Two classes told apart by one channel of the picture; nothing of Fieldmark's loop takes part."""
+    """Two classes told apart by one channel of the picture; without Fieldmark's loop."""
     torch.manual_seed(0)
     classifier = Classifier(tiny_backbone(), neck=nn.Identity(), pool=Average(), head=Linear(12, 2), classes=2)
     method = ApiNet(classifier, CrossEntropy(0), 12)

@@ -22,9 +22,11 @@ from fieldmark.core.learner import Learner
 from fieldmark.core.pairs import Pairs, mine_pairs
 from fieldmark.errors import UserError
 from fieldmark.papers.channel_interaction import interaction as sci
-from fieldmark.papers.channel_interaction.contrast import Operation, contrast_weights
 from fieldmark.papers.channel_interaction.contrastive import (
     ContrastiveChannelInteraction,
+    Operation,
+    contrast_weights,
+    contrasted,
     pair_contrastive,
     triplet,
 )
@@ -108,9 +110,9 @@ def eq_7_and_9(
 def test_the_loss_of_a_pair_is_eq_8(margin: float):
     h_a, h_b = random(6, 4), random(6, 4) + 0.3 * random(6, 4, seed=1)
     same = torch.tensor([True, False, True, False, False, True])
-    found = pair_contrastive(h_a, h_b, same, margin)
+    actual = pair_contrastive(h_a, h_b, same, margin)
     expected = [eq_8(h_a[i].tolist(), h_b[i].tolist(), bool(same[i]), margin) for i in range(6)]
-    assert found.tolist() == pytest.approx(expected, abs=1e-10)
+    assert actual.tolist() == pytest.approx(expected, abs=1e-10)
     assert min(expected[i] for i in (1, 3, 4)) == 0 or margin == 3.0
 
 
@@ -139,7 +141,7 @@ def test_the_term_is_eq_6_7_and_9(operation: Operation, pairs: Any, scale: float
 @pytest.mark.parametrize("pairs", ["random", "hard"])
 def test_the_triplet_term_takes_each_image_with_one_of_its_class_and_one_of_another(pairs: Any):
     term, neck, maps = term_of(loss="triplet", pairs=pairs), neck_of(), random(7, CHANNELS, 2, 2)
-    labels = torch.tensor([0, 0, 1, 2, 1, 0, 4])  # images 3 and 6 have none of their class
+    labels = torch.tensor([0, 0, 1, 2, 1, 0, 4])  # images 3 and 6 are alone in their class
     chosen = term._pairs(labels, neck.pooled(maps), DRAWS)
     assert chosen.same[:7].tolist() == [True] * 7
     losses = []
@@ -156,7 +158,7 @@ def test_the_triplet_term_takes_each_image_with_one_of_its_class_and_one_of_anot
     assert loss_of(term, maps, labels, neck=neck).item() == pytest.approx(expected, abs=1e-10)
 
 
-def contrasted(
+def features_of(
     maps: Tensor, term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, labels: Tensor
 ) -> Tensor:
     """The term in operators that autograd knows, W held whole."""
@@ -184,15 +186,15 @@ def test_all_gradients_are_those_of_the_written_out_term(operation: Operation, p
     inputs = [maps, *term.parameters(), *neck.phi.parameters()]
     # with a loss on what SCI itself gives, as in training: the gradients of W meet
     value = loss_of(term, maps, LABELS, neck=neck) + neck.pooled(maps).square().sum()
-    known = contrasted(maps, term, neck, LABELS) + neck(maps).mean((2, 3)).square().sum()
-    assert value.item() == pytest.approx(known.item(), abs=1e-10)
-    found = torch.autograd.grad(value, inputs, allow_unused=True)
-    for one, other in zip(found, torch.autograd.grad(known, inputs, allow_unused=True), strict=True):
+    expected = features_of(maps, term, neck, LABELS) + neck(maps).mean((2, 3)).square().sum()
+    assert value.item() == pytest.approx(expected.item(), abs=1e-10)
+    actual = torch.autograd.grad(value, inputs, allow_unused=True)
+    for value, other in zip(actual, torch.autograd.grad(expected, inputs, allow_unused=True), strict=True):
         if other is None:  # the bias of phi cancels in the difference
-            assert one is None or one.abs().max() < 1e-12
+            assert value is None or value.abs().max() < 1e-12
         else:
-            assert one is not None
-            torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+            assert value is not None
+            torch.testing.assert_close(value, other, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -224,7 +226,7 @@ def test_equal_images_have_a_bounded_gradient(distance: float):
 
 def no_pair_alike(classes: int, images: int) -> float:
     """The chance that a random halving of ``classes`` x ``images`` pairs no two of one class: inclusion, exclusion."""
-    # matchings of k pairs inside a class of n: n! / (k! (n - 2k)! 2^k), signs alternating
+    # matchings of k pairs within a class of n: n! / (k! (n - 2k)! 2^k), signs alternating
     inside = [
         (-1) ** k * math.factorial(images) / (math.factorial(k) * math.factorial(images - 2 * k) * 2**k)
         for k in range(images // 2 + 1)
@@ -247,13 +249,13 @@ def batches_of_labels(epochs: int) -> list[Tensor]:
     """The labels of all batches of some epochs, as ``Balanced`` makes them: four classes of five, sorted by class."""
     labels_of_set = torch.tensor([index % 11 for index in range(11 * 9)])
     plan = (Balanced(4, 5).epoch(labels_of_set.tolist(), seed=0, epoch=epoch) for epoch in range(epochs))
-    found = [labels_of_set[torch.from_numpy(batch)] for batches in plan for batch in batches]
-    assert all(labels.unique(return_counts=True)[1].tolist() == [5, 5, 5, 5] for labels in found)
-    return found
+    actual = [labels_of_set[torch.from_numpy(batch)] for batches in plan for batch in batches]
+    assert all(labels.unique(return_counts=True)[1].tolist() == [5, 5, 5, 5] for labels in actual)
+    return actual
 
 
 def test_four_classes_of_five_make_ten_random_pairs_of_both_kinds():
-    """Halved undrawn they would hold no pair of one class."""
+    """Halved without shuffling they would hold no pair of one class."""
     alike = []
     for step, labels in enumerate(batches_of_labels(400)):
         assert not (labels[:10] == labels[10:]).any()
@@ -272,15 +274,15 @@ def test_four_classes_of_five_make_ten_random_pairs_of_both_kinds():
 
 @pytest.mark.parametrize(("pairs", "alike", "others"), [("all", 40, 150), ("hard", 20, 20)])
 def test_all_and_hard_pairs_of_four_classes_of_five_are_of_both_kinds(pairs: Any, alike: int, others: int):
-    term, seen = term_of(pairs=pairs), set()
+    term, chosen_mates = term_of(pairs=pairs), set()
     for step, labels in enumerate(batches_of_labels(25)):
         embedding = random(20, CHANNELS, seed=step)
         chosen = term._pairs(labels, embedding, Draws(3, step))
         assert chosen.valid.all()
         assert torch.equal(chosen.same, labels[chosen.anchor] == labels[chosen.mate])
         assert (int(chosen.same.sum()), int((~chosen.same).sum())) == (alike, others)
-        seen.add(tuple(chosen.mate.tolist()))
-    assert len(seen) == (1 if pairs == "all" else 100), "hard ones are mined anew in each batch"
+        chosen_mates.add(tuple(chosen.mate.tolist()))
+    assert len(chosen_mates) == (1 if pairs == "all" else 100), "hard ones are mined anew in each batch"
 
 
 TERM = ContrastiveChannelInteraction(CHANNELS)
@@ -300,12 +302,12 @@ def test_an_image_is_never_its_own_mate(labels: list[int], pairs: Any, step: int
     chosen = pairs_of(term_of(pairs=pairs), torch.tensor(labels), Draws(0, step))
     assert (chosen.anchor != chosen.mate)[chosen.valid].all()
     every = list(combinations(range(len(labels)), 2))
-    found = [tuple(sorted(pair)) for pair in zip(chosen.anchor.tolist(), chosen.mate.tolist(), strict=True)]
+    actual = [tuple(sorted(pair)) for pair in zip(chosen.anchor.tolist(), chosen.mate.tolist(), strict=True)]
     if pairs == "all":
-        assert found == every
+        assert actual == every
     if pairs == "random":
-        assert len(found) == len(labels) // 2
-        assert len({image for pair in found for image in pair}) == 2 * len(found)
+        assert len(actual) == len(labels) // 2
+        assert len({image for pair in actual for image in pair}) == 2 * len(actual)
 
 
 def test_hard_pairs_are_mined_on_the_average_of_z():
@@ -313,20 +315,20 @@ def test_hard_pairs_are_mined_on_the_average_of_z():
     average = neck.pooled(maps)
     chosen = term_of(pairs="hard")._pairs(LABELS, average, DRAWS)
     expected = mine_pairs(average, LABELS, intra="dissimilar", inter="similar")
-    assert all(torch.equal(one, other) for one, other in zip(chosen, expected, strict=True))
+    assert all(torch.equal(value, other) for value, other in zip(chosen, expected, strict=True))
 
 
 def test_two_copies_of_a_photo_are_no_pair():
     rows = torch.tensor([4, 4, 9, 4, 7, 9])
     labels, maps = torch.tensor([0, 0, 1, 0, 1, 1]), random(6, CHANNELS, 2, 2)
     for pairs in ("random", "all", "hard"):
-        seen = 0
+        duplicates = 0
         for step in range(8):
             chosen = pairs_of(term_of(pairs=pairs), labels, Draws(1, step, rows))
             copies = rows[chosen.anchor] == rows[chosen.mate]
             assert not (chosen.valid & copies).any()
-            seen += int(copies.sum())
-        assert seen or pairs == "hard"
+            duplicates += int(copies.sum())
+        assert duplicates or pairs == "hard"
     mined = pairs_of(term_of(pairs="hard"), labels, Draws(1, 0, torch.tensor([4, 4, 9, 5, 7, 9])))
     assert mined.valid.all()  # a copy hides no mate
     same = loss_of(term_of(), maps, labels, draws=Draws(0, 0, torch.zeros(6, dtype=torch.long)))
@@ -334,8 +336,8 @@ def test_two_copies_of_a_photo_are_no_pair():
 
 
 def test_pairs_change_from_step_to_step_but_not_in_evaluation():
-    seen = {tuple(random_halves(LABELS, step).anchor.tolist()) for step in range(8)}
-    assert len(seen) > 4
+    anchors = {tuple(random_halves(LABELS, step).anchor.tolist()) for step in range(8)}
+    assert len(anchors) > 4
     chosen = pairs_of(term_of(), LABELS, EVALUATION)
     assert (chosen.anchor.tolist(), chosen.mate.tolist()) == ([0, 1, 2], [3, 4, 5])
 
@@ -409,11 +411,11 @@ def test_under_mixed_precision_gradients_are_nearer_to_exact_ones_than_autocast_
 
     def numbers(how: Any, *, exact: bool) -> list[Tensor]:
         layer, loss = (copy.deepcopy(part).double() if exact else part for part in (neck, term))
-        seen = (maps.double() if exact else maps.clone()).requires_grad_()
+        leaf = (maps.double() if exact else maps.clone()).requires_grad_()
         with torch.autocast("cpu", torch.bfloat16, enabled=not exact):
-            value = how(loss, layer, seen)
+            value = how(loss, layer, leaf)
         assert loss.psi is not None
-        wanted = (seen, layer.phi.weight, loss.psi.weight, loss.h.weight)
+        wanted = (leaf, layer.phi.weight, loss.psi.weight, loss.h.weight)
         return [value.detach().double(), *(g.double() for g in torch.autograd.grad(value, wanted))]
 
     def ours(term: ContrastiveChannelInteraction, neck: SelfChannelInteraction, maps: Tensor) -> Tensor:
@@ -423,12 +425,12 @@ def test_under_mixed_precision_gradients_are_nearer_to_exact_ones_than_autocast_
         return as_autocast_has_it(term, neck, maps, chosen)
 
     exact = numbers(written_out, exact=True)
-    for one, other in zip(numbers(ours, exact=True), exact, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
-    (loss, *found), (_, *others) = numbers(ours, exact=False), numbers(written_out, exact=False)
+    for value, other in zip(numbers(ours, exact=True), exact, strict=True):
+        torch.testing.assert_close(value, other, rtol=1e-9, atol=1e-12)
+    (loss, *actual), (_, *others) = numbers(ours, exact=False), numbers(written_out, exact=False)
     torch.testing.assert_close(loss, exact[0], rtol=1e-3, atol=0)
-    for one, other, known in zip(found, others, exact[1:], strict=True):
-        assert (one - known).norm() < (other - known).norm()
+    for value, other, expected in zip(actual, others, exact[1:], strict=True):
+        assert (value - expected).norm() < (other - expected).norm()
 
 
 def test_modules_in_a_half_type_train_and_answer_in_it():
@@ -455,12 +457,12 @@ def test_a_compiled_step_is_the_same(operation: Operation):
     def step(maps: Tensor) -> Tensor:
         return loss_of(term, maps, LABELS, neck=neck) + neck.pooled(maps).square().sum()
 
-    known = step(maps)
-    found = torch.compile(step, backend="eager")(maps)
-    torch.testing.assert_close(found, known, rtol=0, atol=1e-10)
+    expected = step(maps)
+    actual = torch.compile(step, backend="eager")(maps)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-10)
     inputs = [maps, *neck.parameters(), term.h.weight]
-    for one, other in zip(*(torch.autograd.grad(value, inputs) for value in (found, known)), strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+    for value, other in zip(*(torch.autograd.grad(value, inputs) for value in (actual, expected)), strict=True):
+        torch.testing.assert_close(value, other, rtol=0, atol=1e-10)
 
 
 def test_maps_of_another_size_than_the_layers_have_are_refused_in_words():
@@ -516,11 +518,11 @@ def test_second_derivatives_of_a_whole_step(options: dict[str, Any]):
     term, neck, maps = term_of(margin=2.0, **options), neck_of(scale=0.7), random(4, CHANNELS, 2, 2).requires_grad_()
 
     def step(maps: Tensor, psi: Tensor) -> Tensor:
-        found = neck.interact(maps)
+        actual = neck.interact(maps)
         assert term.psi is not None
         shared = {"psi.weight": psi}
-        loss = torch.func.functional_call(term, shared, (found, LABELS[:4]), {"draws": DRAWS})
-        return loss + found.pooled.square().sum()
+        loss = torch.func.functional_call(term, shared, (actual, LABELS[:4]), {"draws": DRAWS})
+        return loss + actual.pooled.square().sum()
 
     assert term.psi is not None
     assert torch.autograd.gradgradcheck(step, (maps, term.psi.weight.detach().clone().requires_grad_()))
@@ -564,12 +566,12 @@ def learner_of() -> Learner:
 
 def test_a_step_works_out_w_once_and_a_step_of_gathered_maps_anew(monkeypatch: pytest.MonkeyPatch):
     learner, calls = learner_of(), 0
-    known = sci.channel_weights
+    original = sci.channel_weights
 
     def counted(*args: Any) -> Tensor:
         nonlocal calls
         calls += 1
-        return known(*args)
+        return original(*args)
 
     def gathered(encoded: Encoded, labels: Tensor, draws: Draws) -> tuple[Encoded, Tensor, Draws]:
         assert encoded.features.interaction is not None
@@ -590,3 +592,66 @@ def test_a_step_works_out_w_once_and_a_step_of_gathered_maps_anew(monkeypatch: p
 def test_weights_of_an_image_alone_do_not_depend_on_its_mates():
     x = random(3, 4, 2)
     torch.testing.assert_close(channel_weights(x)[1:2], channel_weights(x[1:2]), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_contrasted_weights_are_eq_5(operation: Operation):
+    w_a, w_b = random(3, 4, 4).softmax(2), random(3, 4, 4, seed=1).softmax(2)
+    eta = torch.tensor([0.3, -1.0, 2.0], dtype=torch.float64)
+    actual = contrast_weights(w_a, w_b, eta, operation)
+    for pair in range(3):
+        expected = torch.tensor(eq_5(w_a[pair], w_b[pair], eta[pair].item(), operation), dtype=torch.float64)
+        torch.testing.assert_close(actual[pair], expected, rtol=0, atol=1e-10)
+    assert actual.shape == (3, 4, 8 if operation == "concatenate" else 4)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_gradients_of_contrasted_weights(operation: Operation):
+    w_a, w_b = random(2, 3, 3).softmax(2).requires_grad_(), random(2, 3, 3, seed=1).softmax(2).requires_grad_()
+    eta = torch.tensor([0.4, -0.3], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda *parts: contrast_weights(*parts, operation), (w_a, w_b, eta))
+
+
+def test_another_operation_is_refused():
+    with pytest.raises(UserError, match=r"contrast_weights.'divide'.: choose 'subtract', 'add'"):
+        contrast_weights(random(1, 2, 2), random(1, 2, 2), random(1), "divide")  # pyright: ignore[reportArgumentType]
+
+
+def whole(weights: Tensor, columns: Tensor, eta: Tensor, pairs: list[list[int]], operation: Operation) -> Tensor:
+    """Y' of all pairs at once, in operators that autograd knows."""
+    values = []
+    for (a, b), factor in zip((pairs, pairs[::-1]), eta, strict=True):
+        v = torch.cat([columns[a], columns[b]], 2) if operation == "concatenate" else columns[a]
+        values.append(v @ contrast_weights(weights[a], weights[b], factor, operation).mT)
+    return torch.stack(values)
+
+
+PAIRS = [[[3, 0], [2, 4]], [[3, 0, 0, 1, 4], [2, 1, 2, 3, 0]]]
+"""Of five images, of which one is left out or several come twice: two pairs, and five."""
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("pairs", PAIRS)
+def test_pieces_give_what_all_pairs_at_once_give(operation: Operation, pairs: list[list[int]]):
+    weights, columns = random(5, 6, 6).softmax(2).requires_grad_(), random(5, 3, 6, seed=1).requires_grad_()
+    eta, images = random(2, len(pairs[0]), seed=2).requires_grad_(), torch.tensor(pairs)
+    actual = contrasted(weights, columns, eta, images, operation=operation, lower=torch.float64)
+    expected = whole(weights, columns, eta, pairs, operation)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
+    inputs, gradient = (weights, columns, eta), random(*expected.shape, seed=3)
+    both = [torch.autograd.grad((value * gradient).sum(), inputs, allow_unused=True) for value in (actual, expected)]
+    for value, other in zip(*both, strict=True):
+        torch.testing.assert_close(value, torch.zeros_like(value) if other is None else other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_second_derivatives(operation: Operation):
+    weights, columns = random(3, 3, 3).softmax(2).requires_grad_(), random(3, 2, 3, seed=1).requires_grad_()
+    eta, images = random(2, 3, seed=2).requires_grad_(), torch.tensor([[0, 0, 2], [1, 2, 1]])
+
+    def value(*inputs: Tensor) -> Tensor:
+        return contrasted(*inputs, images, operation=operation, lower=torch.float64)
+
+    assert torch.autograd.gradgradcheck(value, (weights, columns, eta))
+    with_eta_alone = [part.detach() for part in (weights, columns)]
+    assert torch.autograd.gradgradcheck(lambda eta: value(*with_eta_alone, eta), eta)

@@ -122,8 +122,8 @@ def test_pooling_the_shorter_way_is_the_average_with_all_gradients(size: tuple[i
     wanted = gradients(expected.mean((2, 3)), neck, maps)
     for value in (neck.pooled(maps), neck(maps).mean((2, 3))):
         torch.testing.assert_close(value, expected.mean((2, 3)), rtol=0, atol=1e-10)
-        for found, known in zip(gradients(value, neck, maps), wanted, strict=True):
-            torch.testing.assert_close(found, known, rtol=0, atol=1e-10)
+        for actual, known in zip(gradients(value, neck, maps), wanted, strict=True):
+            torch.testing.assert_close(actual, known, rtol=0, atol=1e-10)
 
 
 def test_gradients():
@@ -146,26 +146,26 @@ def test_second_derivatives_are_right_or_an_error():
 
 def test_all_that_the_layer_works_out_comes_from_one_call():
     neck, maps = layer(6, 0.4), random(3, 6, 4, 5)
-    found, x = neck.interact(maps), maps.flatten(2)
-    assert found.layer is neck
-    assert found.maps is maps
-    torch.testing.assert_close(found.weights, channel_weights(x, 0.4), rtol=0, atol=1e-12)
-    torch.testing.assert_close(found.windows[:, 4], maps.mean((2, 3)), rtol=0, atol=1e-12)
-    torch.testing.assert_close(found.mixed[:, 4], found.y.mean((2, 3)), rtol=0, atol=1e-12)
-    torch.testing.assert_close(found.y.flatten(2), self_channel_interaction(x, 0.4), rtol=0, atol=1e-12)
-    torch.testing.assert_close(found.z, neck(maps), rtol=0, atol=1e-12)
-    torch.testing.assert_close(found.pooled, found.z.mean((2, 3)), rtol=0, atol=1e-12)
+    actual, x = neck.interact(maps), maps.flatten(2)
+    assert actual.layer is neck
+    assert actual.maps is maps
+    torch.testing.assert_close(actual.weights, channel_weights(x, 0.4), rtol=0, atol=1e-12)
+    torch.testing.assert_close(actual.windows[:, 4], maps.mean((2, 3)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(actual.mixed[:, 4], actual.y.mean((2, 3)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(actual.y.flatten(2), self_channel_interaction(x, 0.4), rtol=0, atol=1e-12)
+    torch.testing.assert_close(actual.z, neck(maps), rtol=0, atol=1e-12)
+    torch.testing.assert_close(actual.pooled, actual.z.mean((2, 3)), rtol=0, atol=1e-12)
 
 
 def test_phi_is_a_convolution_like_any_other():
-    neck, maps, seen = layer(6), random(2, 6, 3, 4), []
+    neck, maps, calls = layer(6), random(2, 6, 3, 4), []
     like = nn.Conv2d(6, 6, 3, padding=1).double()
     neck.phi.load_state_dict(like.state_dict())
     torch.testing.assert_close(neck.pooled(maps), written_out(neck, maps).mean((2, 3)), rtol=0, atol=1e-12)
-    hook = neck.phi.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
+    hook = neck.phi.register_forward_hook(lambda _, inputs, output: calls.append((inputs[0], output)))
     z = neck(maps)
     hook.remove()
-    ((y, phi_of_y),) = seen
+    ((y, phi_of_y),) = calls
     torch.testing.assert_close(y, neck.interact(maps).y, rtol=0, atol=1e-12)
     torch.testing.assert_close(phi_of_y + maps, z, rtol=0, atol=1e-12)
     weight = neck.phi.weight
@@ -186,17 +186,17 @@ def test_phi_may_lie_in_memory_as_it_likes(memory: torch.memory_format):
     neck, maps = layer(6), random(3, 6, 3, 4).requires_grad_()
     neck.to(memory_format=memory)  # pyright: ignore[reportCallIssue]
     expected = written_out(neck, maps).mean((2, 3))
-    for found, known in zip(*(gradients(value, neck, maps) for value in (neck.pooled(maps), expected)), strict=True):
-        torch.testing.assert_close(found, known, rtol=0, atol=1e-10)
+    for actual, known in zip(*(gradients(value, neck, maps) for value in (neck.pooled(maps), expected)), strict=True):
+        torch.testing.assert_close(actual, known, rtol=0, atol=1e-10)
 
 
 def test_the_weight_that_was_a_matrix_once_is_the_convolution(monkeypatch: pytest.MonkeyPatch):
-    """As runs of versions that held phi as a linear layer on (3, 3, D) have it in their files."""
+    """The layout in the files of versions that held phi as a linear layer on (3, 3, D)."""
     neck, maps, old = layer(5), random(2, 5, 3, 3), random(5, 45, seed=3)
     neck.phi.weight.data.copy_(old.view(5, 3, 3, 5).permute(0, 3, 1, 2))
-    found = neck.interact(maps)
-    expected = found.windows[:, 4] + F.linear(found.mixed.flatten(1), old, neck.phi.bias)
-    torch.testing.assert_close(found.pooled, expected, rtol=0, atol=1e-12)
+    actual = neck.interact(maps)
+    expected = actual.windows[:, 4] + F.linear(actual.mixed.flatten(1), old, neck.phi.bias)
+    torch.testing.assert_close(actual.pooled, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -221,8 +221,8 @@ def test_under_automatic_mixed_precision_the_softmax_is_single_and_gradients_are
     torch.testing.assert_close(shorter, value, rtol=2e-2, atol=2e-3)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(neck.pooled(mixed), value, rtol=1e-5, atol=1e-5)
-    for found, known in zip(gradients(shorter.double(), neck, mixed), wanted, strict=True):
-        assert F.cosine_similarity(found.float().flatten(), known.flatten(), 0) > 0.999
+    for actual, known in zip(gradients(shorter.double(), neck, mixed), wanted, strict=True):
+        assert F.cosine_similarity(actual.float().flatten(), known.flatten(), 0) > 0.999
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-3, 1.0, 1e4, 1e15])
@@ -273,8 +273,8 @@ def test_windows_are_what_a_convolution_of_one_tap_sees(height: int, width: int,
     for tap in range(9):
         kernel = torch.zeros(1, 1, 3, 3, dtype=torch.float64)
         kernel.view(9)[tap] = 1
-        seen = F.conv2d(maps.view(2, 1, height, width), kernel, padding=1).mean((1, 2, 3))
-        torch.testing.assert_close(averages[0, tap], seen, rtol=0, atol=1e-12)
+        average = F.conv2d(maps.view(2, 1, height, width), kernel, padding=1).mean((1, 2, 3))
+        torch.testing.assert_close(averages[0, tap], average, rtol=0, atol=1e-12)
 
 
 class Both(nn.Module):
@@ -291,8 +291,8 @@ class Both(nn.Module):
 def test_it_exports_for_batches_of_any_size():
     model, maps = Both().eval(), random(3, 6, 4, 5, dtype=torch.float32)
     program = torch.export.export(model, (maps[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},))
-    for found, known in zip(program.module()(maps), model(maps), strict=True):
-        torch.testing.assert_close(found, known)
+    for actual, known in zip(program.module()(maps), model(maps), strict=True):
+        torch.testing.assert_close(actual, known)
 
 
 def refused(*_: object) -> Tensor:
@@ -314,7 +314,7 @@ def test_no_step_no_answer_and_no_program_of_the_network_runs_phi_at_every_posit
     program = torch.export.export(method, (images[:3],), dynamic_shapes=({0: torch.export.Dim("batch")},))
     torch.testing.assert_close(program.module()(images), known)
     torch.testing.assert_close(reading.method.eval()(images), known)
-    with pytest.raises(AssertionError, match="phi runs at every position"):  # it would be seen
+    with pytest.raises(AssertionError, match="phi runs at every position"):  # the check does notice it
         reading(images, LABELS, Draws(0, 0, ROWS))
 
 
@@ -356,15 +356,15 @@ def test_w_is_never_held_of_the_whole_batch_where_no_gradient_is_wanted(monkeypa
             assert learner.method.encode(images, Draws()).features.refined is None
         with torch.inference_mode():
             neck.pooled(maps)
-        with pytest.raises(AssertionError, match=r"gives \(12, 40, 40\)"):  # it would be seen
+        with pytest.raises(AssertionError, match=r"gives \(12, 40, 40\)"):  # the check does notice it
             channel_weights(maps.flatten(2))
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 3, 3), (2, 4, 9), (4, 3, 3)])
 @pytest.mark.parametrize("call", ["forward", "pooled", "interact"])
 def test_maps_of_another_shape_are_refused_in_one_line(shape: tuple[int, ...], call: str):
-    told = re.escape(f"SelfChannelInteraction(4) takes maps (B, 4, h, w), not a tensor of shape {shape}")
-    with torch.no_grad(), pytest.raises(UserError, match=told):
+    message = re.escape(f"SelfChannelInteraction(4) takes maps (B, 4, h, w), not a tensor of shape {shape}")
+    with torch.no_grad(), pytest.raises(UserError, match=message):
         getattr(layer(4), call)(random(*shape))
 
 
@@ -394,7 +394,7 @@ def test_it_trains_in_a_plain_loop():
 
 
 def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):
-    """As printed; of its three pairs one is of one class, one within the margin and one beyond it."""
+    """As printed, on three pairs: of one class, within the margin, and beyond it."""
     learner = tiny_learner(replace(COMPOSITION, terms=(Part("ContrastiveChannelInteraction"),)), monkeypatch)
     with torch.no_grad():  # phi in the order of (D, 3, 3, D), distances about as long as the margin
         phi = learner.get_parameter("method.classifier.neck.phi.weight")

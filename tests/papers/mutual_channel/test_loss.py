@@ -32,7 +32,7 @@ from fieldmark.testing import check_term, no_reading_back
 from golden_step import check_golden, numbers_of_a_step, tiny_backbone, tiny_learner
 
 SHAPES = [(6, 3), (7, 3), (8, 3), (5, 5), (4, 1), (11, 4)]
-"""Channels and classes: even, one or two channels left over, one channel a class, one class."""
+"""Channels and classes: even, one or two channels left over, one channel per class, one class."""
 
 
 def members(groups: tuple[int, ...], i: int) -> range:
@@ -122,8 +122,8 @@ def test_responses_are_eq_5(channels: int, classes: int, masked: bool):
     maps, groups = random_maps(3, channels), channel_groups(channels, classes)
     keep = torch.arange(channels) % 3 != 1 if masked else None
     expected = eq_5(maps, groups, [True] * channels if keep is None else keep.tolist())
-    found = discriminality_logits(maps, groups, keep)
-    torch.testing.assert_close(found, table(expected), rtol=0, atol=1e-10)
+    actual = discriminality_logits(maps, groups, keep)
+    torch.testing.assert_close(actual, table(expected), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize(("channels", "classes"), SHAPES)
@@ -155,8 +155,8 @@ def test_the_order_of_maps_in_memory_changes_nothing(last: bool):
     maps, groups = random_maps(2, 8, 4, 5), channel_groups(8, 3)
     plain = maps.clone().requires_grad_()
     ordered = maps.to(memory_format=torch.channels_last if last else torch.contiguous_format).requires_grad_()
-    for one in (plain, ordered):
-        (discriminality_logits(one, groups).square().sum() + diversity(one, groups).square().sum()).backward()
+    for leaf in (plain, ordered):
+        (discriminality_logits(leaf, groups).square().sum() + diversity(leaf, groups).square().sum()).backward()
     assert plain.grad is not None
     assert ordered.grad is not None
     torch.testing.assert_close(plain.grad, ordered.grad, rtol=1e-12, atol=1e-14)
@@ -192,11 +192,11 @@ def test_the_term_is_eq_2_and_3(across: str, of: str, form: str, drop: float, ch
 
 def test_switches_of_table_vii_leave_the_other_part():
     maps, labels, groups = random_maps(4, 7).abs(), torch.tensor([0, 1, 2, 1]), channel_groups(7, 3)
-    apart = discriminality(discriminality_logits(maps, groups), labels)
+    separation = discriminality(discriminality_logits(maps, groups), labels)
     spread = diversity(maps, groups).mean()
     minus_diversity = MutualChannelLoss(3, 2.0, 0.0, 0.0)(maps, labels, draws=DRAWS)
     minus_discriminality = MutualChannelLoss(3, 2.0, 10.0, discriminality=0.0)(maps, labels, draws=DRAWS)
-    assert minus_diversity.item() == pytest.approx(2 * apart.item())
+    assert minus_diversity.item() == pytest.approx(2 * separation.item())
     assert minus_discriminality.item() == pytest.approx(-20 * spread.item())
     assert MutualChannelLoss(3, 2.0, 10.0, 0.0)(maps, labels, draws=DRAWS).item() == pytest.approx(
         minus_diversity.item() + minus_discriminality.item()
@@ -262,10 +262,10 @@ def test_maps_that_are_nowhere_negative_are_taken_as_they_are():
     plain = discriminality(discriminality_logits(maps, groups), labels) - 10 * diversity(maps, groups).mean()
     (expected,) = torch.autograd.grad(plain, maps)
     term = MutualChannelLoss(3, 1.0, drop=0.0)(maps, labels, draws=DRAWS)
-    (found,) = torch.autograd.grad(term, maps)
+    (actual,) = torch.autograd.grad(term, maps)
     assert term.item() == plain.item()
     assert (maps == 0).any()
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-15)
 
 
 def test_negative_responses_count_as_zero_and_get_no_gradient():
@@ -290,9 +290,9 @@ def test_bounds_of_figure_4():
 @settings(max_examples=40, deadline=None)
 def test_diversity_lies_between_one_and_xi(classes: int, more: int, scale: float, seed: int):
     groups = channel_groups(classes + more, classes)
-    found = diversity(scale * random_maps(2, classes + more, seed=seed), groups)
-    assert (found >= 1 - 1e-12).all()
-    assert (found <= torch.tensor(groups, dtype=torch.float64) + 1e-12).all()
+    actual = diversity(scale * random_maps(2, classes + more, seed=seed), groups)
+    assert (actual >= 1 - 1e-12).all()
+    assert (actual <= torch.tensor(groups, dtype=torch.float64) + 1e-12).all()
 
 
 @pytest.mark.parametrize(
@@ -325,9 +325,9 @@ def test_flat_maps_give_finite_losses_and_gradients(maps: Tensor, labels: list[i
         ({"weight": -1.0}, "at least 0"),
         ({"drop": 1.0}, "drop is below 1"),
         ({"diversity": 0.0, "discriminality": 0.0}, "nothing is left"),
-        ({"across": "sum"}, "'max' or 'average'"),
-        ({"of": "none"}, "'all' or 'label'"),
-        ({"form": "code"}, "'paper' or 'released'"),
+        ({"across": "sum"}, "across='sum'.: choose 'max', 'average'"),
+        ({"of": "none"}, "of='none'.: choose 'all', 'label'"),
+        ({"form": "code"}, "form='code'.: choose 'paper', 'released'"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused_when_it_is_made(options: dict[str, object], message: str):

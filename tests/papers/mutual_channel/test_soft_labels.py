@@ -38,7 +38,7 @@ LABELS = [0, 3, 1, 3, 0, 3]
 
 
 def soft_term(channels: int = 6, classes: int = 4, **options: float) -> SoftChannelLabels:
-    """In float64, its weights drawn, its means as if classes had been seen."""
+    """In float64, with random weights, and means as after some training."""
     torch.manual_seed(1)
     term = SoftChannelLabels(channels, classes, reduction=2, **options).double()  # pyright: ignore[reportArgumentType]
     term.means.copy_(torch.rand(classes, channels))
@@ -85,7 +85,7 @@ def test_labels_are_the_weights_of_an_se_block():
     block = ChannelLabels(6, reduction=3).double()
     maps = random_maps(3, 6)
     with torch.no_grad():
-        found = block(maps)
+        actual = block(maps)
     for b in range(3):
         z = [sum(maps[b, j].flatten().tolist()) / 6 for j in range(6)]
         down, up = block.squeeze, block.excite
@@ -95,8 +95,8 @@ def test_labels_are_the_weights_of_an_se_block():
         ]
         for k in range(6):
             score = sum(up.weight[k, u].item() * s[u] for u in range(len(s))) + up.bias[k].item()
-            assert found[b, k].item() == pytest.approx(1 / (1 + math.exp(-score)), rel=0, abs=1e-10)
-    assert ((found > 0) & (found < 1)).all()
+            assert actual[b, k].item() == pytest.approx(1 / (1 + math.exp(-score)), rel=0, abs=1e-10)
+    assert ((actual > 0) & (actual < 1)).all()
 
 
 def test_label_losses_are_eq_10_and_11():
@@ -133,11 +133,11 @@ def test_pieces_give_what_one_piece_gives():
     """Enough products for several pieces; the gradient reaches each position's winner, times its weight."""
     values = random_maps(2, 2000, 3, 2).flatten(2).float().requires_grad_()
     weights = torch.rand(150, 2000)
-    found = weighted_maximum(values, weights)
+    actual = weighted_maximum(values, weights)
     products = values.detach()[:, None] * weights[None, :, :, None]
     best = products.max(2)
-    assert torch.equal(found.detach(), best.values)
-    found.sum().backward()
+    assert torch.equal(actual.detach(), best.values)
+    actual.sum().backward()
     expected = torch.zeros(2, 2000, 6)
     for b in range(2):
         for i in range(150):
@@ -209,7 +209,7 @@ def test_top_channels_are_those_of_the_largest_means():
 
 
 def test_classes_of_some_images_learn_labels_of_their_own():
-    """L_intra and L_inter alone: few channels a class, and every channel somebody's."""
+    """L_intra and L_inter alone: few channels per class, and every channel in a class."""
     torch.manual_seed(0)
     term = SoftChannelLabels(12, 3, reduction=1)
     labels = torch.arange(12) % 3
@@ -293,7 +293,7 @@ def test_a_neck_that_makes_other_channels_is_refused():
 def test_the_trial_of_a_neck_leaves_each_of_its_modules_in_its_mode():
     norm = nn.BatchNorm2d(9)
     neck = nn.Sequential(nn.Sequential(nn.Conv2d(12, 9, 1), norm), nn.ReLU()).train()
-    norm.eval()  # as whoever keeps a norm's statistics does
+    norm.eval()  # as for a norm whose statistics are kept
     modes = [module.training for module in neck.modules()]
     classifier = Classifier(tiny_backbone(), neck=neck, pool=Average(), head=nn.Identity(), classes=5)
     assert refined_channels(classifier) == 9
@@ -326,9 +326,9 @@ def test_the_top_channels_of_a_finished_run_are_at_hand(tmp_path: Path):
     term.means.copy_(torch.rand(term.means.shape))
     write_run(tmp_path, recipe, classes=("a", "b", "c"), about=About("", "", "", "top1", cut=True))
     save_model(tmp_path, learner)
-    found = open_run(tmp_path).learner.terms[0]
-    assert isinstance(found, SoftChannelLabels)
-    assert torch.equal(found.top_channels(), term.means.argsort(1, descending=True)[:, :10])
+    actual = open_run(tmp_path).learner.terms[0]
+    assert isinstance(actual, SoftChannelLabels)
+    assert torch.equal(actual.top_channels(), term.means.argsort(1, descending=True)[:, :10])
     assert "runs.folder.open_run(Path(RUN)).learner.terms[0]" in (SoftChannelLabels.top_channels.__doc__ or "")
 
 

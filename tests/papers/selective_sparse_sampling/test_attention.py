@@ -32,8 +32,8 @@ def uniform(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def same(found: Tensor, expected: object) -> None:
-    torch.testing.assert_close(found, torch.tensor(expected, dtype=found.dtype), rtol=0, atol=1e-10)
+def same(actual: Tensor, expected: object) -> None:
+    torch.testing.assert_close(actual, torch.tensor(expected, dtype=actual.dtype), rtol=0, atol=1e-10)
 
 
 def softmax(row: list[float]) -> list[float]:
@@ -58,7 +58,7 @@ def eq_3(maps: list[Rows], logits: list[float], threshold: float, k: int) -> Row
 
 
 def is_peak(response: Rows, y: int, x: int, window: int) -> bool:
-    """The largest of its window, where no value is met twice."""
+    """The largest in its window; no value occurs twice."""
     reach = window // 2
     ys = range(max(0, y - reach), min(len(response), y + reach + 1))
     xs = range(max(0, x - reach), min(len(response[0]), x + reach + 1))
@@ -99,7 +99,7 @@ def test_top_entropy_of_a_certain_classifier_is_zero_with_a_gradient():
 @pytest.mark.parametrize(("classes", "k"), [(9, 5), (6, 3), (3, 5)])
 def test_response_map_is_eq_3(classes: int, k: int, scale: float):
     maps, logits = drawn(6, classes, 4, 3), scale * drawn(6, classes, seed=2)
-    expected = [eq_3(one.tolist(), row, 0.2, k) for one, row in zip(maps, logits.tolist(), strict=True)]
+    expected = [eq_3(class_maps.tolist(), row, 0.2, k) for class_maps, row in zip(maps, logits.tolist(), strict=True)]
     same(response_map(maps, logits, 0.2, k), expected)
 
 
@@ -140,8 +140,8 @@ def test_a_saliency_map_is_a_softmax_over_positions_by_its_largest_value():
 @pytest.mark.parametrize("window", [1, 3, 5])
 def test_local_peaks_are_the_largest_of_their_windows(window: int):
     response = uniform(3, 7, 6)
-    found = local_peaks(response, window)
-    for image, row in zip(response.tolist(), found.tolist(), strict=True):
+    actual = local_peaks(response, window)
+    for image, row in zip(response.tolist(), actual.tolist(), strict=True):
         for y, x in product(range(7), range(6)):
             assert row[y][x] == is_peak(image, y, x, window), (y, x)
 
@@ -215,10 +215,10 @@ def test_sparse_attention_is_eq_5_and_6(inverse: bool, beta: float):
     response[0, 0, 0], peaks[0, 0, 0], peaks[2] = 0, True, False
     rows = zip(response.tolist(), peaks.tolist(), strict=True)
     expected = [eq_5_and_6(image, mask, beta, inverse) for image, mask in rows]
-    found = sparse_attention(response, peaks, torch.tensor(beta, dtype=torch.float64), inverse)
-    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-10)
-    assert torch.equal(found, sparse_attention(response, peaks, beta, inverse))
-    assert (found[2] == 0).all()
+    actual = sparse_attention(response, peaks, torch.tensor(beta, dtype=torch.float64), inverse)
+    torch.testing.assert_close(actual, torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-10)
+    assert torch.equal(actual, sparse_attention(response, peaks, beta, inverse))
+    assert (actual[2] == 0).all()
 
 
 def test_a_strong_peak_is_higher_and_wider_and_inversely_lower():

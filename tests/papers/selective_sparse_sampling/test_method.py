@@ -85,11 +85,11 @@ def masks_of(method: S3N, draws: Draws, monkeypatch: pytest.MonkeyPatch) -> dict
 
 def shown(method: S3N, pictures: Tensor) -> dict[str, Tensor]:
     """The evidence, flat."""
-    seen = method.evidence(pictures)
-    names = {"attention": {name: seen.heatmaps[name] for name in seen.views}, "grid": seen.views}
+    evidence = method.evidence(pictures)
+    names = {"attention": {name: evidence.heatmaps[name] for name in evidence.views}, "grid": evidence.views}
     drawn = {f"{name} {kind}": value for kind, named in names.items() for name, value in named.items()}
-    heatmaps = {"response": seen.heatmaps["response"], "heatmap": seen.heatmaps["class"]}
-    return {"logits": seen.logits, "peaks": seen.peaks["response"], **seen.branches, **drawn, **heatmaps}
+    heatmaps = {"response": evidence.heatmaps["response"], "heatmap": evidence.heatmaps["class"]}
+    return {"logits": evidence.logits, "peaks": evidence.peaks["response"], **evidence.branches, **drawn, **heatmaps}
 
 
 def expected_evidence(method: S3N, threshold: float = 0.2, window: int = 3) -> dict[str, Tensor]:
@@ -102,7 +102,7 @@ def expected_evidence(method: S3N, threshold: float = 0.2, window: int = 3) -> d
     response = paper.response_map(class_maps, features.logits, threshold)
     peaks = paper.local_peaks(response, window) & (response > 1e-6)
     strong, weak = paper.partition(response, peaks, torch.full_like(response, 0.5))
-    found = {"response": response, "peaks": peaks, "original": features.logits}
+    actual = {"response": response, "peaks": peaks, "original": features.logits}
     embeddings = [features.embedding]
     for name, mask, share in (("discriminative", strong, 0.09), ("complementary", weak, 0.3)):
         beta = 31 * math.sqrt(2) * share
@@ -110,20 +110,20 @@ def expected_evidence(method: S3N, threshold: float = 0.2, window: int = 3) -> d
         grid = paper.sampling_grid(attention, SIDE)
         picture = F.grid_sample(pixels, grid, align_corners=True, padding_mode="border")
         embeddings.append(classifier.features(picture).embedding)
-        found |= {name: method.heads[name](embeddings[-1]), f"{name} attention": attention, f"{name} grid": grid}
+        actual |= {name: method.heads[name](embeddings[-1]), f"{name} attention": attention, f"{name} grid": grid}
     assert method.joint is not None
-    return found | {"logits": method.joint(torch.cat(embeddings, 1))}
+    return actual | {"logits": method.joint(torch.cat(embeddings, 1))}
 
 
 @pytest.mark.parametrize("neck", [None, nn.Conv2d(CHANNELS, 9, 1)], ids=["no neck", "neck"])
 def test_a_pass_is_what_the_equations_say(neck: nn.Module | None):
     method = built(neck=neck).eval()
-    found, expected = shown(method, images()), expected_evidence(method)
-    assert set(found) == {*expected, "heatmap"}
+    actual, expected = shown(method, images()), expected_evidence(method)
+    assert set(actual) == {*expected, "heatmap"}
     for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-6, msg=name)
-    assert torch.equal(method(images()), found["logits"])
-    moved = (found["discriminative grid"] - found["complementary grid"]).abs().amax((1, 2, 3))
+        torch.testing.assert_close(actual[name], value, rtol=1e-6, atol=1e-6, msg=name)
+    assert torch.equal(method(images()), actual["logits"])
+    moved = (actual["discriminative grid"] - actual["complementary grid"]).abs().amax((1, 2, 3))
     assert (moved > 0.05).all()
 
 
@@ -141,9 +141,9 @@ def unsure(**options: object) -> S3N:
 @pytest.mark.parametrize(("threshold", "window"), [(0.0, 3), (0.7, 3), (5.0, 3), (0.2, 1), (0.2, 7)])
 def test_a_pass_follows_delta_and_r(threshold: float, window: int):
     method = unsure(threshold=threshold, window=window)
-    found, expected = shown(method, images()), expected_evidence(method, threshold, window)
+    actual, expected = shown(method, images()), expected_evidence(method, threshold, window)
     for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-6, msg=name)
+        torch.testing.assert_close(actual[name], value, rtol=1e-6, atol=1e-6, msg=name)
 
 
 def test_delta_is_the_entropy_up_to_which_one_map_is_enough():
@@ -162,9 +162,10 @@ DELTAS: tuple[dict[str, float], ...] = ({}, {"threshold": 0.0}, {"threshold": 0.
 def test_a_wider_r_has_fewer_peaks():
     counts = []
     for window in (1, 3, 5, 9, 61):
-        seen = shown(built(window=window).eval(), images())
-        assert torch.equal(seen["peaks"], paper.local_peaks(seen["response"], window) & (seen["response"] > 1e-6))
-        counts.append(int(seen["peaks"].sum()))
+        evidence = shown(built(window=window).eval(), images())
+        response = evidence["response"]
+        assert torch.equal(evidence["peaks"], paper.local_peaks(response, window) & (response > 1e-6))
+        counts.append(int(evidence["peaks"].sum()))
     assert counts == sorted(set(counts), reverse=True)
     assert counts[-1] == 5, "the highest of each image"
 
@@ -243,11 +244,11 @@ def test_attention_and_partition_compose(attention: str, partition: str):
         total(output).backward()
     assert all(loss.isfinite() for loss in output.losses.values())
     assert all(parameter.grad is not None for parameter in method.parameters())
-    seen = shown(method.eval(), images())
+    evidence = shown(method.eval(), images())
     if attention != "sparse":
-        torch.testing.assert_close(seen["discriminative attention"], 0.09 + seen["response"])
-        torch.testing.assert_close(seen["complementary attention"], 1.09 - seen["response"])
-    assert (seen["discriminative attention"] != seen["complementary attention"]).any()
+        torch.testing.assert_close(evidence["discriminative attention"], 0.09 + evidence["response"])
+        torch.testing.assert_close(evidence["complementary attention"], 1.09 - evidence["response"])
+    assert (evidence["discriminative attention"] != evidence["complementary attention"]).any()
 
 
 def test_saliency_is_a_softmax_that_knows_no_classes():
@@ -322,9 +323,9 @@ def test_peaks_may_have_to_reach_the_mean():
 def test_convolutions_halve_the_maps_of_the_sampled_branches():
     method = built(convolutions=True)
     assert sorted(method.convolutions) == ["complementary", "discriminative"]
-    seen = method._look(images(), EVALUATION, refined=True)
-    assert seen.features.maps.shape == (5, CHANNELS, 6, 6)
-    for branch in seen.branches.values():
+    result = method._look(images(), EVALUATION, refined=True)
+    assert result.features.maps.shape == (5, CHANNELS, 6, 6)
+    for branch in result.branches.values():
         assert branch.maps is not None
         assert branch.maps.shape == (5, CHANNELS, 3, 3)
         torch.testing.assert_close(branch.embedding, branch.maps.mean((2, 3)))
@@ -405,28 +406,28 @@ def spots(*heights: float) -> Tensor:
 
 
 def test_untrained_heads_sample_nothing_anew():
-    seen = shown(built(drawn=False).eval(), images())
+    evidence = shown(built(drawn=False).eval(), images())
     for name in ("discriminative grid", "complementary grid"):
-        assert all(is_identity(seen[name]))
-    assert not seen["peaks"].any()
-    assert (seen["response"] == 0).all()
-    assert (seen["heatmap"] == 0).all()
+        assert all(is_identity(evidence[name]))
+    assert not evidence["peaks"].any()
+    assert (evidence["response"] == 0).all()
+    assert (evidence["heatmap"] == 0).all()
 
 
 @pytest.mark.parametrize("options", [{}, {"evaluation": "extremes"}, {"partition": "all"}, {"peaks": "above_mean"}])
 def test_a_branch_without_a_peak_sees_the_image_as_it_is(options: dict[str, object]):
     """A constant map, one peak and two in one batch: each image has what it would have alone."""
     method = seeing_brightness(built(drawn=False, **options), nn.AvgPool2d(4)).eval()  # pyright: ignore[reportArgumentType]
-    seen = shown(method, torch.stack([spots(), spots(1.0), spots(1.0, 0.4)]))
-    strong, weak = is_identity(seen["discriminative grid"]), is_identity(seen["complementary grid"])
-    assert seen["peaks"].sum((1, 2)).tolist() == [0, 1, 2]
-    assert (seen["response"][0] == 0).all()
-    assert (seen["heatmap"][0] == 0).all()
-    assert seen["response"][1][seen["peaks"][1]].tolist() == [1]
+    evidence = shown(method, torch.stack([spots(), spots(1.0), spots(1.0, 0.4)]))
+    strong, weak = is_identity(evidence["discriminative grid"]), is_identity(evidence["complementary grid"])
+    assert evidence["peaks"].sum((1, 2)).tolist() == [0, 1, 2]
+    assert (evidence["response"][0] == 0).all()
+    assert (evidence["heatmap"][0] == 0).all()
+    assert evidence["response"][1][evidence["peaks"][1]].tolist() == [1]
     both = "evaluation" in options or "partition" in options  # then D and C share the only peak
     assert (strong, weak) == ([True, False, False], [True, not both, False])
     for name, is_still in (("discriminative attention", strong), ("complementary attention", weak)):
-        assert [bool((image == 0.09).all()) for image in seen[name]] == is_still
+        assert [bool((image == 0.09).all()) for image in evidence[name]] == is_still
 
 
 def test_maps_that_cancel_have_no_peak():
@@ -437,14 +438,14 @@ def test_maps_that_cancel_have_no_peak():
     with torch.no_grad():
         head.weight[:5] -= head.weight[:5].mean(0)
         head.bias[5] = -100
-    seen = shown(method, images())
+    evidence = shown(method, images())
     maps = method.classifier.features(images()).refined
     assert maps is not None
     class_maps = paper.class_response_maps(maps, head.weight)[:, :5]
     assert (class_maps.amax((2, 3)) - class_maps.amin((2, 3)) > 0.01).all()
-    assert (seen["response"] == 0).all()
-    assert not seen["peaks"].any()
-    assert all(is_identity(seen["discriminative grid"]) + is_identity(seen["complementary grid"]))
+    assert (evidence["response"] == 0).all()
+    assert not evidence["peaks"].any()
+    assert all(is_identity(evidence["discriminative grid"]) + is_identity(evidence["complementary grid"]))
 
 
 @pytest.mark.parametrize("attention", ["sparse", "class_response", "saliency"])
@@ -456,15 +457,15 @@ def test_constant_and_one_peak_images_train_without_nan(heights: tuple[float, ..
     total(output).backward()
     assert all(loss.isfinite() for loss in output.losses.values())
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in method.parameters())
-    seen = method._look(pixels, rows)
+    result = method._look(pixels, rows)
     if attention == "sparse":
-        assert seen.peaks.sum((1, 2)).tolist() == [len(heights)] * 2
-        grown = {name: not all(is_identity(branch.grid)) for name, branch in seen.branches.items()}
+        assert result.peaks.sum((1, 2)).tolist() == [len(heights)] * 2
+        grown = {name: not all(is_identity(branch.grid)) for name, branch in result.branches.items()}
         assert grown == {"discriminative": bool(heights), "complementary": False}, "a peak of 1 is D's, by any draw"
         learns = {name: bool(radius.grad) for name, radius in method.radii.items()}
         assert learns == grown
     elif not heights:
-        assert all(all(is_identity(branch.grid)) for branch in seen.branches.values())
+        assert all(all(is_identity(branch.grid)) for branch in result.branches.values())
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5, 6])
@@ -496,10 +497,10 @@ def test_the_heatmap_lies_in_the_image():
     side = 124
     place = (torch.arange(side) - 84).abs() < 12, (torch.arange(side) - 34).abs() < 12
     picture = (place[0][:, None] & place[1]).double().expand(1, 3, side, side)
-    seen = shown(method, picture)
-    enlarged_spot = resample(picture, seen["discriminative grid"])
+    evidence = shown(method, picture)
+    enlarged_spot = resample(picture, evidence["discriminative grid"])
     assert enlarged_spot.sum() > 1.5 * picture.sum()
-    rows, columns = (seen["heatmap"][0] > 0.5).nonzero(as_tuple=True)
+    rows, columns = (evidence["heatmap"][0] > 0.5).nonzero(as_tuple=True)
     assert rows.double().mean().item() == pytest.approx(84 / 123 * 30, abs=1)
     assert columns.double().mean().item() == pytest.approx(34 / 123 * 30, abs=1)
 
@@ -508,21 +509,21 @@ def test_the_heatmap_lies_in_the_image():
 def test_under_autocast_positions_stay_in_full_precision(dtype: torch.dtype):
     method = built().float()
     with torch.autocast("cpu", dtype=dtype):
-        seen = method._look(images().float(), Draws(1, 0, ROWWISE))
+        result = method._look(images().float(), Draws(1, 0, ROWWISE))
         output = Learner(method)(images().float(), LABELS, Draws(1, 0, ROWWISE))
-    assert seen.features.logits.dtype == dtype
-    assert seen.response.dtype == torch.float32
-    assert {branch.grid.dtype for branch in seen.branches.values()} == {torch.float32}
+    assert result.features.logits.dtype == dtype
+    assert result.response.dtype == torch.float32
+    assert {branch.grid.dtype for branch in result.branches.values()} == {torch.float32}
     total(output).backward()
     assert all(radius.grad is not None and bool(radius.grad.isfinite()) for radius in method.radii.values())
 
 
 def test_sampled_images_lie_in_memory_as_the_images_do():
-    method, seen = built(), []
-    method.classifier.backbone.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    method, calls = built(), []
+    method.classifier.backbone.register_forward_pre_hook(lambda module, given: calls.append(given[0]))
     method.encode(images().contiguous(memory_format=torch.channels_last), EVALUATION)
-    assert [len(given) for given in seen] == [5, 10], "D and C are one batch"
-    assert all(given.is_contiguous(memory_format=torch.channels_last) for given in seen)
+    assert [len(given) for given in calls] == [5, 10], "D and C are one batch"
+    assert all(given.is_contiguous(memory_format=torch.channels_last) for given in calls)
 
 
 def test_groups_name_the_radii():

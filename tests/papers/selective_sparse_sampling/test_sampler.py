@@ -101,9 +101,9 @@ def test_a_number_is_a_square_and_the_scale_of_the_attention_does_not_matter():
 
 def test_the_kernel_grows_with_the_grid():
     coarse, fine = bump(7, 10, side=16, width=2), bump(14, 20, side=31, width=4)
-    found, expected = sampling_grid(coarse, 40), sampling_grid(fine, 40)
+    actual, expected = sampling_grid(coarse, 40), sampling_grid(fine, 40)
     assert (expected - identity(expected)).abs().max() > 0.15
-    torch.testing.assert_close(found, expected, rtol=0, atol=0.02)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=0.02)
 
 
 @pytest.mark.parametrize(("y", "x"), [(15, 15), (8, 21), (25, 6)])
@@ -140,10 +140,10 @@ def test_a_heatmap_of_the_picture_comes_back_to_its_place(y: int, x: int):
 @pytest.mark.parametrize("shape", [(31, 31), (12, 20)])
 def test_there_and_back_is_the_identity_inside(shape: tuple[int, int]):
     attention = 0.09 + uniform(1, *shape) ** 12
-    there = sampling_grid(attention, 61).permute(0, 3, 1, 2)
-    back = resample(there, inverse_grid(attention, 61))
+    grid = sampling_grid(attention, 61).permute(0, 3, 1, 2)
+    back = resample(grid, inverse_grid(attention, 61))
     inner = (back - lattice((61, 61), like=back))[..., 10:-10, 10:-10]
-    assert (there - lattice((61, 61), like=there)).abs().max() > 0.1
+    assert (grid - lattice((61, 61), like=grid)).abs().max() > 0.1
     assert inner.abs().max() < 0.2 * 2 / min(shape)
 
 

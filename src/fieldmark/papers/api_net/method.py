@@ -2,8 +2,8 @@
 
 Zhuang, Wang, Qiao. AAAI 2020. arXiv:2002.10191.
 
-An image of a pair is its embedding x, under a gate g. Image 1 is the anchor, image 2 its mate; Eq. 1, the mutual vector
-of the pair, is in ``mutual.py``, the construction of pairs in ``fieldmark.core.pairs``.
+An image of a pair is its embedding x, under a gate g. Image 1 is the anchor, image 2 its mate. Eq. 1, the mutual vector
+of the pair, is in ``mutual.py``; pairs are made in ``fieldmark.core.pairs``.
 
 Equations
     Eq. 2   gate             sigmoid of the mutual vector times an image's own embedding
@@ -14,23 +14,23 @@ Equations
     Eq. 7   ApiInteraction   the scores of the true class under the shared classifier
     Eq. 8   ApiInteraction   cross-entropy and lambda times the ranking, over all pairs
     Eq. 9   ApiInteraction   cross-entropy of the attentive features of both images
-    Eq. 10  score_ranking    an image's own gate must serve it better, by a margin
+    Eq. 10  score_ranking    an image's own gate must give it a higher score, by a margin
 
 Paper and released code
-    Both losses are means over the rows of valid pairs, as released. The paper sums them over the 2 B pairs, which at
-    its rate of 0.01 would explode; and as a pair has four rows of Eq. 9 and two of Eq. 10, the ranking weighs twice as
-    much in the means: the paper's sum is 4 P times the objective with ``weight=0.5``.
+    Both losses are means over the rows of valid pairs, as released. The paper sums them over the 2 B pairs, which would
+    explode at its rate of 0.01. A pair has four rows in Eq. 9 and two in Eq. 10, so the ranking weighs twice as much in
+    the means: the paper's sum is 4 P times the objective with ``weight=0.5``.
     Dropout 0.5 between the two layers of Eq. 1 and before the classifier is as released; the paper has none
-    (``dropout=0``). Gates and losses are taken in float32 or better.
-    An image alone of its class in a batch has no intra pair, rather than a wrong one; a batch of one class has no inter
-    pairs. Two copies of a photo in one batch (of a class with fewer photos than its batch takes) are no pair.
-    Table 4's one-sided rows have 240 pairs of 120 images too, and the paper does not say how: two mates an image
-    (``mates=2``) is the reading here. Its random row is ``intra=None, inter=None``: as many pairs drawn from the batch.
-    Inference is the plain classifier on x. Training shows it features up to twice as long, x + x g, so its confidences
-    are low: calibrate them.
+    (``dropout=0``). Gates and losses are computed in float32 or better.
+    The only image of its class in a batch has no intra pair, rather than a wrong one; a batch of one class has no inter
+    pairs. Two copies of a photo in one batch (if a class has fewer photos than a batch takes of it) are not a pair.
+    Table 4's one-sided rows have 240 pairs of 120 images too, and the paper does not say how: two mates per image
+    (``mates=2``) is our reading. Its random row is ``intra=None, inter=None``: the same number of pairs, drawn from the
+    batch. Inference is the plain classifier on x. Training shows it features up to twice as long, x + x g, so its
+    confidences are low: calibrate them.
 """
 
-from typing import ClassVar, Literal, NamedTuple, get_args
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ from fieldmark.core.contract import Encoded, Method, TrainOutput
 from fieldmark.core.criterion import Criterion, CrossEntropy
 from fieldmark.core.draws import EVALUATION, Draws, drawn
 from fieldmark.core.evidence import Evidence
-from fieldmark.core.inputs import refuse_inputs
+from fieldmark.core.inputs import refuse_choices, refuse_inputs
 from fieldmark.core.pairs import Mate, Pairs, mine_pairs, random_pairs
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised, suited
@@ -50,12 +50,12 @@ Gate = Literal["pair", "single"]
 
 
 def gate(mutual: Tensor, x: Tensor) -> Tensor:
-    """What of an image's embedding the pair makes worth a look: (P, D) mutual vectors and embeddings to (P, D)."""
+    """How much each number of an embedding matters in the pair: (P, D) mutual vectors and embeddings to (P, D)."""
     return torch.sigmoid(mutual * x)  # Eq. 2
 
 
 def interact(x1: Tensor, x2: Tensor, g1: Tensor, g2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Each image under its own gate and under the other's, all (P, D): (self1, self2, other1, other2)."""
+    """Both images under their own gate and under their partner's, all (P, D): (self1, self2, other1, other2)."""
     self1 = x1 + x1 * g1  # Eq. 3
     self2 = x2 + x2 * g2  # Eq. 4
     other1 = x1 + x1 * g2  # Eq. 5
@@ -64,15 +64,15 @@ def interact(x1: Tensor, x2: Tensor, g1: Tensor, g2: Tensor) -> tuple[Tensor, Te
 
 
 def score_ranking(self_scores: Tensor, other_scores: Tensor, margin: float = 0.05) -> Tensor:
-    """By how much an image's score under its own gate fails to exceed that under the other's by ``margin``.
+    """By how much an image's score under its own gate fails to exceed that under its partner's by ``margin``.
 
-    Probabilities of the true class, (P,) and (P,), to (P,), one image of a pair; Eq. 10 adds up the two.
+    Probabilities of the true class, (P,) and (P,), to (P,), for one image of each pair; Eq. 10 adds up both images.
     """
     return torch.relu(other_scores - self_scores + margin)  # Eq. 10
 
 
 class PairStep(NamedTuple):
-    """What the pairs of a batch give: named, weighted ``losses``, the ``pairs`` and their rows' ``logits``.
+    """The result for the pairs of a batch: named, weighted ``losses``, the ``pairs`` and their rows' ``logits``.
 
     ``logits`` are (4, P, C) of self1, self2, other1 and other2, or (2, P, C) of the first two with a single gate.
     """
@@ -83,24 +83,24 @@ class PairStep(NamedTuple):
 
 
 class ApiInteraction(nn.Module):
-    """Pairs of a batch, each image seen through its own gate and the other's; what training adds to a classifier.
+    """Pairs of a batch, each image under its own gate and its partner's; what training adds to a classifier.
 
-        loss = ApiInteraction(width)(x, labels, head)  # in the place of F.cross_entropy(head(x), labels)
+        loss = ApiInteraction(width)(x, labels, head)  # instead of F.cross_entropy(head(x), labels)
 
     Args:
-        width: E, numbers an embedding; the D of the equations.
+        width: E, numbers per embedding; the D of the equations.
         mutual: the mutual vector's operation, as in Table 2; "individual" has none.
         gate: "pair" (Eq. 2), or "single": the sigmoid of the mutual vector for both images, and so no "other".
         weight: lambda; 0 leaves the ranking out.
         margin: epsilon.
         dropout: inside the mutual vector and before the classifier.
         intra: the mate of an image in its own class, "similar", "dissimilar" or None.
-        inter: the same in the other classes; both None draws 2 * B * mates random pairs.
-        mates: of each kind, an image.
-        criterion: of each row; plain cross-entropy by default.
+        inter: the same for the other classes; both None draws 2 * B * mates random pairs.
+        mates: per image and kind.
+        criterion: the loss of each row; plain cross-entropy by default.
 
     Raises:
-        UserError: options that mean nothing.
+        UserError: invalid options.
     """
 
     def __init__(
@@ -118,15 +118,13 @@ class ApiInteraction(nn.Module):
         criterion: Criterion | None = None,
     ) -> None:
         super().__init__()
-        words = ((mutual, Operation), (gate, Gate), (intra, Mate), (inter, Mate))
-        for value, kind in words:
-            if value not in get_args(kind) and not (kind is Mate and value is None):
-                raise UserError(f"API-Net has no option {value!r}: choose {', '.join(map(repr, get_args(kind)))}")
+        pairing = {"intra": (intra, Literal[Mate, None]), "inter": (inter, Literal[Mate, None])}
+        refuse_choices("API-Net", {"mutual": (mutual, Operation), "gate": (gate, Gate)} | pairing)
         if mutual == "individual" and gate == "single":
             raise UserError("API-Net(mutual='individual') has no mutual vector for gate='single' to be made of")
         if weight < 0 or not 0 <= dropout < 1 or mates < 1:
-            told = f"API-Net(weight={weight}, dropout={dropout}, mates={mates})"
-            raise UserError(f"{told}: weight is at least 0, dropout 0 to below 1, mates at least 1")
+            options = f"API-Net(weight={weight}, dropout={dropout}, mates={mates})"
+            raise UserError(f"{options}: weight is at least 0, dropout 0 to below 1, mates at least 1")
         self.mutual = make_mutual(mutual, width, dropout=dropout)
         self.width, self.single, self.weight, self.margin = width, gate == "single", weight, margin
         self.dropout, self.mates = dropout, mates
@@ -139,13 +137,13 @@ class ApiInteraction(nn.Module):
         return torch.stack(list(self.step(x, labels, head, draws=draws).losses.values())).sum()
 
     def step(self, x: Tensor, labels: Tensor, head: nn.Module, *, draws: Draws | None = None) -> PairStep:
-        """The losses "cross_entropy" and, but for ``weight`` 0 or a single gate, "ranking"; 0 without a valid pair.
+        """The losses "cross_entropy" and, unless ``weight`` is 0 or the gate single, "ranking"; 0 without a valid pair.
 
         Args:
             x: embeddings (B, E).
             labels: (B,) long.
             head: the classifier's last layer, (P, E) to (P, C).
-            draws: of a run's step.
+            draws: those of a run's step; None outside a run.
         """
         refuse_inputs("ApiInteraction", "embeddings", x, labels, size=self.width)
         x, draws = raised(x), drawn(draws, training=self.training)
@@ -163,13 +161,13 @@ class ApiInteraction(nn.Module):
         return PairStep(losses, pairs, logits.unflatten(0, (-1, len(pairs.anchor))))
 
     def pairs(self, embeddings: Tensor, labels: Tensor, draws: Draws) -> Pairs:
-        """The pairs of a batch, embeddings (B, E) and labels (B,), by the rules of ``intra`` and ``inter``."""
+        """The pairs of a batch of embeddings (B, E) and labels (B,), by the rules ``intra`` and ``inter``."""
         if self.intra is None and self.inter is None:
             return random_pairs(labels, 2 * len(labels) * self.mates, draws)
         return mine_pairs(embeddings, labels, intra=self.intra, inter=self.inter, mates=self.mates, rows=draws.rows)
 
     def gates(self, x1: Tensor, x2: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """The gates of both images of each pair, (P, E) and (P, E) to two of that shape."""
+        """The gates of both images of each pair: embeddings (P, E) and (P, E) to two gates of that shape."""
         if isinstance(self.mutual, Individual):
             first, second = self.mutual(x1, x2, draws)
             return raised(first).sigmoid(), raised(second).sigmoid()
@@ -187,25 +185,25 @@ class ApiInteraction(nn.Module):
 
 
 class ApiNet(Method):
-    """Trains the classifier by ``ApiInteraction``, whose options these are.
+    """Trains the classifier with ``ApiInteraction``, and takes its options.
 
-    ``views`` of a step have the pairs, "anchor", "mate", "same" and "valid" (P,), and the "pair_logits" of their rows.
+    The ``views`` of a step hold the pairs, "anchor", "mate", "same" and "valid" (P,), and their rows' "pair_logits".
 
     Args:
         classifier: backbone, neck, pool and head.
-        criterion: of each row.
-        width: E, numbers an embedding.
-        mutual: as in ``ApiInteraction``, and so are all that follow.
+        criterion: the loss of each row.
+        width: E, numbers per embedding.
+        mutual: as in ``ApiInteraction``, like all that follow.
         gate: "pair" or "single".
         weight: lambda.
         margin: epsilon.
         dropout: inside the mutual vector and before the classifier.
-        intra: the mate in the own class.
+        intra: the mate in an image's own class.
         inter: the mate in another class.
-        mates: of each kind, an image.
+        mates: per image and kind.
 
     Raises:
-        UserError: options that mean nothing.
+        UserError: invalid options.
     """
 
     batch_wide: ClassVar[bool] = True
@@ -239,15 +237,6 @@ class ApiNet(Method):
             criterion=criterion,
         )
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, C) of normalised images (B, 3, H, W): the plain classifier."""
-        return self.classifier(images)
-
-    def encode(self, images: Tensor, draws: Draws) -> Encoded:
-        """The classifier's features."""
-        features = self.classifier.features(images)
-        return Encoded(features, features.logits, {})
-
     def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
         """The losses of ``ApiInteraction.step``."""
         step = self.interaction.step(encoded.features.embedding, labels, self.classifier.head, draws=draws)
@@ -255,20 +244,19 @@ class ApiNet(Method):
         return TrainOutput(step.losses, encoded.logits, labels, encoded.features, views)
 
     def evidence(self, images: Tensor) -> Evidence:
-        """Each image beside the nearest other of the batch (itself, if alone): "nearest" of the mates.
+        """Each image paired with the nearest other image of the batch (itself, if alone): "nearest" in the mates.
 
-        The gates are the image's "own" and its "mate" 's, for the two. The channels where a gate is largest are what
-        Fig. 3 shows.
+        The gates are "own", that of the image, and "mate". Fig. 3 shows the channels where a gate is largest.
         """
         features = self.classifier.features(images)
         x = raised(features.embedding)
-        nobody = torch.zeros(len(x), dtype=torch.long, device=x.device)
-        mate = mine_pairs(x, nobody, inter=None).mate
-        own, other = self.interaction.gates(x, x[mate], EVALUATION)
-        return Evidence(features.logits, gates={"own": own, "mate": other}, mates={"nearest": mate})
+        alike = torch.zeros(len(x), dtype=torch.long, device=x.device)  # as if all had one class
+        mate = mine_pairs(x, alike, inter=None).mate
+        own, partner = self.interaction.gates(x, x[mate], EVALUATION)
+        return Evidence(features.logits, gates={"own": own, "mate": partner}, mates={"nearest": mate})
 
 
 def mean_of_valid(rows: Tensor, valid: Tensor) -> Tensor:
-    """The mean of (k * P,) losses, k stretches of one a pair, over the valid pairs (P,); 0 where there are none."""
+    """The mean of (k * P,) losses, k rows of one loss per pair, over the valid pairs (P,); 0 without valid pairs."""
     rows = rows.view(-1, len(valid))
     return (rows * valid).sum() / (valid.sum() * len(rows)).clamp_min(1)

@@ -1,6 +1,6 @@
 """Learning Attentive Pairwise Interaction for Fine-Grained Classification: the mutual vector of a pair.
 
-Zhuang, Wang, Qiao. AAAI 2020. arXiv:2002.10191. the rest of the paper is in ``method.py``.
+Zhuang, Wang, Qiao. AAAI 2020. arXiv:2002.10191. The rest of the paper is in ``method.py``.
 
 Equations
     Eq. 1   Mlp                what a pair has in common: FC(2D -> 512) and FC(512 -> D) on both embeddings
@@ -13,8 +13,9 @@ Equations
 Paper and released code
     Section 4.1 and Table 2 name the operations. The default, ``Mlp``, has no activation between its layers but dropout
     0.5, as released: the paper mentions neither. ``WeightAttention`` and ``Individual`` take the same two layers; there
-    is no released code for them, nor for ``CompactBilinear``, whose output has D numbers here so that it can gate, and
-    is neither rooted nor normalised. ``Individual`` has no mutual vector: it is the comparison without Eq. 1.
+    is no released code for them, nor for ``CompactBilinear``, whose output has D numbers here so that it can gate;
+    neither its square root is taken nor is it normalised. ``Individual`` has no mutual vector: it is the comparison
+    without Eq. 1.
 """
 
 from typing import Literal
@@ -27,7 +28,7 @@ from fieldmark.core.sketch import TensorSketch
 from fieldmark.ops.precision import suited
 
 HIDDEN = 512
-"""Numbers between the two layers."""
+"""Width between the two layers."""
 
 Operation = Literal[
     "mlp", "individual", "compact_bilinear", "subtract_square", "sum", "product", "weight_attention"
@@ -35,7 +36,7 @@ Operation = Literal[
 
 
 def dropped(values: Tensor, purpose: str, *, dropout: float, draws: Draws) -> Tensor:
-    """``values`` with each number set to zero with probability ``dropout``, the others raised so that the mean stays.
+    """``values``, each number set to zero with probability ``dropout``, the rest scaled up so that the mean stays.
 
     The draws of evaluation leave the values as they are.
     """
@@ -79,7 +80,7 @@ class Individual(nn.Module):
         self.layers = TwoLayers(width, width, dropout=dropout)
 
     def forward(self, x1: Tensor, x2: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """(P, D) and (P, D) to one (P, D) for each, which the sigmoid makes its gate."""
+        """(P, D) and (P, D) to a (P, D) for each image, whose sigmoid is its gate."""
         first, second = self.layers(torch.cat([x1, x2]), draws).chunk(2)
         return first, second
 
@@ -134,12 +135,12 @@ class Product(nn.Module):
 
 
 def make_mutual(operation: Operation, width: int, *, dropout: float) -> nn.Module:
-    """The module of an operation: (x1, x2, draws) to the mutual vector (P, D); a pair of them where "individual".
+    """The module of an operation: (x1, x2, draws) to the mutual vector (P, D); two of them for "individual".
 
     Args:
         operation: as in Table 2.
-        width: D, numbers an embedding.
-        dropout: between the two layers of the operations that have any.
+        width: D, numbers per embedding.
+        dropout: between the two layers of the operations that have layers.
     """
     match operation:
         case "mlp":

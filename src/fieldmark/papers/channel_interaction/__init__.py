@@ -1,7 +1,11 @@
 """Channel Interaction Networks (Gao et al., AAAI 2020): the layer within an image and the loss between images."""
 
-from fieldmark.papers.channel_interaction.contrast import contrast_weights
-from fieldmark.papers.channel_interaction.contrastive import ContrastiveChannelInteraction, pair_contrastive, triplet
+from fieldmark.papers.channel_interaction.contrastive import (
+    ContrastiveChannelInteraction,
+    contrast_weights,
+    pair_contrastive,
+    triplet,
+)
 from fieldmark.papers.channel_interaction.interaction import (
     Interaction,
     SelfChannelInteraction,

@@ -9,8 +9,8 @@ Equations
 
 Paper and released code
     No code of the authors was found. Equations 5 to 9, between images, are in ``contrastive.py``.
-    The paper does not scale X X^T, and neither do we (``scale=1.0``). It takes X X^T with the opposite sign for its
-    row "Pos-SCI": that is ``scale=-1.0``. How phi starts is not said: as PyTorch's convolutions do.
+    The paper does not scale X X^T, and neither do we (``scale=1.0``). For its row "Pos-SCI" it takes X X^T with the
+    opposite sign: ``scale=-1.0``. It does not say how phi is initialised: here as PyTorch's convolutions are.
 
     On real features the rows of W are almost even: on 100 photos of CUB-200-2011 with ImageNet weights at 448 px, the
     entropy of a row is 0.92 of its largest (log D) in VGG-16 and 0.98 in EfficientNet-Lite0, as most products of two
@@ -20,7 +20,8 @@ Paper and released code
 The average of Z
     phi is linear, so the average of phi(Y) over the positions needs only nine averages of Y, one for each tap of phi:
     over the positions that the tap sees while phi slides over the map with zeros around. These windows of Y are W
-    times the windows of X, so nine columns replace the h * w of X, and phi is applied once, not at every position.
+    times the windows of X, so nine columns replace the h * w of X, and phi is applied once instead of at every
+    position.
 """
 
 import math
@@ -34,7 +35,7 @@ from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, lower_type, raised, suited
 
 _IMAGES = 4
-"""Images whose W is held at a time where no gradient is wanted: 16.8 MB each for 2,048 channels."""
+"""Images whose W is held at a time when no gradient is recorded: 16.8 MB each for 2,048 channels."""
 
 
 def channel_weights(x: Tensor, scale: float = 1.0) -> Tensor:
@@ -50,7 +51,7 @@ def channel_weights(x: Tensor, scale: float = 1.0) -> Tensor:
 def self_channel_interaction(x: Tensor, scale: float = 1.0) -> Tensor:
     """Y (B, D, l) of x (B, D, l), in float32 for half types.
 
-    It is attention over the channels with negated queries; PyTorch's kernels for that hold no W, on a processor.
+    It is attention over the channels with negated queries; PyTorch's CPU kernels for that do not hold W.
     """
     x = raised(x)[:, None]
     with full_precision(x):
@@ -66,7 +67,7 @@ def weighted(rows: Tensor, weights: Tensor) -> Tensor:
 class _Weighted(torch.autograd.Function):
     """``rows @ weights.mT`` with a gradient of the weights in their own memory order.
 
-    That of ``@`` would be transposed, and the backward pass of the softmax would copy it, which takes as long as the
+    That of ``@`` would be transposed, and the softmax's backward pass would copy it, which takes as long as the
     products.
     """
 
@@ -100,7 +101,7 @@ def window_averages(maps: Tensor) -> Tensor:
 
 
 class Interaction(NamedTuple):
-    """What ``SelfChannelInteraction.interact`` gives: all that the layer works out of some maps.
+    """What ``SelfChannelInteraction.interact`` returns: all that the layer computes from its maps.
 
     ``layer`` is the layer itself, ``maps`` are X (B, D, h, w), ``weights`` W (B, D, D), ``windows`` the window averages
     (B, 9, D) of X, ``mixed`` those of Y, ``pooled`` is the average (B, D) of Z over the positions, and ``kernel`` phi's
@@ -117,21 +118,21 @@ class Interaction(NamedTuple):
 
     @property
     def y(self) -> Tensor:
-        """Y (B, D, h, w), worked out now; in float32 for half types."""
+        """Y (B, D, h, w), computed at each access; in float32 for half types."""
         x = raised(self.maps.flatten(2))
         with full_precision(x):
             return (self.weights @ x).view(self.maps.shape)
 
     @property
     def z(self) -> Tensor:
-        """Z (B, D, h, w), worked out now: what the layer gives for the maps."""
+        """Z (B, D, h, w), computed at each access: the layer's output for the maps."""
         return self.layer.added(self.y, self.maps)
 
 
 class SelfChannelInteraction(nn.Module):
     """The SCI layer, a neck: (B, D, h, w) to the same shape.
 
-    ``layer(maps)`` is Z, ``layer.pooled(maps)`` its average, and ``layer.interact(maps)`` all that lies between, for
+    ``layer(maps)`` is Z, ``layer.pooled(maps)`` its average, and ``layer.interact(maps)`` all in between, for
     ``ContrastiveChannelInteraction`` and for figures.
 
     Args:
@@ -139,11 +140,11 @@ class SelfChannelInteraction(nn.Module):
         scale: of X X^T; -1 is the paper's "Pos-SCI".
 
     Raises:
-        UserError: a scale that means nothing; in a call, maps of another shape.
+        UserError: a scale of 0 or not finite; in a call, maps of another shape.
     """
 
     rate: ClassVar[float] = 0.1
-    """Of the head's learning rate, which phi's sums over nine times D channels do not survive."""
+    """The share of the head's learning rate: at the full rate training fails, as phi sums over nine times D numbers."""
 
     def __init__(self, channels: int, scale: float = 1.0) -> None:
         super().__init__()
@@ -160,7 +161,7 @@ class SelfChannelInteraction(nn.Module):
         return self.added(self_channel_interaction(maps.flatten(2), self.scale).view(maps.shape), maps)
 
     def pooled(self, maps: Tensor) -> Tensor:
-        """The average (B, D) of Z over the positions; for half types in float32, unless the layer is in one itself."""
+        """The average (B, D) of Z over the positions; for half types in float32, unless the layer itself is in one."""
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             return self.interact(maps).pooled
         self._refuse(maps)
@@ -178,7 +179,7 @@ class SelfChannelInteraction(nn.Module):
         return Interaction(self, maps, weights, windows, mixed, pooled, kernel)
 
     def kernel(self, maps: Tensor) -> Tensor:
-        """phi's weight as a matrix (D, 9 D), in the type that its products with windows of these maps are taken in."""
+        """phi's weight as a matrix (D, 9 D), in the type of its products with windows of these maps."""
         weight = self.phi.weight.permute(0, 2, 3, 1).flatten(1)
         return weight.bfloat16() if torch.is_grad_enabled() and lower_type(maps) == torch.bfloat16 else weight
 
@@ -201,5 +202,5 @@ class SelfChannelInteraction(nn.Module):
     def _refuse(self, maps: Tensor) -> None:
         channels = self.phi.in_channels
         if maps.dim() != 4 or maps.shape[1] != channels:
-            told = f"SelfChannelInteraction({channels}) takes maps (B, {channels}, h, w)"
-            raise UserError(f"{told}, not a tensor of shape {tuple(maps.shape)}")
+            expected = f"SelfChannelInteraction({channels}) takes maps (B, {channels}, h, w)"
+            raise UserError(f"{expected}, not a tensor of shape {tuple(maps.shape)}")

@@ -10,21 +10,22 @@ Equations
     Eq. 5   discriminality_logits   g(F_i): masked channels, maximum over the class's channels, mean over positions
     Eq. 6   MutualChannelLoss       L_div, the mean of h over classes and images
     Eq. 7   diversity               h(F_i): softmax over positions, maximum over the class's channels, sum
-    Eq. 8 to 12, the soft channel labels, stand in soft_labels.py.
+    Eq. 8 to 12, the soft channel labels, are in soft_labels.py.
 
 Paper and released code
     The default is the paper. Its letters: N channels, c classes, xi_i channels of class i, mu ``weight``, lambda
     ``diversity``. Weights: mu 0.005 for fine-tuning and 1.5 from scratch, lambda 10. N is not always xi * c: the first
     classes have floor(N/c) channels and the last N mod c one more (Table II).
-    The released code replaces -lambda * L_div by b * (1 - mean of h/xi), added up over the sizes of groups that there
-    are (``form="released"``; b = ``weight * diversity``), and drops 4 of 10 or 11 channels (``drop=0.4``) or 1 of 3. At
-    equal weight and diversity, and groups of one size, it pushes h xi times less than the paper's form, which is
-    b = mu * lambda * xi: change the weights with the form. The code has, fine-tuning, weight 0.0005 and b 0.005, rates
-    of 0.1 for the head and 0.01 for the network on a cosine; from scratch weight 1.5 or 2 and b 20; mean = std = 0.5.
+    The released code replaces -lambda * L_div by b * (1 - mean of h/xi), added up over the sizes of groups
+    (``form="released"``; b = ``weight * diversity``), and drops 4 of 10 or 11 channels (``drop=0.4``) or 1 of 3. At
+    equal weight and diversity, and with groups of one size, it pushes h xi times less than the paper's form, which
+    corresponds to b = mu * lambda * xi: change the weights with the form. For fine-tuning the code has weight 0.0005
+    and b 0.005, rates of 0.1 for the head and 0.01 for the network on a cosine; from scratch weight 1.5 or 2 and b 20;
+    mean = std = 0.5.
     Its head is, in both ResNets, global max pooling, BN, FC 512, BN, ELU, FC (``Maximum`` and ``TwoLayerHead``); in
-    VGG-16 from scratch 2 x 2 max pooling leaves 7 x 7 positions, and 600 * 49 numbers go the same way, which is no part
-    here. From scratch it widens the network's last convolutions to xi * c channels (VGG-16's conv4_3 too), and its
-    ResNet-18 keeps 14 x 14 positions; ``ChannelExpansion`` makes xi * c channels behind any network.
+    VGG-16 from scratch 2 x 2 max pooling leaves 7 x 7 positions, and 600 * 49 numbers go the same way; there is no such
+    part here. From scratch it widens the network's last convolutions to xi * c channels (VGG-16's conv4_3 too), and its
+    ResNet-18 keeps 14 x 14 positions; ``ChannelExpansion`` makes xi * c channels after any network.
 
 Choices of ours where the paper is silent
     L_dis is plain cross-entropy of the labels, without the recipe's label smoothing. The paper's networks end in a
@@ -44,7 +45,7 @@ from torch import Tensor, nn
 from fieldmark.core.classifier import Classifier, Linear
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
-from fieldmark.core.inputs import refuse_inputs, refuse_negative
+from fieldmark.core.inputs import refuse_choices, refuse_inputs, refuse_negative
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
 from fieldmark.papers.mutual_channel.soft_labels import after_relu, refined_channels, spatial_softmax
@@ -57,11 +58,11 @@ def channel_groups(channels: int, classes: int) -> tuple[int, ...]:
     Raises:
         UserError: fewer channels than classes.
     """
-    base, rest = divmod(channels, classes)
+    base, extra = divmod(channels, classes)
     if not base:
-        neck = f"the neck ChannelExpansion (channel-expansion) makes {3 * classes} of them"
-        raise UserError(f"MutualChannelLoss: {channels} channels are too few for {classes} classes; {neck}")
-    return (base,) * (classes - rest) + (base + 1,) * rest  # Eq. 1
+        advice = f"the neck ChannelExpansion (channel-expansion) makes {3 * classes} of them"
+        raise UserError(f"MutualChannelLoss: {channels} channels are too few for {classes} classes; {advice}")
+    return (base,) * (classes - extra) + (base + 1,) * extra  # Eq. 1
 
 
 class _Run(NamedTuple):
@@ -71,13 +72,13 @@ class _Run(NamedTuple):
     number: int
     size: int
 
-    def of(self, tensor: Tensor, dim: int) -> Tensor:
+    def channels_of(self, tensor: Tensor, dim: int) -> Tensor:
         """The run's part of the channels along ``dim``, as two dimensions (number, size) in its place; a view."""
         return tensor.narrow(dim, self.first, self.number * self.size).unflatten(dim, (self.number, self.size))
 
 
 def _runs(groups: Sequence[int]) -> Iterator[_Run]:
-    """The groups in runs of one size: two at most where ``channel_groups`` made them."""
+    """The groups in runs of equal size: two at most for those of ``channel_groups``."""
     first = 0
     for size, equal in groupby(groups):
         run = _Run(first, len(list(equal)), size)
@@ -96,10 +97,10 @@ class _GroupMaximum(torch.autograd.Function):
         masked = maps if keep is None else maps * keep[:, None]
         values, winners = [], []
         for run in _runs(groups):
-            value, place = run.of(masked, 1).max(2)
+            value, winner = run.channels_of(masked, 1).max(2)
             starts = torch.arange(run.first, run.first + run.number * run.size, run.size, device=maps.device)
             values.append(value)
-            winners.append(place + starts[:, None])
+            winners.append(winner + starts[:, None])
         return torch.cat(values, 1), torch.cat(winners, 1)
 
     @staticmethod
@@ -125,15 +126,15 @@ def _group_maximum(maps: Tensor, groups: Sequence[int], keep: Tensor | None = No
 
 
 def channel_attention(groups: Sequence[int], *, drop: float, draws: Draws, like: Tensor) -> Tensor | None:
-    """CWA's mask, bool (N,): False at floor(drop * xi_i) random channels of each class, drawn anew each step.
+    """CWA's mask, bool (N,): False at floor(drop * xi_i) random channels of each class, drawn anew at each step.
 
-    None, which keeps all, in evaluation and where nothing is dropped.
+    None, which keeps all, in evaluation and if nothing is dropped.
     """
     dropped = {size: math.floor(drop * size + 1e-9) for size in set(groups)}
     if not draws.random or not any(dropped.values()):
         return None
     numbers = draws.uniform("mutual_channel", (sum(groups),), like=like.new_empty(0, dtype=torch.float32))
-    orders = ((run, torch.argsort(run.of(numbers, 0), dim=1, stable=True)) for run in _runs(groups))
+    orders = ((run, torch.argsort(run.channels_of(numbers, 0), dim=1, stable=True)) for run in _runs(groups))
     return torch.cat([(order.argsort(1) >= dropped[run.size]).flatten() for run, order in orders])
 
 
@@ -143,16 +144,16 @@ def discriminality_logits(maps: Tensor, groups: Sequence[int], keep: Tensor | No
     Args:
         maps: after ReLU.
         groups: (c,), channels of each class, as from ``channel_groups``.
-        keep: bool (N,), channels that count; the others respond with 0.
+        keep: bool (N,), channels that count; the rest respond with 0.
     """
     return _group_maximum(raised(maps).flatten(2), groups, keep).mean(2)  # Eq. 5
 
 
 def average_logits(maps: Tensor, groups: Sequence[int], keep: Tensor | None = None) -> Tensor:
-    """The same with CCAP, the mean over a class's channels (dropped ones count as 0), in place of the maximum."""
+    """As ``discriminality_logits``, but with CCAP, the mean over a class's channels (dropped ones count as 0)."""
     means = raised(maps).mean((2, 3))
     masked = means if keep is None else means * keep
-    return torch.cat([run.of(masked, 1).mean(2) for run in _runs(groups)], 1)
+    return torch.cat([run.channels_of(masked, 1).mean(2) for run in _runs(groups)], 1)
 
 
 def discriminality(logits: Tensor, labels: Tensor) -> Tensor:
@@ -161,19 +162,19 @@ def discriminality(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def diversity(maps: Tensor, groups: Sequence[int]) -> Tensor:
-    """h(F_i), how far a class's channels look at different places: maps (B, N, h, w) to (B, c), from 1 to xi_i.
+    """h(F_i), how differently a class's channels respond over the positions: maps (B, N, h, w) to (B, c).
 
-    In float32 or better.
+    From 1 to xi_i; in float32 or better.
     """
     return _group_maximum(spatial_softmax(maps), groups).sum(2)  # Eq. 7
 
 
 class MutualChannelLoss(Term):
-    """Gives each class channels of its own, each of which tells it from the others, at places of its own.
+    """Gives each class its own channels: each tells it from the other classes, and each responds at its own positions.
 
         loss = F.cross_entropy(logits, labels) + MutualChannelLoss(classes)(maps, labels)
 
-    In a run it reads the maps behind the neck. CWA drops other channels at each call in training, none in evaluation.
+    In a run it reads the maps after the neck. CWA drops other channels at each call in training, none in evaluation.
 
     Args:
         classes: c.
@@ -183,10 +184,10 @@ class MutualChannelLoss(Term):
         discriminality: factor of L_dis; 0 leaves it out.
         across: what joins a class's channels in L_dis, "max" (CCMP) or "average" (CCAP).
         of: L_div of "all" classes, or of the image's "label" alone (MC-Loss-V2 of Table VII).
-        form: "paper", or "released" for b * (1 - h/xi) in place of -lambda * h, with weights of its own.
+        form: "paper", or "released" for b * (1 - h/xi) in place of -lambda * h; the weights differ, too.
 
     Raises:
-        UserError: settings that mean nothing.
+        UserError: invalid settings.
     """
 
     reads = ("refined",)
@@ -207,12 +208,11 @@ class MutualChannelLoss(Term):
             raise UserError("MutualChannelLoss: weight, diversity and discriminality are at least 0, drop is below 1")
         if not diversity and not discriminality:
             raise UserError("MutualChannelLoss(diversity=0, discriminality=0): nothing is left of it")
-        if across not in ("max", "average") or of not in ("all", "label") or form not in ("paper", "released"):
-            choices = "across is 'max' or 'average', of is 'all' or 'label', form is 'paper' or 'released'"
-            raise UserError(f"MutualChannelLoss: {choices}")
+        choices = {"across": (across, Literal["max", "average"]), "of": (of, Literal["all", "label"])}
+        refuse_choices("MutualChannelLoss", choices | {"form": (form, Literal["paper", "released"])})
         self.classes, self.weight, self.diversity, self.drop = classes, weight, diversity, drop
         self.discriminality, self.across, self.of, self.form = discriminality, across, of, form
-        self.checked = False  # the first maps of a loop of one's own, as checking waits for the device
+        self.checked = False  # whether a custom loop's first maps were checked: only those, as it waits for the device
 
     def check(self, classifier: Classifier) -> None:
         """Refuses other classes and fewer channels than classes."""
@@ -226,20 +226,20 @@ class MutualChannelLoss(Term):
         Args:
             maps: (B, N, h, w), after ReLU; N is at least the number of classes.
             labels: (B,) long.
-            draws: of a run's step.
+            draws: those of a run's step; None outside a run.
         """
         refuse_inputs("MutualChannelLoss", "maps", maps, labels)
         if draws is None and not self.checked:
             self.checked = refuse_negative("MutualChannelLoss", maps)
         draws, maps = drawn(draws, training=self.training), after_relu(maps)
         groups = channel_groups(maps.shape[1], self.classes)
-        apart = maps.new_zeros(())
+        separation = maps.new_zeros(())
         if self.discriminality:
             keep = channel_attention(groups, drop=self.drop, draws=draws, like=maps)
             joined = discriminality_logits if self.across == "max" else average_logits
-            apart = self.discriminality * discriminality(joined(maps, groups, keep), labels)
+            separation = self.discriminality * discriminality(joined(maps, groups, keep), labels)
         spread = self._spread(maps, groups, labels) if self.diversity else maps.new_zeros(())
-        loss = apart - self.diversity * spread  # Eq. 3
+        loss = separation - self.diversity * spread  # Eq. 3
         return self.weight * loss  # Eq. 2
 
     def _spread(self, maps: Tensor, groups: tuple[int, ...], labels: Tensor) -> Tensor:
@@ -260,22 +260,22 @@ class MutualChannelLoss(Term):
 class ChannelExpansion(nn.Module):
     """A neck that gives each class its channels: 1x1 convolution, BN, ReLU; (B, D, h, w) to (B, xi * c, h, w).
 
-    The paper builds its networks with so many channels; this does it behind any network.
+    The paper builds its networks with that many channels; this adds them to any network.
 
     Args:
         channels: D.
         classes: c.
-        xi: channels a class, 3 in most of the paper.
-        total: channels in all where they are not xi * c; 0 says they are.
+        xi: channels per class, 3 in most of the paper.
+        total: channels in all, if not xi * c; 0 means xi * c.
     """
 
     def __init__(self, channels: int, classes: int, xi: int = 3, total: int = 0) -> None:
         super().__init__()
         if xi < 1 or total < 0:
             raise UserError(f"ChannelExpansion(xi={xi}, total={total}): xi is at least 1, total at least 0")
-        made = total or xi * classes
-        self.convolution = nn.Conv2d(channels, made, 1, bias=False)
-        self.norm = nn.BatchNorm2d(made)
+        width = total or xi * classes
+        self.convolution = nn.Conv2d(channels, width, 1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, D, h, w) to (B, xi * c, h, w), nowhere negative."""
@@ -283,12 +283,12 @@ class ChannelExpansion(nn.Module):
 
 
 class TwoLayerHead(nn.Module):
-    """The released ResNets' head, behind global max pooling: BN, FC, BN, ELU, FC; (B, E) to (B, c).
+    """The released ResNets' head, after global max pooling: BN, FC, BN, ELU, FC; (B, E) to (B, c).
 
     Args:
         width: E.
         classes: c.
-        hidden: numbers between the two layers.
+        hidden: width between the two layers.
     """
 
     def __init__(self, width: int, classes: int, hidden: Count = 512) -> None:

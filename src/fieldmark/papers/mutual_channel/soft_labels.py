@@ -6,26 +6,27 @@ Section IV-E; the loss itself is in loss.py.
 Equations
     Eq. 8   ChannelLabels       t in (0, 1)^N of an image, how much each channel belongs to its class
     Eq. 9   class_maxima        the labels of a class's images in the batch, and their maximum
-    Eq. 10  intra_class         L_intra, small where images of a class give the same few channels
-    Eq. 11  inter_class         L_inter, small where each channel belongs to some class
+    Eq. 10  intra_class         L_intra, small if images of a class give the same few channels
+    Eq. 11  inter_class         L_inter, small if each channel belongs to a class
     Eq. 12  SoftChannelLabels   what is added to cross-entropy: mu * L_MC + L_intra + L_inter
 
 Paper and released code
     No code of this section was released. Where the paper is silent, these are our readings.
     How labels pick groups: each class keeps the running mean of its images' t, and all N channels take part in the
     class's CCMP, weighted by that mean, in L_dis and in L_div (there after the softmax over positions). A running mean
-    carries no gradient from L_MC to t. It starts at 0.5, is updated with the batch before it is used, and rests in
+    carries no gradient from L_MC to t. It starts at 0.5, is updated with the batch before it is used, and is fixed in
     evaluation. CWA drops half of all channels, the same for all classes. The SE block (Hu et al., CVPR 2018) makes
-    labels only: it does not scale the maps that the classifier sees. A class that the batch lacks is 0 in L_intra.
-    L_MC needs B * c * N * l products; they are made in pieces of fixed size and never held at once.
+    labels only: it does not scale the maps that the classifier sees. A class without images in the batch counts as 0 in
+    L_intra. L_MC needs B * c * N * l products; they are made in pieces of fixed size and never held at once.
     L_intra and L_inter train the SE block alone (``into_maps=False``). They are sums over N channels: on the maps of 16
     CUB photos (EfficientNet-Lite0, 20 classes) their joint gradient is 40 times as long as that of cross-entropy when
     that is at 2.2 nats, and 146 times when it is at 0.2 (``benchmarks/soft_label_gradients.py``), and the network would
     learn little else. In the SE block nothing competes with them, so their weight there is the paper's, 1, at the
-    paper's rate of 0.01. A rate of 0.1 is too fast for it and leaves many channels to no class; where no recipe says a
-    rate it learns at a tenth of the head's (``rate``), about the paper's.
+    paper's rate of 0.01. A rate of 0.1 is too high for it: many channels end up in no class. Unless a recipe sets a
+    rate, it learns at a tenth of the head's (``rate``), about the paper's.
 """
 
+from copy import deepcopy
 from typing import Any, ClassVar
 
 import torch
@@ -41,7 +42,7 @@ from fieldmark.ops.precision import full_precision, raised, suited
 from fieldmark.plain import Count
 
 _RESIDUES = 32
-"""Channels are folded to so many before the winner is looked for; near the root of usual N."""
+"""Channels are folded to this number before the winner is searched; about the square root of a usual N."""
 
 
 def after_relu(maps: Tensor) -> Tensor:
@@ -54,20 +55,16 @@ def after_relu(maps: Tensor) -> Tensor:
 def spatial_softmax(maps: Tensor) -> Tensor:
     """Each channel's softmax over its positions: (B, N, h, w) to (B, N, l), in float32 or better."""
     flat = raised(maps).flatten(2)
-    if flat.stride(1) == 1:  # channels last: along the axis as it lies in memory, without a copy
+    if flat.stride(1) == 1:  # channels last: along the axis in its memory order, without a copy
         return flat.transpose(1, 2).softmax(1).transpose(1, 2)
     return flat.softmax(2)
 
 
 def refined_channels(classifier: Classifier) -> int:
-    """N, the channels behind the neck, found by trying it; each of its modules keeps its mode, training or not."""
+    """N, the channels after the neck, as a copy of it gives them."""
     example = classifier.backbone.mean.new_zeros(1, classifier.backbone.channels, 2, 2)
-    modes = [(module, module.training) for module in classifier.neck.modules()]
     with torch.no_grad():
-        channels = classifier.neck.eval()(example).shape[1]
-    for module, training in modes:
-        module.training = training
-    return channels
+        return deepcopy(classifier.neck).eval()(example).shape[1]
 
 
 class ChannelLabels(nn.Module):
@@ -84,7 +81,7 @@ class ChannelLabels(nn.Module):
         self.squeeze, self.excite = nn.Linear(channels, hidden), nn.Linear(hidden, channels)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """One row an image, in float32 or better."""
+        """One row per image, in float32 or better."""
         hidden = self.squeeze(suited(maps.mean((2, 3)), self.squeeze)).relu()
         return raised(self.excite(hidden)).sigmoid()  # Eq. 8
 
@@ -114,10 +111,10 @@ class _WeightedMaximum(torch.autograd.Function):
         spare = -channels % _RESIDUES  # the last channel again, so that the number can be folded
         repeat = torch.arange(channels + spare, device=values.device).clamp_max(channels - 1)
         rows = values.transpose(1, 2).reshape(-1, channels)
-        rows, weights = (t.index_select(1, repeat) if spare else t for t in (rows, weights))
-        piece = 2**19 if values.device.type == "cpu" else 2**26  # a core's cache; a GPU wants more at once
-        found = [_winners(part, weights) for part in rows.split(max(1, piece // weights.numel()))]
-        flat = (torch.cat(part).view(images, positions, classes) for part in zip(*found, strict=True))
+        rows, weights = (part.index_select(1, repeat) if spare else part for part in (rows, weights))
+        piece = 2**19 if values.device.type == "cpu" else 2**26  # a core's cache; a GPU needs more at once
+        pieces = [_winners(part, weights) for part in rows.split(max(1, piece // weights.numel()))]
+        flat = (torch.cat(part).view(images, positions, classes) for part in zip(*pieces, strict=True))
         best, winners = (part.transpose(1, 2) for part in flat)
         ctx.save_for_backward(winners.clamp_max(channels - 1), weights.expand(images, -1, -1).gather(2, winners))
         ctx.shape = values.shape
@@ -148,14 +145,14 @@ def weighted_maximum(values: Tensor, weights: Tensor) -> Tensor:
 
 
 class SoftChannelLabels(Term):
-    """MC-Loss whose groups of channels are learnt: a class may have any channels, and share them.
+    """MC-Loss with learnt groups of channels: a class may have any channels, and share them.
 
         loss = F.cross_entropy(logits, labels) + SoftChannelLabels(channels, classes)(maps, labels)
 
-    It takes the place of ``MutualChannelLoss`` and needs no N >= classes. In a run it reads the maps behind the neck.
+    It takes the place of ``MutualChannelLoss`` and needs no N >= classes. In a run it reads the maps after the neck.
 
     Args:
-        channels: N, of the backbone; a neck has to leave them as many.
+        channels: N, of the backbone; a neck must keep their number.
         classes: c.
         weight: mu.
         diversity: lambda.
@@ -166,13 +163,13 @@ class SoftChannelLabels(Term):
         into_maps: whether L_intra and L_inter also train the network below the SE block (Eq. 12 to the letter).
 
     Raises:
-        UserError: settings that mean nothing.
+        UserError: invalid settings.
     """
 
     reads = ("refined",)
     batch_wide: ClassVar[bool] = True
     rate: ClassVar[float] = 0.1
-    """Of the head's learning rate, at which the SE block would leave many channels to no class."""
+    """The share of the head's learning rate: at the full rate many channels would end up without a class."""
     means: Tensor
     """(c, N), how much each channel belongs to each class: the running mean of t."""
 
@@ -195,7 +192,7 @@ class SoftChannelLabels(Term):
             raise UserError(f"SoftChannelLabels(momentum={momentum}): above 0, at most 1")
         self.weight, self.diversity, self.drop = weight, diversity, drop
         self.label_weight, self.momentum, self.into_maps = label_weight, momentum, into_maps
-        self.checked = False  # the first maps of a loop of one's own, as checking waits for the device
+        self.checked = False  # whether a custom loop's first maps were checked: only those, as it waits for the device
         self.soft_labels = ChannelLabels(channels, reduction)
         self.register_buffer("means", torch.full((classes, channels), 0.5))
 
@@ -216,7 +213,7 @@ class SoftChannelLabels(Term):
         Args:
             maps: (B, N, h, w), after ReLU.
             labels: (B,) long.
-            draws: of a run's step.
+            draws: those of a run's step; None outside a run.
         """
         refuse_inputs("SoftChannelLabels", "maps", maps, labels, size=self.means.shape[1])
         if draws is None and not self.checked:
@@ -239,7 +236,7 @@ class SoftChannelLabels(Term):
         return self.means.topk(count, dim=1).indices
 
     def _logits(self, maps: Tensor, draws: Draws) -> Tensor:
-        """g with soft groups, (B, c); CWA's channels are left out of it altogether, which as maxima go is the same."""
+        """g with soft groups, (B, c); CWA's channels are left out altogether, which gives the same maxima."""
         flat, weights = maps.flatten(2), self.means
         dropped = int(self.drop * len(weights[0]) + 1e-9)
         if draws.random and dropped:

@@ -1,25 +1,25 @@
-"""The attention of Selective Sparse Sampling: from a classifier's maps to what an image's two copies enlarge.
+"""The attention of Selective Sparse Sampling: from a classifier's maps to what the two copies of an image enlarge.
 
 Ding, Zhou, Zhu, Ye, Jiao, "Selective Sparse Sampling for Fine-Grained Image Recognition", ICCV 2019, Sec. 3.1 and 3.2
 (not on arXiv). The class peak responses are those of Zhou, Zhu, Ye, Qiu, Jiao, CVPR 2018, arXiv:1804.00880.
 
 Equations
     Eq. 2   top_entropy           how unsure the classifier is, over its five likeliest classes
-    Eq. 3   combined              the likeliest class's map where it is sure, else the sum of the five
+    Eq. 3   combined              the likeliest class's map if it is sure, else the sum of the five
     Eq. 3   response_map          the same out of all classes' maps, then min-max
     Eq. 4   partition             strong peaks to the discriminative branch, weak ones to the complementary
     Eq. 5   sparse_attention      a Gaussian at each peak, its height and width by the peak's response
     Eq. 6   sparse_attention      their sum
 
 Paper and released code
-    The functions are the paper's. Left open there, and here as in the code: of equal neighbours the first alone is a
+    The functions are the paper's. Left open there, and here as in the code: of equal neighbours only the first is a
     peak. In evaluation the paper's random numbers are 0.5; the code takes the highest peak alone for one branch and the
     lowest for the other: ``extremes``.
-    1/R is without bound, which the paper leaves open: a peak of less than a millionth has no Gaussian.
-    Also silent is the paper on these, which are as in the code: response map and attention on a grid of 31 x 31 cells,
+    The paper does not say that 1/R is unbounded: here a peak of less than a millionth has no Gaussian.
+    It is silent, too, on these, which are as in the code: response map and attention on a grid of 31 x 31 cells,
     to which the class maps are enlarged; 0.09 added to both attention maps, so that the rest of the image stays in
     sight; radii of 31 sqrt(2) b cells at first, with b = 0.09 (discriminative) and 0.3 (complementary).
-    Dense attention (Table 3) it does not spell out: the discriminative branch enlarges where the map is high, the
+    It does not spell out dense attention (Table 3): the discriminative branch enlarges where the map is high, the
     complementary where it is low (one minus it). The map is the response map, or ``saliency_map`` of a 1x1
     convolution's scores.
 """
@@ -34,19 +34,19 @@ from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, raised
 
 TOP = 5
-"""How many of the likeliest classes count."""
+"""Number of likeliest classes that count."""
 FAINTEST = 1e-6
 """A peak of at most this has no Gaussian."""
 GRID = 31
-"""Cells a side of S3N's response maps and attention."""
+"""Cells per side of S3N's response maps and attention."""
 FLOOR = 0.09
 """What S3N adds to every attention map."""
 RADII = {"D": 0.09, "C": 0.3}
-"""S3N's first radii by branch, as parts of the grid's diagonal."""
+"""S3N's initial radii by branch, as fractions of the grid's diagonal."""
 
 
 def top_entropy(logits: Tensor, k: int = TOP) -> Tensor:
-    """The k largest probabilities' part of the entropy, in nats: (B, C) to (B,); of all C where C is below k."""
+    """The share of the k largest probabilities in the entropy, in nats: (B, C) to (B,); of all C if C is below k."""
     logarithms = raised(logits).log_softmax(1).topk(min(k, logits.shape[1]), 1).values
     return -(logarithms.exp() * logarithms).sum(1)  # Eq. 2
 
@@ -54,29 +54,29 @@ def top_entropy(logits: Tensor, k: int = TOP) -> Tensor:
 def combined(maps: Tensor, entropy: Tensor, threshold: float) -> Tensor:
     """Maps of the k likeliest classes, likeliest first, to the response map: (B, k, h, w) to (B, h, w) in [0, 1].
 
-    The first map where ``entropy`` (B,) is at most ``threshold``, else the sum of all. Constant up to the rounding of
-    what was summed, it is 0.
+    The first map if ``entropy`` (B,) is at most ``threshold``, else the sum of all. A map that is constant up to the
+    rounding of what was summed becomes 0.
     """
     response = torch.where((entropy <= threshold)[:, None, None], maps[:, 0], maps.sum(1))  # Eq. 3
     return min_max(response, rounding=rounding_of(maps))
 
 
 def rounding_of(maps: Tensor) -> Tensor:
-    """By how much a sum or an average of these maps (B, k, h, w) may vary that is constant but for rounding: (B,)."""
+    """By how much a constant sum or average of these maps (B, k, h, w) may vary by rounding: (B,)."""
     return 16 * torch.finfo(maps.dtype).eps * maps.detach().abs().amax((1, 2, 3))
 
 
 def min_max(maps: Tensor, *, rounding: Tensor | None = None) -> Tensor:
-    """Each of the maps (B, h, w) moved and scaled to [0, 1]; 0 where it varies by at most ``rounding`` (B,), or not."""
+    """Each of the maps (B, h, w) shifted and scaled to [0, 1]; 0 if it is constant up to ``rounding`` (B,)."""
     low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
     uneven = high - low > (0 if rounding is None else rounding[:, None, None])
     return torch.where(uneven, (maps - low) / torch.where(uneven, high - low, torch.ones_like(low)), 0.0)
 
 
 def response_map(class_maps: Tensor, logits: Tensor, threshold: float = 0.2, k: int = TOP) -> Tensor:
-    """R out of class maps (B, C, h, w) and logits (B, C): (B, h, w) in [0, 1], 0 for a constant map.
+    """R from class maps (B, C, h, w) and logits (B, C): (B, h, w) in [0, 1], 0 for a constant map.
 
-    The likeliest class's map where ``top_entropy`` is at most ``threshold``, else the sum of the k likeliest.
+    The likeliest class's map if ``top_entropy`` is at most ``threshold``, else the sum of the k likeliest.
     """
     likeliest = logits.topk(min(k, logits.shape[1]), 1).indices[:, :, None, None]
     maps = raised(class_maps).gather(1, likeliest.expand(-1, -1, *class_maps.shape[2:]))
@@ -84,17 +84,17 @@ def response_map(class_maps: Tensor, logits: Tensor, threshold: float = 0.2, k: 
 
 
 def saliency_map(scores: Tensor) -> Tensor:
-    """Of scores (B, h, w) the softmax over the positions, divided by its largest value: (B, h, w) in (0, 1]."""
+    """The softmax of scores (B, h, w) over the positions, divided by its largest value: (B, h, w) in (0, 1]."""
     return torch.exp(scores - scores.amax((1, 2), keepdim=True))
 
 
 def local_peaks(response: Tensor, window: int = 3) -> Tensor:
-    """Where the response (B, h, w) is the largest of the window around it: bool (B, h, w).
+    """Where the response (B, h, w) is the largest in the window around it: bool (B, h, w).
 
-    Of equal values in a window the first, row by row, is the peak: a plateau is not all peaks.
+    Of equal values in a window only the first, row by row, is a peak: a plateau is not all peaks.
 
     Raises:
-        UserError: a window that has no middle.
+        UserError: a window without a middle.
     """
     if window < 1 or window % 2 == 0:
         raise UserError(f"a window of peaks is an odd number of cells, not {window}")
@@ -118,7 +118,7 @@ def partition(response: Tensor, peaks: Tensor, draws: Tensor) -> tuple[Tensor, T
 def extremes(response: Tensor, peaks: Tensor) -> tuple[Tensor, Tensor]:
     """The highest and the lowest peak of each response (B, h, w), as two bool masks: the released code's test rule.
 
-    One peak a mask, of equals the first, row by row; none where there is no peak.
+    One peak per mask, of equal ones the first, row by row; none if there is no peak.
     """
     highest = response.masked_fill(~peaks, -math.inf).flatten(1).argmax(1)
     lowest = response.masked_fill(~peaks, math.inf).flatten(1).argmin(1)
@@ -135,13 +135,13 @@ def sparse_attention(response: Tensor, peaks: Tensor, beta: Tensor | float, inve
         response: R, (B, h, w), in [0, 1]; a peak of 0 has no Gaussian.
         peaks: bool (B, h, w).
         beta: the radius of a peak of 1, in cells; a number or a scalar.
-        inverse: height 1/R in place of R (the complementary branch).
+        inverse: height 1/R instead of R (the complementary branch).
     """
     response = raised(response)
-    there = peaks & (response > FAINTEST)
-    value = torch.where(there, response, torch.ones_like(response))
-    spread = (value * beta**2).clamp_min(FAINTEST)[..., None]  # a Gaussian this narrow is one cell in any case
-    size = (value.reciprocal() if inverse else value) * there
+    visible = peaks & (response > FAINTEST)
+    value = torch.where(visible, response, torch.ones_like(response))
+    spread = (value * beta**2).clamp_min(FAINTEST)[..., None]  # a Gaussian this narrow covers one cell in any case
+    size = (value.reciprocal() if inverse else value) * visible
     by_row, by_column = (torch.arange(side, device=response.device) for side in response.shape[1:])
     rows = torch.exp(-(by_row[:, None, None] - by_row).square() / spread)  # Eq. 5
     columns = torch.exp(-(by_column[:, None] - by_column).square() / spread)  # Eq. 5

@@ -1,32 +1,32 @@
 """Selective Sparse Sampling for Fine-Grained Image Recognition.
 
-Ding, Zhou, Zhu, Ye, Jiao. ICCV 2019. Not on arXiv; of what it rests on, the sampler is arXiv:1809.03355 and the class
-peak responses are arXiv:1804.00880. Equations 2 to 6 are in attention.py, 7 and 8 in sampler.py.
+Ding, Zhou, Zhu, Ye, Jiao. ICCV 2019. Not on arXiv; it builds on the sampler of arXiv:1809.03355 and the class peak
+responses of arXiv:1804.00880. Equations 2 to 6 are in attention.py, 7 and 8 in sampler.py.
 
 Equations
-    Eq. 1   S3N             what each position adds to a class's score: class_response_maps, as core has it
+    Eq. 1   S3N             what each position contributes to a class's score: class_response_maps of core
     Eq. 9   S3N.objective   cross-entropy of each branch, and of the joint features
 
 Paper and released code
-    The default is the paper. In evaluation a peak is discriminative where its response is above 0.5: ours.
-    By the paper the losses of D and C train the radii; whether they also reach O's maps and classifier through the
-    response map it does not say. They do not, as in the code, unless ``response_gradient=True``.
+    The default is the paper. In evaluation a peak is discriminative if its response is above 0.5: ours.
+    In the paper the losses of D and C train the radii; it does not say whether they also reach O's maps and classifier
+    through the response map. Here they do not, as in the code, unless ``response_gradient=True``.
     The code's own, off by default: only peaks that reach the map's mean (``peaks="above_mean"``); all peaks in both
     maps in the first 20 of 60 epochs (``warmup=1/3``); D and C maps through a 3x3 convolution of stride 2, batch norm
     and ReLU each (``convolutions=True``); in evaluation the highest peak alone in D and the lowest in C
     (``evaluation="extremes"``); smoothed labels for O and C, with targets of 0.85 (``smoothing=0.15``, or, as that also
-    reaches the true class, exactly 0.15 C / (C - 1)), beside which D and the joint features have the recipe's own.
+    reaches the true class, exactly 0.15 C / (C - 1)), while D and the joint features have the recipe's own.
     Its rates are the recipe's: 1e-7 for the group "radii", 0.001 for "convolutions", 0.01 for "head".
     Eq. 9 counts O among the branches, and O's classifier makes the maps: it keeps its loss where the prediction leaves
     O out (D, C, D+C). A lone branch has no joint classifier: its own is the prediction.
     Random partition (Table 4): a coin for each peak; in evaluation one fixed pattern of coins for all images.
-    Of five classes or fewer the least likely is left out of Eq. 3: the sum of all maps says nothing.
-    D and C pass the backbone as one batch: in training they share batch norm's statistics, and O has its own.
+    With five classes or fewer the least likely is left out of Eq. 3: the sum of all maps says nothing.
+    D and C pass through the backbone as one batch: in training they share batch norm's statistics, and O has its own.
 """
 
 import math
 import warnings
-from typing import ClassVar, Literal, NamedTuple, get_args
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ from fieldmark.core.contract import Encoded, Method, TrainOutput
 from fieldmark.core.criterion import Criterion, CrossEntropy
 from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.core.evidence import Evidence
+from fieldmark.core.inputs import refuse_choices
 from fieldmark.errors import UserError
 from fieldmark.papers.selective_sparse_sampling.attention import (
     FAINTEST,
@@ -63,7 +64,7 @@ NAMES = {"O": "original", "D": "discriminative", "C": "complementary"}
 
 
 class Branch(NamedTuple):
-    """A sampled branch: attention (B, 31, 31), grid (B, H, W, 2), refined maps if asked for, embedding, own logits."""
+    """A sampled branch: attention (B, 31, 31), grid (B, H, W, 2), refined maps if wanted, embedding, own logits."""
 
     attention: Tensor
     grid: Tensor
@@ -72,8 +73,8 @@ class Branch(NamedTuple):
     logits: Tensor
 
 
-class Seen(NamedTuple):
-    """All of a pass: O's features, the response map (B, 31, 31), its peaks, and the sampled branches by name."""
+class Pass(NamedTuple):
+    """The results of a pass: O's features, the response map (B, 31, 31), its peaks, and sampled branches by name."""
 
     features: Features
     response: Tensor
@@ -88,21 +89,22 @@ class S3N(Method):
 
     Args:
         classifier: with a linear head on average-pooled maps, which is O's classifier.
-        criterion: of every branch and of the joint features; plain cross-entropy by default.
-        branches: which of O, D and C the prediction joins.
-        partition: peaks go to D or C by the chance of their response, all to both, or by a coin.
-        attention: Gaussians at peaks, or all of the response map, or a learned map that knows no classes.
+        criterion: the loss of every branch and of the joint features; plain cross-entropy by default.
+        branches: which of O, D and C the prediction combines.
+        partition: a peak goes to D with its response as the probability, else to C; or all go to both; or a coin
+            decides.
+        attention: Gaussians at peaks, or the whole response map, or a learned map without classes.
         threshold: delta, the entropy in nats up to which the likeliest class alone makes the response map.
         window: r, the side of the window in which a peak is the largest, in cells.
         peaks: all, or those that reach the response map's mean.
-        evaluation: peaks part then at a response of 0.5, or the highest goes to D, the lowest to C, no other anywhere.
-        warmup: the part of training in which D and C have all peaks; it needs ``set_progress``.
+        evaluation: peaks are divided at a response of 0.5, or only the highest goes to D and the lowest to C.
+        warmup: the fraction of training in which D and C have all peaks; it needs ``set_progress``.
         convolutions: a 3x3 convolution of stride 2 on the maps of D and of C.
-        smoothing: of the labels of O and C, in the place of the criterion's, in [0, 1); 0 leaves them to the criterion.
+        smoothing: of the labels of O and C, in [0, 1), instead of the criterion's; 0 leaves them to the criterion.
         response_gradient: let the losses of D and C reach O's maps and classifier through the attention.
 
     Raises:
-        UserError: a choice that is none, a smoothing out of range, or another pool or head.
+        UserError: an unknown word, a smoothing out of range, or another pool or head.
     """
 
     reads_refined: ClassVar[bool] = True
@@ -125,13 +127,11 @@ class S3N(Method):
         response_gradient: bool = False,
     ) -> None:
         super().__init__(classifier, CrossEntropy(0.0) if criterion is None else criterion)
-        said = {"branches": (branches, Branches), "partition": (partition, Partition), "peaks": (peaks, Peaks)}
-        said |= {"attention": (attention, Attention), "evaluation": (evaluation, Evaluation)}
-        for name, (value, kind) in said.items():
-            if value not in get_args(kind):
-                raise UserError(f"S3N({name}={value!r}): choose {', '.join(map(repr, get_args(kind)))}")
+        choices = {"branches": (branches, Branches), "partition": (partition, Partition), "peaks": (peaks, Peaks)}
+        choices |= {"attention": (attention, Attention), "evaluation": (evaluation, Evaluation)}
+        refuse_choices("S3N", choices)
         if not 0 <= smoothing < 1:
-            raise UserError(f"S3N(smoothing={smoothing}): choose a number from 0 up to, but not, 1")
+            raise UserError(f"S3N(smoothing={smoothing}): choose a number from 0 to below 1")
         local_peaks(torch.zeros(1, 1, 1), window)  # refuses a window without a middle
         if not isinstance(classifier.pool, Average) or not isinstance(classifier.head, nn.Linear):
             raise UserError("S3N reads class maps off a linear head on average-pooled maps: take that pool and head")
@@ -151,22 +151,22 @@ class S3N(Method):
         self.convolutions = nn.ModuleDict({NAMES[letter]: _halving(width) for letter in sampled if convolutions})
 
     def forward(self, images: Tensor) -> Tensor:
-        """The joint logits (B, C) of normalised images (B, 3, H, W): what evaluation asks for."""
-        asked = self.training and torch.is_grad_enabled() and not torch.compiler.is_compiling()
-        if asked and not self.warned and self.branches != "O":
+        """The joint logits (B, C) of normalised images (B, 3, H, W), for inference."""
+        trained = self.training and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        if trained and not self.warned and self.branches != "O":
             self.warned = True
-            told = "the classifiers of S3N's branches O, D and C are not trained by a loss on its output alone"
-            warnings.warn(f"{told}: call .loss(images, labels), which has one for each", stacklevel=2)
+            problem = "the classifiers of S3N's branches O, D and C are not trained by a loss on its output alone"
+            warnings.warn(f"{problem}: call .loss(images, labels), which has one for each", stacklevel=2)
         return self.encode(images, EVALUATION).logits
 
     def encode(self, images: Tensor, draws: Draws) -> Encoded:
-        """O's features, the joint logits and each branch's own; images are sampled anew here."""
-        seen = self._look(images, draws)
-        own = {name: branch.logits for name, branch in seen.branches.items()}
-        return Encoded(seen.features, self._joined(seen), {"original": seen.features.logits} | own)
+        """O's features, the joint logits and each branch's own; images are resampled here."""
+        result = self._look(images, draws)
+        own = {name: branch.logits for name, branch in result.branches.items()}
+        return Encoded(result.features, self._joined(result), {"original": result.features.logits} | own)
 
     def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
-        """One loss a branch, O's always, and "joint"."""
+        """One loss per branch, always with O's, and "joint"."""
         losses = {
             name: self.criterion(encoded.views[name], labels, smoothing=self.smoothed.get(name))  # Eq. 9
             for name in self.scored_views
@@ -176,32 +176,32 @@ class S3N(Method):
         return TrainOutput(losses, encoded.logits, labels, encoded.features, encoded.views)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """The radii, beta of D and of C, are a group of their own: "radii"; so are, where there are, "convolutions"."""
+        """The radii, beta of D and of C, are a group of their own, "radii"; so are "convolutions", if there are any."""
         own = {"radii": list(self.radii.parameters())}
         if self.convolutions:
             own["convolutions"] = list(self.convolutions.parameters())
-        groups, known = super().parameter_groups(), {id(p) for members in own.values() for p in members}
-        return groups | {"head": [p for p in groups["head"] if id(p) not in known]} | own
+        groups, grouped = super().parameter_groups(), {id(p) for members in own.values() for p in members}
+        return groups | {"head": [p for p in groups["head"] if id(p) not in grouped]} | own
 
     def set_progress(self, fraction: float) -> None:
-        """Ends the warm-up."""
+        """Ends the warm-up once ``fraction`` reaches it."""
         self.progress = fraction
 
     def evidence(self, images: Tensor) -> Evidence:
         """The branches, attention and grid of D and C, and the heatmaps "response", which has peaks, and "class".
 
-        "class" is that of the class predicted: the branches' class maps, each in [0, 1], those of D and C brought back
-        by the inverse of their sampling, summed, in [0, 1] again (the localisation of Table 2).
+        "class" is that of the predicted class: the branches' class maps, each scaled to [0, 1], those of D and C mapped
+        back by the inverse of their sampling, summed and scaled again (the localisation of Table 2).
         """
-        seen = self._look(images, EVALUATION, refined=True)
-        logits, drawn = self._joined(seen), seen.branches.items()
-        heatmaps = {"response": seen.response, "class": self._heatmap(seen, logits.argmax(1, keepdim=True))}
-        heatmaps |= {name: branch.attention for name, branch in drawn}
-        branches = {"original": seen.features.logits} | {name: branch.logits for name, branch in drawn}
-        views, peaks = {name: branch.grid for name, branch in drawn}, {"response": seen.peaks}
+        result = self._look(images, EVALUATION, refined=True)
+        logits, sampled = self._joined(result), result.branches.items()
+        heatmaps = {"response": result.response, "class": self._heatmap(result, logits.argmax(1, keepdim=True))}
+        heatmaps |= {name: branch.attention for name, branch in sampled}
+        branches = {"original": result.features.logits} | {name: branch.logits for name, branch in sampled}
+        views, peaks = {name: branch.grid for name, branch in sampled}, {"response": result.peaks}
         return Evidence(logits, branches=branches, heatmaps=heatmaps, peaks=peaks, views=views)
 
-    def _look(self, images: Tensor, draws: Draws, *, refined: bool = False) -> Seen:
+    def _look(self, images: Tensor, draws: Draws, *, refined: bool = False) -> Pass:
         """One pass; ``refined`` keeps the maps of D and C."""
         features = self.classifier.features(images)
         response = self._response(features)
@@ -210,16 +210,16 @@ class S3N(Method):
             peaks = peaks & (response >= response.mean((1, 2), keepdim=True))
         attention = self._attention(response, peaks, draws) if self.heads else {}
         branches = self._sampled(images, attention, refined=refined or bool(self.convolutions)) if attention else {}
-        return Seen(features, response, peaks, branches)
+        return Pass(features, response, peaks, branches)
 
     def _response(self, features: Features) -> Tensor:
-        """The response map on the grid, of the likeliest classes' maps alone."""
+        """The response map on the grid, from the likeliest classes' maps alone."""
         maps, logits, weight = _refined(features), features.logits, _weight(self.classifier.head)
         if not self.response_gradient:
             maps, logits, weight = maps.detach(), logits.detach(), weight.detach()
         if self.saliency is not None:
             return saliency_map(enlarged(class_response_maps(maps, self.saliency.weight), GRID)[:, 0])
-        # all classes' maps together are the same for every answer, and 0 under cross-entropy: one is always left out
+        # the sum of all classes' maps is the same for every prediction, 0 under cross-entropy: one is always left out
         likeliest = logits.topk(min(TOP, self.classifier.classes - 1), 1).indices
         maps = enlarged(class_response_maps(maps, weight[likeliest]), GRID)  # Eq. 1
         return combined(maps, top_entropy(logits), self.threshold)
@@ -250,7 +250,7 @@ class S3N(Method):
         return partition(torch.full_like(response, 0.5), peaks, coins)
 
     def _sampled(self, images: Tensor, attention: dict[str, Tensor], *, refined: bool) -> dict[str, Branch]:
-        """The images as each attention sees them, through the backbone in one batch."""
+        """The images resampled by each attention map, through the backbone in one batch."""
         count = len(attention)
         grid = sampling_grid(torch.cat(list(attention.values())), (images.shape[2], images.shape[3]))
         maps = self.classifier.backbone(resample(torch.cat([images] * count), grid))
@@ -258,28 +258,28 @@ class S3N(Method):
         grids, embeddings = grid.unflatten(0, (count, -1)), features.embedding.unflatten(0, (count, -1))
         finer = features.refined.unflatten(0, (count, -1)) if features.refined is not None else None
         branches = {}
-        for place, (name, map_) in enumerate(attention.items()):
-            maps, embedding = None if finer is None else finer[place], embeddings[place]
+        for index, (name, attention_map) in enumerate(attention.items()):
+            maps, embedding = None if finer is None else finer[index], embeddings[index]
             if maps is not None and name in self.convolutions:
                 maps = self.convolutions[name](maps)
                 embedding = self.classifier.pool(maps)
-            branches[name] = Branch(map_, grids[place], maps, embedding, self.heads[name](embedding))
+            branches[name] = Branch(attention_map, grids[index], maps, embedding, self.heads[name](embedding))
         return branches
 
-    def _joined(self, seen: Seen) -> Tensor:
-        """The prediction: of the joint features, or a lone branch's own."""
-        by_name = {"original": seen.features, **seen.branches}
+    def _joined(self, result: Pass) -> Tensor:
+        """The prediction: from the joint features, or a lone branch's own."""
+        by_name = {"original": result.features, **result.branches}
         chosen = [by_name[NAMES[letter]] for letter in self.branches]
         if self.joint is None:
             return chosen[0].logits
-        return self.joint(torch.cat([each.embedding for each in chosen], 1))
+        return self.joint(torch.cat([branch.embedding for branch in chosen], 1))
 
-    def _heatmap(self, seen: Seen, best: Tensor) -> Tensor:
-        """Of the classes ``best`` (B, 1)."""
+    def _heatmap(self, result: Pass, best: Tensor) -> Tensor:
+        """The localisation of the classes ``best`` (B, 1)."""
         maps: list[tuple[Tensor, Tensor | None]] = []
         if "O" in self.branches:
-            maps.append((class_response_maps(_refined(seen.features), _weight(self.classifier.head)[best]), None))
-        for name, branch in seen.branches.items():
+            maps.append((class_response_maps(_refined(result.features), _weight(self.classifier.head)[best]), None))
+        for name, branch in result.branches.items():
             assert branch.maps is not None
             maps.append((class_response_maps(branch.maps, _weight(self.heads[name])[best]), branch.attention))
         return localised(maps, GRID)
@@ -291,7 +291,7 @@ def _weight(head: nn.Module) -> Tensor:
 
 
 def _refined(features: Features) -> Tensor:
-    assert features.refined is not None, "reads_refined asks for them"
+    assert features.refined is not None, "reads_refined demands them"
     return features.refined
 
 

@@ -1,18 +1,18 @@
-"""The sampler of Selective Sparse Sampling: an image drawn anew, larger where an attention map says so.
+"""The sampler of Selective Sparse Sampling: an image resampled, enlarged where an attention map is high.
 
 Ding, Zhou, Zhu, Ye, Jiao, "Selective Sparse Sampling for Fine-Grained Image Recognition", ICCV 2019, Sec. 3.3, after
 Recasens, Kellnhofer, Stent, Matusik, Torralba, "Learning to Zoom: a Saliency-Based Sampling Layer for Neural
 Networks", ECCV 2018, arXiv:1809.03355.
 
 Equations
-    Eq. 7   displacement    where each cell of the new picture looks, left to right
-    Eq. 8   displacement    the same, top to bottom
+    Eq. 7   displacement    where each cell of the new picture samples the image, horizontally
+    Eq. 8   displacement    the same, vertically
 
 Paper and released code
     The numbers are those of the S3N paper. It leaves the kernel k and the borders open; the default is the released
     code's: on a grid of 31 x 31 cells a Gaussian of 13 cells full width at half maximum that reaches 30 cells far, the
     attention repeated and the coordinates continued beyond the borders, positions held to the image, bilinear, corners
-    of pixels aligned. For other grids all of it scales with the number of cells.
+    of pixels aligned. For other grids all of this scales with the number of cells.
     The code learns the kernel too (at rate 1e-7); here it stays a Gaussian.
 
 Written as displacement, sum Q k (v' - v) / sum Q k, so that what cancels for a uniform Q cancels exactly. A Gaussian is
@@ -31,13 +31,14 @@ from fieldmark.ops.precision import full_precision, raised
 from fieldmark.papers.selective_sparse_sampling.attention import min_max, rounding_of
 
 FWHM = 13 / 31
-"""Full width at half maximum of the Gaussian kernel, as a part of the grid's side."""
+"""Full width at half maximum of the Gaussian kernel, as a fraction of the grid's side."""
 
 
 def displacement(attention: Tensor) -> Tensor:
-    """How far from itself each cell of the new picture looks: attention Q (B, h, w), at least 0, to (B, 2, h, w).
+    """How far from itself each cell of the new picture samples the image: attention Q (B, h, w), at least 0, to (B, 2,
+    h, w).
 
-    x then y, in coordinates that run from -1 to 1 over the image; differentiable. 0 where Q is constant or all 0.
+    x then y, in coordinates that run from -1 to 1 over the image; differentiable. 0 if Q is constant or all 0.
     """
     attention = raised(attention)
     with full_precision(attention):
@@ -49,12 +50,12 @@ def displacement(attention: Tensor) -> Tensor:
         mass = torch.where(mass > 0, mass, torch.ones_like(mass))
         x = rows @ q @ column_moment.T / mass  # Eq. 7
         y = row_moment @ q @ columns.T / mass  # Eq. 8
-    shift, here = torch.stack((x, y), 1), lattice((q.shape[1], q.shape[2]), like=q)
-    return (here + shift).clamp(-1, 1) - here
+    shift, cells = torch.stack((x, y), 1), lattice((q.shape[1], q.shape[2]), like=q)
+    return (cells + shift).clamp(-1, 1) - cells
 
 
 def sampling_grid(attention: Tensor, size: int | tuple[int, int]) -> Tensor:
-    """Where each pixel of the new picture looks: attention (B, h, w), at least 0, to (B, H, W, 2).
+    """Where each pixel of the new picture samples the image: attention (B, h, w), at least 0, to (B, H, W, 2).
 
     For ``resample``, or ``grid_sample(align_corners=True)``: x and y between -1 and 1. Differentiable; a constant or
     zero attention gives the identity. Bilinear between the attention's cells.
@@ -69,9 +70,9 @@ def sampling_grid(attention: Tensor, size: int | tuple[int, int]) -> Tensor:
 def inverse_grid(attention: Tensor, size: int | tuple[int, int]) -> Tensor:
     """Where in the new picture each pixel of the image went: attention (B, h, w) to (B, H, W, 2), without gradient.
 
-    ``resample(heatmap, inverse_grid(attention, size))`` brings a heatmap of the new picture back to the image. What the
-    picture left out shows the picture's border.
-    The cell that looks nearest is found among all, then corrected once along the map's slope.
+    ``resample(heatmap, inverse_grid(attention, size))`` maps a heatmap of the new picture back to the image. What the
+    picture leaves out shows the picture's border.
+    The cell that samples nearest is searched among all, then corrected once along the map's slope.
 
     Raises:
         UserError: an attention of a single row or column.
@@ -81,44 +82,45 @@ def inverse_grid(attention: Tensor, size: int | tuple[int, int]) -> Tensor:
         _, _, height, width = shift.shape
         if min(height, width) < 2:
             raise UserError(f"inverse_grid needs an attention map of at least 2 x 2 cells, not {height} x {width}")
-        here = lattice((height, width), like=shift)
-        wanted = here.flatten(1).T.expand(len(shift), -1, -1)
-        looked = (here + shift).flatten(2)
-        nearest = torch.cdist(wanted, looked.mT, compute_mode="donot_use_mm_for_euclid_dist").argmin(2)
-        missing = wanted.mT - _at(looked, nearest)
+        cells = lattice((height, width), like=shift)
+        targets = cells.flatten(1).T.expand(len(shift), -1, -1)
+        sampled = (cells + shift).flatten(2)
+        nearest = torch.cdist(targets, sampled.mT, compute_mode="donot_use_mm_for_euclid_dist").argmin(2)
+        missing = targets.mT - _at(sampled, nearest)
         step = _solved(_slopes(shift).flatten(2), missing, at=nearest)
         cell = shift.new_tensor([2 / (width - 1), 2 / (height - 1)])[:, None]
-        found = (_at(here.flatten(1).expand_as(looked), nearest) + step.clamp(-cell, cell)).clamp(-1, 1)
-        return _upsampled(found.view_as(shift) - here, size)
+        places = (_at(cells.flatten(1).expand_as(sampled), nearest) + step.clamp(-cell, cell)).clamp(-1, 1)
+        return _upsampled(places.view_as(shift) - cells, size)
 
 
 def localised(maps: Sequence[tuple[Tensor, Tensor | None]], size: int | tuple[int, int]) -> Tensor:
-    """Where an image shows what its branches saw (the localisation of Table 2): a heatmap (B, H, W) in [0, 1].
+    """Where in an image its branches respond (the localisation of Table 2): a heatmap (B, H, W) in [0, 1].
 
-    The sum of all maps on the image, each in [0, 1] before, a constant one 0.
+    The sum of all maps on the image, each scaled to [0, 1] first; a constant map counts as 0.
 
     Args:
-        maps: of each branch a map (B, 1, h, w) and the attention (B, h', w') that drew its picture, None for the image.
+        maps: for each branch a map (B, 1, h, w) and the attention (B, h', w') that made its picture, None for the
+            image.
         size: pixels (H, W) of the heatmap, or one number for both.
     """
-    seen = []
-    for drawn, attention in maps:
-        large = enlarged(drawn, size)
+    scaled = []
+    for small, attention in maps:
+        large = enlarged(small, size)
         large = large if attention is None else resample(large, inverse_grid(attention, size))
-        seen.append(min_max(large[:, 0], rounding=rounding_of(drawn)))
-    return min_max(torch.stack(seen).sum(0))
+        scaled.append(min_max(large[:, 0], rounding=rounding_of(small)))
+    return min_max(torch.stack(scaled).sum(0))
 
 
 def resample(pictures: Tensor, grid: Tensor) -> Tensor:
-    """``pictures`` (B, K, H, W) looked at where ``grid`` (B, H', W', 2) says: (B, K, H', W').
+    """``pictures`` (B, K, H, W) sampled at ``grid`` (B, H', W', 2): (B, K, H', W').
 
-    Of the pictures' dtype, and channels last in memory where they are.
+    In the pictures' dtype and memory format.
     """
     dtype = torch.promote_types(pictures.dtype, grid.dtype)
     options = {"mode": "bilinear", "padding_mode": "border", "align_corners": True}
-    drawn = F.grid_sample(pictures.to(dtype), grid.to(dtype), **options).to(pictures.dtype)
+    sampled = F.grid_sample(pictures.to(dtype), grid.to(dtype), **options).to(pictures.dtype)
     last = torch.channels_last
-    return drawn.contiguous(memory_format=last) if pictures.is_contiguous(memory_format=last) else drawn
+    return sampled.contiguous(memory_format=last) if pictures.is_contiguous(memory_format=last) else sampled
 
 
 def enlarged(maps: Tensor, size: int | tuple[int, int]) -> Tensor:
@@ -127,7 +129,7 @@ def enlarged(maps: Tensor, size: int | tuple[int, int]) -> Tensor:
 
 
 def lattice(size: tuple[int, int], *, like: Tensor) -> Tensor:
-    """The identity: x and y of each cell, (2, h, w), from -1 to 1; the middle where a side has one cell."""
+    """The identity: x and y of each cell, (2, h, w), from -1 to 1; 0 along a side of one cell."""
     y, x = (_places(count, like) for count in size)
     return torch.stack((x.expand(size), y[:, None].expand(size)))
 
@@ -141,7 +143,7 @@ def _places(count: int, like: Tensor) -> Tensor:
 
 
 def _axis(count: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Two (n, n) matrices that take Q along one axis to sums of Q k and of Q k (v' - v), borders included."""
+    """Two (n, n) matrices that take Q along one axis to the sums of Q k and of Q k (v' - v), borders included."""
     reach = count - 1
     cells = torch.arange(count, device=like.device)
     beyond = torch.arange(-reach, count + reach, device=like.device)  # positions that the kernel may reach
@@ -173,5 +175,5 @@ def _solved(slopes: Tensor, missing: Tensor, *, at: Tensor) -> Tensor:
     """The step (B, 2, N) that moves the map by ``missing`` (B, 2, N), by the (B, 4, N) slopes of the cells ``at``."""
     a, b, c, d = _at(slopes, at).unbind(1)
     x, y = missing.unbind(1)
-    determinant = (a * d - b * c).clamp_min(1e-3)  # where the map stands still any step will do
+    determinant = (a * d - b * c).clamp_min(1e-3)  # where the map is flat any step will do
     return torch.stack((d * x - b * y, a * y - c * x), 1) / determinant[:, None]
