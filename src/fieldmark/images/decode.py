@@ -10,7 +10,7 @@ import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -31,6 +31,7 @@ from fieldmark.images.exif import Exif, read_exif, read_exif_stream
 from fieldmark.images.guard import DEFAULT, Limits, Source, check_bytes, check_size, opened, system_reason
 from fieldmark.images.headers import FRAMES, Facts, Refusal, examine, sniff
 
+S = TypeVar("S")
 T = TypeVar("T")
 Side = int | Callable[[tuple[int, int]], int]
 """A shorter side in pixels, or what gives it for the (width, height) of the upright image."""
@@ -94,22 +95,14 @@ def read_image(
     1/2, 1/4 or 1/8 of its size as long as its shorter side keeps ``reduce_to`` pixels, which may depend on its size.
     Raises :class:`~fieldmark.errors.UnreadableImage`, and nothing else (but a UserError of ``reduce_to``).
     """
-
-    def work() -> Image.Image:
-        with opened(path, limits) as source:
-            return _decode(source, limits, reduce_to)
-
-    return _guarded(str(path) if name is None else name, work)
+    file = opened(path, limits)
+    return _guarded(str(path) if name is None else name, file, lambda source: _decode(source, limits, reduce_to))
 
 
 def decode_image(data: bytes, *, name: str, limits: Limits = DEFAULT, reduce_to: Side | None = None) -> Image.Image:
-    """The same for the bytes of an image file in memory."""
-
-    def work() -> Image.Image:
-        check_bytes(len(data), limits)
-        return _decode(Source(io.BytesIO(data), len(data)), limits, reduce_to)
-
-    return _guarded(name, work)
+    """``read_image`` for the bytes of an image file in memory."""
+    source = nullcontext(Source(io.BytesIO(data), len(data)))
+    return _guarded(name, source, lambda source: _decode(source, limits, reduce_to))
 
 
 def opened_image(image: Image.Image, *, name: str = "the picture") -> Image.Image:
@@ -117,19 +110,7 @@ def opened_image(image: Image.Image, *, name: str = "the picture") -> Image.Imag
 
     One that is upright already, or whose EXIF was used up or left behind on the way, is not turned.
     """
-
-    def work() -> Image.Image:
-        kind = image.format or image.mode
-        with _pillow(kind, None):
-            image.load()
-            block = b"" if kind == "TIFF" else image.info.get("exif", b"")  # Pillow turns a TIFF itself
-            flat = to_rgb(image)
-            turned = upright(flat, read_exif(block if isinstance(block, bytes) else b"").orientation)
-            if turned is not flat:
-                turned.info = {}  # or the next reader of its EXIF would turn it once more
-            return turned
-
-    return _guarded(name, work)
+    return _guarded(name, nullcontext(image), _flattened)
 
 
 def inspect_image(path: Path, *, name: str | None = None, limits: Limits = DEFAULT) -> Inspection:
@@ -137,18 +118,14 @@ def inspect_image(path: Path, *, name: str | None = None, limits: Limits = DEFAU
 
     Refuses what ``read_image`` refuses, by :class:`~fieldmark.errors.UnreadableImage`.
     """
-
-    def work() -> Inspection:
-        with opened(path, limits) as source:
-            return _inspect(source, limits)
-
-    return _guarded(str(path) if name is None else name, work)
+    return _guarded(str(path) if name is None else name, opened(path, limits), lambda source: _inspect(source, limits))
 
 
-def _guarded(name: str, work: Callable[[], T]) -> T:
+def _guarded(name: str, source: AbstractContextManager[S], work: Callable[[S], T]) -> T:
     try:
-        return work()
-    except UserError:  # of ``reduce_to``, which is the caller's
+        with source as content:
+            return work(content)
+    except UserError:  # raised by the caller's ``reduce_to``
         raise
     except Refusal as refusal:
         reason = str(refusal)
@@ -156,7 +133,7 @@ def _guarded(name: str, work: Callable[[], T]) -> T:
         reason = system_reason(error)
     except ValueError:  # os.stat of a path with a zero byte, or one that the file system cannot encode
         reason = "no file can have this name"
-    # Raised out here, so that it does not keep the frames with the half-decoded image alive.
+    # Raised out here so that it does not keep the frames with the half-decoded image alive.
     raise UnreadableImage(name, reason)
 
 
@@ -202,33 +179,43 @@ def _open_image(source: Source, kind: str, facts: Facts | None, limits: Limits) 
     return image
 
 
-def _decode(source: Source, limits: Limits, reduce_to: Side | None) -> Image.Image:
+def _examined(source: Source, limits: Limits, *, count: bool = False) -> tuple[str, Facts | None]:
+    """The format and the header's facts, refused by size before Pillow sees the file."""
+    check_bytes(source.size, limits)
     kind = sniff(source.stream)
-    facts = examine(source.stream, kind)
+    facts = examine(source.stream, kind, count=count)
     if facts:
         check_size(facts, source.size, limits)
+    return kind, facts
+
+
+def _decode(source: Source, limits: Limits, reduce_to: Side | None) -> Image.Image:
+    kind, facts = _examined(source, limits)
     with _pillow(kind, facts):
         image = _open_image(source, kind, facts, limits)
+        orientation = _exif(kind, facts, image).orientation
         if reduce_to is not None and kind == "JPEG":
-            _reduce(image, reduce_to, turned=_exif(source, kind, facts, image).orientation >= 5)
+            size = (image.height, image.width) if orientation >= 5 else image.size
+            least = reduce_to if isinstance(reduce_to, int) else reduce_to(size)
+            image.draft(None, (least, least))
         image.load()
-        return _finished(image, _exif(source, kind, facts, image).orientation)
+        decoded = upright(to_rgb(image), orientation)
+        decoded.info = {}  # its EXIF is used up: read again, it would turn the image once more
+        return decoded
 
 
-def _reduce(image: ImageFile, reduce_to: Side, *, turned: bool) -> None:
-    """Has a JPEG decoded at a part of its size; ``turned``: upright, its width and height change places."""
-    size = (image.height, image.width) if turned else (image.width, image.height)
-    least = reduce_to if isinstance(reduce_to, int) else reduce_to(size)
-    image.draft(None, (least, least))
+def _flattened(image: Image.Image) -> Image.Image:
+    kind = image.format or image.mode
+    with _pillow(kind, None):
+        image.load()
+        flat = to_rgb(image)
+        turned = upright(flat, _exif(kind, None, image).orientation)
+        if turned is not flat:
+            turned.info = {}  # its EXIF is used up
+        return turned
 
 
-def _finished(image: ImageFile, orientation: int) -> Image.Image:
-    done = upright(to_rgb(image), orientation)
-    done.info = {}  # its EXIF is used up: a second reader of it would turn the image once more
-    return done
-
-
-def _exif(source: Source, kind: str, facts: Facts | None, image: ImageFile) -> Exif:
+def _exif(kind: str, facts: Facts | None, image: Image.Image) -> Exif:
     if kind == "TIFF":  # Pillow turns a TIFF itself
         return Exif()
     block = (facts.exif if facts else b"") or image.info.get("exif", b"")
@@ -237,10 +224,7 @@ def _exif(source: Source, kind: str, facts: Facts | None, image: ImageFile) -> E
 
 def _inspect(source: Source, limits: Limits) -> Inspection:
     sha = hashlib.file_digest(source.stream, "sha256").hexdigest()  # type: ignore[arg-type]
-    kind = sniff(source.stream)
-    facts = examine(source.stream, kind, count=True)
-    if facts:
-        check_size(facts, source.size, limits)
+    kind, facts = _examined(source, limits, count=True)
     about = read_exif_stream(source.stream) if kind == "TIFF" else None
     with _pillow(kind, facts):
         image = _open_image(source, kind, facts, limits)
@@ -249,7 +233,7 @@ def _inspect(source: Source, limits: Limits) -> Inspection:
         if kind == "JPEG":
             image.draft(None, (_SMALL // 2, _SMALL // 2))
         image.load()
-        about = about or _exif(source, kind, facts, image)
+        about = about or _exif(kind, facts, image)
         frames = image.n_frames if isinstance(image, WebPImageFile) else facts.frames
         see_through = image.has_transparency_data
         turned = 1 if kind == "TIFF" else about.orientation

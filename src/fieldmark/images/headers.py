@@ -42,8 +42,7 @@ _FORMATS = (
     (rb"\x89PNG\r\n\x1a\n", "PNG"),
     (rb"RIFF.{4}WEBP", "WEBP"),
     (rb"GIF8[79]a", "GIF"),
-    (rb"II\*\0\x10\0\0\0CR", ""),  # Canon's raw files begin as TIFF
-    (rb"II[*+]\0|MM\0[*+]", "TIFF"),
+    (rb"(?!II\*\0\x10\0\0\0CR)(II[*+]\0|MM\0[*+])", "TIFF"),  # Canon's raw files (CR2) begin as TIFF too
     (rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0", "BMP"),
     (rb"P[1-6f]\s", "PPM"),
 )
@@ -73,8 +72,6 @@ def sniff(stream: BinaryIO) -> str:
     head = stream.read(16)
     for pattern, kind in _FORMATS:
         if re.match(pattern, head, re.DOTALL):
-            if not kind:
-                break
             return kind
     raise Refusal(_stranger(head + stream.read(496)))
 
@@ -207,10 +204,11 @@ def _png(stream: BinaryIO, count: bool) -> Facts:
 
 
 def _webp(stream: BinaryIO, count: bool) -> Facts:
-    if stream.seek(0, io.SEEK_END) + 1 < _riff_end(stream):
+    end = stream.seek(0, io.SEEK_END)
+    stream.seek(4)
+    size, head = struct.unpack("<I4x18s", stream.read(26))
+    if end + 1 < size + 8:
         raise Refusal("truncated WEBP")
-    stream.seek(12)
-    head = stream.read(18)
     if head.startswith(b"VP8X"):
         width, height = (low + (high << 16) + 1 for low, high in struct.iter_unpack("<HB", head[12:18].ljust(6, b"\0")))
     elif head.startswith(b"VP8L"):
@@ -221,11 +219,6 @@ def _webp(stream: BinaryIO, count: bool) -> Facts:
     else:
         raise Refusal("damaged WEBP (unknown content)")
     return Facts(width, height, 32)
-
-
-def _riff_end(stream: BinaryIO) -> int:
-    stream.seek(4)
-    return struct.unpack("<I", stream.read(4))[0] + 8
 
 
 def _gif(stream: BinaryIO, count: bool) -> Facts:

@@ -130,21 +130,19 @@ class Photographs(TorchDataset[Batch]):
     def _fill(self, view: np.ndarray, key: tuple[int, int], damaged: list[tuple[int, str]]) -> int:
         """Draws a photo into ``view`` and returns its index; one that has become unreadable gives way to another."""
         epoch, index = key
-        try:
-            self._draw(view, epoch, index)
-            return index
-        except UnreadableImage as error:
-            damaged.append((index, str(error)))
-        if epoch < 0:
-            view[:] = GREY
-            return index
-        for other in range(index + 1, index + min(len(self.photos), 100)):
+        for candidate in range(index, index + (1 if epoch < 0 else min(len(self.photos), 100))):
+            candidate %= len(self.photos)
             try:
-                self._draw(view, epoch, other % len(self.photos))
-                return other % len(self.photos)
-            except UnreadableImage:
-                continue
-        raise UserError(f"{damaged[-1][1]}\nand 99 photos after it cannot be read either: is the folder still there?")
+                self._draw(view, epoch, candidate)
+                return candidate
+            except UnreadableImage as error:
+                if candidate == index:
+                    damaged.append((index, str(error)))
+        if epoch >= 0:
+            reason = damaged[-1][1]
+            raise UserError(f"{reason}\nand 99 photos after it cannot be read either: is the folder still there?")
+        view[:] = GREY
+        return index
 
     def _draw(self, view: np.ndarray, epoch: int, index: int) -> None:
         photo = self.photos[index]

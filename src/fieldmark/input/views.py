@@ -58,12 +58,10 @@ def frame_of(size: tuple[int, int], pixels: Pixels, box: Box | None) -> Frame:
 def evaluation_view(image: Image.Image, pixels: Pixels, box: Box | None = None) -> np.ndarray:
     """The picture as evaluation, prediction and serving see it: uint8 (S, S, 3) with S = ``pixels.eval_size``."""
     frame = frame_of(image.size, pixels, box)
-    if pixels.fit in ("crop", "box"):
-        side = min(frame.width, frame.height) * pixels.eval_crop
-        left, top = frame.left + (frame.width - side) / 2, frame.top + (frame.height - side) / 2
-        frame = Frame(left, top, side, side)
-    elif pixels.fit == "stretch":
+    if pixels.fit != "pad":
         width, height = frame.width * pixels.eval_crop, frame.height * pixels.eval_crop
+        if pixels.fit != "stretch":
+            width = height = min(width, height)
         frame = Frame(frame.left + (frame.width - width) / 2, frame.top + (frame.height - height) / 2, width, height)
     return draw(image, frame, pixels.eval_size)
 
