@@ -1,6 +1,6 @@
-"""The guarded decode: whatever lies on disk becomes an upright 8-bit RGB image, or one line that says why not.
+"""The guarded decode: any file on disk becomes an upright 8-bit RGB image, or one line that says why not.
 
-The one way to pixels for training, evaluation, prediction and serving; Pillow and numpy, no torch. Safe to call from
+Training, evaluation, prediction and serving all get their pixels here; Pillow and numpy, no torch. Safe to call from
 several threads: no setting of Pillow is read or changed.
 """
 
@@ -34,9 +34,9 @@ from fieldmark.images.headers import FRAMES, Facts, Refusal, examine, sniff
 S = TypeVar("S")
 T = TypeVar("T")
 Side = int | Callable[[tuple[int, int]], int]
-"""A shorter side in pixels, or what gives it for the (width, height) of the upright image."""
+"""A shorter side in pixels, or a function that gives it for the (width, height) of the upright image."""
 
-# Decoders that Pillow wrote in Python: microseconds a pixel.
+# The most pixels for decoders that Pillow has in Python, which take microseconds per pixel.
 _SLOW = {"ppm": 500_000, "ppm_plain": 1_000_000, "bmp_rle": 4_000_000}
 _SMALL = 64
 _THUMB = 16
@@ -45,12 +45,12 @@ _WARNING = threading.Lock()
 
 @dataclass(frozen=True)
 class Inspection:
-    """What ``inspect_image`` found.
+    """What ``inspect_image`` returns.
 
-    ``width`` and ``height`` in pixels of the upright image; ``format`` and ``mode`` in Pillow's words; ``frames`` (at
-    most 1000 are counted in GIF and TIFF); ``taken`` in seconds since 1970 by the camera's clock, None if unknown;
+    ``width`` and ``height`` of the upright image in pixels; ``format`` and ``mode`` as Pillow names them; ``frames``
+    (at most 1000 are counted in GIF and TIFF); ``taken`` in seconds since 1970 by the camera's clock, None if unknown;
     ``remarks`` a few words each on what was converted; ``image`` upright RGB of at most 64 x 64 pixels; ``thumb``
-    the whole picture, upright RGB of 16 x 16 pixels; ``sha`` the SHA-256 of the file's bytes in hexadecimal.
+    the whole image as upright RGB of 16 x 16 pixels; ``sha`` the SHA-256 of the file's bytes in hexadecimal.
     """
 
     width: int
@@ -67,13 +67,13 @@ class Inspection:
 
 
 class _Jpeg(JpegImageFile):
-    """Pillow's reader, less its parsing of EXIF for the resolution, which costs time and warns of damage."""
+    """Pillow's reader without its search of the EXIF for a resolution, which costs time and warns of damage."""
 
     def _read_dpi_from_exif(self) -> None:
         return
 
 
-# The readers themselves, not ``Image.open``: its bomb check would warn and refuse by a global of its own.
+# Not ``Image.open``: its check for decompression bombs warns and refuses by a global setting.
 # A multi-picture (MPO) file begins with its main picture as plain JPEG.
 _READERS: dict[str, Callable[[BinaryIO], ImageFile]] = {
     "JPEG": _Jpeg,
@@ -89,11 +89,11 @@ _READERS: dict[str, Callable[[BinaryIO], ImageFile]] = {
 def read_image(
     path: Path, *, name: str | None = None, limits: Limits = DEFAULT, reduce_to: Side | None = None
 ) -> Image.Image:
-    """The image file ``path`` as upright RGB of 8 bits, fully decoded; of several frames the first.
+    """The image file ``path`` as upright 8-bit RGB, fully decoded; the first of several frames.
 
-    ``name`` is what messages call it (default: the path). ``reduce_to``: for training alone; a JPEG may be decoded at
-    1/2, 1/4 or 1/8 of its size as long as its shorter side keeps ``reduce_to`` pixels, which may depend on its size.
-    Raises :class:`~fieldmark.errors.UnreadableImage`, and nothing else (but a UserError of ``reduce_to``).
+    ``name`` stands for the file in messages (default: the path). ``reduce_to`` is for training: a JPEG may be decoded
+    at 1/2, 1/4 or 1/8 of its size as long as its shorter side keeps ``reduce_to`` pixels. Raises
+    :class:`~fieldmark.errors.UnreadableImage` and nothing else, except for a UserError raised by ``reduce_to``.
     """
     file = opened(path, limits)
     return _guarded(str(path) if name is None else name, file, lambda source: _decode(source, limits, reduce_to))
@@ -106,17 +106,17 @@ def decode_image(data: bytes, *, name: str, limits: Limits = DEFAULT, reduce_to:
 
 
 def opened_image(image: Image.Image, *, name: str = "the picture") -> Image.Image:
-    """A picture that somebody opened with Pillow as ``read_image`` gives its file: upright RGB of 8 bits.
+    """An image opened with Pillow as ``read_image`` gives its file: upright 8-bit RGB.
 
-    One that is upright already, or whose EXIF was used up or left behind on the way, is not turned.
+    It is not turned where it is upright already or has lost its EXIF.
     """
     return _guarded(name, nullcontext(image), _flattened)
 
 
 def inspect_image(path: Path, *, name: str | None = None, limits: Limits = DEFAULT) -> Inspection:
-    """Looks a file over at low cost: all coded data is read, so damage shows, but a JPEG only at 1/8 of its size.
+    """Examines a file at low cost: all coded data is read, so damage shows, but a JPEG only at 1/8 of its size.
 
-    Refuses what ``read_image`` refuses, by :class:`~fieldmark.errors.UnreadableImage`.
+    Refuses what ``read_image`` refuses, with :class:`~fieldmark.errors.UnreadableImage`.
     """
     return _guarded(str(path) if name is None else name, opened(path, limits), lambda source: _inspect(source, limits))
 
@@ -139,9 +139,9 @@ def _guarded(name: str, source: AbstractContextManager[S], work: Callable[[S], T
 
 @contextmanager
 def _pillow(kind: str, facts: Facts | None) -> Iterator[None]:
-    """Around all calls of Pillow: any failure becomes a :class:`Refusal`, and no warning gets out.
+    """Wraps all calls of Pillow: any failure becomes a :class:`Refusal`, and warnings are silenced.
 
-    Only TIFF and animated PNG can warn. Filters belong to the whole process, so those decode one at a time.
+    Only TIFF and animated PNG can warn. Warning filters belong to the whole process, so these decode one at a time.
     """
     try:
         if kind == "TIFF" or (kind == "PNG" and facts is not None and facts.frames != 1):
@@ -152,7 +152,7 @@ def _pillow(kind: str, facts: Facts | None) -> Iterator[None]:
             yield
     except (Refusal, UserError):
         raise
-    except Exception as error:  # of damaged files Pillow raises nearly everything, MemoryError and KeyError included
+    except Exception as error:  # damaged files make Pillow raise nearly anything, even MemoryError and KeyError
         raise Refusal(_damage(kind, error)) from None
 
 
@@ -162,20 +162,20 @@ def _damage(kind: str, error: Exception) -> str:
     if isinstance(error, EOFError) or "truncated" in str(error).lower():
         return f"truncated {kind}"
     if isinstance(error, KeyError):  # the text would be a bare number
-        return f"an unknown form of {kind}"
+        return f"an unknown variant of {kind}"
     text = printable(" ".join(str(error).split()))[:80]
     return f"damaged {kind} ({text or type(error).__name__})"
 
 
 def _open_image(source: Source, kind: str, facts: Facts | None, limits: Limits) -> ImageFile:
-    """The file opened by Pillow, its size checked, no pixel decoded yet."""
+    """The file opened by Pillow, its size checked, with no pixel decoded yet."""
     source.stream.seek(0)
     image = _READERS[kind](source.stream)
     bits = facts.bits if facts else 8 * (4 if image.mode in ("I", "F") else len(image.getbands()))
     check_size(Facts(*image.size, bits), source.size, limits)
     most = _SLOW.get(image.tile[0][0]) if image.tile else None
     if most and image.width * image.height > most:
-        raise Refusal(f"more than {most / 1e6:g} megapixels in a form of {kind} that is slow to read; convert it")
+        raise Refusal(f"more than {most / 1e6:g} megapixels in a variant of {kind} that is slow to read; convert it")
     return image
 
 
@@ -235,7 +235,7 @@ def _inspect(source: Source, limits: Limits) -> Inspection:
         image.load()
         about = about or _exif(kind, facts, image)
         frames = image.n_frames if isinstance(image, WebPImageFile) else facts.frames
-        see_through = image.has_transparency_data
+        transparent = image.has_transparency_data
         turned = 1 if kind == "TIFF" else about.orientation
         small = to_rgb(image)
         thumb = upright(_thumbnail(small, (width, height) if kind == "JPEG" else small.size), turned)
@@ -245,15 +245,15 @@ def _inspect(source: Source, limits: Limits) -> Inspection:
     if turned >= 5:
         width, height = height, width
     remarks = _remarks(kind, mode, frames, facts.depth)
-    remarks += ("rotated by EXIF",) * (about.orientation > 1) + ("transparent: drawn over white",) * see_through
+    remarks += ("rotated by EXIF",) * (about.orientation > 1) + ("transparent: drawn over white",) * transparent
     return Inspection(width, height, kind, mode, frames, about.taken, about.camera, remarks, small, thumb, sha)
 
 
 def _thumbnail(small: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """``small``, which is a picture of ``size`` decoded at 1/1 to 1/8, as 16 x 16 pixels.
+    """``small``, an image of ``size`` decoded at 1/1 to 1/8, as 16 x 16 pixels.
 
-    A part is rounded up to whole pixels: what lies beyond the picture's edge stays out, so that copies of other sizes
-    show the same.
+    Its size is rounded up to whole pixels; what lies beyond the image's edge is left out, so that copies of other
+    sizes look the same.
     """
     scale = 2 ** round(math.log2(size[0] / small.width))
     return small.resize((_THUMB, _THUMB), Image.Resampling.BILINEAR, (0, 0, size[0] / scale, size[1] / scale))
