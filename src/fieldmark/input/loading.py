@@ -130,7 +130,8 @@ class Photographs(TorchDataset[Batch]):
     def _fill(self, view: np.ndarray, key: tuple[int, int], damaged: list[tuple[int, str]]) -> int:
         """Draws a photo into ``view`` and returns its index; in training an unreadable one is replaced by the next."""
         epoch, index = key
-        for candidate in range(index, index + (1 if epoch < 0 else min(len(self.photos), 100))):
+        tries = 1 if epoch < 0 else min(len(self.photos), 100)
+        for candidate in range(index, index + tries):
             candidate %= len(self.photos)
             try:
                 self._draw(view, epoch, candidate)
@@ -139,8 +140,8 @@ class Photographs(TorchDataset[Batch]):
                 if candidate == index:
                     damaged.append((index, str(error)))
         if epoch >= 0:
-            reason = damaged[-1][1]
-            raise UserError(f"{reason}\nand 99 photos after it cannot be read either: is the folder still there?")
+            others = f"and {tries - 1} photos after it cannot be read either: is the folder still there?"
+            raise UserError(f"{damaged[-1][1]}\n{others}")
         view[:] = GREY
         return index
 
