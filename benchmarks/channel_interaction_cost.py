@@ -2,11 +2,11 @@
 
     python benchmarks/channel_interaction_cost.py [--backbone resnet50] [--size 224] [--batch 16] [--rounds 5]
 
-Plain, plain with the SCI neck, and CIN (SCI and CCI) take turns in one process, one step each a round, so that a noisy
-machine slows all alike; the first two rounds are dropped. A training step is forward, backward and SGD with momentum,
-under automatic mixed precision (bf16) and in fp32; inference is fp32. Printed are medians and the medians of the
-rounds' ratios to plain. ``--processor-time`` counts the process's own processor seconds in place of the wall clock:
-with ``--threads 1`` that shuts out much of what others do on the machine.
+Plain, plain with the SCI neck, and CIN (SCI and CCI) take turns in one process, one step each per round; the first two
+rounds are dropped. A training step is forward, backward and SGD with momentum, under automatic mixed precision (bf16)
+and in fp32; inference is fp32. Printed are medians and the medians of the rounds' ratios to plain. ``--processor-time``
+counts the process's own CPU seconds instead of the wall clock: with ``--threads 1`` that hides much of what others do
+on the machine.
 """
 
 import argparse
@@ -23,24 +23,25 @@ from fieldmark.core.learner import Learner, total
 from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Model, Pixels, Recipe
 from fieldmark.recipes.channel_interaction import COMPOSITION
+from timing import in_turn
 
 CLASSES = 200
 Step = Callable[[], None]
 
 
 def learners_of(backbone: str, size: int) -> dict[str, Learner]:
-    """Plain, with the neck, and with neck and term; no pretrained weights, which cost the same."""
+    """Plain, with the neck, and with neck and term; without pretrained weights, which cost the same."""
     parts = {"plain": (None, ()), "SCI": (COMPOSITION.neck, ()), "CIN": (COMPOSITION.neck, COMPOSITION.terms)}
-    built = {}
+    learners = {}
     for name, (neck, terms) in parts.items():
         model = Model(backbone=backbone, weights="none", neck=neck, terms=terms)
         learner = build_learner(Recipe(model, pixels=Pixels(size=size, eval_size=size)), classes=CLASSES)
-        built[name] = learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    return built
+        learners[name] = learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return learners
 
 
 def training_step(learner: Learner, images: torch.Tensor, *, mixed: bool) -> Step:
-    """Forward, backward and the optimiser on one batch in memory, five images a class as CIN has them."""
+    """Forward, backward and the optimiser on one batch in memory, five images per class as in CIN."""
     labels = torch.arange(len(images)) // 5
     settings = {"lr": 1e-4, "momentum": 0.9, "weight_decay": 2e-4, "fused": True}
     optimiser = torch.optim.SGD(learner.parameters(), **settings)
@@ -74,23 +75,6 @@ KINDS: dict[str, Callable[[Learner, torch.Tensor], Step]] = {
 }
 
 
-def in_turn(steps: dict[str, Step], *, rounds: int, processor_time: bool) -> dict[str, tuple[float, ...]]:
-    """For each step the median of its seconds, and of its ratios to "plain" the median, the least and the largest."""
-    clock = time.process_time if processor_time else time.perf_counter
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(rounds + 2):
-        for name, step in steps.items():
-            begun = clock()
-            step()
-            if number >= 2:
-                seconds[name].append(clock() - begun)
-    measured = {}
-    for name, values in seconds.items():
-        ratios = [value / plain for value, plain in zip(values, seconds["plain"], strict=True)]
-        measured[name] = (statistics.median(values), statistics.median(ratios), min(ratios), max(ratios))
-    return measured
-
-
 def main() -> None:
     """Reads the command line, measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -103,6 +87,7 @@ def main() -> None:
     parser.add_argument("--processor-time", action="store_true")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
+    clock = time.process_time if chosen.processor_time else time.perf_counter
     keep_freed_memory()
     for size in chosen.size:
         torch.manual_seed(0)
@@ -112,10 +97,12 @@ def main() -> None:
             steps = {name: KINDS[kind](learner, images) for name, learner in learners.items()}
             if KINDS[kind] is inference:
                 del steps["CIN"]  # the same network as SCI
-            measured = in_turn(steps, rounds=chosen.rounds, processor_time=chosen.processor_time)
-            for name, (seconds, ratio, least, largest) in measured.items():
-                told = f"{seconds:.3f} s, {ratio:.3f} of plain ({least:.3f} to {largest:.3f})"
-                print(f"{kind} at {size} px, {name}: {told}", flush=True)
+            seconds = in_turn(steps, rounds=chosen.rounds, clock=clock)
+            for name, values in seconds.items():
+                ratios = [value / plain for value, plain in zip(values, seconds["plain"], strict=True)]
+                ratio, least, largest = statistics.median(ratios), min(ratios), max(ratios)
+                text = f"{statistics.median(values):.3f} s, {ratio:.3f} of plain ({least:.3f} to {largest:.3f})"
+                print(f"{kind} at {size} px, {name}: {text}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     python benchmarks/loop_speed.py PHOTOS [--backbone resnet50] [--size 224] [--batch 16] [--rounds 7]
 
-Three loops take turns in one process, one step each a round, so that a noisy machine slows all alike: the bare loop on
-tensors already in memory; Fieldmark's loop fed with batches already in memory (what the loop itself costs); and
-Fieldmark's loop fed by its loader from the photographs on disk (what a user sees). Precision, memory layout, optimiser
-and batch are the same. Printed are medians and the ratio of the bare step's time to each loop's, first rounds dropped.
+Three loops take turns in one process, one step each per round: the bare loop on tensors already in memory; Fieldmark's
+loop fed with batches already in memory (what the loop itself costs); and Fieldmark's loop fed by its loader from the
+photographs on disk (what a user sees). Precision, memory layout, optimiser and batch are the same. Printed are medians
+and the ratio of the bare step's time to each loop's; the first rounds are dropped.
 
 Measured with ResNet-50, 224 px, batches of 16, bf16 on two cores, medians of 15, 13 and 13 rounds: 0.99, 0.98 and 1.02
 with batches in memory, 0.95, 0.97 and 0.98 from disk, where decoding takes its share of the same two cores. Before
@@ -16,8 +16,8 @@ import argparse
 import json
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -36,6 +36,7 @@ from fieldmark.training.loop import Loop
 from fieldmark.training.runlog import RunLog
 from fieldmark.training.settings import RecipeSettings
 from fieldmark.training.watch import Watch
+from timing import in_turn
 
 
 def bare_steps(recipe: Recipe, batch: Batch, *, fabric: Fabric, classes: int) -> Iterator[None]:
@@ -59,7 +60,7 @@ def bare_steps(recipe: Recipe, batch: Batch, *, fabric: Fabric, classes: int) ->
 
 
 def loop_steps(loop: Loop, batches: Callable[[], Iterator[Batch]]) -> Iterator[None]:
-    """Fieldmark's loop, a step at a time."""
+    """Fieldmark's loop, one step at a time."""
     watch = Watch(loop.log, [photo.name for photo in loop.photos.photos])
     while True:
         for batch in batches():
@@ -68,27 +69,13 @@ def loop_steps(loop: Loop, batches: Callable[[], Iterator[Batch]]) -> Iterator[N
 
 
 def repeated(batch: Batch) -> Iterator[Batch]:
-    """The same batch again and again."""
+    """The same batch without end."""
     while True:
         yield batch
 
 
-def measured(steps: dict[str, Iterator[None]], *, rounds: int, device: torch.device) -> dict[str, list[float]]:
-    """Seconds of each loop's steps, in turn; two rounds of warm-up are dropped."""
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(rounds + 2):
-        for name, step in steps.items():
-            begun = time.perf_counter()
-            next(step)
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            if number >= 2:
-                seconds[name].append(time.perf_counter() - begun)
-    return seconds
-
-
 def main() -> None:
-    """Parses the command line, measures, prints a line a loop and the ratios as JSON."""
+    """Parses the command line, measures, and prints a line per loop and all seconds as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--backbone", default="resnet50")
@@ -97,7 +84,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
     chosen = parser.parse_args()
-    keep_freed_memory()  # as training does; it is the process's, so the bare loop has it too
+    keep_freed_memory()  # as training does; it holds for the whole process, and so for the bare loop too
     dataset = read_dataset(chosen.photos)
     photos = dataset.of(["train"]) or dataset.photos
     device = device_of("auto")
@@ -115,12 +102,13 @@ def main() -> None:
             log = RunLog(Path(folder), console=Console(quiet=True))
             loops.append(Loop(learner, recipe, fabric=fabric, photos=views, run=Path(folder), log=log))
         batch = views.__getitems__([(0, index) for index in range(chosen.batch)])
-        steps = {
+        loops_by_name = {
             "bare": bare_steps(recipe, batch, fabric=fabric, classes=classes),
             "loop, batches in memory": loop_steps(loops[0], lambda: repeated(batch)),
             "loop, photographs on disk": loop_steps(loops[1], lambda: iter(loader_of(views, loops[1].plan, workers=1))),
         }
-        seconds = measured(steps, rounds=chosen.rounds, device=fabric.device)
+        steps = {name: partial(next, loop) for name, loop in loops_by_name.items()}
+        seconds = in_turn(steps, rounds=chosen.rounds)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     for name, value in medians.items():
         ratios = [b / a for a, b in zip(seconds[name], seconds["bare"], strict=True)]

@@ -2,17 +2,16 @@
 
     python benchmarks/method_cost.py [--backbone resnet50] [--size 224] [--batch 16] [--classes 200] [--rounds 9]
 
-All methods take turns in one process, one step each a round, so that a noisy machine slows all alike; medians, the
-first three rounds dropped. A method that leaves the backbone's pass alone is timed alone: neck, pool, head, objective
-and terms, forward and backward, on the backbone's maps as a leaf, less the same of plain. One that passes images again
-through the backbone (S3N) is timed by whole steps, less plain's. Both are divided by plain's whole step. "sci" is the
-Channel Interaction Network's layer without its loss.
+All methods take turns in one process, one step each per round; medians, the first three rounds dropped. A method that
+leaves the backbone's pass unchanged is timed without it: neck, pool, head, objective and terms, forward and backward,
+on the backbone's maps as a leaf, minus the same for plain. A method that passes images through the backbone again (S3N)
+is timed by whole steps, minus plain's. Both are divided by plain's whole step. "sci" is the Channel Interaction
+Network's layer without its loss.
 """
 
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -29,19 +28,18 @@ from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Model, Pixels, Recipe
 from fieldmark.recipes import COMPOSITIONS, channel_interaction
 from fieldmark.recipes.composition import Composition
+from timing import in_turn
 
-WARM_UP = 3
 
-
-class Given(nn.Module):
-    """Stands for the backbone: gives the same maps whatever the images."""
+class FixedMaps(nn.Module):
+    """Replaces the backbone: returns the same maps for any images."""
 
     def __init__(self, maps: Tensor) -> None:
         super().__init__()
         self.maps = maps
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, D, h, w), a leaf whose gradient is wanted."""
+        """(B, D, h, w), a leaf that requires a gradient."""
         return self.maps
 
 
@@ -68,15 +66,15 @@ def step_of(learner: Learner, images: Tensor, labels: Tensor, fabric: Fabric) ->
 
 def passes(learner: Learner, images: Tensor, labels: Tensor) -> int:
     """How often a step runs the backbone on a whole batch."""
-    seen: list[int] = []
-    hook = learner.method.classifier.backbone.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
+    sizes: list[int] = []
+    hook = learner.method.classifier.backbone.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
     learner(images, labels, Draws(0, 0, torch.arange(len(images))))
     hook.remove()
-    return sum(seen) // len(images)
+    return sum(sizes) // len(images)
 
 
 def steps_of(chosen: argparse.Namespace, fabric: Fabric) -> dict[str, Callable[[], None]]:
-    """ "whole NAME" for plain and methods of several passes, "rest NAME" for the others on given maps."""
+    """Steps "whole NAME" for plain and methods of several passes, "rest NAME" for plain and the others."""
     images = torch.randn(chosen.batch, 3, chosen.size, chosen.size, device=fabric.device)
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.arange(chosen.batch, device=fabric.device) // 4 % chosen.classes
@@ -94,29 +92,13 @@ def steps_of(chosen: argparse.Namespace, fabric: Fabric) -> dict[str, Callable[[
             learner = learner_of(composition, chosen)
         with torch.no_grad(), fabric.autocast():
             maps = backbone(images).detach().requires_grad_()
-        learner.method.classifier.backbone = Given(maps)  # pyright: ignore[reportAttributeAccessIssue]
+        learner.method.classifier.backbone = FixedMaps(maps)  # pyright: ignore[reportAttributeAccessIssue]
         steps[f"rest {composition.name}"] = step_of(learner, images, labels, fabric)
     return steps
 
 
-def measured(steps: dict[str, Callable[[], None]], *, rounds: int, device: torch.device) -> dict[str, float]:
-    """Median seconds of each, in turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(rounds + WARM_UP):
-        for name, step in steps.items():
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            begun = time.perf_counter()
-            step()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            if number >= WARM_UP:
-                seconds[name].append(time.perf_counter() - begun)
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
 def main() -> None:
-    """Parses the command line, measures, prints a line a method and everything as JSON."""
+    """Parses the command line, measures, and prints a line per method and everything as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbone", default="resnet50")
     for name, value in (("size", 224), ("batch", 16), ("classes", 200), ("rounds", 9)):
@@ -126,7 +108,8 @@ def main() -> None:
     device = device_of("auto")
     precision = precision_of("auto", device)
     fabric = Fabric(accelerator=device, devices=1, precision=precision)  # pyright: ignore[reportArgumentType]
-    medians = measured(steps_of(chosen, fabric), rounds=chosen.rounds, device=fabric.device)
+    seconds = in_turn(steps_of(chosen, fabric), rounds=chosen.rounds, warm_up=3)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
     plain = medians["whole plain"]
     print(f"plain step {1000 * plain:.1f} ms ({precision}, batch {chosen.batch}, {chosen.size} px)")
     added = {}

@@ -2,11 +2,11 @@
 
     python benchmarks/mutual_channel_speed.py [--images 16] [--channels 2048] [--classes 200] [--rounds 15] [--soft]
 
-For each size of maps, order in memory (channels last is how training leaves them) and precision, a line: milliseconds
-of the fastest and of the median round; the bytes that no way of computing it can avoid, reading the maps once and
-writing their gradient once; and the milliseconds of two copies of the maps, which move twice as many. Times are the
-processor's own for this thread, so that others on the machine disturb them less. ``--soft`` adds the soft channel
-labels, which multiply every channel by every class.
+One line for each size of maps, memory format (training has channels last) and precision: milliseconds of the fastest
+and of the median round; the bytes that any implementation must move, reading the maps once and writing their gradient
+once; and the milliseconds of two copies of the maps, which move twice as many. Times are CPU times of this thread, so
+that other work on the machine disturbs them less. ``--soft`` adds the soft channel labels, which multiply every channel
+by every class.
 
 Measured on one thread of a busy two-core machine, MC-Loss on 16 x 2048 maps of 200 classes, channels last: 23 ms at
 7 x 7 and 106 ms at 14 x 14 in float32, 25 and 103 ms in bfloat16; soft labels 300 and 1000 ms. Half of MC-Loss is the
@@ -31,7 +31,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def milliseconds(work: Callable[[], object], *, rounds: int) -> list[float]:
-    """Of each round but the first two, which find the memory."""
+    """Of each round except the first two, which allocate the memory."""
     times = []
     for _ in range(rounds + 2):
         begun = time.thread_time()
@@ -51,7 +51,7 @@ def step_of(term: MutualChannelLoss | SoftChannelLabels, maps: Tensor, labels: T
 
 
 def main() -> None:
-    """Parses the command line, measures, prints a line a setting and all numbers as JSON."""
+    """Parses the command line, measures, and prints a line per setting and all numbers as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, value in {"images": 16, "channels": 2048, "classes": 200, "rounds": 15}.items():
         parser.add_argument(f"--{name}", type=int, default=value)

@@ -2,8 +2,8 @@
 
     python docs/figures/jeffreys.py
 
-Left, two images of two classes whose classifier gets surer (Eq. 2, 3 and 5 of the paper); right, SGD on a small linear
-classifier with either as an addition to the loss and with none, all else equal.
+Left, two images of two classes as the classifier becomes more certain (Eq. 2, 3 and 5 of the paper); right, SGD on a
+small linear classifier with either term added to the loss and with neither, all else equal.
 """
 
 import io
@@ -54,37 +54,35 @@ def draw_values(axes: Axes) -> None:
 
 
 def draw_training(axes: Axes) -> None:
-    """Cross-entropy over the steps, with each addition and none; means of a few steps, as single batches are noisy."""
+    """Cross-entropy over the steps, with either term and neither; means of a few steps, as single batches are noisy."""
     runs = (
         (jeffreys_divergence, 1.0, RED, "divergence, weight 1"),
         (jeffreys_divergence, 0.01, GREY, "divergence, weight 0.01"),
         (euclidean_confusion, 1.0, BLUE, "confusion, weight 1"),
         (euclidean_confusion, 0.0, BLACK, "neither"),
     )
-    for apart, weight, colour, label in runs:
-        losses = np.array(cross_entropies(apart, weight)).reshape(-1, WINDOW).mean(1)
+    for term, weight, colour, label in runs:
+        losses = np.array(cross_entropies(term, weight)).reshape(-1, WINDOW).mean(1)
         steps = np.arange(len(losses)) * WINDOW
         axes.plot(steps, losses, color=colour, label=label)
         if not np.isfinite(losses).all():
             last = np.flatnonzero(np.isfinite(losses))[-1]
             axes.plot(steps[last], losses[last], "x", color=colour, markersize=9)
-            axes.annotate(
-                "no number any more", (steps[last] + 8, losses[last]), color=colour, fontsize="small", va="center"
-            )
+            axes.annotate("not a number", (steps[last] + 8, losses[last]), color=colour, fontsize="small", va="center")
     axes.axhline(np.log(CLASSES), color=GREY, linewidth=0.8, linestyle="--", label="guessing")
     axes.set(yscale="log", ylim=(1e-5, 12), xlabel="step", ylabel="cross-entropy", title="SGD, all else equal")
     axes.legend(frameon=False, fontsize="small", loc="lower left", ncols=2)
 
 
-def cross_entropies(apart: Callable[[Tensor, Tensor], Tensor], weight: float, *, steps: int = STEPS) -> list[float]:
-    """Trains on four clusters of points with ``weight`` times the mean of ``apart`` over pairs of different classes."""
+def cross_entropies(term: Callable[[Tensor, Tensor], Tensor], weight: float, *, steps: int = STEPS) -> list[float]:
+    """Trains on four clusters of points with ``weight`` times the mean of ``term`` over pairs of different classes."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(CLASSES, (IMAGES,), generator=generator)
     centres = 2 * torch.randn(CLASSES, 8, generator=generator)
     images = centres[labels] + torch.randn(IMAGES, 8, generator=generator)
     weights = torch.zeros(8, CLASSES, requires_grad=True)
     optimiser = torch.optim.SGD([weights], lr=1.0)
-    seen = []
+    losses = []
     for _ in range(steps):
         rows = torch.randperm(IMAGES, generator=generator)[:16]
         logits = images[rows] @ weights
@@ -92,10 +90,10 @@ def cross_entropies(apart: Callable[[Tensor, Tensor], Tensor], weight: float, *,
         p, q = logits.softmax(1).chunk(2)
         differ = labels[rows][:8] != labels[rows][8:]
         optimiser.zero_grad()
-        (loss + weight * (differ * apart(p, q)).sum() / len(rows)).backward()
+        (loss + weight * (differ * term(p, q)).sum() / len(rows)).backward()
         optimiser.step()
-        seen.append(loss.item())
-    return seen
+        losses.append(loss.item())
+    return losses
 
 
 if __name__ == "__main__":

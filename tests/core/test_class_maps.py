@@ -1,15 +1,11 @@
 """Class maps against loops over classes, channels and positions."""
 
 import torch
-from torch import Tensor
 
 from fieldmark.core.class_maps import class_response_maps
+from random_values import drawn
 
 Rows = list[list[float]]
-
-
-def drawn(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def by_loops(maps: list[Rows], weight: list[list[float]]) -> list[Rows]:

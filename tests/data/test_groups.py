@@ -1,35 +1,15 @@
 """What belongs together: groups, bursts, copies and what they chain; not what only looks alike."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
+from synthetic import dataset_of, facts_of
 
-from fieldmark.data.dataset import Dataset, Photo
+from fieldmark.data.dataset import Dataset
 from fieldmark.data.groups import units_of
-from fieldmark.data.scan import PhotoFacts, Scan
+from fieldmark.data.scan import Scan
 from fieldmark.data.split import cut
-
-ROOT = Path("photos")
-
-
-def dataset_of(counts: list[int]) -> Dataset:
-    photos = []
-    for label, count in enumerate(counts):
-        photos += [Photo(f"{label}/{at}.jpg", ROOT / f"{label}/{at}.jpg", label) for at in range(count)]
-    return Dataset(ROOT, "folder", tuple(f"class {label}" for label in range(len(counts))), tuple(photos))
-
-
-def facts_of(dataset: Dataset, **at: Mapping[str, object]) -> Scan:
-    """Facts for each photo; ``at`` gives some by position, as ``p3={...}``."""
-    return Scan(
-        tuple(
-            replace(PhotoFacts(photo.name, sha=f"sha {index}"), **at.get(f"p{index}", {}))  # type: ignore[arg-type]
-            for index, photo in enumerate(dataset.photos)
-        )
-    )
 
 
 def units(dataset: Dataset, scan: Scan) -> list[list[int]]:

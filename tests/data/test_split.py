@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from synthetic import ROOT, dataset_of, facts_of
 
 from bolts import write_bolts
 from fieldmark.data.dataset import SPLITS, Dataset, Photo
@@ -17,22 +18,9 @@ from fieldmark.data.duplicates import near_duplicates
 from fieldmark.data.groups import units_of
 from fieldmark.data.lookalikes import near_copies
 from fieldmark.data.reading import read_dataset
-from fieldmark.data.scan import PhotoFacts, Scan, scan_photos
+from fieldmark.data.scan import scan_photos
 from fieldmark.data.split import cut, digest, read_splits, refuse_untrained, with_splits, write_splits
 from fieldmark.errors import UserError
-
-ROOT = Path("photos")
-
-
-def dataset_of(counts: list[int], *, groups: list[str] | None = None, start: int = 0) -> Dataset:
-    """Classes of the given numbers of photos; ``groups`` are given out in turn over all photos."""
-    photos = []
-    for label, count in enumerate(counts):
-        for number in range(start, start + count):
-            name = f"{label}/{number}.jpg"
-            group = groups[len(photos) % len(groups)] if groups else ""
-            photos.append(Photo(name, ROOT / name, label, group=group))
-    return Dataset(ROOT, "folder", tuple(f"class {label}" for label in range(len(counts))), tuple(photos))
 
 
 def splits_of(dataset: Dataset) -> dict[str, str]:
@@ -115,16 +103,6 @@ def test_whole_shares_hold_with_groups_across_classes() -> None:
 
 def test_a_class_in_one_group_is_trained_on() -> None:
     assert set(splits_of(cut(dataset_of([9], groups=["only"]), None, seed=0)).values()) == {"train"}
-
-
-def facts_of(dataset: Dataset, **at: Mapping[str, object]) -> Scan:
-    """Facts for each photo; ``at`` gives some by position, as ``p3={...}``."""
-    return Scan(
-        tuple(
-            replace(PhotoFacts(photo.name, sha=f"sha {index}"), **at.get(f"p{index}", {}))  # type: ignore[arg-type]
-            for index, photo in enumerate(dataset.photos)
-        )
-    )
 
 
 def test_a_new_photo_joins_its_copy_and_torn_pins_are_told() -> None:

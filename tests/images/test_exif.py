@@ -18,14 +18,14 @@ def block(orientation: int = 6) -> bytes:
 
 
 def test_the_three_things_are_read() -> None:
-    found = read_exif(block())
-    assert found.orientation == 6
-    assert found.taken == datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC).timestamp() + 0.25
-    assert "Model 1" in found.camera
+    exif = read_exif(block())
+    assert exif.orientation == 6
+    assert exif.taken == datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC).timestamp() + 0.25
+    assert "Model 1" in exif.camera
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 4711])
-def test_an_orientation_that_is_none_means_upright(orientation: int) -> None:
+def test_an_invalid_orientation_means_upright(orientation: int) -> None:
     assert read_exif(block(orientation)).orientation == 1
 
 

@@ -138,8 +138,8 @@ def test_large_photos_decoded_smaller_give_nearly_the_same_views(tmp_path):
     for name in ("large.jpg", "large.png"):
         data = Photographs([Photo(name, tmp_path / name)], PIXELS)
         views.append(data.__getitems__([(epoch, 0) for epoch in range(10)]).pixels.numpy())
-        seen = data.random_view(0, 0)
-        reduced = open_photo(data.photos[0], reduce_to=seen.side_needed)
+        view = data.random_view(0, 0)
+        reduced = open_photo(data.photos[0], reduce_to=view.side_needed)
         assert (reduced.width < 500) == (name == "large.jpg")
     assert average_difference(*views) < 2
 
@@ -191,7 +191,7 @@ def test_spawned_workers_give_the_same(photos):
 
 
 @pytest.mark.slow
-def test_spawned_workers_that_are_stopped_while_they_send_end_in_peace(photos, monkeypatch: pytest.MonkeyPatch):
+def test_spawned_workers_stopped_while_sending_exit_cleanly(photos, monkeypatch: pytest.MonkeyPatch):
     ended: list[int | None] = []
     stop = _MultiProcessingDataLoaderIter._shutdown_workers
 
@@ -220,7 +220,7 @@ def test_photos_come_through_a_pipe_where_shared_memory_is_full(photos, monkeypa
 
 
 def death(batches: Iterator[Batch], *, killed: int = 0) -> str:
-    """What is said, within a minute, of a process that died, of a signal if one is given."""
+    """The message, within a minute, about a worker that died; by the signal ``killed`` if it is given."""
     begun, others = time.monotonic(), {process.pid for process in multiprocessing.active_children()}
     with pytest.raises(LostWorker) as error:
         if killed:
@@ -264,22 +264,22 @@ def test_a_process_that_is_killed_while_it_sends_ends_the_wait_for_it(photos, mo
 
 
 def test_in_a_thread_a_process_that_is_killed_ends_the_wait_for_it(photos):
-    said: list[str] = []
+    messages: list[str] = []
     loader = loader_of(Photographs(photos, PIXELS), in_order(12, 1) * 50, workers=2)
     batches = batches_of(loader, advice="do this")
-    thread = threading.Thread(target=lambda: said.append(death(batches, killed=signal.SIGKILL)))
+    thread = threading.Thread(target=lambda: messages.append(death(batches, killed=signal.SIGKILL)))
     thread.start()
     thread.join()
-    assert len(said) == 1
+    assert len(messages) == 1
 
 
-def test_other_errors_go_their_way(photos, monkeypatch: pytest.MonkeyPatch):
+def test_other_errors_are_raised_unchanged(photos, monkeypatch: pytest.MonkeyPatch):
     def failing(*_: object) -> None:
-        raise RuntimeError("of itself")
+        raise RuntimeError("an ordinary error")
 
     monkeypatch.setattr(Photographs, "__getitems__", failing)
     for workers in (0, 1):
-        with pytest.raises(RuntimeError, match="of itself"):
+        with pytest.raises(RuntimeError, match="an ordinary error"):
             list(batches_of(loader_of(Photographs(photos, PIXELS), in_order(4, 2), workers=workers)))
 
 
@@ -342,11 +342,11 @@ def test_in_evaluation_a_damaged_photo_is_grey(with_damage):
 
 def test_training_stops_where_nothing_can_be_read(tmp_path):
     gone = [Photo(f"{i}.jpg", tmp_path / f"{i}.jpg", label=0) for i in range(3)]
-    with pytest.raises(UserError, match=r"1\.jpg: no such file[\s\S]*is the folder still there"):
+    with pytest.raises(UserError, match=r"1\.jpg: no such file\nand 2 photos after it .* is the folder still there"):
         Photographs(gone, PIXELS).__getitems__([(0, 1)])
 
 
-def test_a_box_outside_is_the_users_mistake_in_training_and_a_reason_else(photos):
+def test_a_box_outside_the_image_stops_training_and_damages_a_row_in_evaluation(photos):
     outside = Photographs([Photo(photos[0].name, photos[0].path, box=Box(900, 900, 5, 5))], Pixels(fit="box"))
     with pytest.raises(UserError, match="outside the picture"):
         outside.__getitems__([(0, 0)])

@@ -37,8 +37,8 @@ def gradients(layer: nn.Conv2d, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def assert_same(original: nn.Conv2d, x: Tensor) -> None:
     own, fast = gradients(original, x), gradients(replaced(original), x)
-    for expected, found in zip(own, fast, strict=True):
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    for expected, actual in zip(own, fast, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("size", "stride"), list(product([3, 5], [1, 2, 3, 4])))
@@ -86,8 +86,8 @@ def test_autocast_to_bfloat16(size: int, stride: int):
         fast = gradients(replaced(original), x)
     assert fast[0].dtype == torch.bfloat16
     assert fast[1].dtype == fast[2].dtype == torch.float32
-    for expected, found in zip(gradients(original, x), fast, strict=True):
-        torch.testing.assert_close(found.float(), expected, rtol=0, atol=0.03 * expected.abs().max().item())
+    for expected, actual in zip(gradients(original, x), fast, strict=True):
+        torch.testing.assert_close(actual.float(), expected, rtol=0, atol=0.03 * expected.abs().max().item())
 
 
 def test_autocast_leaves_double_precision_alone():
@@ -159,7 +159,7 @@ def test_a_whole_efficientnet_has_the_same_gradients():
     torch.testing.assert_close(losses[1], losses[0], rtol=1e-12, atol=0)
     for loss in losses:
         loss.backward()
-    for (name, own), (_, found) in zip(network.named_parameters(), fast.named_parameters(), strict=True):
+    for (name, own), (_, actual) in zip(network.named_parameters(), fast.named_parameters(), strict=True):
         assert own.grad is not None, name
-        assert found.grad is not None, name
-        assert (own.grad - found.grad).abs().max() <= 1e-11 * own.grad.abs().max(), name
+        assert actual.grad is not None, name
+        assert (own.grad - actual.grad).abs().max() <= 1e-11 * own.grad.abs().max(), name

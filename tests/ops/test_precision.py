@@ -21,7 +21,7 @@ def test_half_types_are_raised_and_no_other_is_changed(given: torch.dtype, expec
     assert raised(values).tolist() == [0.5, 3.0]
 
 
-def test_a_layer_in_a_half_type_gets_that_and_any_other_what_there_is():
+def test_a_layer_in_half_precision_gets_its_type_and_any_other_the_values_unchanged():
     values = torch.tensor([0.5, 3.0])
     for half in (torch.bfloat16, torch.float16):
         assert suited(values, torch.nn.Linear(2, 1).to(half)).dtype == half

@@ -15,6 +15,7 @@ from fieldmark.papers import pairwise_confusion
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion, euclidean_confusion, jeffreys_divergence
 from fieldmark.recipes.pairwise_confusion import COMPOSITION
 from golden_step import check_golden, numbers_of_a_step, tiny_learner
+from random_values import probabilities
 
 DRAWS = Draws(5, 2)
 
@@ -206,11 +207,6 @@ def test_settings_that_mean_nothing_are_refused_when_it_is_made(options: dict[st
 def test_the_docstring_says_where_eq_9_is():
     block = (pairwise_confusion.__doc__ or "").partition("Paper and released code")[0]
     assert "Eq. 9, all pairs of two images of different classes, is the plan ExhaustivePairs" in block
-
-
-def probabilities(count: int) -> st.SearchStrategy[list[float]]:
-    shares = st.lists(st.floats(0, 1), min_size=count, max_size=count).filter(lambda values: sum(values) > 1e-3)
-    return shares.map(lambda values: [value / sum(values) for value in values])
 
 
 pairs = st.integers(2, 6).flatmap(lambda count: st.tuples(probabilities(count), probabilities(count)))

@@ -22,6 +22,7 @@ from fieldmark.papers.pairwise_confusion import (
     jeffreys_divergence,
 )
 from fieldmark.testing import no_reading_back
+from random_values import probabilities
 
 LABELS = [0, 0, 1, 2, 1, 0, 2, 2, 1, 0, 0]
 
@@ -107,16 +108,11 @@ def test_nothing_is_read_back():
         jeffreys_bound(first, first)
 
 
-def vectors(count: int) -> st.SearchStrategy[list[float]]:
-    shares = st.lists(st.floats(0, 1), min_size=count, max_size=count).filter(lambda values: sum(values) > 1e-3)
-    return shares.map(lambda values: [value / sum(values) for value in values])
-
-
 def two_of(least: int, most: int) -> st.SearchStrategy[tuple[Tensor, Tensor]]:
     """Two sets of probability vectors over the same 2 to 5 classes."""
 
     def sets(classes: int) -> st.SearchStrategy[tuple[Tensor, Tensor]]:
-        points = st.lists(vectors(classes), min_size=least, max_size=most)
+        points = st.lists(probabilities(classes), min_size=least, max_size=most)
         return st.tuples(points, points).map(lambda both: tuple(torch.tensor(s, dtype=torch.float64) for s in both))  # pyright: ignore[reportReturnType]
 
     return st.integers(2, 5).flatmap(sets)

@@ -12,7 +12,7 @@ from fieldmark.core.contract import Method
 from fieldmark.core.draws import EVALUATION
 from fieldmark.errors import UserError
 from fieldmark.input.loading import Photographs, batches_of, in_order, loader_of
-from fieldmark.ops.memory import is_too_much, keep_freed_memory
+from fieldmark.ops.memory import is_out_of_memory, keep_freed_memory
 
 BATCH = 32
 
@@ -68,7 +68,7 @@ class _InPieces:
             try:
                 return torch.cat([self.function(piece) for piece in images.split(self.size)])
             except (RuntimeError, MemoryError) as error:
-                if not is_too_much(error):
+                if not is_out_of_memory(error):
                     raise
                 if self.size == 1:
                     side, place = images.shape[-1], images.device.type

@@ -1,1 +1,1 @@
-"""From a file's bytes to an upright RGB picture, guarded."""
+"""From a file's bytes to an upright RGB image, guarded."""

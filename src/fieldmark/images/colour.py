@@ -1,8 +1,7 @@
-"""From whatever an image file holds to upright 8-bit RGB (Pillow and numpy, no torch).
+"""Turns any mode of image into upright 8-bit RGB (Pillow and numpy, no torch).
 
 Alpha is drawn over white, 16-bit grey is scaled rather than clipped, CMYK goes through the embedded colour profile
-where there is a usable one. RGB with a profile (Adobe RGB, Display P3) is taken as it stands, as every common training
-pipeline does.
+if it is usable. RGB with a profile (Adobe RGB, Display P3) is taken as it is, as in every common training pipeline.
 """
 
 import io
@@ -24,14 +23,14 @@ _BAND = 256
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """``image`` turned by an EXIF orientation 1 to 8; any other number leaves it."""
+    """``image`` turned by an EXIF orientation 1 to 8; unchanged for any other number."""
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """``image`` of any Pillow mode as 8-bit RGB, the same object where it is that already.
+    """``image`` of any Pillow mode as 8-bit RGB; the same object if it is 8-bit RGB already.
 
-    May raise what Pillow raises for damaged palettes and the like.
+    May raise whatever Pillow raises for damaged palettes and the like.
     """
     if image.has_transparency_data and not image.mode.startswith("I"):
         return _over_white(image)
@@ -53,7 +52,7 @@ def _over_white(image: Image.Image) -> Image.Image:
     if alpha.getextrema() == (255, 255):
         return image.convert("RGB")
     canvas = Image.new("RGB", image.size, "white")
-    canvas.paste(image, mask=alpha)  # takes RGBA and LA as they are, so no third copy of a large image
+    canvas.paste(image, mask=alpha)  # accepts RGBA and LA, so no third copy of a large image is made
     return canvas
 
 
@@ -77,15 +76,15 @@ def _through_profiles(image: Image.Image, source: ImageCms.ImageCmsProfile) -> I
         flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
     if converted is None:
-        raise ValueError("no conversion")
+        raise ValueError("Pillow gave no converted image")
     return converted
 
 
 def _from_numbers(image: Image.Image) -> Image.Image:
     """16-bit grey, 32-bit integers and floats; band by band, as a float copy of a large image would not fit."""
-    # Pillow reads PGM of more than 8 bits as 32-bit integers that it has scaled to 0..65535.
-    sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
-    low, scale = (0.0, 1 / 257) if sixteen else _range_of(image)
+    # Pillow reads PGM of more than 8 bits as 32-bit integers scaled to 0..65535.
+    is_16_bit = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
+    low, scale = (0.0, 1 / 257) if is_16_bit else _range_of(image)
     grey = np.empty((image.height, image.width), np.uint8)
     for top, band in _bands(image):
         values = (np.nan_to_num(band, nan=low, posinf=np.inf, neginf=-np.inf) - low) * scale
@@ -101,7 +100,7 @@ def _bands(image: Image.Image) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def _range_of(image: Image.Image) -> tuple[float, float]:
-    """(lowest, scale) that take the values to 0..255: by the usual ranges 1, 255, 65535, else by least and largest."""
+    """(low, scale) that map the values to 0..255: by the usual ranges 1, 255 or 65535, else by the extremes."""
     low, high = np.inf, -np.inf
     for _, band in _bands(image):
         finite = band[np.isfinite(band)]

@@ -1,6 +1,6 @@
-"""The guarded decode: whatever lies on disk becomes an upright 8-bit RGB image, or one line that says why not.
+"""The guarded decode: any file on disk becomes an upright 8-bit RGB image, or one line that says why not.
 
-The one way to pixels for training, evaluation, prediction and serving; Pillow and numpy, no torch. Safe to call from
+Training, evaluation, prediction and serving all get their pixels here; Pillow and numpy, no torch. Safe to call from
 several threads: no setting of Pillow is read or changed.
 """
 
@@ -10,7 +10,7 @@ import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -31,11 +31,12 @@ from fieldmark.images.exif import Exif, read_exif, read_exif_stream
 from fieldmark.images.guard import DEFAULT, Limits, Source, check_bytes, check_size, opened, system_reason
 from fieldmark.images.headers import FRAMES, Facts, Refusal, examine, sniff
 
+S = TypeVar("S")
 T = TypeVar("T")
 Side = int | Callable[[tuple[int, int]], int]
-"""A shorter side in pixels, or what gives it for the (width, height) of the upright image."""
+"""A shorter side in pixels, or a function that gives it for the (width, height) of the upright image."""
 
-# Decoders that Pillow wrote in Python: microseconds a pixel.
+# The most pixels for decoders that Pillow has in Python, which take microseconds per pixel.
 _SLOW = {"ppm": 500_000, "ppm_plain": 1_000_000, "bmp_rle": 4_000_000}
 _SMALL = 64
 _THUMB = 16
@@ -44,12 +45,12 @@ _WARNING = threading.Lock()
 
 @dataclass(frozen=True)
 class Inspection:
-    """What ``inspect_image`` found.
+    """What ``inspect_image`` returns.
 
-    ``width`` and ``height`` in pixels of the upright image; ``format`` and ``mode`` in Pillow's words; ``frames`` (at
-    most 1000 are counted in GIF and TIFF); ``taken`` in seconds since 1970 by the camera's clock, None if unknown;
+    ``width`` and ``height`` of the upright image in pixels; ``format`` and ``mode`` as Pillow names them; ``frames``
+    (at most 1000 are counted in GIF and TIFF); ``taken`` in seconds since 1970 by the camera's clock, None if unknown;
     ``remarks`` a few words each on what was converted; ``image`` upright RGB of at most 64 x 64 pixels; ``thumb``
-    the whole picture, upright RGB of 16 x 16 pixels; ``sha`` the SHA-256 of the file's bytes in hexadecimal.
+    the whole image as upright RGB of 16 x 16 pixels; ``sha`` the SHA-256 of the file's bytes in hexadecimal.
     """
 
     width: int
@@ -66,13 +67,13 @@ class Inspection:
 
 
 class _Jpeg(JpegImageFile):
-    """Pillow's reader, less its parsing of EXIF for the resolution, which costs time and warns of damage."""
+    """Pillow's reader without its search of the EXIF for a resolution, which costs time and warns of damage."""
 
     def _read_dpi_from_exif(self) -> None:
         return
 
 
-# The readers themselves, not ``Image.open``: its bomb check would warn and refuse by a global of its own.
+# Not ``Image.open``: its check for decompression bombs warns and refuses by a global setting.
 # A multi-picture (MPO) file begins with its main picture as plain JPEG.
 _READERS: dict[str, Callable[[BinaryIO], ImageFile]] = {
     "JPEG": _Jpeg,
@@ -88,67 +89,43 @@ _READERS: dict[str, Callable[[BinaryIO], ImageFile]] = {
 def read_image(
     path: Path, *, name: str | None = None, limits: Limits = DEFAULT, reduce_to: Side | None = None
 ) -> Image.Image:
-    """The image file ``path`` as upright RGB of 8 bits, fully decoded; of several frames the first.
+    """The image file ``path`` as upright 8-bit RGB, fully decoded; the first of several frames.
 
-    ``name`` is what messages call it (default: the path). ``reduce_to``: for training alone; a JPEG may be decoded at
-    1/2, 1/4 or 1/8 of its size as long as its shorter side keeps ``reduce_to`` pixels, which may depend on its size.
-    Raises :class:`~fieldmark.errors.UnreadableImage`, and nothing else (but a UserError of ``reduce_to``).
+    ``name`` stands for the file in messages (default: the path). ``reduce_to`` is for training: a JPEG may be decoded
+    at 1/2, 1/4 or 1/8 of its size as long as its shorter side keeps ``reduce_to`` pixels. Raises
+    :class:`~fieldmark.errors.UnreadableImage` and nothing else, except for a UserError raised by ``reduce_to``.
     """
-
-    def work() -> Image.Image:
-        with opened(path, limits) as source:
-            return _decode(source, limits, reduce_to)
-
-    return _guarded(str(path) if name is None else name, work)
+    file = opened(path, limits)
+    return _guarded(str(path) if name is None else name, file, lambda source: _decode(source, limits, reduce_to))
 
 
 def decode_image(data: bytes, *, name: str, limits: Limits = DEFAULT, reduce_to: Side | None = None) -> Image.Image:
-    """The same for the bytes of an image file in memory."""
-
-    def work() -> Image.Image:
-        check_bytes(len(data), limits)
-        return _decode(Source(io.BytesIO(data), len(data)), limits, reduce_to)
-
-    return _guarded(name, work)
+    """``read_image`` for the bytes of an image file in memory."""
+    source = nullcontext(Source(io.BytesIO(data), len(data)))
+    return _guarded(name, source, lambda source: _decode(source, limits, reduce_to))
 
 
 def opened_image(image: Image.Image, *, name: str = "the picture") -> Image.Image:
-    """A picture that somebody opened with Pillow as ``read_image`` gives its file: upright RGB of 8 bits.
+    """An image opened with Pillow as ``read_image`` gives its file: upright 8-bit RGB.
 
-    One that is upright already, or whose EXIF was used up or left behind on the way, is not turned.
+    It is not turned where it is upright already or has lost its EXIF.
     """
-
-    def work() -> Image.Image:
-        kind = image.format or image.mode
-        with _pillow(kind, None):
-            image.load()
-            block = b"" if kind == "TIFF" else image.info.get("exif", b"")  # Pillow turns a TIFF itself
-            flat = to_rgb(image)
-            turned = upright(flat, read_exif(block if isinstance(block, bytes) else b"").orientation)
-            if turned is not flat:
-                turned.info = {}  # or the next reader of its EXIF would turn it once more
-            return turned
-
-    return _guarded(name, work)
+    return _guarded(name, nullcontext(image), _flattened)
 
 
 def inspect_image(path: Path, *, name: str | None = None, limits: Limits = DEFAULT) -> Inspection:
-    """Looks a file over at low cost: all coded data is read, so damage shows, but a JPEG only at 1/8 of its size.
+    """Examines a file at low cost: all coded data is read, so damage shows, but a JPEG only at 1/8 of its size.
 
-    Refuses what ``read_image`` refuses, by :class:`~fieldmark.errors.UnreadableImage`.
+    Refuses what ``read_image`` refuses, with :class:`~fieldmark.errors.UnreadableImage`.
     """
-
-    def work() -> Inspection:
-        with opened(path, limits) as source:
-            return _inspect(source, limits)
-
-    return _guarded(str(path) if name is None else name, work)
+    return _guarded(str(path) if name is None else name, opened(path, limits), lambda source: _inspect(source, limits))
 
 
-def _guarded(name: str, work: Callable[[], T]) -> T:
+def _guarded(name: str, source: AbstractContextManager[S], work: Callable[[S], T]) -> T:
     try:
-        return work()
-    except UserError:  # of ``reduce_to``, which is the caller's
+        with source as content:
+            return work(content)
+    except UserError:  # raised by the caller's ``reduce_to``
         raise
     except Refusal as refusal:
         reason = str(refusal)
@@ -156,15 +133,15 @@ def _guarded(name: str, work: Callable[[], T]) -> T:
         reason = system_reason(error)
     except ValueError:  # os.stat of a path with a zero byte, or one that the file system cannot encode
         reason = "no file can have this name"
-    # Raised out here, so that it does not keep the frames with the half-decoded image alive.
+    # Raised out here so that it does not keep the frames with the half-decoded image alive.
     raise UnreadableImage(name, reason)
 
 
 @contextmanager
 def _pillow(kind: str, facts: Facts | None) -> Iterator[None]:
-    """Around all calls of Pillow: any failure becomes a :class:`Refusal`, and no warning gets out.
+    """Wraps all calls of Pillow: any failure becomes a :class:`Refusal`, and warnings are silenced.
 
-    Only TIFF and animated PNG can warn. Filters belong to the whole process, so those decode one at a time.
+    Only TIFF and animated PNG can warn. Warning filters belong to the whole process, so these decode one at a time.
     """
     try:
         if kind == "TIFF" or (kind == "PNG" and facts is not None and facts.frames != 1):
@@ -175,7 +152,7 @@ def _pillow(kind: str, facts: Facts | None) -> Iterator[None]:
             yield
     except (Refusal, UserError):
         raise
-    except Exception as error:  # of damaged files Pillow raises nearly everything, MemoryError and KeyError included
+    except Exception as error:  # damaged files make Pillow raise nearly anything, even MemoryError and KeyError
         raise Refusal(_damage(kind, error)) from None
 
 
@@ -185,50 +162,60 @@ def _damage(kind: str, error: Exception) -> str:
     if isinstance(error, EOFError) or "truncated" in str(error).lower():
         return f"truncated {kind}"
     if isinstance(error, KeyError):  # the text would be a bare number
-        return f"an unknown form of {kind}"
+        return f"an unknown variant of {kind}"
     text = printable(" ".join(str(error).split()))[:80]
     return f"damaged {kind} ({text or type(error).__name__})"
 
 
 def _open_image(source: Source, kind: str, facts: Facts | None, limits: Limits) -> ImageFile:
-    """The file opened by Pillow, its size checked, no pixel decoded yet."""
+    """The file opened by Pillow, its size checked, with no pixel decoded yet."""
     source.stream.seek(0)
     image = _READERS[kind](source.stream)
     bits = facts.bits if facts else 8 * (4 if image.mode in ("I", "F") else len(image.getbands()))
     check_size(Facts(*image.size, bits), source.size, limits)
     most = _SLOW.get(image.tile[0][0]) if image.tile else None
     if most and image.width * image.height > most:
-        raise Refusal(f"more than {most / 1e6:g} megapixels in a form of {kind} that is slow to read; convert it")
+        raise Refusal(f"more than {most / 1e6:g} megapixels in a variant of {kind} that is slow to read; convert it")
     return image
 
 
-def _decode(source: Source, limits: Limits, reduce_to: Side | None) -> Image.Image:
+def _examined(source: Source, limits: Limits, *, count: bool = False) -> tuple[str, Facts | None]:
+    """The format and the header's facts, refused by size before Pillow sees the file."""
+    check_bytes(source.size, limits)
     kind = sniff(source.stream)
-    facts = examine(source.stream, kind)
+    facts = examine(source.stream, kind, count=count)
     if facts:
         check_size(facts, source.size, limits)
+    return kind, facts
+
+
+def _decode(source: Source, limits: Limits, reduce_to: Side | None) -> Image.Image:
+    kind, facts = _examined(source, limits)
     with _pillow(kind, facts):
         image = _open_image(source, kind, facts, limits)
+        orientation = _exif(kind, facts, image).orientation
         if reduce_to is not None and kind == "JPEG":
-            _reduce(image, reduce_to, turned=_exif(source, kind, facts, image).orientation >= 5)
+            size = (image.height, image.width) if orientation >= 5 else image.size
+            least = reduce_to if isinstance(reduce_to, int) else reduce_to(size)
+            image.draft(None, (least, least))
         image.load()
-        return _finished(image, _exif(source, kind, facts, image).orientation)
+        decoded = upright(to_rgb(image), orientation)
+        decoded.info = {}  # its EXIF is used up: read again, it would turn the image once more
+        return decoded
 
 
-def _reduce(image: ImageFile, reduce_to: Side, *, turned: bool) -> None:
-    """Has a JPEG decoded at a part of its size; ``turned``: upright, its width and height change places."""
-    size = (image.height, image.width) if turned else (image.width, image.height)
-    least = reduce_to if isinstance(reduce_to, int) else reduce_to(size)
-    image.draft(None, (least, least))
+def _flattened(image: Image.Image) -> Image.Image:
+    kind = image.format or image.mode
+    with _pillow(kind, None):
+        image.load()
+        flat = to_rgb(image)
+        turned = upright(flat, _exif(kind, None, image).orientation)
+        if turned is not flat:
+            turned.info = {}  # its EXIF is used up
+        return turned
 
 
-def _finished(image: ImageFile, orientation: int) -> Image.Image:
-    done = upright(to_rgb(image), orientation)
-    done.info = {}  # its EXIF is used up: a second reader of it would turn the image once more
-    return done
-
-
-def _exif(source: Source, kind: str, facts: Facts | None, image: ImageFile) -> Exif:
+def _exif(kind: str, facts: Facts | None, image: Image.Image) -> Exif:
     if kind == "TIFF":  # Pillow turns a TIFF itself
         return Exif()
     block = (facts.exif if facts else b"") or image.info.get("exif", b"")
@@ -237,10 +224,7 @@ def _exif(source: Source, kind: str, facts: Facts | None, image: ImageFile) -> E
 
 def _inspect(source: Source, limits: Limits) -> Inspection:
     sha = hashlib.file_digest(source.stream, "sha256").hexdigest()  # type: ignore[arg-type]
-    kind = sniff(source.stream)
-    facts = examine(source.stream, kind, count=True)
-    if facts:
-        check_size(facts, source.size, limits)
+    kind, facts = _examined(source, limits, count=True)
     about = read_exif_stream(source.stream) if kind == "TIFF" else None
     with _pillow(kind, facts):
         image = _open_image(source, kind, facts, limits)
@@ -249,9 +233,9 @@ def _inspect(source: Source, limits: Limits) -> Inspection:
         if kind == "JPEG":
             image.draft(None, (_SMALL // 2, _SMALL // 2))
         image.load()
-        about = about or _exif(source, kind, facts, image)
+        about = about or _exif(kind, facts, image)
         frames = image.n_frames if isinstance(image, WebPImageFile) else facts.frames
-        see_through = image.has_transparency_data
+        transparent = image.has_transparency_data
         turned = 1 if kind == "TIFF" else about.orientation
         small = to_rgb(image)
         thumb = upright(_thumbnail(small, (width, height) if kind == "JPEG" else small.size), turned)
@@ -261,15 +245,15 @@ def _inspect(source: Source, limits: Limits) -> Inspection:
     if turned >= 5:
         width, height = height, width
     remarks = _remarks(kind, mode, frames, facts.depth)
-    remarks += ("rotated by EXIF",) * (about.orientation > 1) + ("transparent: drawn over white",) * see_through
+    remarks += ("rotated by EXIF",) * (about.orientation > 1) + ("transparent: drawn over white",) * transparent
     return Inspection(width, height, kind, mode, frames, about.taken, about.camera, remarks, small, thumb, sha)
 
 
 def _thumbnail(small: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """``small``, which is a picture of ``size`` decoded at 1/1 to 1/8, as 16 x 16 pixels.
+    """``small``, an image of ``size`` decoded at 1/1 to 1/8, as 16 x 16 pixels.
 
-    A part is rounded up to whole pixels: what lies beyond the picture's edge stays out, so that copies of other sizes
-    show the same.
+    Its size is rounded up to whole pixels; what lies beyond the image's edge is left out, so that copies of other
+    sizes look the same.
     """
     scale = 2 ** round(math.log2(size[0] / small.width))
     return small.resize((_THUMB, _THUMB), Image.Resampling.BILINEAR, (0, 0, size[0] / scale, size[1] / scale))

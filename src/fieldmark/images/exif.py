@@ -1,4 +1,8 @@
-"""Reading TIFF directories, which also hold EXIF: orientation, time and camera. Bounded, and quiet about damage."""
+"""Reads TIFF directories, which also hold EXIF: orientation, time and camera. Bounded, and silent about damage.
+
+Not Pillow's ``Exif``: it takes seven times as long for each photo and warns of damage, and warnings belong to the whole
+process.
+"""
 
 import io
 import struct
@@ -21,7 +25,7 @@ class Exif(NamedTuple):
 class Tiff:
     """The first directory of a TIFF or EXIF stream, or the one at ``start``.
 
-    Raises ``struct.error`` where the stream ends early or is no TIFF.
+    Raises ``struct.error`` where the stream ends early or is not a TIFF.
     """
 
     def __init__(self, stream: BinaryIO, start: int | None = None) -> None:
@@ -31,7 +35,7 @@ class Tiff:
         self._order = "<" if head.startswith(b"II") else ">"
         version, first = struct.unpack_from(self._order + "HI", head, 2)
         if version not in (42, 43) or head[:2] not in (b"II", b"MM"):
-            raise struct.error("no TIFF")
+            raise struct.error("not a TIFF")
         self._big = version == 43
         if self._big:
             first = struct.unpack_from(self._order + "Q", head, 8)[0]
@@ -46,7 +50,7 @@ class Tiff:
         return struct.unpack(form, self._stream.read(struct.calcsize(form)))
 
     def _directory(self, at: int) -> tuple[dict[int, tuple[int, int, int]], int]:
-        """Tag to (type, count, where its bytes lie), and where the next directory lies (0: none)."""
+        """Tag to (type, count, offset of its bytes), and the offset of the next directory (0: none)."""
         wide, narrow, room = ("Q", "Q", 8) if self._big else ("H", "I", 4)
         (length,) = self._unpack(wide, at)
         if length > 4096:
@@ -67,7 +71,7 @@ class Tiff:
 
     @property
     def numbers_held(self) -> int:
-        """How many numbers the tags promise, text and plain bytes aside."""
+        """How many numbers the tags promise, apart from text and plain bytes."""
         return sum(count for kind, count, _ in self._entries.values() if kind not in (1, 2, 6, 7))
 
     @property
@@ -95,14 +99,14 @@ class Tiff:
 
     def pages(self, most: int) -> int:
         """Directories in the chain, counted up to ``most``; a loop or a damaged link ends it."""
-        seen, following = {self._first}, self._next
-        while following and following not in seen and len(seen) < most:
-            seen.add(following)
+        visited, following = {self._first}, self._next
+        while following and following not in visited and len(visited) < most:
+            visited.add(following)
             try:
                 following = self._directory(following)[1]
             except struct.error:
-                return len(seen) - 1
-        return len(seen)
+                return len(visited) - 1
+        return len(visited)
 
 
 def read_exif(block: bytes) -> Exif:
@@ -113,24 +117,24 @@ def read_exif(block: bytes) -> Exif:
 
 
 def read_exif_stream(stream: BinaryIO) -> Exif:
-    """The same of a stream that begins with the TIFF header, such as a TIFF file."""
+    """``read_exif`` of a stream that begins with the TIFF header, such as a TIFF file."""
     try:
         first = Tiff(stream)
         orientation = first.number(_ORIENTATION, 1)
         make, model = first.text(_MAKE), first.text(_MODEL)
         camera = model if model.lower().startswith(make.lower()) else f"{make} {model}".strip()
-        found = Exif(orientation if 1 <= orientation <= 8 else 1, None, camera)
+        exif = Exif(orientation if 1 <= orientation <= 8 else 1, None, camera)
     except (struct.error, ValueError, OSError, OverflowError):
         return Exif()
     try:
         inner = Tiff(stream, first.number(_EXIF, 0)) if _EXIF in first else first
-        return found._replace(taken=_seconds(inner.text(_TAKEN), inner.text(_SUBSECOND)))
+        return exif._replace(taken=_seconds(inner.text(_TAKEN), inner.text(_SUBSECOND)))
     except (struct.error, ValueError, OSError, OverflowError):
-        return found
+        return exif
 
 
 def _seconds(written: str, fraction: str) -> float | None:
-    """Seconds of "2024:05:31 12:00:59" and hundredths such as "25"; the camera's clock is taken for UTC."""
+    """Seconds since 1970 of "2024:05:31 12:00:59" and hundredths such as "25"; the camera's clock is taken as UTC."""
     if not written:
         return None
     moment = datetime.strptime(written[:19], "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Opening a file that may be anything, and refusing by its kind, weight and size before a pixel is decoded."""
+"""Opens a file that may be anything, and refuses it by its kind, bytes and size before a pixel is decoded."""
 
 import errno
 import io
@@ -12,15 +12,15 @@ from typing import BinaryIO, NamedTuple
 
 from fieldmark.images.headers import Facts, Refusal
 
-# Files up to this size are read at once; larger ones are read as the decoder asks, so they are never held whole.
+# Files up to this size are read at once; larger ones as the decoder asks, so that they are never in memory whole.
 _WHOLE = 16 * 2**20
-# A photograph of more than 16 megapixels takes more than a byte per 200 pixels, even a foggy one.
+# A photograph of more than 16 megapixels takes more than one byte per 200 pixels, even a foggy one.
 _BOMB_PIXELS, _BOMB_RATIO = 16_000_000, 200
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is refused: more ``pixels`` or file ``bytes``, a shorter ``side``, a long side > ``aspect`` short ones."""
+    """What is refused: more ``pixels``, more ``bytes``, a shorter ``side``, or sides beyond the ratio ``aspect``."""
 
     pixels: int = 64_000_000
     bytes: int = 512 * 2**20
@@ -33,12 +33,12 @@ ABOVE_LIMIT = "above the limit of"
 
 
 def up_to(megapixels: float) -> Limits:
-    """The limits with another number of pixels, in millions."""
+    """The default limits with another maximum of pixels, in millions."""
     return replace(DEFAULT, pixels=round(1e6 * megapixels))
 
 
 class Source(NamedTuple):
-    """A seekable stream of an image file's bytes, and how many they are."""
+    """A seekable stream of an image file's bytes, and their number."""
 
     stream: BinaryIO
     size: int
@@ -59,14 +59,14 @@ def system_reason(error: OSError) -> str:
 
 @contextmanager
 def opened(path: Path, limits: Limits) -> Iterator[Source]:
-    """A regular file's content as a seekable stream; nothing else is ever opened, as a pipe could hold us for ever."""
+    """A regular file's content as a seekable stream; nothing else is opened, as a pipe could block for ever."""
     try:
         _check_regular(os.stat(path).st_mode)
     except FileNotFoundError:
         raise Refusal("a link to nothing" if os.path.islink(path) else "no such file") from None
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     with open(os.open(path, flags), "rb") as file:
-        status = os.fstat(file.fileno())  # it may have been exchanged since
+        status = os.fstat(file.fileno())  # it may have been replaced since
         _check_regular(status.st_mode)
         check_bytes(status.st_size, limits)
         yield Source(io.BytesIO(file.read(status.st_size)) if status.st_size <= _WHOLE else file, status.st_size)
@@ -88,7 +88,7 @@ def check_bytes(size: int, limits: Limits) -> None:
 
 
 def check_size(facts: Facts, size: int, limits: Limits) -> None:
-    """Raises :class:`Refusal` by what a header of a file of ``size`` bytes promises."""
+    """Raises :class:`Refusal` by what the header of a file of ``size`` bytes promises."""
     width, height = facts.width, facts.height
     pixels, short = width * height, min(width, height)
     if short < 1:

@@ -1,7 +1,7 @@
-"""What a file's bytes say before anything is decoded: its format, size and EXIF, and what makes it absurd.
+"""What a file's header says before anything is decoded: its format, size and EXIF, and whether it is absurd.
 
-Plain Python on a seekable stream (no Pillow, no numpy, no torch). Every walk is bounded, so that no file can hold the
-caller for long. A file that cannot be an image is refused with :class:`Refusal`.
+Plain Python on a seekable stream (no Pillow, no numpy, no torch). Every walk is bounded, so that no file can keep the
+caller busy for long. A file that cannot be an image is refused with :class:`Refusal`.
 """
 
 import io
@@ -12,22 +12,22 @@ from typing import BinaryIO, NamedTuple
 
 from fieldmark.images.exif import Tiff
 
-# Real photographs carry up to ~20 MB in front of the pixels (depth maps in XMP); Pillow reads all of it into memory.
+# Real photographs carry up to about 20 MB before the pixels (depth maps in XMP); Pillow reads all of it into memory.
 HEADER_BYTES = 32 * 2**20
 SCANS = 100
-# Scans times pixels; mozjpeg writes some 15 scans, which at 64 megapixels is just within.
+# Scans times pixels; mozjpeg writes some 15 scans, which is just within the limit at 64 megapixels.
 SCAN_PIXELS = 10**9
 STEPS = 200_000
 FRAMES = 1000
 
 
 class Refusal(Exception):
-    """A file is not used; the text is the reason in a few words."""
+    """A file is refused; the text is the reason in a few words."""
 
 
 class Facts(NamedTuple):
-    """From the header: size in pixels as stored (EXIF not applied), bits of one pixel and of one channel, frames,
-    raw EXIF bytes."""
+    """From the header: size in pixels as stored (EXIF not applied), bits per pixel, frames, raw EXIF bytes, and bits
+    per channel (``depth``)."""
 
     width: int
     height: int
@@ -42,8 +42,7 @@ _FORMATS = (
     (rb"\x89PNG\r\n\x1a\n", "PNG"),
     (rb"RIFF.{4}WEBP", "WEBP"),
     (rb"GIF8[79]a", "GIF"),
-    (rb"II\*\0\x10\0\0\0CR", ""),  # Canon's raw files begin as TIFF
-    (rb"II[*+]\0|MM\0[*+]", "TIFF"),
+    (rb"(?!II\*\0\x10\0\0\0CR)(II[*+]\0|MM\0[*+])", "TIFF"),  # Canon's raw files (CR2) begin as TIFF too
     (rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0", "BMP"),
     (rb"P[1-6f]\s", "PPM"),
 )
@@ -73,8 +72,6 @@ def sniff(stream: BinaryIO) -> str:
     head = stream.read(16)
     for pattern, kind in _FORMATS:
         if re.match(pattern, head, re.DOTALL):
-            if not kind:
-                break
             return kind
     raise Refusal(_stranger(head + stream.read(496)))
 
@@ -91,7 +88,8 @@ def _stranger(head: bytes) -> str:
 def examine(stream: BinaryIO, kind: str, *, count: bool = False) -> Facts | None:
     """The facts of a file of format ``kind``; None for BMP and PPM, whose opening by Pillow is cheap and safe.
 
-    ``count`` counts the frames of a GIF and the pages of a TIFF too (up to ``FRAMES``). Raises :class:`Refusal`.
+    With ``count``, the frames of a GIF and the pages of a TIFF are counted too (up to ``FRAMES``). Raises
+    :class:`Refusal`.
     """
     readers: dict[str, Callable[[BinaryIO, bool], Facts]] = {
         "JPEG": _jpeg,
@@ -130,7 +128,7 @@ def _jpeg(stream: BinaryIO, count: bool) -> Facts:
 
 
 def _segments(stream: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Each (marker, bytes of its body) before and including the first scan; the stream stands at the body."""
+    """Each (marker, length of its body) up to and including the first scan; the stream is at the body."""
     while stream.tell() < HEADER_BYTES:
         byte = stream.read(2)
         if len(byte) < 2:
@@ -151,29 +149,29 @@ def _segments(stream: BinaryIO) -> Iterator[tuple[int, int]]:
 
 
 def _skip_junk(stream: BinaryIO) -> None:
-    """To the next byte pair that looks like a marker: fill bytes and junk are legal, but not for ever."""
+    """Moves to the next byte pair that looks like a marker: fill bytes and junk are legal, but not without end."""
     start = stream.tell() - 1
     stream.seek(start)
-    found = re.search(rb"\xff[\x01-\xfe]", stream.read(2**16))
-    if not found:
+    marker = re.search(rb"\xff[\x01-\xfe]", stream.read(2**16))
+    if not marker:
         raise Refusal("damaged JPEG (no marker found)")
-    stream.seek(start + found.start())
+    stream.seek(start + marker.start())
 
 
 def _check_scans(stream: BinaryIO, pixels: int) -> None:
-    """Refuses too many scans: each costs a walk over all pixels, and a few bytes suffice for one."""
+    """Refuses too many scans: each costs a pass over all pixels, and takes only a few bytes of the file."""
     most = min(SCANS, max(20, SCAN_PIXELS // max(pixels, 1)))
     data = stream.read(4 * HEADER_BYTES)
     if data.count(b"\xff\xda") < most:
         return
     at, scans = 0, 1
-    while found := re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]").search(data, at):
-        if data[found.start() + 1] == 0xD9:
+    while marker := re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]").search(data, at):
+        if marker[0] == b"\xff\xd9":
             return
-        scans += data[found.start() + 1] == 0xDA
+        scans += marker[0] == b"\xff\xda"
         if scans > most:
             raise Refusal(f"a JPEG of more than {most} scans; save it again")
-        at = found.end() + struct.unpack_from(">H", data, found.end())[0]
+        at = marker.end() + struct.unpack_from(">H", data, marker.end())[0]
 
 
 def _png(stream: BinaryIO, count: bool) -> Facts:
@@ -207,12 +205,13 @@ def _png(stream: BinaryIO, count: bool) -> Facts:
 
 
 def _webp(stream: BinaryIO, count: bool) -> Facts:
-    if stream.seek(0, io.SEEK_END) + 1 < _riff_end(stream):
+    end = stream.seek(0, io.SEEK_END)
+    stream.seek(4)
+    size, head = struct.unpack("<I4x18s", stream.read(26))
+    if end + 1 < size + 8:
         raise Refusal("truncated WEBP")
-    stream.seek(12)
-    head = stream.read(18)
     if head.startswith(b"VP8X"):
-        width, height = (low + (high << 16) + 1 for low, high in struct.iter_unpack("<HB", head[12:18].ljust(6, b"\0")))
+        width, height = (low + (high << 16) + 1 for low, high in struct.iter_unpack("<HB", head[12:18]))
     elif head.startswith(b"VP8L"):
         packed = struct.unpack_from("<I", head, 9)[0]
         width, height = (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
@@ -221,11 +220,6 @@ def _webp(stream: BinaryIO, count: bool) -> Facts:
     else:
         raise Refusal("damaged WEBP (unknown content)")
     return Facts(width, height, 32)
-
-
-def _riff_end(stream: BinaryIO) -> int:
-    stream.seek(4)
-    return struct.unpack("<I", stream.read(4))[0] + 8
 
 
 def _gif(stream: BinaryIO, count: bool) -> Facts:
@@ -249,7 +243,7 @@ def _gif(stream: BinaryIO, count: bool) -> Facts:
             stream.seek(_palette(flags) + 1, io.SEEK_CUR)
             steps += _skip_blocks(stream) if count else 0
     if not frames:
-        raise Refusal("a GIF without a picture" if steps < STEPS else "a GIF with absurdly much before its picture")
+        raise Refusal("a GIF without an image" if steps < STEPS else "a GIF with absurdly much before its image")
     return Facts(width, height, 8, frames)
 
 
@@ -258,7 +252,7 @@ def _palette(flags: int) -> int:
 
 
 def _skip_blocks(stream: BinaryIO) -> int:
-    """Passes a chain of sub-blocks and returns how many there were (at most ``STEPS``)."""
+    """Skips a chain of sub-blocks and returns their number (at most ``STEPS``)."""
     steps = 0
     while steps < STEPS and (length := stream.read(1)) and length[0]:
         stream.seek(length[0], io.SEEK_CUR)

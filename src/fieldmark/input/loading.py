@@ -1,4 +1,4 @@
-"""Photographs to batches: guarded decode, view, uint8 tensors.
+"""From photographs to batches: guarded decode, view, uint8 tensors.
 
 Every random choice is a function of (seed, epoch, index).
 """
@@ -34,15 +34,15 @@ from fieldmark.recipe import Pixels
 
 LOG = logging.getLogger(__name__)
 MOMENT = 0.5
-"""Seconds until a process that was killed is surely seen to be dead."""
+"""Seconds after which a killed process is certain to be reported as dead."""
 
 
 class Batch(NamedTuple):
     """Images as they come from the loader.
 
-    ``pixels`` uint8 (B, S, S, 3); ``labels`` (B,) long, -1 where unknown; ``indices`` (B,) long, which photo each row
-    is; ``damaged`` the index and one line for each file that could not be read (in training another photo of the set
-    has taken its row, in evaluation the row is grey).
+    ``pixels`` uint8 (B, S, S, 3); ``labels`` (B,) long, -1 where unknown; ``indices`` (B,) long, the photo of each row;
+    ``damaged`` the index and a one-line reason for each file that could not be read (in training another photo takes
+    its row, in evaluation the row is grey).
     """
 
     pixels: Tensor
@@ -51,7 +51,7 @@ class Batch(NamedTuple):
     damaged: tuple[tuple[int, str], ...]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """How a batch comes from another process: the pixels in shared memory if there is room, else with the rest."""
+        """How a batch is sent by another process: its pixels in shared memory if there is room, else with the rest."""
         return _arrived, (_shared(self.pixels), self.labels.numpy(), self.indices.numpy(), self.damaged)
 
 
@@ -59,7 +59,7 @@ def _shared(pixels: Tensor) -> Tensor | np.ndarray:
     try:
         return pixels.share_memory_()
     except RuntimeError as error:  # /dev/shm is full: containers often have 64 MB
-        LOG.info("no room in shared memory, so photos come through a pipe, which is a little slower (%s)", error)
+        LOG.info("shared memory is full, so photos are sent through a pipe, which is a little slower (%s)", error)
         return pixels.numpy()
 
 
@@ -70,13 +70,13 @@ def _arrived(pixels: Tensor | np.ndarray, labels: np.ndarray, indices: np.ndarra
 def open_photo(
     photo: Photo, *, packed: np.ndarray | None = None, limits: Limits = DEFAULT, reduce_to: Side | None = None
 ) -> Image.Image:
-    """The upright RGB picture of a photo, its banner cut off.
+    """The upright RGB image of a photo, without the banner of a camera trap.
 
     Args:
-        photo: which.
+        photo: the photo to read.
         packed: ``Dataset.pixels``.
-        limits: of the guarded decode.
-        reduce_to: the shorter side that may be decoded to, in training.
+        limits: limits of the guarded decode.
+        reduce_to: in training, the shorter side that a JPEG may be decoded down to.
     """
     if photo.row >= 0:
         assert packed is not None
@@ -86,12 +86,12 @@ def open_photo(
 
 
 class Photographs(TorchDataset[Batch]):
-    """Photos as PyTorch's loaders take them; a batch is asked for as a list of (epoch, index), epoch -1 for evaluation.
+    """Photos as a dataset for PyTorch's loader; a batch's key is a list of (epoch, index), epoch -1 for evaluation.
 
     Args:
-        photos: in the order that indices count.
-        pixels: the view.
-        seed: of the training views.
+        photos: the photos, in the order of their indices.
+        pixels: settings of the views.
+        seed: seed of the training views.
         packed: ``Dataset.pixels``.
     """
 
@@ -102,7 +102,7 @@ class Photographs(TorchDataset[Batch]):
         self.limits = up_to(pixels.megapixels)
 
     def __len__(self) -> int:
-        """Photos."""
+        """The number of photos."""
         return len(self.photos)
 
     def __getitems__(self, keys: list[tuple[int, int]]) -> Batch:
@@ -119,32 +119,31 @@ class Photographs(TorchDataset[Batch]):
         )
 
     def __getitem__(self, index: int) -> Batch:
-        """One photo as evaluation sees it, as a batch of one."""
+        """A batch of one photo as evaluation sees it."""
         return self.__getitems__([(-1, index)])
 
     def random_view(self, epoch: int, index: int) -> RandomView:
-        """Where an epoch of training looks at a photo."""
+        """The view of a photo in an epoch of training."""
         rng = np.random.default_rng((self.seed, 0, epoch, index))
         return RandomView(self.pixels, rng, self.photos[index].box)
 
     def _fill(self, view: np.ndarray, key: tuple[int, int], damaged: list[tuple[int, str]]) -> int:
-        """Draws a photo into ``view`` and returns its index; one that has become unreadable gives way to another."""
+        """Draws a photo into ``view`` and returns its index; in training an unreadable one is replaced by the next."""
         epoch, index = key
-        try:
-            self._draw(view, epoch, index)
-            return index
-        except UnreadableImage as error:
-            damaged.append((index, str(error)))
-        if epoch < 0:
-            view[:] = GREY
-            return index
-        for other in range(index + 1, index + min(len(self.photos), 100)):
+        tries = 1 if epoch < 0 else min(len(self.photos), 100)
+        for candidate in range(index, index + tries):
+            candidate %= len(self.photos)
             try:
-                self._draw(view, epoch, other % len(self.photos))
-                return other % len(self.photos)
-            except UnreadableImage:
-                continue
-        raise UserError(f"{damaged[-1][1]}\nand 99 photos after it cannot be read either: is the folder still there?")
+                self._draw(view, epoch, candidate)
+                return candidate
+            except UnreadableImage as error:
+                if candidate == index:
+                    damaged.append((index, str(error)))
+        if epoch >= 0:
+            others = f"and {tries - 1} photos after it cannot be read either: is the folder still there?"
+            raise UserError(f"{damaged[-1][1]}\n{others}")
+        view[:] = GREY
+        return index
 
     def _draw(self, view: np.ndarray, epoch: int, index: int) -> None:
         photo = self.photos[index]
@@ -152,7 +151,7 @@ class Photographs(TorchDataset[Batch]):
             image = open_photo(photo, packed=self.packed, limits=self.limits)
             try:
                 view[:] = evaluation_view(image, self.pixels, photo.box)
-            except UserError as error:  # its box lies elsewhere: a row with a reason, like any other damage
+            except UserError as error:  # the box is outside the image: damage like any other
                 raise UnreadableImage(photo.name, str(error)) from error
             return
         random_view = self.random_view(epoch, index)
@@ -161,15 +160,15 @@ class Photographs(TorchDataset[Batch]):
 
 
 def draw_into(view: np.ndarray, image: Image.Image, area: Frame, *, mirrored: bool) -> None:
-    """``views.draw`` by torch, in a quarter of its time: ``area``, from whole pixel to whole pixel, into ``view``.
+    """``views.draw`` with torch, in a quarter of its time: ``area``, rounded to whole pixels, into ``view``.
 
-    The pixels differ from Pillow's by rounding alone. For training: where torch is not installed nothing is trained.
+    The pixels differ from Pillow's by rounding alone. Used in training, which needs torch anyway.
 
     Args:
-        view: uint8 (S, S, 3), filled.
-        image: RGB.
-        area: of the image.
-        mirrored: left and right change places.
+        view: uint8 (S, S, 3), overwritten.
+        image: the RGB image.
+        area: the region of the image to draw.
+        mirrored: swap left and right.
     """
     size = len(view)
     source, (x0, y0, x1, y1) = place(area, image.size, size)
@@ -177,12 +176,12 @@ def draw_into(view: np.ndarray, image: Image.Image, area: Frame, *, mirrored: bo
     region = image.crop((left, top, max(round(source[2]), left + 1), max(round(source[3]), top + 1)))
     if mirrored:
         region, x0, x1 = region.transpose(Image.Transpose.FLIP_LEFT_RIGHT), size - x1, size - x0
-    # torch adds the axis: with numpy's stride of 0 it would not see channels last, and take a kernel thrice as slow
+    # torch adds the axis: with numpy's stride of 0 it would miss channels last and take a kernel three times as slow
     images = torch.from_numpy(np.array(region))[None].permute(0, 3, 1, 2)
     part = F.interpolate(images, (y1 - y0, x1 - x0), mode="bicubic", antialias=True)
     if (y1 - y0, x1 - x0) != (size, size):
         view[:] = GREY
-    # numpy copies: so small a copy is not worth waking torch's threads
+    # copied by numpy: too small a copy to be worth waking torch's threads
     view[y0:y1, x0:x1] = part[0].permute(1, 2, 0).numpy()
 
 
@@ -192,9 +191,9 @@ def _itself(batch: Batch) -> Batch:
 
 def _quiet_worker(_: int) -> None:
     torch.set_num_threads(1)
-    # a batch that cannot be sent would be dropped by the thread that sends, and be waited for in vain
+    # the sending thread would drop a batch that cannot be sent, and the parent would wait for it in vain
     Queue._on_queue_feeder_error = staticmethod(_end_process)  # pyright: ignore[reportAttributeAccessIssue]
-    # Ctrl-C and others' SIGTERM reach a whole group; the parent decides when to stop
+    # Ctrl-C and SIGTERM reach the whole process group; the parent decides when to stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):
         os.setpgrp()
@@ -208,7 +207,7 @@ def _end_process(error: BaseException, _: object) -> None:
 
 def _spawned_worker(number: int) -> None:
     _quiet_worker(number)
-    # its last act: Python's own end would break off the thread that sends a batch in the midst of PyTorch, and abort
+    # the last exit handler: Python's own exit would stop the sending thread in the middle of PyTorch's code and abort
     Finalize(None, os._exit, args=(0,), exitpriority=-100)
 
 
@@ -220,8 +219,8 @@ def loader_of(
     Args:
         photos: the dataset.
         batches: lists of (epoch, index).
-        workers: processes that read ahead; 0 reads in this one.
-        start: how they start, "fork" or "spawn"; None is the platform's way.
+        workers: processes that read ahead; with 0, photos are read in this process.
+        start: how they are started, "fork" or "spawn"; None is the platform's default.
     """
     context = (start or ("fork" if sys.platform == "linux" else "spawn")) if workers else None
     begin = _spawned_worker if context == "spawn" else _quiet_worker
@@ -236,19 +235,19 @@ def loader_of(
 
 
 class LostWorker(UserError):
-    """A process that reads photos has died."""
+    """A worker process that reads photos has died."""
 
 
 def batches_of(loader: "DataLoader[Batch]", *, advice: str = "end other programs and try again") -> Iterator[Batch]:
-    """The loader's batches; photos are read in this process where there is no room to start others.
+    """The loader's batches; photos are read in this process where no others can be started.
 
     Args:
-        loader: of ``loader_of``.
-        advice: what the user can do where a process that reads photos dies, a line.
+        loader: from ``loader_of``.
+        advice: a line on what the user can do if a worker process dies.
 
     Raises:
-        UserError: what such a process has to say to the user, without its traceback.
-        LostWorker: one has died, of whatever; said within seconds.
+        UserError: raised in a worker process; without its traceback.
+        LostWorker: a worker process has died for whatever reason; raised within seconds.
     """
     iterator, mark = _started(loader), f"{UserError.__module__}.{UserError.__qualname__}: "
     while True:
@@ -260,7 +259,7 @@ def batches_of(loader: "DataLoader[Batch]", *, advice: str = "end other programs
         except UserError as error:
             raise UserError(str(error).rpartition(mark)[2].strip()) from error
         except (RuntimeError, ConnectionError, FileNotFoundError, EOFError):
-            time.sleep(MOMENT)  # what a process was just sending may be missed before the process
+            time.sleep(MOMENT)  # a broken transfer may show before the death of its process
             _refuse_dead(iterator, advice)
             raise
         if batch is None:
@@ -281,7 +280,7 @@ def _started(loader: "DataLoader[Batch]") -> Iterator[Batch]:
 
 @contextmanager
 def _deaths(iterator: Iterator[Batch], advice: str) -> Iterator[None]:
-    """Has the death of a process raise an error here at once, even while half a batch of it is awaited."""
+    """Raises an error as soon as a worker process dies, even in the middle of receiving its batch."""
     with _own_signals() as signals:
         if signals:
             signal.signal(signal.SIGCHLD, lambda *_: _refuse_dead(iterator, advice))
@@ -291,15 +290,15 @@ def _deaths(iterator: Iterator[Batch], advice: str) -> Iterator[None]:
 
 @contextmanager
 def _own_signals() -> Iterator[bool]:
-    """Leaves SIGCHLD as it was: PyTorch would have it raise errors anywhere. Gives whether it can be handled here."""
+    """Restores SIGCHLD, as PyTorch's handler would raise errors anywhere; yields whether it can be handled here."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
-        yield False  # deaths are noticed every few seconds
+        yield False  # deaths are noticed within a few seconds
         return
     before = signal.getsignal(signal.SIGCHLD)
     try:
         yield True
     finally:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None else before)  # None: set by other than Python
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None else before)  # None: not set from Python
 
 
 def _refuse_dead(iterator: Iterator[Batch], advice: str) -> None:
@@ -310,6 +309,6 @@ def _refuse_dead(iterator: Iterator[Batch], advice: str) -> None:
 
 
 def in_order(count: int, size: int, *, share: tuple[int, int] = (0, 1)) -> list[list[tuple[int, int]]]:
-    """The batches of an evaluation: every photo once, in order; of several processes, each has its ``share``."""
+    """The batches of an evaluation: every photo once, in order; ``share``: (rank, processes) if there are several."""
     own = range(share[0], count, share[1])
     return [[(-1, index) for index in own[start : start + size]] for start in range(0, len(own), size)]

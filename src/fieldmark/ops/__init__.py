@@ -1,1 +1,1 @@
-"""Work on tensors and memory that PyTorch leaves to us."""
+"""Tensor and memory operations that PyTorch lacks."""

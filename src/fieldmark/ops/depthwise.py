@@ -1,10 +1,10 @@
-"""Depthwise convolutions whose gradients are fast on a processor.
+"""Depthwise convolutions whose gradients are fast on the CPU.
 
-PyTorch's depthwise kernels for processors are fast forward, but two of their gradients fall back to code tens of times
-slower: the gradient of the input at stride 2, and the gradient of a 5×5 weight. Both can be said in terms of kernels
-that are fast: the first is a stride-1 convolution of the gradient with zeros between its positions, the second is four
-overlapping 3×3 gradients. The values are the same up to rounding; fine-tuning EfficientNet-Lite0 takes half the time.
-Forward passes, other devices and double backward are PyTorch's own.
+PyTorch's depthwise kernels for the CPU are fast in the forward pass, but two of their gradients fall back to code tens
+of times slower: the gradient of the input at stride 2, and that of a 5×5 weight. Both can be computed by fast kernels:
+the first is a stride-1 convolution of the gradient with zeros between its positions, the second is four overlapping 3×3
+gradients. The values are the same up to rounding; fine-tuning EfficientNet-Lite0 takes half the time. Forward passes
+and other devices use PyTorch's own code; double backward is refused.
 """
 
 from typing import Any
@@ -45,7 +45,7 @@ def weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, *, stride: int,
     height, width = (stride * (n - 1) + 3 for n in gradient.shape[2:])
     corner = weight[:, :, :3, :3].contiguous()
     result = torch.empty_like(weight)
-    for top in (0, 2):  # taps 0-2 and 2-4 of each axis: the tap they share is written twice, with the same value
+    for top in (0, 2):  # taps 0-2 and 2-4 of each axis: the shared tap is written twice, with the same value
         for left in (0, 2):
             window = padded[:, :, top : top + height, left : left + width]
             part = _gradient(gradient, window, corner, stride=stride, padding=0, of_input=False)
@@ -76,11 +76,11 @@ class _Depthwise(torch.autograd.Function):
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """Takes the place of a square, undilated depthwise ``nn.Conv2d`` without bias and shares its parameter.
+    """Replaces a square, undilated depthwise ``nn.Conv2d`` without bias and shares its parameter.
 
     Args:
         original: the convolution to replace.
-        same: whether the original pads as TensorFlow's "SAME" does, by its input's size.
+        same: whether the original pads by its input's size, as TensorFlow's "SAME" does.
     """
 
     def __init__(self, original: nn.Conv2d, *, same: bool) -> None:
@@ -97,7 +97,7 @@ class DepthwiseConv2d(nn.Conv2d):
         self.same = same
 
     def forward(self, input: Tensor) -> Tensor:
-        """The convolution; PyTorch's own except where a gradient is wanted on a processor."""
+        """The convolution; PyTorch's own unless a gradient is needed on the CPU."""
         if self.same:
             input = pad_same(input, list(self.kernel_size), list(self.stride))
         if input.device.type != "cpu" or not torch.is_grad_enabled() or torch.compiler.is_compiling():
@@ -128,7 +128,7 @@ def _replaceable(module: nn.Module) -> bool:
 
 
 def with_fast_depthwise(network: nn.Module) -> nn.Module:
-    """Replaces, in place, each depthwise convolution that ``DepthwiseConv2d`` can stand for; returns the network.
+    """Replaces in place each depthwise convolution that ``DepthwiseConv2d`` supports; returns the network.
 
     Names and parameters stay the same, so weights load as before.
     """

@@ -14,7 +14,7 @@ from fieldmark.core.learner import Learner, total
 from fieldmark.errors import UserError
 from fieldmark.evaluation.inference import BATCH
 from fieldmark.input.loading import Photographs
-from fieldmark.ops.memory import is_too_much
+from fieldmark.ops.memory import is_out_of_memory
 from fieldmark.recipe import Recipe
 
 READ = 8
@@ -34,7 +34,7 @@ def enough_memory(learner: Learner, recipe: Recipe) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not is_too_much(error):
+        if not is_out_of_memory(error):
             raise
         pieces = "" if learner.batch_wide else f", or say --accumulate {2 * recipe.accumulate}"
         place = " on the GPU" if isinstance(error, torch.OutOfMemoryError) else ""

@@ -24,6 +24,7 @@ from fieldmark.recipes.composition import Composition
 from fieldmark.testing import check_method
 from golden_step import CLASSES, LABELS, ROWS, check_golden, numbers_of_a_step, tiny_backbone, tiny_images, tiny_learner
 from own_parts import own
+from random_values import drawn
 
 WIDTH = 6
 DRAWS = Draws(2, 5)
@@ -43,10 +44,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mixed": {"intra": "dissimilar", "mates": 3},
     "no dropout": {"dropout": 0.0},
 }
-
-
-def drawn(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def api_net(

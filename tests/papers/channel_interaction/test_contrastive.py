@@ -33,14 +33,11 @@ from fieldmark.papers.channel_interaction.contrastive import (
 from fieldmark.papers.channel_interaction.interaction import SelfChannelInteraction, channel_weights
 from fieldmark.papers.plain import Plain
 from golden_step import tiny_backbone
+from random_values import drawn
 
 CHANNELS = 5
 LABELS = torch.tensor([0, 0, 1, 2, 1, 0, 2])
 DRAWS = Draws(5, 2)
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def neck_of(channels: int = CHANNELS, scale: float = 1.0) -> SelfChannelInteraction:
@@ -70,7 +67,7 @@ def loss_of(
 
 
 def pairs_of(term: ContrastiveChannelInteraction, labels: Tensor, draws: Draws) -> Pairs:
-    maps = random(len(labels), CHANNELS, 1, 1)
+    maps = drawn(len(labels), CHANNELS, 1, 1)
     return term._pairs(labels, neck_of().pooled(maps), draws)
 
 
@@ -108,7 +105,7 @@ def eq_7_and_9(
 
 @pytest.mark.parametrize("margin", [0.5, 3.0])
 def test_the_loss_of_a_pair_is_eq_8(margin: float):
-    h_a, h_b = random(6, 4), random(6, 4) + 0.3 * random(6, 4, seed=1)
+    h_a, h_b = drawn(6, 4), drawn(6, 4) + 0.3 * drawn(6, 4, seed=1)
     same = torch.tensor([True, False, True, False, False, True])
     actual = pair_contrastive(h_a, h_b, same, margin)
     expected = [eq_8(h_a[i].tolist(), h_b[i].tolist(), bool(same[i]), margin) for i in range(6)]
@@ -117,7 +114,7 @@ def test_the_loss_of_a_pair_is_eq_8(margin: float):
 
 
 def test_a_triplet_counts_as_far_as_the_other_class_is_not_farther():
-    h_a, h_b = random(6, 4), random(6, 4, seed=1)
+    h_a, h_b = drawn(6, 4), drawn(6, 4, seed=1)
     expected = []
     for i in range(3):
         near = sum((x - y) ** 2 for x, y in zip(h_a[i].tolist(), h_b[i].tolist(), strict=True))
@@ -132,7 +129,7 @@ def test_a_triplet_counts_as_far_as_the_other_class_is_not_farther():
 @pytest.mark.parametrize("positions", [0, 6])
 def test_the_term_is_eq_6_7_and_9(operation: Operation, pairs: Any, scale: float, normalise: bool, positions: int):
     term = term_of(operation=operation, pairs=pairs, normalise=normalise, weight=3.0, margin=0.7, positions=positions)
-    neck, maps = neck_of(scale=scale), random(7, CHANNELS, 2, 3)
+    neck, maps = neck_of(scale=scale), drawn(7, CHANNELS, 2, 3)
     chosen = term._pairs(LABELS, neck.pooled(maps), DRAWS)
     expected = eq_7_and_9(term, neck, maps, LABELS, chosen)
     assert loss_of(term, maps, LABELS, neck=neck).item() == pytest.approx(expected, abs=1e-10)
@@ -140,7 +137,7 @@ def test_the_term_is_eq_6_7_and_9(operation: Operation, pairs: Any, scale: float
 
 @pytest.mark.parametrize("pairs", ["random", "hard"])
 def test_the_triplet_term_takes_each_image_with_one_of_its_class_and_one_of_another(pairs: Any):
-    term, neck, maps = term_of(loss="triplet", pairs=pairs), neck_of(), random(7, CHANNELS, 2, 2)
+    term, neck, maps = term_of(loss="triplet", pairs=pairs), neck_of(), drawn(7, CHANNELS, 2, 2)
     labels = torch.tensor([0, 0, 1, 2, 1, 0, 4])  # images 3 and 6 are alone in their class
     chosen = term._pairs(labels, neck.pooled(maps), DRAWS)
     assert chosen.same[:7].tolist() == [True] * 7
@@ -182,7 +179,7 @@ def features_of(
 @pytest.mark.parametrize("positions", [0, 6])
 def test_all_gradients_are_those_of_the_written_out_term(operation: Operation, pairs: Any, positions: int):
     term, neck = term_of(operation=operation, pairs=pairs, margin=0.9, positions=positions), neck_of(scale=0.7)
-    maps = random(7, CHANNELS, 2, 3).requires_grad_()
+    maps = drawn(7, CHANNELS, 2, 3).requires_grad_()
     inputs = [maps, *term.parameters(), *neck.phi.parameters()]
     # with a loss on what SCI itself gives, as in training: the gradients of W meet
     value = loss_of(term, maps, LABELS, neck=neck) + neck.pooled(maps).square().sum()
@@ -200,12 +197,12 @@ def test_all_gradients_are_those_of_the_written_out_term(operation: Operation, p
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_gradients(operation: Operation):
     term, neck = term_of(operation=operation, margin=2.0), neck_of()
-    maps = random(4, CHANNELS, 1, 2).requires_grad_()
+    maps = drawn(4, CHANNELS, 1, 2).requires_grad_()
     assert torch.autograd.gradcheck(lambda values: loss_of(term, values, LABELS[:4], neck=neck), maps)
 
 
 def test_gradients_of_pairs_and_triplets():
-    ends = (random(4, 3).requires_grad_(), random(4, 3, seed=1).requires_grad_())
+    ends = (drawn(4, 3).requires_grad_(), drawn(4, 3, seed=1).requires_grad_())
     same = torch.tensor([True, False, False, True])
     assert torch.autograd.gradcheck(lambda a, b: pair_contrastive(a, b, same, 3.0), ends)
     assert torch.autograd.gradcheck(lambda a, b: triplet(a, b, 3.0), ends)
@@ -276,7 +273,7 @@ def test_four_classes_of_five_make_ten_random_pairs_of_both_kinds():
 def test_all_and_hard_pairs_of_four_classes_of_five_are_of_both_kinds(pairs: Any, alike: int, others: int):
     term, chosen_mates = term_of(pairs=pairs), set()
     for step, labels in enumerate(batches_of_labels(25)):
-        embedding = random(20, CHANNELS, seed=step)
+        embedding = drawn(20, CHANNELS, seed=step)
         chosen = term._pairs(labels, embedding, Draws(3, step))
         assert chosen.valid.all()
         assert torch.equal(chosen.same, labels[chosen.anchor] == labels[chosen.mate])
@@ -311,7 +308,7 @@ def test_an_image_is_never_its_own_mate(labels: list[int], pairs: Any, step: int
 
 
 def test_hard_pairs_are_mined_on_the_average_of_z():
-    neck, maps = neck_of(), random(7, CHANNELS, 2, 2)
+    neck, maps = neck_of(), drawn(7, CHANNELS, 2, 2)
     average = neck.pooled(maps)
     chosen = term_of(pairs="hard")._pairs(LABELS, average, DRAWS)
     expected = mine_pairs(average, LABELS, intra="dissimilar", inter="similar")
@@ -320,7 +317,7 @@ def test_hard_pairs_are_mined_on_the_average_of_z():
 
 def test_two_copies_of_a_photo_are_no_pair():
     rows = torch.tensor([4, 4, 9, 4, 7, 9])
-    labels, maps = torch.tensor([0, 0, 1, 0, 1, 1]), random(6, CHANNELS, 2, 2)
+    labels, maps = torch.tensor([0, 0, 1, 0, 1, 1]), drawn(6, CHANNELS, 2, 2)
     for pairs in ("random", "all", "hard"):
         duplicates = 0
         for step in range(8):
@@ -346,7 +343,7 @@ def test_pairs_change_from_step_to_step_but_not_in_evaluation():
     "options", [{}, {"pairs": "all"}, {"pairs": "hard"}, {"loss": "triplet"}, {"operation": "none"}]
 )
 def test_a_batch_without_pairs_is_zero_with_a_graph(options: dict[str, Any]):
-    neck, maps = neck_of(), random(1, CHANNELS, 2, 2).requires_grad_()
+    neck, maps = neck_of(), drawn(1, CHANNELS, 2, 2).requires_grad_()
     loss = loss_of(term_of(**options), maps, LABELS[:1], neck=neck)
     assert loss.item() == 0
     loss.backward()
@@ -361,7 +358,7 @@ def test_one_class_classes_of_one_image_and_constant_maps_stay_finite(
 ):
     neck = neck_of()
     maps = (
-        torch.full((5, CHANNELS, 2, 2), 0.5, dtype=torch.float64) if constant else random(5, CHANNELS, 2, 2)
+        torch.full((5, CHANNELS, 2, 2), 0.5, dtype=torch.float64) if constant else drawn(5, CHANNELS, 2, 2)
     ).requires_grad_()
     term = term_of(**options)
     loss = loss_of(term, maps, torch.tensor(labels), neck=neck)
@@ -378,7 +375,7 @@ def test_one_class_classes_of_one_image_and_constant_maps_stay_finite(
 
 
 def test_sci_and_a_contrastive_loss_is_the_row_without_contrast():
-    neck, maps = neck_of(), random(6, CHANNELS, 3, 2)
+    neck, maps = neck_of(), drawn(6, CHANNELS, 3, 2)
     term = term_of(operation="none")
     assert set(dict(term.named_parameters())) == {"h.weight"}
     embedding = term.h(neck(maps).mean((2, 3)))
@@ -406,7 +403,7 @@ def as_autocast_has_it(
 @pytest.mark.parametrize("size", [0.5, 2.0])
 def test_under_mixed_precision_gradients_are_nearer_to_exact_ones_than_autocast_comes(size: float):
     neck, term, labels = neck_of(64).float(), ContrastiveChannelInteraction(64), torch.arange(8) // 4
-    maps = (size * random(8, 64, 5, 5)).relu().to(torch.bfloat16)
+    maps = (size * drawn(8, 64, 5, 5)).relu().to(torch.bfloat16)
     chosen = term._pairs(labels, maps.mean((2, 3)), DRAWS)
 
     def numbers(how: Any, *, exact: bool) -> list[Tensor]:
@@ -435,7 +432,7 @@ def test_under_mixed_precision_gradients_are_nearer_to_exact_ones_than_autocast_
 
 def test_modules_in_a_half_type_train_and_answer_in_it():
     neck, term = neck_of(12).bfloat16(), ContrastiveChannelInteraction(12).bfloat16()
-    head, maps = nn.Linear(12, 3).bfloat16(), random(6, 12, 3, 3).relu().to(torch.bfloat16).requires_grad_()
+    head, maps = nn.Linear(12, 3).bfloat16(), drawn(6, 12, 3, 3).relu().to(torch.bfloat16).requires_grad_()
     interaction = neck.interact(maps)
     embedding = interaction.pooled
     assert embedding.dtype == torch.bfloat16
@@ -452,7 +449,7 @@ def test_modules_in_a_half_type_train_and_answer_in_it():
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler's own
 def test_a_compiled_step_is_the_same(operation: Operation):
-    term, neck, maps = term_of(operation=operation), neck_of(), random(7, CHANNELS, 2, 2).requires_grad_()
+    term, neck, maps = term_of(operation=operation), neck_of(), drawn(7, CHANNELS, 2, 2).requires_grad_()
 
     def step(maps: Tensor) -> Tensor:
         return loss_of(term, maps, LABELS, neck=neck) + neck.pooled(maps).square().sum()
@@ -468,7 +465,7 @@ def test_a_compiled_step_is_the_same(operation: Operation):
 def test_maps_of_another_size_than_the_layers_have_are_refused_in_words():
     term, neck = term_of(positions=4), neck_of()
     with pytest.raises(UserError, match=r"was given maps of 2 x 3: positions=6 fits"):
-        term(neck.interact(random(4, CHANNELS, 2, 3)), LABELS[:4])
+        term(neck.interact(drawn(4, CHANNELS, 2, 3)), LABELS[:4])
 
 
 @pytest.mark.parametrize(
@@ -515,7 +512,7 @@ def test_it_trains_in_a_plain_loop():
 
 @pytest.mark.parametrize("options", [{}, {"pairs": "all", "operation": "concatenate"}, {"positions": 4}])
 def test_second_derivatives_of_a_whole_step(options: dict[str, Any]):
-    term, neck, maps = term_of(margin=2.0, **options), neck_of(scale=0.7), random(4, CHANNELS, 2, 2).requires_grad_()
+    term, neck, maps = term_of(margin=2.0, **options), neck_of(scale=0.7), drawn(4, CHANNELS, 2, 2).requires_grad_()
 
     def step(maps: Tensor, psi: Tensor) -> Tensor:
         actual = neck.interact(maps)
@@ -529,7 +526,7 @@ def test_second_derivatives_of_a_whole_step(options: dict[str, Any]):
 
 
 def test_alone_it_draws_from_torch_in_training_and_halves_the_batch_in_evaluation():
-    term, interaction = term_of(margin=9.0), neck_of().interact(random(7, CHANNELS, 2, 2))
+    term, interaction = term_of(margin=9.0), neck_of().interact(drawn(7, CHANNELS, 2, 2))
 
     def losses(seed: int) -> list[float]:
         torch.manual_seed(seed)
@@ -543,13 +540,13 @@ def test_alone_it_draws_from_torch_in_training_and_halves_the_batch_in_evaluatio
 @pytest.mark.parametrize("labels", [LABELS[:, None], F.one_hot(LABELS), LABELS[:6], LABELS.float()])
 def test_labels_of_another_shape_are_refused_in_one_line(labels: Tensor):
     with pytest.raises(UserError, match="ContrastiveChannelInteraction") as caught:
-        loss_of(term_of(), random(7, CHANNELS, 2, 2), labels)
+        loss_of(term_of(), drawn(7, CHANNELS, 2, 2), labels)
     assert "labels" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_maps_in_place_of_an_interaction_and_other_channels_are_refused_in_one_line():
-    neck, maps = neck_of(), random(7, CHANNELS, 2, 2)
+    neck, maps = neck_of(), drawn(7, CHANNELS, 2, 2)
     for wrong in (maps, neck(maps), neck.pooled(maps)):
         with pytest.raises(UserError, match=r"reads layer.interact\(maps\)") as caught:
             term_of()(wrong, LABELS)
@@ -579,7 +576,7 @@ def test_a_step_works_out_w_once_and_a_step_of_gathered_maps_anew(monkeypatch: p
         return encoded._replace(features=features), labels, draws
 
     monkeypatch.setattr(sci, "channel_weights", counted)
-    images, labels = random(6, 3, 12, 12), LABELS[:6]
+    images, labels = drawn(6, 3, 12, 12), LABELS[:6]
     inside = learner(images, labels, DRAWS)
     assert calls == 1
     assert inside.features.interaction is None  # of all that is large
@@ -590,13 +587,13 @@ def test_a_step_works_out_w_once_and_a_step_of_gathered_maps_anew(monkeypatch: p
 
 
 def test_weights_of_an_image_alone_do_not_depend_on_its_mates():
-    x = random(3, 4, 2)
+    x = drawn(3, 4, 2)
     torch.testing.assert_close(channel_weights(x)[1:2], channel_weights(x[1:2]), rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_contrasted_weights_are_eq_5(operation: Operation):
-    w_a, w_b = random(3, 4, 4).softmax(2), random(3, 4, 4, seed=1).softmax(2)
+    w_a, w_b = drawn(3, 4, 4).softmax(2), drawn(3, 4, 4, seed=1).softmax(2)
     eta = torch.tensor([0.3, -1.0, 2.0], dtype=torch.float64)
     actual = contrast_weights(w_a, w_b, eta, operation)
     for pair in range(3):
@@ -607,14 +604,14 @@ def test_contrasted_weights_are_eq_5(operation: Operation):
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_gradients_of_contrasted_weights(operation: Operation):
-    w_a, w_b = random(2, 3, 3).softmax(2).requires_grad_(), random(2, 3, 3, seed=1).softmax(2).requires_grad_()
+    w_a, w_b = drawn(2, 3, 3).softmax(2).requires_grad_(), drawn(2, 3, 3, seed=1).softmax(2).requires_grad_()
     eta = torch.tensor([0.4, -0.3], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda *parts: contrast_weights(*parts, operation), (w_a, w_b, eta))
 
 
 def test_another_operation_is_refused():
     with pytest.raises(UserError, match=r"contrast_weights.'divide'.: choose 'subtract', 'add'"):
-        contrast_weights(random(1, 2, 2), random(1, 2, 2), random(1), "divide")  # pyright: ignore[reportArgumentType]
+        contrast_weights(drawn(1, 2, 2), drawn(1, 2, 2), drawn(1), "divide")  # pyright: ignore[reportArgumentType]
 
 
 def whole(weights: Tensor, columns: Tensor, eta: Tensor, pairs: list[list[int]], operation: Operation) -> Tensor:
@@ -633,12 +630,12 @@ PAIRS = [[[3, 0], [2, 4]], [[3, 0, 0, 1, 4], [2, 1, 2, 3, 0]]]
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("pairs", PAIRS)
 def test_pieces_give_what_all_pairs_at_once_give(operation: Operation, pairs: list[list[int]]):
-    weights, columns = random(5, 6, 6).softmax(2).requires_grad_(), random(5, 3, 6, seed=1).requires_grad_()
-    eta, images = random(2, len(pairs[0]), seed=2).requires_grad_(), torch.tensor(pairs)
+    weights, columns = drawn(5, 6, 6).softmax(2).requires_grad_(), drawn(5, 3, 6, seed=1).requires_grad_()
+    eta, images = drawn(2, len(pairs[0]), seed=2).requires_grad_(), torch.tensor(pairs)
     actual = contrasted(weights, columns, eta, images, operation=operation, lower=torch.float64)
     expected = whole(weights, columns, eta, pairs, operation)
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
-    inputs, gradient = (weights, columns, eta), random(*expected.shape, seed=3)
+    inputs, gradient = (weights, columns, eta), drawn(*expected.shape, seed=3)
     both = [torch.autograd.grad((value * gradient).sum(), inputs, allow_unused=True) for value in (actual, expected)]
     for value, other in zip(*both, strict=True):
         torch.testing.assert_close(value, torch.zeros_like(value) if other is None else other, rtol=0, atol=1e-12)
@@ -646,8 +643,8 @@ def test_pieces_give_what_all_pairs_at_once_give(operation: Operation, pairs: li
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_second_derivatives(operation: Operation):
-    weights, columns = random(3, 3, 3).softmax(2).requires_grad_(), random(3, 2, 3, seed=1).requires_grad_()
-    eta, images = random(2, 3, seed=2).requires_grad_(), torch.tensor([[0, 0, 2], [1, 2, 1]])
+    weights, columns = drawn(3, 3, 3).softmax(2).requires_grad_(), drawn(3, 2, 3, seed=1).requires_grad_()
+    eta, images = drawn(2, 3, seed=2).requires_grad_(), torch.tensor([[0, 0, 2], [1, 2, 1]])
 
     def value(*inputs: Tensor) -> Tensor:
         return contrasted(*inputs, images, operation=operation, lower=torch.float64)

@@ -32,13 +32,10 @@ from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Part
 from fieldmark.recipes.channel_interaction import COMPOSITION
 from golden_step import CLASSES, LABELS, ROWS, SIZE, check_golden, numbers_of_a_step, tiny_images, tiny_learner
+from random_values import drawn
 
 SIZES = [(1, 1), (1, 5), (5, 1), (2, 2), (3, 4), (7, 7)]
 FORMATS = [torch.contiguous_format, torch.channels_last]
-
-
-def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
 
 
 def layer(channels: int, scale: float = 1.0, seed: int = 0) -> SelfChannelInteraction:
@@ -86,13 +83,13 @@ def written_out(neck: SelfChannelInteraction, maps: Tensor) -> Tensor:
 
 
 def gradients(value: Tensor, neck: nn.Module, maps: Tensor) -> tuple[Tensor, ...]:
-    weighting = random(*value.shape, seed=7)
+    weighting = drawn(*value.shape, seed=7)
     return torch.autograd.grad((value * weighting).sum(), [maps, *neck.parameters()])
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.25, -1.0])
 def test_weights_and_mixtures_are_eq_2_and_eq_1(scale: float):
-    x = random(2, 5, 3)
+    x = drawn(2, 5, 3)
     w, y = channel_weights(x, scale), self_channel_interaction(x, scale)
     assert (w.shape, y.shape) == ((2, 5, 5), (2, 5, 3))
     for image in range(2):
@@ -104,7 +101,7 @@ def test_weights_and_mixtures_are_eq_2_and_eq_1(scale: float):
 
 @pytest.mark.parametrize("size", SIZES[:5])
 def test_the_layer_is_eq_3(size: tuple[int, int]):
-    neck, maps = layer(3), random(2, 3, *size)
+    neck, maps = layer(3), drawn(2, 3, *size)
     y = self_channel_interaction(maps.flatten(2)).view(maps.shape)
     for image in range(2):
         expected = eq_3(y[image], maps[image], neck.phi)
@@ -116,7 +113,7 @@ def test_the_layer_is_eq_3(size: tuple[int, int]):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("layout", FORMATS)
 def test_pooling_the_shorter_way_is_the_average_with_all_gradients(size: tuple[int, int], layout: torch.memory_format):
-    neck, maps = layer(6), random(5, 6, *size).contiguous(memory_format=layout).requires_grad_()
+    neck, maps = layer(6), drawn(5, 6, *size).contiguous(memory_format=layout).requires_grad_()
     assert isinstance(neck, PooledNeck)
     expected = written_out(neck, maps)
     wanted = gradients(expected.mean((2, 3)), neck, maps)
@@ -127,16 +124,16 @@ def test_pooling_the_shorter_way_is_the_average_with_all_gradients(size: tuple[i
 
 
 def test_gradients():
-    x = random(2, 4, 3).requires_grad_()
+    x = drawn(2, 4, 3).requires_grad_()
     assert torch.autograd.gradcheck(channel_weights, (x, 0.7))
     assert torch.autograd.gradcheck(self_channel_interaction, (x, 0.7))
-    neck, maps = layer(3, -0.5), random(2, 3, 2, 3).requires_grad_()
+    neck, maps = layer(3, -0.5), drawn(2, 3, 2, 3).requires_grad_()
     assert torch.autograd.gradcheck(neck, maps)
     assert torch.autograd.gradcheck(neck.pooled, maps)
 
 
 def test_second_derivatives_are_right_or_an_error():
-    neck, maps = layer(3, -0.5), random(2, 3, 2, 3).requires_grad_()
+    neck, maps = layer(3, -0.5), drawn(2, 3, 2, 3).requires_grad_()
     assert torch.autograd.gradgradcheck(neck.pooled, maps)
     assert torch.autograd.gradgradcheck(lambda maps: neck.interact(maps).z, maps)
     (first,) = torch.autograd.grad(neck(maps).sum(), maps, create_graph=True)
@@ -145,7 +142,7 @@ def test_second_derivatives_are_right_or_an_error():
 
 
 def test_all_that_the_layer_works_out_comes_from_one_call():
-    neck, maps = layer(6, 0.4), random(3, 6, 4, 5)
+    neck, maps = layer(6, 0.4), drawn(3, 6, 4, 5)
     actual, x = neck.interact(maps), maps.flatten(2)
     assert actual.layer is neck
     assert actual.maps is maps
@@ -158,7 +155,7 @@ def test_all_that_the_layer_works_out_comes_from_one_call():
 
 
 def test_phi_is_a_convolution_like_any_other():
-    neck, maps, calls = layer(6), random(2, 6, 3, 4), []
+    neck, maps, calls = layer(6), drawn(2, 6, 3, 4), []
     like = nn.Conv2d(6, 6, 3, padding=1).double()
     neck.phi.load_state_dict(like.state_dict())
     torch.testing.assert_close(neck.pooled(maps), written_out(neck, maps).mean((2, 3)), rtol=0, atol=1e-12)
@@ -183,7 +180,7 @@ class Halved(nn.Module):
 
 @pytest.mark.parametrize("memory", FORMATS)
 def test_phi_may_lie_in_memory_as_it_likes(memory: torch.memory_format):
-    neck, maps = layer(6), random(3, 6, 3, 4).requires_grad_()
+    neck, maps = layer(6), drawn(3, 6, 3, 4).requires_grad_()
     neck.to(memory_format=memory)  # pyright: ignore[reportCallIssue]
     expected = written_out(neck, maps).mean((2, 3))
     for actual, known in zip(*(gradients(value, neck, maps) for value in (neck.pooled(maps), expected)), strict=True):
@@ -192,7 +189,7 @@ def test_phi_may_lie_in_memory_as_it_likes(memory: torch.memory_format):
 
 def test_the_weight_that_was_a_matrix_once_is_the_convolution(monkeypatch: pytest.MonkeyPatch):
     """The layout in the files of versions that held phi as a linear layer on (3, 3, D)."""
-    neck, maps, old = layer(5), random(2, 5, 3, 3), random(5, 45, seed=3)
+    neck, maps, old = layer(5), drawn(2, 5, 3, 3), drawn(5, 45, seed=3)
     neck.phi.weight.data.copy_(old.view(5, 3, 3, 5).permute(0, 3, 1, 2))
     actual = neck.interact(maps)
     expected = actual.windows[:, 4] + F.linear(actual.mixed.flatten(1), old, neck.phi.bias)
@@ -201,14 +198,14 @@ def test_the_weight_that_was_a_matrix_once_is_the_convolution(monkeypatch: pytes
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_types_are_raised(dtype: torch.dtype):
-    x = random(2, 6, 4).to(dtype)
+    x = drawn(2, 6, 4).to(dtype)
     assert channel_weights(x).dtype == self_channel_interaction(x).dtype == torch.float32
     torch.testing.assert_close(channel_weights(x), channel_weights(x.float()))
     torch.testing.assert_close(self_channel_interaction(x), self_channel_interaction(x.float()))
 
 
 def test_under_automatic_mixed_precision_the_softmax_is_single_and_gradients_are_close():
-    neck, maps = layer(48).float(), random(4, 48, 5, 5, dtype=torch.float32).relu().to(torch.bfloat16)
+    neck, maps = layer(48).float(), drawn(4, 48, 5, 5, dtype=torch.float32).relu().to(torch.bfloat16)
     exact = maps.float().requires_grad_()
     value = written_out(neck, exact).mean((2, 3))
     wanted = gradients(value.double(), neck, exact)
@@ -228,7 +225,7 @@ def test_under_automatic_mixed_precision_the_softmax_is_single_and_gradients_are
 @pytest.mark.parametrize("size", [0.0, 1e-3, 1.0, 1e4, 1e15])
 def test_any_size_of_features_stays_finite(size: float):
     neck = layer(5).float()
-    maps = (size * random(3, 5, 2, 2, dtype=torch.float32)).requires_grad_()
+    maps = (size * drawn(3, 5, 2, 2, dtype=torch.float32)).requires_grad_()
     value = neck.pooled(maps)
     value.sum().backward()
     assert value.isfinite().all()
@@ -253,7 +250,7 @@ def test_the_paper_prefers_channels_that_differ_and_the_other_sign_those_that_ag
 @given(st.integers(1, 6), st.integers(1, 5), st.floats(-2, 2), st.integers(0, 1000))
 @settings(max_examples=40, deadline=None)
 def test_rows_sum_to_one_and_order_means_nothing(channels: int, positions: int, scale: float, seed: int):
-    x = random(2, channels, positions, seed=seed)
+    x = drawn(2, channels, positions, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     order, places = torch.randperm(channels, generator=generator), torch.randperm(positions, generator=generator)
     w = channel_weights(x, scale)
@@ -267,7 +264,7 @@ def test_rows_sum_to_one_and_order_means_nothing(channels: int, positions: int, 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 1000))
 @settings(max_examples=40, deadline=None)
 def test_windows_are_what_a_convolution_of_one_tap_sees(height: int, width: int, seed: int):
-    maps = random(1, 2, height, width, seed=seed)
+    maps = drawn(1, 2, height, width, seed=seed)
     averages = window_averages(maps)
     assert averages.shape == (1, 9, 2)
     for tap in range(9):
@@ -289,7 +286,7 @@ class Both(nn.Module):
 
 
 def test_it_exports_for_batches_of_any_size():
-    model, maps = Both().eval(), random(3, 6, 4, 5, dtype=torch.float32)
+    model, maps = Both().eval(), drawn(3, 6, 4, 5, dtype=torch.float32)
     program = torch.export.export(model, (maps[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},))
     for actual, known in zip(program.module()(maps), model(maps), strict=True):
         torch.testing.assert_close(actual, known)
@@ -337,14 +334,14 @@ class Small(TorchDispatchMode):
 
 def test_w_is_never_held_of_the_whole_batch_where_no_gradient_is_wanted(monkeypatch: pytest.MonkeyPatch):
     batch, channels = 12, 40
-    neck, maps = layer(channels), random(batch, channels, 3, 3)
+    neck, maps = layer(channels), drawn(batch, channels, 3, 3)
     backbone = Backbone(nn.Conv2d(3, channels, 4, stride=4), example=torch.zeros(1, 3, SIZE, SIZE))
     network = Classifier(backbone, neck=neck, pool=Average(), head=Linear(channels, CLASSES), classes=CLASSES).double()
     learner = Learner(Plain(network, CrossEntropy(0)), (ContrastiveChannelInteraction(channels),)).eval()
-    images = random(batch, 3, SIZE, SIZE)
+    images = drawn(batch, 3, SIZE, SIZE)
     with torch.no_grad():
         known = neck.interact(maps).pooled
-    few = random(3, channels, 3, 3)
+    few = drawn(3, channels, 3, 3)
     with Small(channels**2, neck.phi.weight), torch.no_grad():  # nor is it held of one image
         for answer in (self_channel_interaction(few.flatten(2)), neck(few)):
             assert len(answer) == 3
@@ -365,7 +362,7 @@ def test_w_is_never_held_of_the_whole_batch_where_no_gradient_is_wanted(monkeypa
 def test_maps_of_another_shape_are_refused_in_one_line(shape: tuple[int, ...], call: str):
     message = re.escape(f"SelfChannelInteraction(4) takes maps (B, 4, h, w), not a tensor of shape {shape}")
     with torch.no_grad(), pytest.raises(UserError, match=message):
-        getattr(layer(4), call)(random(*shape))
+        getattr(layer(4), call)(drawn(*shape))
 
 
 @pytest.mark.parametrize("scale", [0.0, math.nan, math.inf])

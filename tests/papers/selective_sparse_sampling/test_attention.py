@@ -20,16 +20,9 @@ from fieldmark.papers.selective_sparse_sampling.attention import (
     top_entropy,
 )
 from fieldmark.testing import no_reading_back
+from random_values import drawn, uniform
 
 Rows = list[list[float]]
-
-
-def drawn(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def uniform(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def same(actual: Tensor, expected: object) -> None:

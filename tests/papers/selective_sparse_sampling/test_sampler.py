@@ -20,10 +20,7 @@ from fieldmark.papers.selective_sparse_sampling.sampler import (
     resample,
     sampling_grid,
 )
-
-
-def uniform(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+from random_values import uniform
 
 
 def bump(y: float, x: float, *, side: int = 31, width: float = 4.0) -> Tensor:
