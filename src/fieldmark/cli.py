@@ -83,7 +83,7 @@ def train(
     if not data.exists():  # said before the heavy imports, which take seconds
         raise UserError(f"{printable(str(data))}: no such folder or file; name the photographs to train on")
     from fieldmark.training.session import train as run
-    from fieldmark.training.telling import next_command
+    from fieldmark.training.split_notices import next_command
 
     settings = Settings(recipe or RecipeSettings(), photos or DataSettings(), machine or MachineSettings())
     folder = run(data, destination or Destination(), settings, console=console, external=external)

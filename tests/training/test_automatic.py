@@ -142,7 +142,7 @@ def test_a_paper_with_batches_of_its_own_keeps_their_kind(monkeypatch: pytest.Mo
     assert chosen(method="own", batch=8).stages[0].optimiser.lr == pytest.approx(0.1 * 8 / 16)
     with pytest.raises(UserError, match="--batch 9: the recipe has 2 images of each class"):
         chosen(method="own", batch=9)
-    with pytest.raises(UserError, match="--balance sampler: the recipe makes batches of its own, Balanced"):
+    with pytest.raises(UserError, match="--balance sampler: the recipe has its own kind of batches, Balanced"):
         chosen(method="own", balance="sampler")
 
 

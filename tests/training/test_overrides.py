@@ -71,8 +71,8 @@ def test_every_row_is_followed_by_its_name(name: str) -> None:
 
 def test_what_is_no_recipe(tmp_path: Path) -> None:
     for name, message in (
-        ("pc/cub-resnet5", r"no such file, nor row of a paper; did you mean pc/cub-resnet50"),
-        ("x", r"no such file, nor row of a paper; choose one of \d+, such as pc/"),
+        ("pc/cub-resnet5", r"no such file, and no such row of a paper; did you mean pc/cub-resnet50"),
+        ("x", r"no such file, and no such row of a paper; choose one of \d+, such as pc/"),
         (str(tmp_path), "cannot be read"),
     ):
         with pytest.raises(UserError, match=message) as error:
@@ -154,7 +154,7 @@ def test_what_happens_at_an_epoch_moves_along() -> None:
 def test_with_several_stages_one_has_to_say_which(name: str, value: float, example: str) -> None:
     with pytest.raises(UserError) as error:
         said(TWO_STAGES, **{name: value})
-    assert one_line(error) == f"--{name}: the recipe has 2 stages; say which: {example}"
+    assert one_line(error) == f"--{name}: the recipe has 2 stages; name one, as in {example}"
     assert with_fields(TWO_STAGES, ("stages.1.epochs=9",)).stages == (STAGE, Stage(9))
 
 
@@ -175,7 +175,7 @@ def test_a_size_that_balanced_batches_cannot_have() -> None:
     with pytest.raises(UserError, match=r"--batch 10: the recipe has 4 images of each class") as error:
         said(batch=10)
     assert "--set batches.classes=N" in one_line(error)
-    with pytest.raises(UserError, match="--balance sampler: the recipe makes batches of its own, Balanced") as error:
+    with pytest.raises(UserError, match="--balance sampler: the recipe has its own kind of batches, Balanced") as error:
         said(balance="sampler")
     one_line(error)
 

@@ -14,7 +14,7 @@ from fieldmark.data.dataset import labels_of
 from fieldmark.data.opening import refuse_missing_splits, refuse_without_boxes
 from fieldmark.errors import UserError, printable
 from fieldmark.recipe import Recipe
-from fieldmark.training.checks import refuse_unknown_groups
+from fieldmark.training.parameter_groups import refuse_unknown_groups
 
 
 def materials_of(plan: Plan, jobs: Sequence[PlannedRun], options: RunOptions, folder: Path) -> dict[str, Material]:
