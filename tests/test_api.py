@@ -76,8 +76,8 @@ def test_settings_are_keywords(photos: Path, tmp_path: Path) -> None:
     ("wrong", "said"),
     [
         ({"epoch": 1}, "there is no setting 'epoch'; did you mean epochs"),
-        ({"epochs": "1"}, "epochs is '1'; it has to be a whole number"),
-        ({"smoothing": 1.5}, "smoothing is 1.5; it has to be at least 0 and below 1"),
+        ({"epochs": "1"}, "epochs is '1'; it must be a whole number"),
+        ({"smoothing": 1.5}, "smoothing is 1.5; it must be at least 0 and below 1"),
         ({"choices": None}, "there is no setting 'choices'"),
     ],
 )
@@ -135,7 +135,7 @@ def test_probe_holds_photos_out_of_official_training_ones_and_opens_no_test_phot
     assert all(name.startswith("train/") for name in held.names)
     first, second = said.getvalue().splitlines()
     assert first.startswith("left out: train/ant/0.jpg: ")
-    assert second.startswith("measured on 9 of the training photos, which are held out (--split test")
+    assert second.startswith("measured on 9 held-out training photos (for the official test photos: --split test")
     (test,) = fieldmark.probe(data, split="test", **PROBE)
     assert test.metrics.n == 8
 

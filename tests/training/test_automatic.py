@@ -194,7 +194,7 @@ def test_any_field_can_be_set() -> None:
     recipe = chosen(method="pc", set=("stages.0.epochs=3", "model.terms.0.weight=5", "pixels.flip=false"))
     assert (recipe.epochs, recipe.pixels.flip) == (3, False)
     assert recipe.model.terms[0].options == {"weight": 5}
-    with pytest.raises(UserError, match="epochs is 0; it has to be at least 1"):
+    with pytest.raises(UserError, match="epochs is 0; it must be at least 1"):
         chosen(set=("stages.0.epochs=0",))
 
 

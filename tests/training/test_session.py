@@ -189,7 +189,7 @@ def test_a_mistake_destroys_no_run_and_leaves_no_half_one(
         ({"set": ("model.criterion.smoothnig=0",)}, "CrossEntropy has no option 'smoothnig'; did you mean smoothing?"),
         (
             {"set": ("model.criterion.smoothing=1",)},
-            "the option smoothing of CrossEntropy is 1.0; it has to be at least",
+            "the option smoothing of CrossEntropy is 1.0; it must be at least",
         ),
     ],
 )
@@ -206,7 +206,7 @@ def test_what_is_mistyped_is_told_before_a_photo_is_looked_for(
         ("pool", {"type": "Avrage"}, "there is no part 'Avrage'; did you mean Average?"),
         ("pool", {"type": "nowhere:Pool"}, "name it again to use it (--external nowhere:Pool)"),
         ("pool", {"type": "Average", "power": 3}, "Average has no option 'power'"),
-        ("pool", "Average", "model.pool is 'Average'; it has to be a table such as"),
+        ("pool", "Average", "model.pool is 'Average'; it must be a table such as"),
         ("criterion", {"type": "CrossEntrpy"}, "there is no part 'CrossEntrpy'; did you mean CrossEntropy?"),
         ("criterions", {"type": "CrossEntropy"}, "model has no setting 'criterions'; did you mean criterion?"),
     ],
