@@ -18,9 +18,13 @@ import os, sys, time
 from pathlib import Path
 from fieldmark.locks import locked
 with locked(Path(sys.argv[1]), busy="busy"):
-    if sys.argv[2:] and not os.fork():
-        os.setsid()
-        time.sleep(30)
+    reader, writer = os.pipe()
+    if sys.argv[2:]:
+        if not os.fork():
+            os.setsid()
+            os.write(writer, b".")
+            time.sleep(30)
+        os.read(reader, 1)  # by now the child has let go of what it inherited
     print("held", os.getpid(), flush=True)
     time.sleep(60)
 """

@@ -10,8 +10,8 @@ from canned import PLAN, answers_of, result_of, write_finals
 
 import fieldmark
 from fieldmark import bench, cli
+from fieldmark.bench.execution import Executor
 from fieldmark.bench.results import write_result
-from fieldmark.bench.work import Worker
 from fieldmark.errors import Interrupted, UserError
 
 RIGHT = np.random.default_rng(0).random((3, 30)) < 0.7
@@ -125,28 +125,28 @@ def test_failures_and_stops_are_told_by_the_exit_code(
     plan: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["bench", "run", plan, "--out", tmp_path / "out", "--data", f"photos={photos}", "--device", "cpu"]
-    monkeypatch.setattr(Worker, "work", lambda self, job, place: (self._blank(job), None))
+    monkeypatch.setattr(Executor, "execute", lambda self, job, place: (self._blank(job), None))
     assert ran(*words, "--limit", "1") == 1
-    assert "0 done, 1 failed, 2 left\n--retry takes the failed runs (1) again\n" in capsys.readouterr().out
+    assert "0 done, 1 failed, 2 left\n--retry runs the failed ones (1) again\n" in capsys.readouterr().out
     assert ran(*words) == 1  # the two others
     said = capsys.readouterr().out
-    assert "0 done, 2 failed, 0 left, 1 recorded as failed before\n--retry takes the failed runs (3)" in said
+    assert "0 done, 2 failed, 0 left, 1 failed earlier\n--retry runs the failed ones (3)" in said
     assert ran(*words) == 1  # nothing is left to do, but not all went well
-    assert "0 done, 0 failed, 0 left, 3 recorded as failed before\n" in capsys.readouterr().out
+    assert "0 done, 0 failed, 0 left, 3 failed earlier\n" in capsys.readouterr().out
     assert ran(*words, "--phase", "tune") == 0  # none of the runs asked for
     capsys.readouterr()
 
-    def stopped(self: Worker, job: object, place: object) -> None:
+    def stopped(self: Executor, job: object, place: object) -> None:
         raise Interrupted
 
-    monkeypatch.setattr(Worker, "work", stopped)
+    monkeypatch.setattr(Executor, "execute", stopped)
     assert ran(*words, "--retry") == 130
     assert "the same command goes on" in capsys.readouterr().out
 
 
 def test_the_words_in_python(plan: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fieldmark.bench is bench
-    monkeypatch.setattr(Worker, "work", lambda self, job, place: (self._blank(job), None))
+    monkeypatch.setattr(Executor, "execute", lambda self, job, place: (self._blank(job), None))
     options = bench.RunOptions(data=(f"photos={photos}",), only=("probe",))
     assert bench.run(plan, tmp_path / "out", options=options).failed == 1
     write_finals(tmp_path / "other", {"plain": RIGHT})

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fieldmark.bench.entry_recipes import RecipeContext, recipe_of
-from fieldmark.bench.plan import Place, Plan, Tuning, advice_on, keep_plan, read_plan
+from fieldmark.bench.plan import DataSource, Plan, Tuning, advice_on, keep_plan, read_plan
 from fieldmark.building import build_learner
 from fieldmark.errors import UserError
 from fieldmark.recipes import COMPOSITIONS
@@ -60,7 +60,7 @@ def plan_of(folder: Path, text: str) -> Plan:
 def test_a_plan_says_all_that_an_entry_needs(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, WHOLE)
     assert plan.title == "Birds"
-    assert plan.sets == {"birds": Place(tmp_path / "photos", "variant", ("train", "val"))}
+    assert plan.sets == {"birds": DataSource(tmp_path / "photos", "variant", ("train", "val"))}
     assert plan.tuning == Tuning((0, 1), 0.5, 1.0)
     plain, pc, probe = plan.entries
     assert (plain.kind, plain.data, plain.seeds, plain.baseline) == ("train", ("birds",), (10, 11), "plain")
@@ -99,7 +99,7 @@ def test_the_least_plan(tmp_path: Path) -> None:
         (LEAST + "data = []", "names no data"),
         (LEAST + 'data = ["a/b"]', "no name for files"),
         (LEAST + '[[entry]]\nname = "plain"', "two entries"),
-        (LEAST + 'baseline = "plane"', "held against plane"),
+        (LEAST + 'baseline = "plane"', "compared with plane"),
         (LEAST + 'kind = "sonde"', "choose train, probe"),
         (LEAST + 'phase = "last"', "choose both, tune, final"),
         (LEAST + "trials = [{}, 1]", "plain.trials.1 is 1; it must be a table"),

@@ -11,7 +11,7 @@ import pytest
 import fieldmark
 import fieldmark.evaluation.probe
 from fieldmark.bench.options import RunOptions
-from fieldmark.bench.runner import run_plan
+from fieldmark.bench.run_plan import run_plan
 from fieldmark.data import scan as scan_module
 from fieldmark.data.dataset import Box
 from fieldmark.data.opening import (

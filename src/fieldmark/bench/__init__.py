@@ -17,7 +17,7 @@ from fieldmark.errors import UserError, printable
 from fieldmark.files import write_text
 
 if TYPE_CHECKING:
-    from fieldmark.bench.runner import Tally
+    from fieldmark.bench.run_plan import Tally
 
 __all__ = ["RunOptions", "report", "run"]
 
@@ -46,7 +46,7 @@ def run(
     said = options or RunOptions()
     refuse_call(Path(out), said)  # like a plan's mistakes, told before the heavy imports, which take seconds
     read_plan(Path(plan))
-    from fieldmark.bench.runner import run_plan
+    from fieldmark.bench.run_plan import run_plan
 
     return run_plan(Path(plan), Path(out), said, external=external, console=console)
 

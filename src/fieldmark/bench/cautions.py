@@ -98,6 +98,6 @@ class Facts:
         return any(recipe != recipes[0] for recipe in recipes)
 
     def unlike_baseline(self, row: Row) -> dict[str, tuple[str, str]]:
-        """In what a row is unlike the one that it is held against."""
+        """In what a row differs from its baseline."""
         rows = {other.entry: other for other in self.table.rows}
         return self.recipe_of(row).unlike(self.recipe_of(rows[row.baseline])) if row.baseline in rows else {}

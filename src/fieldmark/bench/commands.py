@@ -25,10 +25,10 @@ def run(
     external: Annotated[tuple[str, ...], Parameter(name="--external")] = (),
     console: Speaking,
 ) -> int:
-    """Work the runs of a plan that are not yet recorded. Stop it at any time; the same command goes on.
+    """Carry out the runs of a plan that are not yet recorded. Stop at any time; the same command goes on from there.
 
-    Several processes, and several machines over one shared folder, may work one plan at once; each run is one's alone,
-    and final runs wait for trials that are worked elsewhere. The exit code is 1 if a run asked for is recorded failed.
+    Several processes, also on several machines that share the folder, may work on one plan at once. Each run is carried
+    out by one of them, and final runs wait for trials that run elsewhere. The exit code is 1 if a requested run failed.
 
     Args:
         plan: a TOML file of entries; benchmarks/ has some.
@@ -42,15 +42,15 @@ def run(
     try:
         tally = work(plan, out, options=options, external=external, console=console)
     except Interrupted:
-        tell(console, "stopped; the state is saved, the same command goes on")
+        tell(console, "stopped; the state is saved, and the same command goes on from there")
         return 130
     words = [f"{tally.done} done", f"{tally.failed} failed", f"{tally.left} left"]
-    words += [f"{tally.elsewhere} of them worked elsewhere"] if tally.elsewhere else []
-    words += [f"{tally.failed_before} recorded as failed before"] if tally.failed_before else []
+    words += [f"{tally.elsewhere} of them running elsewhere"] if tally.elsewhere else []
+    words += [f"{tally.failed_before} failed earlier"] if tally.failed_before else []
     failed = tally.failed + tally.failed_before
     tell(console, ("time is up: " if tally.time_is_up else "") + ", ".join(words))
     if failed:
-        tell(console, f"--retry takes the failed runs ({failed}) again")
+        tell(console, f"--retry runs the failed ones ({failed}) again")
     tell(console, f"next: fieldmark bench report {out}")
     return 1 if failed else 0
 

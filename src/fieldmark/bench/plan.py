@@ -4,7 +4,7 @@ format_version = 1
 title = "20 classes of CUB-200-2011"
 data = ["cub20"]                     # of all entries that name none; where they lie: --data cub20=FOLDER
 seeds = [10, 11, 12, 13, 14, 15]     # of the final runs; six or more tell methods apart
-baseline = "plain"                   # what entries are held against that name no other
+baseline = "plain"                   # what entries are compared with unless they name another
 notes = ["..."]                      # may be left out: what readers of the report have to know, such as earlier trials
 
 [sets.cub20]                         # may be left out; path is relative to this file
@@ -62,7 +62,7 @@ class Splits(tuple[str, ...]):
 
 
 @dataclass(frozen=True)
-class Place:
+class DataSource:
     """A data set of a plan: where it lies, if the plan says so, and which of its labels and splits count."""
 
     path: Path | None = None
@@ -126,7 +126,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Plan:
-    """Entries, and what they have in common; ``baseline`` is what entries are held against that name no other.
+    """Entries, and what they have in common; ``baseline`` is what entries are compared with unless they name another.
 
     ``notes`` are lines that stand at the head of the report.
     """
@@ -134,7 +134,7 @@ class Plan:
     path: Path
     title: str
     entries: tuple[Entry, ...]
-    sets: Mapping[str, Place] = field(default_factory=dict)
+    sets: Mapping[str, DataSource] = field(default_factory=dict)
     tuning: Tuning = field(default_factory=Tuning)
     baseline: str = "plain"
     notes: tuple[str, ...] = ()
@@ -150,7 +150,7 @@ class _File:
     seeds: tuple[Natural, ...] = (0,)
     baseline: str = "plain"
     notes: tuple[str, ...] = ()
-    sets: Mapping[str, Place] = field(default_factory=dict)
+    sets: Mapping[str, DataSource] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     tuning: Tuning = field(default_factory=Tuning)
     entry: tuple[Mapping[str, Any], ...] = ()
@@ -210,7 +210,7 @@ def _plan(tables: Mapping[str, Any], path: Path) -> Plan:
         if names.count(entry.name) > 1:
             raise UserError(f"two entries are called {entry.name}")
         if entry.baseline not in names:
-            raise UserError(f"{entry.name} is held against {entry.baseline}, which is no entry")
+            raise UserError(f"{entry.name} is to be compared with {entry.baseline}, which is no entry")
         if entry.trials and (twice := set(entry.seeds) & set(file.tuning.seeds)):
             raise UserError(f"{entry.name} is tuned and measured with seed {min(twice)}; take fresh seeds")
     return Plan(path, file.title or path.stem, entries, sets, file.tuning, file.baseline, file.notes)

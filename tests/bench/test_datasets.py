@@ -7,29 +7,29 @@ import pytest
 from rich.console import Console
 
 import small_runs
-from fieldmark.bench.material import Material, open_material, read_material
-from fieldmark.bench.plan import Place
+from fieldmark.bench.datasets import BenchData, open_data, read_data
+from fieldmark.bench.plan import DataSource
 from fieldmark.data.scan import Scan
 from fieldmark.errors import UserError
 
 
-def opened(data: Path, out: Path) -> Material:
-    return open_material(read_material("a", data, Place()), out, console=Console(quiet=True))
+def opened(data: Path, out: Path) -> BenchData:
+    return open_data(read_data("a", data, DataSource()), out, console=Console(quiet=True))
 
 
 def test_official_splits_stay_and_their_test_is_not_opened(tmp_path: Path) -> None:
     for split, count in (("train", 4), ("test", 2)):
         small_runs.write_photos(tmp_path / "photos" / split, photos=count)
     (tmp_path / "photos/test/ant/0.jpg").write_bytes(b"bad")
-    material = opened(tmp_path / "photos", tmp_path / "out")
-    assert [len(material.of([split])) for split in ("train", "val", "test")] == [12, 0, 6]
-    assert {facts.name.split("/")[0] for facts in material.data.scan.facts} == {"train"}
+    dataset = opened(tmp_path / "photos", tmp_path / "out")
+    assert [len(dataset.of([split])) for split in ("train", "val", "test")] == [12, 0, 6]
+    assert {facts.name.split("/")[0] for facts in dataset.opened.scan.facts} == {"train"}
     assert not (tmp_path / "out" / "splits").exists()
 
 
 def test_unsplit_photos_are_cut_once_for_all(photos: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(photos, tmp_path / "photos"))
-    named = read_material("a", data, Place())
+    named = read_data("a", data, DataSource())
     assert (len(named.of(["train"])), named.digest) == (30, "")
     first = opened(data, tmp_path / "out")
     assert len(first.of(["val"])) == 3
@@ -50,16 +50,16 @@ def test_damaged_photos_are_left_out_before_the_cut(photos: Path, tmp_path: Path
     data = Path(shutil.copytree(photos, tmp_path / "photos"))
     sound = opened(data, tmp_path / "sound")
     (data / "ant" / "bad.jpg").write_bytes(b"bad")
-    material = opened(data, tmp_path / "out")
-    assert (material.dataset.photos, material.digest) == (sound.dataset.photos, sound.digest)
-    (line,) = material.data.damaged
+    dataset = opened(data, tmp_path / "out")
+    assert (dataset.dataset.photos, dataset.digest) == (sound.dataset.photos, sound.digest)
+    (line,) = dataset.opened.damaged
     assert line.startswith("ant/bad.jpg: ")
     assert "bad.jpg" not in (tmp_path / "out/splits/a.csv").read_text()
 
 
 def test_the_facts_are_kept(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = opened(photos, tmp_path / "out")
-    assert Scan.load(tmp_path / "out/scans/a.json") == first.data.scan
+    assert Scan.load(tmp_path / "out/scans/a.json") == first.opened.scan
     monkeypatch.setattr("fieldmark.data.scan.ask", None)
     assert opened(photos, tmp_path / "out") == first
 
@@ -75,7 +75,7 @@ def test_without_test_photos_nothing_can_be_compared(tmp_path: Path) -> None:
     for split in ("train", "val"):
         small_runs.write_photos(tmp_path / "photos" / split, photos=2)
     with pytest.raises(UserError, match="a: final runs are measured on 'test'"):
-        read_material("a", tmp_path / "photos", Place())
+        read_data("a", tmp_path / "photos", DataSource())
     small_runs.write_photos(tmp_path / "few", photos=1)  # which the cut leaves to training
     with pytest.raises(UserError, match="a: final runs are measured on 'test'"):
         opened(tmp_path / "few", tmp_path / "out")

@@ -11,21 +11,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fieldmark.bench.material import Material, open_material
-from fieldmark.bench.mistakes import (
-    materials_of,
+from fieldmark.bench.checks import (
+    datasets_of,
     possible_recipes,
     refuse_misfits,
     refuse_mistakes,
     refuse_other_records,
 )
+from fieldmark.bench.datasets import BenchData, open_data
+from fieldmark.bench.execution import Executor, Machine
 from fieldmark.bench.options import RunOptions, command_of, named, refuse_call
 from fieldmark.bench.plan import advice_on, keep_plan, read_plan
 from fieldmark.bench.planned_runs import PlannedRun, runs_of, trials_of
 from fieldmark.bench.provenance import OURS, code_digests, source, source_digest
 from fieldmark.bench.results import DONE, FAILED, Result, write_result
 from fieldmark.bench.run_folder import RunFolder, is_locked, locked, refuse_without_locks
-from fieldmark.bench.work import Machine, Worker
 from fieldmark.building import classes_named
 from fieldmark.core.device import device_of
 from fieldmark.errors import Interrupted, UserError, printable
@@ -68,8 +68,8 @@ def run_plan(plan: Path, folder: Path, options: RunOptions, *, external: Sequenc
     refuse_call(folder, options)
     program = source()  # before all that takes long
     read = read_plan(plan)
-    jobs = runs_of(read, only=options.only, phase=options.phase)
-    materials = materials_of(read, jobs, options, folder)
+    runs = runs_of(read, only=options.only, phase=options.phase)
+    datasets = datasets_of(read, runs, options, folder)
     classes = classes_named(external)
     machine = Machine(
         device=device_of(options.device),
@@ -80,29 +80,29 @@ def run_plan(plan: Path, folder: Path, options: RunOptions, *, external: Sequenc
         command=command_of(plan, folder, options, external),
         code=code_digests(classes),
     )
-    worker = Worker(read, folder, materials=materials, machine=machine, console=console)
-    refuse_mistakes(worker, jobs, options)
+    executor = Executor(read, folder, datasets=datasets, machine=machine, console=console)
+    refuse_mistakes(executor, runs, options)
     refuse_without_locks(folder)
-    worker.materials = _opened(worker, jobs)
-    refuse_misfits(worker, jobs)
-    refuse_other_records(worker, jobs)
+    executor.datasets = _opened(executor, runs)
+    refuse_misfits(executor, runs)
+    refuse_other_records(executor, runs)
     for line in advice_on(read):
         console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
     keep_plan(read, folder)
-    return _Runner(worker, jobs, options).run()
+    return _Runner(executor, runs, options).run()
 
 
-def _opened(worker: Worker, jobs: Sequence[PlannedRun]) -> dict[str, Material]:
+def _opened(executor: Executor, runs: Sequence[PlannedRun]) -> dict[str, BenchData]:
     """The data sets, looked through: photos that are too large for one of the recipes are left out for all."""
-    recipes = list(possible_recipes(worker, jobs))
+    recipes = list(possible_recipes(executor, runs))
     return {
-        name: open_material(
-            material,
-            worker.folder,
-            megapixels=min(recipe.pixels.megapixels for job, recipe in recipes if job.data == name),
-            console=worker.console,
+        name: open_data(
+            data,
+            executor.folder,
+            megapixels=min(recipe.pixels.megapixels for run, recipe in recipes if run.data == name),
+            console=executor.console,
         )
-        for name, material in worker.materials.items()
+        for name, data in executor.datasets.items()
     }
 
 
@@ -115,7 +115,7 @@ class _Deadline:
         self._timer = None if seconds is None else threading.Timer(seconds, self._end)
 
     def __enter__(self) -> "_Deadline":
-        """The time begins; a shell's background command, which ignores Ctrl-C, heeds it meanwhile."""
+        """Starts the clock; a background command of a shell, which ignores Ctrl-C, heeds it meanwhile."""
         self._ignored = self._main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         if self._ignored:
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -125,7 +125,7 @@ class _Deadline:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """It does not matter any more."""
+        """Cancels the deadline."""
         if self._timer:
             self._timer.cancel()
         if self._ignored:
@@ -143,11 +143,11 @@ class _Deadline:
 
 
 class _Runner:
-    """One call's way through the jobs."""
+    """One call's way through the runs."""
 
-    def __init__(self, worker: Worker, jobs: list[PlannedRun], options: RunOptions) -> None:
-        self.worker, self.jobs, self.options = worker, jobs, options
-        self.folder, self.console = worker.folder, worker.console
+    def __init__(self, executor: Executor, runs: list[PlannedRun], options: RunOptions) -> None:
+        self.executor, self.runs, self.options = executor, runs, options
+        self.folder, self.console = executor.folder, executor.console
         self.counts: Counter[str] = Counter()
         self.tried: set[str] = set()
         self.looks_again = False
@@ -161,91 +161,91 @@ class _Runner:
             except (Interrupted, KeyboardInterrupt):
                 if not deadline.passed:
                     raise
-        left = [job for job in self.jobs if self._is_open(job)]
+        left = [run for run in self.runs if self._is_open(run)]
         for line in self._waiting(left):
             self._tell(line)
-        elsewhere = sum(is_locked(self.folder, job.key) for job in left)
-        before = [job for job in self.jobs if job.key not in self.tried and self._has_failed(job)]
+        elsewhere = sum(is_locked(self.folder, run.key) for run in left)
+        before = [run for run in self.runs if run.key not in self.tried and self._has_failed(run)]
         return Tally(self.counts[DONE], self.counts[FAILED], len(left), elsewhere, deadline.passed, len(before))
 
     def _one_more(self) -> bool:
         """Works the next run, or waits for what is worked elsewhere; whether there was anything to work or wait for."""
         if len(self.tried) == self.options.limit:
             return False
-        return any(self._work(job) for job in self.jobs if self._can_be_worked(job)) or self._has_waited()
+        return any(self._work(run) for run in self.runs if self._can_be_worked(run)) or self._has_waited()
 
     def _has_waited(self) -> bool:
         """Waits a little if runs of this call wait for trials that are worked elsewhere; whether it did.
 
         Looks once more where none is worked any more: between two runs their process holds no lock for a moment.
         """
-        waiting = (job for job in self.jobs if job.key not in self.tried and self._is_open(job))
-        awaited_here = {trial.key for job in waiting for trial in self._still_to_come(job)}
-        worked = sum(is_locked(self.folder, key) for key in awaited_here)
-        if not worked and not (awaited_here and self.looks_again):
+        waiting = (run for run in self.runs if run.key not in self.tried and self._is_open(run))
+        awaited_here = {trial.key for run in waiting for trial in self._still_to_come(run)}
+        running = sum(is_locked(self.folder, key) for key in awaited_here)
+        if not running and not (awaited_here and self.looks_again):
             return False
-        if worked and not self.looks_again:
-            self._tell(f"waiting for {worked} trials that are worked elsewhere; Ctrl-C ends the wait")
-        self.looks_again = bool(worked)
+        if running and not self.looks_again:
+            self._tell(f"waiting for {running} trials that run elsewhere; Ctrl-C ends the wait")
+        self.looks_again = bool(running)
         time.sleep(PAUSE)
         return True
 
-    def _has_failed(self, job: PlannedRun) -> bool:
-        result = self.worker.recorded(job)
+    def _has_failed(self, run: PlannedRun) -> bool:
+        result = self.executor.recorded(run)
         return result is not None and result.status == FAILED
 
-    def _is_open(self, job: PlannedRun) -> bool:
+    def _is_open(self, run: PlannedRun) -> bool:
         """Whether a run is not recorded, or failed and is to be worked again."""
-        result = self.worker.recorded(job)
+        result = self.executor.recorded(run)
         if result is None:
             return True
-        return self.options.retry and job.key not in self.tried and result.status == FAILED
+        return self.options.retry and run.key not in self.tried and result.status == FAILED
 
-    def _can_be_worked(self, job: PlannedRun) -> bool:
-        return job.key not in self.tried and self._is_open(job) and not self._still_to_come(job)
+    def _can_be_worked(self, run: PlannedRun) -> bool:
+        return run.key not in self.tried and self._is_open(run) and not self._still_to_come(run)
 
-    def _still_to_come(self, job: PlannedRun) -> list[PlannedRun]:
+    def _still_to_come(self, run: PlannedRun) -> list[PlannedRun]:
         """The trials that are not yet recorded, of which this run follows the best."""
-        return [trial for trial in trials_of(self.worker.plan, job) if self.worker.recorded(trial) is None]
+        return [trial for trial in trials_of(self.executor.plan, run) if self.executor.recorded(trial) is None]
 
     def _waiting(self, left: Sequence[PlannedRun]) -> Iterator[str]:
         """A line for final runs whose trials are not among the runs of this call."""
-        keys = {job.key for job in self.jobs}
-        waiting = [job for job in left if any(trial.key not in keys for trial in self._still_to_come(job))]
-        for name, count in Counter(job.entry.name for job in waiting if job.entry.phase == "final").items():
-            yield f'{count} final runs of {name} wait for their trials: phase = "final" leaves them out; say "both"'
-        if count := sum(job.entry.phase != "final" for job in waiting):
+        keys = {run.key for run in self.runs}
+        waiting = [run for run in left if any(trial.key not in keys for trial in self._still_to_come(run))]
+        for name, count in Counter(run.entry.name for run in waiting if run.entry.phase == "final").items():
+            yield f'{count} final runs of {name} wait for their trials, which phase = "final" leaves out; say "both"'
+        if count := sum(run.entry.phase != "final" for run in waiting):
             yield f"{count} final runs wait for their trials: run without --phase"
 
-    def _work(self, job: PlannedRun) -> bool:
+    def _work(self, run: PlannedRun) -> bool:
         """Works a run and records what came of it; False where another process has it, or has just recorded it."""
-        with locked(self.folder, job.key) as mine:
-            if not mine or not self._is_open(job):
+        with locked(self.folder, run.key) as mine:
+            if not mine or not self._is_open(run):
                 return False
             self._refuse_changes()
-            self.worker.materials[job.data].refuse_changes()
-            seed = f"seed {job.seed}" if job.trial is None else f"trial {job.trial}, seed {job.seed}"
-            number = f"{self.jobs.index(job) + 1} of {len(self.jobs)}"
-            self._tell(f"— {number}: {job.entry.name} on {job.data}, {seed}")
-            place = RunFolder(self.folder, job.key)
-            result, answers = self.worker.work(job, place)
+            self.executor.datasets[run.data].refuse_changes()
+            seed = f"seed {run.seed}" if run.trial is None else f"trial {run.trial}, seed {run.seed}"
+            number = f"{self.runs.index(run) + 1} of {len(self.runs)}"
+            self._tell(f"— {number}: {run.entry.name} on {run.data}, {seed}")
+            place = RunFolder(self.folder, run.key)
+            result, answers = self.executor.execute(run, place)
             write_result(self.folder, result, answers)
             half_done = result.status == FAILED and place.path.exists()
             if not half_done and not self.options.keep:
                 place.delete()
-        self.tried.add(job.key)
+        self.tried.add(run.key)
         self.counts[result.status] += 1
         self._tell(_in_words(result))
         if half_done:
-            self._tell(f"half done in {place.path}: --retry goes on with it; delete that folder to start anew")
+            self._tell(f"unfinished run in {place.path}: --retry resumes it; delete that folder to start afresh")
         return True
 
     def _refuse_changes(self) -> None:
         """Raises ``UserError`` where the program's files are no longer those that run here, and that records name."""
-        if source_digest(OURS) != self.worker.machine.source.digest:
+        if source_digest(OURS) != self.executor.machine.source.digest:
             raise UserError(
                 "Fieldmark's own files were changed since this command began: start it again;\n"
-                "better run from a copy (git worktree)"
+                "run from a copy (git worktree) to avoid this"
             )
 
     def _tell(self, line: str) -> None:

@@ -21,15 +21,15 @@ from canned import PLAN, answers_of, failed, photos_of, result_of
 from rich.console import Console
 
 import small_runs
-from fieldmark.bench import runner
+from fieldmark.bench import run_plan as running
 from fieldmark.bench.entry_recipes import described
+from fieldmark.bench.execution import Executor
 from fieldmark.bench.options import RunOptions
 from fieldmark.bench.plan import PROBE, read_plan
 from fieldmark.bench.planned_runs import PlannedRun, runs_of
 from fieldmark.bench.results import read_answers, read_result, read_results
 from fieldmark.bench.run_folder import locked
-from fieldmark.bench.runner import Tally, run_plan
-from fieldmark.bench.work import Worker
+from fieldmark.bench.run_plan import Tally, run_plan
 from fieldmark.errors import Interrupted, UserError
 from fieldmark.papers.plain import Plain
 from fieldmark.training import session
@@ -60,7 +60,7 @@ class Mine(Plain):
 
 HALF = {"top1": 0.5, "mean_per_class": 0.5}
 QUIET = Console(quiet=True)
-Stub = Callable[[Worker, PlannedRun], None]
+Stub = Callable[[Executor, PlannedRun], None]
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Stub], list[str]]:
     def put(instead: Stub) -> list[str]:
         keys: list[str] = []
 
-        def work(self: Worker, job: PlannedRun, place: object):
+        def execute(self: Executor, job: PlannedRun, place: object):
             keys.append(job.key)
             instead(self, job)
             done = replace(result_of(job.entry.name, job.seed, data=job.data, trial=job.trial), photos=photos_of(4))
@@ -111,13 +111,13 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Stub], list[str]]:
                 done = replace(done, recipe=described(self.recipe(job)))
             return done, None if job.trial is not None else answers_of([True, True, False, False])
 
-        monkeypatch.setattr(Worker, "work", work)
+        monkeypatch.setattr(Executor, "execute", execute)
         return keys
 
     return put
 
 
-def nothing(worker: Worker, job: PlannedRun) -> None:
+def nothing(executor: Executor, job: PlannedRun) -> None:
     """A run that goes well."""
 
 
@@ -190,13 +190,13 @@ def test_a_row_that_is_not_worked_may_have_a_class_that_nobody_names(
     split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]
 ) -> None:
     stub(nothing)
-    text = PLAN + ENTRIES + '[[entry]]\nname = "mine"\nmethod = "test_runner:Mine"\n'
+    text = PLAN + ENTRIES + '[[entry]]\nname = "mine"\nmethod = "test_run_plan:Mine"\n'
     (tmp_path / "plan.toml").write_text(text)
     said = RunOptions(data=(f"photos={split}",), workers=0, device="cpu")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(Path(__file__).parent)
         patch.setattr("canned.ORDER", ("plain", "pc", "mine", "probe"))
-        mine, external = replace(said, only=("mine",)), ["test_runner:Mine"]
+        mine, external = replace(said, only=("mine",)), ["test_run_plan:Mine"]
         assert run_plan(tmp_path / "plan.toml", tmp_path / "out", mine, external=external, console=QUIET).done == 2
     assert run(tmp_path / "out", split, RunOptions(only=("probe",)), text=text).done == 1
     with pytest.raises(UserError, match="other settings than the plan has now for mine"):
@@ -234,7 +234,9 @@ def test_final_runs_whose_trials_the_plan_leaves_out(
     text = PLAN + PLAIN + 'phase = "final"\ntrials = [{}, { "clip" = 0.2 }]\n'
     told = Console(file=said, width=200)
     assert run(tmp_path / "out", split, text=text, console=told) == Tally(0, 0, 2, 0, False)
-    assert '2 final runs of plain wait for their trials: phase = "final" leaves them out; say "both"' in said.getvalue()
+    assert (
+        '2 final runs of plain wait for their trials, which phase = "final" leaves out; say "both"' in said.getvalue()
+    )
     both = text.replace('"final"', '"both"')
     assert run(tmp_path / "out", split, RunOptions(limit=1), text=both, console=told) == Tally(1, 0, 3, 0, False)
     assert said.getvalue().count("wait") == 1  # these come by themselves
@@ -245,14 +247,14 @@ def test_failures_are_recorded_and_worked_again_when_asked(
 ) -> None:
     bad = [True]
 
-    def work(self: Worker, job: PlannedRun, place: object):
+    def execute(self: Executor, job: PlannedRun, place: object):
         blank = self._blank(job)
         if job.seed == 10 and bad[0]:
             return failed(blank, "no memory"), None
         done = replace(blank, status="done", metrics=HALF, photos=photos_of(1), recipe=described(self.recipe(job)))
         return done, answers_of([True])
 
-    monkeypatch.setattr(Worker, "work", work)
+    monkeypatch.setattr(Executor, "execute", execute)
     assert run(tmp_path / "out", split, text=PLAN + PLAIN) == Tally(1, 1, 0, 0, False)
     result = read_result(tmp_path / "out/results/photos-plain-seed10.json")
     assert (result.status, result.reason) == ("failed", "no memory")
@@ -268,14 +270,14 @@ def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
 ) -> None:
     bad = [True]
 
-    def work(self: Worker, job: PlannedRun, place: object):
+    def execute(self: Executor, job: PlannedRun, place: object):
         blank = self._blank(job)
         if bad[0]:
             return failed(blank, "no memory"), None
         done = replace(blank, status="done", metrics=HALF, photos=photos_of(1), recipe=described(self.recipe(job)))
         return done, answers_of([True])
 
-    monkeypatch.setattr(Worker, "work", work)
+    monkeypatch.setattr(Executor, "execute", execute)
     text = PLAN.replace("[10, 11]", "[10]") + PLAIN + 'trials = [{ "clip" = 0.2 }]\n'
     assert run(tmp_path / "out", split, text=text) == Tally(0, 2, 0, 0, False)
     corrected = text.replace("0.2", "0.1")
@@ -313,7 +315,7 @@ def test_time_that_is_up_ends_a_run_in_its_middle(
 ) -> None:
     request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, before)))
 
-    def endless(worker: Worker, job: PlannedRun) -> None:
+    def endless(executor: Executor, job: PlannedRun) -> None:
         for _ in range(1000):
             time.sleep(0.05)
 
@@ -329,7 +331,7 @@ def test_time_that_is_up_ends_a_run_in_its_middle(
 def test_a_stop_by_the_user_is_passed_on(split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]]) -> None:
     for stop in (Interrupted(), KeyboardInterrupt()):
 
-        def stopped(worker: Worker, job: PlannedRun, stop: BaseException = stop) -> None:
+        def stopped(executor: Executor, job: PlannedRun, stop: BaseException = stop) -> None:
             raise stop
 
         stub(stopped)
@@ -363,8 +365,8 @@ def test_a_file_system_without_locks_is_told_before_any_run(
 def test_a_program_that_is_edited_under_a_plan_stops(
     split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digests = iter([runner.source().digest, "another", "another"])
-    monkeypatch.setattr(runner, "source_digest", lambda package: next(digests))
+    digests = iter([running.source().digest, "another", "another"])
+    monkeypatch.setattr(running, "source_digest", lambda package: next(digests))
     keys = stub(nothing)
     with pytest.raises(UserError, match="own files were changed since this command began: start it again"):
         run(tmp_path / "out", split, text=PLAN + PLAIN)
@@ -447,7 +449,7 @@ def test_where_a_program_was_killed_another_goes_on(split: Path, tmp_path: Path,
     steps: list[int] = []
 
     def killed(seconds: float) -> None:
-        if seconds == runner.PAUSE:
+        if seconds == running.PAUSE:
             assert steps == []
             first.kill()
             first.communicate()
@@ -515,8 +517,8 @@ def at_once(folder: Path, data: Path, text: str) -> list[Tally]:
 def test_two_at_once_share_the_work(
     split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "PAUSE", 0.02)
-    keys = stub(lambda worker, job: time.sleep(0.05))
+    monkeypatch.setattr(running, "PAUSE", 0.02)
+    keys = stub(lambda executor, job: time.sleep(0.05))
     tallies = at_once(tmp_path / "out", split, PLAN + ENTRIES)
     assert sum(tally.done for tally in tallies) == 9
     assert sorted(keys) == sorted([*TUNING, *FINALS])
@@ -529,10 +531,10 @@ ONE_TRIAL = PLAN + PLAIN + 'trials = [{ "clip" = 0.2 }]\n'
 def test_one_that_has_no_trial_to_work_goes_on_with_the_final_runs(
     split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "PAUSE", 0.02)
+    monkeypatch.setattr(running, "PAUSE", 0.02)
     together = threading.Barrier(2)
 
-    def final_runs_meet(worker: Worker, job: PlannedRun) -> None:
+    def final_runs_meet(executor: Executor, job: PlannedRun) -> None:
         if job.phase == "final":
             together.wait(60)
 
@@ -551,7 +553,7 @@ def test_a_wait_ends_with_the_time_with_the_limit_and_where_nobody_works(
         assert run(tmp_path / "out", split, RunOptions(until=2), text=ONE_TRIAL, console=told) == Tally(
             0, 0, 3, 1, True
         )
-        assert said.getvalue().count("waiting for 1 trials that are worked elsewhere") == 1
+        assert said.getvalue().count("waiting for 1 trials that run elsewhere") == 1
         probe = ONE_TRIAL + '[[entry]]\nname = "probe"\nkind = "probe"\n'
         assert run(tmp_path / "out", split, RunOptions(limit=1), text=probe) == Tally(1, 0, 3, 1, False)
         monkeypatch.setattr(time, "sleep", lambda seconds: elsewhere.close())  # its process dies

@@ -9,9 +9,9 @@ from rich.console import Console
 
 import small_runs
 from fieldmark import building
+from fieldmark.bench.execution import Executor
 from fieldmark.bench.options import RunOptions
-from fieldmark.bench.runner import run_plan
-from fieldmark.bench.work import Worker
+from fieldmark.bench.run_plan import run_plan
 from fieldmark.core.backbone import Backbone
 from fieldmark.errors import UserError
 
@@ -34,7 +34,7 @@ def told(plan: Path, text: str, data: Path, *, out: Path, options: RunOptions | 
     plan.write_text(text)
     said = options or RunOptions(data=(f"photos={data}",), workers=0, device="cpu")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError) as error:
-        patch.setattr(Worker, "work", lambda *_: pytest.fail("a run began"))
+        patch.setattr(Executor, "execute", lambda *_: pytest.fail("a run began"))
         run_plan(plan, out, said, console=Console(quiet=True))
     assert len(str(error.value).splitlines()) <= 3
     assert sorted(data.rglob("*")) == before
@@ -126,7 +126,7 @@ def test_no_weights_are_read_to_look_at_trials(split: Path, tmp_path: Path, monk
     trial = '"stages.0.optimiser.scales.radii" = 0.5, "stages.0.optimiser.scales.head" = 0.5'
     (tmp_path / "plan.toml").write_text(text + TRIAL.format('method = "s3n"', trial))
     said = RunOptions(data=(f"photos={split}",), workers=0, device="cpu", limit=1)
-    monkeypatch.setattr(Worker, "work", lambda self, job, place: (self._blank(job), None))
+    monkeypatch.setattr(Executor, "execute", lambda self, job, place: (self._blank(job), None))
     assert run_plan(tmp_path / "plan.toml", tmp_path / "out", said, console=Console(quiet=True)).failed == 1
     assert asked == ["none", "none"]  # for the trial, and for the final runs that may follow it
 
@@ -140,9 +140,7 @@ def test_nothing_is_written_among_the_photos(tmp_path: Path) -> None:
     data = small_runs.write_photos(tmp_path / "photos", photos=4)  # unsplit: the cut would be written first
     for out in (data / "out", data, tmp_path / "link" / "out"):
         (tmp_path / "link").exists() or (tmp_path / "link").symlink_to(data)
-        assert "choose a folder outside of the photos of photos" in told(
-            tmp_path / "plan.toml", PLAN + PLAIN, data, out=out
-        )
+        assert "choose a folder outside of the photos in" in told(tmp_path / "plan.toml", PLAN + PLAIN, data, out=out)
     inside = Path(shutil.copytree(data, tmp_path / "out" / "photos"))  # photos in the comparison's folder harm nobody
     plan, said = tmp_path / "plan.toml", RunOptions(data=(f"photos={inside}",), workers=0, device="cpu", phase="tune")
     assert run_plan(plan, tmp_path / "out", said, console=Console(quiet=True)).left == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fieldmark.bench.plan import Place
+from fieldmark.bench.plan import DataSource
 from fieldmark.console import counted, tell
 from fieldmark.data.dataset import Dataset, Photo
 from fieldmark.data.opening import OpenedData, open_photos, refuse_missing_splits, refuse_unknown_names
@@ -20,23 +20,23 @@ SCANS, CUTS = "scans", "splits"
 
 
 @dataclass(frozen=True)
-class Material:
+class BenchData:
     """A data set as all runs of a comparison see it.
 
-    ``data`` are its photos, of which nothing but the names is known before ``open_material``; ``digest`` is that of the
+    ``opened`` are its photos, of which nothing but the names is known before ``open_data``; ``digest`` is that of the
     sound photos' names, classes, splits and sizes, "" before.
     """
 
     name: str
     path: Path
-    place: Place
-    data: OpenedData
+    source: DataSource
+    opened: OpenedData
     digest: str = ""
 
     @property
     def dataset(self) -> Dataset:
         """The photos, damaged ones left out."""
-        return self.data.dataset
+        return self.opened.dataset
 
     def of(self, splits: Collection[str]) -> tuple[Photo, ...]:
         """The photos of splits; all of them before unsplit data are cut."""
@@ -48,27 +48,27 @@ class Material:
             raise UserError(f"the photos of {self.name} were changed since this command began: start it again")
 
 
-def read_material(name: str, path: Path, place: Place) -> Material:
+def read_data(name: str, path: Path, source: DataSource) -> BenchData:
     """Reads the names of a data set; no photo is opened.
 
     Args:
         name: as the plan calls it.
         path: where it lies here.
-        place: what the plan says of it.
+        source: what the plan says of it.
 
     Raises:
         UserError: nothing to read, or no photos to measure on.
     """
-    dataset = read_dataset(path, annotation=place.annotation)
+    dataset = read_dataset(path, annotation=source.annotation)
     refuse_missing_splits(dataset, ["test"], said=f"{name}: final runs are measured on")
-    return Material(name, path, place, OpenedData(dataset, Scan(())))
+    return BenchData(name, path, source, OpenedData(dataset, Scan(())))
 
 
-def open_material(material: Material, folder: Path, *, megapixels: float = 64.0, console: Console) -> Material:
+def open_data(data: BenchData, folder: Path, *, megapixels: float = 64.0, console: Console) -> BenchData:
     """Looks through the photos that are trained on, and cuts unsplit ones; both are kept in the comparison's folder.
 
     Args:
-        material: as it was read.
+        data: as it was read.
         folder: of the comparison.
         megapixels: larger photos are refused unread.
         console: is told what is left out.
@@ -76,19 +76,19 @@ def open_material(material: Material, folder: Path, *, megapixels: float = 64.0,
     Raises:
         UserError: no sound photo, none to measure on, or a cut of other photos.
     """
-    facts, cut = folder / SCANS / f"{material.name}.json", folder / CUTS / f"{material.name}.csv"
-    known, dataset = Scan.load(facts), material.dataset
-    with counted(console, f"looking through the photos of {material.name}") as tick:
-        data = open_photos(dataset, splits=("train", "val"), known=known, megapixels=megapixels, progress=tick)
-    data.refuse_damage()
-    tell(console, *data.told)
-    if data.scan != known:
-        replace_file(facts, data.scan.save)
+    facts, cut = folder / SCANS / f"{data.name}.json", folder / CUTS / f"{data.name}.csv"
+    known, dataset = Scan.load(facts), data.dataset
+    with counted(console, f"looking through the photos of {data.name}") as tick:
+        opened = open_photos(dataset, splits=("train", "val"), known=known, megapixels=megapixels, progress=tick)
+    opened.refuse_damage()
+    tell(console, *opened.told)
+    if opened.scan != known:
+        replace_file(facts, opened.scan.save)
     if not dataset.is_split:
         if not cut.is_file():
-            replace_file(cut, lambda draft: write_splits(draft, data.split(seed=0).dataset))
+            replace_file(cut, lambda draft: write_splits(draft, opened.split(seed=0).dataset))
         splits = read_splits(cut)
         refuse_unknown_names(dataset, splits, said=printable(str(cut)), advice="take another --out")
-        data = replace(data, dataset=with_splits(data.dataset, splits), was_cut=True)
-    refuse_missing_splits(data.dataset, ["test"], said=f"{material.name}: final runs are measured on")
-    return replace(material, data=data, digest=digest(data.dataset))
+        opened = replace(opened, dataset=with_splits(opened.dataset, splits), was_cut=True)
+    refuse_missing_splits(opened.dataset, ["test"], said=f"{data.name}: final runs are measured on")
+    return replace(data, opened=opened, digest=digest(opened.dataset))

@@ -10,14 +10,14 @@ from canned import PLAN, SESSION, result_of
 from rich.console import Console
 
 import small_runs
-from fieldmark.bench import work
-from fieldmark.bench.material import open_material, read_material
-from fieldmark.bench.plan import Place, read_plan
+from fieldmark.bench import execution
+from fieldmark.bench.datasets import open_data, read_data
+from fieldmark.bench.execution import Executor, Machine
+from fieldmark.bench.plan import DataSource, read_plan
 from fieldmark.bench.planned_runs import PlannedRun, runs_of
 from fieldmark.bench.provenance import Source
 from fieldmark.bench.results import Session, write_result
 from fieldmark.bench.run_folder import RunFolder
-from fieldmark.bench.work import Machine, Worker
 from fieldmark.errors import Interrupted, UserError
 from fieldmark.recipe import Part
 from fieldmark.training import session
@@ -49,56 +49,58 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def worker_of(folder: Path, data: Path, text: str = PLAN + TRIALS, *, weights: dict[str, Path] | None = None) -> Worker:
+def executor_of(
+    folder: Path, data: Path, text: str = PLAN + TRIALS, *, weights: dict[str, Path] | None = None
+) -> Executor:
     folder.mkdir(exist_ok=True)
     (folder / "plan.toml").write_text(text)
     plan = read_plan(folder / "plan.toml")
-    material = open_material(
-        read_material("photos", data, plan.sets.get("photos", Place())), folder, console=Console(quiet=True)
+    dataset = open_data(
+        read_data("photos", data, plan.sets.get("photos", DataSource())), folder, console=Console(quiet=True)
     )
     machine = Machine("cpu", 0, weights or {}, {}, Source("c" * 40, False, "d" * 16), "fieldmark bench run")
-    return Worker(plan, folder, materials={"photos": material}, machine=machine, console=Console(quiet=True))
+    return Executor(plan, folder, datasets={"photos": dataset}, machine=machine, console=Console(quiet=True))
 
 
-def job_of(worker: Worker, key: str) -> PlannedRun:
-    return next(job for job in runs_of(worker.plan) if job.key == f"photos-{key}")
+def job_of(executor: Executor, key: str) -> PlannedRun:
+    return next(job for job in runs_of(executor.plan) if job.key == f"photos-{key}")
 
 
-def score(worker: Worker, top1: tuple[float, float]) -> None:
+def score(executor: Executor, top1: tuple[float, float]) -> None:
     """Records the trials of pc."""
     for trial, share in enumerate(top1):
         for seed in (0, 1):
             result = replace(result_of("pc", seed, data="photos", trial=trial, top1=share))
-            job = job_of(worker, f"pc-trial{trial}-seed{seed}")
-            write_result(worker.folder, replace(result, asked=job.asked(worker.plan)))
+            job = job_of(executor, f"pc-trial{trial}-seed{seed}")
+            write_result(executor.folder, replace(result, asked=job.asked(executor.plan)))
 
 
 def test_recipes_of_trials_and_of_final_runs(split: Path, tmp_path: Path) -> None:
-    worker = worker_of(tmp_path / "out", split)
-    trial_job = job_of(worker, "pc-trial1-seed0")
-    trial, final = (worker.recipe(job) for job in (trial_job, job_of(worker, "plain-seed10")))
+    executor = executor_of(tmp_path / "out", split)
+    trial_job = job_of(executor, "pc-trial1-seed0")
+    trial, final = (executor.recipe(job) for job in (trial_job, job_of(executor, "plain-seed10")))
     assert trial.model.terms == (Part("PairwiseConfusion", {"weight": 4.0}),)
     assert (trial.epochs, trial.clip, trial.seed, trial.train_on) == (1, 2.0, 0, ("train",))
     assert (final.epochs, final.clip, final.seed) == (2, 0.0, 10)
     for top1, weight in (((0.5, 0.6), 4.0), ((0.6, 0.6), 3.0)):
-        score(worker, top1)
-        final = worker.recipe(job_of(worker, "pc-seed11"))
+        score(executor, top1)
+        final = executor.recipe(job_of(executor, "pc-seed11"))
         assert final.model.terms == (Part("PairwiseConfusion", {"weight": weight}),)
         assert (final.epochs, final.clip, final.seed) == (2, 2.0, 11)
-    weights = [recipe.model.terms[0].options["weight"] for recipe in worker.possible(job_of(worker, "pc-seed10"))]
+    weights = [recipe.model.terms[0].options["weight"] for recipe in executor.possible(job_of(executor, "pc-seed10"))]
     assert weights == [3.0, 4.0]
-    assert worker.possible(trial_job) == [trial]
+    assert executor.possible(trial_job) == [trial]
 
 
 def test_validation_photos_are_for_tuning(tmp_path: Path) -> None:
     for name in ("train", "val", "test"):
         small_runs.write_photos(tmp_path / "photos" / name, photos=2)
     text = PLAN + '[sets.photos]\ntrain_on = "train+val"\n' + TRIALS
-    worker = worker_of(tmp_path / "out", tmp_path / "photos", text)
-    assert worker.recipe(job_of(worker, "plain-seed10")).train_on == ("train", "val")
-    trial = job_of(worker, "pc-trial0-seed0")
-    assert worker.recipe(trial).train_on == ("train",)
-    assert worker._settings(trial, worker.materials["photos"]).data.hold_out == 0
+    executor = executor_of(tmp_path / "out", tmp_path / "photos", text)
+    assert executor.recipe(job_of(executor, "plain-seed10")).train_on == ("train", "val")
+    trial = job_of(executor, "pc-trial0-seed0")
+    assert executor.recipe(trial).train_on == ("train",)
+    assert executor._settings(trial, executor.datasets["photos"]).data.hold_out == 0
 
 
 def test_a_trial_opens_no_test_photo(split: Path, tmp_path: Path) -> None:
@@ -106,9 +108,9 @@ def test_a_trial_opens_no_test_photo(split: Path, tmp_path: Path) -> None:
     small_runs.write_photos(data / "train")
     for photo in small_runs.write_photos(data / "test", photos=2).rglob("*.jpg"):
         photo.write_bytes(b"never to be looked at")
-    worker = worker_of(tmp_path / "out", data)
-    job = job_of(worker, "pc-trial0-seed1")
-    result, answers = worker.work(job, RunFolder(tmp_path / "out", job.key))
+    executor = executor_of(tmp_path / "out", data)
+    job = job_of(executor, "pc-trial0-seed1")
+    result, answers = executor.execute(job, RunFolder(tmp_path / "out", job.key))
     assert answers is not None
     assert (result.status, result.measured_on, result.photos) == ("done", "val", {"measured": 12, "classes": 3})
     assert answers.logits.shape == (12, 3)
@@ -130,11 +132,11 @@ def test_a_run_that_was_begun_with_another_recipe_starts_anew(
             data, destination, choices, console=console, external=external, recipe=recipe, opened=opened
         )
 
-    monkeypatch.setattr(work, "train", trained)
+    monkeypatch.setattr(execution, "train", trained)
     for text in (PLAN, PLAN.replace("epochs = 2", "epochs = 1"), PLAN.replace("epochs = 2", "epochs = 1")):
-        worker = worker_of(tmp_path / "out", split, text + TRIALS)
-        job = job_of(worker, "plain-seed10")
-        result, answers = worker.work(job, RunFolder(tmp_path / "out", job.key))
+        executor = executor_of(tmp_path / "out", split, text + TRIALS)
+        job = job_of(executor, "plain-seed10")
+        result, answers = executor.execute(job, RunFolder(tmp_path / "out", job.key))
     assert begun == [False, False, True]
     assert result.test_openings == 2  # the third found it trained and measured
     assert answers is not None
@@ -147,13 +149,13 @@ def test_a_half_done_run_whose_recipe_was_cut_short_starts_anew(
     left: bytes, split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "draw_curves", lambda path, rows: path.touch())
-    worker = worker_of(tmp_path / "out", split)
-    job = job_of(worker, "pc-trial0-seed0")
+    executor = executor_of(tmp_path / "out", split)
+    job = job_of(executor, "pc-trial0-seed0")
     place = RunFolder(tmp_path / "out", job.key)
     place.path.mkdir(parents=True)
     (place.path / "recipe.json").write_bytes(left)
     place.enter(SESSION)
-    result, _ = worker.work(job, RunFolder(tmp_path / "out", job.key))
+    result, _ = executor.execute(job, RunFolder(tmp_path / "out", job.key))
     assert (result.status, result.reason) == ("done", "")
 
 
@@ -163,31 +165,31 @@ def test_a_run_that_goes_on_names_all_that_it_was_made_with(
     """Other packages are told; other photos, or other weights of the same name, start the run anew."""
     monkeypatch.setattr(session, "draw_curves", lambda path, rows: path.touch())
     data = Path(shutil.copytree(split, tmp_path / "photos"))
-    monkeypatch.setattr(work, "versions", lambda: {"torch": "1"})
-    worker = worker_of(tmp_path / "out", data)
-    worker.machine = replace(worker.machine, code={"m:Mine": "1" * 16})
-    job = job_of(worker, "plain-seed10")
+    monkeypatch.setattr(execution, "versions", lambda: {"torch": "1"})
+    executor = executor_of(tmp_path / "out", data)
+    executor.machine = replace(executor.machine, code={"m:Mine": "1" * 16})
+    job = job_of(executor, "plain-seed10")
 
-    def worked(worker: Worker) -> tuple[Session, ...]:
-        result, _ = worker.work(job, RunFolder(tmp_path / "out", job.key))
+    def worked(executor: Executor) -> tuple[Session, ...]:
+        result, _ = executor.execute(job, RunFolder(tmp_path / "out", job.key))
         assert result.status == "done", result.reason
         return result.sessions
 
-    (first,) = worked(worker)
-    digest = worker.materials["photos"].digest
+    (first,) = worked(executor)
+    digest = executor.datasets["photos"].digest
     assert (first.versions, first.precision, first.code) == ({"torch": "1"}, "fp32", {"m:Mine": "1" * 16})
     assert (first.data_digest, first.weights_digest, first.digest) == (digest, "", "d" * 16)
-    monkeypatch.setattr(work, "versions", lambda: {"torch": "2"})
-    assert [session.versions for session in worked(worker)] == [{"torch": "1"}, {"torch": "2"}]
+    monkeypatch.setattr(execution, "versions", lambda: {"torch": "2"})
+    assert [session.versions for session in worked(executor)] == [{"torch": "1"}, {"torch": "2"}]
     small_runs.write_photo(data / "train" / "ant" / "new.jpg", label=0, number=99)
-    (only,) = worked(worker_of(tmp_path / "out", data))
+    (only,) = worked(executor_of(tmp_path / "out", data))
     assert only.data_digest != digest
 
 
 def test_a_probe_is_measured_on_test(split: Path, tmp_path: Path) -> None:
-    worker = worker_of(tmp_path / "out", split)
-    job = job_of(worker, "probe-seed0")
-    (first, answers), (second, again) = (worker.work(job, RunFolder(tmp_path / "out", job.key)) for _ in range(2))
+    executor = executor_of(tmp_path / "out", split)
+    job = job_of(executor, "probe-seed0")
+    (first, answers), (second, again) = (executor.execute(job, RunFolder(tmp_path / "out", job.key)) for _ in range(2))
     assert (first.measured_on, first.photos["measured"], first.test_openings) == ("test", 12, 1)
     assert answers is not None
     assert again is not None
@@ -198,15 +200,15 @@ def test_a_probe_is_measured_on_test(split: Path, tmp_path: Path) -> None:
 
 
 def test_failures_are_recorded(split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    worker = worker_of(tmp_path / "out", split)
-    job = job_of(worker, "plain-seed10")
+    executor = executor_of(tmp_path / "out", split)
+    job = job_of(executor, "plain-seed10")
 
     def outcome(error: BaseException):
         def fail(*words: object, **settings: object) -> None:
             raise error
 
-        monkeypatch.setattr(work, "train", fail)
-        return worker.work(job, RunFolder(tmp_path / "out", job.key))
+        monkeypatch.setattr(execution, "train", fail)
+        return executor.execute(job, RunFolder(tmp_path / "out", job.key))
 
     result, answers = outcome(RuntimeError("out of\n memory"))
     assert (result.status, result.reason, answers) == ("failed", "RuntimeError: out of memory", None)
@@ -216,19 +218,19 @@ def test_failures_are_recorded(split: Path, tmp_path: Path, monkeypatch: pytest.
     for stop in (Interrupted(), KeyboardInterrupt()):
         with pytest.raises(type(stop)):
             outcome(stop)
-    score(worker, (0.5, 0.5))
+    score(executor, (0.5, 0.5))
     for path in (tmp_path / "out" / "results").glob("*.json"):
         path.write_text(path.read_text().replace('"done"', '"failed"'))
-    job = job_of(worker, "pc-seed10")
+    job = job_of(executor, "pc-seed10")
     result, _ = outcome(AssertionError())
     assert result.status == "failed"
 
 
 def test_weights_stand_in_the_record_by_name_and_digest(split: Path, tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_bytes(b"no tensors")
-    worker = worker_of(tmp_path / "out", split, weights={"none": tmp_path / "w.safetensors"})
-    job = job_of(worker, "plain-seed10")
-    result, _ = worker.work(job, RunFolder(tmp_path / "out", job.key))
+    executor = executor_of(tmp_path / "out", split, weights={"none": tmp_path / "w.safetensors"})
+    job = job_of(executor, "plain-seed10")
+    result, _ = executor.execute(job, RunFolder(tmp_path / "out", job.key))
     assert result.status == "failed"
     assert "not a readable .safetensors file" in result.reason
     assert result.recipe["model"]["weights"] == "w.safetensors"
