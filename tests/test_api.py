@@ -46,7 +46,7 @@ def test_from_photos_to_predictions(photos: Path, tmp_path: Path) -> None:
     found = list(fieldmark.predict(str(run), [str(photos / "ant"), photos / "bee" / "0.jpg"], top=2))
     assert len(found) == 11
     assert all(len(one.classes) == 2 for one in found)
-    with pytest.raises(UserError, match="a run lies there"):
+    with pytest.raises(UserError, match="it holds a run"):
         fieldmark.train(photos, run, **SHORT)
     assert fieldmark.train(photos, run, resume=True) == run
     fieldmark.train(photos, run, **SHORT, overwrite=True)
@@ -120,7 +120,7 @@ def test_probe_measures_on_val_and_on_test_only_if_asked(photos: Path) -> None:
     (both,) = fieldmark.probe(photos, train_on=("train", "val"), split="test", **PROBE)
     (train,) = fieldmark.probe(photos, split="train", **PROBE)
     assert (val.metrics.n, both.metrics.n, train.metrics.n) == (3, 3, 24)
-    with pytest.raises(UserError, match="say --split test"):
+    with pytest.raises(UserError, match="add --split test"):
         fieldmark.probe(photos, train_on=("train", "val"), **PROBE)
 
 

@@ -131,7 +131,7 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
         (["--method", "json:JSONDecoder"], "JSONDecoder is not a Method"),
         (["--method", "pc,weight=5"], "--term"),
         (["--term", "nothing"], "--term nothing: choose"),
-        (["--term", "plain"], "Plain cannot serve as term"),
+        (["--term", "plain"], "Plain is not a Term"),
         (["--term", "pairwise-confusion,weihgt=5"], "weight"),
         (["--term", "pairwise-confusion,weight=much"], "weight"),
         (["--term", "pairwise-confusion,on=pixels"], "logits"),
@@ -160,7 +160,7 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
             "no option 'colour'; choose weight, label_aware",
         ),
         (["--recipe", "pc/cub-resnet50", "--set", 'batches={"type": "ShuffledPairs", "size": 7}'], "even number"),
-        (["--recipe", "pc/cub-resnet50", "--set", 'batches={"type": "Balanced", "classes": 9}'], "there are 3"),
+        (["--recipe", "pc/cub-resnet50", "--set", 'batches={"type": "Balanced", "classes": 9}'], "classes, not 3"),
         (["--set", "stages.0.epochs=few"], "stages.0.epochs is 'few'; it must be a whole number"),
         (["--set", "seed"], "write a path and a value"),
     ],
@@ -175,7 +175,7 @@ def test_mistakes_in_a_training_command(
 def test_mistakes_about_runs(photos: Path, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["evaluate", photos], ["predict", photos, photos], ["evaluate", tmp_path / "nowhere"]):
         assert "not a Fieldmark run" in refused(capsys, *words)
-    assert "a run lies there" in refused(capsys, "train", photos, "--out", own_run, *spelt())
+    assert "it holds a run" in refused(capsys, "train", photos, "--out", own_run, *spelt())
     assert "exclude each other" in refused(capsys, "train", photos, "--out", own_run, "--resume", "--overwrite")
     assert "'tset'" in refused(capsys, "evaluate", own_run, "--split", "tset")
     assert "--device tpu" in refused(capsys, "evaluate", own_run, "--device", "tpu")
@@ -261,7 +261,7 @@ def test_large_photographs_are_let_in_if_asked(tmp_path: Path, capsys: pytest.Ca
     assert "above the limit of 1 megapixels" in capsys.readouterr().out
     assert ran("check", data) == 0
     assert "above the limit" not in capsys.readouterr().out
-    assert "--max-megapixels 0.0: above 0" in refused(capsys, "check", data, "--max-megapixels", "0")
+    assert "--max-megapixels 0.0: it must be above 0" in refused(capsys, "check", data, "--max-megapixels", "0")
     run = tmp_path / "run"
     assert ran("train", data, "--out", run, *spelt("--epochs", "1"), "--set", few) == 0
     said = capsys.readouterr().out
@@ -466,7 +466,7 @@ def test_no_photo_list_or_run_is_written_over(
     assert "outside of the photos" in refused(capsys, "evaluate", own_run, "--data", data, "--out", data / "bee")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "confusion.png").write_bytes(Path("0.jpg").read_bytes())
-    assert "confusion.png lies there" in refused(capsys, "evaluate", own_run, "--out", tmp_path / "other")
+    assert "its confusion.png is not an earlier result" in refused(capsys, "evaluate", own_run, "--out", tmp_path / "other")
     assert "exists" in refused(capsys, "convert", "list.csv", "link.csv")
     assert digests(data, own_run) == before
 

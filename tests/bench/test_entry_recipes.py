@@ -75,7 +75,7 @@ def test_mistakes() -> None:
     assert "stages.one.epochs: no entry 'one' in a list of 1" in refused(entry_of(), {"stages.one.epochs": 1})
     assert "smothing" in refused(entry_of(changes={"smothing": 0.1}))
     assert "clip is 'much'" in refused(entry_of(), {"clip": "much"})
-    assert "nor row of a paper" in refused(entry_of({}, recipe="nowhere.json"))
+    assert "no such row of a paper" in refused(entry_of({}, recipe="nowhere.json"))
     assert "clip" in refused(entry_of(), {"clip": object()})
 
 

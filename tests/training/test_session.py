@@ -178,7 +178,7 @@ def test_a_mistake_destroys_no_run_and_leaves_no_half_one(
     ("wrong", "said"),
     [
         ({"term": ("pairwise-confusion,wieght=5",)}, "PairwiseConfusion has no option 'wieght'; did you mean weight?"),
-        ({"term": ("pairwise-confusion,weight=much",)}, "the option weight of PairwiseConfusion is 'much'; it has to"),
+        ({"term": ("pairwise-confusion,weight=much",)}, "the option weight of PairwiseConfusion is 'much'; it must"),
         ({"term": ("pairwise-confusoin",)}, "--term pairwise-confusoin: did you mean pairwise-confusion?"),
         ({"method": "s3n", "set": ("model.method.brances=O",)}, "S3N has no option 'brances'; did you mean branches?"),
         ({"method": "s3m"}, "--method s3m: did you mean s3n"),
