@@ -33,9 +33,9 @@ from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Recipe
 from fieldmark.training.automatic import draft_of
 from fieldmark.training.loop import Loop
+from fieldmark.training.nonfinite import Watch
 from fieldmark.training.runlog import RunLog
 from fieldmark.training.settings import RecipeSettings
-from fieldmark.training.watch import Watch
 from timing import in_turn
 
 

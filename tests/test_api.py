@@ -46,7 +46,7 @@ def test_from_photos_to_predictions(photos: Path, tmp_path: Path) -> None:
     found = list(fieldmark.predict(str(run), [str(photos / "ant"), photos / "bee" / "0.jpg"], top=2))
     assert len(found) == 11
     assert all(len(one.classes) == 2 for one in found)
-    with pytest.raises(UserError, match="a run lies there"):
+    with pytest.raises(UserError, match="it holds a run"):
         fieldmark.train(photos, run, **SHORT)
     assert fieldmark.train(photos, run, resume=True) == run
     fieldmark.train(photos, run, **SHORT, overwrite=True)
@@ -76,8 +76,8 @@ def test_settings_are_keywords(photos: Path, tmp_path: Path) -> None:
     ("wrong", "said"),
     [
         ({"epoch": 1}, "there is no setting 'epoch'; did you mean epochs"),
-        ({"epochs": "1"}, "epochs is '1'; it has to be a whole number"),
-        ({"smoothing": 1.5}, "smoothing is 1.5; it has to be at least 0 and below 1"),
+        ({"epochs": "1"}, "epochs is '1'; it must be a whole number"),
+        ({"smoothing": 1.5}, "smoothing is 1.5; it must be at least 0 and below 1"),
         ({"choices": None}, "there is no setting 'choices'"),
     ],
 )
@@ -120,7 +120,7 @@ def test_probe_measures_on_val_and_on_test_only_if_asked(photos: Path) -> None:
     (both,) = fieldmark.probe(photos, train_on=("train", "val"), split="test", **PROBE)
     (train,) = fieldmark.probe(photos, split="train", **PROBE)
     assert (val.metrics.n, both.metrics.n, train.metrics.n) == (3, 3, 24)
-    with pytest.raises(UserError, match="say --split test"):
+    with pytest.raises(UserError, match="add --split test"):
         fieldmark.probe(photos, train_on=("train", "val"), **PROBE)
 
 
@@ -135,7 +135,7 @@ def test_probe_holds_photos_out_of_official_training_ones_and_opens_no_test_phot
     assert all(name.startswith("train/") for name in held.names)
     first, second = said.getvalue().splitlines()
     assert first.startswith("left out: train/ant/0.jpg: ")
-    assert second.startswith("measured on 9 of the training photos, which are held out (--split test")
+    assert second.startswith("measured on 9 held-out training photos (for the official test photos: --split test")
     (test,) = fieldmark.probe(data, split="test", **PROBE)
     assert test.metrics.n == 8
 

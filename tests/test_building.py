@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark import building
-from fieldmark.building import GIVEN, build_learner, check_part, class_of, classes_named, parts_of, refuse_parts
+from fieldmark.building import build_learner, check_part, class_of, classes_named, parts_of, refuse_parts
 from fieldmark.core.classifier import Classifier, Maximum
 from fieldmark.core.criterion import Criterion
 from fieldmark.core.learner import Learner
@@ -152,7 +152,7 @@ class WrongChannels(nn.Module):
     [
         ({"terms": (Part("PairwiseConfusion", {"wieght": 2}),)}, r"no option 'wieght'; did you mean weight\?"),
         ({"terms": (Part("PairwiseConfusion", {"weight": "much"}),)}, "weight of PairwiseConfusion is 'much'"),
-        ({"terms": (Part("PairwiseConfusion", {"weight": math.nan}),)}, "is nan; it has to be finite"),
+        ({"terms": (Part("PairwiseConfusion", {"weight": math.nan}),)}, "is nan; it must be finite"),
         ({"terms": (Part("PairwiseConfusion", {"on": "maps"}),)}, "is 'maps'; choose probabilities, logits"),
         ({"terms": (Part("PairwiseConfusion", {"weight": -1.0}),)}, "at least 0"),
         ({"terms": (Part("Average"),)}, "Average is not a Term"),
@@ -160,17 +160,17 @@ class WrongChannels(nn.Module):
         ({"method": Part("Average")}, "Average is not a Method"),
         ({"method": Part("Plian")}, r"there is no part 'Plian'; did you mean Plain\?"),
         ({"head": Part("Linear", {"classes": 9})}, "Linear has no option 'classes'"),
-        ({"head": Part("TwoLayerHead", {"hidden": 0})}, "hidden of TwoLayerHead is 0; it has to be at least 1"),
-        ({"terms": (Part("SoftChannelLabels", {"reduction": 0}),)}, "SoftChannelLabels is 0; it has to be at least 1"),
-        ({"head": own(Deep)}, "Deep cannot stand as head: it needs the option 'hidden'"),
+        ({"head": Part("TwoLayerHead", {"hidden": 0})}, "hidden of TwoLayerHead is 0; it must be at least 1"),
+        ({"terms": (Part("SoftChannelLabels", {"reduction": 0}),)}, "SoftChannelLabels is 0; it must be at least 1"),
+        ({"head": own(Deep)}, "Deep cannot serve as head: it needs the option 'hidden'"),
         ({"head": own(Deep, hiden=9)}, r"Deep has no option 'hiden'; did you mean hidden\?"),
-        ({"neck": own(WrongChannels)}, "WrongChannels cannot stand as neck"),
-        ({"neck": Part("nowhere:Neck")}, r"nowhere:Neck is a class from elsewhere; .*--external nowhere:Neck\)"),
-        ({"pool": own(nn.Identity)}, "Identity cannot stand as pool"),
+        ({"neck": own(WrongChannels)}, "WrongChannels cannot serve as neck"),
+        ({"neck": Part("nowhere:Neck")}, r"nowhere:Neck is not a class of Fieldmark's; .*--external nowhere:Neck\)"),
+        ({"pool": own(nn.Identity)}, "Identity cannot serve as pool"),
         ({"pool": Part("Maximum", {"size": 3})}, "Maximum has no option 'size'; there are none"),
-        ({"criterion": Part("Average")}, "Average is not a criterion"),
+        ({"criterion": Part("Average")}, "Average is not a Criterion"),
         ({"criterion": Part("CrossEntropy", {"smoothing": 1})}, "smoothing of CrossEntropy is 1.0; .* below 1"),
-        ({"criterion": Part("CrossEntropy", {"adjust": "yes"})}, "'yes'; it has to be true or false"),
+        ({"criterion": Part("CrossEntropy", {"adjust": "yes"})}, "'yes'; it must be true or false"),
         ({"criterion": Part("CrossEntropy", {"counts": 3})}, "CrossEntropy has no option 'counts'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -202,16 +202,16 @@ def test_parts_are_looked_at_before_a_network_is_built(tiny: list[dict[str, obje
     assert list(parts_of(MODEL)) == [(place, getattr(MODEL, place)) for place in places[1:5]]
     with pytest.raises(UserError, match=f"--external {__name__}:Doubling"):
         refuse_parts(model, {})
-    with pytest.raises(UserError, match="the option drop of MutualChannelLoss is 'half'; it has to be a number"):
+    with pytest.raises(UserError, match="the option drop of MutualChannelLoss is 'half'; it must be a number"):
         refuse_parts(model, classes_named([Doubling]))
     refuse_parts(dataclasses.replace(model, terms=(term,)), classes_named([Doubling]))
     assert not tiny
 
 
 def test_a_part_is_checked_against_what_its_place_fills_in():
-    assert check_part(Part("Linear"), GIVEN["head"], place="head", external={}).__name__ == "Linear"
-    with pytest.raises(UserError, match="Linear cannot stand as pool: it needs the option 'width'"):
-        check_part(Part("Linear"), GIVEN["pool"], place="pool", external={})
+    assert check_part(Part("Linear"), place="head", external={}).__name__ == "Linear"
+    with pytest.raises(UserError, match="Linear cannot serve as pool: it needs the option 'width'"):
+        check_part(Part("Linear"), place="pool", external={})
 
 
 MODULE = """

@@ -111,8 +111,8 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
     assert "trian" in refused(capsys, "trian", photos)
     assert "--bogus" in refused(capsys, "train", photos, "--bogus")
     assert "abc" in refused(capsys, "train", photos, "--out", out, "--epochs", "abc")
-    assert "epochs is 0; it has to be at least 1" in refused(capsys, "train", photos, "--out", out, "--epochs", "0")
-    assert "smoothing is 2.0; it has to be at least 0 and below 1" in refused(
+    assert "epochs is 0; it must be at least 1" in refused(capsys, "train", photos, "--out", out, "--epochs", "0")
+    assert "smoothing is 2.0; it must be at least 0 and below 1" in refused(
         capsys, "train", photos, "--out", out, "--smoothing", "2"
     )
     assert "fold" in refused(capsys, "train", photos, "--out", out, "--fit", "fold")
@@ -131,15 +131,15 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
         (["--method", "json:JSONDecoder"], "JSONDecoder is not a Method"),
         (["--method", "pc,weight=5"], "--term"),
         (["--term", "nothing"], "--term nothing: choose"),
-        (["--term", "plain"], "Plain cannot stand as term"),
+        (["--term", "plain"], "Plain is not a Term"),
         (["--term", "pairwise-confusion,weihgt=5"], "weight"),
         (["--term", "pairwise-confusion,weight=much"], "weight"),
         (["--term", "pairwise-confusion,on=pixels"], "logits"),
         (["--term", "pairwise-confusion,weight"], "name=value"),
         (["--term", "pairwise-confusion", "--accumulate", "2"], "--accumulate 1"),
-        (["--head", "average"], "Average cannot stand as head"),
-        (["--pool", "linear"], "Linear cannot stand as pool"),
-        (["--neck", "average"], "Average cannot stand as neck"),
+        (["--head", "average"], "Average cannot serve as head"),
+        (["--pool", "linear"], "Linear cannot serve as pool"),
+        (["--neck", "average"], "Average cannot serve as neck"),
         (["--backbone", "no_such_network"], "no_such_network"),
         (["--backbone", "resnet18.nobody"], "did you mean resnet18"),
         (["--backbone", "resnet18.nobody", "--recipe", "pc/cub-resnet50"], "did you mean resnet18"),
@@ -160,8 +160,8 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
             "no option 'colour'; choose weight, label_aware",
         ),
         (["--recipe", "pc/cub-resnet50", "--set", 'batches={"type": "ShuffledPairs", "size": 7}'], "even number"),
-        (["--recipe", "pc/cub-resnet50", "--set", 'batches={"type": "Balanced", "classes": 9}'], "there are 3"),
-        (["--set", "stages.0.epochs=few"], "stages.0.epochs is 'few'; it has to be a whole number"),
+        (["--recipe", "pc/cub-resnet50", "--set", 'batches={"type": "Balanced", "classes": 9}'], "classes, not 3"),
+        (["--set", "stages.0.epochs=few"], "stages.0.epochs is 'few'; it must be a whole number"),
         (["--set", "seed"], "write a path and a value"),
     ],
 )
@@ -174,8 +174,8 @@ def test_mistakes_in_a_training_command(
 
 def test_mistakes_about_runs(photos: Path, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["evaluate", photos], ["predict", photos, photos], ["evaluate", tmp_path / "nowhere"]):
-        assert "no run of Fieldmark" in refused(capsys, *words)
-    assert "a run lies there" in refused(capsys, "train", photos, "--out", own_run, *spelt())
+        assert "not a Fieldmark run" in refused(capsys, *words)
+    assert "it holds a run" in refused(capsys, "train", photos, "--out", own_run, *spelt())
     assert "exclude each other" in refused(capsys, "train", photos, "--out", own_run, "--resume", "--overwrite")
     assert "'tset'" in refused(capsys, "evaluate", own_run, "--split", "tset")
     assert "--device tpu" in refused(capsys, "evaluate", own_run, "--device", "tpu")
@@ -261,7 +261,7 @@ def test_large_photographs_are_let_in_if_asked(tmp_path: Path, capsys: pytest.Ca
     assert "above the limit of 1 megapixels" in capsys.readouterr().out
     assert ran("check", data) == 0
     assert "above the limit" not in capsys.readouterr().out
-    assert "--max-megapixels 0.0: above 0" in refused(capsys, "check", data, "--max-megapixels", "0")
+    assert "--max-megapixels 0.0: it must be above 0" in refused(capsys, "check", data, "--max-megapixels", "0")
     run = tmp_path / "run"
     assert ran("train", data, "--out", run, *spelt("--epochs", "1"), "--set", few) == 0
     said = capsys.readouterr().out
@@ -400,7 +400,7 @@ def test_a_stopped_program_goes_on(how: signal.Signals, photos: Path, tmp_path: 
     if how == signal.SIGINT:
         assert running.returncode == 130
         (line,) = said.splitlines()
-        assert line == "fieldmark: stopped; the state is saved, go on with the same command and --resume"
+        assert line == "fieldmark: stopped; the state is saved; continue with the same command and --resume"
     else:
         assert running.returncode == -signal.SIGKILL
     assert not (run / MODEL).exists()
@@ -466,7 +466,7 @@ def test_no_photo_list_or_run_is_written_over(
     assert "outside of the photos" in refused(capsys, "evaluate", own_run, "--data", data, "--out", data / "bee")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "confusion.png").write_bytes(Path("0.jpg").read_bytes())
-    assert "confusion.png lies there" in refused(capsys, "evaluate", own_run, "--out", tmp_path / "other")
+    assert "its confusion.png is not an earlier" in refused(capsys, "evaluate", own_run, "--out", tmp_path / "other")
     assert "exists" in refused(capsys, "convert", "list.csv", "link.csv")
     assert digests(data, own_run) == before
 
@@ -526,7 +526,7 @@ def test_quiet_and_verbose_stand_before_or_after_the_command(
     assert bool(said[""].err) is (code == 2)
     assert said["-v"].out == said["--verbose"].out == said[""].out
     if command == "check":
-        assert re.search(r"looking through photos: \d", said["-v"].err)
+        assert re.search(r"scanning photos: \d", said["-v"].err)
     if code:
         assert "Traceback" in said["-v"].err
         assert said["-v"].err.endswith(said[""].err)
@@ -537,7 +537,7 @@ def test_training_tells_more_if_asked(photos: Path, tmp_path: Path, capsys: pyte
     assert ran(*words, "--out", tmp_path / "a", "-v") == 0
     said = capsys.readouterr()
     assert "device cpu" in said.err
-    assert "looking through photos" in said.err
+    assert "scanning photos" in said.err
     assert "trained in" in said.out
     assert ran(*words, "--out", tmp_path / "b", "--quiet") == 0
     said = capsys.readouterr()

@@ -43,12 +43,12 @@ def test_without_a_terminal_a_line_is_told_now_and_then(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    with counted(Console(), "looking through photos", 2000) as tick:
+    with counted(Console(), "scanning photos", 2000) as tick:
         for more, now[0] in ((1, 1.0), (1099, 31.0), (1, 32.0), (799, 62.0)):
             tick(more)
     assert capsys.readouterr().out.splitlines() == [
-        "looking through photos: 1,100 of 2,000",
-        "looking through photos: 1,900 of 2,000",
+        "scanning photos: 1,100 of 2,000",
+        "scanning photos: 1,900 of 2,000",
     ]
 
 

@@ -162,40 +162,40 @@ def test_numbers_of_python_and_numpy_serve_where_they_are_exact():
     [
         ({"nmae": "x"}, r"there is no setting 'nmae'; did you mean name\?"),
         ({"a\nb": 1}, r"there is no setting 'a\\nb'; choose name, home, "),
-        ({"name": 3}, "name is 3; it has to be a text"),
-        ({"name": None}, "name is None; it has to be a text"),
-        ({"ringed": 1}, "ringed is 1; it has to be true or false"),
-        ({"ringed": "yes"}, "ringed is 'yes'; it has to be true or false"),
-        ({"weight": "3"}, "weight is '3'; it has to be a number"),
-        ({"weight": True}, "weight is True; it has to be a number"),
-        ({"weight": None}, "weight is None; it has to be a number"),
-        ({"weight": 10**400}, "weight is 1000.*; it has to be a number"),
+        ({"name": 3}, "name is 3; it must be a text"),
+        ({"name": None}, "name is None; it must be a text"),
+        ({"ringed": 1}, "ringed is 1; it must be true or false"),
+        ({"ringed": "yes"}, "ringed is 'yes'; it must be true or false"),
+        ({"weight": "3"}, "weight is '3'; it must be a number"),
+        ({"weight": True}, "weight is True; it must be a number"),
+        ({"weight": None}, "weight is None; it must be a number"),
+        ({"weight": 10**400}, "weight is 1000.*; it must be a number"),
         ({"sex": "male"}, "sex is 'male'; choose f, m"),
-        ({"sex": 1}, "sex is 1; it has to be one of f, m"),
-        ({"sex": ["f"]}, r"sex is \['f'\]; it has to be one of f, m"),
-        ({"legs": True}, "legs is True; it has to be one of 2, 1"),
-        ({"legs": 2.0}, "legs is 2.0; it has to be one of 2, 1"),
-        ({"folder": 3}, "folder is 3; it has to be a path"),
-        ({"length": "x\n" * 99}, r"length is 'x\\nx.*\.\.\.; it has to be a number"),
-        ({"length": 1.5}, "length is 1.5; it has to be above 0 and at most 1"),
+        ({"sex": 1}, "sex is 1; it must be one of f, m"),
+        ({"sex": ["f"]}, r"sex is \['f'\]; it must be one of f, m"),
+        ({"legs": True}, "legs is True; it must be one of 2, 1"),
+        ({"legs": 2.0}, "legs is 2.0; it must be one of 2, 1"),
+        ({"folder": 3}, "folder is 3; it must be a path"),
+        ({"length": "x\n" * 99}, r"length is 'x\\nx.*\.\.\.; it must be a number"),
+        ({"length": 1.5}, "length is 1.5; it must be above 0 and at most 1"),
         ({"code": 3}, "code is no code"),
-        ({"home": "Nest"}, "home is 'Nest'; it has to be a table with a 'type': Nest, Burrow"),
-        ({"home": {"eggs": 3}}, "home is {'eggs': 3}; it has to be a table with a 'type': Nest, Burrow"),
+        ({"home": "Nest"}, "home is 'Nest'; it must be a table with a 'type': Nest, Burrow"),
+        ({"home": {"eggs": 3}}, "home is {'eggs': 3}; it must be a table with a 'type': Nest, Burrow"),
         ({"home": {"type": "Burow"}}, r"home.type is 'Burow'; did you mean Burrow\?"),
         ({"home": {"type": ["Nest"]}}, r"home.type is \['Nest'\]; "),
         ({"home": {"type": "Nest"}}, "home lacks the setting 'eggs'"),
         ({"home": {"type": "Nest", "eggs": 2, "depth": 0.5}}, "home has no setting 'depth'; choose eggs, height"),
-        ({"home": {"type": "Nest", "eggs": 0}}, "home.eggs is 0; it has to be at least 1"),
+        ({"home": {"type": "Nest", "eggs": 0}}, "home.eggs is 0; it must be at least 1"),
         ({"home": {"type": "Burrow", "eggs": 10, "depth": 0}}, "home: so many eggs need depth"),
-        ({"homes": {"eggs": 1}}, "homes is {'eggs': 1}; it has to be a list"),
-        ({"homes": [{"eggs": 1}, 3]}, "homes.1 is 3; it has to be a table of settings"),
-        ({"homes": [{"eggs": 1}, {"eggs": -1}]}, "homes.1.eggs is -1; it has to be at least 1"),
-        ({"flights": [[1.0], ["far"]]}, "flights.1.0 is 'far'; it has to be a number"),
-        ({"words": ["a"]}, r"words is \['a'\]; it has to be a table"),
-        ({"words": {"a": 3}}, "words.a is 3; it has to be a text"),
-        ({"words": {"a\nb\udce9": 3}}, r"words.a\\nb\\udce9 is 3; it has to be a text"),
-        ({"counts": {"a": {"b": -1}}}, "counts.a.b is -1; it has to be at least 0"),
-        ({"colour": 1.5}, "colour is 1.5; it has to be a whole number or a text"),
+        ({"homes": {"eggs": 1}}, "homes is {'eggs': 1}; it must be a list"),
+        ({"homes": [{"eggs": 1}, 3]}, "homes.1 is 3; it must be a table of settings"),
+        ({"homes": [{"eggs": 1}, {"eggs": -1}]}, "homes.1.eggs is -1; it must be at least 1"),
+        ({"flights": [[1.0], ["far"]]}, "flights.1.0 is 'far'; it must be a number"),
+        ({"words": ["a"]}, r"words is \['a'\]; it must be a table"),
+        ({"words": {"a": 3}}, "words.a is 3; it must be a text"),
+        ({"words": {"a\nb\udce9": 3}}, r"words.a\\nb\\udce9 is 3; it must be a text"),
+        ({"counts": {"a": {"b": -1}}}, "counts.a.b is -1; it must be at least 0"),
+        ({"colour": 1.5}, "colour is 1.5; it must be a whole number or a text"),
     ],
 )
 def test_everything_else_is_refused_in_one_line(changes: dict[str, Any], message: str):
@@ -210,9 +210,9 @@ def test_everything_else_is_refused_in_one_line(changes: dict[str, Any], message
 
 @pytest.mark.parametrize("data", [None, 3, [], "wren", True])
 def test_a_table_is_asked_for(data: Any):
-    with pytest.raises(UserError, match=r"^it is .*; it has to be a table of settings$"):
+    with pytest.raises(UserError, match=r"^it is .*; it must be a table of settings$"):
         from_plain(data, Bird)
-    with pytest.raises(UserError, match=r"^plan is .*; it has to be a table of settings$"):
+    with pytest.raises(UserError, match=r"^plan is .*; it must be a table of settings$"):
         from_plain(data, Bird, where="plan")
 
 
@@ -241,7 +241,7 @@ def test_ranges_hold_what_they_say_and_never_infinity_or_nan(words: str):
     never = [math.inf, -math.inf, math.nan]
     assert not any(get_args(wanted)[1].holds(value) for value in never)
     for value in outside if wanted is Count else [*outside, *never]:
-        with pytest.raises(UserError, match=f"^x is .*; it has to be {words}$"):
+        with pytest.raises(UserError, match=f"^x is .*; it must be {words}$"):
             from_plain(value, wanted, where="x")
 
 
@@ -282,10 +282,10 @@ def test_changes_follow_each_other():
         ("e.f", "e.f: there is no 'e'; choose a, c, d"),
         ("c.egs.x", r"c.egs.x: there is no 'egs'; did you mean eggs\?"),
         ("d.e.f", "d.e.f: there is no 'e'; there are none"),
-        ("a.2", "a.2: there is no entry '2' in a list of 2, counted from 0"),
-        ("a.-1", "a.-1: there is no entry '-1' in a list of 2"),
-        ("a.b.c", "a.b.c: there is no entry 'b' in a list of 2"),
-        ("a.", "a.: there is no entry '' in a list of 2"),
+        ("a.2", "a.2: no entry '2' in a list of 2, counted from 0"),
+        ("a.-1", "a.-1: no entry '-1' in a list of 2"),
+        ("a.b.c", "a.b.c: no entry 'b' in a list of 2"),
+        ("a.", "a.: no entry '' in a list of 2"),
         ("a.0.b", "a.0.b: there is no 'b' in 1, which has no settings"),
         ("c.eggs.x", "c.eggs.x: there is no 'x' in 3, which has no settings"),
         ("\nq.x", r"\\nq.x: there is no '\\nq'; choose a, c, d"),

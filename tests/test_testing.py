@@ -198,32 +198,32 @@ def test_methods_that_keep_the_contract_pass():
     ("kind", "message"),
     [
         (ConstantLoss, "the loss 'extra' of a batch of six has no graph"),
-        (LossARow, "the loss 'sum' of a batch of six is no scalar"),
+        (LossARow, "the loss 'sum' of a batch of six is not a scalar"),
         (NotFiniteForOneClass, "the loss 'sum' of a batch of one is inf"),
         (OtherOrder, "labels are not the batch's"),
         (MoreRows, r"logits are \(12, 7\), not \(6, 7\)"),
-        (SeesTheBatch, "encode's own is not row by row"),
-        (DrawsByPlace, "encode's own is not row by row"),
+        (SeesTheBatch, "encode's own is not computed row by row"),
+        (DrawsByPlace, "encode's own is not computed row by row"),
         (AsksAnother, "encode's logits are not forward's"),
         (RandomInference, "forward in eval mode is not deterministic"),
         (RandomLoss, "the loss 'sum' is random"),
         (ReadsBack, "reads a tensor back to the host"),
         (Masks, r"reads a tensor back to the host \(indexing by a mask\)"),
         (ForgetsAGroup, "parameter_groups leaves out method.second.weight"),
-        (GroupsTwice, "parameter_groups holds a parameter twice"),
+        (GroupsTwice, "parameter_groups has a parameter twice"),
         (Idle, "no gradient but zero reaches method.idle.weight, method.idle.bias in 6 steps"),
         (TimesZero, "no gradient but zero reaches method.second.weight, method.second.bias in 6 steps"),
-        (Unsaved, "a state dict does not bring everything back"),
+        (Unsaved, "a state dict does not restore everything"),
         (LooseEvidence, "evidence gives a dict, not an Evidence"),
         (FewerRows, "branches 'own' has the shape .*, not 6 rows"),
         (FlatHeatmap, "heatmaps 'maps' has the shape .*, not 3 dimensions"),
-        (OpenGates, "gates are between 0 and 1"),
+        (OpenGates, "gates must be between 0 and 1"),
         (ByBatchSize, "export"),
-        (nn.Linear, "is no subclass of Method"),
+        (nn.Linear, "is not a subclass of Method"),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
-def test_a_broken_promise_is_named(kind: type[Method], message: str):
+def test_a_violation_is_named(kind: type[Method], message: str):
     with pytest.raises(AssertionError, match=message):
         check_method(kind, size=SIZE)
 
@@ -275,7 +275,7 @@ def test_broken_terms_are_named():
         check_term(Unbounded, size=SIZE)
     with pytest.raises(AssertionError, match="batch_wide is 1, not True or False"):
         check_term(Undecided, size=SIZE)
-    with pytest.raises(AssertionError, match=r"reads names \['pixels'\]; there is logits, maps, refined"):
+    with pytest.raises(AssertionError, match=r"reads names \['pixels'\]; choose from logits, maps, refined"):
         check_term(ReadsPixels, size=SIZE)
     with pytest.raises(UserError, match="at most 100 classes"):
         check_term(Spread, classes=101, size=SIZE)

@@ -1,4 +1,4 @@
-"""The command line's words as Python functions. Each returns a value; the command line prints it."""
+"""The commands as Python functions. Each returns a value, which the command line prints."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from fieldmark.evaluation.evaluate import Evaluation
     from fieldmark.evaluation.predict import Prediction
     from fieldmark.evaluation.probe import Probed
-    from fieldmark.recipe import Recipe
+    from fieldmark.recipe import Model, Recipe
     from fieldmark.runs.folder import Loaded, Opened
 
 HELD_OUT = 0.3
-"""Share of the official training photos that a probe measures on where there are none for validation."""
+"""Share of the official training photos that a probe holds out where the data have no validation split."""
 
 
 def check(
     data: str | Path, *, annotation: str = "variant", max_megapixels: float = 64.0, console: Console = QUIET
 ) -> Report:
-    """Looks into every photo of a dataset: damage, duplicates, class sizes and what to do about each finding.
+    """Reads every photo of a dataset and reports damage, duplicates and class sizes, and what to do about each.
 
-    Larger photos than ``max_megapixels`` are refused unread, as ``train`` refuses them by ``pixels.megapixels``.
+    Photos above ``max_megapixels`` are refused unread, as by ``pixels.megapixels`` in training.
     """
     if not 0 < max_megapixels < math.inf:
-        raise UserError(f"--max-megapixels {max_megapixels}: above 0")
+        raise UserError(f"--max-megapixels {max_megapixels}: it must be above 0")
     dataset = read_dataset(data, annotation=annotation)
-    with counted(console, "looking through photos") as tick:
+    with counted(console, "scanning photos") as tick:
         opened = open_photos(dataset, megapixels=max_megapixels, progress=tick)
     return check_dataset(dataset, opened.scan)
 
@@ -59,25 +59,25 @@ def train(
 
     Args:
         data: the photographs.
-        out: the run's folder; runs/NAME, after the data's name, if not said.
-        resume: go on with the run that lies in ``out``.
+        out: the run's folder; by default runs/NAME, after the data's name.
+        resume: continue the run in ``out``.
         overwrite: replace it.
-        external: classes from elsewhere that a recipe's file names, or their names.
+        external: classes of your own that a recipe's file names, or their names.
         recipe: what to follow: a ``Recipe``, a row of a paper's table (``fieldmark.recipes.ROWS``) by its name, or a
             recipe.json.
-        console: is told what happens.
-        settings: those of ``fieldmark train``, such as ``epochs=1, method="pc"``; what is left out is the recipe's, or
-            chosen for this machine and these photos.
+        console: for progress and notices.
+        settings: those of ``fieldmark train``, such as ``epochs=1, method="pc"``; the rest is the recipe's, or chosen
+            for this machine and these photos.
 
     Raises:
-        UserError: what the user can mend.
+        UserError: a mistake that the user can correct.
     """
     from fieldmark.training.session import train as run
 
     destination = Destination(None if out is None else Path(out), resume=resume, overwrite=overwrite)
     name, value = (str(recipe), None) if isinstance(recipe, str | Path) else (None, recipe)
-    said = settings_of({"recipe": name, **settings})
-    return run(data, destination, said, console=console, external=external, recipe=value)
+    chosen = settings_of({"recipe": name, **settings})
+    return run(data, destination, chosen, console=console, external=external, recipe=value)
 
 
 def classifier(
@@ -91,23 +91,23 @@ def classifier(
     size: int = 224,
     external: Sequence[str | type] = (),
 ) -> "Classifier":
-    """Backbone, neck, pool and head as a run builds them, for a loop of your own.
+    """Backbone, neck, pool and head as a run builds them, for a custom training loop.
 
-    Its ``features(images)`` are what the papers' losses read: maps, refined maps, embedding and logits. Its
+    Its ``features(images)`` gives what the papers' losses read: maps, refined maps, embedding and logits;
     ``backbone.normalise`` prepares images.
 
     Args:
-        backbone: any of timm's names, or googlenet.
+        backbone: any timm model, or googlenet.
         classes: C, at least 2.
-        neck: a layer on maps, such as "self-channel-interaction" or "channel-expansion,xi=3"; None has none.
+        neck: a layer on maps, such as "self-channel-interaction" or "channel-expansion,xi=3"; None for no neck.
         pool: "average", "maximum", or a class of your own.
         head: "linear", "two-layer-head", or a class of your own.
-        weights: where the backbone starts: hub, lite0, none, or a .safetensors file.
-        size: pixels a side of the images, which some backbones are built for.
-        external: classes from elsewhere that the parts name as "package.module:Class".
+        weights: initial weights of the backbone: hub, lite0, none, or a .safetensors file.
+        size: of the images, in pixels; some backbones are built for one size.
+        external: classes of your own that the parts name as "package.module:Class".
 
     Raises:
-        UserError: no such part or backbone, or parts that do not fit each other.
+        UserError: an unknown part or backbone, or parts that do not fit together.
     """
     from fieldmark.building import build_classifier, classes_named
     from fieldmark.recipe import Model
@@ -139,18 +139,18 @@ def evaluate(
     external: Sequence[str | type] = (),
     console: Console = QUIET,
 ) -> "Evaluation":
-    """Measures a run on a split of labelled photos (by default those it was trained from).
+    """Measures a run on a split of labelled photos (by default the data it was trained on).
 
     Args:
         run: the run's folder.
         data: labelled photographs.
         split: train, val, test or all.
         device: auto, cpu or cuda.
-        external: classes from elsewhere that the run's recipe names, or their names.
-        console: shows the progress.
+        external: classes of your own that the run's recipe names, or their names.
+        console: for progress.
 
     Raises:
-        UserError: what the user can mend.
+        UserError: a mistake that the user can correct.
     """
     from fieldmark.evaluation.evaluate import evaluate as measure_run
 
@@ -167,22 +167,22 @@ def predict(
     device: str = "auto",
     external: Sequence[str | type] = (),
 ) -> "Iterator[Prediction]":
-    """The likeliest classes of files, folders or tables of photos, one value a photo, in order, as they come.
+    """The likeliest classes of files, folders or tables of photos, one value per photo, in order, as they come.
 
     Args:
         run: the run's folder.
         inputs: photos, folders of photos, or CSVs with a path column.
-        top: classes a photo.
+        top: classes per photo.
         device: auto, cpu or cuda.
-        external: classes from elsewhere that the run's recipe names, or their names.
+        external: classes of your own that the run's recipe names, or their names.
 
     Raises:
-        UserError: what the user can mend.
+        UserError: a mistake that the user can correct.
     """
     from fieldmark.evaluation.predict import photos_of
     from fieldmark.evaluation.predict import predict as predict_photos
 
-    photos = photos_of([Path(given) for given in inputs])
+    photos = photos_of([Path(path) for path in inputs])
     opened = _opened(run, device, external)
     return predict_photos(opened, photos, top=top, workers=1 if len(photos) > 200 else 0)
 
@@ -200,22 +200,22 @@ def probe(
     device: str = "auto",
     console: Console = QUIET,
 ) -> "list[Probed]":
-    """Frozen features of each backbone and logistic regression: what the photographs are worth in a first hour.
+    """Fits a logistic regression to frozen features of each backbone: a first answer within the hour.
 
     Args:
         data: the photographs.
-        backbones: names; none stands for what ``train`` would choose.
-        weights: for all of them; None is what ``train`` would choose.
-        size: pixels a side.
-        split: measured on; None is val, for which a part of official training photos is held out where there is none.
-        train_on: splits fitted on.
-        seed: of the cut of unsplit data.
-        annotation: which labels of a set that has several.
+        backbones: names; without any, what ``train`` would choose.
+        weights: for all of them; None for what ``train`` would choose.
+        size: of the images, in pixels.
+        split: to evaluate on; None is val, or without a val split a held-out part of the official training photos.
+        train_on: splits to fit on.
+        seed: for splitting data that have no splits.
+        annotation: which labels to use of a dataset that has several.
         device: auto, cpu or cuda.
-        console: shows the progress.
+        console: for progress.
 
     Raises:
-        UserError: what the user can mend.
+        UserError: a mistake that the user can correct.
     """
     from fieldmark.core.backbone import refuse_backbone
     from fieldmark.core.device import device_of
@@ -223,50 +223,49 @@ def probe(
     from fieldmark.training.automatic import draft_of
 
     if size < 1:
-        raise UserError(f"--size {size}: at least 1")
+        raise UserError(f"--size {size}: it must be at least 1")
     device = device_of(device)
-    wanted = [RecipeSettings(backbone=name, weights=weights) for name in backbones or (None,)]
-    models = [draft_of(settings, device=device, external={}).recipe.model for settings in wanted]
-    for model in models:  # so mistakes are told before the photos are looked through
+    choices = [RecipeSettings(backbone=name, weights=weights) for name in backbones or (None,)]
+    models = [draft_of(choice, device=device, external={}).recipe.model for choice in choices]
+    for model in models:  # before the photos are scanned
         refuse_backbone(model.backbone, weights=model.weights)
     dataset = _probe_data(data, train_on=train_on, split=split, annotation=annotation, seed=seed, console=console)
-    results, split = [], split or "val"
-    for chosen in models:
-        total = len(dataset.of({*train_on, split}))
-        with counted(console, chosen.backbone, total) as tick:
-            results.append(
-                probe_one(
-                    dataset,
-                    backbone=chosen.backbone,
-                    weights=chosen.weights,
-                    train_on=train_on,
-                    split=split,
-                    size=size,
-                    device=device,
-                    progress=tick,
-                )
+    measured = split or "val"
+
+    def probed(model: "Model") -> "Probed":
+        with counted(console, model.backbone, len(dataset.of({*train_on, measured}))) as tick:
+            return probe_one(
+                dataset,
+                backbone=model.backbone,
+                weights=model.weights,
+                train_on=train_on,
+                split=measured,
+                size=size,
+                device=device,
+                progress=tick,
             )
-    return results
+
+    return [probed(model) for model in models]
 
 
 def _probe_data(
     data: str | Path, *, train_on: Sequence[str], split: str | None, annotation: str, seed: int, console: Console
 ) -> "Dataset":
-    """The photos that a probe looks at, split; test photos are not opened unless they are asked for."""
+    """The photos of a probe, split; test photos are not opened unless asked for."""
     if split is None and "val" in train_on:
-        raise UserError("--train-on with val leaves nothing to measure on but the test photos: say --split test")
+        raise UserError("--train-on with val leaves only the test photos to measure on: add --split test")
     dataset, measured = read_dataset(data, annotation=annotation), split or "val"
     holds_out = split is None and dataset.is_split and not dataset.of(["val"])
     _refuse_probe(dataset, train_on, measured="train" if holds_out else measured)
-    with counted(console, "looking through photos") as tick:
+    with counted(console, "scanning photos") as tick:
         opened = open_photos(dataset, splits={*train_on, measured}, progress=tick)
     opened.refuse_damage()
     opened = opened.split(seed=seed, hold_out=HELD_OUT if holds_out else 0.0)
     _refuse_probe(opened.dataset, train_on, measured)
     tell(console, *opened.remarks)
     if holds_out:
-        held = f"measured on {len(opened.dataset.of(['val'])):,} of the training photos, which are held out"
-        tell(console, f"{held} (--split test: on the official test photos)")
+        count = len(opened.dataset.of(["val"]))
+        tell(console, f"measured on {count:,} held-out training photos (for the official test photos: --split test)")
     return opened.dataset
 
 

@@ -1,4 +1,4 @@
-"""Which images stand together in a batch: plans that are a function of (labels, seed, epoch) and of nothing else."""
+"""Which images share a batch: plans that depend on labels, seed and epoch only."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from fieldmark.plain import Count
 
 @dataclass(frozen=True)
 class Shuffled:
-    """Every image once an epoch, in random order; the last, smaller batch is left out.
+    """Every image once per epoch, in random order; the last, smaller batch is left out.
 
     Args:
-        size: images a batch; a set smaller than that makes one batch.
-        even: draw the classes evenly instead, with replacement, as many images an epoch as there are.
+        size: images per batch; a smaller set makes one batch.
+        even: draw classes evenly instead, with replacement, as many images per epoch as there are.
     """
 
     size: Count = 32
@@ -42,8 +42,8 @@ class Shuffled:
 class Balanced:
     """Batches of ``classes`` different classes with ``images`` images each, sorted by class.
 
-    Classes come in random order, all of them before one comes again (but for the few that fill no batch); so do the
-    images of a class, and only a class with fewer images than asked for repeats some within a batch. An epoch has as
+    Classes come in random order, all before any comes again (except a few that do not fill a batch), and so do the
+    images of a class; only a class with fewer images than asked for repeats some within a batch. An epoch has as
     many images as the set, rounded down to whole batches.
     """
 
@@ -52,16 +52,16 @@ class Balanced:
 
     @property
     def size(self) -> int:
-        """Images a batch."""
+        """Images per batch."""
         return self.classes * self.images
 
     def epoch(self, labels: Sequence[int], *, seed: int, epoch: int) -> list[np.ndarray]:
         """The index arrays of one epoch's batches, (classes · images,) int64 each."""
         names, position = np.unique(labels, return_inverse=True)
         if self.classes < 1 or self.images < 1:
-            raise UserError(f"Balanced({self.classes}, {self.images}): both numbers are at least 1")
+            raise UserError(f"Balanced({self.classes}, {self.images}): both numbers must be at least 1")
         if len(names) < self.classes:
-            raise UserError(f"batches of {self.classes} classes need as many classes, and there are {len(names)}")
+            raise UserError(f"batches of {self.classes} classes need at least as many classes, not {len(names)}")
         rng = np.random.default_rng((seed, 2, epoch))
         batches = max(1, len(labels) // self.size)
         rounds = -(-batches // (len(names) // self.classes))
@@ -73,9 +73,9 @@ class Balanced:
 
 
 def _groups(indices: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Groups of ``size`` without end: all indices, then all in another order, none twice in a group if it can be.
+    """Endless groups of ``size``: all indices, then all in another order, none twice in a group if possible.
 
-    An image that stood twice in a batch would be a pair with itself, as both have the same pixels.
+    An image twice in a batch would form a pair with itself, with the same pixels.
     """
     queue = indices[:0]
     while True:
@@ -89,22 +89,22 @@ def _groups(indices: np.ndarray, size: int, rng: np.random.Generator) -> Iterato
 
 @dataclass(frozen=True)
 class ShuffledPairs:
-    """Pairs for losses that compare two images: the set shuffled twice and the two orders zipped.
+    """Pairs for losses that compare two images: the set is shuffled twice and the two orders are zipped.
 
     Algorithm 1 of Pairwise Confusion (Dubey et al., ECCV 2018). The first images of a batch's pairs are its first half,
-    the second ones its second half: image i belongs to image i + size/2. The two may have one class, or be one image.
-    An epoch has as many pairs as there are images, so each image comes twice (with one view, where views are drawn by
-    epoch and image); the last, smaller batch is left out.
+    the second images its second half: image i is paired with image i + size/2. A pair may have one class, or be one
+    image twice. An epoch has as many pairs as there are images, so each image comes twice (with one view, where
+    views are drawn by epoch and image); the last, smaller batch is left out.
 
     Args:
-        size: images a batch, an even number; a set with fewer images than size/2 makes one batch.
+        size: images per batch, an even number; a set with fewer images than size/2 makes one batch.
     """
 
     size: Count = 32
 
     def epoch(self, labels: Sequence[int], *, seed: int, epoch: int) -> list[np.ndarray]:
         """The index arrays of one epoch's batches, (size,) int64 each."""
-        pairs = _pairs_a_batch(self.size)
+        pairs = _pairs_per_batch(self.size)
         if not len(labels):
             raise UserError("there are no images to make batches of")
         rng = np.random.default_rng((seed, 3, epoch))
@@ -113,15 +113,15 @@ class ShuffledPairs:
 
 @dataclass(frozen=True)
 class ExhaustivePairs:
-    """All pairs of images of two different classes, in their two orders, spread over the epochs.
+    """All pairs of images of different classes, in both orders, spread over the epochs.
 
     Eq. 9 of Pairwise Confusion (Dubey et al., ECCV 2018). In an epoch each image meets ``partners`` images of other
-    classes, and others in the next, until it has met all of them and begins anew: with m images and m_i of the class,
+    classes, and others in the next, until it has met all of them and starts over: with m images and m_i of the class,
     after (m - m_i) / partners epochs. Batches are laid out as those of ``ShuffledPairs``; the last one of an epoch is
-    filled up with pairs of its beginning, so that none is left out.
+    filled up with pairs from its beginning, so that none is left out.
 
     Args:
-        size: images a batch, an even number; fewer pairs than size/2 make one batch.
+        size: images per batch, an even number; fewer pairs than size/2 make one batch.
         partners: images that each image meets in an epoch; None for all, so that each epoch is the whole sum of Eq. 9
             (some 36 million pairs on the 5,994 images of CUB-200-2011).
     """
@@ -131,9 +131,9 @@ class ExhaustivePairs:
 
     def epoch(self, labels: Sequence[int], *, seed: int, epoch: int) -> list[np.ndarray]:
         """The index arrays of one epoch's batches, (size,) int64 each."""
-        pairs = _pairs_a_batch(self.size)
+        pairs = _pairs_per_batch(self.size)
         if self.partners is not None and self.partners < 1:
-            raise UserError(f"ExhaustivePairs(partners={self.partners}): at least 1, or null for all")
+            raise UserError(f"ExhaustivePairs(partners={self.partners}): it must be at least 1, or null for all")
         names, position = np.unique(labels, return_inverse=True)
         if len(names) < 2:
             raise UserError("pairs of different classes need images of two classes")
@@ -150,21 +150,21 @@ class ExhaustivePairs:
         return _zipped(first[filled], second[filled], pairs)
 
     def _met(self, own: np.ndarray, others: np.ndarray, begin: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """The pairs of the images ``own`` of one class with the next of ``others``, a round begun where each begins."""
+        """Pairs the images ``own`` of one class with the next of ``others``; each image starts at its own place."""
         count = len(others) if self.partners is None else min(self.partners, len(others))
         start = (begin[own] * len(others)).astype(np.int64) + epoch * count
         places = (start[:, None] + np.arange(count)) % len(others)
         return np.repeat(own, count), others[places].ravel()
 
 
-def _pairs_a_batch(size: int) -> int:
+def _pairs_per_batch(size: int) -> int:
     if size < 2 or size % 2:
         raise UserError(f"a batch of pairs needs an even number of images, not {size}")
     return size // 2
 
 
 def _zipped(first: np.ndarray, second: np.ndarray, pairs: int) -> list[np.ndarray]:
-    """Batches of ``pairs`` pairs: the first images of all, then the second ones."""
+    """Batches of ``pairs`` pairs: first images, then second images."""
     pairs = min(pairs, len(first))
     starts = range(0, len(first) - pairs + 1, pairs)
     return [np.concatenate([first[start : start + pairs], second[start : start + pairs]]) for start in starts]
@@ -174,7 +174,7 @@ Batches = Shuffled | Balanced | ShuffledPairs | ExhaustivePairs
 
 
 class BatchSampler:
-    """A plan as PyTorch's ``DataLoader(batch_sampler=...)`` takes it, for a loop of your own.
+    """A plan as PyTorch's ``DataLoader(batch_sampler=...)`` takes it, for a custom training loop.
 
     Args:
         plan: one of the plans above.
@@ -186,7 +186,7 @@ class BatchSampler:
         self.plan, self.labels, self.seed, self.epoch = plan, labels, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch that the next iteration gives."""
+        """Sets the epoch of the next iteration."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -194,7 +194,7 @@ class BatchSampler:
         return (batch.tolist() for batch in self.plan.epoch(self.labels, seed=self.seed, epoch=self.epoch))
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """Batches per epoch."""
         return len(self.plan.epoch(self.labels, seed=self.seed, epoch=self.epoch))
 
 
@@ -206,11 +206,11 @@ class WholeRun:
         labels: the label of each image.
         seed: of all epochs.
         epochs: how many.
-        first: the step to start at, to go on with an interrupted run.
-        share: (number, count): of every batch, the part of one of several processes.
+        first: the step to start at, when a run is resumed.
+        share: (number, count): the part of every batch that one of several processes gets.
 
     Raises:
-        UserError: batches that do not divide among the processes.
+        UserError: batches that cannot be divided evenly among the processes.
     """
 
     def __init__(
@@ -229,7 +229,7 @@ class WholeRun:
         self.per_epoch = len(batches)
         if len(batches[0]) % share[1]:
             raise UserError(
-                f"batches of {len(batches[0])} images do not divide among {share[1]} processes: choose --batch"
+                f"batches of {len(batches[0])} images cannot be split evenly among {share[1]} processes: change --batch"
             )
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:

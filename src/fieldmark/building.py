@@ -1,9 +1,9 @@
-"""From a recipe's data to the modules that it describes: here, and only here, a part's name becomes a class."""
+"""Builds the modules that a recipe describes: only here does a part's name become a class."""
 
 import importlib
 import inspect
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
@@ -22,7 +22,7 @@ from fieldmark.recipe import Model, Part, Recipe, external_name
 from fieldmark.recipes import MODULES
 
 Classes = Mapping[str, type]
-"""Classes from elsewhere that the user has named, by their names in a recipe, "package.module:Class"."""
+"""Classes of the user's own, by their names in a recipe, "package.module:Class"."""
 _OF_TERMS = ("channels", "classes")
 _OF_METHODS = ("classifier", "criterion", *_OF_TERMS, "width")
 GIVEN = {
@@ -33,14 +33,15 @@ GIVEN = {
     "method": _OF_METHODS,
     "term": _OF_TERMS,
 }
-"""What is filled in at each place where its constructor asks for it."""
+"""What the builder passes to a part at each place, if its constructor takes it."""
+_BASES: Mapping[str, type] = {"criterion": Criterion, "method": Method, "term": Term}
 
 
 def classes_named(names: Iterable[str | type]) -> Classes:
-    """What ``external`` holds: classes, or their names, which are imported here, also from the working folder.
+    """The classes of the user's own by name; names are imported, from the working folder too.
 
     Raises:
-        UserError: no such module or class.
+        UserError: an unknown module or class.
     """
     return {name if isinstance(name, str) else external_name(name): _imported(name) for name in names}
 
@@ -49,16 +50,16 @@ def _imported(name: str | type) -> type:
     if isinstance(name, type):
         return name
     module, _, attribute = name.partition(":")
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
     try:
         value: Any = importlib.import_module(module)
         for step in attribute.split("."):
             value = getattr(value, step)
     except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as error:
-        raise UserError(f"{printable(name)}: {error}; a class from elsewhere is named package.module:Class") from error
+        raise UserError(f"{printable(name)}: {error}; a class of your own is named package.module:Class") from error
     finally:
-        sys.path.remove(here)
+        sys.path.remove(folder)
     if not isinstance(value, type):
         raise UserError(f"{printable(name)} is not a class")
     return value
@@ -68,13 +69,13 @@ def class_of(part: Part, external: Classes) -> type:
     """The class that a part's name stands for.
 
     Raises:
-        UserError: no part of that name, or a class from elsewhere that ``external`` does not have.
+        UserError: an unknown part, or a class of the user's own that ``external`` lacks.
     """
     if part.name in external:
         return external[part.name]
     if ":" in part.name:
         name = printable(part.name)
-        raise UserError(f"{name} is a class from elsewhere; name it again to use it (--external {name})")
+        raise UserError(f"{name} is not a class of Fieldmark's; name it again to use it (--external {name})")
     if part.name not in MODULES:
         raise UserError(f"there is no part {shown(part.name)}; {did_you_mean(part.name, MODULES)}")
     return getattr(importlib.import_module(MODULES[part.name]), part.name)
@@ -89,13 +90,13 @@ def parts_of(model: Model) -> Iterator[tuple[str, Part]]:
 
 
 def refuse_parts(model: Model, external: Classes) -> None:
-    """Looks at the names and options of all parts; no network is built and no weights are read.
+    """Checks the names and options of all parts; no network is built and no weights are read.
 
     Raises:
-        UserError: a name that stands for nothing, or an option that a part does not have or that does not fit.
+        UserError: an unknown name or option, or an option of the wrong type.
     """
     for place, part in parts_of(model):
-        check_part(part, GIVEN[place], place=place, external=external)
+        check_part(part, place=place, external=external)
 
 
 def build_classifier(
@@ -104,14 +105,14 @@ def build_classifier(
     """Backbone ► neck ► pool ► head.
 
     Args:
-        model: the recipe's part.
+        model: of the recipe.
         classes: C.
-        size: pixels a side of the images.
-        weights: where the backbone starts from; "none" where saved tensors follow.
-        external: classes from elsewhere that parts may name.
+        size: of the images, in pixels.
+        weights: initial weights of the backbone; "none" if saved tensors follow.
+        external: classes of the user's own that parts may name.
 
     Raises:
-        UserError: parts that do not fit each other.
+        UserError: parts that do not fit together.
     """
     build = partial(build_part, external=external or {})
     backbone = make_backbone(model.backbone, weights=weights, size=size)
@@ -129,28 +130,29 @@ def build_classifier(
 
 
 def build_part(part: Part, context: Mapping[str, Any], *, place: str, external: Classes) -> Any:
-    """An instance of a part, with what its constructor asks for out of ``context``.
+    """An instance of a part, given what its constructor takes from ``context``.
 
     Raises:
         UserError: what ``check_part`` refuses.
     """
-    kind = check_part(part, context, place=place, external=external)
-    return kind(**{name: context[name] for name in _parameters(kind) if name in context}, **part.options)
+    kind = check_part(part, place=place, external=external)
+    return kind(**{name: context[name] for name in _parameters(kind) if name in GIVEN[place]}, **part.options)
 
 
-def check_part(part: Part, given: Collection[str], *, place: str, external: Classes) -> type:
-    """Looks at a part's name and options, without building it, and returns its class.
+def check_part(part: Part, *, place: str, external: Classes) -> type:
+    """Checks a part's name and options, without building it, and returns its class.
 
     Args:
-        part: what is to stand at a place.
-        given: what the place fills in.
+        part: to check.
         place: a key of ``GIVEN``.
-        external: classes from elsewhere that parts may name.
+        external: classes of the user's own that parts may name.
 
     Raises:
-        UserError: an unknown name or option, an option of another type, or a missing one.
+        UserError: an unknown name or option, an option of the wrong type, a missing one, or a class of another kind.
     """
-    kind, name = class_of(part, external), part.name
+    kind, name, given, base = class_of(part, external), part.name, GIVEN[place], _BASES.get(place, object)
+    if not issubclass(kind, base):
+        raise UserError(f"{name} is not a {base.__name__}: see {base.__module__}.{base.__name__}")
     parameters = _parameters(kind)
     options = [key for key in parameters if key not in given]
     if unknown := [key for key in part.options if key not in options]:
@@ -159,43 +161,42 @@ def check_part(part: Part, given: Collection[str], *, place: str, external: Clas
         if key in part.options:
             _check_option(part.options[key], parameter.annotation, where=f"the option {key} of {name}")
         elif key not in given and parameter.default is parameter.empty:
-            raise UserError(f"{name} cannot stand as {place}: it needs the option {key!r}")
+            raise UserError(f"{name} cannot serve as {place}: it needs the option {key!r}")
     return kind
 
 
 def _parameters(kind: type) -> dict[str, inspect.Parameter]:
-    """What a constructor can be given by name."""
+    """The parameters of a constructor that can be passed by name."""
     parameters = inspect.signature(kind).parameters.items()
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {name: parameter for name, parameter in parameters if parameter.kind in by_name}
 
 
 def _check_option(value: object, annotation: Any, *, where: str) -> None:
-    """Options come from a command line or a file; those with a plain annotation are held to it."""
+    """Options come from a command line or a file; those with a simple annotation are checked against it."""
     if get_origin(annotation) in (Literal, Annotated) or annotation in (int, float, bool, str):
-        wanted: Any = Finite if annotation is float else annotation
-        from_plain(value, wanted, where=where)
+        from_plain(value, Finite if annotation is float else annotation, where=where)
 
 
 def _tried(module: Any, example: Tensor, *, place: str, dimensions: int) -> Tensor:
-    """What a part makes of an example; the reason in one line where it cannot."""
+    """A part's output for an example; raises ``UserError`` with the reason in one line if it cannot."""
     name = type(module).__name__
     if not isinstance(module, nn.Module):
-        raise UserError(f"{name} cannot stand as {place}: it is not a torch.nn.Module")
+        raise UserError(f"{name} cannot serve as {place}: it is not a torch.nn.Module")
     try:
         with torch.no_grad():
-            made = module.eval()(example)
+            output = module.eval()(example)
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise UserError(f"{name} cannot stand as {place}: {reason}") from error
+        raise UserError(f"{name} cannot serve as {place}: {reason}") from error
     module.train()
-    if not isinstance(made, Tensor) or made.ndim != dimensions or len(made) != len(example):
-        raise UserError(f"{name} cannot stand as {place}: it has to give one tensor of {dimensions} dimensions")
-    return made
+    if not isinstance(output, Tensor) or output.ndim != dimensions or len(output) != len(example):
+        raise UserError(f"{name} cannot serve as {place}: it must return one tensor of {dimensions} dimensions")
+    return output
 
 
 def _width(classifier: Classifier) -> int:
-    """E, what the head is given."""
+    """E, the width of the embedding that the head gets."""
     example = torch.zeros(1, classifier.backbone.channels, 2, 2)
     maps = _tried(classifier.neck, example, place="neck", dimensions=4)
     return _tried(classifier.pool, maps, place="pool", dimensions=2).shape[1]
@@ -214,40 +215,28 @@ def build_learner(
     Args:
         recipe: what to build.
         classes: C.
-        counts: (C,) photos per class in training, needed by a criterion that adjusts to them; None: as many of each.
-        weights: in place of the recipe's, "none" where saved tensors follow.
-        external: classes from elsewhere that parts may name.
+        counts: (C,) photos per class in training, for a criterion that adjusts to them; None: equal for all classes.
+        weights: instead of the recipe's, "none" if saved tensors follow.
+        external: classes of the user's own that parts may name.
 
     Raises:
-        UserError: parts that do not fit each other, or batch-wide ones under gradient accumulation.
+        UserError: parts that do not fit together, or batch-wide ones under gradient accumulation.
     """
     torch.manual_seed(recipe.seed)
     model, build = recipe.model, partial(build_part, external=external or {})
     classifier = build_classifier(
         model, classes=classes, size=recipe.pixels.size, weights=weights or model.weights, external=external
     )
-    # a class without a photo would have the prior 0, whose logarithm no loss survives
+    # a class without a photo would have a prior of 0, and its logarithm would make the loss infinite
     counts = torch.ones(classes) if counts is None else counts.clamp_min(1)
     context = {"classifier": classifier, "classes": classes, "channels": classifier.backbone.channels}
-    criterion = build(model.criterion, {"classes": classes, "counts": counts}, place="criterion")
-    if not isinstance(criterion, Criterion):
-        raise UserError(f"{model.criterion.name} is not a criterion: see fieldmark.core.criterion.Criterion")
-    context["criterion"] = criterion
-    context["width"] = _width(classifier)
+    context |= {"counts": counts, "width": _width(classifier)}
+    context["criterion"] = build(model.criterion, context, place="criterion")
     method = build(model.method, context, place="method")
-    if not isinstance(method, Method):
-        raise UserError(f"{model.method.name} is not a Method: see fieldmark.core.contract.Method")
-    of_terms = {key: context[key] for key in GIVEN["term"]}
-    learner = Learner(method, [_term(build(part, of_terms, place="term"), part) for part in model.terms])
+    learner = Learner(method, [build(part, context, place="term") for part in model.terms])
     if recipe.accumulate > 1 and learner.batch_wide:
         raise UserError(
-            "gradient accumulation changes which images a method or term that compares images of a batch sees:\n"
+            "this method or term compares images of a batch, and gradient accumulation would change which:\n"
             "use --accumulate 1 and a smaller batch or image"
         )
     return learner
-
-
-def _term(module: Any, part: Part) -> Term:
-    if not isinstance(module, Term):
-        raise UserError(f"{part.name} is not a Term: see fieldmark.core.contract.Term")
-    return module

@@ -1,4 +1,4 @@
-"""The command line: one function a command. Heavy imports happen inside, so that help and mistakes are quick."""
+"""The command line: one function per command. Heavy imports happen inside, so that help and mistakes are quick."""
 
 import sys
 import traceback
@@ -35,6 +35,11 @@ def _refuse_json(path: Path | None, *keys: str, inputs: Sequence[Path] = ()) -> 
         refuse_file(path, option="--json", inputs=inputs, is_ours=is_json_with(*keys))
 
 
+def _write_json(path: Path | None, value: object) -> None:
+    if path:
+        write_json(path, value)
+
+
 @app.command
 def check(
     data: Path,
@@ -43,14 +48,14 @@ def check(
     annotation: str = "variant",
     max_megapixels: float = 64.0,
     console: Speaking,
-) -> int:
-    """Look into every photo: damage, duplicates, class sizes, and what to do about each finding.
+) -> None:
+    """Read every photo and report damage, duplicates and class sizes, and what to do about each.
 
     Args:
         data: a folder of class folders, a CSV, or a benchmark's folder.
         json_file: also write everything as JSON to this file.
-        annotation: which labels of a set that has several (FGVC-Aircraft: variant, family, manufacturer).
-        max_megapixels: larger photos are refused unread; for train, say --set pixels.megapixels=N.
+        annotation: which labels to use of a dataset that has several (FGVC-Aircraft: variant, family, manufacturer).
+        max_megapixels: larger photos are refused unread; for training, use --set pixels.megapixels=N.
     """
     from fieldmark.api import check as look
     from fieldmark.data.report import print_report
@@ -58,9 +63,7 @@ def check(
     _refuse_json(json_file, "layout", "findings", inputs=[data])
     report = look(data, annotation=annotation, max_megapixels=max_megapixels, console=console)
     print_report(report, console)
-    if json_file:
-        write_json(json_file, report.to_json())
-    return 0
+    _write_json(json_file, report.to_json())
 
 
 @app.command
@@ -73,23 +76,22 @@ def train(
     machine: Annotated[MachineSettings | None, Flat] = None,
     external: External = (),
     console: Speaking,
-) -> int:
-    """Train a classifier. DATA alone is enough: what is not said is chosen for this machine.
+) -> None:
+    """Train a classifier. DATA alone is enough: everything else is chosen for this machine.
 
     Args:
         data: a folder of class folders, a CSV, or a benchmark's folder.
         external: a class of your own (package.module:Class) that the recipe's file names; repeat for several.
     """
-    if not data.exists():  # said before the heavy imports, which take seconds
-        raise UserError(f"{printable(str(data))}: no such folder or file; name the photographs to train on")
+    if not data.exists():  # before the heavy imports, which take seconds
+        raise UserError(f"{printable(str(data))}: no such folder or file; name the photos to train on")
     from fieldmark.training.session import train as run
-    from fieldmark.training.telling import next_command
+    from fieldmark.training.split_notices import next_command
 
     settings = Settings(recipe or RecipeSettings(), photos or DataSettings(), machine or MachineSettings())
     folder = run(data, destination or Destination(), settings, console=console, external=external)
     if speaks():
         tell(console, f"next: {next_command(folder)}")
-    return 0
 
 
 @app.command
@@ -106,18 +108,18 @@ def probe(
     device: str = "auto",
     json_file: JsonFile = None,
     console: Speaking,
-) -> int:
-    """The first-hour answer: frozen features of one or several backbones, and logistic regression.
+) -> None:
+    """A first answer within the hour: logistic regression on frozen features of one or several backbones.
 
     Args:
         data: a folder of class folders, a CSV, or a benchmark's folder.
         backbone: a name; repeat for several.
         weights: hub, lite0, none, or a .safetensors file.
-        size: pixels a side.
-        split: measured on; val, held out of the training photos where there is none, or test.
-        train_on: splits fitted on, joined by "+".
-        seed: of the cut of data without splits.
-        annotation: which labels of a set that has several.
+        size: of the images, in pixels.
+        split: to evaluate on: test or val; without a val split, training photos are held out.
+        train_on: splits to fit on, joined by "+".
+        seed: for splitting data that have no splits.
+        annotation: which labels to use of a dataset that has several.
         device: auto, cpu or cuda.
         json_file: also write the figures as JSON to this file.
     """
@@ -125,7 +127,7 @@ def probe(
     from fieldmark.evaluation.probe import print_probed
 
     _refuse_json(json_file, "probes", inputs=[data])
-    probed = run(
+    results = run(
         data,
         backbones=backbone,
         weights=weights,
@@ -137,10 +139,8 @@ def probe(
         device=device,
         console=console,
     )
-    print_probed(probed, console)
-    if json_file:
-        write_json(json_file, {"probes": [one.to_json() for one in probed]})
-    return 0
+    print_probed(results, console)
+    _write_json(json_file, {"probes": [result.to_json() for result in results]})
 
 
 @app.command
@@ -154,14 +154,14 @@ def evaluate(
     device: str = "auto",
     external: External = (),
     console: Speaking,
-) -> int:
-    """Measure a run: accuracies, the most confused pairs, a table by class, a confusion matrix, each photo's logits.
+) -> None:
+    """Evaluate a run: accuracies, the most confused pairs, a table by class, a confusion matrix, each photo's logits.
 
     Args:
         run: the run's folder.
-        data: labelled photos; those that it was trained from are the default.
+        data: labelled photos; by default the data it was trained on.
         split: train, val, test or all.
-        out: folder for the results; RUN/evaluation/SPLIT is the default.
+        out: folder for the results; by default RUN/evaluation/SPLIT.
         json_file: also write the figures as JSON to this file.
         device: auto, cpu or cuda.
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
@@ -173,13 +173,11 @@ def evaluate(
     refuse_results(folder, run, data)
     _refuse_json(json_file, "split", "most_confused", inputs=[data] if data else ())
     result = measure(run, data, split=split, device=device, external=external, console=console)
-    if not speaks():  # one of several processes writes
-        return 0
+    if not speaks():  # only the first of several processes writes
+        return
     write_evaluation(result, folder)
-    if json_file:
-        write_json(json_file, result.to_json())
+    _write_json(json_file, result.to_json())
     print_evaluation(result, folder, console)
-    return 0
 
 
 @app.command
@@ -192,32 +190,31 @@ def predict(
     device: str = "auto",
     external: External = (),
     console: Speaking,
-) -> int:
-    """Name the classes of photos, in order; files that cannot be read become rows with a reason.
+) -> None:
+    """Predict the classes of photos, in order; files that cannot be read become rows with a reason.
 
     Args:
         run: the run's folder.
         inputs: photos, folders of photos, or CSVs with a path column (and boxes, if the run needs them).
         out: the CSV to write; an earlier one is replaced.
-        top: classes a photo.
+        top: classes per photo.
         device: auto, cpu or cuda.
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
-    from fieldmark.api import predict as name_classes
+    from fieldmark.api import predict as predict_photos
     from fieldmark.evaluation.predict import refuse_table, write_predictions
 
     if not inputs:
         raise UserError("name the photos: fieldmark predict RUN FILES_OR_FOLDERS -o predictions.csv")
     refuse_table(out, inputs=inputs)
-    predictions = name_classes(run, inputs, top=top, device=device, external=external)
+    predictions = predict_photos(run, inputs, top=top, device=device, external=external)
     count, failed = write_predictions(out, predictions, top=top)
     tell(console, f"{count:,} photos, {failed:,} of them unreadable: {out}" if failed else f"{count:,} photos: {out}")
-    return 0
 
 
 @app.command
-def convert(source: Path, target: Path, *, console: Speaking) -> int:
-    """Rewrite pickled weights (.pth, .pt, .bin) as .safetensors, once, without running code from them.
+def convert(source: Path, target: Path, *, console: Speaking) -> None:
+    """Convert pickled weights (.pth, .pt, .bin) to .safetensors, without running any code from them.
 
     Args:
         source: the pickled file.
@@ -227,34 +224,31 @@ def convert(source: Path, target: Path, *, console: Speaking) -> int:
 
     count = rewrite(source, target)
     tell(console, f"{count} tensors: {target}")
-    return 0
 
 
 @app.command
-def equations(paper: str | None = None, *, json_file: JsonFile = None, console: Speaking) -> int:
-    """Which equation of which paper is computed in which line.
+def equations(paper: str | None = None, *, json_file: JsonFile = None, console: Speaking) -> None:
+    """List which line computes which equation of which paper.
 
     Args:
-        paper: one paper alone, by its name for --method or its file's name.
+        paper: a single paper, by its name for --method or its file's name.
         json_file: also write the list as JSON to this file.
     """
     from fieldmark.api import equations as find
     from fieldmark.listing import equations_to_json, print_equations
 
     _refuse_json(json_file, "equations")
-    found = find(paper)
-    print_equations(found, console)
-    if json_file:
-        write_json(json_file, {"equations": equations_to_json(found)})
-    return 0
+    listed = find(paper)
+    print_equations(listed, console)
+    _write_json(json_file, {"equations": equations_to_json(listed)})
 
 
 @app.command
-def recipes(paper: str | None = None, *, json_file: JsonFile = None, console: Speaking) -> int:
-    """The rows of the papers' tables that can be run: fieldmark train DATA --recipe NAME.
+def recipes(paper: str | None = None, *, json_file: JsonFile = None, console: Speaking) -> None:
+    """List the rows of the papers' tables that can be run with: fieldmark train DATA --recipe NAME.
 
     Args:
-        paper: one paper alone, by its name for --method or its file's name; or one row, with its whole recipe.
+        paper: a single paper, by its name for --method or its file's name; or a row, to see its whole recipe.
         json_file: also write the rows, with their whole recipes, as JSON to this file.
     """
     from fieldmark.listing import print_recipe, print_recipes, recipes_to_json
@@ -265,25 +259,22 @@ def recipes(paper: str | None = None, *, json_file: JsonFile = None, console: Sp
     print_recipes(rows, console)
     if paper in rows:
         print_recipe(rows[paper], console)
-    if json_file:
-        write_json(json_file, {"recipes": recipes_to_json(rows)})
-    return 0
+    _write_json(json_file, {"recipes": recipes_to_json(rows)})
 
 
 @app.command
-def demo(*, out: Path = Path("demo"), species: int = 8, images: int = 50, epochs: int = 8, console: Speaking) -> int:
-    """Draw field-guide birds, fine-tune a small network on them, measure it, let it predict: the whole way in minutes.
+def demo(*, out: Path = Path("demo"), species: int = 8, images: int = 50, epochs: int = 8, console: Speaking) -> None:
+    """Draw field-guide birds, fine-tune a small network on them, evaluate it and predict: everything in minutes.
 
     Args:
-        out: the folder for everything; what an earlier demo left there is replaced.
-        species: look-alikes come in pairs.
-        images: pictures a species.
+        out: the folder for everything; an earlier demo there is replaced.
+        species: number of species; look-alikes come in pairs.
+        images: pictures per species.
         epochs: passes over the training pictures.
     """
     from fieldmark.demo import run_demo
 
     run_demo(out, species=species, images=images, epochs=epochs, console=console)
-    return 0
 
 
 @app.meta.default
@@ -292,14 +283,14 @@ def launch(
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"])] = False,
 ) -> int:
-    """Run a command with what every command takes, before or after its name.
+    """Run a command with the options that all commands have, before or after its name.
 
     Args:
-        quiet: say nothing but errors.
-        verbose: say on standard error what is decided, how long steps take, and where an error comes from.
+        quiet: print nothing but errors.
+        verbose: log decisions, times and tracebacks to standard error.
     """
-    command, bound, left_out = app.parse_args(tokens, exit_on_error=False, print_error=False)
-    given = {"console": make_console(quiet=quiet)} if "console" in left_out else {}
+    command, bound, unbound = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    given = {"console": make_console(quiet=quiet)} if "console" in unbound else {}
     with details(verbose):
         try:
             result = command(*bound.args, **bound.kwargs, **given)
@@ -311,7 +302,7 @@ def launch(
 
 
 def _failed(error: BaseException) -> int:
-    """Says in words what went wrong, and returns the exit code; what is no user's mistake is raised."""
+    """Prints what went wrong and returns the exit code; an error that is not the user's is raised again."""
     code, words = 2, str(error)
     match error:
         case UserError():
@@ -323,7 +314,7 @@ def _failed(error: BaseException) -> int:
         case KeyboardInterrupt():
             code, words = 130, "stopped"
         case Interrupted():
-            code, words = 130, "stopped; the state is saved, go on with the same command and --resume"
+            code, words = 130, "stopped; the state is saved; continue with the same command and --resume"
         case _:
             raise error
     lines = "\n".join((words, *getattr(error, "__notes__", ())))
@@ -332,7 +323,7 @@ def _failed(error: BaseException) -> int:
 
 
 def run(tokens: Sequence[str] | None = None) -> int:
-    """Runs a command and returns the exit code: 0, 2 for what the user can mend, 130 for a stopped run."""
+    """Runs a command and returns the exit code: 0, 2 for a mistake that the user can correct, 130 for a stopped run."""
     try:
         result = app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value")
         return result if isinstance(result, int) else 0

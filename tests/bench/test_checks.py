@@ -53,7 +53,10 @@ def told(plan: Path, text: str, data: Path, *, out: Path, options: RunOptions | 
         (PLAIN + 'train_on = "val"\ntrials = [{ "clip" = 0.1 }]', "its trials would be trained on nothing"),
         (PLAIN + 'fit = "box"', "plain on photos: --fit box: 12 of 12 photos have no box, such as train/ant/0.jpg"),
         (PLAIN + PAIRS, "plain on photos: a batch of pairs needs an even number of images, not 3"),
-        (PLAIN + f"trials = [{{}}, {{ batches = {BALANCED} }}]", "plain on photos: batches of 5 classes need as many"),
+        (
+            PLAIN + f"trials = [{{}}, {{ batches = {BALANCED} }}]",
+            "plain on photos: batches of 5 classes need at least",
+        ),
     ],
 )
 def test_recipes_that_do_not_fit_their_photos(text: str, said: str, split: Path, tmp_path: Path) -> None:
@@ -75,7 +78,7 @@ TRIAL = '[[entry]]\nname = "x"\n{}\ntrials = [{{}}, {{ {} }}]\n'
         (
             'method = "pc"',
             '"model.terms.0.weight" = "a"',
-            "the option weight of PairwiseConfusion is 'a'; it has to be",
+            "the option weight of PairwiseConfusion is 'a'; it must be",
         ),
         (
             'method = "cin"\nset = { batches = { type = "Shuffled" } }',
@@ -97,7 +100,7 @@ TRIAL = '[[entry]]\nname = "x"\n{}\ntrials = [{{}}, {{ {} }}]\n'
             '"stages.0.optimiser.scales.nothing" = 1',
             "no parameter group 'nothing'; the groups: ",
         ),
-        ("", '"stages.0.schedule.end" = 0', "stages.0.schedule.end is 0.0; it has to be above 0"),
+        ("", '"stages.0.schedule.end" = 0', "stages.0.schedule.end is 0.0; it must be above 0"),
     ],
 )
 def test_trials_that_are_mistyped(settings: str, trial: str, said: str, split: Path, tmp_path: Path) -> None:

@@ -37,12 +37,12 @@ def test_settings_are_those_of_train() -> None:
     assert settings_of(given) == wanted
     assert type(settings_of(given).lr) is float
     for wrong in ({"epochs": 2.5}, {"epochs": True}, {"term": "x"}, {"term": [1]}, {"fit": "fold"}, {"method": 1}):
-        with pytest.raises(UserError, match=r"it has to be|did you mean|choose"):
+        with pytest.raises(UserError, match=r"it must be|did you mean|choose"):
             settings_of(wrong)
     for wrong in ({"seed": 1}, {"epoch": 2}, {"device": "cpu"}):
         with pytest.raises(UserError, match="no setting"):
             settings_of(wrong)
-    with pytest.raises(UserError, match="epochs is 0; it has to be at least 1"):
+    with pytest.raises(UserError, match="epochs is 0; it must be at least 1"):
         settings_of({"epochs": 0})
 
 
@@ -71,13 +71,11 @@ def test_a_recipe_of_a_file(tmp_path: Path) -> None:
 def test_mistakes() -> None:
     assert "choose plain" in refused(entry_of(SETTINGS | {"method": "nothing"}))
     assert "no setting" in refused(entry_of(SETTINGS | {"epoch": 1}))
-    assert "model.terms.1.weight: there is no entry '1' in a list of 1" in refused(
-        entry_of(), {"model.terms.1.weight": 1}
-    )
-    assert "stages.one.epochs: there is no entry 'one' in a list of 1" in refused(entry_of(), {"stages.one.epochs": 1})
+    assert "model.terms.1.weight: no entry '1' in a list of 1" in refused(entry_of(), {"model.terms.1.weight": 1})
+    assert "stages.one.epochs: no entry 'one' in a list of 1" in refused(entry_of(), {"stages.one.epochs": 1})
     assert "smothing" in refused(entry_of(changes={"smothing": 0.1}))
     assert "clip is 'much'" in refused(entry_of(), {"clip": "much"})
-    assert "nor row of a paper" in refused(entry_of({}, recipe="nowhere.json"))
+    assert "no such row of a paper" in refused(entry_of({}, recipe="nowhere.json"))
     assert "clip" in refused(entry_of(), {"clip": object()})
 
 

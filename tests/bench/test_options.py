@@ -28,7 +28,7 @@ def test_a_comparison_does_not_lie_among_the_photos(tmp_path: Path) -> None:
 )
 def test_numbers(wrong: RunOptions, tmp_path: Path) -> None:
     refuse_call(tmp_path, RunOptions(limit=1, until=1e6, workers=0))
-    with pytest.raises(UserError, match="it has to be at least"):
+    with pytest.raises(UserError, match="it must be at least"):
         refuse_call(tmp_path, wrong)
 
 

@@ -89,7 +89,7 @@ def test_the_least_plan(tmp_path: Path) -> None:
         ("", "lacks the setting 'format_version'"),
         ("format_version = 2", "format_version is 2"),
         ("format_version = ", "no plan that can be read"),
-        (LEAST + "[[entry]]\nname = 1", "[[entry]] 1.name is 1; it has to be a text"),
+        (LEAST + "[[entry]]\nname = 1", "[[entry]] 1.name is 1; it must be a text"),
         ("seds = [1]\n" + LEAST, "no setting 'seds'; did you mean seeds"),
         ("seeds = []\n" + LEAST, "seeds"),
         ("seeds = [-1]\n" + LEAST, "seeds"),
@@ -102,7 +102,7 @@ def test_the_least_plan(tmp_path: Path) -> None:
         (LEAST + 'baseline = "plane"', "compared with plane"),
         (LEAST + 'kind = "sonde"', "choose train, probe"),
         (LEAST + 'phase = "last"', "choose both, tune, final"),
-        (LEAST + "trials = [{}, 1]", "plain.trials.1 is 1; it has to be a table"),
+        (LEAST + "trials = [{}, 1]", "plain.trials.1 is 1; it must be a table"),
         (LEAST + "trials = [{}, {}]", "seed 0; take fresh seeds"),
         (LEAST + 'recipe = "x"\nepochs = 3', "recipe excludes"),
         (LEAST + 'kind = "probe"\nepochs = 3', "a probe has no setting epochs"),
@@ -117,7 +117,7 @@ def test_the_least_plan(tmp_path: Path) -> None:
         (LEAST.replace("[[entry]]", "[entry]"), "[entry] is one table; write [[entry]]"),
         ('format_version = 1\ndata = ["a"]\n', "no entries; write [[entry]]"),
         ("format_version = 1\nentry = []\n", "no entries; write [[entry]]"),
-        (LEAST + "[sets]\na = 1", "sets.a is 1; it has to be a table"),
+        (LEAST + "[sets]\na = 1", "sets.a is 1; it must be a table"),
     ],
 )
 def test_mistakes_in_a_plan(text: str, said: str, tmp_path: Path) -> None:

@@ -87,17 +87,17 @@ def test_a_copy_under_another_name_does_not_count_twice(tmp_path: Path) -> None:
 
 
 CHANGES: dict[str, tuple[dict[str, object], str]] = {
-    "metrics null": ({"metrics": None}, "metrics is None; it has to be a table"),
+    "metrics null": ({"metrics": None}, "metrics is None; it must be a table"),
     "metrics without top1": ({"metrics": {"mean_per_class": 0.5}}, "metrics.top1 is missing, though the run is done"),
-    "metrics of words": ({"metrics": {"top1": "good"}}, "metrics.top1 is 'good'; it has to be a number"),
+    "metrics of words": ({"metrics": {"top1": "good"}}, "metrics.top1 is 'good'; it must be a number"),
     "photos empty": ({"photos": {}}, "photos.classes is missing"),
-    "photos in parts": ({"photos": {"measured": 20.5}}, "photos.measured is 20.5; it has to be a whole number"),
+    "photos in parts": ({"photos": {"measured": 20.5}}, "photos.measured is 20.5; it must be a whole number"),
     "a session without digest": (
         {"sessions": [{"commit": "", "dirty": True}]},
         "sessions.0 lacks the setting 'digest'",
     ),
     "a session that is none": ({"sessions": ["one"]}, "sessions.0 is 'one'"),
-    "order true": ({"order": True}, "order is True; it has to be a whole number"),
+    "order true": ({"order": True}, "order is True; it must be a whole number"),
     "recipe empty": ({"recipe": {}}, "its recipe is none that can be read"),
     "recipe of words": ({"recipe": {"model": "pc"}}, "its recipe is none that can be read"),
     "stages of words": ({"recipe": {"model": {"weights": "w"}, "stages": ["one"]}}, "its recipe is none"),

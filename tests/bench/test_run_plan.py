@@ -473,8 +473,8 @@ def test_a_stopped_run_goes_on(
         run(folder, split, text=LONG)
     said = io.StringIO()
     assert run(folder, split, text=LONG, console=Console(file=said, width=200)) == Tally(1, 0, 0, 0, False)
-    assert "(going on)" in said.getvalue()
-    assert "left aside" not in said.getvalue()  # the user has given no options that would be
+    assert "(resumed)" in said.getvalue()
+    assert "ignored" not in said.getvalue()  # the user has given no options that would be
     np.testing.assert_array_equal(read_answers(folder, "photos-plain-seed10").logits, unbroken)
     result = read_result(folder / "results/photos-plain-seed10.json")
     assert (len(result.sessions), result.test_openings) == (1, 1)  # twice the same program on the same machine

@@ -106,7 +106,7 @@ def test_a_run_on_two_processes_learns_what_one_learns(tmp_path: Path):
     words = [*small_runs.spelt(*TRANSFORMER), "--term", "pairwise-confusion"]
     done = under_torchrun(2, "-m", "fieldmark", "train", str(photos), *words, "--out", "two", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("the run lies in two") == 1  # one process speaks
+    assert done.stdout.count("the run is in two") == 1  # one process speaks
     settings = small_runs.small(backbone="test_vit", size=160, epochs=1, term=("pairwise-confusion",))
     small_runs.train_small(photos, tmp_path / "one", settings)
     first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))

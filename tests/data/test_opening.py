@@ -326,7 +326,7 @@ def test_train_refuses_by_names_before_a_photo_is_opened(
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"splits": Path("run")}, "splits of their own, which stay"), ({"train_on": "val"}, "--train-on 'val'")],
+    [({"splits": Path("run")}, "the data already have splits"), ({"train_on": "val"}, "--train-on 'val'")],
 )
 def test_train_refuses_what_official_splits_forbid(
     options: dict, said: str, official: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -350,7 +350,7 @@ def test_the_folder_of_a_run_gives_its_splits(photos: Path, trained: Path, tmp_p
     [
         ({"split": "tset"}, "--split 'tset'"),
         ({"train_on": ["trian"]}, "--train-on 'trian'"),
-        ({"train_on": ["val"]}, "say --split test"),
+        ({"train_on": ["val"]}, "add --split test"),
     ],
 )
 def test_probe_refuses_by_names_before_a_photo_is_opened(

@@ -100,7 +100,7 @@ def test_photos_may_lack_classes_of_the_run(own_run: Path, tmp_path: Path) -> No
 
 def test_unknown_classes_and_splits_are_named(own_run: Path, tmp_path: Path) -> None:
     other = small_runs.write_photos(tmp_path / "other", classes=("ant", "dog"), photos=3)
-    assert "labelled 'dog', a class that this run was not trained on" in refused(own_run, other, "all")
+    assert "has the label 'dog', a class that this run was not trained on" in refused(own_run, other, "all")
     text = refused(own_run, None, "tset")
     assert "'tset'" in text
     assert "test, train, val" in text
@@ -112,7 +112,7 @@ def test_other_photos_under_the_same_names_are_no_split_of_the_run(own_run: Path
         for number in range(12):
             write_photo(other / name / f"{number}.jpg", label=label, number=50 + number)
     text = refused(own_run, other)
-    assert "of its photos have names of the run's, such as ant/0.jpg, and are other files" in text
+    assert "files are named like photos of the run, such as ant/0.jpg, but are different" in text
     assert "--split all" in text
     assert evaluate(open_run(own_run), other, split="all", workers=0).metrics.n == 36
 
@@ -124,7 +124,7 @@ def test_photos_that_the_run_does_not_know_are_counted(photos: Path, own_run: Pa
     result = evaluate(open_run(own_run), more, workers=0)
     assert result.metrics.n == 3
     (note,) = result.notes
-    assert note == "2 photos that the run does not know belong to no split; --split all takes them too"
+    assert note == "2 photos that the run does not know belong to no split; --split all includes them"
     shown = io.StringIO()
     print_evaluation(result, tmp_path, Console(file=shown))
     assert note in shown.getvalue()

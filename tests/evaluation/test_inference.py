@@ -57,7 +57,7 @@ def test_batches_go_in_pieces_where_memory_is_short(views: Photographs, trained:
     parts = infer(narrow, views, method=method)
     assert asked == [30, 15, 8, 8, 8, 6]
     np.testing.assert_allclose(parts.values, whole.values, atol=1e-5)
-    with pytest.raises(UserError, match=r"too little memory \(cpu\) for a single image of 64 x 64 px"):
+    with pytest.raises(UserError, match=r"out of memory \(cpu\) for a single image of 64 x 64 px"):
         infer(partial(narrow, most=0), views, method=method)
 
 

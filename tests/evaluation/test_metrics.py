@@ -65,7 +65,7 @@ def test_confused_pairs_by_a_loop() -> None:
         ((int(confusion[i, j] + confusion[j, i]), i, j) for i in range(6) for j in range(i + 1, 6)),
         key=lambda one: (-one[0], one[1], one[2]),
     )
-    assert confused_pairs(confusion, most=4) == [(i, j, count) for count, i, j in naive[:4]]
+    assert confused_pairs(confusion, count=4) == [(i, j, count) for count, i, j in naive[:4]]
     assert confused_pairs(np.diag([3, 4, 5])) == []
     assert confused_pairs(np.array([[0, 1], [2, 0]])) == [(0, 1, 3)]
 

@@ -78,7 +78,7 @@ def test_damaged_descriptions_are_said_in_a_line(file: str, text: bytes, tmp_pat
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no run of Fieldmark"):
+    with pytest.raises(UserError, match="not a Fieldmark run"):
         load(tmp_path)
     write_run(tmp_path, Recipe(MODEL), classes=("a", "b"), about=ABOUT_VALUES)
     with pytest.raises(UserError, match="no trained model"):

@@ -142,7 +142,7 @@ def test_a_paper_with_batches_of_its_own_keeps_their_kind(monkeypatch: pytest.Mo
     assert chosen(method="own", batch=8).stages[0].optimiser.lr == pytest.approx(0.1 * 8 / 16)
     with pytest.raises(UserError, match="--batch 9: the recipe has 2 images of each class"):
         chosen(method="own", batch=9)
-    with pytest.raises(UserError, match="--balance sampler: the recipe makes batches of its own, Balanced"):
+    with pytest.raises(UserError, match="--balance sampler: the recipe has its own kind of batches, Balanced"):
         chosen(method="own", balance="sampler")
 
 
@@ -194,7 +194,7 @@ def test_any_field_can_be_set() -> None:
     recipe = chosen(method="pc", set=("stages.0.epochs=3", "model.terms.0.weight=5", "pixels.flip=false"))
     assert (recipe.epochs, recipe.pixels.flip) == (3, False)
     assert recipe.model.terms[0].options == {"weight": 5}
-    with pytest.raises(UserError, match="epochs is 0; it has to be at least 1"):
+    with pytest.raises(UserError, match="epochs is 0; it must be at least 1"):
         chosen(set=("stages.0.epochs=0",))
 
 

@@ -128,10 +128,10 @@ class Failing(nn.Module):
 @pytest.mark.parametrize(
     ("error", "where"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), "too little memory on the GPU: "),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "too little memory: "),
-        (RuntimeError("data. DefaultCPUAllocator: not enough memory: you tried to allocate"), "too little memory: "),
-        (MemoryError(), "too little memory: "),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), "out of memory on the GPU: "),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory: "),
+        (RuntimeError("data. DefaultCPUAllocator: not enough memory: you tried to allocate"), "out of memory: "),
+        (MemoryError(), "out of memory: "),
     ],
 )
 def test_too_little_memory_is_told_before_training(
@@ -150,7 +150,7 @@ def test_too_little_memory_is_told_before_training(
 
 def test_a_processor_that_has_too_little_memory(photos: Path, tmp_path: Path) -> None:
     loop = make_loop(photos, tmp_path)
-    with pytest.raises(UserError, match="too little memory"), enough_memory(loop.learner, loop.recipe):
+    with pytest.raises(UserError, match="out of memory"), enough_memory(loop.learner, loop.recipe):
         torch.empty(1 << 50)
 
 

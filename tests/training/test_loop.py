@@ -20,7 +20,7 @@ from fieldmark.recipes import pairwise_confusion
 from fieldmark.recipes.naming import part_of
 from fieldmark.runs.checkpoint import load_state
 from fieldmark.testing import no_reading_back
-from fieldmark.training.watch import Watch
+from fieldmark.training.nonfinite import Watch
 
 PC = replace(RECIPE, model=replace(RECIPE.model, terms=(part_of("pairwise-confusion", option="--term"),)), ema=0.0)
 TWO_STAGES = replace(

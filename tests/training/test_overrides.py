@@ -71,8 +71,8 @@ def test_every_row_is_followed_by_its_name(name: str) -> None:
 
 def test_what_is_no_recipe(tmp_path: Path) -> None:
     for name, message in (
-        ("pc/cub-resnet5", r"no such file, nor row of a paper; did you mean pc/cub-resnet50"),
-        ("x", r"no such file, nor row of a paper; choose one of \d+, such as pc/"),
+        ("pc/cub-resnet5", r"no such file, and no such row of a paper; did you mean pc/cub-resnet50"),
+        ("x", r"no such file, and no such row of a paper; choose one of \d+, such as pc/"),
         (str(tmp_path), "cannot be read"),
     ):
         with pytest.raises(UserError, match=message) as error:
@@ -154,7 +154,7 @@ def test_what_happens_at_an_epoch_moves_along() -> None:
 def test_with_several_stages_one_has_to_say_which(name: str, value: float, example: str) -> None:
     with pytest.raises(UserError) as error:
         said(TWO_STAGES, **{name: value})
-    assert one_line(error) == f"--{name}: the recipe has 2 stages; say which: {example}"
+    assert one_line(error) == f"--{name}: the recipe has 2 stages; name one, as in {example}"
     assert with_fields(TWO_STAGES, ("stages.1.epochs=9",)).stages == (STAGE, Stage(9))
 
 
@@ -175,7 +175,7 @@ def test_a_size_that_balanced_batches_cannot_have() -> None:
     with pytest.raises(UserError, match=r"--batch 10: the recipe has 4 images of each class") as error:
         said(batch=10)
     assert "--set batches.classes=N" in one_line(error)
-    with pytest.raises(UserError, match="--balance sampler: the recipe makes batches of its own, Balanced") as error:
+    with pytest.raises(UserError, match="--balance sampler: the recipe has its own kind of batches, Balanced") as error:
         said(balance="sampler")
     one_line(error)
 
@@ -292,15 +292,15 @@ def test_fields_of_everything_else_one_after_another() -> None:
         ("stages.0.optimiser.scales.head.x=2", "there is no 'head'"),
         ("model.terms.0.weight.x=2", "3.0, which has no settings"),
         ("model.terms.0.colour.x=2", "there is no 'colour'"),
-        ("model.terms.0=PairwiseConfusion", "model.terms.0 is 'PairwiseConfusion'; it has to be a table such as"),
-        ("stages.0.optimiser.lr=fast", "stages.0.optimiser.lr is 'fast'; it has to be a number"),
-        ("stages.0.optimiser.lr=NaN", "is 'NaN'; it has to be a number"),
-        ("stages.0.optimiser.lr=true", "is True; it has to be a number"),
-        ("stages.0.epochs=2.5", "is 2.5; it has to be a whole number"),
-        ("pixels.flip=yes", "is 'yes'; it has to be true or false"),
+        ("model.terms.0=PairwiseConfusion", "model.terms.0 is 'PairwiseConfusion'; it must be a table such as"),
+        ("stages.0.optimiser.lr=fast", "stages.0.optimiser.lr is 'fast'; it must be a number"),
+        ("stages.0.optimiser.lr=NaN", "is 'NaN'; it must be a number"),
+        ("stages.0.optimiser.lr=true", "is True; it must be a number"),
+        ("stages.0.epochs=2.5", "is 2.5; it must be a whole number"),
+        ("pixels.flip=yes", "is 'yes'; it must be true or false"),
         ("pixels.fit=squash", "pixels.fit is 'squash'; choose crop, pad, stretch, box"),
-        ("model.backbone=5", "is 5; it has to be a text"),
-        ("train_on=train+val", "train_on is 'train+val'; it has to be a list"),
+        ("model.backbone=5", "is 5; it must be a text"),
+        ("train_on=train+val", "train_on is 'train+val'; it must be a list"),
         ('batches={"type": "Lion"}', "choose Shuffled, Balanced, ShuffledPairs, ExhaustivePairs"),
         ("a\nb=3", "no setting 'a\\nb'"),
     ],
@@ -390,7 +390,7 @@ def test_numbers_out_of_range_are_told_with_their_place(change: str, words: str)
         said(THREE_STAGES, set=(change,))
     line, place = one_line(error), change.partition("=")[0]
     assert line.startswith(f"--set {place.rpartition('.')[0]}")
-    assert line.endswith(f"it has to {'have' if 'entry' in words else 'be'} {words}")
+    assert line.endswith(f"it must {'have' if 'entry' in words else 'be'} {words}")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_it_says_what_it_does(photos: Path, tmp_path: Path) -> None:
     for word in ("test_resnet from none", "64 px", "batches of 8", "seed 0", "cpu"):
         assert word in told[1]
     assert told[2].startswith("expected time: about ")
-    assert f"written to {tmp_path}/run/splits.csv; a later run keeps to it with --splits {tmp_path}/run/" in told[3]
+    assert f"saved in {tmp_path}/run/splits.csv; use it for later runs with --splits {tmp_path}/run/" in told[3]
     assert told[4].startswith("epoch 1/1  loss ")
     assert told[-1].startswith("trained in ")
 
@@ -83,7 +83,7 @@ def test_a_resumed_run_gives_the_same_bytes(photos: Path, trained: Path, tmp_pat
     assert not (run / MODEL).exists()
     interrupted(photos, run, 2, resume=True)
     told = train_small(photos, run, settings_of({"device": "cpu", "workers": 0}), resume=True)
-    assert any("(going on)" in line for line in told)
+    assert any("(resumed)" in line for line in told)
     assert (run / MODEL).read_bytes() == (trained / MODEL).read_bytes()
     one, other = (path / "metrics.csv" for path in (run, trained))
     without_seconds = [[line.rsplit(",", 3)[0] for line in path.read_text().splitlines()] for path in (one, other)]
@@ -140,13 +140,13 @@ def test_a_resumed_run_needs_its_state_whole(photos: Path, own_run: Path) -> Non
 
 def test_what_lies_there_is_not_touched(photos: Path, own_run: Path, tmp_path: Path) -> None:
     before = files(own_run)
-    assert "--resume to go on with it or --overwrite" in refused(photos, own_run)
+    assert "--resume to continue it or --overwrite" in refused(photos, own_run)
     assert "exclude each other" in refused(photos, own_run, resume=True, overwrite=True)
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "letter.txt").write_text("dear")
     for options in ({}, {"resume": True}, {"overwrite": True}):
-        assert "holds no run" in refused(photos, foreign, **options)
+        assert "does not hold a run" in refused(photos, foreign, **options)
     (tmp_path / "file").write_text("")
     assert "a file of that name" in refused(photos, tmp_path / "file", overwrite=True)
     assert (foreign / "letter.txt").read_text() == "dear"
@@ -178,7 +178,7 @@ def test_a_mistake_destroys_no_run_and_leaves_no_half_one(
     ("wrong", "said"),
     [
         ({"term": ("pairwise-confusion,wieght=5",)}, "PairwiseConfusion has no option 'wieght'; did you mean weight?"),
-        ({"term": ("pairwise-confusion,weight=much",)}, "the option weight of PairwiseConfusion is 'much'; it has to"),
+        ({"term": ("pairwise-confusion,weight=much",)}, "the option weight of PairwiseConfusion is 'much'; it must"),
         ({"term": ("pairwise-confusoin",)}, "--term pairwise-confusoin: did you mean pairwise-confusion?"),
         ({"method": "s3n", "set": ("model.method.brances=O",)}, "S3N has no option 'brances'; did you mean branches?"),
         ({"method": "s3m"}, "--method s3m: did you mean s3n"),
@@ -189,7 +189,7 @@ def test_a_mistake_destroys_no_run_and_leaves_no_half_one(
         ({"set": ("model.criterion.smoothnig=0",)}, "CrossEntropy has no option 'smoothnig'; did you mean smoothing?"),
         (
             {"set": ("model.criterion.smoothing=1",)},
-            "the option smoothing of CrossEntropy is 1.0; it has to be at least",
+            "the option smoothing of CrossEntropy is 1.0; it must be at least",
         ),
     ],
 )
@@ -206,7 +206,7 @@ def test_what_is_mistyped_is_told_before_a_photo_is_looked_for(
         ("pool", {"type": "Avrage"}, "there is no part 'Avrage'; did you mean Average?"),
         ("pool", {"type": "nowhere:Pool"}, "name it again to use it (--external nowhere:Pool)"),
         ("pool", {"type": "Average", "power": 3}, "Average has no option 'power'"),
-        ("pool", "Average", "model.pool is 'Average'; it has to be a table such as"),
+        ("pool", "Average", "model.pool is 'Average'; it must be a table such as"),
         ("criterion", {"type": "CrossEntrpy"}, "there is no part 'CrossEntrpy'; did you mean CrossEntropy?"),
         ("criterions", {"type": "CrossEntropy"}, "model has no setting 'criterions'; did you mean criterion?"),
     ],
@@ -330,7 +330,7 @@ def test_two_trainings_do_not_share_a_folder(photos: Path, own_run: Path, tmp_pa
     for run in (own_run, tmp_path / "new"):
         with locked(run, busy="busy"):
             for options in ({}, {"resume": True}, {"overwrite": True}):
-                assert "another process trains there" in refused(photos, run, **options)
+                assert "another process is training there" in refused(photos, run, **options)
     assert files(own_run) == before
     assert not (tmp_path / "new").exists()
 
@@ -344,7 +344,7 @@ def test_a_folder_is_locked_while_it_is_trained_in(
         step(self, images, at, seconds)
         if at == 1:
             for options in ({}, {"resume": True}, {"overwrite": True}):
-                assert "another process trains there" in refused(photos, run, **options)
+                assert "another process is training there" in refused(photos, run, **options)
 
     monkeypatch.setattr(RunLog, "step", refusing)
     train_small(photos, run, small(epochs=1))

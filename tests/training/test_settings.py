@@ -62,18 +62,18 @@ def test_an_unknown_keyword_is_told_the_nearest(name: str, message: str) -> None
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("epochs", "3", "epochs is '3'; it has to be a whole number"),
-        ("epochs", 2.5, "epochs is 2.5; it has to be a whole number"),
-        ("epochs", True, "epochs is True; it has to be a whole number"),
-        ("lr", "fast", "lr is 'fast'; it has to be a number"),
-        ("method", 3, "method is 3; it has to be a text"),
-        ("term", "pairwise-confusion", "term is 'pairwise-confusion'; it has to be a list"),
-        ("set", ("seed=3", 4), "set.1 is 4; it has to be a text"),
+        ("epochs", "3", "epochs is '3'; it must be a whole number"),
+        ("epochs", 2.5, "epochs is 2.5; it must be a whole number"),
+        ("epochs", True, "epochs is True; it must be a whole number"),
+        ("lr", "fast", "lr is 'fast'; it must be a number"),
+        ("method", 3, "method is 3; it must be a text"),
+        ("term", "pairwise-confusion", "term is 'pairwise-confusion'; it must be a list"),
+        ("set", ("seed=3", 4), "set.1 is 4; it must be a text"),
         ("fit", "squash", "fit is 'squash'; choose crop, pad, stretch, box"),
         ("balance", "samplr", "balance is 'samplr'; did you mean sampler"),
         ("device", "xla", "device is 'xla'; choose auto, cpu, cuda"),
-        ("splits", 3, "splits is 3; it has to be a path"),
-        ("strict", "yes", "strict is 'yes'; it has to be true or false"),
+        ("splits", 3, "splits is 3; it must be a path"),
+        ("strict", "yes", "strict is 'yes'; it must be true or false"),
     ],
 )
 def test_values_of_another_kind(name: str, value: object, message: str) -> None:
@@ -90,7 +90,7 @@ def test_values_of_another_kind(name: str, value: object, message: str) -> None:
     ],
 )  # fmt: skip
 def test_numbers_out_of_range(name: str, value: float) -> None:
-    assert refused(**{name: value}).startswith(f"{name} is {value}; it has to be ")
+    assert refused(**{name: value}).startswith(f"{name} is {value}; it must be ")
 
 
 def test_the_ends_of_the_ranges_pass() -> None:
@@ -106,7 +106,7 @@ def test_what_the_command_line_made_is_checked_too() -> None:
         (Settings(data=DataSettings(hold_out=1.5)), "hold_out"),
         (Settings(machine=MachineSettings(workers=-1)), "workers"),
     ):
-        with pytest.raises(UserError, match=f"^{place} is .*; it has to be "):
+        with pytest.raises(UserError, match=f"^{place} is .*; it must be "):
             wrong.checked()
 
 

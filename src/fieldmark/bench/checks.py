@@ -15,7 +15,7 @@ from fieldmark.data.opening import refuse_missing_splits, refuse_without_boxes
 from fieldmark.data.outputs import refuse_folder
 from fieldmark.errors import UserError, printable
 from fieldmark.recipe import Recipe
-from fieldmark.training.checks import refuse_unknown_groups
+from fieldmark.training.parameter_groups import refuse_unknown_groups
 
 
 def datasets_of(plan: Plan, runs: Sequence[PlannedRun], options: RunOptions, folder: Path) -> dict[str, BenchData]:

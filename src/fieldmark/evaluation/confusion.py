@@ -9,11 +9,11 @@ import numpy as np
 from fieldmark.errors import printable
 from fieldmark.files import replace_file
 
-_NAMED = 60  # with more classes than this, names would not be legible
+_LEGIBLE = 60  # names of more classes than this would not be legible
 
 
 def draw_confusion(path: Path, confusion: np.ndarray, classes: Sequence[str]) -> None:
-    """Rows are true classes, columns predictions; each row is scaled to its photos."""
+    """Rows are true classes, columns predictions; each row is in % of its photos."""
     from matplotlib.figure import Figure
 
     count = len(classes)
@@ -22,18 +22,18 @@ def draw_confusion(path: Path, confusion: np.ndarray, classes: Sequence[str]) ->
     axes = figure.subplots()
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     image = axes.imshow(100 * shares, cmap="magma_r", vmin=0, vmax=100, interpolation="nearest")
-    if count <= _NAMED:
+    if count <= _LEGIBLE:
         names = [_short(name) for name in classes]
-        # class names are no formulas, whatever dollar signs they hold
+        # class names are not formulas, even with dollar signs
         axes.set_xticks(range(count), names, rotation=90, fontsize=7, parse_math=False)
         axes.set_yticks(range(count), names, fontsize=7, parse_math=False)
     axes.set(xlabel="predicted", ylabel="true")
     figure.colorbar(image, ax=axes, shrink=0.7, label="% of the true class")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a script that the font lacks shows as boxes
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # characters that the font lacks show as boxes
         replace_file(path, lambda draft: figure.savefig(draft, dpi=110))
 
 
-def _short(name: str, most: int = 32) -> str:
+def _short(name: str, longest: int = 32) -> str:
     text = printable(name)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -1,4 +1,4 @@
-"""``fieldmark evaluate``: a run against a split of labelled photographs."""
+"""``fieldmark evaluate``: a run measured on a split of labelled photographs."""
 
 import csv
 import os
@@ -37,16 +37,16 @@ from fieldmark.runs.folder import SCAN, Opened, read_run
 
 OPENINGS = "test_openings.csv"
 FILES = ("metrics.json", "per_class.csv", "confusion.png", "logits.npz")
-"""What an evaluation writes, the first before the others."""
+"""What an evaluation writes, in this order."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a run makes of a split.
+    """How a run does on a split.
 
-    ``logits`` (N, C) and ``labels`` (N,) are those of ``names``, the photos that could be read; ``damaged`` gives a
-    line for each of the others; ``headline`` names the figure to look at first; ``branches`` are the top-1 accuracies
-    of a method's branches, asked one by one; ``notes`` are remarks on the photos chosen.
+    ``logits`` (N, C) and ``labels`` (N,) belong to ``names``, the photos that could be read; ``damaged`` has a line
+    for each photo that could not; ``headline`` names the figure to look at first; ``branches`` are the top-1
+    accuracies of a method's branches, each alone; ``notes`` are remarks on the choice of photos.
     """
 
     split: str
@@ -93,10 +93,10 @@ def evaluate(
 
     Args:
         opened: the run, its learner on the device to use.
-        data: where the photographs lie, or what was read there; None for those that the run was trained from.
+        data: the photographs' folder, or the dataset read from it; None for the data that the run was trained on.
         split: "train", "val", "test" or "all".
         workers: processes that read photos ahead.
-        progress: is told how many more photos are done.
+        progress: called with the number of photos just done.
 
     Raises:
         UserError: no such split, or photos of classes that the run does not know.
@@ -104,12 +104,12 @@ def evaluate(
     chosen = split_of_run(opened, data, split)
     dataset = chosen.dataset
     photos = Photographs(dataset.photos, opened.recipe.pixels, packed=dataset.pixels)
-    if split in ("test", "all") and processes.is_first():  # first, so that a look that is stopped counts
+    if split in ("test", "all") and processes.is_first():  # first, so that an evaluation that is stopped counts too
         _log_opening(opened.path, dataset, split)
     method = opened.learner.method
-    seen = infer(partial(scored, method), photos, method=method, workers=workers, progress=progress)
-    read = [index for index in range(len(photos)) if index not in seen.damaged]
-    logits, *branches = np.split(seen.values[read], 1 + len(method.scored_views), axis=1)
+    outputs = infer(partial(scored, method), photos, method=method, workers=workers, progress=progress)
+    read = [index for index in range(len(photos)) if index not in outputs.damaged]
+    logits, *branches = np.split(outputs.values[read], 1 + len(method.scored_views), axis=1)
     labels = np.array([dataset.photos[index].label for index in read], dtype=np.int64)
     return Evaluation(
         split=split,
@@ -118,7 +118,7 @@ def evaluate(
         logits=logits,
         labels=labels,
         metrics=measure(logits, labels),
-        damaged=(*chosen.damaged, *seen.damaged.values()),
+        damaged=(*chosen.damaged, *outputs.damaged.values()),
         headline=opened.about.headline,
         branches={name: measure(own, labels).top1 for name, own in zip(method.scored_views, branches, strict=True)},
         notes=dataset.notes,
@@ -126,9 +126,9 @@ def evaluate(
 
 
 def split_of_run(opened: Opened, data: Path | Dataset | None, split: str) -> OpenedData:
-    """The photos of a split with labels that index the run's classes; none is opened.
+    """The photos of a split, their labels being indices of the run's classes; no photo is opened.
 
-    Photos that the run found damaged, and whose files are as they were then, are left out. A dataset that the run cut
+    Photos that the run found damaged, and whose files have not changed since, are left out. A dataset that the run cut
     itself, or held photos out of, is split as the run's ``splits.csv`` says.
     """
     dataset = data if isinstance(data, Dataset) else _read(opened, data)
@@ -149,36 +149,38 @@ def split_of_run(opened: Opened, data: Path | Dataset | None, split: str) -> Ope
 def _read(opened: Opened, data: Path | None) -> Dataset:
     source = data or Path(opened.about.data)
     if data is None and not source.exists():
-        raise UserError(f"{printable(str(source))}, which the run was trained from, is not there; name it: --data DATA")
+        raise UserError(f"{printable(str(source))}, which the run was trained on, does not exist; use --data DATA")
     return read_dataset(source, annotation=opened.about.annotation)
 
 
 def _split_by_run(opened: Opened, dataset: Dataset, known: Scan) -> Dataset:
-    """The dataset with the splits of the run; what the run does not know belongs to none, and a note tells of it."""
-    splits, facts, place = read_splits(opened.path), known.by_name(), printable(str(dataset.root))
+    """The dataset with the run's splits; photos that the run does not know belong to none, and a note says so."""
+    splits, facts, root = read_splits(opened.path), known.by_name(), printable(str(dataset.root))
     named = [photo for photo in dataset.photos if photo.name in splits]
     if not named and dataset.is_split:
         return dataset
-    advice = "say --split all to measure on all photos that lie there"
-    refuse_unknown_names(dataset, splits, source=f"{place} has no splits, and the run's splits.csv", advice=advice)
-    others = [photo for photo in named if photo.name in facts and is_other_file(photo, facts[photo.name])]
-    if 2 * len(others) > len(named):
-        example = f"such as {printable(others[0].name)}, and are other files"
-        raise UserError(f"{place}: {len(others):,} of its photos have names of the run's, {example};\n{advice}")
-    strange = sum(photo.name not in splits and photo.name not in facts for photo in dataset.photos)
-    note = f"{strange:,} photos that the run does not know belong to no split; --split all takes them too"
-    return replace(with_splits(dataset, splits), notes=(*dataset.notes, *([note] if strange else [])))
+    advice = "use --split all to measure on all of these photos"
+    refuse_unknown_names(dataset, splits, source=f"{root} has no splits, and the run's splits.csv", advice=advice)
+    changed = [photo for photo in named if photo.name in facts and is_other_file(photo, facts[photo.name])]
+    if 2 * len(changed) > len(named):
+        example = f"such as {printable(changed[0].name)}"
+        raise UserError(
+            f"{root}: {len(changed):,} files are named like photos of the run, {example}, but are different;\n{advice}"
+        )
+    unknown = sum(photo.name not in splits and photo.name not in facts for photo in dataset.photos)
+    note = f"{unknown:,} photos that the run does not know belong to no split; --split all includes them"
+    return replace(with_splits(dataset, splits), notes=(*dataset.notes, *([note] if unknown else [])))
 
 
 def _relabelled(photo: Photo, dataset: Dataset, index: dict[str, int]) -> Photo:
     name = "" if photo.label is None else dataset.classes[photo.label]
     if name not in index:
-        raise UserError(f"{printable(photo.name)} is labelled {name!r}, a class that this run was not trained on")
+        raise UserError(f"{printable(photo.name)} has the label {name!r}, a class that this run was not trained on")
     return replace(photo, label=index[name])
 
 
 def _log_opening(run: Path, dataset: Dataset, split: str) -> None:
-    """Each look at a test split is written down: figures chosen by looking often are no test figures."""
+    """Logs each look at a test split: the best figure of many looks is no longer a test figure."""
     path = run / OPENINGS
     new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
@@ -190,15 +192,15 @@ def _log_opening(run: Path, dataset: Dataset, split: str) -> None:
 
 
 def refuse_results(folder: Path, run: Path, data: Path | None) -> None:
-    """Refuses a folder that ``write_evaluation`` must not write to, before the photos are looked at.
+    """Refuses a folder that ``write_evaluation`` must not write to, before any photo is read.
 
     Args:
         folder: for the results; earlier ones are replaced.
         run: the run's folder.
-        data: the photos; None for those that the run was trained from.
+        data: the photos; None for those that the run was trained on.
 
     Raises:
-        UserError: it lies among the photos, or holds files of these names that are no results.
+        UserError: it is among the photos, or holds files of these names that are not earlier results.
     """
     photos = data or Path(read_run(run)[2].data)
     if not folder.is_relative_to(run):
@@ -207,11 +209,11 @@ def refuse_results(folder: Path, run: Path, data: Path | None) -> None:
     occupied = [name for name in FILES if os.path.lexists(folder / name)]
     if occupied and not (figures.is_file() and is_json_with("split", "most_confused")(figures)):
         shown = printable(str(folder))
-        raise UserError(f"--out {shown}: {occupied[0]} lies there and is no earlier result; choose another folder")
+        raise UserError(f"--out {shown}: its {occupied[0]} is not an earlier result; choose another folder")
 
 
 def write_evaluation(result: Evaluation, folder: Path) -> None:
-    """The figures, a table by class, a picture, and logits (names, labels, logits) in a folder."""
+    """Writes the figures, a table by class, a picture, and logits (names, labels, logits) to a folder."""
     figures, table, picture, logits = (folder / name for name in FILES)
     write_json(figures, result.to_json())
     rows = per_class(result.metrics.confusion, result.classes)
@@ -223,7 +225,7 @@ def write_evaluation(result: Evaluation, folder: Path) -> None:
 
 
 def print_evaluation(result: Evaluation, folder: Path, console: Console) -> None:
-    """What was left out, the figures in %, the most confused pairs, and where the rest was written."""
+    """Prints what was left out, the figures in %, the most confused pairs, and where the results are."""
     figures = result.to_json()
     tell(console, *result.notes, *(f"left out: {line}" for line in figures["damaged"]))
     table = Table("figure", "%", title=f"{figures['split']}: {figures['n']:,} photos, {figures['classes']} classes")

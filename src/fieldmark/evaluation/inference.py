@@ -1,6 +1,7 @@
 """Logits of photographs: the same code for validation, evaluation and prediction."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ BATCH = 32
 
 
 class Logits(NamedTuple):
-    """``values`` float32 (N, C) in the order of the photos; ``damaged`` a line for each index that has no true row."""
+    """``values`` float32 (N, C) in the order of the photos; ``damaged`` a line per index of a photo that has no row."""
 
     values: np.ndarray
     damaged: dict[int, str]
@@ -33,18 +34,18 @@ def stream(
     start: str | None = None,
     share: tuple[int, int] = (0, 1),
 ) -> Iterator[Logits]:
-    """What ``function`` gives for normalised images, batch by batch, in order and in float32.
+    """What ``function`` returns for normalised images, batch by batch, in order and in float32.
 
     Args:
         function: (B, 3, S, S) to (B, K).
-        photos: as evaluation sees them.
-        method: gives device and pixel statistics.
+        photos: in evaluation's view.
+        method: for its device and pixel statistics.
         workers: processes that read ahead.
         start: how they start, as for ``loader_of``.
-        share: (number, count): every count-th photo, from number on.
+        share: (number, count): every count-th photo, starting with number.
 
     Raises:
-        UserError: the memory does not suffice for a single image; batches go through in smaller pieces before.
+        UserError: memory runs out for a single image; larger batches are first split into smaller pieces.
     """
     keep_freed_memory()
     in_pieces = _InPieces(function)
@@ -57,7 +58,7 @@ def stream(
 
 
 class _InPieces:
-    """A function of images, in pieces half as large from each time on that the memory does not suffice for one."""
+    """A function of images, computed in pieces, which are halved each time that memory runs out."""
 
     def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
         self.function, self.size = function, BATCH
@@ -71,13 +72,13 @@ class _InPieces:
                 if not is_out_of_memory(error):
                     raise
                 if self.size == 1:
-                    side, place = images.shape[-1], images.device.type
-                    raise UserError(f"too little memory ({place}) for a single image of {side} x {side} px") from error
-            self.size = (min(self.size, len(images)) + 1) // 2  # here, as the error keeps what the piece had taken
+                    side, device = images.shape[-1], images.device.type
+                    raise UserError(f"out of memory ({device}) for a single image of {side} x {side} px") from error
+            self.size = (min(self.size, len(images)) + 1) // 2  # here, as the error holds on to the piece's memory
 
 
 def scored(method: Method, images: torch.Tensor) -> torch.Tensor:
-    """Logits (B, C) of images, and beside them those of each of the method's scored views: (B, (1 + views) * C)."""
+    """Logits (B, C) of images, followed by those of the method's scored views: (B, (1 + views) * C)."""
     if not method.scored_views:
         return method(images)
     encoded = method.encode(images, EVALUATION)
@@ -93,9 +94,9 @@ def infer(
     start: str | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Logits:
-    """All of ``stream`` in one array, with the module in eval mode; ``progress`` is told how many more are done.
+    """All of ``stream`` in one array, with the module in eval mode; ``progress`` gets the number of photos just done.
 
-    Several processes share the photos, each photo in one of them, and all get the whole array.
+    Several processes share the photos, and all get the whole array.
     """
     values: list[np.ndarray] = []
     damaged: dict[int, str] = {}
@@ -118,16 +119,12 @@ def _joined(parts: list[Logits], count: int) -> Logits:
     return Logits(whole, {index: line for part in parts for index, line in part.damaged.items()})
 
 
-class in_eval_mode:
-    """Puts a module in eval mode and back."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module, self.before = module, module.training
-
-    def __enter__(self) -> None:
-        """Eval mode."""
-        self.module.eval()
-
-    def __exit__(self, *_: object) -> None:
-        """As it was."""
-        self.module.train(self.before)
+@contextmanager
+def in_eval_mode(module: nn.Module) -> Iterator[None]:
+    """Puts a module in eval mode, and back into the mode it was in."""
+    was_training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(was_training)

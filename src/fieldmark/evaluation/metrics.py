@@ -46,7 +46,7 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> Metrics:
         n=count,
         top1=top[1],
         top5=top[5],
-        # torchmetrics' own mean takes in a class without a photo as soon as it is predicted once
+        # torchmetrics' own mean counts a class without a photo as soon as it is predicted once
         mean_per_class=float(multiclass_accuracy(scores, truth, classes, average="none")[present].mean()),
         macro_f1=float(multiclass_f1_score(scores, truth, classes, average="none")[present].mean()),
         confusion=multiclass_confusion_matrix(scores, truth, classes).numpy(),
@@ -54,21 +54,21 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> Metrics:
 
 
 def headline(counts: Sequence[int]) -> Headline:
-    """The figure to look at first, given the photos a class: "top1" or, for uneven classes, "mean_per_class"."""
+    """The figure to look at first, given the photos per class: "top1" or, for uneven classes, "mean_per_class"."""
     return "mean_per_class" if is_uneven(counts) else "top1"
 
 
-def confused_pairs(confusion: np.ndarray, most: int = 10) -> list[tuple[int, int, int]]:
-    """The unordered pairs of classes most often taken for each other: (class, class, photos), most first."""
+def confused_pairs(confusion: np.ndarray, count: int = 10) -> list[tuple[int, int, int]]:
+    """The unordered pairs of classes most often confused: (class, class, photos), most frequent first."""
     both = np.triu(confusion + confusion.T, 1)
-    order = np.argsort(-both, axis=None, kind="stable")[:most]
-    pairs = [(int(i), int(j), int(both[i, j])) for i, j in zip(*np.unravel_index(order, both.shape), strict=True)]
-    return [pair for pair in pairs if pair[2] > 0]
+    order = np.argsort(-both, axis=None, kind="stable")[:count]
+    pairs = zip(*np.unravel_index(order, both.shape), strict=True)
+    return [(int(i), int(j), int(both[i, j])) for i, j in pairs if both[i, j]]
 
 
 def per_class(confusion: np.ndarray, classes: Sequence[str]) -> list[dict[str, object]]:
-    """One row a class: its photos, recall, precision, F1, and the class it is most often taken for."""
-    hits, truth, said = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    """One row per class: its photos, recall, precision, F1, and the class it is most often taken for."""
+    hits, truth, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     wrong = confusion - np.diag(hits)
     rows: list[dict[str, object]] = []
     for i, name in enumerate(classes):
@@ -78,8 +78,8 @@ def per_class(confusion: np.ndarray, classes: Sequence[str]) -> list[dict[str, o
                 "class": name,
                 "photos": int(truth[i]),
                 "recall": _share(hits[i], truth[i]),
-                "precision": _share(hits[i], said[i]),
-                "f1": _share(2 * hits[i], truth[i] + said[i]),
+                "precision": _share(hits[i], predicted[i]),
+                "f1": _share(2 * hits[i], truth[i] + predicted[i]),
                 "most_taken_for": classes[worst] if wrong[i, worst] else "",
                 "times": int(wrong[i, worst]),
             }

@@ -22,7 +22,7 @@ from fieldmark.runs.folder import Opened
 
 @dataclass(frozen=True)
 class Prediction:
-    """The likeliest classes of one file, most likely first, or the reason why there are none."""
+    """The likeliest classes of a file, most likely first, or the reason why it could not be read."""
 
     file: str
     classes: tuple[str, ...] = ()
@@ -31,32 +31,32 @@ class Prediction:
 
 
 def photos_of(inputs: Sequence[Path]) -> list[Photo]:
-    """The photos that files, folders (searched through, in natural order) and tables (path, box) name, in order.
+    """The photos that files, folders (with their subfolders, in natural order) and tables (path, box) name, in order.
 
     Raises:
-        UserError: an input that does not exist, or inputs without a single photo.
+        UserError: an input that does not exist, or no photos at all.
     """
     photos: list[Photo] = []
-    for given in inputs:
-        if given.is_dir():
-            photos += [Photo(str(path), path) for path in _images_below(given)]
-        elif given.suffix.lower() == ".csv":
-            photos += read_unlabelled(given)
-        elif os.path.lexists(given):
-            photos.append(Photo(str(given), given))
+    for path in inputs:
+        if path.is_dir():
+            photos += [Photo(str(image), image) for image in _images_below(path)]
+        elif path.suffix.lower() == ".csv":
+            photos += read_unlabelled(path)
+        elif os.path.lexists(path):
+            photos.append(Photo(str(path), path))
         else:
-            raise UserError(f"{printable(str(given))}: no such file or folder")
+            raise UserError(f"{printable(str(path))}: no such file or folder")
     if not photos:
-        raise UserError(f"no photos in {', '.join(printable(str(given)) for given in inputs)}")
+        raise UserError(f"no photos in {', '.join(printable(str(path)) for path in inputs)}")
     return photos
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder, onerror=_refuse_folder):
+    for parent, folders, files in os.walk(folder, onerror=_refuse_folder):
         folders[:] = sorted((name for name in folders if not is_ignored(name)), key=natural_order)
         for name in sorted(files, key=natural_order):
             if not is_ignored(name) and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                yield Path(place) / name
+                yield Path(parent) / name
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -64,16 +64,16 @@ def _refuse_folder(error: OSError) -> None:
 
 
 def predict(opened: Opened, photos: Sequence[Photo], *, top: int = 5, workers: int = 0) -> Iterator[Prediction]:
-    """One prediction a photo, in order, as they come.
+    """One prediction per photo, in order, as soon as it is made.
 
     Args:
         opened: the run, its learner on the device to use.
-        photos: what to look at.
-        top: classes a photo.
+        photos: to predict.
+        top: classes per photo.
         workers: processes that read photos ahead.
 
     Raises:
-        UserError: a run with ``--fit box`` and a photo without a box, or a ``top`` below 1; at once.
+        UserError: a run with ``--fit box`` and a photo without a box, or a ``top`` below 1; at the call.
     """
     if top < 1:
         raise UserError(f"--top {top}: at least 1")
@@ -91,17 +91,13 @@ def _predictions(opened: Opened, photos: Sequence[Photo], *, top: int, workers: 
             probabilities = _softmax(part.values)
             order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
             for row, best in enumerate(order):
-                index = start + row
-                if index in part.damaged:
-                    yield Prediction(photos[index].name, reason=_reason(part.damaged[index], photos[index].name))
-                    continue
-                shares = tuple(float(probabilities[row, label]) for label in best)
-                yield Prediction(photos[index].name, tuple(opened.classes[label] for label in best), shares)
+                name = photos[start + row].name
+                if line := part.damaged.get(start + row):
+                    yield Prediction(name, reason=line.removeprefix(f"{printable(name)}: "))
+                else:
+                    classes = tuple(opened.classes[label] for label in best)
+                    yield Prediction(name, classes, tuple(probabilities[row, best].tolist()))
             start += len(order)
-
-
-def _reason(line: str, name: str) -> str:
-    return line.removeprefix(f"{printable(name)}: ")
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
@@ -110,20 +106,20 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def refuse_table(path: Path, *, inputs: Sequence[Path] = ()) -> None:
-    """Raises ``UserError`` for a file to write that is an input, a picture, or holds no earlier predictions."""
+    """Raises ``UserError`` for an output file that is an input, a picture, or anything else but earlier predictions."""
     refuse_file(path, option="-o", inputs=inputs, is_ours=is_table_with("file", "class_1", "probability_1", "error"))
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction], *, top: int) -> tuple[int, int]:
-    """Writes a CSV row a prediction as they come; returns how many there were, and how many had no classes."""
+    """Writes a CSV row per prediction as it comes; returns how many there were, and how many had no classes."""
     columns = [f"{what}_{rank}" for rank in range(1, top + 1) for what in ("class", "probability")]
     count = failed = 0
     with growing_file(path) as file:
         writer = csv.writer(file)
         writer.writerow(["file", *columns, "error"])
-        for one in predictions:
-            ranked = zip(one.classes, one.probabilities, strict=True)
+        for prediction in predictions:
+            ranked = zip(prediction.classes, prediction.probabilities, strict=True)
             cells = [cell for name, share in ranked for cell in (name, f"{share:.6f}")]
-            writer.writerow([one.file, *cells, *[""] * (2 * top - len(cells)), one.reason])
-            count, failed = count + 1, failed + bool(one.reason)
+            writer.writerow([prediction.file, *cells, *[""] * (2 * top - len(cells)), prediction.reason])
+            count, failed = count + 1, failed + bool(prediction.reason)
     return count, failed

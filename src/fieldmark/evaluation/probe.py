@@ -1,6 +1,6 @@
 """``fieldmark probe``: frozen features and logistic regression.
 
-The first-hour answer, and the second baseline of every table.
+A first answer within the hour, and the second baseline of every table.
 """
 
 import time
@@ -25,16 +25,16 @@ from fieldmark.input.loading import Photographs
 from fieldmark.recipe import Model, Pixels, Recipe
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
-"""Inverse strengths of the regression's penalty that are tried inside the training photos."""
+"""Inverse strengths of the penalty that cross-validation within the training photos tries."""
 
 
 @dataclass(frozen=True)
 class Probed:
     """What frozen features are worth.
 
-    ``strength`` is the chosen inverse penalty; ``feature_seconds`` and ``fit_seconds`` what it took; ``scores`` (N, C)
-    the log-probabilities and ``labels`` (N,) the classes of ``names``, the photos measured on that could be read;
-    ``trained`` counts those fitted on, and ``damaged`` has a line for each of either kind that could not be read.
+    ``strength`` is the chosen inverse penalty; ``feature_seconds`` and ``fit_seconds`` are times; ``scores`` (N, C)
+    are the log-probabilities and ``labels`` (N,) the classes of ``names``, the evaluated photos that could be read;
+    ``trained`` counts the photos fitted on, and ``damaged`` has a line for each photo that could not be read.
     """
 
     backbone: str
@@ -56,13 +56,13 @@ class Probed:
         return {"backbone": self.backbone} | measured | cost
 
 
-def print_probed(probed: Sequence[Probed], console: Console) -> None:
-    """A table, a line a backbone."""
+def print_probed(results: Sequence[Probed], console: Console) -> None:
+    """Prints a table, one row per backbone."""
     table = Table("backbone", "top-1 %", "mean per class %", "photos", "features s", "regression s")
-    for one in probed:
-        shares = (f"{100 * share:.1f}" for share in (one.metrics.top1, one.metrics.mean_per_class))
-        seconds = (f"{one.feature_seconds:.0f}", f"{one.fit_seconds:.0f}")
-        table.add_row(one.backbone, *shares, str(one.metrics.n), *seconds)
+    for result in results:
+        shares = (f"{100 * share:.1f}" for share in (result.metrics.top1, result.metrics.mean_per_class))
+        seconds = (f"{result.feature_seconds:.0f}", f"{result.fit_seconds:.0f}")
+        table.add_row(result.backbone, *shares, str(result.metrics.n), *seconds)
     console.print(table)
 
 
@@ -78,21 +78,21 @@ def probe(
     workers: int = 1,
     progress: Callable[[int], object] | None = None,
 ) -> Probed:
-    """Averages the maps of a frozen backbone and fits a multinomial logistic regression on them.
+    """Averages the maps of a frozen backbone and fits a multinomial logistic regression to them.
 
-    The penalty is chosen by cross-validation inside the training photos. Features are standardised by the training
-    photos' statistics.
+    The penalty is chosen by cross-validation within the training photos, and features are standardised by their
+    statistics.
 
     Args:
         dataset: split.
         backbone: its name.
-        weights: where they come from.
+        weights: initial weights, as for ``train``.
         train_on: splits to fit on.
         split: split to measure on.
-        size: pixels a side.
+        size: of the images, in pixels.
         device: "cpu" or "cuda".
         workers: processes that read photos ahead.
-        progress: is told how many more photos are done.
+        progress: called with the number of photos just done.
     """
     from fieldmark.building import build_learner
 
@@ -111,29 +111,26 @@ def probe(
     for splits in (tuple(train_on), (split,)):
         chosen = dataset.of(splits)
         photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
-        found = infer(embed, photos, method=method, workers=workers, progress=progress)
-        read = [index for index in range(len(chosen)) if index not in found.damaged]
-        features.append(found.values[read].astype(np.float64))
+        embeddings = infer(embed, photos, method=method, workers=workers, progress=progress)
+        read = [index for index in range(len(chosen)) if index not in embeddings.damaged]
+        features.append(embeddings.values[read].astype(np.float64))
         labels.append(np.array([chosen[index].label for index in read], dtype=np.int64))
         names = tuple(chosen[index].name for index in read)
-        damaged += found.damaged.values()
-    taken = time.perf_counter() - begun
-    begun = time.perf_counter()
+        damaged += embeddings.damaged.values()
+    features_done = time.perf_counter()
     scores, strength = _regress(features[0], labels[0], features[1], classes=len(dataset.classes))
-    fitted = time.perf_counter() - begun
+    seconds = features_done - begun, time.perf_counter() - features_done
     scores = scores.astype(np.float32)
     figures, trained = measure(scores, labels[1]), len(labels[0])
-    return Probed(backbone, figures, strength, taken, fitted, names, labels[1], scores, trained, tuple(damaged))
+    return Probed(backbone, figures, strength, *seconds, names, labels[1], scores, trained, tuple(damaged))
 
 
 def _regress(x: np.ndarray, y: np.ndarray, x_new: np.ndarray, *, classes: int) -> tuple[np.ndarray, float]:
     """Log-probabilities (N, C) of new rows, and the strength that cross-validation chose."""
     scaler = StandardScaler().fit(x)
     x, x_new = np.asarray(scaler.transform(x)), np.asarray(scaler.transform(x_new))
-    smallest = int(np.bincount(y)[np.unique(y)].min())
-    folds = min(3, smallest)
-    strength = STRENGTHS[1]
-    if folds >= 2:
+    strength, folds = STRENGTHS[1], min(3, int(np.unique(y, return_counts=True)[1].min()))
+    if folds >= 2:  # no class with a single photo
         cuts = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(x, y))
         hits = [sum(np.sum(_fit(x[a], y[a], c).predict(x[b]) == y[b]) for a, b in cuts) for c in STRENGTHS]
         strength = STRENGTHS[int(np.argmax(hits))]

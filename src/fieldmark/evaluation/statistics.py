@@ -1,6 +1,6 @@
-"""What figures of a few seeds on one set of test photos say about a method: intervals, differences, corrections.
+"""What the figures of a few seeds on one test set say about a method: intervals, differences, corrections.
 
-A method's accuracy varies for two reasons that have nothing to do with its worth: the seed (first weights, order,
+A method's accuracy varies for two reasons that have nothing to do with its merit: the seed (initial weights, order,
 views), and which photos the test set happens to hold. Both are samples, and the interval of a difference counts both.
 """
 
@@ -14,7 +14,7 @@ LEVEL, POWER = 0.95, 0.8
 
 
 class Interval(NamedTuple):
-    """A mean and the two ends of its interval; the ends are nan where they cannot be told."""
+    """A mean and the two ends of its interval; the ends are nan where they cannot be estimated."""
 
     mean: float
     low: float
@@ -22,10 +22,10 @@ class Interval(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """How far one method is from another: ``interval``, its standard ``error``, its degrees of freedom and ``p``.
+    """The difference between two methods: ``interval``, its standard ``error``, its degrees of freedom and ``p``.
 
     ``p`` is two-sided, of "there is no difference". With one seed ``error``, ``df`` and ``p`` are nan: nothing is known
-    of how seeds vary.
+    about the spread of seeds.
     """
 
     interval: Interval
@@ -35,7 +35,7 @@ class Difference(NamedTuple):
 
 
 def seed_interval(values: Sequence[float] | np.ndarray, *, level: float = LEVEL) -> Interval:
-    """Student's interval of the mean of ``values`` (S,), one a seed: what further seeds would give on the same photos.
+    """Student's interval of the mean of ``values`` (S,), one per seed: what other seeds would give on the same photos.
 
     The ends are nan for one value. Raises ``ValueError`` for none.
     """
@@ -64,12 +64,12 @@ def paired_difference(first: np.ndarray, second: np.ndarray, *, level: float = L
     A bootstrap over three seeds sees only 2/3 of their variance, and one over photos alone leaves out the seeds.
 
     Args:
-        first: (S, I) whether each photo was right (or any figure a photo) for each seed.
+        first: (S, I) whether each photo was right (or any figure per photo) for each seed.
         second: (S, I) the same for the other method: same photos, and the same seeds, in the same order.
         level: of the interval.
 
     Raises:
-        ValueError: the shapes differ, or are no seeds by photos.
+        ValueError: the shapes differ, or are not seeds by photos.
     """
     if first.shape != second.shape or first.ndim != 2 or 0 in first.shape:
         raise ValueError(f"two tables of seeds by photos are needed, not {first.shape} and {second.shape}")
@@ -82,7 +82,7 @@ def paired_difference(first: np.ndarray, second: np.ndarray, *, level: float = L
     by_photo = seeds * differences.mean(0).var(ddof=1)
     total = by_seed + by_photo
     error = float(np.sqrt(total / (seeds * photos)))
-    if not error:  # each photo of each seed says the same
+    if not error:  # the difference is the same for each photo and seed
         return Difference(Interval(mean, mean, mean), 0.0, np.inf, 0.0 if mean else 1.0)
     df = float(total**2 / (by_seed**2 / (seeds - 1) + by_photo**2 / (photos - 1)))
     half = float(stats.t.ppf(0.5 + level / 2, df) * error)
@@ -93,8 +93,8 @@ def paired_difference(first: np.ndarray, second: np.ndarray, *, level: float = L
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     """P-values (m,) corrected for m comparisons (S. Holm, Scandinavian Journal of Statistics 6 (1979), 65-70).
 
-    The chance of one or more false findings among all of them is then at most the level that they are held against. A
-    nan stays nan and counts as no comparison.
+    The chance of one or more false findings among all of them is then at most the level that they are compared with. A
+    nan stays nan and does not count as a comparison.
     """
     values = np.asarray(p, dtype=np.float64)
     corrected = np.full(values.shape, np.nan)

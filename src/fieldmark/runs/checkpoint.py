@@ -1,4 +1,4 @@
-"""What is needed to go on with a run, written all or nothing."""
+"""The state to resume a run from and its trained tensors, each written completely or not at all."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,15 +17,15 @@ from fieldmark.runs.upgrade import upgraded
 STATE = "state/last.pt"
 FORMAT, FORMAT_VERSION = "format_version", 2
 MODEL = "model.safetensors"
-RESCUE = "what was saved before is whole; make room there and go on with the same command and --resume"
+RESCUE = "what was saved before is intact; make room there and continue with the same command and --resume"
 _TORCH_CANNOT_WRITE = ("inline_container", "PytorchStreamWriter", "iostream")
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """``replace_file`` for libraries that have errors of their own for a file that cannot be written.
+    """``replace_file`` for libraries with their own errors for a file that cannot be written.
 
     Raises:
-        UserError: the file cannot be written; what was there before is unharmed.
+        UserError: the file cannot be written; what was there before is intact.
     """
 
     def written(draft: Path) -> None:
@@ -43,17 +43,17 @@ def save_state(run: Path, state: Mapping[str, Any]) -> None:
     """Writes the resumable state: plain tensors, numbers and lists."""
 
     def write(path: Path) -> None:
-        with path.open("wb") as file:  # one that torch opens, for a name beyond ASCII, stays open where writing fails
+        with path.open("wb") as file:  # with a non-ASCII name, torch leaves its own file open if writing fails
             torch.save({FORMAT: FORMAT_VERSION, **state}, file)
 
     _replace(run / STATE, write)
 
 
 def load_state(run: Path) -> dict[str, Any] | None:
-    """The last state, or None where the run has none.
+    """The last saved state, or None if there is none.
 
     Raises:
-        UserError: a damaged file, or the state of an earlier Fieldmark, whose steps would not be these.
+        UserError: a damaged file, or the state of an earlier Fieldmark, which computed its steps differently.
     """
     path = run / STATE
     if not path.is_file():
@@ -64,8 +64,8 @@ def load_state(run: Path) -> dict[str, Any] | None:
         raise UserError(f"{path} is damaged; delete it to start again (--overwrite)") from error
     if state.pop(FORMAT, None) != FORMAT_VERSION:
         raise UserError(
-            f"{path} is the state of another version of Fieldmark, which cannot go on here;\n"
-            "a finished model stays usable; train anew with --overwrite, or go on with that version (see run.json)"
+            f"{path} was saved by another version of Fieldmark and cannot be resumed;\n"
+            "a finished model stays usable; start over with --overwrite, or resume with that version (see run.json)"
         )
     return state
 
@@ -77,14 +77,14 @@ def save_model(run: Path, module: nn.Module) -> None:
 
 
 def load_model(run: Path, learner: Learner) -> None:
-    """Fills a learner with the saved tensors, of an earlier version too.
+    """Loads the saved tensors into a learner; those of earlier versions too.
 
     Raises:
-        UserError: no saved model, or one of another shape.
+        UserError: no saved model, or one that does not fit.
     """
     path = run / MODEL
     if not path.is_file():
-        raise UserError(f"{run} holds no trained model ({MODEL}); finish it with: fieldmark train … --resume")
+        raise UserError(f"{run} has no trained model ({MODEL}) yet; finish training with: fieldmark train … --resume")
     try:
         learner.load_state_dict(upgraded(load_file(path), learner))
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:

@@ -1,4 +1,4 @@
-"""The folder of a run: what it holds and how it is opened again."""
+"""The folder of a run: its files, and how it is opened."""
 
 import json
 from collections.abc import Sequence
@@ -30,11 +30,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class About:
-    """Where a run comes from: what ``run.json`` holds.
+    """Where a run comes from: the content of ``run.json``.
 
-    ``data`` is the photographs' place, ``layout`` how they lay there, ``annotation`` which labels were taken,
-    ``data_digest`` that of names, labels and splits; ``headline`` the figure to look at first; ``cut`` says whether
-    Fieldmark made the splits, ``held_out`` is the share of the training photos that became validation.
+    ``data`` is the path of the photographs, ``layout`` their layout, ``annotation`` which labels were used,
+    ``data_digest`` a digest of names, labels and splits; ``headline`` the figure to look at first; ``cut`` says whether
+    Fieldmark made the splits, ``held_out`` is the share of training photos held out for validation.
     """
 
     data: str
@@ -50,7 +50,7 @@ class About:
 
 
 class Transform:
-    """From a picture to the network's input, as evaluation sees it.
+    """From a picture to the network's input, as in evaluation.
 
     Args:
         pixels: the recipe's.
@@ -62,20 +62,20 @@ class Transform:
         self.pixels, self.mean, self.std = pixels, mean.cpu().clone(), std.cpu().clone()
 
     def __call__(self, image: Image.Image | str | Path, box: Box | None = None) -> Tensor:
-        """A photo's file, or a picture that Pillow opened, to a normalised float32 tensor (3, S, S).
+        """Turns a photo's file, or a picture that Pillow opened, into a normalised float32 tensor (3, S, S).
 
-        Both are made upright RGB as ``predict`` makes them; ``box``, in pixels of the upright picture, is needed where
+        Both are converted to upright RGB as by ``predict``; ``box``, in pixels of the upright picture, is needed if
         ``fit`` is "box".
 
         Raises:
-            UserError: a file that cannot be read, or no box.
+            UserError: a file that cannot be read, or a missing box.
         """
         if isinstance(image, Image.Image):
             picture = opened_image(image)
         else:
             picture = read_image(Path(image), limits=up_to(self.pixels.megapixels))
         view = torch.from_numpy(evaluation_view(picture, self.pixels, box).copy())
-        mean, scale = 255 * self.mean, 1 / (255 * self.std)  # in this order, as evaluation computes it, bit for bit
+        mean, scale = 255 * self.mean, 1 / (255 * self.std)  # in evaluation's order, so that bits are equal
         return (view.permute(2, 0, 1).float() - mean[:, None, None]) * scale[:, None, None]
 
 
@@ -88,7 +88,7 @@ class Loaded(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A run as it lies on disk, with its learner built and filled."""
+    """A run read from disk, with its learner built and loaded."""
 
     path: Path
     recipe: Recipe
@@ -102,10 +102,10 @@ def load(run: str | Path, *, external: Sequence[str | type] = ()) -> Loaded:
 
     Args:
         run: the run's folder.
-        external: classes from elsewhere that its recipe names.
+        external: classes of your own that its recipe names.
 
     Raises:
-        UserError: no run, an unfinished one, or one that names other classes from elsewhere.
+        UserError: not a run, an unfinished one, or one whose recipe names a class that ``external`` lacks.
     """
     opened = open_run(Path(run), external=external)
     method = opened.learner.method.eval()
@@ -125,16 +125,16 @@ def read_run(run: Path) -> tuple[Recipe, tuple[str, ...], About]:
     """Recipe, classes and ``run.json`` of a run, without building anything.
 
     Raises:
-        UserError: no run, or a file that is damaged or of another format.
+        UserError: not a run, or a file that is damaged or of another format.
     """
     if not (run / RECIPE).is_file():
-        raise UserError(f"{run} is no run of Fieldmark: it holds no {RECIPE}")
+        raise UserError(f"{run} is not a Fieldmark run: it has no {RECIPE}")
     recipe = recipe_from_json((run / RECIPE).read_text("utf-8", "replace"))
     return recipe, _read(run / CLASSES, _Classes).classes, _read(run / ABOUT, About)
 
 
 def write_run(run: Path, recipe: Recipe, *, classes: Sequence[str], about: About) -> None:
-    """Writes what a run is before it is trained, each file all or nothing."""
+    """Writes what describes a run, before it is trained."""
     write_text(run / RECIPE, recipe_to_json(recipe))
     for file, value in ((CLASSES, _Classes(tuple(classes))), (ABOUT, about)):
         write_json(run / file, {"format_version": FORMAT_VERSION} | to_plain(value))
@@ -142,7 +142,7 @@ def write_run(run: Path, recipe: Recipe, *, classes: Sequence[str], about: About
 
 @dataclass(frozen=True)
 class _Classes:
-    """What ``classes.json`` holds."""
+    """The content of ``classes.json``."""
 
     classes: tuple[str, ...]
 
@@ -153,8 +153,8 @@ def _read(path: Path, kind: type[T]) -> T:
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}); is the run complete?") from error
     if not isinstance(value, dict) or value.pop("format_version", None) != FORMAT_VERSION:
-        raise UserError(f"{path} has another format than this Fieldmark reads")
+        raise UserError(f"{path} is in a format that this version of Fieldmark does not read")
     try:
         return from_plain(value, kind)
     except UserError as error:
-        raise UserError(f"{path}: {error}; it was changed by hand, or the run is not complete") from error
+        raise UserError(f"{path}: {error}; was it edited by hand, or is the run incomplete?") from error

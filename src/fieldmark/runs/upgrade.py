@@ -1,4 +1,4 @@
-"""The one map of keys from the tensors of earlier versions to those of today's modules."""
+"""Renames the tensors of earlier versions to the names in today's modules."""
 
 from collections.abc import Mapping
 
@@ -7,15 +7,15 @@ from torch import Tensor
 from fieldmark.core.learner import Learner
 
 _TERMS = "term_modules."
-"""Terms with parameters stood under this name, numbered among themselves."""
+"""Terms with parameters had this prefix, and were numbered among themselves."""
 _MUTUAL = "method.mutual."
-"""API-Net's mutual vector was the method's own."""
+"""API-Net's mutual vector belonged to the method itself."""
 _PHI = "method.classifier.neck.phi.weight"
 """The Channel Interaction Network's convolution was a linear layer on nine taps: (D, 9 D), taps before channels."""
 
 
 def upgraded(tensors: Mapping[str, Tensor], learner: Learner) -> dict[str, Tensor]:
-    """The tensors of a run, whichever version wrote them, under the names and in the shapes of a learner of today."""
+    """The tensors of a run of any version, with the names and shapes of today's learner."""
     numbers = [str(number) for number, term in enumerate(learner.terms) if term.state_dict()]
     renamed = {_renamed(key, numbers): value for key, value in tensors.items()}
     if (weight := renamed.get(_PHI)) is not None and weight.ndim == 2:

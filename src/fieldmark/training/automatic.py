@@ -1,7 +1,7 @@
-"""What a run is made of where the user does not say: backbone, size, epochs and rates for this machine and these data.
+"""Defaults for what the user leaves open: backbone, size, epochs and learning rates for this machine and these data.
 
 The rules depend on the kind of device, on its memory in coarse steps and on the number of photos, never on a measured
-speed, so that two machines of a kind choose alike. They were found on validation splits (see docs/design.md), never on
+speed, so that two machines of a kind choose alike. They were tuned on validation splits (see docs/design.md), never on
 a test split.
 """
 
@@ -25,15 +25,15 @@ from fieldmark.training.settings import RecipeSettings
 RATES = {Sgd: 0.1 / 16, AdamW: 1e-3 / 32}
 """Learning rates of the new layers, per photo of a batch."""
 SGD_BACKBONE, ADAM_BACKBONE = 0.1, 0.05
-"""The backbone's share of them."""
+"""The backbone's learning rate, as a share of it."""
 BATCH = 16
 VIEWS = 12_000
-"""Training views that fine-tuning sees in all, within the bounds of ``EPOCHS``."""
+"""Training views in a whole fine-tuning run, within the bounds of ``EPOCHS``."""
 EPOCHS = (8, 40)
 FROM_SCRATCH = 5  # times as many epochs
 ROOMY = ((12e9, 32, 448), (7.2e9, 16, 448), (4.5e9, 8, 448), (0, 16, 224))
-"""From so many bytes of a GPU's memory on, in half precision: the batch and the size. ResNet-50 at 448 px takes about
-10 GB in batches of 32; a card's memory is never all free."""
+"""(bytes of GPU memory, batch, size): what fits in at least that much memory, in half precision. ResNet-50 at 448 px
+takes about 10 GB in batches of 32; a card's memory is never all free."""
 FLOAT32 = 1.8  # times the memory of half precision
 
 
@@ -41,8 +41,8 @@ FLOAT32 = 1.8  # times the memory of half precision
 class Draft:
     """A recipe before the photos are known.
 
-    ``start`` is the recipe that is followed, or the program's own for a kind of machine, with the parts that the user
-    said; ``settings`` are all that the user said; ``follows`` whether a recipe is followed.
+    ``start`` is the recipe that is followed, or the default one for a kind of machine, with the parts that the user
+    chose; ``settings`` are all of the user's; ``follows`` says whether a recipe is followed.
     """
 
     start: Recipe
@@ -51,51 +51,51 @@ class Draft:
 
     @property
     def recipe(self) -> Recipe:
-        """With all that the user said; epochs and batches are not yet fitted to the photos.
+        """With all of the user's settings; epochs and batches are not yet fitted to the photos.
 
         Raises:
-            UserError: a setting that the recipe leaves no room for.
+            UserError: a setting that does not go with the recipe.
         """
         return with_fields(with_settings(self.start, self.settings), self.settings.set)
 
     def fitted(self, *, photos: int, classes: int) -> Recipe:
-        """The recipe of the run: where none is followed, with epochs, batches and rate that suit the photos.
+        """The recipe of the run; unless one is followed, epochs, batches and learning rate are fitted to the photos.
 
-        What was said stays as it was said, and each ``--set`` comes last.
+        The user's settings stay as they are, and each ``--set`` comes last.
 
         Args:
             photos: in the training splits.
-            classes: of the data; a paper's own batches get at most so many.
+            classes: of the data; a paper's own batches get at most this many.
         """
         if self.follows:
             return self.recipe
-        said, recipe = self.settings, with_settings(self.start, self.settings)
+        settings, recipe = self.settings, with_settings(self.start, self.settings)
         (stage,), batches = recipe.stages, recipe.batches
-        if said.epochs is None:
+        if settings.epochs is None:
             low, high = EPOCHS
             epochs = min(max(round(VIEWS / max(photos, 1)), low), high)
             stage = replace(stage, epochs=epochs * (FROM_SCRATCH if recipe.model.weights == NONE else 1))
-        if isinstance(batches, Balanced) and said.batch is None:
+        if isinstance(batches, Balanced) and settings.batch is None:
             batches = replace(batches, classes=min(batches.classes, classes))
         elif isinstance(batches, Shuffled):
             batches = replace(batches, size=min(batches.size, max(photos, 1)))
-        if said.lr is None:
+        if settings.lr is None:
             rate = RATES[type(stage.optimiser)] * batches.size
             stage = replace(stage, optimiser=replace(stage.optimiser, lr=rate))
-        return with_fields(replace(recipe, batches=batches, stages=(stage,)), said.set)
+        return with_fields(replace(recipe, batches=batches, stages=(stage,)), settings.set)
 
 
 def draft_of(settings: RecipeSettings, *, device: str, external: Classes, recipe: Recipe | None = None) -> Draft:
-    """What a run starts from; everything that needs no photos is checked.
+    """The recipe that a run starts from; everything that can be checked without photos is checked.
 
     Args:
-        settings: what the user said.
+        settings: those of the user.
         device: "cpu" or "cuda".
         external: classes from elsewhere that parts may name.
         recipe: what to follow, in place of ``settings.recipe``.
 
     Raises:
-        UserError: a name or an option that there is not, or parts that cannot go together.
+        UserError: an unknown name or option, or parts that do not go together.
     """
     if recipe is None and settings.recipe is not None:
         recipe = read_recipe(settings.recipe)
@@ -111,7 +111,7 @@ def draft_of(settings: RecipeSettings, *, device: str, external: Classes, recipe
 
 
 def _chosen(settings: RecipeSettings, device: str, external: Classes) -> Recipe:
-    """The program's own recipe for a kind of machine."""
+    """The default recipe for a kind of machine."""
     backbone = settings.backbone or (LITE0_BACKBONE if device == "cpu" else "resnet50")
     packaged = settings.backbone is None and backbone == LITE0_BACKBONE and lite0_is_installed()
     start = Model(backbone=backbone, weights=settings.weights or (LITE0 if packaged else HUB))
@@ -127,25 +127,25 @@ def _chosen(settings: RecipeSettings, device: str, external: Classes) -> Recipe:
 
 
 def _room(precision: str, device: str) -> tuple[int, int]:
-    """The batch and the pixels a side; 448 px, where fine marks are seen, needs a GPU."""
+    """The batch and the image size; 448 px, which shows fine details, needs a GPU."""
     if device == "cpu":
         return BATCH, 224
     return fitting(_memory(), half=is_half(precision, device))
 
 
 def fitting(memory: float, *, half: bool) -> tuple[int, int]:
-    """The batch and the pixels a side that a GPU has room for.
+    """The batch and the image size that a GPU has room for.
 
     Args:
-        memory: all that the GPU has, in bytes.
-        half: whether maps are kept in half precision.
+        memory: of the GPU, in bytes.
+        half: whether feature maps are in half precision.
     """
     room = memory if half else memory / FLOAT32
     return next((batch, side) for least, batch, side in ROOMY if room >= least)
 
 
 def _memory() -> float:
-    """Bytes of the GPU's memory; without limit where the GPU is another machine's."""
+    """Bytes of the GPU's memory; infinite where the GPU is in another machine."""
     if not torch.cuda.is_available():
         return math.inf
     return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
@@ -160,15 +160,15 @@ def _size(backbone: str, side: int) -> int:
 
 
 def _rates_of_parts(model: Model, external: Classes) -> dict[str, float]:
-    """For the neck and the terms whose class says a ``rate``, its share of the learning rate; of terms the least."""
+    """Shares of the learning rate for a neck and terms whose class has a ``rate``; the least one for all terms."""
     parts = {"neck": [model.neck] if model.neck else [], "terms": model.terms}
     kinds = {group: [class_of(part, external) for part in members] for group, members in parts.items()}
-    rates = {group: [kind.rate for kind in some if hasattr(kind, "rate")] for group, some in kinds.items()}
+    rates = {group: [kind.rate for kind in members if hasattr(kind, "rate")] for group, members in kinds.items()}
     return {group: min(shares) for group, shares in rates.items() if shares}
 
 
 def _likes_adam(backbone: str) -> bool:
-    """Networks with layer norms in place of batch norms are trained with AdamW by all who publish them."""
+    """Networks without batch norms (with layer norms instead) are always trained with AdamW in publications."""
     if backbone == GOOGLENET:
         return False
     with torch.device("meta"):

@@ -1,8 +1,8 @@
 """The one training loop. It sums named losses and never asks which method it runs.
 
 A step reads nothing back from the device: a step whose loss or gradients are not finite is undone on the device, and
-the host learns of it one step later. What is random in a step is a function of (seed, step), so that a run that was
-stopped goes on as if it had not been.
+the host learns of it one step later. Randomness in a step is a function of (seed, step), so that a resumed run
+continues as if it had never been stopped.
 """
 
 import math
@@ -26,14 +26,14 @@ from fieldmark.input.loading import Batch, LostWorker, Photographs, batches_of, 
 from fieldmark.recipe import Recipe, Stage
 from fieldmark.runs.checkpoint import save_state
 from fieldmark.training.estimate import enough_memory
+from fieldmark.training.interrupts import stop_requests
+from fieldmark.training.nonfinite import Watch
 from fieldmark.training.optim import MovingAverage, NormKeeper, freeze, make_optimiser, set_rates
 from fieldmark.training.runlog import RunLog
-from fieldmark.training.stopping import stop_requests
-from fieldmark.training.watch import Watch
 
 Validate = Callable[[], Mapping[str, float]]
 STEPS = "steps"
-"""Under this name the sums of an epoch count the steps that were not undone."""
+"""The key of an epoch's sums that counts the steps that were not undone."""
 
 
 @dataclass
@@ -47,15 +47,15 @@ class Position:
 
 
 class Loop:
-    """Trains a learner on photographs after a recipe.
+    """Trains a learner on photographs by a recipe.
 
     Args:
-        learner: on the fabric's device already.
+        learner: already on the fabric's device.
         recipe: stages, batches, seed and the rest.
         fabric: device and precision.
         photos: the training photos; their labels are class indices.
         run: the run's folder, where the state is saved after each epoch and when stopped.
-        log: is told of each step and epoch.
+        log: receives each step and epoch.
     """
 
     def __init__(
@@ -76,19 +76,20 @@ class Loop:
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on from what ``state()`` gave."""
+        """Continues from what ``state()`` returned."""
         self.position = Position(**state["position"])
         self.learner.load_state_dict(state["learner"])
         self.keeper = NormKeeper(self.learner)
-        # the stage of the last step: one that only begins makes an optimiser of its own, maybe of another kind
-        self._enter_stage(self._stage_at(max(self.position.step - 1, 0))[0])
+        # the stage of the last step: a stage that is about to begin makes a new optimiser, maybe of another kind
+        stage, _ = self._stage_at(max(self.position.step - 1, 0))
+        self.optimiser = make_optimiser(self.groups, stage.optimiser)
         self.optimiser.load_state_dict(state["optimiser"])
         self.sums = {name: value.to(self.fabric.device) for name, value in state["sums"].items()}
         if self.average:
             self.average.load(state["average"])
 
     def state(self) -> dict[str, Any]:
-        """All that the next step depends on."""
+        """Everything that the next step depends on."""
         return {
             "position": vars(self.position),
             "learner": self.learner.state_dict(),
@@ -98,22 +99,22 @@ class Loop:
         }
 
     def train(self, *, workers: int, start: str | None = None, validate: Validate | None = None) -> None:
-        """Runs to the end of the last stage.
+        """Trains to the end of the last stage.
 
         Args:
             workers: processes that read photos ahead.
             start: how they start, "fork", "spawn" or None for the platform's way.
-            validate: called after each epoch (with the averaged weights in place); its numbers are logged.
+            validate: called after each epoch (with the averaged weights in place); its figures are logged.
 
         Raises:
             Interrupted: the user stopped the run; the state is saved.
-            UserError: losses stay non-finite, memory does not suffice, the state cannot be saved, or a process that
+            UserError: losses stay non-finite, memory runs out, the state cannot be saved, or a process that
                 reads photos has died.
         """
         self.plan.first = self.position.step
         loader = loader_of(self.photos, self.plan, workers=workers, start=start)
         watch = Watch(self.log, [photo.name for photo in self.photos.photos])
-        advice = "say fewer --workers (0: none), and go on with the same command and --resume"
+        advice = "use fewer --workers (0: none), and continue with the same command and --resume"
         with enough_memory(self.learner, self.recipe), stop_requests() as stopped:
             begun = time.perf_counter() - self.position.seconds
             for batch in self._until_stopped(batches_of(loader, advice=advice), stopped):
@@ -131,7 +132,7 @@ class Loop:
                 raise Interrupted
 
     def _until_stopped(self, batches: Iterator[Batch], stopped: list[int]) -> Iterator[Batch]:
-        """The batches until the user stops the run, which may also end the processes that read them."""
+        """The batches until the user stops the run, which may also kill the processes that read them."""
         while not processes.any_of(bool(stopped)):
             try:
                 yield next(batches)
@@ -150,21 +151,18 @@ class Loop:
             first += stage.epochs
         return self.recipe.stages[-1], first - self.recipe.stages[-1].epochs
 
-    def _enter_stage(self, stage: Stage) -> None:
-        self.optimiser = make_optimiser(self.groups, stage.optimiser)
-
     def _begin_step(self) -> None:
-        """What depends on the place in the run: stage, frozen groups, learning rates, progress."""
+        """Sets what depends on the position: stage, frozen groups, learning rates, progress, torch's seed."""
         step, per_epoch = self.position.step, self.plan.per_epoch
         stage, first = self._stage_at(step)
         if step == first * per_epoch and step > 0:
-            self._enter_stage(stage)
+            self.optimiser = make_optimiser(self.groups, stage.optimiser)
         if step % per_epoch == 0 or step == self.plan.first:
             freeze(self.groups, stage, epoch=step // per_epoch - first)
             self.wrapped.train()
         set_rates(self.optimiser, stage, epoch=step / per_epoch - first)
         self.learner.method.set_progress(step / (self.recipe.epochs * per_epoch))
-        # layers inside a backbone draw from torch's own generator; each process has images of its own
+        # layers inside a backbone draw from torch's own generator; each process has its own images
         rank = self.plan.share[0]
         torch.manual_seed(key_of(self.recipe.seed, f"torch/{rank}" if rank else "torch", step))
 
@@ -178,9 +176,9 @@ class Loop:
         self.position.step += 1
 
     def _backward(self, batch: Batch) -> dict[str, Tensor]:
-        """Gradients of a batch, in pieces where the recipe accumulates; the named losses and the share of hits."""
+        """Computes gradients, in pieces where the recipe accumulates; returns the named losses and the accuracy."""
         pieces = self.recipe.accumulate
-        seen: dict[str, Tensor] = {}
+        means: dict[str, Tensor] = {}
         device = self.fabric.device
         for pixels, labels, rows in zip(*(t.chunk(pieces) for t in batch[:3]), strict=True):
             share = len(labels) / len(batch.labels)
@@ -191,11 +189,11 @@ class Loop:
             self.fabric.backward(loss * share if share < 1 else loss)
             hits = (output.logits.detach().argmax(1) == output.labels).float().mean()
             for name, value in {"loss": loss, **output.losses, "train_top1": hits}.items():
-                seen[name] = seen.get(name, torch.zeros((), device=device)) + value.detach().float() * share
-        return seen
+                means[name] = means.get(name, torch.zeros((), device=device)) + value.detach().float() * share
+        return means
 
     def _update(self, losses: Tensor) -> Tensor:
-        """The optimiser's step, undone on the device where a loss or gradient is not finite; returns whether it was."""
+        """The optimiser's step, undone on the device unless losses and gradients are finite; says if they are."""
         parameters = [p for group in self.optimiser.param_groups for p in group["params"] if p.grad is not None]
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
@@ -210,17 +208,12 @@ class Loop:
             self.average.update(finite)
         return finite
 
-    def _follow_first(self) -> None:
-        """Batch norms saw each process's own images: all measure and keep what the first one has."""
-        processes.follow_first(self.learner.buffers())
-        if self.average:
-            processes.follow_first(self.average.buffers())
-
     def _end_epoch(self, validate: Validate | None, stopped: list[int]) -> None:
         """Logs the epoch, validates, saves the state."""
-        self._follow_first()
+        # batch norms saw each process's own images: all take the first one's statistics
+        processes.follow_first([*self.learner.buffers(), *(self.average.buffers() if self.average else ())])
         row = {"epoch": float(self.position.step // self.plan.per_epoch)}
-        good = float(self.sums.pop(STEPS))  # undone steps count for nothing
+        good = float(self.sums.pop(STEPS))  # undone steps do not count
         row |= {name: float(value) / good if good else math.nan for name, value in self.sums.items()}
         row["lr"] = self.optimiser.param_groups[0]["lr"]
         row["seconds"] = round(self.position.seconds, 3)
@@ -237,14 +230,14 @@ class Loop:
             self.log.epoch(self.position.rows)
 
     def _save(self) -> None:
-        """One process writes what all hold."""
+        """The first process writes the state that all of them hold."""
         if processes.is_first():
             save_state(self.run, self.state())
         processes.wait_for_all()
 
 
 def _validated(validate: Validate, stopped: list[int]) -> Mapping[str, float]:
-    """The figures; once more if what stopped the run has also ended the processes that read photos for them."""
+    """The figures; computed again if what stopped the run also killed the processes that read photos for them."""
     try:
         return validate()
     except LostWorker:

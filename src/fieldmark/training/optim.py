@@ -11,12 +11,12 @@ from fieldmark.recipe import AdamW, Sgd, Stage
 
 
 def make_optimiser(groups: Mapping[str, list[nn.Parameter]], settings: Sgd | AdamW) -> Optimizer:
-    """One parameter group a name, and one more for its biases and norms, which are not decayed.
+    """Two parameter groups per name: one for its weights, one for its biases and norms, which are not decayed.
 
     Fused: one pass over the weights, and the update can be masked on the device (``found_inf``).
 
     Raises:
-        UserError: a scale for a group that there is not.
+        UserError: a scale for an unknown group.
     """
     _refuse_unknown(settings.scales, groups)
     parameters = []
@@ -32,34 +32,34 @@ def make_optimiser(groups: Mapping[str, list[nn.Parameter]], settings: Sgd | Ada
     nesterov = settings.nesterov and settings.momentum > 0
     optimiser = torch.optim.SGD(parameters, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
     if settings.momentum:
-        # left to itself it begins with uninitialised memory, which stays if the first step is masked
+        # otherwise it starts as uninitialised memory, which stays if the first step is masked
         for parameter in (p for group in parameters for p in group["params"]):
             optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimiser
 
 
 def set_rates(optimiser: Optimizer, stage: Stage, *, epoch: float) -> None:
-    """The learning rates at a (fractional) epoch of the stage; frozen groups get none."""
+    """Sets the learning rates for a (fractional) epoch of the stage."""
     base = stage.optimiser.lr * stage.schedule.at(epoch, stage.epochs)
     for group in optimiser.param_groups:
         group["lr"] = base * group["scale"]
 
 
 def freeze(groups: Mapping[str, list[nn.Parameter]], stage: Stage, *, epoch: int) -> None:
-    """Lets the stage's frozen groups rest, and all others learn, in this epoch of the stage.
+    """Freezes the stage's frozen groups in this epoch of the stage, and unfreezes all others.
 
     Raises:
-        UserError: a frozen group that there is not.
+        UserError: an unknown frozen group.
     """
     _refuse_unknown(stage.frozen, groups)
-    resting = epoch < (stage.epochs if stage.frozen_epochs is None else stage.frozen_epochs)
+    is_frozen = epoch < (stage.epochs if stage.frozen_epochs is None else stage.frozen_epochs)
     for name, members in groups.items():
         for parameter in members:
-            parameter.requires_grad_(not (resting and name in stage.frozen))
+            parameter.requires_grad_(not (is_frozen and name in stage.frozen))
 
 
 def refuse_groups(groups: Mapping[str, list[nn.Parameter]], stages: Sequence[Stage]) -> None:
-    """Raises ``UserError`` where a stage scales or freezes a parameter group that there is not."""
+    """Raises ``UserError`` where a stage scales or freezes an unknown parameter group."""
     for stage in stages:
         _refuse_unknown((*stage.optimiser.scales, *stage.frozen), groups)
 
@@ -73,7 +73,7 @@ def _refuse_unknown(names: Iterable[str], groups: Mapping[str, list[nn.Parameter
 class MovingAverage:
     """An exponential moving average of a module's floating-point state (parameters and buffers).
 
-    The decay starts low, as (1 + n) / (10 + n) after n updates, and ends at ``decay``, so that the first weights are
+    The decay starts low, as (1 + n) / (10 + n) after n updates, and ends at ``decay``, so that the initial weights are
     soon forgotten.
     """
 
@@ -85,11 +85,11 @@ class MovingAverage:
 
     def buffers(self) -> list[Tensor]:
         """The averages of the module's buffers, statistics of norm layers among them."""
-        return [mine for mine, live in zip(self.values, self._live, strict=True) if not isinstance(live, nn.Parameter)]
+        return [mean for mean, live in zip(self.values, self._live, strict=True) if not isinstance(live, nn.Parameter)]
 
     @torch.no_grad()
     def update(self, finite: Tensor) -> None:
-        """Moves towards the module's present state, but not where ``finite`` (a bool scalar on the device) is False."""
+        """Moves towards the module's current state, except where ``finite`` (a bool scalar on the device) is False."""
         self.updates += finite
         decay = ((1 + self.updates) / (10 + self.updates)).clamp_max(self.decay)
         moves = torch._foreach_sub([t.detach() for t in self._live], self.values)  # pyright: ignore[reportPrivateImportUsage]
@@ -98,25 +98,25 @@ class MovingAverage:
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Exchanges average and module, in place; twice is the identity."""
-        for mine, live in zip(self.values, self._live, strict=True):
-            kept = mine.clone()
-            mine.copy_(live)
+        """Exchanges average and module in place; a second call undoes it."""
+        for mean, live in zip(self.values, self._live, strict=True):
+            kept = mean.clone()
+            mean.copy_(live)
             live.copy_(kept)
 
     def state(self) -> dict[str, object]:
-        """For a checkpoint."""
+        """What a checkpoint holds."""
         return {"updates": self.updates, "values": self.values}
 
     @torch.no_grad()
     def load(self, state: Mapping[str, object]) -> None:
-        """Back from a checkpoint."""
+        """Restores what ``state`` returned."""
         updates, values = state["updates"], state["values"]
         assert isinstance(updates, Tensor)
         assert isinstance(values, list)
         self.updates.copy_(updates)
-        for mine, saved in zip(self.values, values, strict=True):
-            mine.copy_(saved)
+        for mean, saved in zip(self.values, values, strict=True):
+            mean.copy_(saved)
 
 
 class NormKeeper:
@@ -128,7 +128,7 @@ class NormKeeper:
 
     @torch.no_grad()
     def settle(self, finite: Tensor) -> None:
-        """Keeps the present statistics where ``finite`` (a bool scalar on the device), else brings the last back."""
+        """Keeps the current statistics if ``finite`` (a bool scalar on the device), else restores the last ones."""
         for kept, live in zip(self._kept, self._live, strict=True):
             torch.where(finite, live, kept, out=kept)
             live.copy_(kept)

@@ -1,6 +1,6 @@
-"""What a setting means: the one place where ``--epochs``, ``--backbone`` and the others change a recipe.
+"""What each setting means: the only place where ``--epochs``, ``--backbone`` and so on change a recipe.
 
-The recipe is one that is followed, or the one that ``automatic.py`` makes. Settings come first, then each ``--set``.
+The recipe is one that is followed, or the default of ``automatic.py``. Settings come first, then each ``--set``.
 """
 
 import math
@@ -28,30 +28,30 @@ from fieldmark.recipes import ROWS
 from fieldmark.recipes.naming import composition_of, part_of
 from fieldmark.training.settings import RecipeSettings
 
-_AS_THEY_ARE = ("clip", "ema", "precision", "accumulate", "seed")
+_COPIED = ("clip", "ema", "precision", "accumulate", "seed")
 
 
 def read_recipe(name: str) -> Recipe:
     """The recipe of a row of a paper's table by its name (see ``fieldmark recipes``), else of a file.
 
     Raises:
-        UserError: no such row or file, or no recipe in the file.
+        UserError: no such row or file, or the file is not a recipe.
     """
     if name in ROWS:
         return ROWS[name].recipe
-    said = f"--recipe {printable(name)}"
+    option = f"--recipe {printable(name)}"
     try:
         return recipe_from_json(Path(name).read_text("utf-8"))
     except FileNotFoundError as error:
-        raise UserError(f"{said}: no such file, nor row of a paper; {did_you_mean(name, ROWS)}") from error
+        raise UserError(f"{option}: no such file, and no such row of a paper; {did_you_mean(name, ROWS)}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{said}: cannot be read ({printable(str(error))})") from error
+        raise UserError(f"{option}: cannot be read ({printable(str(error))})") from error
     except UserError as error:
-        raise UserError(f"{said}: {error}") from error
+        raise UserError(f"{option}: {error}") from error
 
 
 def with_model(model: Model, settings: RecipeSettings) -> Model:
-    """The model with the parts, the backbone and its weights that were said, and terms added to its own.
+    """The model with the user's parts, backbone and weights, and further terms beside its own.
 
     ``method`` brings all parts of its paper; ``neck``, ``pool``, ``head``, ``backbone`` and ``weights`` replace.
 
@@ -64,32 +64,32 @@ def with_model(model: Model, settings: RecipeSettings) -> Model:
         model = replace(
             model, method=paper.method, neck=paper.neck, pool=paper.pool, head=paper.head, terms=paper.terms
         )
-    said = {name: getattr(settings, name) for name in ("neck", "pool", "head")}
-    parts: dict[str, Part] = {name: part_of(text, option=f"--{name}") for name, text in said.items() if text}
+    texts = {name: getattr(settings, name) for name in ("neck", "pool", "head")}
+    parts: dict[str, Part] = {name: part_of(text, option=f"--{name}") for name, text in texts.items() if text}
     terms = tuple(part_of(text, option="--term") for text in settings.term)
     return replace(model, terms=model.terms + terms, criterion=_criterion(model.criterion, settings), **parts)
 
 
 def with_settings(recipe: Recipe, settings: RecipeSettings) -> Recipe:
-    """The recipe with all other settings that were said in the place of its own; its model is left as it is.
+    """The recipe with all of the user's other settings; its model is left as it is.
 
-    ``method`` brings its paper's batches, where it has some. ``size`` counts for training and evaluation. ``batch``
+    ``method`` brings its paper's batches, if it has its own. ``size`` applies to training and evaluation. ``batch``
     keeps the kind of batches: balanced ones get as many classes as fit. ``epochs`` and ``lr`` are those of the only
     stage; what happens at an epoch (steps of the rate, warm-up, frozen epochs) moves along with ``epochs``.
 
     Raises:
-        UserError: a setting that the recipe leaves no room for.
+        UserError: a setting that does not go with the recipe.
     """
-    values = {name: getattr(settings, name) for name in _AS_THEY_ARE}
-    said: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+    values = {name: getattr(settings, name) for name in _COPIED}
+    copied: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     if settings.train_on is not None:
-        said["train_on"] = tuple(settings.train_on.split("+"))
+        copied["train_on"] = tuple(settings.train_on.split("+"))
     return replace(
         recipe,
         pixels=_pixels(recipe.pixels, settings),
         batches=_batches(recipe.batches, settings),
         stages=_stages(recipe.stages, settings),
-        **said,
+        **copied,
     )
 
 
@@ -97,23 +97,23 @@ def with_fields(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     """The recipe with fields replaced, each named by its path in the recipe's file.
 
     Args:
-        recipe: is not changed.
-        changes: such as ``stages.0.optimiser.lr=0.01``; the value is JSON, or else a word.
+        recipe: the original, which is not changed.
+        changes: such as ``stages.0.optimiser.lr=0.01``; the value is JSON, or else taken as text.
 
     Raises:
-        UserError: a path to nowhere, or a value that does not fit there.
+        UserError: an unknown path, or a value that does not fit there.
     """
-    places: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals:
             raise UserError(f"--set {printable(change)}: write a path and a value, such as stages.0.epochs=10")
-        places[path] = value_of(text)
-    return with_places(recipe, places)
+        values[path] = value_of(text)
+    return with_places(recipe, values)
 
 
 def with_places(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    """The same with values in place of texts, in their order.
+    """The same with values instead of texts, in their order.
 
     Raises:
         UserError: as for ``with_fields``.
@@ -137,7 +137,7 @@ def _criterion(criterion: Part, settings: RecipeSettings) -> Part:
 
 
 def _pixels(pixels: Pixels, settings: RecipeSettings) -> Pixels:
-    if settings.fit:  # what is stretched is seen to its edges
+    if settings.fit:  # a stretched photo is shown up to its edges
         crop = 1.0 if settings.fit == "stretch" else Pixels.eval_crop
         pixels = replace(pixels, fit=settings.fit, eval_crop=crop)
     return replace(pixels, size=settings.size or pixels.size, eval_size=settings.size or pixels.eval_size)
@@ -152,7 +152,7 @@ def _batches(batches: Batches, settings: RecipeSettings) -> Batches:
         return replace(batches, even=settings.balance == "sampler")
     if settings.balance == "sampler":
         name = type(batches).__name__
-        raise UserError(f"--balance sampler: the recipe makes batches of its own, {name}; leave it out")
+        raise UserError(f"--balance sampler: the recipe has its own kind of batches, {name}; leave it out")
     return batches
 
 
@@ -162,7 +162,7 @@ def _resized(batches: Batches, size: int) -> Batches:
     if size % batches.images:
         raise UserError(
             f"--batch {size}: the recipe has {batches.images} images of each class in a batch; choose a multiple, "
-            "or say --set batches.classes=N --set batches.images=N"
+            "or use --set batches.classes=N --set batches.images=N"
         )
     return replace(batches, classes=size // batches.images)
 
@@ -171,7 +171,7 @@ def _stages(stages: tuple[Stage, ...], settings: RecipeSettings) -> tuple[Stage,
     for name, field in (("epochs", "epochs"), ("lr", "optimiser.lr")):
         if getattr(settings, name) is not None and len(stages) != 1:
             example = f"--set stages.0.{field}={getattr(settings, name)}"
-            raise UserError(f"--{name}: the recipe has {len(stages)} stages; say which: {example}")
+            raise UserError(f"--{name}: the recipe has {len(stages)} stages; name one, as in {example}")
     if settings.epochs is not None:
         stages = (stretched(stages[0], settings.epochs),)
     if settings.lr is not None:
@@ -180,7 +180,7 @@ def _stages(stages: tuple[Stage, ...], settings: RecipeSettings) -> tuple[Stage,
 
 
 def stretched(stage: Stage, epochs: int) -> Stage:
-    """The stage in another number of epochs; whatever it does at an epoch moves along."""
+    """The stage with another number of epochs; whatever happens at an epoch moves along."""
     share, schedule = epochs / stage.epochs, stage.schedule
     if isinstance(schedule, StepDecay):
         steps = tuple(math.ceil(epoch * share) for epoch in schedule.epochs)

@@ -1,4 +1,4 @@
-"""The data of a run: read, looked through, cut, and held against what the run knew when it began."""
+"""The data of a run: read, scanned, split, and on --resume compared with what they were when the run began."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -29,12 +29,12 @@ from fieldmark.recipe import Recipe
 from fieldmark.runs.folder import SCAN, About, read_run, write_run
 from fieldmark.training.automatic import Draft
 from fieldmark.training.settings import DataSettings, Settings
-from fieldmark.training.telling import told_of_splits
+from fieldmark.training.split_notices import split_notices
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Data and recipe of a run, before anything is built; ``about`` is what ``run.json`` holds."""
+    """Data and recipe of a run, before anything is built; ``about`` is the content of ``run.json``."""
 
     data: OpenedData
     recipe: Recipe
@@ -48,11 +48,11 @@ class Prepared:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """Photos per class in the splits trained on."""
+        """Photos per class in the training splits."""
         return _counts(self.dataset, self.recipe)
 
     def write(self, run: Path) -> None:
-        """Writes what a run is before it is trained into its folder."""
+        """Writes what describes the run, before it is trained, to its folder."""
         write_run(run, self.recipe, classes=self.dataset.classes, about=self.about)
         write_splits(run / SPLITS_FILE, self.dataset)
         self.data.scan.save(run / SCAN)
@@ -75,32 +75,32 @@ def prepare_new(
     """The data of a new run; nothing is written yet.
 
     Args:
-        data: what the user named.
-        run: the run's folder; what an earlier run there found out about its sound photos is used again.
-        settings: what the user said.
-        draft: what to follow.
+        data: the path that the user gave.
+        run: the run's folder; what an earlier run there recorded about its sound photos is reused.
+        settings: those of the user.
+        draft: the recipe to fit to the photos.
         pinned: the splits of an earlier cut, by photo; these photos stay where they were.
-        console: is told.
-        opened: the photos, where they were opened, and their user was told of them, before.
+        console: for progress and notices.
+        opened: the photos, if they were opened, and their notices shown, before.
 
     Raises:
         UserError: data that cannot be trained on.
     """
-    said, recipe = settings.data, draft.recipe
-    named = opened.dataset if opened else read_dataset(data, annotation=said.annotation)
-    _refuse_by_names(named, recipe, said, pinned)
+    options, recipe = settings.data, draft.recipe
+    named = opened.dataset if opened else read_dataset(data, annotation=options.annotation)
+    _refuse_by_names(named, recipe, options, pinned)
     refuse_backbone(recipe.model.backbone, weights=recipe.model.weights)
-    looked_through = opened or _looked_through(named, recipe, Scan.load(run / SCAN).sound, console)
-    looked_through.refuse_damage(strict=said.strict)
-    ready = looked_through.split(seed=recipe.seed, pinned=pinned, hold_out=said.hold_out)
+    scanned = opened or _scanned(named, recipe, Scan.load(run / SCAN).sound, console)
+    scanned.refuse_damage(strict=options.strict)
+    ready = scanned.split(seed=recipe.seed, pinned=pinned, hold_out=options.hold_out)
     if not opened:
         tell(console, *ready.remarks)
     dataset, train_on = ready.dataset, recipe.train_on
     refuse_missing_splits(dataset, train_on, source="--train-on")  # too few photos for the cut to fill them all
-    tell(console, *told_of_splits(dataset, train_on, was_cut=ready.was_cut))
+    tell(console, *split_notices(dataset, train_on, was_cut=ready.was_cut))
     photos, classes = dataset.of(train_on), len(dataset.classes)
     recipe = draft.fitted(photos=len(photos), classes=classes)
-    recipe.batches.epoch(labels_of(photos), seed=recipe.seed, epoch=0)  # refuses what it cannot make batches of
+    recipe.batches.epoch(labels_of(photos), seed=recipe.seed, epoch=0)  # refuses labels that it cannot make batches of
     _refuse_boxes_outside(ready, recipe)
     about = About(
         fieldmark=version("fieldmark"),
@@ -108,11 +108,11 @@ def prepare_new(
         python=sys.version.split()[0],
         data=str(data.resolve()),
         layout=dataset.layout,
-        annotation=said.annotation,
+        annotation=options.annotation,
         data_digest=digest(dataset, boxes=recipe.pixels.fit == "box"),
         headline=headline(_counts(dataset, recipe)),
         cut=ready.was_cut,
-        held_out=said.hold_out,
+        held_out=options.hold_out,
     )
     return Prepared(ready, recipe, about, newly_cut=ready.was_cut and not (pinned or opened))
 
@@ -120,53 +120,53 @@ def prepare_new(
 def prepare_again(
     data: Path, run: Path, *, console: Console, external: Classes, opened: OpenedData | None = None
 ) -> Prepared:
-    """The data of a run that is gone on with.
+    """The data of a run that is resumed.
 
     Raises:
-        UserError: they are not what they were when it began, or ``external`` lacks a class that the run names.
+        UserError: they changed since the run began, or ``external`` lacks a class that the run names.
     """
     recipe, classes, about = read_run(run)
     refuse_parts(recipe.model, external)
     known = Scan.load(run / SCAN)
     if opened is None:
-        opened = _looked_through(read_dataset(data, annotation=about.annotation), recipe, known, console)
+        opened = _scanned(read_dataset(data, annotation=about.annotation), recipe, known, console)
         tell(console, *opened.remarks)
     before = known.by_name()
-    exchanged = [facts for facts in opened.scan.facts if before.get(facts.name, facts).sha != facts.sha]
+    replaced = any(before.get(facts.name, facts).sha != facts.sha for facts in opened.scan.facts)
     dataset = opened.dataset
     if about.cut or about.held_out:
         dataset = with_splits(dataset, read_splits(run))
     same = about.data_digest == digest(dataset, boxes=recipe.pixels.fit == "box") and classes == dataset.classes
-    if exchanged or not same:
-        raise UserError(f"the photos, labels or splits of {data} changed since {run} began; start anew (--overwrite)")
+    if replaced or not same:
+        raise UserError(f"the photos, labels or splits of {data} changed since {run} began; start over (--overwrite)")
     return Prepared(replace(opened, dataset=dataset, was_cut=about.cut), recipe, about)
 
 
-def _refuse_by_names(dataset: Dataset, recipe: Recipe, said: DataSettings, pinned: dict[str, str]) -> None:
-    """Raises ``UserError`` for what is wrong by the names alone, before a photo is opened."""
-    if said.splits and dataset.is_split:
-        raise UserError(f"--splits {said.splits}: the data have splits of their own, which stay; leave it out")
-    if said.splits:
-        advice = "name the photos as they were named for that file, or leave --splits out"
-        refuse_unknown_names(dataset, pinned, source=f"--splits {said.splits}", advice=advice)
+def _refuse_by_names(dataset: Dataset, recipe: Recipe, options: DataSettings, pinned: dict[str, str]) -> None:
+    """Raises ``UserError`` for what the names alone show to be wrong, before a photo is opened."""
+    if options.splits and dataset.is_split:
+        raise UserError(f"--splits {options.splits}: the data already have splits; leave it out")
+    if options.splits:
+        advice = "name the photos as they are named in that file, or leave --splits out"
+        refuse_unknown_names(dataset, pinned, source=f"--splits {options.splits}", advice=advice)
     refuse_missing_splits(dataset, recipe.train_on, source="--train-on")
-    if said.hold_out and (not dataset.is_split or dataset.of(["val"])):
-        raise UserError("--hold-out: the data have validation photos already, or the cut makes some; leave it out")
+    if options.hold_out and (not dataset.is_split or dataset.of(["val"])):
+        raise UserError("--hold-out: the data have validation photos, or get some when they are split; leave it out")
     if dataset.is_split:
         refuse_untrained(dataset, recipe.train_on)
     if recipe.pixels.fit == "box":
         refuse_without_boxes(dataset.photos)
 
 
-def _looked_through(dataset: Dataset, recipe: Recipe, known: Scan, console: Console) -> OpenedData:
-    """The first pass over all that training will read: official test photos are left to ``evaluate``."""
+def _scanned(dataset: Dataset, recipe: Recipe, known: Scan, console: Console) -> OpenedData:
+    """Scans all photos that training will read: official test photos are left to ``evaluate``."""
     splits, megapixels = {*recipe.train_on, "val"}, recipe.pixels.megapixels
-    with counted(console, "looking through photos") as tick:
+    with counted(console, "scanning photos") as tick:
         return open_photos(dataset, splits=splits, known=known, megapixels=megapixels, progress=tick)
 
 
 def _refuse_boxes_outside(data: OpenedData, recipe: Recipe) -> None:
-    """Raises ``UserError`` for a box beside its photo: now, rather than hours later when the photo's turn comes."""
+    """Raises ``UserError`` for a box outside its photo: now, rather than hours later when the photo is read."""
     if recipe.pixels.fit != "box":
         return
     known = data.scan.by_name()

@@ -1,4 +1,4 @@
-"""What a run says while it works: a live display, or plain lines without a terminal; metrics.csv, curves.png."""
+"""The log of a run: a live display, or plain lines without a terminal; metrics.csv and curves.png."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ METRICS, CURVES = "metrics.csv", "curves.png"
 
 
 def clock(seconds: float) -> str:
-    """Seconds as a reader likes them: "45 s", "8 min", "2 h 05 min"."""
+    """Seconds as people write them: "45 s", "8 min", "2 h 05 min"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -22,18 +22,18 @@ def clock(seconds: float) -> str:
 
 
 class RunLog:
-    """The display and the log of one run; a context manager, so that the live display ends however the run does.
+    """The display and the log of one run; a context manager, so that the live display always ends with the run.
 
     Args:
         run: the run's folder.
-        console: where to; plain lines where it is no terminal.
+        console: where lines go; plain lines unless it is a terminal.
     """
 
     def __init__(self, run: Path, *, console: Console) -> None:
         self.run, self.console = run, console
         self.steps = self.per_epoch = 1
         self._images = self._done = 0
-        self._begun = self._spoken = time.perf_counter()
+        self._begun = self._last_line = time.perf_counter()
         self._progress: Progress | None = None
 
     def __enter__(self) -> "RunLog":
@@ -46,15 +46,15 @@ class RunLog:
             self._progress.stop()
 
     def begin(self, *, steps: int, per_epoch: int, done: int) -> None:
-        """The first step is about to be worked.
+        """Starts the display, just before the first step.
 
         Args:
             steps: of the whole run.
-            per_epoch: steps an epoch.
-            done: steps that an earlier session did.
+            per_epoch: steps per epoch.
+            done: steps that earlier sessions did.
         """
         self.steps, self.per_epoch, self._done = steps, per_epoch, done
-        self._begun = self._spoken = time.perf_counter()
+        self._begun = self._last_line = time.perf_counter()
         if self.console.is_terminal and not self.console.quiet:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"))
             self._progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console)
@@ -62,39 +62,38 @@ class RunLog:
             self._progress.start()
 
     def note(self, text: str) -> None:
-        """A remark for the user."""
+        """Shows a line to the user."""
+        self._last_line = time.perf_counter()
         tell(self.console, text)
 
     def step(self, images: int, step: int, seconds: float) -> None:
         """A training step is done."""
         self._images += images
-        now = time.perf_counter()
-        rate = self._images / max(now - self._begun, 1e-9)
-        epoch = (step - 1) // self.per_epoch + 1
+        epoch, (rate, left) = (step - 1) // self.per_epoch + 1, self._pace(step)
         if self._progress:
             name = f"epoch {epoch}/{self.steps // self.per_epoch}"
-            self._progress.update(self._task, completed=step, description=name, rate=f"{rate:.0f} images/s")
-        elif now - self._spoken > SILENCE:
-            self._spoken = now
-            left = (now - self._begun) / max(step - self._done, 1) * (self.steps - step)
-            self.note(f"epoch {epoch} step {step}/{self.steps} {rate:.1f} images/s, {clock(left)} left")
+            self._progress.update(self._task, completed=step, description=name, rate=rate)
+        elif time.perf_counter() - self._last_line > SILENCE:
+            self.note(f"epoch {epoch} step {step}/{self.steps}  {rate}  {left}")
 
     def epoch(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """An epoch is done: all rows so far go to metrics.csv, the last one to the display."""
+        """An epoch is done: all rows so far go to metrics.csv, the last one to the console."""
         write_metrics(self.run / METRICS, rows)
-        row = rows[-1]
-        now = time.perf_counter()
-        self._spoken = now
-        left = (now - self._begun) / max(row["epoch"] * self.per_epoch - self._done, 1)
-        left *= self.steps - row["epoch"] * self.per_epoch
-        rate = self._images / max(now - self._begun, 1e-9)
-        shown = [f"{key.replace('_', ' ')} {row[key]:.3f}" for key in ("loss", "train_top1", "val_top1") if key in row]
-        total = self.steps // self.per_epoch
-        self.note(f"epoch {row['epoch']:.0f}/{total}  {'  '.join(shown)}  {rate:.1f} images/s  {clock(left)} left")
+        row, epoch = rows[-1], round(rows[-1]["epoch"])
+        names = [name for name in ("loss", "train_top1", "val_top1") if name in row]
+        figures = [f"{name.replace('_', ' ')} {row[name]:.3f}" for name in names]
+        place, pace = f"epoch {epoch}/{self.steps // self.per_epoch}", self._pace(epoch * self.per_epoch)
+        self.note("  ".join((place, *figures, *pace)))
+
+    def _pace(self, step: int) -> tuple[str, str]:
+        """The speed so far, and the time left after a step."""
+        taken = time.perf_counter() - self._begun
+        left = taken / max(step - self._done, 1) * (self.steps - step)
+        return f"{self._images / max(taken, 1e-9):.1f} images/s", f"{clock(left)} left"
 
 
 def write_metrics(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """One row an epoch; a column that some rows lack is empty there."""
+    """Writes one row per epoch; a column that some rows lack is empty there."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     cells = [[f"{row[key]:.6g}" if key in row else "" for key in columns] for row in rows]
     write_csv(path, [columns, *cells])

@@ -28,19 +28,19 @@ from fieldmark.recipe import Recipe
 from fieldmark.runs.checkpoint import MODEL, load_state, save_model
 from fieldmark.runs.folder import RECIPE
 from fieldmark.training.automatic import draft_of
-from fieldmark.training.checks import refuse_unknown_groups
+from fieldmark.training.destination import clear, locked_folder, pinned_splits, refuse_deletion, resumes_run
 from fieldmark.training.estimate import Ahead, expected_seconds
 from fieldmark.training.loop import Loop, Validate
 from fieldmark.training.optim import refuse_groups
-from fieldmark.training.place import clear, goes_on, own_place, pinned_splits, refuse_deletion
+from fieldmark.training.parameter_groups import refuse_unknown_groups
 from fieldmark.training.preparing import Prepared, prepare_again, prepare_new
 from fieldmark.training.runlog import CURVES, RunLog, clock, draw_curves
 from fieldmark.training.settings import Destination, MachineSettings, Settings
-from fieldmark.training.telling import told_of_cut
+from fieldmark.training.split_notices import cut_notice
 
 LOG = logging.getLogger(__name__)
 ENOUGH_TO_CHOOSE = 1000
-"""From so many validation photos on, the best epoch of a user's own data is kept instead of the last."""
+"""With this many validation photos or more, the best epoch on a user's own data is kept instead of the last."""
 
 
 def train(
@@ -58,21 +58,22 @@ def train(
     Args:
         data: a folder of class folders, a CSV or a benchmark's folder.
         destination: where the run goes.
-        settings: what the user says; on ``--resume`` the run's own recipe counts.
-        console: is told what happens.
-        external: classes from elsewhere that a recipe's file names, or their names; those said as parts are known.
-        recipe: what to follow, in place of ``settings.recipe.recipe`` or a choice for this machine; what the settings
-            say comes in the place of its own.
-        opened: the photographs of ``data``, where they were looked through before.
+        settings: those of the user; ``--resume`` keeps the run's own recipe.
+        console: for progress and notices.
+        external: classes of the user's own that a recipe's file names, or their names; those in ``settings`` need not
+            be given again.
+        recipe: what to follow, instead of ``settings.recipe.recipe`` or a choice for this machine; ``settings``
+            override its own.
+        opened: the photographs of ``data``, if they were scanned before.
 
     Raises:
-        UserError: what the user can mend.
-        Interrupted: stopped, state saved.
+        UserError: a mistake that the user can correct.
+        Interrupted: the user stopped the run; its state is saved.
     """
     source, run = Path(data), destination.folder(Path(data))
     settings = settings.checked()
     device = device_of(settings.machine.device)
-    known = classes_named((*external, *settings.recipe.classes_said))
+    known = classes_named((*external, *settings.recipe.external_names))
     processes.join(device)
     if not processes.is_first():
         console = QUIET
@@ -80,8 +81,8 @@ def train(
     held = ExitStack()
 
     def prepare() -> tuple[bool, Prepared]:
-        held.enter_context(own_place(source, run, destination))
-        if goes_on(run, destination):
+        held.enter_context(locked_folder(source, run, destination))
+        if resumes_run(run, destination):
             return True, prepare_again(source, run, console=console, external=known, opened=opened)
         pinned = pinned_splits(run, settings.data.splits)
         draft = draft_of(settings.recipe, device=device, external=known, recipe=recipe)
@@ -91,9 +92,9 @@ def train(
         return False, prepared
 
     with held:
-        going_on, prepared = processes.from_first(prepare)
+        resumed, prepared = processes.from_first(prepare)
         overwrite = destination.overwrite
-        _train(prepared, run, settings, going_on=going_on, overwrite=overwrite, external=known, console=console)
+        _train(prepared, run, settings, resumed=resumed, overwrite=overwrite, external=known, console=console)
     return run
 
 
@@ -102,30 +103,30 @@ def _train(
     run: Path,
     settings: Settings,
     *,
-    going_on: bool,
+    resumed: bool,
     overwrite: bool,
     external: Classes,
     console: Console,
 ) -> None:
-    """Trains what was prepared, in a folder that is this run's alone."""
-    if going_on and _is_finished(run, prepared.recipe):
-        tell(console, f"{run} is trained to the end of its {prepared.recipe.epochs} epochs; nothing is left to do")
+    """Trains what was prepared, in a folder that is locked for this run."""
+    if resumed and _is_finished(run, prepared.recipe):
+        tell(console, f"{run} has finished all of its {prepared.recipe.epochs} epochs; nothing is left to do")
         return
-    if going_on and settings != Settings(machine=settings.machine):
-        tell(console, f"going on with the settings of {run / RECIPE}; those of this command are left aside")
+    if resumed and settings != Settings(machine=settings.machine):
+        tell(console, f"continuing with the settings of {run / RECIPE}; those of this command are ignored")
     fabric = _fabric(prepared.recipe, device_of(settings.machine.device))
     with timed("building the network"):
         learner = build_learner(
             prepared.recipe,
             classes=len(prepared.dataset.classes),
             counts=torch.tensor(prepared.counts),
-            weights="none" if going_on else None,
+            weights="none" if resumed else None,
             external=external,
         )
     refuse_groups(learner.parameter_groups(), prepared.recipe.stages)
     learner.to(device=fabric.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    if not going_on and processes.is_first():
-        # only now: a mistake in the command destroys no earlier run and leaves no half one
+    if not resumed and processes.is_first():
+        # not before, so that a mistake in the command neither destroys an earlier run nor leaves half of one
         if overwrite:
             clear(run)
         prepared.write(run)
@@ -135,16 +136,16 @@ def _train(
 
 def _fabric(recipe: Recipe, device: str) -> Fabric:
     """Device, precision and, among several processes, the averaging of gradients."""
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces what the session says in plain words
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the session says it in plain words
     precision = precision_of(recipe.precision, device)
     if processes.world()[1] == 1:
         return Fabric(accelerator=device, devices=1, precision=precision)  # pyright: ignore[reportArgumentType]
-    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
     strategy = DDPStrategy(find_unused_parameters=any(stage.frozen for stage in recipe.stages))
     fabric = Fabric(
         accelerator=device,
-        devices=here,
-        num_nodes=processes.world()[1] // here,
+        devices=local,
+        num_nodes=processes.world()[1] // local,
         strategy=strategy,
         precision=precision,  # pyright: ignore[reportArgumentType]
     )
@@ -163,7 +164,7 @@ def _is_finished(run: Path, recipe: Recipe) -> bool:
 def _run(
     prepared: Prepared, learner: Learner, run: Path, *, fabric: Fabric, machine: MachineSettings, console: Console
 ) -> None:
-    """Trains to the end and writes the model."""
+    """Trains to the end and saves the model."""
     keep_freed_memory()
     recipe, dataset = prepared.recipe, prepared.dataset
     photos = Photographs(dataset.of(recipe.train_on), recipe.pixels, seed=recipe.seed, packed=dataset.pixels)
@@ -176,7 +177,7 @@ def _run(
         LOG.info("device %s, precision %s, %d processes read photos", fabric.device, precision, workers)
         _announce(prepared, loop, console, workers=workers)
         if prepared.newly_cut:
-            tell(console, told_of_cut(run))
+            tell(console, cut_notice(run))
         per_epoch = loop.plan.per_epoch
         log.begin(steps=recipe.epochs * per_epoch, per_epoch=per_epoch, done=loop.position.step)
         validate = _validator(prepared, loop, run, workers, machine.start)
@@ -188,11 +189,11 @@ def _run(
             save_model(run, learner)
         draw_curves(run / CURVES, loop.position.rows)
     processes.wait_for_all()
-    tell(console, f"trained in {clock(loop.position.seconds)}; the run lies in {run}")
+    tell(console, f"trained in {clock(loop.position.seconds)}; the run is in {run}")
 
 
 def _workers(machine: MachineSettings, fabric: Fabric) -> int:
-    """One process reads ahead of a processor that computes; several feed a GPU."""
+    """The processes that read ahead: one for training on a CPU, several for a GPU."""
     if machine.workers is not None:
         return machine.workers
     cores = torch.multiprocessing.cpu_count()
@@ -200,7 +201,7 @@ def _workers(machine: MachineSettings, fabric: Fabric) -> int:
 
 
 def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int) -> None:
-    """What is about to happen and how long it will take."""
+    """Says what is about to happen and how long it will take."""
     recipe, dataset = prepared.recipe, prepared.dataset
     per_batch = len(recipe.batches.epoch(loop.labels, seed=recipe.seed, epoch=0)[0])
     steps, count = recipe.epochs * loop.plan.per_epoch - loop.position.step, loop.plan.share[1]
@@ -208,7 +209,7 @@ def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int)
         steps=steps,
         per_batch=-(-per_batch // count),
         epochs=-(-steps // loop.plan.per_epoch),
-        measured=-(-len(_validated(prepared)) // count),
+        measured=-(-len(_validation_photos(prepared)) // count),
         workers=workers,
     )
     seconds = expected_seconds(loop.learner, recipe, fabric=loop.fabric, photos=loop.photos, ahead=ahead)
@@ -219,27 +220,27 @@ def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int)
         f"{model.backbone} from {model.weights}, {recipe.pixels.size} px, epochs: {recipe.epochs}, "
         f"batches of {per_batch}, seed {recipe.seed}, {loop.fabric.device.type}",
     )
-    tell(console, f"expected time: about {clock(seconds)}" + (" (going on)" if loop.position.step else ""))
+    tell(console, f"expected time: about {clock(seconds)}" + (" (resumed)" if loop.position.step else ""))
     if prepared.about.headline != "top1" and not _balances(recipe):
         uneven = f"the largest class has {IMBALANCE} times the photos of the smallest, or more"
-        tell(console, f"{uneven}: mean per-class accuracy counts; consider --balance logit-adjust")
+        tell(console, f"{uneven}: look at mean per-class accuracy, and consider --balance logit-adjust")
 
 
 def _balances(recipe: Recipe) -> bool:
-    """Whether something is done about uneven classes, as ``--balance`` asks for."""
+    """Whether the recipe has a remedy for uneven classes, such as ``--balance`` gives it."""
     even = isinstance(recipe.batches, Shuffled) and recipe.batches.even
     return even or recipe.model.criterion.options.get("adjust") is True
 
 
-def _validated(prepared: Prepared) -> tuple[Photo, ...]:
+def _validation_photos(prepared: Prepared) -> tuple[Photo, ...]:
     """The photos measured after each epoch: the validation split, unless it is trained on."""
     return () if "val" in prepared.recipe.train_on else prepared.dataset.of(["val"])
 
 
 def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int, start: str | None) -> Validate | None:
-    """Measures the validation split after an epoch, if there is one that is not trained on."""
+    """What measures the validation split after an epoch; None where there is no such split, or it is trained on."""
     recipe, dataset = prepared.recipe, prepared.dataset
-    chosen = _validated(prepared)
+    chosen = _validation_photos(prepared)
     if not chosen:
         return None
     photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)

@@ -1,6 +1,6 @@
-"""What a user may say about a run; what is left unsaid is chosen for the machine and the photos (``automatic.py``).
+"""What a user can set for a run; the rest is chosen for the machine and the photos (``automatic.py``).
 
-Settings of the recipe, of the data and of the machine are three values: the first go into the recipe and no further.
+Settings of the recipe, of the data and of the machine are kept apart: only the first change the recipe.
 """
 
 from collections.abc import Mapping
@@ -19,35 +19,35 @@ Start = Literal["fork", "spawn"]
 
 @dataclass(frozen=True)
 class RecipeSettings:
-    """Settings that the recipe takes up; None means "as the recipe says", or without one "choose for this machine".
+    """Settings that change the recipe; None means "as the recipe says", or without one "choose for this machine".
 
     Parts (method, term, neck, pool, head) are given by name, with options after commas, as in
     ``pairwise-confusion,weight=5``, or as ``package.module:Class`` for a class of your own.
 
     Args:
         recipe: what to follow: a row of a paper's table, such as pc/cub-resnet50 (fieldmark recipes lists them), or a
-            recipe.json. Settings beside it come in the place of its own.
-        set: any field of the recipe by its path, as in stages.0.optimiser.lr=0.01; repeat the option for several.
-        method: what is trained: plain (if not said), pc, mc-loss, api-net, cin, s3n, or a class of your own.
-        term: a further loss; repeat the option for several.
+            recipe.json. Other settings override its own.
+        set: any field of the recipe by its path, such as stages.0.optimiser.lr=0.01; repeat the option for several.
+        method: how to train: plain (the default), pc, mc-loss, api-net, cin, s3n, or a class of your own.
+        term: an additional loss; repeat the option for several.
         neck: a layer between backbone and pooling: self-channel-interaction, or channel-expansion.
         pool: average or maximum; maximum goes with the two-layer-head of Mutual-Channel Loss.
         head: linear, or two-layer-head.
-        backbone: any name of timm's, or googlenet.
-        weights: where the backbone starts: hub, lite0, none, or a .safetensors file.
-        epochs: passes over the training photos; the steps of a recipe's only stage move along.
-        batch: photos per step; batches of so many photos per class keep that number.
-        size: pixels a side of the views.
-        lr: learning rate of the new layers; the backbone's is a fixed share of it.
-        seed: of everything random; 0 if not said.
-        fit: how a photo fills the square: crop (if not said), pad, stretch, or box (needs boxes).
-        balance: against uneven classes: none (if not said), sampler, or logit-adjust.
+        backbone: any timm model, or googlenet.
+        weights: initial weights of the backbone: hub, lite0, none, or a .safetensors file.
+        epochs: passes over the training photos; the schedule of a recipe with one stage is stretched to fit.
+        batch: photos per step; class-balanced batches keep their number of photos per class.
+        size: height and width of the network's input, in pixels.
+        lr: learning rate of the new layers; the backbone's is a fixed fraction of it.
+        seed: of everything random; 0 by default.
+        fit: how a photo fills the square: crop (the default), pad, stretch, or box (needs boxes).
+        balance: remedy for uneven classes: none (the default), sampler, or logit-adjust.
         smoothing: label smoothing, 0 to 1.
         ema: decay per step of the weights' moving average; 0 keeps the last weights.
-        clip: largest gradient norm; 0 (if not said) does not clip.
-        precision: auto (if not said), fp32 or bf16.
-        accumulate: pieces that a batch is worked in, to save memory; 1 if not said.
-        train_on: the splits trained on, joined by "+", such as train+val; train if not said.
+        clip: largest gradient norm; 0 (the default) does not clip.
+        precision: auto (the default), fp32 or bf16.
+        accumulate: pieces that a batch is computed in, to save memory; 1 by default.
+        train_on: the splits trained on, joined by "+", such as train+val; train by default.
     """
 
     recipe: str | None = None
@@ -74,8 +74,8 @@ class RecipeSettings:
     train_on: str | None = None
 
     @property
-    def classes_said(self) -> tuple[str, ...]:
-        """The classes from elsewhere that are said as parts, as "package.module:Class"."""
+    def external_names(self) -> tuple[str, ...]:
+        """The parts that are classes of the user's own, as "package.module:Class"."""
         texts = (self.method, self.neck, self.pool, self.head, *self.term)
         names = ((text or "").split(",")[0] for text in texts)
         return tuple(name for name in names if ":" in name)
@@ -83,12 +83,12 @@ class RecipeSettings:
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Settings of how the photos are read and split.
+    """How the photos are read and split.
 
     Args:
-        annotation: which labels of a set that has several (FGVC-Aircraft: variant, family, manufacturer).
-        splits: the splits.csv of an earlier run, or its folder; its photos stay in the splits they were in.
-        hold_out: share of the official training photos kept back as validation, where the data have none.
+        annotation: which labels to use of a dataset that has several (FGVC-Aircraft: variant, family, manufacturer).
+        splits: the splits.csv of an earlier run, or its folder; its photos stay in their splits.
+        hold_out: share of the official training photos held out for validation, where the data have no such split.
         strict: stop at damaged files instead of leaving them out.
     """
 
@@ -100,12 +100,12 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class MachineSettings:
-    """Settings that change nothing but how a run is worked.
+    """How a run is computed, which does not change the recipe.
 
     Args:
         device: auto, cpu or cuda.
         workers: processes that read photos ahead.
-        start: how they start, fork or spawn.
+        start: how those processes start, fork or spawn.
     """
 
     device: Device = "auto"
@@ -115,14 +115,14 @@ class MachineSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a user says about a run, by what it is about."""
+    """All settings of a run."""
 
     recipe: RecipeSettings = field(default_factory=RecipeSettings)
     data: DataSettings = field(default_factory=DataSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
 
     def checked(self) -> "Settings":
-        """The same; raises ``UserError`` for the first value of another kind or out of its range."""
+        """The same settings; raises ``UserError`` for the first value of the wrong type or out of range."""
         recipe, data, machine = (to_plain(part) for part in (self.recipe, self.data, self.machine))
         return settings_of(recipe | data | machine)
 
@@ -161,22 +161,19 @@ class Keywords(TypedDict, total=False):
 
 
 def settings_of(keywords: Mapping[str, Any]) -> Settings:
-    """Settings from keywords, checked; a value of None says nothing.
+    """Settings from keywords, checked; a value of None stands for the default.
 
     Raises:
-        UserError: an unknown keyword, or a value of another kind or out of its range.
+        UserError: an unknown keyword, or a value of the wrong type or out of range.
     """
-    said = {name: value for name, value in keywords.items() if value is not None}
+    values = {name: value for name, value in keywords.items() if value is not None}
     kinds = {"recipe": RecipeSettings, "data": DataSettings, "machine": MachineSettings}
     names = {part: [setting.name for setting in fields(kind)] for part, kind in kinds.items()}
     known = [name for part in names.values() for name in part]
     if unknown := [name for name in keywords if name not in known]:
         raise UserError(f"there is no setting {unknown[0]!r}; {did_you_mean(unknown[0], known)}")
-    parts = {
-        part: from_plain({name: said[name] for name in names[part] if name in said}, kind)
-        for part, kind in kinds.items()
-    }
-    return Settings(**parts)
+    parts = {part: {name: values[name] for name in names[part] if name in values} for part in kinds}
+    return Settings(**{part: from_plain(parts[part], kind) for part, kind in kinds.items()})
 
 
 @dataclass(frozen=True)
@@ -184,9 +181,9 @@ class Destination:
     """Where a run goes.
 
     Args:
-        out: the run's folder; runs/NAME, after the data's name, if not said.
-        resume: go on with the run that lies there; start it if there is none.
-        overwrite: delete the run that lies there first.
+        out: the run's folder; by default runs/NAME, after the data's name.
+        resume: continue the run in that folder; start it if there is no run.
+        overwrite: delete the run in that folder first.
     """
 
     out: Path | None = None

@@ -1,4 +1,4 @@
-"""Ctrl-C and termination as wishes that the loop grants between two steps."""
+"""Ctrl-C and termination as requests that the loop meets between two steps."""
 
 import signal
 from collections.abc import Iterator
@@ -8,25 +8,25 @@ from types import FrameType
 
 @contextmanager
 def stop_requests() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM in a list instead of dying of them; the second SIGINT is Python's own.
+    """Collects SIGINT and SIGTERM in a list instead of ending; a second SIGINT raises ``KeyboardInterrupt``.
 
-    SIGTERM may come twice at once, to a process and to its group, and asks for no more then.
+    SIGTERM may arrive twice, for the process and for its group; that is still one request.
     """
-    seen: list[int] = []
+    signals: list[int] = []
     before = {}
 
     def note(number: int, frame: FrameType | None) -> None:
-        seen.append(number)
-        if number == signal.SIGINT and seen.count(number) > 1:
+        signals.append(number)
+        if number == signal.SIGINT and signals.count(number) > 1:
             raise KeyboardInterrupt
 
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             before[number] = signal.signal(number, note)
-    except ValueError:  # not in the main thread: signals are somebody else's
+    except ValueError:  # not in the main thread, which alone handles signals
         pass
     try:
-        yield seen
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""What a user is told about the splits of a run: what they lack, where a cut lies, and what to measure next."""
+"""Notices about the splits of a run: what they lack, where a new cut is saved, and what to measure next."""
 
 import json
 from collections.abc import Iterator
@@ -12,16 +12,16 @@ from fieldmark.errors import printable
 from fieldmark.runs.folder import RECIPE
 
 
-def told_of_splits(dataset: Dataset, train_on: tuple[str, ...], *, was_cut: bool) -> Iterator[str]:
-    """Lines on the splits that are measured: one that is empty, classes that one lacks.
+def split_notices(dataset: Dataset, train_on: tuple[str, ...], *, was_cut: bool) -> Iterator[str]:
+    """Warnings about the splits to be measured: one that is empty, or lacks classes.
 
     Args:
-        dataset: split, of the user or by a cut.
+        dataset: split, by the user or by Fieldmark.
         train_on: the splits that are trained on.
-        was_cut: whether Fieldmark cut it, so that every split should be there.
+        was_cut: whether Fieldmark made the splits, so that none should be empty.
 
     Raises:
-        UserError: classes with photos, but none to train on.
+        UserError: a class with photos, but none to train on.
     """
     photos = (replace(photo, split="train" if photo.split in train_on else photo.split) for photo in dataset.photos)
     trained = dataset.with_photos(photos)
@@ -38,22 +38,22 @@ def told_of_splits(dataset: Dataset, train_on: tuple[str, ...], *, was_cut: bool
 def _without_test(has_val: bool, was_cut: bool) -> str:
     nothing = "only val is left to measure on" if has_val else "nothing is left to measure on"
     if was_cut:
-        why = "each class is one photo, group, burst or cluster of copies, which stays together"
+        why = "each class is a single photo, group, burst or cluster of copies, which stays together"
         return f"warning: no test photos, {nothing}: {why}. Add photos of other occasions, or divide the groups."
     return f"warning: no test photos, {nothing}. Add a folder test with class folders, or rows with the split test."
 
 
-def told_of_cut(run: Path) -> str:
-    """Where a new cut is written, and how it is kept."""
+def cut_notice(run: Path) -> str:
+    """Where a new cut is saved, and how later runs use it."""
     file = printable(str(run / SPLITS_FILE))
-    return f"the cut into train, val and test is written to {file}; a later run keeps to it with --splits {file}"
+    return f"the cut into train, val and test is saved in {file}; use it for later runs with --splits {file}"
 
 
 def next_command(run: Path) -> str:
-    """The command that measures a run on a split that it has and was not trained on; else the one that predicts."""
+    """The command that evaluates a run on a split it was not trained on, or without one the command that predicts."""
     trained_on = json.loads((run / RECIPE).read_text("utf-8"))["train_on"]
-    there = set(read_splits(run).values()) - set(trained_on)
-    place = printable(str(run))
-    if "test" in there:
-        return f"fieldmark evaluate {place}"
-    return f"fieldmark evaluate {place} --split val" if "val" in there else f"fieldmark predict {place} PHOTOS"
+    splits = set(read_splits(run).values()) - set(trained_on)
+    folder = printable(str(run))
+    if "test" in splits:
+        return f"fieldmark evaluate {folder}"
+    return f"fieldmark evaluate {folder} --split val" if "val" in splits else f"fieldmark predict {folder} PHOTOS"

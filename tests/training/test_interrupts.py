@@ -1,4 +1,4 @@
-"""Signals become wishes; afterwards they are what they were."""
+"""Signals become requests to stop; afterwards their handlers are what they were."""
 
 import multiprocessing
 import os
@@ -13,18 +13,18 @@ from fieldmark.data.reading import read_dataset
 from fieldmark.errors import Interrupted
 from fieldmark.input.loading import Batch, LostWorker, Photographs, batches_of, in_order, loader_of
 from fieldmark.recipe import Pixels
+from fieldmark.training.interrupts import stop_requests
 from fieldmark.training.loop import Loop
-from fieldmark.training.stopping import stop_requests
-from fieldmark.training.watch import Watch
+from fieldmark.training.nonfinite import Watch
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_first_signal_is_noted_and_handlers_come_back(number: signal.Signals):
     before = signal.getsignal(number)
-    with stop_requests() as seen:
-        assert seen == []
+    with stop_requests() as signals:
+        assert signals == []
         signal.raise_signal(number)
-        assert seen == [number]
+        assert signals == [number]
     assert signal.getsignal(number) is before
 
 
@@ -92,12 +92,12 @@ def test_signals_to_the_group_do_not_reach_the_processes_that_read(photos: Path,
     assert len(list(batches)) == 1
 
 
-def test_sigterm_twice_is_one_wish() -> None:
-    with stop_requests() as seen:
+def test_sigterm_twice_is_one_request() -> None:
+    with stop_requests() as signals:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
-    assert seen == [signal.SIGTERM, signal.SIGTERM, signal.SIGINT]
+    assert signals == [signal.SIGTERM, signal.SIGTERM, signal.SIGINT]
 
 
 def test_a_validation_that_fails_of_itself_fails(photos: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The watch tells one step late, by the names of losses and files, and gives up after twenty."""
+"""Non-finite steps are reported one step late, with the names of losses and files; twenty end the run."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from rich.console import Console
 
 from fieldmark.errors import UserError
 from fieldmark.input.loading import Batch
+from fieldmark.training.nonfinite import PATIENCE, Watch
 from fieldmark.training.runlog import RunLog
-from fieldmark.training.watch import PATIENCE, Watch
 
 NAMES = [f"a/{number}\n.jpg" for number in range(6)]
 
@@ -35,7 +35,7 @@ def losses(**values: float) -> dict[str, torch.Tensor]:
 GOOD, BAD = torch.tensor(True), torch.tensor(False)
 
 
-def test_a_step_is_told_of_when_the_next_is_seen(tmp_path: Path) -> None:
+def test_a_step_is_reported_when_the_next_is_done(tmp_path: Path) -> None:
     log = Notes(tmp_path)
     watch = Watch(log, NAMES)
     watch.saw(BAD, losses(loss=float("nan"), one=1.0, other=float("inf")), batch(0, 1, 2, 3, 4))
@@ -58,7 +58,7 @@ def test_a_gradient_alone_is_named(tmp_path: Path) -> None:
     assert log.notes[0].startswith("a gradient was not finite")
 
 
-def test_files_that_became_unreadable_are_told_at_once(tmp_path: Path) -> None:
+def test_files_that_became_unreadable_are_reported_at_once(tmp_path: Path) -> None:
     log = Notes(tmp_path)
     Watch(log, NAMES).saw(GOOD, losses(loss=1.0), batch(1, damaged=((0, "a/0.jpg: an empty file"),)))
     assert log.notes == ["became unreadable, another photo took its place: a/0.jpg: an empty file"]

@@ -1,4 +1,4 @@
-"""What may lie where a run goes; ``test_session.py`` trains there."""
+"""What may be in the folder that a run goes to; ``test_session.py`` trains there."""
 
 import os
 from dataclasses import replace
@@ -10,23 +10,23 @@ from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read_dataset
 from fieldmark.errors import UserError
 from fieldmark.locks import LOCK
-from fieldmark.training.place import clear, goes_on, own_place, pinned_splits, refuse_deletion
+from fieldmark.training.destination import clear, locked_folder, pinned_splits, refuse_deletion, resumes_run
 from fieldmark.training.settings import DataSettings, Destination, RecipeSettings, Settings
 
 
 def test_a_place_is_locked_for_as_long_as_it_is_held(photos: Path, tmp_path: Path) -> None:
-    with own_place(photos, tmp_path / "run", Destination()):
-        with pytest.raises(UserError, match="another process trains there"):
-            own_place(photos, tmp_path / "run", Destination(overwrite=True)).__enter__()
-        assert not goes_on(tmp_path / "run", Destination())  # the lock is nobody's run
+    with locked_folder(photos, tmp_path / "run", Destination()):
+        with pytest.raises(UserError, match="another process is training there"):
+            locked_folder(photos, tmp_path / "run", Destination(overwrite=True)).__enter__()
+        assert not resumes_run(tmp_path / "run", Destination())  # a lock is not a run
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_is_gone_on_with_where_its_state_lies(own_run: Path) -> None:
-    assert goes_on(own_run, Destination(resume=True))
-    assert not goes_on(own_run, Destination(overwrite=True))
-    with pytest.raises(UserError, match="--resume to go on with it or --overwrite"):
-        goes_on(own_run, Destination())
+def test_a_run_with_a_state_is_resumed(own_run: Path) -> None:
+    assert resumes_run(own_run, Destination(resume=True))
+    assert not resumes_run(own_run, Destination(overwrite=True))
+    with pytest.raises(UserError, match="--resume to continue it or --overwrite"):
+        resumes_run(own_run, Destination())
 
 
 def test_the_splits_of_the_run_before_are_kept_unless_others_are_named(own_run: Path, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from fieldmark.errors import UserError
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe, Sgd, Stage, external_name
 from fieldmark.recipes import ROWS
-from fieldmark.training import checks
-from fieldmark.training.checks import refuse_unknown_groups
+from fieldmark.training import parameter_groups
+from fieldmark.training.parameter_groups import refuse_unknown_groups
 
 MODEL = Model(backbone="test_resnet", weights="none")
 
@@ -42,7 +42,7 @@ def refused(wrong: Recipe) -> str:
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "build_learner", lambda *_, **__: pytest.fail("a network was built"))
+    monkeypatch.setattr(parameter_groups, "build_learner", lambda *_, **__: pytest.fail("a network was built"))
 
 
 @pytest.mark.usefixtures("no_network")
