@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark import building
-from fieldmark.building import build_learner, check_part, class_of, classes_named, parts_of, refuse_parts
+from fieldmark.building import build_learner, check_part, class_of, classes_named, refuse_parts
 from fieldmark.core.classifier import Classifier, Maximum
 from fieldmark.core.criterion import Criterion
 from fieldmark.core.learner import Learner
@@ -198,8 +198,8 @@ def test_parts_are_looked_at_before_a_network_is_built(tiny: list[dict[str, obje
     term, other = Part("PairwiseConfusion"), Part("MutualChannelLoss", {"drop": "half"})
     model = dataclasses.replace(MODEL, neck=own(Doubling), terms=(term, other))
     places = ["neck", "pool", "head", "criterion", "method", "term", "term"]
-    assert [place for place, _ in parts_of(model)] == places
-    assert list(parts_of(MODEL)) == [(place, getattr(MODEL, place)) for place in places[1:5]]
+    assert [place for place, _ in model.parts] == places
+    assert list(MODEL.parts) == [(place, getattr(MODEL, place)) for place in places[1:5]]
     with pytest.raises(UserError, match=f"--external {__name__}:Doubling"):
         refuse_parts(model, {})
     with pytest.raises(UserError, match="the option drop of MutualChannelLoss is 'half'; it must be a number"):

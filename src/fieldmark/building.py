@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
@@ -20,6 +20,7 @@ from fieldmark.errors import UserError, printable
 from fieldmark.plain import Finite, did_you_mean, from_plain, shown
 from fieldmark.recipe import Model, Part, Recipe, external_name
 from fieldmark.recipes import MODULES
+from fieldmark.recipes.naming import refuse_unknown
 
 Classes = Mapping[str, type]
 """Classes of the user's own, by their names in a recipe, "package.module:Class"."""
@@ -76,17 +77,8 @@ def class_of(part: Part, external: Classes) -> type:
     if ":" in part.name:
         name = printable(part.name)
         raise UserError(f"{name} is not a class of Fieldmark's; name it again to use it (--external {name})")
-    if part.name not in MODULES:
-        raise UserError(f"there is no part {shown(part.name)}; {did_you_mean(part.name, MODULES)}")
+    refuse_unknown(part)
     return getattr(importlib.import_module(MODULES[part.name]), part.name)
-
-
-def parts_of(model: Model) -> Iterator[tuple[str, Part]]:
-    """The parts of a model, each with its place."""
-    if model.neck:
-        yield "neck", model.neck
-    yield from (("pool", model.pool), ("head", model.head), ("criterion", model.criterion), ("method", model.method))
-    yield from (("term", term) for term in model.terms)
 
 
 def refuse_parts(model: Model, external: Classes) -> None:
@@ -95,7 +87,7 @@ def refuse_parts(model: Model, external: Classes) -> None:
     Raises:
         UserError: an unknown name or option, or an option of the wrong type.
     """
-    for place, part in parts_of(model):
+    for place, part in model.parts:
         check_part(part, place=place, external=external)
 
 

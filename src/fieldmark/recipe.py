@@ -5,7 +5,7 @@ A part is given by name, one of Fieldmark's or "package.module:Class"; ``buildin
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -159,6 +159,14 @@ class Model:
     neck: Part | None = None
     terms: tuple[Part, ...] = ()
     criterion: Part = CROSS_ENTROPY
+
+    @property
+    def parts(self) -> Iterator[tuple[str, Part]]:
+        """The parts, each with its place; of terms each."""
+        if self.neck:
+            yield "neck", self.neck
+        yield from (("pool", self.pool), ("head", self.head), ("criterion", self.criterion), ("method", self.method))
+        yield from (("term", term) for term in self.terms)
 
 
 @dataclass(frozen=True)

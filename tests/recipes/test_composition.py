@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from fieldmark.batches import Batches
-from fieldmark.building import check_part, parts_of
+from fieldmark.building import check_part
 from fieldmark.recipe import Model
 from fieldmark.recipes import COMPOSITIONS, MODULES, PAPERS
 from fieldmark.recipes.composition import Composition
@@ -30,7 +30,7 @@ def test_names_of_parts_differ_even_when_written_small_and_are_those_of_classes(
 @pytest.mark.parametrize("composition", COMPOSITIONS, ids=lambda composition: composition.name)
 def test_a_recipe_may_name_every_part_of_it(composition: Composition):
     parts = {name: getattr(composition, name) for name in ("method", "neck", "pool", "head", "terms")}
-    for place, part in parts_of(Model(**parts)):
+    for place, part in Model(**parts).parts:
         assert check_part(part, place=place, external={}) in KNOWN
 
 

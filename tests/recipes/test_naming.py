@@ -1,5 +1,10 @@
 """From what is typed to a part."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from fieldmark.errors import UserError
@@ -84,3 +89,28 @@ def test_a_class_from_elsewhere_stands_by_its_name_and_is_not_imported():
     assert part_of("nowhere:Mine,a=2", option="--term") == Part("nowhere:Mine", {"a": 2})
     composition = composition_of("nowhere:Mine,weight=3")
     assert composition == Composition("nowhere:Mine", method=Part("nowhere:Mine", {"weight": 3}))
+
+
+def test_names_are_checked_without_torch(tmp_path: Path):
+    """Reading, changing and naming a recipe's parts, where nothing heavy can be imported."""
+    (tmp_path / "recipe.json").write_text('{"format_version": 2, "model": {"pool": {"type": "Avrage"}}}', "utf-8")
+    program = (
+        "import sys; sys.modules['torch'] = sys.modules['timm'] = None\n"
+        "from fieldmark.errors import UserError\n"
+        "from fieldmark.recipe import Recipe\n"
+        "from fieldmark.training.overrides import read_recipe, with_fields\n"
+        "tries = (lambda: read_recipe('recipe.json'), lambda: with_fields(Recipe(), ['model.head.type=Linaer']))\n"
+        "for attempt in tries:\n"
+        "    try:\n"
+        "        attempt()\n"
+        "    except UserError as error:\n"
+        "        print(error)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    first, second = done.stdout.splitlines()
+    assert first.endswith("there is no part 'Avrage'; did you mean Average?")
+    assert second.endswith("there is no part 'Linaer'; did you mean Linear?")

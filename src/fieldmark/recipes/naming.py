@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from fieldmark.errors import UserError, printable
-from fieldmark.plain import did_you_mean, value_of
+from fieldmark.plain import did_you_mean, shown, value_of
 from fieldmark.recipe import Part
 from fieldmark.recipes import COMPOSITIONS, MODULES, PAPERS, ROWS
 from fieldmark.recipes.composition import Composition, Row
@@ -74,6 +74,13 @@ def part_name(name: str, *, option: str) -> str:
     spellings = (re.sub(r"(?<=[a-z])(?=[A-Z])", "-", part).lower() for part in MODULES)
     nearest = did_you_mean(name.lower(), spellings)
     raise UserError(f"{option} {printable(name)}: {nearest} (or package.module:Class for a class of your own)")
+
+
+def refuse_unknown(*parts: Part) -> None:
+    """Raises ``UserError`` for the first name that is neither one of our parts nor that of a class from elsewhere."""
+    for part in parts:
+        if ":" not in part.name and part.name not in MODULES:
+            raise UserError(f"there is no part {shown(part.name)}; {did_you_mean(part.name, MODULES)}")
 
 
 def _option(text: str, option: str) -> tuple[str, Any]:

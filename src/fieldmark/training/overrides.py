@@ -25,7 +25,7 @@ from fieldmark.recipe import (
     recipe_from_plain,
 )
 from fieldmark.recipes import ROWS
-from fieldmark.recipes.naming import composition_of, part_of
+from fieldmark.recipes.naming import composition_of, part_of, refuse_unknown
 from fieldmark.training.settings import RecipeSettings
 
 _COPIED = ("clip", "ema", "precision", "accumulate", "seed")
@@ -41,7 +41,9 @@ def read_recipe(name: str) -> Recipe:
         return ROWS[name].recipe
     option = f"--recipe {printable(name)}"
     try:
-        return recipe_from_json(Path(name).read_text("utf-8"))
+        recipe = recipe_from_json(Path(name).read_text("utf-8"))
+        refuse_unknown(*(part for _, part in recipe.model.parts))
+        return recipe
     except FileNotFoundError as error:
         raise UserError(f"{option}: no such file, and no such row of a paper; {did_you_mean(name, ROWS)}") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -121,7 +123,9 @@ def with_places(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     if not changes:
         return recipe
     try:
-        return recipe_from_plain({"format_version": FORMAT_VERSION} | changed(to_plain(recipe), changes))
+        recipe = recipe_from_plain({"format_version": FORMAT_VERSION} | changed(to_plain(recipe), changes))
+        refuse_unknown(*(part for _, part in recipe.model.parts))
+        return recipe
     except UserError as error:
         raise UserError(f"--set {printable(str(error))}") from None
 
