@@ -161,7 +161,11 @@ def test_a_report_replaces_a_report_and_nothing_else(tmp_path: Path) -> None:
         bench.report(tmp_path / "out", tmp_path / "RESULTS.md")
     result = next((tmp_path / "out" / "results").glob("*.json"))
     (tmp_path / "notes.md").write_text("# Mine\n")
-    for path, word in ((result, "not a result"), (tmp_path / "notes.md", "not a result"), (tmp_path / "a.png", "picture")):
+    for path, word in (
+        (result, "not a result"),
+        (tmp_path / "notes.md", "not a result"),
+        (tmp_path / "a.png", "name of an image"),
+    ):
         before = path.read_bytes() if path.exists() else None
         with pytest.raises(UserError, match=word):
             bench.report(tmp_path / "out", path)
