@@ -29,6 +29,7 @@ from fieldmark.plain import (
 FORMAT_VERSION = 2
 Fit = Literal["crop", "pad", "stretch", "box"]
 Precision = Literal["auto", "fp32", "bf16"]
+Start = Literal["probe", "zero"]
 Fraction = Annotated[float, Range(above=0, most=1)]
 
 
@@ -206,7 +207,9 @@ class Recipe:
     """Everything that decides a run's outcome, apart from data and machine.
 
     ``ema`` is the decay per step of the weights' moving average, which is kept instead of them (0: none); ``clip`` the
-    largest gradient norm (0: none); ``accumulate`` the number of pieces that a batch is computed in.
+    largest gradient norm (0: none); ``accumulate`` the number of pieces that a batch is computed in. ``start`` "probe"
+    makes the head begin as a logistic regression on the pretrained features. The first ``frozen_stages`` stages of the
+    backbone never change; with ``frozen_norms`` its batch norms keep their pretrained statistics.
     """
 
     model: Model = field(default_factory=Model)
@@ -217,6 +220,9 @@ class Recipe:
     ema: BelowOne = 0.0
     precision: Precision = "auto"
     accumulate: Count = 1
+    start: Start = "zero"
+    frozen_stages: Natural = 0
+    frozen_norms: bool = False
     seed: Natural = 0
     train_on: tuple[str, ...] = ("train",)
 

@@ -7,6 +7,7 @@ used. A norm that follows the maps in timm's head (ConvNeXt, MaxViT, some ViT) s
 import inspect
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from timm.layers.norm import LayerNorm2d
 from timm.models.mobilenetv3 import MobileNetV3
 from timm.models.vgg import VGG
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from fieldmark.core.weights import HUB, NONE, Remote, load_weights, refuse_source
 from fieldmark.errors import UserError
@@ -48,6 +50,7 @@ class Backbone(nn.Module):
         prefix: tokens before those of the patches (class, registers).
         channels_last: whether four-dimensional outputs are (B, h, w, D).
         statistics: mean and std.
+        stages: the last submodule of each stage of ``network``, by its path, in order.
     """
 
     mean: Tensor
@@ -61,12 +64,14 @@ class Backbone(nn.Module):
         prefix: int = 0,
         channels_last: bool = False,
         statistics: tuple[tuple[float, ...], tuple[float, ...]] = (_IMAGENET_MEAN, _IMAGENET_STD),
+        stages: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.network = network
         self.register_buffer("mean", torch.tensor(statistics[0]))
         self.register_buffer("std", torch.tensor(statistics[1]))
         self._prefix, self._channels_last = prefix, channels_last
+        self._stages, self._frozen, self._still = tuple(stages), frozenset[nn.Parameter](), tuple[nn.Module, ...]()
         with torch.no_grad():
             shape = network.eval()(example).shape
         network.train()
@@ -87,6 +92,39 @@ class Backbone(nn.Module):
             height, width = images.shape[2] // self.stride, images.shape[3] // self.stride
             return maps[:, self._prefix :].transpose(1, 2).reshape(-1, self.channels, height, width)
         return maps.permute(0, 3, 1, 2) if self._channels_last else maps
+
+    def freeze(self, *, stages: int = 0, norms: bool = False) -> None:
+        """Freezes the first stages for good, their norms included, and the statistics of all batch norms if ``norms``.
+
+        What is frozen stays in eval mode, and takes no gradient.
+
+        Raises:
+            UserError: it has not so many stages.
+        """
+        if stages > len(self._stages):
+            raise UserError(f"frozen_stages is {stages}: this backbone has {len(self._stages) or 'no'} stages")
+        modules = list(self.network.named_modules())
+        last = f"{self._stages[stages - 1]}." if stages else ""
+        end = max((place for place, (name, _) in enumerate(modules) if stages and f"{name}.".startswith(last)), default=-1)
+        first = [module for _, module in modules[: end + 1]]
+        self._frozen = frozenset(p for module in first for p in module.parameters(recurse=False))
+        for parameter in self._frozen:
+            parameter.requires_grad_(False)
+        still = [module for module in first if not any(module.children())]
+        still += [module for _, module in modules if norms and isinstance(module, _BatchNorm)]
+        self._still = tuple(still)
+        self.train(self.training)
+
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """All that are not frozen for good."""
+        return [parameter for parameter in self.parameters() if parameter not in self._frozen]
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """As for any module; what is frozen stays in eval mode."""
+        super().train(mode)
+        for module in self._still:
+            module.eval()
+        return self
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """uint8 pixels (B, H, W, 3) to normalised float32 images (B, 3, H, W), channels last in memory."""
@@ -228,6 +266,7 @@ def _from_timm(name: str, weights: str, example: Tensor, output_stride: int) -> 
         prefix=getattr(model, "num_prefix_tokens", 0),
         channels_last=getattr(model, "output_fmt", "") == "NHWC",
         statistics=(tuple(config["mean"]), tuple(config["std"])),
+        stages=[f"model.{stage['module']}" for stage in getattr(model, "feature_info", ())],
     )
 
 

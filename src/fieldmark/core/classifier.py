@@ -52,6 +52,15 @@ class InteractingNeck(Protocol):
         ...
 
 
+@runtime_checkable
+class IdentityNeck(Protocol):
+    """A neck that can begin as the identity."""
+
+    def become_identity(self) -> None:
+        """Makes ``forward`` return its maps, and still learn."""
+        ...
+
+
 class Average(nn.Module):
     """Global average pooling: (B, D, h, w) to (B, D)."""
 
@@ -83,6 +92,19 @@ class Linear(nn.Linear):
         super().__init__(width, classes)
         nn.init.zeros_(self.weight)
         nn.init.zeros_(self.bias)
+
+
+@torch.no_grad()
+def adopt(head: nn.Module, weight: Tensor, bias: Tensor) -> None:
+    """Gives a linear head the weight (C, E) and bias (C,).
+
+    Raises:
+        UserError: it is no linear head of that size.
+    """
+    if not isinstance(head, nn.Linear) or head.weight.shape != weight.shape or head.bias is None:
+        raise UserError(f"{type(head).__name__} cannot begin as a probe, as --start probe needs; use zero")
+    head.weight.copy_(weight)
+    head.bias.copy_(bias)
 
 
 class Classifier(nn.Module):
@@ -131,6 +153,22 @@ class Classifier(nn.Module):
             finer = self.neck(maps)
             embedding = self.pool(finer)
         return Features(maps, finer, embedding, self.head(embedding), interaction)
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """The pooled maps (B, E) of normalised images, without the neck: what a probe sees."""
+        return self.pool(self.backbone(images))
+
+    def adopt(self, weight: Tensor, bias: Tensor) -> None:
+        """Begins as a linear classifier on ``pooled``: weight (C, E), bias (C,).
+
+        Raises:
+            UserError: a neck or head that cannot begin so.
+        """
+        if isinstance(self.neck, IdentityNeck):
+            self.neck.become_identity()
+        elif not isinstance(self.neck, nn.Identity):
+            raise UserError(f"{type(self.neck).__name__} cannot begin as the identity, as --start probe needs; use zero")
+        adopt(self.head, weight, bias)
 
     def interact(self, maps: Tensor) -> Interaction:
         """What the neck works out of maps (B, D, h, w)."""

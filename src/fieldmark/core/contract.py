@@ -90,12 +90,24 @@ class Method(nn.Module, ABC):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """All parameters, each once, in named groups whose learning rate a recipe can scale and which it can freeze.
 
-        "backbone", "neck" if it has parameters, and "head" for the rest.
+        "backbone" without what is frozen for good, "neck" if it has parameters, and "head" for the rest.
         """
         backbone, neck = (list(part.parameters()) for part in (self.classifier.backbone, self.classifier.neck))
         grouped = {id(parameter) for parameter in (*backbone, *neck)}
         head = [p for p in self.parameters() if id(p) not in grouped]
-        return {"backbone": backbone, **({"neck": neck} if neck else {}), "head": head}
+        return {"backbone": self.classifier.backbone.trained_parameters(), **({"neck": neck} if neck else {}), "head": head}
+
+    def adopt(self, weight: Tensor, bias: Tensor) -> None:
+        """Begins as a linear classifier on the backbone's pooled maps: ``forward`` gives its logits in eval mode.
+
+        Args:
+            weight: (C, E).
+            bias: (C,).
+
+        Raises:
+            UserError: a neck or head that cannot begin so.
+        """
+        self.classifier.adopt(weight, bias)
 
     def set_progress(self, fraction: float) -> None:
         """Called before each step with the fraction of training done, in [0, 1]."""

@@ -4,28 +4,20 @@ A first answer within the hour, and the second baseline of every table.
 """
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
-from sklearn.preprocessing import StandardScaler
 
 from fieldmark.data.dataset import Dataset
 from fieldmark.evaluation.inference import infer
 from fieldmark.evaluation.metrics import Metrics, measure
+from fieldmark.evaluation.regression import regress
 from fieldmark.input.loading import Photographs
 from fieldmark.recipe import Model, Pixels, Recipe
-
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
-"""Inverse strengths of the penalty that cross-validation within the training photos tries."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +93,6 @@ def probe(
     recipe = Recipe(model=model, pixels=Pixels(size=size, eval_size=size))
     method = build_learner(recipe, classes=max(2, len(dataset.classes))).method.to(device)
 
-    def embed(images: torch.Tensor) -> torch.Tensor:
-        return method.classifier.features(images).embedding
-
     features: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     names: tuple[str, ...] = ()
@@ -111,36 +100,15 @@ def probe(
     for splits in (tuple(train_on), (split,)):
         chosen = dataset.of(splits)
         photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
-        embeddings = infer(embed, photos, method=method, workers=workers, progress=progress)
+        embeddings = infer(method.classifier.pooled, photos, method=method, workers=workers, progress=progress)
         read = [index for index in range(len(chosen)) if index not in embeddings.damaged]
         features.append(embeddings.values[read].astype(np.float64))
         labels.append(np.array([chosen[index].label for index in read], dtype=np.int64))
         names = tuple(chosen[index].name for index in read)
         damaged += embeddings.damaged.values()
     features_done = time.perf_counter()
-    scores, strength = _regress(features[0], labels[0], features[1], classes=len(dataset.classes))
+    fitted = regress(features[0], labels[0], classes=len(dataset.classes))
     seconds = features_done - begun, time.perf_counter() - features_done
-    scores = scores.astype(np.float32)
+    scores = fitted.log_probabilities(features[1]).astype(np.float32)
     figures, trained = measure(scores, labels[1]), len(labels[0])
-    return Probed(backbone, figures, strength, *seconds, names, labels[1], scores, trained, tuple(damaged))
-
-
-def _regress(x: np.ndarray, y: np.ndarray, x_new: np.ndarray, *, classes: int) -> tuple[np.ndarray, float]:
-    """Log-probabilities (N, C) of new rows, and the strength that cross-validation chose."""
-    scaler = StandardScaler().fit(x)
-    x, x_new = np.asarray(scaler.transform(x)), np.asarray(scaler.transform(x_new))
-    strength, folds = STRENGTHS[1], min(3, int(np.unique(y, return_counts=True)[1].min()))
-    if folds >= 2:  # no class with a single photo
-        cuts = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(x, y))
-        hits = [sum(np.sum(_fit(x[a], y[a], c).predict(x[b]) == y[b]) for a, b in cuts) for c in STRENGTHS]
-        strength = STRENGTHS[int(np.argmax(hits))]
-    fitted = _fit(x, y, strength)
-    scores = np.full((len(x_new), classes), -np.inf)
-    scores[:, fitted.classes_] = fitted.predict_log_proba(x_new)
-    return scores, strength
-
-
-def _fit(x: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 200 iterations are enough for a probe
-        return LogisticRegression(C=strength, max_iter=200).fit(x, y)
+    return Probed(backbone, figures, fitted.strength, *seconds, names, labels[1], scores, trained, tuple(damaged))

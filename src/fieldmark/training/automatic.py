@@ -7,6 +7,7 @@ a test split.
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import timm
 import torch
@@ -14,6 +15,7 @@ import torch
 from fieldmark.batches import Balanced, Shuffled
 from fieldmark.building import Classes, class_of, refuse_parts
 from fieldmark.core.backbone import GOOGLENET, refuse_unknown
+from fieldmark.core.classifier import Average, IdentityNeck, Linear, Maximum
 from fieldmark.core.device import is_half
 from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, NONE, lite0_is_installed
 from fieldmark.plain import from_plain, to_plain
@@ -34,6 +36,8 @@ FROM_SCRATCH = 5  # times as many epochs
 ROOMY = ((12e9, 32, 448), (7.2e9, 16, 448), (4.5e9, 8, 448), (0, 16, 224))
 """(bytes of GPU memory, batch, size): what fits in at least that much memory, in half precision. ResNet-50 at 448 px
 takes about 10 GB in batches of 32; a card's memory is never all free."""
+MOST_FEATURES = 4096
+"""Numbers per embedding up to which a regression on them is fitted."""
 FLOAT32 = 1.8  # times the memory of half precision
 
 
@@ -123,7 +127,8 @@ def _chosen(settings: RecipeSettings, device: str, external: Classes) -> Recipe:
     kind, share = (AdamW, ADAM_BACKBONE) if _likes_adam(model.backbone) else (Sgd, SGD_BACKBONE)
     scales = ({} if model.weights == NONE else {"backbone": share}) | _rates_of_parts(model, external)
     stage = Stage(EPOCHS[1], kind(RATES[kind] * batches.size, scales=scales), OneCycle())
-    return Recipe(model, Pixels(size, size), batches, stages=(stage,))
+    start = "probe" if _can_start_as_probe(model, external) else "zero"
+    return Recipe(model, Pixels(size, size), batches, stages=(stage,), start=start)
 
 
 def _room(precision: str, device: str) -> tuple[int, int]:
@@ -167,10 +172,24 @@ def _rates_of_parts(model: Model, external: Classes) -> dict[str, float]:
     return {group: min(shares) for group, shares in rates.items() if shares}
 
 
+def _can_start_as_probe(model: Model, external: Classes) -> bool:
+    """Whether a regression on pretrained features can stand in a linear head, behind no neck or one that steps aside."""
+    pool, head = (class_of(part, external) for part in (model.pool, model.head))
+    aside = model.neck is None or issubclass(class_of(model.neck, external), IdentityNeck)
+    narrow = model.backbone == GOOGLENET or _network(model.backbone).num_features <= MOST_FEATURES
+    linear = issubclass(head, Linear) and issubclass(pool, Average | Maximum)
+    return model.weights != NONE and linear and aside and narrow
+
+
+def _network(backbone: str) -> Any:
+    """timm's network of that name, without numbers."""
+    with torch.device("meta"):
+        return timm.create_model(backbone)
+
+
 def _likes_adam(backbone: str) -> bool:
     """Networks without batch norms (with layer norms instead) are always trained with AdamW in publications."""
     if backbone == GOOGLENET:
         return False
-    with torch.device("meta"):
-        network = timm.create_model(backbone)
+    network = _network(backbone)
     return not any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in network.modules())

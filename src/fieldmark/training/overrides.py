@@ -28,7 +28,7 @@ from fieldmark.recipes import ROWS
 from fieldmark.recipes.naming import composition_of, part_of, refuse_unknown
 from fieldmark.training.settings import RecipeSettings
 
-_COPIED = ("clip", "ema", "precision", "accumulate", "seed")
+_COPIED = ("clip", "ema", "precision", "accumulate", "start", "seed")
 
 
 def read_recipe(name: str) -> Recipe:

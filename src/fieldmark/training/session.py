@@ -37,6 +37,7 @@ from fieldmark.training.preparing import Prepared, prepare_again, prepare_new
 from fieldmark.training.runlog import CURVES, RunLog, clock, draw_curves
 from fieldmark.training.settings import Destination, MachineSettings, Settings
 from fieldmark.training.split_notices import cut_notice
+from fieldmark.training.starting import begin_as_probe
 
 LOG = logging.getLogger(__name__)
 ENOUGH_TO_CHOOSE = 1000
@@ -123,7 +124,9 @@ def _train(
             weights="none" if resumed else None,
             external=external,
         )
-    refuse_groups(learner.parameter_groups(), prepared.recipe.stages)
+    recipe, backbone = prepared.recipe, learner.method.classifier.backbone
+    backbone.freeze(stages=recipe.frozen_stages, norms=recipe.frozen_norms)
+    refuse_groups(learner.parameter_groups(), recipe.stages)
     learner.to(device=fabric.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if not resumed and processes.is_first():
         # not before, so that a mistake in the command neither destroys an earlier run nor leaves half of one
@@ -131,6 +134,8 @@ def _train(
             clear(run)
         prepared.write(run)
     processes.wait_for_all()
+    if recipe.start == "probe" and not resumed:
+        begin_as_probe(learner.method, prepared.dataset, recipe, workers=_workers(settings.machine, fabric), console=console)
     _run(prepared, learner, run, fabric=fabric, machine=settings.machine, console=console)
 
 
@@ -180,8 +185,8 @@ def _run(
             tell(console, cut_notice(run))
         per_epoch = loop.plan.per_epoch
         log.begin(steps=recipe.epochs * per_epoch, per_epoch=per_epoch, done=loop.position.step)
-        validate = _validator(prepared, loop, run, workers, machine.start)
-        loop.train(workers=workers, start=machine.start, validate=validate)
+        validate = _validator(prepared, loop, run, workers, machine.start_method)
+        loop.train(workers=workers, start=machine.start_method, validate=validate)
     if loop.average:
         loop.average.swap()
     if processes.is_first():

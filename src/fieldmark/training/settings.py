@@ -10,11 +10,11 @@ from typing import Any, Literal, TypedDict
 
 from fieldmark.errors import UserError
 from fieldmark.plain import BelowOne, Count, Natural, NotNegative, Positive, did_you_mean, from_plain, to_plain
-from fieldmark.recipe import Fit, Precision
+from fieldmark.recipe import Fit, Precision, Start
 
 Balance = Literal["none", "sampler", "logit-adjust"]
 Device = Literal["auto", "cpu", "cuda"]
-Start = Literal["fork", "spawn"]
+StartMethod = Literal["fork", "spawn"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class RecipeSettings:
         head: linear, or two-layer-head.
         backbone: any timm model, or googlenet.
         weights: initial weights of the backbone: hub, lite0, none, or a .safetensors file.
+        start: what the head begins as: probe (a logistic regression on the pretrained features), or zero; by default
+            probe where backbone, pool and head allow it.
         epochs: passes over the training photos; the schedule of a recipe with one stage is stretched to fit.
         batch: photos per step; class-balanced batches keep their number of photos per class.
         size: height and width of the network's input, in pixels.
@@ -59,6 +61,7 @@ class RecipeSettings:
     head: str | None = None
     backbone: str | None = None
     weights: str | None = None
+    start: Start | None = None
     epochs: Count | None = None
     batch: Count | None = None
     size: Count | None = None
@@ -105,12 +108,12 @@ class MachineSettings:
     Args:
         device: auto, cpu or cuda.
         workers: processes that read photos ahead.
-        start: how those processes start, fork or spawn.
+        start_method: how those processes start, fork or spawn.
     """
 
     device: Device = "auto"
     workers: Natural | None = None
-    start: Start | None = None
+    start_method: StartMethod | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,7 @@ class Keywords(TypedDict, total=False):
     head: str
     backbone: str
     weights: str
+    start: Start
     epochs: int
     batch: int
     size: int
@@ -157,7 +161,7 @@ class Keywords(TypedDict, total=False):
     strict: bool
     device: Device
     workers: int
-    start: Start
+    start_method: StartMethod
 
 
 def settings_of(keywords: Mapping[str, Any]) -> Settings:

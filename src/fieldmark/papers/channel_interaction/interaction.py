@@ -170,6 +170,13 @@ class SelfChannelInteraction(nn.Module):
         mixed = torch.cat([weighted(rows, channel_weights(x, self.scale)) for x, rows in pieces])
         return self.average(windows[:, 4], mixed, self.kernel(maps)).to(self.phi.weight.dtype)
 
+    @torch.no_grad()
+    def become_identity(self) -> None:
+        """Zeroes phi, so that Z is X; it learns from the first step on."""
+        assert self.phi.bias is not None
+        self.phi.weight.zero_()
+        self.phi.bias.zero_()
+
     def interact(self, maps: Tensor) -> Interaction:
         """W and the windows of maps (B, D, h, w), with the average of Z."""
         self._refuse(maps)

@@ -33,7 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark.core.class_maps import class_response_maps
-from fieldmark.core.classifier import Average, Classifier, Features, Linear
+from fieldmark.core.classifier import Average, Classifier, Features, Linear, adopt
 from fieldmark.core.contract import Encoded, Method, TrainOutput
 from fieldmark.core.criterion import Criterion, CrossEntropy
 from fieldmark.core.draws import EVALUATION, Draws
@@ -196,6 +196,15 @@ class S3N(Method):
             own["convolutions"] = list(self.convolutions.parameters())
         groups, grouped = super().parameter_groups(), {id(p) for members in own.values() for p in members}
         return groups | {"head": [p for p in groups["head"] if id(p) not in grouped]} | own
+
+    def adopt(self, weight: Tensor, bias: Tensor) -> None:
+        """Every branch begins as the probe, and the prediction as O's; without O as the mean of D's and C's own."""
+        super().adopt(weight, bias)
+        for head in self.heads.values():
+            adopt(head, weight, bias)
+        if self.joint is not None:
+            share = {letter: letter == "O" if "O" in self.branches else 0.5 for letter in self.branches}
+            adopt(self.joint, torch.cat([share[letter] * weight for letter in self.branches], 1), bias)
 
     def set_progress(self, fraction: float) -> None:
         """Ends the warm-up once ``fraction`` reaches it."""

@@ -1,0 +1,76 @@
+"""Logistic regression on frozen features: what a probe measures, and what a classifier may begin as."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from sklearn.preprocessing import StandardScaler
+
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
+"""Inverse strengths of the penalty that cross-validation within the training photos tries."""
+FOLDS = 3
+
+
+class Regression(NamedTuple):
+    """A fitted regression: ``features @ weight.T + bias`` are logits.
+
+    ``weight`` (C, E) and ``bias`` (C,), -inf for a class without photos, are for features as they are, float64;
+    ``strength`` is the chosen inverse penalty; ``hits``, bool (N,), says which photos were classified rightly by a fit
+    to the other folds, and is None where a class has a single photo.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    strength: float
+    hits: np.ndarray | None
+
+    def log_probabilities(self, features: np.ndarray) -> np.ndarray:
+        """Of each class, (N, C), for features (N, E)."""
+        logits = features @ self.weight.T + self.bias
+        logits -= logits.max(1, keepdims=True)
+        return logits - np.log(np.exp(logits).sum(1, keepdims=True))
+
+
+def regress(features: np.ndarray, labels: np.ndarray, *, classes: int) -> Regression:
+    """Fits a multinomial logistic regression to standardised features.
+
+    The penalty is chosen by cross-validation.
+
+    Args:
+        features: (N, E) float64.
+        labels: (N,) integers below ``classes``, of at least two classes.
+        classes: C.
+    """
+    scaler = StandardScaler().fit(features)
+    x, strength, hits = np.asarray(scaler.transform(features)), STRENGTHS[1], None
+    folds = min(FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
+    if folds >= 2:  # no class with a single photo
+        cuts = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(x, labels))
+        tried = {c: _out_of_fold(x, labels, cuts, c) for c in STRENGTHS}
+        strength = max(tried, key=lambda c: tried[c].sum())
+        hits = tried[strength]
+    fitted = _fit(x, labels, strength)
+    # of two classes, the regression has the second one's alone
+    coefficients, intercepts = fitted.coef_, fitted.intercept_
+    if len(fitted.classes_) == 2:
+        coefficients, intercepts = (np.concatenate([-value / 2, value / 2]) for value in (coefficients, intercepts))
+    weight, bias = np.zeros((classes, x.shape[1])), np.full(classes, -np.inf)
+    weight[fitted.classes_] = coefficients / scaler.scale_
+    bias[fitted.classes_] = intercepts - weight[fitted.classes_] @ scaler.mean_
+    return Regression(weight, bias, strength, hits)
+
+
+def _out_of_fold(x: np.ndarray, y: np.ndarray, cuts: list[tuple[np.ndarray, np.ndarray]], strength: float) -> np.ndarray:
+    hits = np.zeros(len(y), dtype=bool)
+    for others, fold in cuts:
+        hits[fold] = _fit(x[others], y[others], strength).predict(x[fold]) == y[fold]
+    return hits
+
+
+def _fit(x: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 200 iterations are enough for a probe
+        return LogisticRegression(C=strength, max_iter=200).fit(x, y)
