@@ -91,6 +91,50 @@ def test_a_network_without_such_an_output_stride_says_so(name: str, stride: int)
         make_backbone(name, weights="none", size=64, output_stride=stride)
 
 
+def moved(backbone: Backbone) -> set[str]:
+    """The names of parameters and statistics that a step in training mode changes."""
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    optimiser = torch.optim.SGD(backbone.trained_parameters(), lr=1.0)
+    backbone.train()(torch.randn(4, 3, 64, 64)).square().mean().backward()
+    optimiser.step()
+    return {name for name, value in backbone.state_dict().items() if not torch.equal(value, before[name])}
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext", "test_vit"])
+def test_frozen_stages_do_not_move_and_all_others_do(name: str):
+    torch.manual_seed(0)
+    backbone = make_backbone(name, weights="none", size=64)
+    everything = set(backbone.state_dict()) - {"mean", "std"}
+    backbone.freeze(stages=2)
+    changed = moved(backbone)
+    still = {name for name, p in backbone.named_parameters() if not p.requires_grad}
+    assert still
+    assert {name.rsplit(".", 1)[0] for name in still} == {name.rsplit(".", 1)[0] for name in everything - changed}
+    assert all(p.grad is None for p in backbone.parameters() if not p.requires_grad)
+    order = [name for name, _ in backbone.named_parameters()]
+    assert {*order[: len(still)]} == still, "the first ones"
+    assert not backbone.eval().training
+
+
+def test_frozen_norms_keep_their_statistics_and_still_learn():
+    torch.manual_seed(0)
+    backbone = make_backbone("test_resnet", weights="none", size=64)
+    backbone.freeze(norms=True)
+    changed = moved(backbone)
+    assert not [name for name in changed if "running" in name or "tracked" in name]
+    assert {name for name, _ in backbone.named_parameters()} == changed
+    backbone.eval()
+    assert not any(module.training for module in backbone.train(False).modules())
+
+
+def test_more_frozen_stages_than_there_are_say_so():
+    with pytest.raises(UserError, match="frozen_stages is 9: this backbone has 5 stages"):
+        make_backbone("test_resnet", weights="none", size=64).freeze(stages=9)
+    layers = torch.nn.Conv2d(3, 4, 3, padding=1)
+    with pytest.raises(UserError, match="frozen_stages is 1: this backbone has no stages"):
+        Backbone(layers, example=torch.zeros(1, 3, 8, 8)).freeze(stages=1)
+
+
 def test_normalise_is_the_statistics_in_single_precision():
     backbone = make_backbone("test_efficientnet", weights="none", size=64)
     pixels = torch.randint(256, (2, 5, 7, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

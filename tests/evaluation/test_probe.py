@@ -4,14 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
-
 import small_runs
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read_dataset
-from fieldmark.evaluation.probe import STRENGTHS, _regress, probe
+from fieldmark.evaluation.probe import probe
+from fieldmark.evaluation.regression import STRENGTHS
 
 
 def split(data: Path) -> Dataset:
@@ -50,25 +47,3 @@ def test_damaged_photos_are_left_out(photos: Path, tmp_path: Path) -> None:
         workers=0,
     )  # fmt: skip
     assert found.metrics.n == 5
-
-
-def test_the_regression_is_sklearn_s_and_standardised() -> None:
-    rng = np.random.default_rng(0)
-    labels = np.repeat([0, 2, 3], 12)  # class 1 has no training photo
-    x = rng.normal(size=(36, 5)) * [1, 100, 1, 1, 0.01] + labels[:, None] * [1, 100, 0, 0, 0]
-    scores, strength = _regress(x[::2], labels[::2], x[1::2], classes=5)
-    scaler = StandardScaler().fit(x[::2])
-    model = LogisticRegression(C=strength, max_iter=200).fit(scaler.transform(x[::2]), labels[::2])
-    assert scores.shape == (18, 5)
-    np.testing.assert_allclose(scores[:, [0, 2, 3]], model.predict_log_proba(scaler.transform(x[1::2])))
-    assert np.isneginf(scores[:, [1, 4]]).all()
-    assert (scores.argmax(1) == labels[1::2]).mean() > 0.5
-
-
-@pytest.mark.parametrize("photos_a_class", [1, 2])
-def test_few_photos_a_class(photos_a_class: int) -> None:
-    labels = np.repeat([0, 1, 2], photos_a_class)
-    x = np.eye(3)[labels] + np.random.default_rng(0).normal(size=(len(labels), 3)) / 10
-    scores, strength = _regress(x, labels, x, classes=3)
-    assert (scores.argmax(1) == labels).all()
-    assert strength in STRENGTHS
