@@ -12,8 +12,10 @@ from pathlib import Path
 from fieldmark.data.dataset import Box, Dataset, Photo
 from fieldmark.data.folder import SPLIT_WORDS, natural_order
 from fieldmark.errors import UserError, printable
+from fieldmark.files import unescaped
 
 BOX_COLUMNS = ("x", "y", "width", "height")
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 _COLUMNS = frozenset({"path", "label", "split", "group", "box", *BOX_COLUMNS})
 
 
@@ -49,10 +51,13 @@ def read_table(file: Path) -> Dataset:
 
 
 def read_unlabelled(file: Path) -> list[Photo]:
-    """The photos that a CSV lists, row by row, for prediction: like ``read_table``, but without labels."""
+    """The photos that a CSV lists, row by row, for prediction: like ``read_table``, but without labels.
+
+    A photo's name is its path from the working folder, as that of a photo that is named itself.
+    """
     _, rows = _rows(file, required=("path",))
-    names = [_name(file.parent, row.path) for row in rows]
-    return [Photo(name, file.parent / name, box=row.box) for name, row in zip(names, rows, strict=True)]
+    paths = [file.parent / _name(file.parent, row.path) for row in rows]
+    return [Photo(str(path), path, box=row.box) for path, row in zip(paths, rows, strict=True)]
 
 
 def _rows(file: Path, *, required: tuple[str, ...]) -> tuple[list[str], list[_Row]]:
@@ -143,7 +148,8 @@ def _box(cells: dict[str, str], refuse: Callable[[str], UserError]) -> Box | Non
 def _name(root: Path, path: str) -> str:
     """The path relative to the CSV, with "/", so that the same file always has the same name."""
     if "\\" in path and not os.path.lexists(root / path):
-        path = path.replace("\\", "/")  # written on Windows
+        exact = unescaped(path)  # as ``predict`` writes it
+        path = exact if os.path.lexists(root / exact) else path.replace("\\", "/")  # written on Windows
     if os.path.isabs(path):
         path = os.path.relpath(path, root) if Path(path).is_relative_to(root) else path
     return os.path.normpath(path).replace(os.sep, "/")
