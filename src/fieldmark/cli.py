@@ -186,7 +186,7 @@ def predict(
     run: Path,
     inputs: tuple[str, ...],
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("predictions.csv"),
+    out: Annotated[Path, Parameter(name=["--out", "-o"], allow_leading_hyphen=True)] = Path("predictions.csv"),
     top: int = 5,
     device: str = "auto",
     external: External = (),

@@ -92,10 +92,13 @@ def test_inputs_without_photos(tmp_path: Path) -> None:
     for nothing in (tmp_path / "none.jpg", "none", "", "a\0b", "~nobody-of-this-name/a.jpg", "n" * 5000):
         with pytest.raises(UserError, match="no such file or folder"):
             photos_of(nothing)
-    touched(tmp_path, "raw.dng")
-    with pytest.raises(UserError, match=r"no photos to predict.*\n.*raw\.dng") as error:
-        photos_of(tmp_path)
-    assert len(str(error.value).splitlines()) == 2
+    touched(tmp_path, "empty/raw.dng", "a/1.jpg")
+    with pytest.raises(UserError, match=r"no photos to predict.*\n.*raw\.dng.*\n.*empty$") as error:
+        photos_of(tmp_path / "empty")
+    assert len(str(error.value).splitlines()) == 3
+    photos, _, notes = photos_of([tmp_path / "empty", tmp_path / "a"])
+    assert len(photos) == 1
+    assert notes[1] == f"passed over: 1 folder without images, e.g. {tmp_path / 'empty'}"
     with pytest.raises(UserError, match="no photos to predict"):
         photos_of([])
 

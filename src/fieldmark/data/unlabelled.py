@@ -25,6 +25,7 @@ _PASSED_OVER = {
         "linked folder that leads to one read already, or around it",
         "linked folders that lead to one read already, or around it",
     ),
+    "empty": ("folder without images", "folders without images"),
     "unread": ("folder that cannot be read", "folders that cannot be read"),
 }
 _PassedOver = defaultdict[str, list[str]]
@@ -84,7 +85,9 @@ def _at_path(source: str | os.PathLike[str], passed_over: _PassedOver) -> list[P
     if not text or not os.path.lexists(path):
         raise UserError(f"{printable(text) or 'the empty path'}: no such file or folder")
     if path.is_dir():
-        return [Photo(str(image), image) for image in _images_below(path, passed_over)]
+        images = _images_below(path, passed_over)
+        passed_over["empty"] += [] if images else [str(path)]
+        return [Photo(str(image), image) for image in images]
     return read_unlabelled(path) if path.suffix.lower() in TABLE_SUFFIXES else [Photo(str(path), path)]
 
 
