@@ -273,6 +273,18 @@ def test_large_photographs_are_let_in_if_asked(tmp_path: Path, capsys: pytest.Ca
     assert "left out" not in capsys.readouterr().out
 
 
+def test_a_strict_check_says_by_its_exit_code_whether_anything_was_found(tmp_path: Path) -> None:
+    data = write_photos(tmp_path / "photos", photos=10)
+    assert (ran("check", data, "--strict"), ran("check", data)) == (0, 0)
+    (data / "notes.txt").touch()  # left out, which is no finding
+    assert ran("check", data, "--strict") == 0
+    shutil.copy(data / "ant" / "0.jpg", data / "ant" / "again.jpg")  # a note
+    assert (ran("check", data, "--strict"), ran("check", data)) == (1, 0)
+    (data / "ant" / "again.jpg").write_bytes(b"bad")  # an error
+    assert (ran("check", data, "--strict"), ran("check", data)) == (1, 0)
+    assert ran("check", tmp_path / "none", "--strict") == 2
+
+
 def test_check_and_probe(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ran("check", photos, "--json", tmp_path / "deep" / "check.json") == 0
     assert json.loads((tmp_path / "deep/check.json").read_text())["photos"] == 30

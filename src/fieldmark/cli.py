@@ -47,8 +47,9 @@ def check(
     json_file: JsonFile = None,
     annotation: str = "variant",
     max_megapixels: float = 64.0,
+    strict: bool = False,
     console: Speaking,
-) -> None:
+) -> int:
     """Read every photo and report damage, duplicates and class sizes, and what to do about each.
 
     Args:
@@ -56,6 +57,7 @@ def check(
         json_file: also write everything as JSON to this file.
         annotation: which labels to use of a dataset that has several (FGVC-Aircraft: variant, family, manufacturer).
         max_megapixels: larger photos are refused unread; for training, use --set pixels.megapixels=N.
+        strict: exit with 1, not 0, if anything was found, be it an error, a warning or a note; for scripts.
     """
     from fieldmark.api import check as look
     from fieldmark.data.report import print_report
@@ -64,6 +66,7 @@ def check(
     report = look(data, annotation=annotation, max_megapixels=max_megapixels, console=console)
     print_report(report, console)
     _write_json(json_file, report.to_json())
+    return int(strict and bool(report.findings))
 
 
 @app.command
@@ -323,7 +326,11 @@ def _failed(error: BaseException) -> int:
 
 
 def run(tokens: Sequence[str] | None = None) -> int:
-    """Runs a command and returns the exit code: 0, 2 for a mistake that the user can correct, 130 for a stopped run."""
+    """Runs a command and returns the exit code.
+
+    It is 0; 1 for a strict check that found something; 2 for a mistake that the user can correct; 130 for a stopped
+    run.
+    """
     try:
         result = app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value")
         return result if isinstance(result, int) else 0

@@ -103,19 +103,26 @@ def refuse_missing_splits(dataset: Dataset, wanted: Sequence[str], *, source: st
 
 
 def refuse_unknown_names(dataset: Dataset, splits: Mapping[str, str], *, source: str, advice: str) -> None:
-    """Raises ``UserError`` where ``splits`` (name to split) names no photo of the dataset.
+    """Raises ``UserError`` where ``splits`` (name to split) and the photos have no name, or few names, in common.
+
+    Photos may have come or gone since: few is less than half of the shorter list.
 
     Args:
         dataset: as ``read_dataset`` returned it.
-        splits: of a run or a file.
+        splits: of a run or a file, by ``split.for_photos``.
         source: where the splits come from.
         advice: what the user can do.
     """
-    if any(photo.name in splits for photo in dataset.photos):
+    strange = [photo.name for photo in dataset.photos if photo.name not in splits]
+    count = len(dataset.photos)
+    common = count - len(strange)
+    if common and 2 * common >= min(len(splits), count):
         return
-    split_name, photo_name = next(iter(splits), ""), next((photo.name for photo in dataset.photos), "")
+    names = {photo.name for photo in dataset.photos}
+    split_name = next((name for name in splits if name not in names), "")
+    photo_name = next(iter(strange), "")
     raise UserError(
-        f"{source} names none of the {len(dataset.photos):,} photos in {printable(str(dataset.root))}: "
+        f"{source} names {common or 'none'} of the {count:,} photos in {printable(str(dataset.root))}: "
         f"it has names such as {printable(split_name)}, the photos such as {printable(photo_name)};\n{advice}"
     )
 

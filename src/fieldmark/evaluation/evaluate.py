@@ -26,7 +26,7 @@ from fieldmark.data.opening import (
 from fieldmark.data.outputs import is_json_with, refuse_folder
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import Scan, is_other_file, recognised
-from fieldmark.data.split import digest, read_splits, with_splits
+from fieldmark.data.split import digest, for_photos, read_splits, with_splits
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.confusion import draw_confusion
 from fieldmark.evaluation.inference import infer, scored
@@ -155,7 +155,8 @@ def _read(opened: Opened, data: Path | None) -> Dataset:
 
 def _split_by_run(opened: Opened, dataset: Dataset, known: Scan) -> Dataset:
     """The dataset with the run's splits; photos that the run does not know belong to none, and a note says so."""
-    splits, facts, root = read_splits(opened.path), known.by_name(), printable(str(dataset.root))
+    splits = for_photos(read_splits(opened.path), dataset.photos)
+    facts, root = known.by_name(), printable(str(dataset.root))
     named = [photo for photo in dataset.photos if photo.name in splits]
     if not named and dataset.is_split:
         return dataset

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fieldmark.data.dataset import Photo
-from fieldmark.data.folder import IMAGE_SUFFIXES, is_ignored, natural_order
+from fieldmark.data.entries import is_ignored, is_image, natural_order
 from fieldmark.data.opening import refuse_without_boxes
 from fieldmark.data.outputs import is_table_with, refuse_file
 from fieldmark.data.table import read_unlabelled
@@ -55,7 +55,7 @@ def _images_below(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder, onerror=_refuse_folder):
         folders[:] = sorted((name for name in folders if not is_ignored(name)), key=natural_order)
         for name in sorted(files, key=natural_order):
-            if not is_ignored(name) and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+            if not is_ignored(name) and is_image(name):
                 yield Path(parent) / name
 
 
