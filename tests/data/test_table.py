@@ -1,5 +1,6 @@
 """A CSV that lists photographs. The reader opens no image."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,15 @@ def test_one_label_in_two_forms_of_unicode_is_one_class(tmp_path: Path) -> None:
     assert dataset.classes == (composed,)
     assert dataset.spellings == ((decomposed, composed),)
     assert read_table(table(tmp_path, f"path,label\na.jpg,{decomposed}\nb.jpg,b\n")).spellings == ()
+
+
+@pytest.mark.parametrize(("listed", "stored"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC")])
+def test_a_file_whose_name_has_another_form_of_unicode_is_found(listed: str, stored: str, tmp_path: Path) -> None:
+    name = unicodedata.normalize(stored, "K\u00e4fer/gr\u00fcn.jpg")
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).touch()
+    written = unicodedata.normalize(listed, name)
+    for path in (written, written.replace("/", "\\"), str(tmp_path / written)):
+        dataset = read_table(table(tmp_path, f"path,label\n{path},a\n"))
+        assert (dataset.photos[0].name, dataset.photos[0].path.is_file()) == (name, True)
+    assert read_table(table(tmp_path, "path,label\n\u00fc.jpg,a\n")).photos[0].name == "\u00fc.jpg"  # nowhere

@@ -156,6 +156,10 @@ def _name(root: Path, path: str) -> str:
     """The path relative to the CSV, with "/", so that the same file always has the same name."""
     if "\\" in path and not os.path.lexists(root / path):
         path = path.replace("\\", "/")  # written on Windows
+    if not path.isascii():
+        # Archives and network drives may have changed the Unicode form of the file's name.
+        forms = (path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD")))
+        path = next((form for form in forms if os.path.lexists(root / form)), path)
     if os.path.isabs(path):
         path = os.path.relpath(path, root) if Path(path).is_relative_to(root) else path
     return os.path.normpath(path).replace(os.sep, "/")
