@@ -70,7 +70,7 @@ def test_rows_say_where_they_come_from():
         assert row.data.strip(), name
         assert row.table.strip(), name
         assert row.ours.strip(), name
-        assert 0 < row.paper < 100, name
+        assert row.paper is None or 0 < row.paper < 100, name
 
 
 @pytest.mark.parametrize("paper", WITH_ROWS, ids=lambda paper: paper.COMPOSITION.name)
@@ -78,7 +78,7 @@ def test_the_report_of_a_paper_holds_its_command_and_all_its_figures(paper: Modu
     report = paper.__doc__ or ""
     assert f"--recipe {paper.COMPOSITION.name}/" in report
     figures = set(re.findall(r"\d+\.\d+", report))
-    for row in paper.ROWS:
+    for row in (row for row in paper.ROWS if row.paper is not None):
         assert figures & {f"{row.paper:.1f}", f"{row.paper:.2f}"}, row.name
 
 
