@@ -30,8 +30,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
     """Every backbone is the twelve-channel one; the list has what was asked for."""
     asked: list[dict[str, object]] = []
 
-    def make(name: str, *, weights: str, size: int):
-        asked.append({"name": name, "weights": weights, "size": size})
+    def make(name: str, *, weights: str, size: int, output_stride: int):
+        asked.append({"name": name, "weights": weights, "size": size, "output_stride": output_stride})
         return tiny_backbone()
 
     monkeypatch.setattr(building, "make_backbone", make)
@@ -116,7 +116,7 @@ def test_weights_and_size_reach_the_backbone(tiny: list[dict[str, object]]):
     built(recipe(weights="hub"))
     built(recipe(weights="hub"), weights="none")
     assert [asked["weights"] for asked in tiny] == ["hub", "none"]
-    assert tiny[0] == {"name": "tiny", "weights": "hub", "size": SIZE}
+    assert tiny[0] == {"name": "tiny", "weights": "hub", "size": SIZE, "output_stride": 0}
 
 
 def test_the_criterion_has_the_recipes_smoothing_and_adjustment():

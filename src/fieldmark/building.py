@@ -110,7 +110,7 @@ def build_classifier(
         UserError: parts that do not fit together.
     """
     build = partial(build_part, external=external or {})
-    backbone = make_backbone(model.backbone, weights=weights, size=size)
+    backbone = make_backbone(model.backbone, weights=weights, size=size, output_stride=model.output_stride)
     context = {"channels": backbone.channels, "classes": classes}
     neck = build(model.neck, context, place="neck") if model.neck else nn.Identity()
     maps = _tried(neck, torch.zeros(1, backbone.channels, 2, 2), place="neck", dimensions=4)

@@ -160,7 +160,11 @@ CROSS_ENTROPY = Part("CrossEntropy", {"smoothing": 0.1})
 
 @dataclass(frozen=True)
 class Model:
-    """What is trained, and with which loss. ``weights`` are the backbone's initial ones; a saved run has its own."""
+    """What is trained, and with which loss.
+
+    ``weights`` are the backbone's initial ones; a saved run has its own. ``output_stride`` is the side in pixels of the
+    square that a position of the maps stands for (8, 16, 32; 0: the network's own).
+    """
 
     method: Part = PLAIN
     pool: Part = AVERAGE
@@ -170,6 +174,7 @@ class Model:
     neck: Part | None = None
     terms: tuple[Part, ...] = ()
     criterion: Part = CROSS_ENTROPY
+    output_stride: Natural = 0
 
     @property
     def from_scratch(self) -> bool:

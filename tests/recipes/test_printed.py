@@ -27,6 +27,8 @@ pc      | Table 2    | Flowers-102   | flowers-resnet50-plain 92.46, flowers-res
 pc      | Table 2    | Flowers-102   | flowers-densenet161-plain 90.07, flowers-densenet161 91.39
 pc      | Table 2    | Stanford Dogs | dogs-resnet50-plain 69.92, dogs-resnet50 73.35
 pc      | Table 2    | Stanford Dogs | dogs-densenet161-plain 81.18, dogs-densenet161 83.75
+pc      | Fig. 2     | CUB-200-2011  | cub-googlenet-plain none, cub-googlenet none
+pc      | Fig. 2     | CUB-200-2011  | cub-vgg16-plain none, cub-vgg16 none
 pc      | Table 3    | CIFAR-10      | cifar10-googlenet-plain 86.63, cifar10-googlenet 87.02
 pc      | Table 3    | CIFAR-10      | cifar10-resnet50-plain 93.17, cifar10-resnet50 93.46
 pc      | Table 3    | CIFAR-10      | cifar10-densenet161-plain 95.15, cifar10-densenet161 95.08
@@ -96,6 +98,8 @@ s3n     | Table 2    | CUB-200-2011  | cub-resnet50-o 86.0, cub-resnet50-od 87.6
 s3n     | Table 2    | CUB-200-2011  | cub-resnet50-oc 87.3, cub-resnet50-dc 87.5
 s3n     | Table 3    | CUB-200-2011  | cub-resnet50-saliency 85.9, cub-resnet50-class-response 87.8
 s3n     | Table 4    | CUB-200-2011  | cub-resnet50-all 87.7, cub-resnet50-random 87.9
+s3n     | footnote 3 | CUB-200-2011  | cub-resnet50-delta01 none, cub-resnet50-delta03 none
+s3n     | released code | CUB-200-2011 | cub-resnet50-released none
 """
 
 
@@ -138,7 +142,7 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("*", {"clip": 0.0, "ema": 0.0, "precision": "auto", "accumulate": 1, "seed": 0, "train_on.0": "train"}),
     ("*", {"model.method.type": "Plain", "model.pool.type": "Average", "model.head.type": "Linear"}),
     ("*", {"model.criterion.type": "CrossEntropy", "model.criterion.smoothing": 0.0}),
-    ("*", {"model.neck": None, "model.terms": [], "model.weights": "hub"}),
+    ("*", {"model.neck": None, "model.terms": [], "model.weights": "hub", "model.output_stride": 0}),
     ("*", {"pixels.flip": True, "pixels.megapixels": 64.0}),
     ("*/aircraft-*", {"train_on.1": "val"}),  # 6,667 training photos
     ("*-resnet50*", {"model.backbone": "resnet50.tv_in1k"}),
@@ -163,6 +167,10 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("pc/nabirds-densenet161*", {"stages.0.epochs": 60}),
     ("pc/dogs-densenet161*", {"stages.0.epochs": 120}),
     ("pc/cars-densenet161*", {"stages.0.epochs": 1420}),
+    ("pc/cub-googlenet*", stage(0, 201, 0.01, 2e-4, ROOT) | {"model.backbone": "googlenet"}),
+    ("pc/cub-vgg16*", stage(0, 107, 5e-4, 5e-4, HALVED | {"epochs": [16, 32, 48, 64, 80, 96]})),
+    ("pc/cub-googlenet*", shuffled(32) | {"accumulate": 1}),
+    ("pc/cub-vgg16*", shuffled(32) | {"accumulate": 1}),
     ("pc/cifar*", stage(0, 38, 0.01, 2e-4, ROOT)),
     ("pc/cifar*", shuffled(32) | {"accumulate": 1, "model.weights": "none"}),
     ("pc/cifar*-googlenet*", {"model.backbone": "googlenet"}),
@@ -234,8 +242,16 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("s3n/*-class-response", {"model.method.attention": "class_response"}),
     ("s3n/*-all", {"model.method.partition": "all"}),
     ("s3n/*-random", {"model.method.partition": "random"}),
+    ("s3n/*-delta01", {"model.method.threshold": 0.1}),
+    ("s3n/*-delta03", {"model.method.threshold": 0.3}),
+    ("s3n/*-released", {f"stages.0.optimiser.scales.{group}": 1e-7 / 0.01 for group in ("radii", "kernel")}),
+    ("s3n/*-released", {"stages.0.optimiser.scales.convolutions": 0.001 / 0.01}),
+    ("s3n/*-released", {"model.method.convolutions": True, "model.method.kernel": "learned"}),
+    ("s3n/*-released", {"model.method.peaks": "above_mean", "model.method.evaluation": "extremes"}),
+    ("s3n/*-released", {"model.method.warmup": 20 / 60, "model.method.smoothing": 0.15}),
 )
-"""By the names of rows, later ones over earlier ones; a value takes the place of all that lies below its path."""
+"""By the names of rows, later ones over earlier ones; a value takes the place of all that lies below its
+path, a type that of all beside it."""
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "PairwiseConfusion": {"weight": 10.0, "label_aware": True, "squared": True, "on": "probabilities", "shuffle": True},
@@ -258,19 +274,20 @@ def expected(name: str) -> dict[str, Any]:
     said = (pair for pattern, settings in SETTINGS if fnmatch(name, pattern) for pair in settings.items())
     for path, value in said:
         above = {path[:at] for at, letter in enumerate(path) if letter == "."}
-        kept = {key: old for key, old in values.items() if key not in above and not key.startswith(f"{path}.")}
+        below = path.removesuffix("type") if path.endswith(".type") else f"{path}."
+        kept = {key: old for key, old in values.items() if key not in above and not key.startswith(below)}
         values = kept | {path: value}
     return {path: value for path, value in values.items() if path not in ("stages.1", "stages.2")}
 
 
-def printed() -> dict[str, tuple[str, str, float]]:
-    rows = {}
+def printed() -> dict[str, tuple[str, str, float | None]]:
+    rows: dict[str, tuple[str, str, float | None]] = {}
     for line in PRINTED.strip().splitlines():
         paper, table, data, figures = (cell.strip() for cell in line.split("|"))
         for cell in figures.split(", "):
             name, figure = cell.split(" ")
             assert f"{paper}/{name}" not in rows
-            rows[f"{paper}/{name}"] = (data, table, float(figure))
+            rows[f"{paper}/{name}"] = (data, table, None if figure == "none" else float(figure))
     return rows
 
 

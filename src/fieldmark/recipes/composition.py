@@ -39,14 +39,15 @@ class Row:
     """A row of a paper's table that its authors ran themselves, as a setting to run.
 
     ``name`` as in ``cub-resnet50``; ``data`` is the data set's name; ``table`` the table's number in the paper;
-    ``paper`` the top-1 accuracy printed there, in %; ``ours`` what was measured here, and how.
+    ``paper`` the top-1 accuracy printed there, in %, None for a setting without a figure of its own; ``ours`` what was
+    measured here, and how.
     """
 
     name: str
     recipe: Recipe
     data: str
     table: str
-    paper: float
+    paper: float | None
     ours: str = "not yet run"
 
 
