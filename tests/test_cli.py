@@ -137,7 +137,7 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
         (["--term", "pairwise-confusion,weight=much"], "weight"),
         (["--term", "pairwise-confusion,on=pixels"], "logits"),
         (["--term", "pairwise-confusion,weight"], "name=value"),
-        (["--term", "pairwise-confusion", "--accumulate", "2"], "--accumulate 1"),
+        (["--term", "soft-channel-labels", "--accumulate", "2"], "--accumulate 1"),
         (["--head", "average"], "Average cannot serve as head"),
         (["--pool", "linear"], "Linear cannot serve as pool"),
         (["--neck", "average"], "Average cannot serve as neck"),

@@ -115,6 +115,16 @@ def test_plain_lines_where_there_is_no_terminal(tmp_path: Path) -> None:
     assert (tmp_path / METRICS).is_file()
 
 
+def test_the_parts_of_a_loss_stand_in_the_line_of_an_epoch(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    row = {"epoch": 1.0, "loss": 5.0, "Mine": 0.5, "Mine/L_dis": 2.25, "Mine/L_div": 1.5, "train_top1": 0.5, "lr": 0.1}
+    with RunLog(tmp_path, console=Console(file=stream, width=200)) as log:
+        log.epoch([row])
+    assert "loss 5.000  Mine/L_dis 2.250  Mine/L_div 1.500  train top1 0.500" in stream.getvalue()
+    (written,) = csv.DictReader((tmp_path / METRICS).read_text("utf-8").splitlines())
+    assert (float(written["Mine/L_dis"]), float(written["Mine/L_div"])) == (2.25, 1.5)
+
+
 def test_a_live_display_in_a_terminal(tmp_path: Path) -> None:
     text = lines(tmp_path, terminal=True)
     assert "images/s" in text

@@ -158,7 +158,7 @@ def test_what_lies_there_is_not_touched(photos: Path, own_run: Path, tmp_path: P
     "mistake",
     [
         {"backbone": "no_such_network"}, {"weights": "nowhere.safetensors"}, {"term": ("nothing",)}, {"epochs": 0},
-        {"train_on": "trian"}, {"fit": "box"}, {"term": ("pairwise-confusion",), "accumulate": 2},
+        {"train_on": "trian"}, {"fit": "box"}, {"term": ("soft-channel-labels",), "accumulate": 2},
         {"set": ("stages.0.frozen=[\"neck\"]",)},
         {"term": ("pairwise-confusion",), "set": ("stages.0.frozen=[\"terms\"]",)},  # which has no parameters
         {"set": ('batches={"type": "Balanced", "classes": 4}',)},

@@ -88,8 +88,9 @@ class RunLog:
         """An epoch is done: all rows so far go to metrics.csv, the last one to the console."""
         write_metrics(self.run / METRICS, rows)
         row, epoch = rows[-1], round(rows[-1]["epoch"])
-        names = [name for name in self.shown if name in row]
-        figures = [f"{name.replace('_', ' ')} {row[name]:.3f}" for name in names]
+        parts = [name for name in row if "/" in name]  # a term's figures, by their own names
+        names = [name for name in (self.shown[0], *parts, *self.shown[1:]) if name in row]
+        figures = [f"{name if name in parts else name.replace('_', ' ')} {row[name]:.3f}" for name in names]
         place, pace = f"epoch {epoch}/{self.steps // self.per_epoch}", self._pace(epoch * self.per_epoch)
         self.note("  ".join((place, *figures, *pace)))
 
