@@ -15,7 +15,7 @@ from rich.console import Console
 from fieldmark.data.dataset import Box, Photo
 from fieldmark.data.unlabelled import photos_of
 from fieldmark.errors import UserError
-from fieldmark.evaluation.evaluate import evaluate
+from fieldmark.evaluation.evaluate import evaluate, split_of_run
 from fieldmark.evaluation.predict import (
     Prediction,
     Tally,
@@ -53,7 +53,7 @@ def test_order_damage_and_repeats(opened: Opened, photos: Path, tmp_path: Path) 
 
 
 def test_they_are_evaluation_s(opened: Opened, photos: Path) -> None:
-    result = evaluate(opened, photos, split="val", workers=0)
+    result = evaluate(opened, split_of_run(opened.path, photos, "val"), split="val", workers=0)
     found = list(predict(opened, photos_of([photos / name for name in result.names]).photos, top=9))
     for one, row in zip(found, result.logits.astype(np.float64), strict=True):
         shares = np.exp(row) / np.exp(row).sum()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fieldmark.data.dataset import Photo
-from fieldmark.data.folder import IMAGE_SUFFIXES, is_ignored, natural_order
+from fieldmark.data.entries import is_ignored, is_image, natural_order
 from fieldmark.data.table import TABLE_SUFFIXES, read_unlabelled
 from fieldmark.errors import UserError, printable
 from fieldmark.images.pictures import Held, held
@@ -114,7 +114,7 @@ def _images_below(top: Path, passed_over: _PassedOver) -> list[Path]:
         for entry in entries:
             path = folder / entry.name
             is_folder = os.path.isdir(path)
-            if not is_folder and path.suffix.lower() not in IMAGE_SUFFIXES:
+            if not is_folder and not is_image(entry.name):
                 if not is_ignored(entry.name):
                     passed_over["other"].append(str(path))
             elif is_ignored(entry.name):

@@ -17,6 +17,7 @@ from fieldmark.data.opening import refuse_without_boxes
 from fieldmark.data.outputs import is_json_with, is_table_with, refuse_file
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.inference import in_eval_mode, stream
+from fieldmark.evaluation.metrics import log_probabilities
 from fieldmark.files import STANDARD_OUTPUT, growing_file, is_device, standard_output
 from fieldmark.images.pictures import Held
 from fieldmark.input.loading import Photographs
@@ -97,7 +98,7 @@ def _predictions(opened: Opened, views: Photographs, *, top: int, workers: int) 
     with in_eval_mode(method):
         start = 0
         for part in stream(method, views, method=method, workers=workers):
-            probabilities = _softmax(part.values)
+            probabilities = np.exp(log_probabilities(part.values))
             order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
             for row, best in enumerate(order):
                 name = views.photos[start + row].name
@@ -107,11 +108,6 @@ def _predictions(opened: Opened, views: Photographs, *, top: int, workers: int) 
                     classes = tuple(opened.classes[label] for label in best)
                     yield Prediction(name, classes, tuple(probabilities[row, best].tolist()))
             start += len(order)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
-    return shifted / shifted.sum(1, keepdims=True)
 
 
 def refuse_output(path: Path, *, inputs: Sequence[Path] = ()) -> None:
