@@ -158,7 +158,9 @@ def evaluate(
     external: External = (),
     console: Speaking,
 ) -> None:
-    """Evaluate a run: accuracies, the most confused pairs, a table by class, a confusion matrix, each photo's logits.
+    """Evaluate a run: accuracies, the most confused pairs, tables by class and by photo, the worst mistakes first.
+
+    A confusion matrix and each photo's logits lie beside them.
 
     Args:
         run: the run's folder.
@@ -170,15 +172,15 @@ def evaluate(
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     from fieldmark.api import evaluate as measure
-    from fieldmark.evaluation.evaluate import print_evaluation, refuse_results, write_evaluation
+    from fieldmark.evaluation.output import print_evaluation, refuse_results, write_evaluation
 
     folder = out or run / "evaluation" / split
-    refuse_results(folder, run, data)
+    refuse_results(folder, run, data, split=split)
     _refuse_json(json_file, "split", "most_confused", inputs=[data] if data else ())
     result = measure(run, data, split=split, device=device, external=external, console=console)
     if not speaks():  # only the first of several processes writes
         return
-    write_evaluation(result, folder)
+    write_evaluation(result, folder, console=console)
     _write_json(json_file, result.to_json())
     print_evaluation(result, folder, console)
 

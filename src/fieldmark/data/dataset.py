@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fieldmark.errors import printable
+
 SPLITS = ("train", "val", "test")
 IMBALANCE = 10
 """The ratio of class sizes from which plain accuracy misleads."""
@@ -51,6 +53,18 @@ class Photo:
     landmarks: tuple[Landmark, ...] = ()
     trim_bottom: int = 0
     row: int = -1
+
+
+class Unread(NamedTuple):
+    """A photo that cannot be read, and why, in a few words."""
+
+    photo: Photo
+    reason: str
+
+    @property
+    def line(self) -> str:
+        """Name and reason, for the user."""
+        return f"{printable(self.photo.name)}: {self.reason}"
 
 
 @dataclass(frozen=True)

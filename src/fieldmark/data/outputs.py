@@ -7,7 +7,7 @@ from pathlib import Path
 from fieldmark.data.entries import IMAGE_SUFFIXES
 from fieldmark.data.spreadsheet import header_of
 from fieldmark.errors import UserError, printable
-from fieldmark.files import is_device
+from fieldmark.files import is_device, refuse_unwritable
 
 
 def refuse_file(path: Path, *, option: str, inputs: Iterable[Path] = (), is_ours: Callable[[Path], bool]) -> None:
@@ -30,7 +30,10 @@ def refuse_file(path: Path, *, option: str, inputs: Iterable[Path] = (), is_ours
         )
     if path.is_dir():
         raise UserError(f"{shown} is a folder; name a file")
-    if not path.exists() or is_device(path):
+    if is_device(path):
+        return
+    refuse_unwritable(path, advice=f"name another file with {option}" if option else "name another file")
+    if not path.exists():
         return
     if any(file.exists() and path.samefile(file) for file in inputs):
         raise UserError(f"{shown} is an input of this command and would be overwritten; name another file")

@@ -15,6 +15,7 @@ from fieldmark.data.outputs import is_table_with, refuse_file
 from fieldmark.data.table import read_unlabelled
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.inference import in_eval_mode, stream
+from fieldmark.evaluation.metrics import log_probabilities
 from fieldmark.files import growing_file
 from fieldmark.input.loading import Photographs
 from fieldmark.runs.folder import Opened
@@ -88,7 +89,7 @@ def _predictions(opened: Opened, photos: Sequence[Photo], *, top: int, workers: 
     with in_eval_mode(method):
         start = 0
         for part in stream(method, views, method=method, workers=workers):
-            probabilities = _softmax(part.values)
+            probabilities = np.exp(log_probabilities(part.values))
             order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
             for row, best in enumerate(order):
                 name = photos[start + row].name
@@ -98,11 +99,6 @@ def _predictions(opened: Opened, photos: Sequence[Photo], *, top: int, workers: 
                     classes = tuple(opened.classes[label] for label in best)
                     yield Prediction(name, classes, tuple(probabilities[row, best].tolist()))
             start += len(order)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
-    return shifted / shifted.sum(1, keepdims=True)
 
 
 def refuse_table(path: Path, *, inputs: Sequence[Path] = ()) -> None:
