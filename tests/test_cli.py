@@ -371,7 +371,8 @@ def test_recipes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for line, row in zip(lines, rows, strict=True):
         words = line.split("  ")
         assert words[:3] == [row["name"], row["data"], row["backbone"]]
-        assert words[4:] == [str(row["epochs"]), f"{row['paper']:.2f}", row["ours"]]
+        figure = "-" if row["paper"] is None else f"{row['paper']:.2f}"
+        assert words[4:] == [str(row["epochs"]), figure, row["ours"]]
     assert ran("recipes", "pairwise-confusion") == 0
     assert capsys.readouterr().out.splitlines() == [line for line in lines if line.startswith("pc/")]
     assert "choose pc" in refused(capsys, "recipes", "nothing")
