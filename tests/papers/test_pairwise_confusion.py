@@ -11,7 +11,6 @@ from torch import Tensor
 
 from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
-from fieldmark.papers import pairwise_confusion
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion, euclidean_confusion, jeffreys_divergence
 from fieldmark.recipes.pairwise_confusion import COMPOSITION
 from golden_step import check_golden, numbers_of_a_step, tiny_learner
@@ -202,11 +201,6 @@ def test_half_precision_logits_are_raised_and_certain_ones_stay_finite():
 def test_settings_that_mean_nothing_are_refused_when_it_is_made(options: dict[str, object], message: str):
     with pytest.raises(UserError, match=message):
         PairwiseConfusion(**options)  # pyright: ignore[reportArgumentType]
-
-
-def test_the_docstring_says_where_eq_9_is():
-    block = (pairwise_confusion.__doc__ or "").partition("Paper and released code")[0]
-    assert "Eq. 9, all pairs of two images of different classes, is the plan ExhaustivePairs" in block
 
 
 pairs = st.integers(2, 6).flatmap(lambda count: st.tuples(probabilities(count), probabilities(count)))

@@ -9,8 +9,8 @@ Equations
     Eq. 6   confusion_between    its mean over all pairs of two sets of vectors
     Eq. 7   confusion_between    the same where both sets have n vectors
     Eq. 8   energy_distance      squared energy distance of two sets, by norms as printed or by their squares
+    Eq. 9   PairwiseConfusion    the sum over all pairs of images of two classes: the plan ExhaustivePairs (batches.py)
     Eq. 10  PairwiseConfusion    the training objective's added part, over the pairs of a batch
-    Eq. 9, all pairs of two images of different classes, is the plan ExhaustivePairs in batches.py.
 
 Paper and released code
     The default is the paper: squared norm, only pairs of different labels. The released PyTorch code takes the norm
@@ -168,4 +168,5 @@ class PairwiseConfusion(Term):
             distance = torch.where(distance > 0, safe.sqrt(), distance)
         if self.label_aware:
             distance = distance * (labels[first] != labels[second])
+        # over all batches of the plan ExhaustivePairs (batches.py), and with a weight of its own, it is also Eq. 9
         return self.weight * distance.sum() / count  # Eq. 10
