@@ -35,7 +35,7 @@ def test_a_row_survives_a_file_and_builds_what_it_names(row: Row):
 def test_the_settings_are_the_papers():
     recipe: Recipe = MAIN.recipe
     (stage,) = recipe.stages
-    assert stage.optimiser == Sgd(lr=0.01, momentum=0.9, nesterov=False, weight_decay=5e-4)
+    assert stage.optimiser == Sgd(lr=0.01, momentum=0.9, nesterov=False, weight_decay=5e-4, decayed="all")
     assert stage.schedule == Cosine()
     assert (stage.epochs, stage.frozen, stage.frozen_epochs) == (100, ("backbone",), 8)
     assert recipe.batches == Balanced(30, 4)

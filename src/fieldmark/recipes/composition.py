@@ -7,6 +7,7 @@ from fieldmark.recipe import AVERAGE, CROSS_ENTROPY, LINEAR, PLAIN, Part, Recipe
 
 UNSMOOTHED = Part(CROSS_ENTROPY.name, {"smoothing": 0.0})
 """Cross-entropy as in the papers."""
+BEST_EPOCH = "its released scripts report the epoch that was best on the test photos; a run here reports its last epoch"
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,8 @@ class Composition:
     """The parts that a name for ``--method`` stands for.
 
     ``batches`` is how the paper makes its batches, None if any will do; ``parts`` names all classes of the paper that a
-    recipe may hold. They are in the module of ``fieldmark.papers`` that has the name of the paper's recipes.
+    recipe may hold. They are in the module of ``fieldmark.papers`` that has the name of the paper's recipes. ``remark``
+    is what to know of the paper's figures before they are compared with ours.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Composition:
     terms: tuple[Part, ...] = ()
     batches: Batches | None = None
     parts: tuple[str, ...] = ()
+    remark: str = ""
 
 
 @dataclass(frozen=True)
