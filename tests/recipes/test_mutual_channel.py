@@ -74,7 +74,7 @@ def test_the_settings_are_the_papers_and_the_released_codes(row: Row):
     size, batch = (224, 32) if scratch else (448, 64)
     rates = ((0.1, 0.1),) if scratch else ((1e-2, 1e-4), (1e-3, 1e-4), (1e-4, 1e-4))
     assert [stage.optimiser for stage in row.recipe.stages] == [
-        Sgd(new, momentum=0.9, nesterov=False, weight_decay=5e-4, decayed="all", scales={"backbone": old / new}) for new, old in rates
+        Sgd(new, nesterov=False, weight_decay=5e-4, decayed="all", scales={"backbone": old / new}) for new, old in rates
     ]
     assert row.recipe.batches == Shuffled(batch)
     # all of the photo, whatever its shape
