@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,10 @@ from fieldmark.core.backbone import make_backbone
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Method, Term
 from fieldmark.core.criterion import Criterion
+from fieldmark.core.inputs import refuse_option
 from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError, printable
-from fieldmark.plain import Finite, did_you_mean, from_plain, shown
+from fieldmark.plain import did_you_mean, shown
 from fieldmark.recipe import Model, Part, Recipe, external_name
 from fieldmark.recipes import MODULES
 from fieldmark.recipes.naming import refuse_unknown
@@ -151,7 +152,7 @@ def check_part(part: Part, *, place: str, external: Classes) -> type:
         raise UserError(f"{name} has no option {shown(unknown[0])}; {did_you_mean(unknown[0], options)}")
     for key, parameter in parameters.items():
         if key in part.options:
-            _check_option(part.options[key], parameter.annotation, where=f"the option {key} of {name}")
+            refuse_option(part.options[key], parameter.annotation, where=f"the option {key} of {name}")
         elif key not in given and parameter.default is parameter.empty:
             raise UserError(f"{name} cannot serve as {place}: it needs the option {key!r}")
     return kind
@@ -162,12 +163,6 @@ def _parameters(kind: type) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(kind).parameters.items()
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {name: parameter for name, parameter in parameters if parameter.kind in by_name}
-
-
-def _check_option(value: object, annotation: Any, *, where: str) -> None:
-    """Options come from a command line or a file; those with a simple annotation are checked against it."""
-    if get_origin(annotation) in (Literal, Annotated) or annotation in (int, float, bool, str):
-        from_plain(value, Finite if annotation is float else annotation, where=where)
 
 
 def _tried(module: Any, example: Tensor, *, place: str, dimensions: int) -> Tensor:

@@ -15,6 +15,7 @@ from fieldmark.plain import (
     TYPE,
     BelowOne,
     Count,
+    Fraction,
     Natural,
     NotNegative,
     Positive,
@@ -30,7 +31,6 @@ FORMAT_VERSION = 2
 Fit = Literal["crop", "pad", "stretch", "box"]
 Precision = Literal["auto", "fp32", "bf16"]
 Decayed = Literal["weights", "all"]
-Fraction = Annotated[float, Range(above=0, most=1)]
 
 
 @dataclass(frozen=True)

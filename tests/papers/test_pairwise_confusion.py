@@ -197,7 +197,10 @@ def test_half_precision_logits_are_raised_and_certain_ones_stay_finite():
     assert logits.grad.isfinite().all()
 
 
-@pytest.mark.parametrize(("options", "message"), [({"on": "maps"}, "choose 'probab"), ({"weight": -1.0}, "at least 0")])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"on": "maps"}, "on of PairwiseConfusion is 'maps'; choose probab"), ({"weight": -1.0}, "at least 0")],
+)
 def test_settings_that_mean_nothing_are_refused_when_it_is_made(options: dict[str, object], message: str):
     with pytest.raises(UserError, match=message):
         PairwiseConfusion(**options)  # pyright: ignore[reportArgumentType]

@@ -27,53 +27,61 @@ Paper and released code
     but with equality wherever the two means agree, not only for equal sets.
 """
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
-from fieldmark.core.inputs import refuse_choices, refuse_inputs
+from fieldmark.core.inputs import refuse_inputs, refuse_misfits
 from fieldmark.core.pairs import halves
-from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
+from fieldmark.plain import NotNegative
+
+Vectors = Annotated[Tensor, "P C"]
+First = Annotated[Tensor, "m C"]
+Second = Annotated[Tensor, "n C"]
 
 
-def jeffreys_divergence(p: Tensor, q: Tensor) -> Tensor:
+def jeffreys_divergence(p: Vectors, q: Vectors) -> Tensor:
     """Symmetric Kullback-Leibler divergence of two (P, C) probability batches, (P,), in nats.
 
     Infinite if one has mass where the other has none, which is why the paper does not train with it. In float32 or
     better, and never below 0, as p - q and the difference of the logarithms have one sign.
     """
+    refuse_misfits(jeffreys_divergence, p, q)
     p, q = raised(p), raised(q)
     neither = (p == 0) & (q == 0)  # no difference there, but a logarithm with a gradient of NaN
     p, q = p.masked_fill(neither, 1), q.masked_fill(neither, 1)
     return (torch.xlogy(p - q, p) - torch.xlogy(p - q, q)).sum(1)  # Eq. 2
 
 
-def jeffreys_bound(delta1: Tensor, delta2: Tensor) -> Tensor:
+def jeffreys_bound(delta1: Annotated[Tensor, "..."], delta2: Annotated[Tensor, "..."]) -> Tensor:
     """The least Jeffreys divergence between two images of different classes, in nats, elementwise.
 
     Args:
         delta1: what the classifier leaves to the wrong class for the first image, in (0, 1/2).
         delta2: the same for the second image, of the other class.
     """
+    refuse_misfits(jeffreys_bound, delta1, delta2)
     gap = 1 - delta1 - delta2
     return gap * (2 * gap.log() - delta1.log() - delta2.log())  # Eq. 3
 
 
-def euclidean_confusion(p: Tensor, q: Tensor) -> Tensor:
+def euclidean_confusion(p: Vectors, q: Vectors) -> Tensor:
     """Squared Euclidean distance of two (P, C) probability batches, (P,), between 0 and 2; in float32 or better."""
+    refuse_misfits(euclidean_confusion, p, q)
     return (raised(p) - raised(q)).square().sum(1)  # Eq. 5
 
 
-def confusion_between(first: Tensor, second: Tensor) -> Tensor:
+def confusion_between(first: First, second: Second) -> Tensor:
     """The mean Euclidean confusion of all pairs of two sets of probability vectors, (m, C) and (n, C), a scalar.
 
     Without forming the pairs: the distance of the two means and the spread about each. 0 if a set is empty. In float32
     or better.
     """
+    refuse_misfits(confusion_between, first, second)
     first, second = raised(first), raised(second)
     if not (len(first) and len(second)):
         return 0 * (first.sum() + second.sum())
@@ -83,12 +91,12 @@ def confusion_between(first: Tensor, second: Tensor) -> Tensor:
     return (means[0] - means[1]).square().sum() + spread  # Eq. 6
 
 
-def confusion_within(points: Tensor) -> Tensor:
+def confusion_within(points: First) -> Tensor:
     """The same within one set, (n, C), each vector with itself included: what Corollary 1 compares with."""
     return confusion_between(points, points)
 
 
-def energy_distance(first: Tensor, second: Tensor, *, squared: bool = False) -> Tensor:
+def energy_distance(first: First, second: Second, *, squared: bool = False) -> Tensor:
     """D_EN squared of two sets of vectors, (m, C) and (n, C), drawn from uniformly; a scalar, 0 if a set is empty.
 
     In float32 or better.
@@ -99,6 +107,7 @@ def energy_distance(first: Tensor, second: Tensor, *, squared: bool = False) -> 
         squared: squared norms, with which the paper's Lemma 3 holds; then it is twice the squared distance of the
             means. False takes the norms as printed.
     """
+    refuse_misfits(energy_distance, first, second, squared)
     first, second = raised(first), raised(second)
     if not (len(first) and len(second)):
         return 0 * (first.sum() + second.sum())
@@ -126,7 +135,7 @@ class PairwiseConfusion(Term):
             or both images of each pair have one class.
 
     Raises:
-        UserError: an unknown word for ``on``, or a weight below 0.
+        UserError: an unknown word for ``on``, or a weight that is negative or not finite.
     """
 
     reads = ("logits",)
@@ -134,20 +143,18 @@ class PairwiseConfusion(Term):
 
     def __init__(
         self,
-        weight: float = 10.0,
+        weight: NotNegative = 10.0,
         label_aware: bool = True,
         squared: bool = True,
         on: Literal["probabilities", "logits"] = "probabilities",
         shuffle: bool = True,
     ) -> None:
         super().__init__()
-        refuse_choices("PairwiseConfusion", {"on": (on, Literal["probabilities", "logits"])})
-        if weight < 0:
-            raise UserError(f"PairwiseConfusion(weight={weight}): the weight is at least 0")
+        refuse_misfits(PairwiseConfusion, weight, label_aware, squared, on, shuffle)
         self.weight, self.label_aware, self.squared, self.on, self.shuffle = weight, label_aware, squared, on, shuffle
 
     def forward(self, logits: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
-        """The weighted sum over the pairs of the batch, divided by B; 0 for a batch of one.
+        """The weighted sum over the pairs of the batch, divided by B; 0 for a batch of one or none.
 
         In evaluation image i is paired with image i + B/2.
 
@@ -169,4 +176,4 @@ class PairwiseConfusion(Term):
         if self.label_aware:
             distance = distance * (labels[first] != labels[second])
         # over all batches of the plan ExhaustivePairs (batches.py), and with a weight of its own, it is also Eq. 9
-        return self.weight * distance.sum() / count  # Eq. 10
+        return self.weight * distance.sum() / max(count, 1)  # Eq. 10

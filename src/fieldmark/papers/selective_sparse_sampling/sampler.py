@@ -21,25 +21,29 @@ a product of its rows and columns: with the borders folded in, each sum is Q bet
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fieldmark.core.inputs import refuse_misfits
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, raised
-from fieldmark.papers.selective_sparse_sampling.attention import min_max, rounding_of
+from fieldmark.papers.selective_sparse_sampling.attention import Maps, min_max, rounding_of
 
+Pictures = Annotated[Tensor, "B K H W"]
 FWHM = 13 / 31
 """Full width at half maximum of the Gaussian kernel, as a fraction of the grid's side."""
 
 
-def displacement(attention: Tensor) -> Tensor:
+def displacement(attention: Maps) -> Tensor:
     """How far from itself each cell of the new picture samples the image: attention Q (B, h, w), at least 0, to (B, 2,
     h, w).
 
     x then y, in coordinates that run from -1 to 1 over the image; differentiable. 0 if Q is constant or all 0.
     """
+    refuse_misfits(displacement, attention)
     attention = raised(attention)
     with full_precision(attention):
         largest = attention.detach().amax((1, 2), keepdim=True)  # the result does not depend on Q's scale
@@ -111,11 +115,12 @@ def localised(maps: Sequence[tuple[Tensor, Tensor | None]], size: int | tuple[in
     return min_max(torch.stack(scaled).sum(0))
 
 
-def resample(pictures: Tensor, grid: Tensor) -> Tensor:
+def resample(pictures: Pictures, grid: Annotated[Tensor, "B y x 2"]) -> Tensor:
     """``pictures`` (B, K, H, W) sampled at ``grid`` (B, H', W', 2): (B, K, H', W').
 
     In the pictures' dtype and memory format.
     """
+    refuse_misfits(resample, pictures, grid)
     dtype = torch.promote_types(pictures.dtype, grid.dtype)
     options = {"mode": "bilinear", "padding_mode": "border", "align_corners": True}
     sampled = F.grid_sample(pictures.to(dtype), grid.to(dtype), **options).to(pictures.dtype)
@@ -123,8 +128,9 @@ def resample(pictures: Tensor, grid: Tensor) -> Tensor:
     return sampled.contiguous(memory_format=last) if pictures.is_contiguous(memory_format=last) else sampled
 
 
-def enlarged(maps: Tensor, size: int | tuple[int, int]) -> Tensor:
+def enlarged(maps: Pictures, size: int | tuple[int, int]) -> Tensor:
     """Maps (B, K, h, w) to (B, K, H, W), bilinear, corners aligned."""
+    refuse_misfits(enlarged, maps)
     return F.interpolate(maps, _sides(size), mode="bilinear", align_corners=True)
 
 
@@ -135,7 +141,10 @@ def lattice(size: tuple[int, int], *, like: Tensor) -> Tensor:
 
 
 def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
+        raise UserError(f"a picture has 1 x 1 pixels or more, not {height} x {width}")
+    return height, width
 
 
 def _places(count: int, like: Tensor) -> Tensor:
