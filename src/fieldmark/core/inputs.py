@@ -80,6 +80,8 @@ def refuse_inputs(loss: str, kind: Kind, values: Tensor, labels: Tensor, *, size
     shape = list(values.shape)
     if values.ndim != len(_SHAPES[kind].split(", ")) or not values.is_floating_point():
         raise UserError(f"{loss} reads {kind} ({_SHAPES[kind]}), not {_described(values)}")
+    if 0 in shape[1:]:
+        raise UserError(f"{loss} was given {kind} of no {_COUNTED[kind] if not shape[1] else 'positions'}")
     if size is not None and shape[1] != size:
         raise UserError(f"{loss} was made for {size} {_COUNTED[kind]}, not {shape[1]}")
     refuse_labels(loss, labels, images=shape[0])
@@ -149,7 +151,9 @@ def _refuse_shape(where: str, values: Tensor, shapes: list[Any], known: dict[str
     letters, *kind = next((shape for shape in shapes if len(shape[0].split()) == values.ndim), shapes[0])
     is_count = not (values.is_floating_point() or values.dtype == torch.bool)
     if kind and not (is_count if kind[0] is int else values.dtype == torch.bool):
-        raise UserError(f"{where} is {_described(values)}; it must hold {'whole numbers' if kind[0] is int else 'True and False'}")
+        raise UserError(
+            f"{where} is {_described(values)}; it must hold {'whole numbers' if kind[0] is int else 'True and False'}"
+        )
     names, sizes = letters.split(), [tuple(values.shape)] if letters == "..." else list(values.shape)
     wanted = [
         int(name) if name.isdigit() else known.setdefault(name, size) for name, size in zip(names, sizes, strict=False)

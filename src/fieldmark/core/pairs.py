@@ -70,6 +70,9 @@ def mine_pairs(
     refuse_misfits(mine_pairs, embeddings, labels, intra, inter, mates, rows)
     if intra is None and inter is None:
         raise UserError("mine_pairs(intra=None, inter=None): ask for 'similar' or 'dissimilar' of one kind or both")
+    if not len(labels):
+        none = torch.empty(0, dtype=torch.long, device=labels.device)
+        return Pairs(none, none, none > 0, none > 0)
     with torch.no_grad():
         points = raised(embeddings)
         # by differences: computed from dot products, the distances of near images would be lost to rounding
@@ -84,7 +87,7 @@ def mine_pairs(
         kinds: list[tuple[Mate | None, Tensor]] = [(intra, alike & distinct), (inter, ~alike)]
         mined = [_mates(distances, among, rule=rule, mates=mates) for rule, among in kinds if rule is not None]
     mate, valid = (torch.cat(parts) for parts in zip(*mined, strict=True))
-    anchor = torch.arange(len(mate), device=labels.device) // mates % max(len(labels), 1)
+    anchor = torch.arange(len(mate), device=labels.device) // mates % len(labels)
     mate = torch.where(valid, mate, anchor)
     return Pairs(anchor, mate, labels[anchor] == labels[mate], valid)
 
@@ -119,11 +122,14 @@ def random_pairs(labels: Indices, count: Natural, draws: Draws) -> Pairs:
     pair = draws.permutation("random pairs", total, like=labels)[place % total]
     anchor, other = pair // (images - 1), pair % (images - 1)
     mate = other + (other >= anchor)
-    return Pairs(anchor, mate, labels[anchor] == labels[mate], different(anchor, mate, draws.rows))
+    return Pairs(anchor, mate, labels[anchor] == labels[mate], different(images, anchor, mate, draws.rows))
 
 
-def different(anchor: Tensor, mate: Tensor, rows: Tensor | None) -> Tensor:
-    """Whether the images of each pair, indices (P,) and (P,), are different photos by ``rows`` (B,); bool (P,)."""
+def different(
+    images: Natural, anchor: Annotated[Tensor, "P", int], mate: Annotated[Tensor, "P", int], rows: Indices | None
+) -> Tensor:
+    """Whether each pair of B ``images``, indices (P,) and (P,), is of two photos by ``rows`` (B,); bool (P,)."""
+    refuse_misfits(different, images, anchor, mate, rows, sizes={"B": images})
     if rows is None:
         return torch.ones_like(anchor, dtype=torch.bool)
     rows = rows.to(anchor.device, non_blocking=True)

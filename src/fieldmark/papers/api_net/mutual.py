@@ -38,11 +38,12 @@ Operation = Literal[
 ]  # fmt: skip
 
 
-def dropped(values: Tensor, purpose: str, *, dropout: float, draws: Draws) -> Tensor:
+def dropped(values: Annotated[Tensor, "..."], purpose: str, *, dropout: BelowOne, draws: Draws) -> Tensor:
     """``values``, each number set to zero with probability ``dropout``, the rest scaled up so that the mean stays.
 
     The draws of evaluation leave the values as they are.
     """
+    refuse_misfits(dropped, values, purpose, dropout)
     if not dropout or not draws.random:
         return values
     keep = draws.keep(purpose, tuple(values.shape), probability=1 - dropout, like=values)
@@ -58,8 +59,9 @@ class TwoLayers(nn.Module):
         self.first, self.second = nn.Linear(inputs, HIDDEN), nn.Linear(HIDDEN, outputs)
         self.dropout = dropout
 
-    def forward(self, rows: Tensor, draws: Draws) -> Tensor:
+    def forward(self, rows: Rows, draws: Draws) -> Tensor:
         """(P, inputs) to (P, outputs)."""
+        refuse_misfits(TwoLayers.forward, rows, sizes={"D": self.first.in_features})
         hidden = dropped(self.first(suited(rows, self)), "api_net hidden", dropout=self.dropout, draws=draws)
         return self.second(hidden)
 
@@ -70,11 +72,11 @@ class Mlp(nn.Module):
     def __init__(self, width: Count, *, dropout: BelowOne) -> None:
         super().__init__()
         refuse_misfits(Mlp, width, dropout)
-        self.width, self.layers = width, TwoLayers(2 * width, width, dropout=dropout)
+        self.layers = TwoLayers(2 * width, width, dropout=dropout)
 
     def forward(self, x1: Rows, x2: Rows, draws: Draws) -> Tensor:
         """(P, D) and (P, D) to (P, D)."""
-        refuse_misfits(Mlp.forward, x1, x2, sizes={"D": self.width})
+        refuse_misfits(Mlp.forward, x1, x2)
         return self.layers(torch.cat([x1, x2], 1), draws)  # Eq. 1
 
 
@@ -84,11 +86,11 @@ class Individual(nn.Module):
     def __init__(self, width: Count, *, dropout: BelowOne) -> None:
         super().__init__()
         refuse_misfits(Individual, width, dropout)
-        self.width, self.layers = width, TwoLayers(width, width, dropout=dropout)
+        self.layers = TwoLayers(width, width, dropout=dropout)
 
     def forward(self, x1: Rows, x2: Rows, draws: Draws) -> tuple[Tensor, Tensor]:
         """(P, D) and (P, D) to a (P, D) for each image, whose sigmoid is its gate."""
-        refuse_misfits(Individual.forward, x1, x2, sizes={"D": self.width})
+        refuse_misfits(Individual.forward, x1, x2)
         first, second = self.layers(torch.cat([x1, x2]), draws).chunk(2)
         return first, second
 
@@ -99,11 +101,11 @@ class WeightAttention(nn.Module):
     def __init__(self, width: Count, *, dropout: BelowOne) -> None:
         super().__init__()
         refuse_misfits(WeightAttention, width, dropout)
-        self.width, self.layers = width, TwoLayers(2 * width, 2, dropout=dropout)
+        self.layers = TwoLayers(2 * width, 2, dropout=dropout)
 
     def forward(self, x1: Rows, x2: Rows, draws: Draws) -> Tensor:
         """(P, D) and (P, D) to (P, D)."""
-        refuse_misfits(WeightAttention.forward, x1, x2, sizes={"D": self.width})
+        refuse_misfits(WeightAttention.forward, x1, x2)
         weights = self.layers(torch.cat([x1, x2], 1), draws).to(x1.dtype).softmax(1)
         return weights[:, :1] * x1 + weights[:, 1:] * x2  # Eq. 1
 
@@ -113,6 +115,7 @@ class CompactBilinear(nn.Module):
 
     def __init__(self, width: Count) -> None:
         super().__init__()
+        refuse_misfits(CompactBilinear, width)
         self.sketch = TensorSketch(width, width)
 
     def forward(self, x1: Rows, x2: Rows, draws: Draws) -> Tensor:

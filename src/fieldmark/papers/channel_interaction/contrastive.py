@@ -114,6 +114,8 @@ def triplet(h_a: Embedded, h_b: Embedded, margin: NotNegative = 0.5) -> Tensor:
     On squared distances, as Schroff et al. (2015) have it.
     """
     refuse_misfits(triplet, h_a, h_b, margin)
+    if len(h_a) % 2:
+        raise UserError(f"triplet takes two pairs for each image, not {len(h_a)} in all")
     near, far = (h_a - h_b).square().sum(1).chunk(2)
     return F.relu(near - far + margin)
 
@@ -208,7 +210,7 @@ class ContrastiveChannelInteraction(Term):
             anchor, mate = halves(len(labels), order=order, like=embedding)
         else:
             anchor, mate = torch.triu_indices(len(labels), len(labels), 1, device=labels.device)
-        return Pairs(anchor, mate, labels[anchor] == labels[mate], different(anchor, mate, draws.rows))
+        return Pairs(anchor, mate, labels[anchor] == labels[mate], different(len(labels), anchor, mate, draws.rows))
 
     def _embedded(self, interaction: Interaction, pairs: Tensor) -> Tensor:
         """h(Z') of both images of each of the pairs (2, P): (2, P, r)."""
@@ -245,7 +247,13 @@ class ContrastiveChannelInteraction(Term):
 
 
 def contrasted(
-    weights: Tensor, rows: Tensor, eta: Tensor, pairs: Tensor, *, operation: Operation, lower: torch.dtype
+    weights: Annotated[Tensor, "B M D"],
+    rows: Annotated[Tensor, "B k D"],
+    eta: Annotated[Tensor, "2 P"],
+    pairs: Annotated[Tensor, "2 P", int],
+    *,
+    operation: Operation,
+    lower: torch.dtype,
 ) -> Tensor:
     """W_AB V_A and W_BA V_B of pairs of images, (2, P, k, D).
 
@@ -257,6 +265,7 @@ def contrasted(
         operation: as in ``contrast_weights``; for "concatenate" W_A V_A + eta W_B V_B.
         lower: the type of the products with the maps.
     """
+    refuse_misfits(contrasted, weights, rows, eta, pairs, operation)
     if torch.compiler.is_compiling():  # the compiler chooses by itself what to keep
         return _of_pairs(operation, *_by_image(weights, rows, pairs), *eta)
     kind = torch.bfloat16 if lower == torch.bfloat16 else weights.dtype

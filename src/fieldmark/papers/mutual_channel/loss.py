@@ -132,11 +132,12 @@ def _refuse_groups(groups: Sequence[int], maps: Tensor) -> None:
         raise UserError(f"{sizes} do not fit maps of {maps.shape[1]} channels; each class has one or more")
 
 
-def channel_attention(groups: Sequence[int], *, drop: float, draws: Draws, like: Tensor) -> Tensor | None:
+def channel_attention(groups: Sequence[int], *, drop: BelowOne, draws: Draws, like: Tensor) -> Tensor | None:
     """CWA's mask, bool (N,): False at floor(drop * xi_i) random channels of each class, drawn anew at each step.
 
     None, which keeps all, in evaluation and if nothing is dropped.
     """
+    refuse_misfits(channel_attention, groups, drop)
     dropped = {size: math.floor(drop * size + 1e-9) for size in set(groups)}
     if not draws.random or not any(dropped.values()):
         return None

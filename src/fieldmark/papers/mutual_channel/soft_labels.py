@@ -48,7 +48,7 @@ _RESIDUES = 32
 """Channels are folded to this number before the winner is searched; about the square root of a usual N."""
 
 
-def after_relu(maps: Tensor) -> Tensor:
+def after_relu(maps: Annotated[Tensor, "..."]) -> Tensor:
     """Maps with negative responses at 0, in float32 or better; maps nowhere negative keep values and gradients."""
     values = raised(maps)
     # as clamp_min(0), whose gradient takes ten times as long

@@ -71,8 +71,9 @@ def combined(maps: Annotated[Tensor, "B k h w"], entropy: Annotated[Tensor, "B"]
     return min_max(response, rounding=rounding_of(maps))
 
 
-def rounding_of(maps: Tensor) -> Tensor:
+def rounding_of(maps: Annotated[Tensor, "B k h w"]) -> Tensor:
     """By how much a constant sum or average of these maps (B, k, h, w) may vary by rounding: (B,)."""
+    refuse_misfits(rounding_of, maps)
     return 16 * torch.finfo(maps.dtype).eps * maps.detach().abs().amax((1, 2, 3))
 
 
@@ -140,7 +141,8 @@ def extremes(response: Maps, peaks: Mask) -> tuple[Tensor, Tensor]:
     refuse_misfits(extremes, response, peaks)
     highest = response.masked_fill(~peaks, -math.inf).flatten(1).argmax(1)
     lowest = response.masked_fill(~peaks, math.inf).flatten(1).argmin(1)
-    cells = torch.arange(response[0].numel(), device=response.device).view(response.shape[1:])
+    height, width = response.shape[1:]
+    cells = torch.arange(height * width, device=response.device).view(height, width)
     return peaks & (cells == highest[:, None, None]), peaks & (cells == lowest[:, None, None])
 
 
