@@ -47,8 +47,9 @@ def refuse_misfits(kind: Callable[..., object], *values: object, sizes: Mapping[
     for (name, members), value in zip(_parameters(kind), values, strict=False):
         shapes = [get_args(member)[1:] for member in members if _is_shape(member)]
         others = [member for member in members if not (_is_shape(member) or member is Tensor)]
-        if shapes and isinstance(value, Tensor):
-            _refuse_shape(f"{name} of {owner}", value, shapes, known)
+        if isinstance(value, Tensor) and len(others) < len(members):
+            if shapes:
+                _refuse_shape(f"{name} of {owner}", value, shapes, known)
         elif shapes and not (value is None and others) and set(others) <= {types.NoneType}:
             raise UserError(f"{name} of {owner} is {shown(value)}; it must be a tensor {_letters(shapes[0][0])}")
         else:
