@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fieldmark.batches import Shuffled
 from fieldmark.core.backbone import make_backbone
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Method, Term
@@ -108,7 +110,7 @@ def build_classifier(
         UserError: parts that do not fit together.
     """
     build = partial(build_part, external=external or {})
-    backbone = make_backbone(model.backbone, weights=weights, size=size)
+    backbone = make_backbone(model.backbone, weights=weights, size=size, output_stride=model.output_stride)
     context = {"channels": backbone.channels, "classes": classes}
     neck = build(model.neck, context, place="neck") if model.neck else nn.Identity()
     maps = _tried(neck, torch.zeros(1, backbone.channels, 2, 2), place="neck", dimensions=4)
@@ -222,8 +224,20 @@ def build_learner(
     method = build(model.method, context, place="method")
     learner = Learner(method, [build(part, context, place="term") for part in model.terms])
     if recipe.accumulate > 1 and learner.batch_wide:
+        _refuse_pieces(recipe, learner)
+    return learner
+
+
+def _refuse_pieces(recipe: Recipe, learner: Learner) -> None:
+    """Raises ``UserError`` unless pieces of a batch mean the same as the whole where its images are compared."""
+    if not (learner.in_pieces and isinstance(recipe.batches, Shuffled)):
         raise UserError(
             "this method or term compares images of a batch, and gradient accumulation would change which:\n"
             "use --accumulate 1 and a smaller batch or image"
         )
-    return learner
+    size = recipe.batches.size
+    if (piece := math.ceil(size / recipe.accumulate)) % 2:
+        raise UserError(
+            f"pairs are formed in each piece of a batch, and the last photo of {piece} would have no partner:\n"
+            f"use --accumulate 1, or one that divides the batch of {size} into pieces of an even number"
+        )
