@@ -373,7 +373,8 @@ def test_recipes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for line, row in zip(lines, rows, strict=False):
         words = line.split("  ")
         assert words[:4] == [row["name"], row["table"], row["data"], row["backbone"]]
-        assert words[5:] == [str(row["epochs"]), f"{row['paper']:.2f}", row["ours"]]
+        figure = "-" if row["paper"] is None else f"{row['paper']:.2f}"
+        assert words[5:] == [str(row["epochs"]), figure, row["ours"]]
     for line, figure in zip(lines[len(rows) :], quoted, strict=False):
         figures = [figure["table"], figure["data"], figure["system"], f"{figure['figure']:.2f}"]
         assert line.split("  ") == [f"{figure['paper']} quotes", *figures]

@@ -24,6 +24,7 @@ from fieldmark.evaluation.metrics import measure
 from fieldmark.input.loading import Photographs
 from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Recipe
+from fieldmark.recipes import COMPOSITIONS
 from fieldmark.runs.checkpoint import MODEL, load_state, save_model
 from fieldmark.runs.folder import RECIPE
 from fieldmark.training.automatic import draft_of
@@ -220,6 +221,7 @@ def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int)
         f"batches of {per_batch}, seed {recipe.seed}, {loop.fabric.device.type}",
     )
     tell(console, f"expected time: about {clock(seconds)}" + (" (resumed)" if loop.position.step else ""))
+    tell(console, *(line for paper in COMPOSITIONS for line in paper.notices(model, len(dataset.classes))))
     if prepared.about.headline != "top1" and not _balances(recipe):
         uneven = f"the largest class has {IMBALANCE} times the photos of the smallest, or more"
         tell(console, f"{uneven}: look at mean per-class accuracy, and consider --balance logit-adjust")
