@@ -159,10 +159,6 @@ CASES = [
         for kind in (soft_labels.intra_class, soft_labels.inter_class)
     ),
     Case(
-        soft_labels.weighted_maximum,
-        lambda s: {"values": maps(s).flatten(2), "weights": numbers(s.classes, s.channels)},
-    ),
-    Case(
         soft_labels.SoftChannelLabels,
         lambda s: {"channels": s.channels, "classes": s.classes},
         lambda term, s: term(maps(s), labels(s)),
@@ -254,6 +250,8 @@ CASES = [
         lambda s: {"response": responses(s), "peaks": mask(s.images, 4, 4), "beta": 3.0},
     ),
     Case(sampler.displacement, lambda s: {"attention": responses(s)}),
+    Case(sampler.displacement, lambda s: {"attention": responses(s), "kernel": numbers(7, 7)}),
+    Case(sampler.gaussian_kernel, lambda s: {"height": 4, "width": 5}),
     *(
         Case(kind, lambda s: {"attention": responses(s), "size": 8})
         for kind in (sampler.sampling_grid, sampler.inverse_grid)

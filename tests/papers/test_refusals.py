@@ -200,6 +200,12 @@ def test_draws_of_other_images_are_refused(rows: Tensor):
     refused(lambda: pairs.halves(4, order=rows, like=image))
 
 
+@pytest.mark.parametrize("shape", [(7, 5), (4, 4), (8, 8), (7,)], ids=str)
+def test_a_kernel_of_another_grid_is_refused(shape: tuple[int, ...]):
+    for call in (sampler.displacement, lambda attention, kernel: sampler.sampling_grid(attention, 8, kernel)):
+        assert "kernel of displacement" in refused(lambda call=call: call(torch.rand(2, 4, 4), torch.rand(shape)))
+
+
 def test_a_program_that_is_compiled_has_no_trace_of_the_checks():
     compiled = torch.compile(lambda p: pairwise_confusion.euclidean_confusion(p, p), backend="eager", fullgraph=True)
     assert compiled(torch.rand(2, 3)).tolist() == [0, 0]

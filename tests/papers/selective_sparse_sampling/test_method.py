@@ -579,7 +579,7 @@ def test_a_learned_kernel_gets_a_gradient():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kernel": "free"}, "kernel='free'.: choose 'gaussian', 'learned'"),
+        ({"kernel": "free"}, "kernel of S3N is 'free'; choose gaussian, learned"),
         ({"smoothing": 1.0}, "smoothing of S3N is 1.0; it must be at least 0 and below 1"),
         ({"smoothing": -0.1}, "smoothing of S3N is -0.1; it must be"),
         ({"smoothing": math.nan}, "smoothing of S3N is nan; it must be"),
