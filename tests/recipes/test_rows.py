@@ -110,16 +110,6 @@ def test_the_parts_of_a_row_go_together_on_any_data(built: tuple[Recipe, Learner
         assert learner.method.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
 
 
-RELEASED_AND_PYTORCHS = ("mc-loss", "api-net", "cin", "s3n")
-"""Papers whose released code, or else the library that they name, decays all parameters."""
-
-
-def test_rows_say_which_parameters_decay():
-    for name, row in ROWS.items():
-        if name.partition("/")[0] in RELEASED_AND_PYTORCHS:
-            assert {stage.optimiser.decayed for stage in row.recipe.stages} == {"all"}, name
-
-
 def test_what_a_report_says_of_the_best_epoch_is_said_beside_the_rows():
     for paper in WITH_ROWS:
         reports = "report the best epoch" in (paper.__doc__ or "") or "keeps the best epoch" in (paper.__doc__ or "")
