@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,8 @@ def differences(images: torch.Tensor) -> dict[str, Any]:
     moved: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         for name, learner in learners().items():
-            patch.setattr(cci, "pair_contrastive", partial(noting, met.setdefault(name, set())))
+            noted = wraps(cci.pair_contrastive)(partial(noting, met.setdefault(name, set())))
+            patch.setattr(cci, "pair_contrastive", noted)
             found[name], idle[name] = largest_difference(learner, images, stage=FROZEN.get(name))
             if moved_by_reseeding(learner, images):
                 moved.append(name)

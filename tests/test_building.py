@@ -154,7 +154,7 @@ class WrongChannels(nn.Module):
         ({"terms": (Part("PairwiseConfusion", {"wieght": 2}),)}, r"no option 'wieght'; did you mean weight\?"),
         ({"terms": (Part("PairwiseConfusion", {"weight": "much"}),)}, "weight of PairwiseConfusion is 'much'"),
         ({"terms": (Part("PairwiseConfusion", {"weight": math.nan}),)}, "is nan; it must be at least 0"),
-        ({"terms": (Part("MutualChannelLoss", {"weight": math.nan}),)}, "is nan; it must be finite"),
+        ({"terms": (Part("MutualChannelLoss", {"weight": math.nan}),)}, "is nan; it must be at least 0"),
         ({"terms": (Part("PairwiseConfusion", {"on": "maps"}),)}, "is 'maps'; choose probabilities, logits"),
         ({"terms": (Part("PairwiseConfusion", {"weight": -1.0}),)}, "at least 0"),
         ({"terms": (Part("Average"),)}, "Average is not a Term"),

@@ -366,15 +366,25 @@ def test_equations(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypat
 def test_recipes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ran("recipes", "--json", tmp_path / "all.json") == 0
     lines = capsys.readouterr().out.splitlines()
-    rows = json.loads((tmp_path / "all.json").read_text())["recipes"]
-    assert len(lines) == len(rows) > 20
-    for line, row in zip(lines, rows, strict=True):
+    listed = json.loads((tmp_path / "all.json").read_text())
+    rows, quoted = listed["recipes"], listed["quoted"]
+    assert len(lines) == len(rows) + len(quoted) + len(listed["remarks"])
+    assert len(rows) > 20
+    for line, row in zip(lines, rows, strict=False):
         words = line.split("  ")
-        assert words[:3] == [row["name"], row["data"], row["backbone"]]
+        assert words[:4] == [row["name"], row["table"], row["data"], row["backbone"]]
         figure = "-" if row["paper"] is None else f"{row['paper']:.2f}"
-        assert words[4:] == [str(row["epochs"]), figure, row["ours"]]
+        assert words[5:] == [str(row["epochs"]), figure, row["ours"]]
+    for line, figure in zip(lines[len(rows) :], quoted, strict=False):
+        figures = [figure["table"], figure["data"], figure["system"], f"{figure['figure']:.2f}"]
+        assert line.split("  ") == [f"{figure['paper']} quotes", *figures]
+    assert lines[len(rows) + len(quoted) :] == listed["remarks"]
     assert ran("recipes", "pairwise-confusion") == 0
-    assert capsys.readouterr().out.splitlines() == [line for line in lines if line.startswith("pc/")]
+    assert capsys.readouterr().out.splitlines() == [line for line in lines if line.startswith(("pc/", "pc quotes"))]
+    assert ran("recipes", "mc-loss/cub-resnet50") == 0
+    text = capsys.readouterr().out
+    assert "quotes" not in text
+    assert "mc-loss: its released scripts report the epoch that was best on the test photos" in text
     assert "choose pc" in refused(capsys, "recipes", "nothing")
 
 

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +17,10 @@ from fieldmark.core.backbone import make_backbone
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Method, Term
 from fieldmark.core.criterion import Criterion
+from fieldmark.core.inputs import refuse_option
 from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError, printable
-from fieldmark.plain import Finite, did_you_mean, from_plain, several, shown
+from fieldmark.plain import did_you_mean, several, shown
 from fieldmark.recipe import External, Model, Part, Recipe, external_name
 from fieldmark.recipes import MODULES
 from fieldmark.recipes.naming import refuse_unknown
@@ -154,7 +154,7 @@ def check_part(part: Part, *, place: str, external: Classes) -> type:
         raise UserError(f"{name} has no option {shown(unknown[0])}; {did_you_mean(unknown[0], options)}")
     for key, parameter in parameters.items():
         if key in part.options:
-            _check_option(part.options[key], parameter.annotation, where=f"the option {key} of {name}")
+            refuse_option(part.options[key], parameter.annotation, where=f"the option {key} of {name}")
         elif key not in given and parameter.default is parameter.empty:
             raise UserError(f"{name} cannot serve as {place}: it needs the option {key!r}")
     return kind
@@ -165,18 +165,6 @@ def _parameters(kind: type) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(kind).parameters.items()
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {name: parameter for name, parameter in parameters if parameter.kind in by_name}
-
-
-def _check_option(value: object, annotation: Any, *, where: str) -> None:
-    """Options come from a command line or a file; those with a simple annotation are checked against it."""
-    if _is_simple(annotation):
-        from_plain(value, Finite if annotation is float else annotation, where=where)
-
-
-def _is_simple(annotation: Any) -> bool:
-    if get_origin(annotation) in (Union, UnionType):
-        return all(map(_is_simple, get_args(annotation)))
-    return get_origin(annotation) in (Literal, Annotated) or annotation in (int, float, bool, str, NoneType)
 
 
 def _tried(module: Any, example: Tensor, *, place: str, dimensions: int) -> Tensor:

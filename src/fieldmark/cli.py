@@ -264,19 +264,27 @@ def equations(paper: str | None = None, *, json_file: JsonFile = None, console: 
 def recipes(paper: str | None = None, *, json_file: JsonFile = None, console: Speaking) -> None:
     """List the rows of the papers' tables that can be run with: fieldmark train DATA --recipe NAME.
 
+    Figures of other systems, which the tables quote, stand below them.
+
     Args:
         paper: a single paper, by its name for --method or its file's name; or a row, to see its whole recipe.
         json_file: also write the rows, with their whole recipes, as JSON to this file.
     """
-    from fieldmark.listing import print_recipe, print_recipes, recipes_to_json
-    from fieldmark.recipes.naming import rows_of
+    from fieldmark.listing import print_quoted, print_recipe, print_recipes, recipes_to_json
+    from fieldmark.recipes.naming import remarks_on, rows_of
+    from fieldmark.recipes.quoted import quoted_beside
 
     _refuse_json(json_file, "recipes")
     rows = rows_of(paper)
+    quoted, remarks = quoted_beside(rows), remarks_on(rows)
     print_recipes(rows, console)
     if paper in rows:
         print_recipe(rows[paper], console)
-    _write_json(json_file, {"recipes": recipes_to_json(rows)})
+    else:
+        print_quoted(quoted, console)
+    tell(console, *remarks)
+    listed = {"recipes": recipes_to_json(rows), "quoted": [figure._asdict() for figure in quoted], "remarks": remarks}
+    _write_json(json_file, listed)
 
 
 @app.command

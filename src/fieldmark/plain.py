@@ -53,6 +53,7 @@ Natural = Annotated[int, Range(least=0)]
 NotNegative = Annotated[float, Range(least=0)]
 Positive = Annotated[float, Range(above=0)]
 Share = Annotated[float, Range(least=0, most=1)]
+Fraction = Annotated[float, Range(above=0, most=1)]
 Finite = Annotated[float, Range()]
 BelowOne = Annotated[float, Range(least=0, below=1)]
 _LARGEST = 10**308

@@ -15,6 +15,7 @@ from fieldmark.plain import (
     TYPE,
     BelowOne,
     Count,
+    Fraction,
     Natural,
     NotNegative,
     Positive,
@@ -29,7 +30,7 @@ from fieldmark.plain import (
 FORMAT_VERSION = 2
 Fit = Literal["crop", "pad", "stretch", "box"]
 Precision = Literal["auto", "fp32", "bf16"]
-Fraction = Annotated[float, Range(above=0, most=1)]
+Decayed = Literal["weights", "all"]
 
 
 @dataclass(frozen=True)
@@ -63,22 +64,26 @@ class Part:
 class Sgd:
     """Stochastic gradient descent with Nesterov momentum.
 
-    ``scales`` multiplies the learning rate of parameter groups by name ("backbone", "neck", "head", "terms"; else 1).
+    ``decayed`` says which parameters ``weight_decay`` shrinks: "weights", matrices and kernels alone, or "all", biases,
+    norms and radii too, as PyTorch's optimisers do. ``scales`` multiplies the learning rate of parameter groups by name
+    ("backbone", "neck", "head", "terms"; else 1).
     """
 
     lr: NotNegative = 0.1
     momentum: BelowOne = 0.9
     nesterov: bool = True
     weight_decay: NotNegative = 1e-4
+    decayed: Decayed = "weights"
     scales: Mapping[str, NotNegative] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class AdamW:
-    """AdamW; ``scales`` as in ``Sgd``."""
+    """AdamW; ``decayed`` and ``scales`` as in ``Sgd``."""
 
     lr: NotNegative = 1e-3
     weight_decay: NotNegative = 0.05
+    decayed: Decayed = "weights"
     scales: Mapping[str, NotNegative] = field(default_factory=dict)
 
 

@@ -106,6 +106,7 @@ s3n     | released code | CUB-200-2011 | cub-resnet50-released none
 def stage(at: int, epochs: int, lr: float, decay: float, schedule: dict[str, Any]) -> dict[str, Any]:
     """SGD with momentum 0.9, which is not Nesterov's."""
     optimiser = {"type": "Sgd", "lr": lr, "momentum": 0.9, "nesterov": False, "weight_decay": decay, "scales": {}}
+    optimiser["decayed"] = "all"
     whole = {"epochs": epochs, "optimiser": optimiser, "schedule": schedule, "frozen": [], "frozen_epochs": None}
     return leaves(whole, f"stages.{at}")
 
@@ -139,7 +140,7 @@ def shuffled(size: int) -> dict[str, Any]:
 
 SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     # all five papers: plain cross-entropy, half of the views mirrored
-    ("*", {"clip": 0.0, "ema": 0.0, "precision": "auto", "accumulate": 1, "seed": 0, "train_on.0": "train"}),
+    ("*", {"clip": 0.0, "ema": 0.0, "precision": "fp32", "accumulate": 1, "seed": 0, "train_on.0": "train"}),
     ("*", {"model.method.type": "Plain", "model.pool.type": "Average", "model.head.type": "Linear"}),
     ("*", {"model.criterion.type": "CrossEntropy", "model.criterion.smoothing": 0.0}),
     ("*", {"model.neck": None, "model.terms": [], "model.weights": "hub", "model.output_stride": 0}),
@@ -172,7 +173,10 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("pc/cub-googlenet*", shuffled(32) | {"accumulate": 1}),
     ("pc/cub-vgg16*", shuffled(32) | {"accumulate": 1}),
     ("pc/cifar*", stage(0, 38, 0.01, 2e-4, ROOT)),
-    ("pc/cifar*", shuffled(32) | {"accumulate": 1, "model.weights": "none"}),
+    ("pc/cifar*", shuffled(32) | {"accumulate": 1, "model.weights": "none", "pixels.eval_crop": 1.0}),
+    ("pc/cifar10-googlenet*", {"pixels.eval_crop": 224 / 256}),
+    ("pc/cifar*", {"stages.0.optimiser.decayed": "weights"}),
+    ("pc/*-googlenet*", {"stages.0.optimiser.decayed": "weights"}),
     ("pc/cifar*-googlenet*", {"model.backbone": "googlenet"}),
     ("pc/cifar*-resnet50*", {"model.backbone": "resnet50"}),
     ("pc/cifar*-densenet161*", {"model.backbone": "densenet161"}),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fieldmark.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
+from fieldmark.core.device import precision_of
 from fieldmark.errors import UserError
 from fieldmark.recipe import AdamW, Cosine, Model, OneCycle, Part, Pixels, Recipe, Sgd, Stage, StepDecay, recipe_to_json
 from fieldmark.recipes import ROWS
@@ -68,6 +69,14 @@ def test_every_row_is_followed_by_its_name(name: str) -> None:
     assert (overridden.model.backbone, overridden.model.weights) == ("test_resnet", "none")
     assert (overridden.pixels.size, overridden.pixels.eval_size, overridden.seed) == (64, 64, 2)
     assert overridden.stages == ROWS[name].recipe.stages
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_runs_in_float32_unless_told_otherwise(name: str) -> None:
+    recipe = said(read_recipe(name))
+    assert precision_of(recipe.precision, "cpu") == precision_of(recipe.precision, "cuda") == "32-true"
+    for settings in ({"precision": "bf16"}, {"set": ("precision=bf16",)}):
+        assert said(recipe, **settings) == replace(recipe, precision="bf16")
 
 
 def test_what_is_no_recipe(tmp_path: Path) -> None:
@@ -304,7 +313,7 @@ def test_fields_of_everything_else_one_after_another() -> None:
         ("format_version=3", "it has format 3"),
         ("=3", "no setting ''"),
         ("stages.0.rate=3", "stages.0 has no setting 'rate'; choose epochs, optimiser, schedule, frozen, frozen_ep"),
-        ("stages.0.optimiser.rate=3", "has no setting 'rate'; choose lr, momentum, nesterov, weight_decay, scales"),
+        ("stages.0.optimiser.rate=3", "'rate'; choose lr, momentum, nesterov, weight_decay, decayed, scales"),
         ("stages.0.optimiser.type=Adam", "stages.0.optimiser.type is 'Adam'; did you mean AdamW"),
         ("stages.1.epochs=3", "'1'"),
         ("stages.-1.epochs=3", "'-1'"),

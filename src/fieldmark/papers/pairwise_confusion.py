@@ -9,8 +9,8 @@ Equations
     Eq. 6   confusion_between    its mean over all pairs of two sets of vectors
     Eq. 7   confusion_between    the same where both sets have n vectors
     Eq. 8   energy_distance      squared energy distance of two sets, by norms as printed or by their squares
+    Eq. 9   PairwiseConfusion    the sum over all pairs of images of two classes: the plan ExhaustivePairs (batches.py)
     Eq. 10  PairwiseConfusion    the training objective's added part, over the pairs of a batch
-    Eq. 9, all pairs of two images of different classes, is the plan ExhaustivePairs in batches.py.
 
 Paper and released code
     The default is the paper: squared norm, only pairs of different labels. The released PyTorch code takes the norm
@@ -30,57 +30,64 @@ Paper and released code
     but with equality wherever the two means agree, not only for equal sets.
 """
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
-from fieldmark.core.inputs import refuse_choices, refuse_inputs
+from fieldmark.core.inputs import refuse_inputs, refuse_misfits
 from fieldmark.core.pairs import halves
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
 from fieldmark.plain import NotNegative
 
+Vectors = Annotated[Tensor, "P C"]
+First = Annotated[Tensor, "m C"]
+Second = Annotated[Tensor, "n C"]
 PER_CLASS = 0.05
 """The least of the paper's weights per class."""
 
 
-def jeffreys_divergence(p: Tensor, q: Tensor) -> Tensor:
+def jeffreys_divergence(p: Vectors, q: Vectors) -> Tensor:
     """Symmetric Kullback-Leibler divergence of two (P, C) probability batches, (P,), in nats.
 
     Infinite if one has mass where the other has none, which is why the paper does not train with it. In float32 or
     better, and never below 0, as p - q and the difference of the logarithms have one sign.
     """
+    refuse_misfits(jeffreys_divergence, p, q)
     p, q = raised(p), raised(q)
     neither = (p == 0) & (q == 0)  # no difference there, but a logarithm with a gradient of NaN
     p, q = p.masked_fill(neither, 1), q.masked_fill(neither, 1)
     return (torch.xlogy(p - q, p) - torch.xlogy(p - q, q)).sum(1)  # Eq. 2
 
 
-def jeffreys_bound(delta1: Tensor, delta2: Tensor) -> Tensor:
+def jeffreys_bound(delta1: Annotated[Tensor, "..."], delta2: Annotated[Tensor, "..."]) -> Tensor:
     """The least Jeffreys divergence between two images of different classes, in nats, elementwise.
 
     Args:
         delta1: what the classifier leaves to the wrong class for the first image, in (0, 1/2).
         delta2: the same for the second image, of the other class.
     """
+    refuse_misfits(jeffreys_bound, delta1, delta2)
     gap = 1 - delta1 - delta2
     return gap * (2 * gap.log() - delta1.log() - delta2.log())  # Eq. 3
 
 
-def euclidean_confusion(p: Tensor, q: Tensor) -> Tensor:
+def euclidean_confusion(p: Vectors, q: Vectors) -> Tensor:
     """Squared Euclidean distance of two (P, C) probability batches, (P,), between 0 and 2; in float32 or better."""
+    refuse_misfits(euclidean_confusion, p, q)
     return (raised(p) - raised(q)).square().sum(1)  # Eq. 5
 
 
-def confusion_between(first: Tensor, second: Tensor) -> Tensor:
+def confusion_between(first: First, second: Second) -> Tensor:
     """The mean Euclidean confusion of all pairs of two sets of probability vectors, (m, C) and (n, C), a scalar.
 
     Without forming the pairs: the distance of the two means and the spread about each. 0 if a set is empty. In float32
     or better.
     """
+    refuse_misfits(confusion_between, first, second)
     first, second = raised(first), raised(second)
     if not (len(first) and len(second)):
         return 0 * (first.sum() + second.sum())
@@ -90,12 +97,12 @@ def confusion_between(first: Tensor, second: Tensor) -> Tensor:
     return (means[0] - means[1]).square().sum() + spread  # Eq. 6
 
 
-def confusion_within(points: Tensor) -> Tensor:
+def confusion_within(points: First) -> Tensor:
     """The same within one set, (n, C), each vector with itself included: what Corollary 1 compares with."""
     return confusion_between(points, points)
 
 
-def energy_distance(first: Tensor, second: Tensor, *, squared: bool = False) -> Tensor:
+def energy_distance(first: First, second: Second, *, squared: bool = False) -> Tensor:
     """D_EN squared of two sets of vectors, (m, C) and (n, C), drawn from uniformly; a scalar, 0 if a set is empty.
 
     In float32 or better, and never below 0.
@@ -106,6 +113,7 @@ def energy_distance(first: Tensor, second: Tensor, *, squared: bool = False) -> 
         squared: squared norms, with which the paper's Lemma 3 holds; then it is twice the squared distance of the
             means. False takes the norms as printed.
     """
+    refuse_misfits(energy_distance, first, second, squared)
     first, second = raised(first), raised(second)
     if not (len(first) and len(second)):
         return 0 * (first.sum() + second.sum())
@@ -136,7 +144,8 @@ class PairwiseConfusion(Term):
         per_class: lambda over the number of classes C, if ``weight`` is None; the paper's range is 0.05 to 0.15.
 
     Raises:
-        UserError: an unknown word for ``on``, a weight below 0, or a ``per_class`` beside a weight.
+        UserError: an unknown word for ``on``, a weight that is negative or not finite, or a ``per_class`` beside a
+            weight.
     """
 
     reads = ("logits",)
@@ -153,15 +162,15 @@ class PairwiseConfusion(Term):
         per_class: NotNegative = PER_CLASS,
     ) -> None:
         super().__init__()
-        refuse_choices("PairwiseConfusion", {"on": (on, Literal["probabilities", "logits"])})
-        if min(weight or 0, per_class) < 0 or (weight is not None and per_class != PER_CLASS):
+        refuse_misfits(PairwiseConfusion, weight, label_aware, squared, on, shuffle, per_class)
+        if weight is not None and per_class != PER_CLASS:
             call = f"PairwiseConfusion(weight={weight}, per_class={per_class})"
-            raise UserError(f"{call}: both are at least 0, and per_class takes weight=None (none on the command line)")
+            raise UserError(f"{call}: per_class takes weight=None (none on the command line)")
         self.weight, self.label_aware, self.squared, self.on, self.shuffle = weight, label_aware, squared, on, shuffle
         self.per_class = per_class
 
     def forward(self, logits: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
-        """The weighted sum over the pairs of the batch, divided by B; 0 for a batch of one.
+        """The weighted sum over the pairs of the batch, divided by B; 0 for a batch of one or none.
 
         In evaluation image i is paired with image i + B/2.
 
@@ -183,4 +192,5 @@ class PairwiseConfusion(Term):
             distance = torch.where(distance > 0, safe.sqrt(), distance)
         if self.label_aware:
             distance = distance * (labels[first] != labels[second])
-        return weight * distance.sum() / count  # Eq. 10
+        # over all batches of the plan ExhaustivePairs (batches.py), and with a weight of its own, it is also Eq. 9
+        return weight * distance.sum() / max(count, 1)  # Eq. 10

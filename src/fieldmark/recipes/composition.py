@@ -8,6 +8,7 @@ from fieldmark.recipe import AVERAGE, CROSS_ENTROPY, LINEAR, PLAIN, Model, Part,
 
 UNSMOOTHED = Part(CROSS_ENTROPY.name, {"smoothing": 0.0})
 """Cross-entropy as in the papers."""
+BEST_EPOCH = "its released scripts report the epoch that was best on the test photos; a run here reports its last epoch"
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Composition:
     recipe may hold. They are in the module of ``fieldmark.papers`` that has the name of the paper's recipes.
     ``smoothing`` is that of the labels, None as the recipe has it; ``from_scratch`` are the terms of a network without
     pretrained weights, where they are others; ``notices`` tells in lines what one should know who trains a model with
-    any of the parts on that many classes.
+    any of the parts on that many classes, ``remark`` what to know of the paper's figures before they are compared.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Composition:
     smoothing: float | None = None
     from_scratch: tuple[Part, ...] = ()
     notices: Callable[[Model, int], Iterable[str]] = lambda model, classes: ()
+    remark: str = ""
 
 
 @dataclass(frozen=True)

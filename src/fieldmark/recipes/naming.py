@@ -1,6 +1,7 @@
 """From what a user types to a part, a paper or a row: our own names in any spelling, or a class from elsewhere."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from fieldmark.errors import UserError, printable
@@ -47,6 +48,12 @@ def rows_of(paper: str | None = None) -> dict[str, Row]:
         kind, choices = ("row", ROWS) if "/" in paper else ("paper with rows", names.values())
         raise UserError(f"no {kind} is called {printable(paper)!r}; {did_you_mean(paper, choices)}")
     return {key: row for key, row in ROWS.items() if key.startswith(f"{name}/")}
+
+
+def remarks_on(rows: Iterable[str]) -> list[str]:
+    """What to know of the figures of these rows' papers before they are compared with ours."""
+    papers = {name.partition("/")[0] for name in rows}
+    return [f"{paper.name}: {paper.remark}" for paper in COMPOSITIONS if paper.remark and paper.name in papers]
 
 
 def part_of(text: str, *, option: str) -> Part:

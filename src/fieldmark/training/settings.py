@@ -38,14 +38,14 @@ class RecipeSettings:
         epochs: passes over the training photos; the schedule of a recipe with one stage is stretched to fit.
         batch: photos per step; class-balanced batches keep their number of photos per class.
         size: height and width of the network's input, in pixels.
-        lr: learning rate of the new layers; the backbone's is a fixed fraction of it.
+        lr: learning rate of the new layers; the backbone's is a fixed fraction of it, or the same from scratch.
         seed: of everything random; 0 by default.
         fit: how a photo fills the square: crop (the default), pad, stretch, or box (needs boxes).
         balance: remedy for uneven classes: none (the default), sampler, or logit-adjust.
-        smoothing: label smoothing, 0 to 1.
+        smoothing: label smoothing, from 0 to below 1.
         ema: decay per step of the weights' moving average; 0 keeps the last weights.
         clip: largest gradient norm; 0 (the default) does not clip.
-        precision: auto (the default), fp32 or bf16.
+        precision: fp32, bf16, or auto, bf16 where the machine computes in it; rows of papers have fp32, all else auto.
         accumulate: pieces that a batch is computed in, to save memory; 1 by default.
         train_on: the splits trained on, joined by "+", such as train+val; train by default.
     """

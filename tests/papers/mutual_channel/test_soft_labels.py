@@ -209,9 +209,9 @@ def test_mixed_precision_leaves_the_means_in_single_precision():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weight": -1.0}, r"weight \(mu\) and diversity \(lambda\) >= 0"),
-        ({"drop": 1.0}, "drop < 1"),
-        ({"label_weight": 0.0}, "label_weight > 0"),
+        ({"weight": -1.0}, "weight of SoftChannelLabels is -1.0; it must be at least 0"),
+        ({"drop": 1.0}, "drop of SoftChannelLabels is 1.0; it must be at least 0 and below 1"),
+        ({"label_weight": 0.0}, "label_weight of SoftChannelLabels is 0.0; it must be above 0"),
         ({"momentum": 0.0}, "above 0"),
     ],
 )

@@ -36,7 +36,7 @@ Choices of ours where the paper is silent
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -45,20 +45,23 @@ from torch import Tensor, nn
 from fieldmark.core.classifier import Classifier, Linear
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
-from fieldmark.core.inputs import refuse_choices, refuse_inputs, refuse_negative
+from fieldmark.core.inputs import refuse_inputs, refuse_misfits, refuse_negative
 from fieldmark.errors import UserError
 from fieldmark.ops.channel_maxima import group_maximum, runs
 from fieldmark.ops.precision import raised
-from fieldmark.papers.mutual_channel.soft_labels import after_relu, refined_channels, spatial_softmax
-from fieldmark.plain import Count
+from fieldmark.papers.mutual_channel.soft_labels import Maps, after_relu, refined_channels, spatial_softmax
+from fieldmark.plain import BelowOne, Count, Natural, NotNegative
+
+Kept = Annotated[Tensor, "N", bool]
 
 
-def channel_groups(channels: int, classes: int) -> tuple[int, ...]:
+def channel_groups(channels: Count, classes: Count) -> tuple[int, ...]:
     """How many neighbouring channels each class has, (c,): the first floor(N/c) each, the last N mod c one more.
 
     Raises:
         UserError: fewer channels than classes.
     """
+    refuse_misfits(channel_groups, channels, classes)
     base, extra = divmod(channels, classes)
     if not base:
         advice = f"the neck ChannelExpansion (channel-expansion) makes {3 * classes} of them"
@@ -66,11 +69,18 @@ def channel_groups(channels: int, classes: int) -> tuple[int, ...]:
     return (base,) * (classes - extra) + (base + 1,) * extra  # Eq. 1
 
 
-def channel_attention(groups: Sequence[int], *, drop: float, draws: Draws, like: Tensor) -> Tensor | None:
+def _refuse_groups(groups: Sequence[int], maps: Tensor) -> None:
+    if not groups or min(groups) < 1 or sum(groups) != maps.shape[1]:
+        sizes = f"{len(groups)} groups with {sum(groups)} channels in all"
+        raise UserError(f"{sizes} do not fit maps of {maps.shape[1]} channels; each class has one or more")
+
+
+def channel_attention(groups: Sequence[int], *, drop: BelowOne, draws: Draws, like: Tensor) -> Tensor | None:
     """CWA's mask, bool (N,): False at floor(drop * xi_i) random channels of each class, drawn anew at each step.
 
     None, which keeps all, in evaluation and if nothing is dropped.
     """
+    refuse_misfits(channel_attention, groups, drop)
     dropped = {size: math.floor(drop * size + 1e-9) for size in set(groups)}
     if not draws.random or not any(dropped.values()):
         return None
@@ -79,34 +89,47 @@ def channel_attention(groups: Sequence[int], *, drop: float, draws: Draws, like:
     return torch.cat([(order.argsort(1) >= dropped[run.size]).flatten() for run, order in orders])
 
 
-def discriminality_logits(maps: Tensor, groups: Sequence[int], keep: Tensor | None = None) -> Tensor:
+def discriminality_logits(maps: Maps, groups: Sequence[int], keep: Kept | None = None) -> Tensor:
     """g(F_i), the response of each class: maps (B, N, h, w) to (B, c), in float32 or better.
 
     Args:
         maps: after ReLU.
         groups: (c,), channels of each class, as from ``channel_groups``.
         keep: bool (N,), channels that count; the rest respond with 0.
+
+    Raises:
+        UserError: tensors of other shapes, or groups that are not those of N channels.
     """
+    refuse_misfits(discriminality_logits, maps, groups, keep)
+    _refuse_groups(groups, maps)
     return group_maximum(raised(maps).flatten(2), groups, keep).mean(2)  # Eq. 5
 
 
-def average_logits(maps: Tensor, groups: Sequence[int], keep: Tensor | None = None) -> Tensor:
+def average_logits(maps: Maps, groups: Sequence[int], keep: Kept | None = None) -> Tensor:
     """As ``discriminality_logits``, but with CCAP, the mean over a class's channels (dropped ones count as 0)."""
+    refuse_misfits(average_logits, maps, groups, keep)
+    _refuse_groups(groups, maps)
     means = raised(maps).mean((2, 3))
     masked = means if keep is None else means * keep
     return torch.cat([run.channels_of(masked, 1).mean(2) for run in runs(groups)], 1)
 
 
 def discriminality(logits: Tensor, labels: Tensor) -> Tensor:
-    """L_dis, cross-entropy of (B, c) responses as they are and (B,) labels, averaged over the batch."""
-    return F.cross_entropy(logits, labels)  # Eq. 4
+    """L_dis, cross-entropy of (B, c) responses as they are and (B,) labels, averaged over the batch; 0 for none."""
+    refuse_inputs("discriminality", "logits", logits, labels)
+    return F.cross_entropy(logits, labels) if len(labels) else logits.sum()  # Eq. 4
 
 
-def diversity(maps: Tensor, groups: Sequence[int]) -> Tensor:
+def diversity(maps: Maps, groups: Sequence[int]) -> Tensor:
     """h(F_i), how differently a class's channels respond over the positions: maps (B, N, h, w) to (B, c).
 
     From 1 to xi_i; in float32 or better.
+
+    Raises:
+        UserError: maps of another shape, or groups that are not those of N channels.
     """
+    refuse_misfits(diversity, maps, groups)
+    _refuse_groups(groups, maps)
     return group_maximum(spatial_softmax(maps), groups).sum(2)  # Eq. 7
 
 
@@ -135,24 +158,19 @@ class MutualChannelLoss(Term):
 
     def __init__(
         self,
-        classes: int,
-        weight: float = 0.005,
-        diversity: float = 10.0,
-        drop: float = 0.5,
-        discriminality: float = 1.0,
+        classes: Count,
+        weight: NotNegative = 0.005,
+        diversity: NotNegative = 10.0,
+        drop: BelowOne = 0.5,
+        discriminality: NotNegative = 1.0,
         across: Literal["max", "average"] = "max",
         of: Literal["all", "label"] = "all",
         form: Literal["paper", "released"] = "paper",
     ) -> None:
         super().__init__()
-        if min(weight, diversity, discriminality) < 0 or not 0 <= drop < 1:
-            raise UserError(
-                "MutualChannelLoss: weight (mu), diversity (lambda) and discriminality are at least 0, drop is below 1"
-            )
+        refuse_misfits(MutualChannelLoss, classes, weight, diversity, drop, discriminality, across, of, form)
         if not diversity and not discriminality:
             raise UserError("MutualChannelLoss(diversity=0, discriminality=0): nothing is left of it")
-        choices = {"across": (across, Literal["max", "average"]), "of": (of, Literal["all", "label"])}
-        refuse_choices("MutualChannelLoss", choices | {"form": (form, Literal["paper", "released"])})
         self.classes, self.mu, self.lambda_, self.drop = classes, weight, diversity, drop
         self.factor, self.across, self.of, self.form = discriminality, across, of, form
         self.checked = False  # whether a custom loop's first maps were checked: only those, as it waits for the device
@@ -164,7 +182,9 @@ class MutualChannelLoss(Term):
         channel_groups(refined_channels(classifier), self.classes)
 
     def forward(self, maps: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
-        """mu * (L_dis - lambda * L_div), a scalar; ``figures`` are L_dis and L_div, without their weights.
+        """mu * (L_dis - lambda * L_div), a scalar; 0 without images.
+
+        ``figures`` are L_dis and L_div, without their weights.
 
         Args:
             maps: (B, N, h, w), after ReLU; N is at least the number of classes.
@@ -174,6 +194,9 @@ class MutualChannelLoss(Term):
         refuse_inputs("MutualChannelLoss", "maps", maps, labels)
         if draws is None and not self.checked:
             self.checked = refuse_negative("MutualChannelLoss", maps)
+        if not len(maps):
+            self.figures = {}
+            return maps.sum()
         draws, maps = drawn(draws, training=self.training), after_relu(maps)
         groups, l_dis, l_div = channel_groups(maps.shape[1], self.classes), maps.new_zeros(()), maps.new_zeros(())
         if self.factor:
@@ -213,16 +236,16 @@ class ChannelExpansion(nn.Module):
         total: channels in all, if not xi * c; 0 means xi * c.
     """
 
-    def __init__(self, channels: int, classes: int, xi: int = 3, total: int = 0) -> None:
+    def __init__(self, channels: Count, classes: Count, xi: Count = 3, total: Natural = 0) -> None:
         super().__init__()
-        if xi < 1 or total < 0:
-            raise UserError(f"ChannelExpansion(xi={xi}, total={total}): xi is at least 1, total at least 0")
+        refuse_misfits(ChannelExpansion, channels, classes, xi, total)
         width = total or xi * classes
         self.convolution = nn.Conv2d(channels, width, 1, bias=False)
         self.norm = nn.BatchNorm2d(width)
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Annotated[Tensor, "B D h w"]) -> Tensor:
         """(B, D, h, w) to (B, xi * c, h, w), nowhere negative."""
+        refuse_misfits(ChannelExpansion.forward, maps, sizes={"D": self.convolution.in_channels})
         return self.norm(self.convolution(maps)).relu()
 
 
@@ -235,11 +258,14 @@ class TwoLayerHead(nn.Module):
         hidden: width between the two layers.
     """
 
-    def __init__(self, width: int, classes: int, hidden: Count = 512) -> None:
+    def __init__(self, width: Count, classes: Count, hidden: Count = 512) -> None:
         super().__init__()
+        refuse_misfits(TwoLayerHead, width, classes, hidden)
+        self.width = width
         first = (nn.BatchNorm1d(width), nn.Linear(width, hidden))
         self.layers = nn.Sequential(*first, nn.BatchNorm1d(hidden), nn.ELU(), Linear(hidden, classes))
 
-    def forward(self, embedding: Tensor) -> Tensor:
+    def forward(self, embedding: Annotated[Tensor, "B E"]) -> Tensor:
         """Logits (B, c)."""
+        refuse_misfits(TwoLayerHead.forward, embedding, sizes={"E": self.width})
         return self.layers(embedding)

@@ -27,7 +27,7 @@ Paper and released code
 """
 
 from copy import deepcopy
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -36,22 +36,26 @@ from torch import Tensor, nn
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
-from fieldmark.core.inputs import refuse_inputs, refuse_negative
+from fieldmark.core.inputs import refuse_inputs, refuse_labels, refuse_misfits, refuse_negative
 from fieldmark.errors import UserError
 from fieldmark.ops.channel_maxima import weighted_maximum
 from fieldmark.ops.precision import full_precision, raised, suited
-from fieldmark.plain import Count
+from fieldmark.plain import BelowOne, Count, Fraction, NotNegative, Positive
+
+Maps = Annotated[Tensor, "B N h w"]
+Maxima = Annotated[Tensor, "c N"]
 
 
-def after_relu(maps: Tensor) -> Tensor:
+def after_relu(maps: Annotated[Tensor, "..."]) -> Tensor:
     """Maps with negative responses at 0, in float32 or better; maps nowhere negative keep values and gradients."""
     values = raised(maps)
     # as clamp_min(0), whose gradient takes ten times as long
     return F.threshold(values, -torch.finfo(values.dtype).tiny, 0.0)
 
 
-def spatial_softmax(maps: Tensor) -> Tensor:
+def spatial_softmax(maps: Maps) -> Tensor:
     """Each channel's softmax over its positions: (B, N, h, w) to (B, N, l), in float32 or better."""
+    refuse_misfits(spatial_softmax, maps)
     flat = raised(maps).flatten(2)
     if flat.stride(1) == 1:  # channels last: along the axis in its memory order, without a copy
         return flat.transpose(1, 2).softmax(1).transpose(1, 2)
@@ -73,30 +77,36 @@ class ChannelLabels(nn.Module):
         reduction: N over the width of its hidden layer.
     """
 
-    def __init__(self, channels: int, reduction: int = 16) -> None:
+    def __init__(self, channels: Count, reduction: Count = 16) -> None:
         super().__init__()
+        refuse_misfits(ChannelLabels, channels, reduction)
         hidden = max(channels // reduction, 1)
         self.squeeze, self.excite = nn.Linear(channels, hidden), nn.Linear(hidden, channels)
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Maps) -> Tensor:
         """One row per image, in float32 or better."""
+        refuse_misfits(ChannelLabels.forward, maps, sizes={"N": self.squeeze.in_features})
         hidden = self.squeeze(suited(maps.mean((2, 3)), self.squeeze)).relu()
         return raised(self.excite(hidden)).sigmoid()  # Eq. 8
 
 
-def class_maxima(soft: Tensor, labels: Tensor, classes: int) -> Tensor:
+def class_maxima(soft: Annotated[Tensor, "B N"], labels: Tensor, classes: Count) -> Tensor:
     """The maximum of t over the images of each class: (B, N) and (B,) to (c, N); 0 for a class without images."""
+    refuse_misfits(class_maxima, soft, labels, classes)
+    refuse_labels("class_maxima", labels, images=len(soft))
     index = labels[:, None].expand_as(soft)
     return soft.new_zeros(classes, soft.shape[1]).scatter_reduce(0, index, soft, "amax")  # Eq. 9
 
 
-def intra_class(maxima: Tensor) -> Tensor:
+def intra_class(maxima: Maxima) -> Tensor:
     """L_intra of (c, N) maxima: their sum over channels, averaged over classes."""
+    refuse_misfits(intra_class, maxima)
     return maxima.sum(1).mean()  # Eq. 10
 
 
-def inter_class(maxima: Tensor) -> Tensor:
+def inter_class(maxima: Maxima) -> Tensor:
     """L_inter of (c, N) maxima: minus the sum over channels of the largest of any class."""
+    refuse_misfits(inter_class, maxima)
     return -maxima.amax(0).sum()  # Eq. 11
 
 
@@ -131,23 +141,19 @@ class SoftChannelLabels(Term):
 
     def __init__(
         self,
-        channels: int,
-        classes: int,
-        weight: float = 0.5,
-        diversity: float = 10.0,
-        drop: float = 0.5,
-        label_weight: float = 1.0,
-        momentum: float = 0.1,
+        channels: Count,
+        classes: Count,
+        weight: NotNegative = 0.5,
+        diversity: NotNegative = 10.0,
+        drop: BelowOne = 0.5,
+        label_weight: Positive = 1.0,
+        momentum: Fraction = 0.1,
         reduction: Count = 16,
         into_maps: bool = False,
     ) -> None:
         super().__init__()
-        if min(weight, diversity) < 0 or not 0 <= drop < 1 or label_weight <= 0:
-            raise UserError(
-                "SoftChannelLabels: weight (mu) and diversity (lambda) >= 0, 0 <= drop < 1, label_weight > 0"
-            )
-        if not 0 < momentum <= 1:
-            raise UserError(f"SoftChannelLabels(momentum={momentum}): above 0, at most 1")
+        numbers = (weight, diversity, drop, label_weight, momentum, reduction, into_maps)
+        refuse_misfits(SoftChannelLabels, channels, classes, *numbers)
         self.mu, self.lambda_, self.drop = weight, diversity, drop
         self.label_weight, self.momentum, self.into_maps = label_weight, momentum, into_maps
         self.checked = False  # whether a custom loop's first maps were checked: only those, as it waits for the device
@@ -164,7 +170,7 @@ class SoftChannelLabels(Term):
             raise UserError(f"SoftChannelLabels(classes={classes}): the classifier has {classifier.classes}")
 
     def forward(self, maps: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
-        """mu * (L_dis - lambda * L_div) + label_weight * (L_intra + L_inter), a scalar.
+        """mu * (L_dis - lambda * L_div) + label_weight * (L_intra + L_inter), a scalar; 0 without images.
 
         In training it also moves the running means, and CWA drops other channels at each call. ``figures`` are L_dis,
         L_div, L_intra and L_inter, without their weights.
@@ -177,6 +183,9 @@ class SoftChannelLabels(Term):
         refuse_inputs("SoftChannelLabels", "maps", maps, labels, size=self.means.shape[1])
         if draws is None and not self.checked:
             self.checked = refuse_negative("SoftChannelLabels", maps)
+        if not len(maps):
+            self.figures = {}
+            return maps.sum()
         draws, maps = drawn(draws, training=self.training), after_relu(maps)
         soft = self.soft_labels(maps if self.into_maps else maps.detach())
         if self.training:

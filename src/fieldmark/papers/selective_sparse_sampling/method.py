@@ -38,7 +38,7 @@ from fieldmark.core.contract import Encoded, Method, TrainOutput
 from fieldmark.core.criterion import Criterion, CrossEntropy
 from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.core.evidence import Evidence
-from fieldmark.core.inputs import refuse_choices
+from fieldmark.core.inputs import refuse_misfits
 from fieldmark.errors import UserError
 from fieldmark.papers.selective_sparse_sampling.attention import (
     FAINTEST,
@@ -61,6 +61,7 @@ from fieldmark.papers.selective_sparse_sampling.sampler import (
     resample,
     sampling_grid,
 )
+from fieldmark.plain import BelowOne, Count, NotNegative, Share
 
 Branches = Literal["ODC", "OD", "OC", "DC", "O", "D", "C"]
 Partition = Literal["probability", "all", "random"]
@@ -126,23 +127,20 @@ class S3N(Method):
         branches: Branches = "ODC",
         partition: Partition = "probability",
         attention: Attention = "sparse",
-        threshold: float = 0.2,
-        window: int = 3,
+        threshold: NotNegative = 0.2,
+        window: Count = 3,
         peaks: Peaks = "all",
         evaluation: Evaluation = "half",
-        warmup: float = 0.0,
+        warmup: Share = 0.0,
         convolutions: bool = False,
         kernel: Kernel = "gaussian",
-        smoothing: float = 0.0,
+        smoothing: BelowOne = 0.0,
         response_gradient: bool = False,
     ) -> None:
         super().__init__(classifier, CrossEntropy(0.0) if criterion is None else criterion)
-        choices = {"branches": (branches, Branches), "partition": (partition, Partition), "peaks": (peaks, Peaks)}
-        choices |= {"attention": (attention, Attention), "evaluation": (evaluation, Evaluation)}
-        choices |= {"kernel": (kernel, Kernel)}
-        refuse_choices("S3N", choices)
-        if not 0 <= smoothing < 1:
-            raise UserError(f"S3N(smoothing={smoothing}): choose a number from 0 to below 1")
+        words = (branches, partition, attention)
+        further = (threshold, window, peaks, evaluation, warmup, convolutions, kernel, smoothing, response_gradient)
+        refuse_misfits(S3N, classifier, criterion, *words, *further)
         local_peaks(torch.zeros(1, 1, 1), window)  # refuses a window without a middle
         if not isinstance(classifier.pool, Average) or not isinstance(classifier.head, nn.Linear):
             raise UserError("S3N reads class maps off a linear head on average-pooled maps: take that pool and head")
@@ -260,7 +258,7 @@ class S3N(Method):
         numbers = draws.rowwise("s3n", (GRID, GRID), like=response)
         if self.partition == "probability":
             return partition(response, peaks, numbers)
-        coins = Draws(0).uniform("s3n", (GRID, GRID), like=response) if evaluating else numbers
+        coins = Draws(0).uniform("s3n", (GRID, GRID), like=response).expand_as(response) if evaluating else numbers
         return partition(torch.full_like(response, 0.5), peaks, coins)
 
     def _sampled(self, images: Tensor, attention: dict[str, Tensor], *, refined: bool) -> dict[str, Branch]:
