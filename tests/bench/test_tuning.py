@@ -22,8 +22,8 @@ def test_photos_of_all_runs_count_alike() -> None:
         result_of("pc", 10, top1=1.0),
     ]
     first, second = scores(runs)
-    assert (first.trial, first.top1, first.runs, first.changes) == (0, (5 + 30) / 40, 2, {"smoothing": 0.0})
-    assert (second.trial, second.top1, second.runs) == (1, 0.9, 1)
+    assert (first.trial, first.top1, len(first.runs), first.changes) == (0, (5 + 30) / 40, 2, {"smoothing": 0.0})
+    assert (second.trial, second.top1, len(second.runs)) == (1, 0.9, 1)
     assert winner([first, second]) == second
     assert told([first, second]) == {
         "winner": 1,
@@ -88,10 +88,10 @@ def test_the_standard_error_of_a_trial() -> None:
     ],
 )
 def test_a_winner_at_the_edge(tried: list[tuple[dict[str, Any], float]], edge: Edge | None) -> None:
-    assert list(edges(trials(tried))) == ([edge] if edge else [])
+    assert list(edges(scores(trials(tried)))) == ([edge] if edge else [])
 
 
 def test_what_failed_was_not_tried() -> None:
     first, second = trials([({}, 0.5), ({RATE: 0.05}, 0.6)])
-    assert list(edges([first, failed(second, "no memory")])) == []
-    assert list(edges([failed(first, "no memory"), failed(second, "no memory")])) == []
+    assert list(edges(scores([first, failed(second, "no memory")]))) == []
+    assert list(edges(scores([failed(first, "no memory"), failed(second, "no memory")]))) == []

@@ -75,9 +75,14 @@ def named(words: Sequence[str], *, option: str) -> dict[str, Path]:
 
 def command_of(plan: Path, folder: Path, options: RunOptions, external: Sequence[str]) -> str:
     """The command that reproduces runs elsewhere: folders and files stand by their own names."""
-    words = ["fieldmark", "bench", "run", plan.name if plan.is_absolute() else plan.as_posix(), "--out", folder.name]
+    words = ["fieldmark", "bench", "run", place_of(plan), "--out", folder.name]
     for option, given in (("--data", options.data), ("--weights", options.weights)):
         for name, path in named(given, option=option).items():
             words += [option, f"{name}={path.name}"]
     words += [word for name in external for word in ("--external", name)]
     return shlex.join(words)
+
+
+def place_of(path: Path) -> str:
+    """A path as a report may show it: without the folders of this machine."""
+    return path.name if path.is_absolute() else path.as_posix()

@@ -154,9 +154,15 @@ def read_results(folder: Path) -> list[Result]:
     Raises:
         UserError: no folder with results, or a file that is none.
     """
+    shown = printable(str(folder))
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "no such folder"
+        raise UserError(f"{shown}: {what}; name the folder that fieldmark bench run --out made")
+    if folder.name == RESULTS and any(folder.glob("*.json")):
+        raise UserError(f"{shown}: name the folder above, {printable(str(folder.parent))}")
     results = [read_result(path) for path in sorted((folder / RESULTS).glob("*.json"))]
     if not results:
-        raise UserError(f"{printable(str(folder))}: no results here; make some: fieldmark bench run PLAN --out FOLDER")
+        raise UserError(f"{shown}: no results here; make some: fieldmark bench run PLAN --out FOLDER")
     return sorted(results, key=lambda run: (run.data, run.order, run.entry, run.phase, run.trial or 0, run.seed))
 
 
