@@ -15,14 +15,6 @@ def test_paths_by_name(tmp_path: Path) -> None:
             named(words, option="--data")
 
 
-def test_a_comparison_does_not_lie_among_the_photos(tmp_path: Path) -> None:
-    options = RunOptions(data=(f"a={tmp_path}",))
-    refuse_call(tmp_path.with_name("out"), options)
-    for folder in (tmp_path, tmp_path / "out"):
-        with pytest.raises(UserError, match="outside of the photos"):
-            refuse_call(folder, options)
-
-
 @pytest.mark.parametrize(
     "wrong", [RunOptions(limit=0), RunOptions(until=-1.0), RunOptions(workers=-1), RunOptions(until=float("inf"))]
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fieldmark.bench.entry_recipes import RecipeContext, recipe_of
+from fieldmark.bench.entry_recipes import recipe_of
 from fieldmark.bench.plan import DataSource, Plan, Tuning, advice_on, keep_plan, read_plan
 from fieldmark.building import build_learner
 from fieldmark.errors import UserError
@@ -148,11 +148,11 @@ def test_the_plans_that_come_with_the_program(path: Path) -> None:
     plan = read_plan(path)
     assert not [line for line in advice_on(plan) if "unequal" in line]
     known = {composition.name for composition in COMPOSITIONS}
-    context = RecipeContext(photos=600, classes=20, device="cpu", folder=path.parent)
+    context = {"photos": 600, "classes": 20, "device": "cpu", "folder": path.parent}
     for entry in plan.entries:
         if entry.settings.get("method", "plain") not in known:
             continue
-        recipes = [recipe_of(entry, context, changes=trial) for trial in entry.trials or ({},)]
+        recipes = [recipe_of(entry, **context, changes=trial) for trial in entry.trials or ({},)]
         assert len({repr(recipe) for recipe in recipes}) == len(recipes)
         for recipe in recipes:
             build_learner(recipe, classes=20, weights="none")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fieldmark.bench import report
-from fieldmark.bench.entry_recipes import RecipeContext, recipe_of, shortened
+from fieldmark.bench.entry_recipes import recipe_of, shortened
 from fieldmark.bench.plan import PROBE, read_plan
 from fieldmark.bench.planned_runs import runs_of
 from fieldmark.bench.rendering import report_of
@@ -34,14 +34,14 @@ def test_the_published_runs_follow_what_the_plan_asks_for_today() -> None:
     """So the comparison can be continued: settings, defaults and recipes of the first format mean what they meant."""
     plan = read_plan(BENCHMARKS / "cub20.toml")
     results = {result.key: result for result in read_results(BENCHMARKS / "cub20")}
-    context = RecipeContext(photos=600, classes=20, device="cpu", folder=BENCHMARKS)
+    context = {"photos": 600, "classes": 20, "device": "cpu", "folder": BENCHMARKS}
     assert set(results) == {run.key for run in runs_of(plan)}
     for run in runs_of(plan):
         result = results[run.key]
         assert result.asked == run.asked(plan)
         if run.entry.kind != PROBE:
             trial = result.tuned["winner"] if run.trial is None else run.trial
-            recipe = replace(recipe_of(run.entry, context, changes=run.entry.trials[trial]), seed=run.seed)
+            recipe = replace(recipe_of(run.entry, **context, changes=run.entry.trials[trial]), seed=run.seed)
             recipe = recipe if run.trial is None else shortened(recipe, plan.tuning.epochs)
             followed = recipe_from_plain(result.recipe)
             assert replace(recipe, model=replace(recipe.model, weights=followed.model.weights)) == followed, run.key

@@ -13,7 +13,6 @@ from fieldmark.bench.options import RunOptions, refuse_call
 from fieldmark.bench.plan import read_plan
 from fieldmark.console import QUIET
 from fieldmark.data.outputs import refuse_file
-from fieldmark.errors import UserError, printable
 from fieldmark.files import write_text
 
 if TYPE_CHECKING:
@@ -40,15 +39,16 @@ def run(
         console: is told what happens.
 
     Raises:
-        UserError: what the user can mend.
-        Interrupted: the user stopped it.
+        UserError: a mistake in the plan or the call, results of another plan or other photos in the folder, or a file
+            system without locks.
+        Interrupted, KeyboardInterrupt: the user stopped it; the same command goes on.
     """
-    said = options or RunOptions()
-    refuse_call(Path(out), said)  # like a plan's mistakes, told before the heavy imports, which take seconds
-    read_plan(Path(plan))
+    said, folder = options or RunOptions(), Path(out)
+    refuse_call(folder, said)  # like a plan's mistakes, told before the heavy imports, which take seconds
+    read = read_plan(Path(plan))
     from fieldmark.bench.run_plan import run_plan
 
-    return run_plan(Path(plan), Path(out), said, external=external, console=console)
+    return run_plan(read, folder, said, external=external, console=console)
 
 
 def report(folder: str | Path, out: str | Path | None = None) -> str:
@@ -64,9 +64,7 @@ def report(folder: str | Path, out: str | Path | None = None) -> str:
     from fieldmark.bench.rendering import report_of
 
     path = None if out is None else Path(out)
-    if path is not None and path.is_dir():  # said before the work
-        raise UserError(f"--out {printable(str(path))} is a folder; name a file, such as {path / 'RESULTS.md'}")
-    if path is not None:
+    if path is not None:  # said before the work
         refuse_file(path, option="--out", is_ours=lambda path: b"by `fieldmark bench report" in path.read_bytes())
     text = report_of(Path(folder), path)
     if path is not None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from threading import TIMEOUT_MAX
 from typing import Annotated, Literal
 
-from fieldmark.data.outputs import refuse_folder
 from fieldmark.errors import UserError, printable
 from fieldmark.plain import Count, Natural, Range, from_plain, to_plain
 
@@ -49,13 +48,9 @@ def refuse_call(folder: Path, options: RunOptions) -> None:
             "fieldmark bench run works in one process: start it without torchrun; several calls may share one folder,\n"
             "each on a GPU of its own (CUDA_VISIBLE_DEVICES)"
         )
-    nearest = next((path for path in (folder, *folder.parents) if path.exists()), None)
-    if nearest and not nearest.is_dir():
-        which = "" if nearest == folder else f"{printable(str(nearest))} "
-        raise UserError(f"--out {printable(str(folder))}: {which}is a file; name a folder")
+    if file := next((path for path in (folder, *folder.parents) if path.is_file()), None):
+        raise UserError(f"--out {printable(str(folder))}: {printable(str(file))} is a file; name a folder")
     from_plain(to_plain(options), RunOptions)
-    for photos in named(options.data, option="--data").values():
-        refuse_folder(folder, option="--out", photos=photos)
 
 
 def named(words: Sequence[str], *, option: str) -> dict[str, Path]:
@@ -77,10 +72,9 @@ def command_of(plan: Path, folder: Path, options: RunOptions, external: Sequence
     """The command that reproduces runs elsewhere: folders and files stand by their own names."""
     words = ["fieldmark", "bench", "run", place_of(plan), "--out", folder.name]
     for option, given in (("--data", options.data), ("--weights", options.weights)):
-        for name, path in named(given, option=option).items():
-            words += [option, f"{name}={path.name}"]
-    words += [word for name in external for word in ("--external", name)]
-    return shlex.join(words)
+        paths = named(given, option=option).items()
+        words += [word for name, path in paths for word in (option, f"{name}={path.name}")]
+    return shlex.join([*words, *(word for name in external for word in ("--external", name))])
 
 
 def place_of(path: Path) -> str:

@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fieldmark.errors import UserError, printable
-from fieldmark.files import replace_file
+from fieldmark.files import write_bytes
 from fieldmark.plain import Natural, Range, from_plain
 
 FORMAT_VERSION = 1
@@ -125,24 +125,8 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Entries, and what they have in common; ``baseline`` is what entries are compared with unless they name another.
-
-    ``notes`` are lines that stand at the head of the report.
-    """
-
-    path: Path
-    title: str
-    entries: tuple[Entry, ...]
-    sets: Mapping[str, DataSource] = field(default_factory=dict)
-    tuning: Tuning = field(default_factory=Tuning)
-    baseline: str = "plain"
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _File:
-    """The tables of the file; entries fall back on the other ones."""
+class Common:
+    """What the entries of a plan have in common, and what they fall back on; ``notes`` are lines for the report."""
 
     format_version: int
     title: str = ""
@@ -153,7 +137,18 @@ class _File:
     sets: Mapping[str, DataSource] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     tuning: Tuning = field(default_factory=Tuning)
-    entry: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan(Common):
+    """A plan's file: the ``entry`` tables of its ``path``, each with all that holds for it."""
+
+    path: Path = Path()
+    entries: tuple[Entry, ...] = ()
+
+    def source(self, name: str) -> DataSource:
+        """What the plan says of a data set."""
+        return self.sets.get(name, DataSource())
 
 
 def read_plan(path: Path) -> Plan:
@@ -166,69 +161,55 @@ def read_plan(path: Path) -> Plan:
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{shown}: no plan that can be read ({printable(str(error))})") from error
+        reason = f"no plan that can be read ({printable(str(error))})"
+        raise UserError(f"{shown}: {reason}; see benchmarks/cub20.toml for one") from error
     try:
         return _plan(tables, path)
     except UserError as error:
         raise UserError(f"{shown}: {error}") from error
 
 
-def keep_plan(plan: Plan, folder: Path) -> None:
-    """Copies a plan's file into the folder of a comparison, all or nothing; one that says the same is left alone."""
-    path, content = folder / PLAN, plan.path.read_bytes()
-    if not path.is_file() or path.read_bytes() != content:
-        replace_file(path, lambda draft: draft.write_bytes(content))
-
-
-def advice_on(plan: Plan) -> list[str]:
-    """What a user should know before hours of work: unequal numbers of trials, and fewer seeds than are advised."""
-    trained = [entry for entry in plan.entries if entry.kind == TRAIN]
-    lines = []
-    if len({len(entry.trials) for entry in trained}) > 1:
-        lines.append(f"unequal tuning: trials of {', '.join(f'{entry.name} {len(entry.trials)}' for entry in trained)}")
-    few = {
-        len(entry.seeds): entry.name for entry in trained if entry.phase != "tune" and len(entry.seeds) < ENOUGH_SEEDS
-    }
-    if few:
-        seeds = f"{min(few)} seed{'s' if min(few) > 1 else ''} ({few[min(few)]})"
-        lines.append(f"few seeds: {seeds}; {ENOUGH_SEEDS} or more are advised, as fewer can hardly tell methods apart")
-    return lines
-
-
-def _plan(tables: Mapping[str, Any], path: Path) -> Plan:
+def _plan(tables: dict[str, Any], path: Path) -> Plan:
     if (version := tables.get("format_version", FORMAT_VERSION)) != FORMAT_VERSION:
         raise UserError(f"format_version is {version}, and this Fieldmark reads {FORMAT_VERSION}")
-    if isinstance(tables.get("entry"), Mapping):
+    written = tables.pop("entry", ())
+    if isinstance(written, Mapping):
         raise UserError("[entry] is one table; write [[entry]] above each entry")
-    file = from_plain(tables, _File)
-    sets = {name: replace(place, path=place.path and path.parent / place.path) for name, place in file.sets.items()}
-    entries = tuple(_entry(table, file, order) for order, table in enumerate(file.entry))
-    if not entries:
-        raise UserError("no entries; write [[entry]] and a name for each row of the table")
+    common = from_plain(tables, Common)
+    entries = tuple(
+        _entry(table, common, order) for order, table in enumerate(from_plain(written, tuple[Mapping[str, Any], ...]))
+    )
     names = [entry.name for entry in entries]
+    if not names:
+        raise UserError("no entries; write [[entry]] and a name for each row of the table")
     for entry in entries:
         if names.count(entry.name) > 1:
             raise UserError(f"two entries are called {entry.name}")
         if entry.baseline not in names:
             raise UserError(f"{entry.name} is to be compared with {entry.baseline}, which is no entry")
-        if entry.trials and (twice := set(entry.seeds) & set(file.tuning.seeds)):
+        if entry.trials and (twice := set(entry.seeds) & set(common.tuning.seeds)):
             raise UserError(f"{entry.name} is tuned and measured with seed {min(twice)}; take fresh seeds")
-    return Plan(path, file.title or path.stem, entries, sets, file.tuning, file.baseline, file.notes)
+    sets = {name: replace(place, path=place.path and path.parent / place.path) for name, place in common.sets.items()}
+    known = vars(common) | {"title": common.title or path.stem, "sets": sets}
+    return Plan(**known, path=path, entries=entries)
 
 
-def _entry(table: Mapping[str, Any], file: _File, order: int) -> Entry:
+def _entry(table: Mapping[str, Any], common: Common, order: int) -> Entry:
     """An entry: its own keys, and all others as settings, before those that all entries have in common."""
-    own = {key: value for key, value in table.items() if key in _ENTRY}
-    settings = {key: value for key, value in table.items() if key not in _ENTRY}
-    common = {} if "recipe" in table else file.settings
-    seeds = file.seeds
-    if table.get("kind") == PROBE:
-        common, seeds = {key: value for key, value in common.items() if key in PROBE_SETTINGS}, (0,)
-        own.pop("seeds", None)  # none changes its answers
-    own |= {"changes": own.pop("set", {}), "settings": {**common, **settings}, "order": order}
-    defaults = {"data": file.data, "seeds": seeds, "baseline": file.baseline}
+    is_probe = table.get("kind") == PROBE
+    settings = {} if "recipe" in table else dict(common.settings)
+    if is_probe:
+        settings = {key: value for key, value in settings.items() if key in PROBE_SETTINGS}
+    own: dict[str, Any] = {"data": common.data, "seeds": common.seeds, "baseline": common.baseline, "order": order}
+    for key, value in table.items():
+        if key in _ENTRY:
+            own["changes" if key == "set" else key] = value
+        else:
+            settings[key] = value
+    if is_probe:
+        own["seeds"] = (0,)  # none changes its answers
     name = printable(str(table.get("name", order + 1)))
-    return from_plain(defaults | own, Entry, where=f"[[entry]] {name}")
+    return from_plain(own | {"settings": settings}, Entry, where=f"[[entry]] {name}")
 
 
 _ENTRY = {"set", *(part.name for part in fields(Entry))} - {"order", "settings", "changes"}
@@ -248,3 +229,23 @@ def _refuse_unquoted(changes: Mapping[str, Any]) -> None:
             steps.append(step)
         if len(steps) > 1:
             raise UserError(f'put the place in quotes: "{printable(".".join(steps))}"')
+
+
+def keep_plan(plan: Plan, folder: Path) -> None:
+    """Copies a plan's file into the folder of a comparison, all or nothing; one that says the same is left alone."""
+    path, content = folder / PLAN, plan.path.read_bytes()
+    if not path.is_file() or path.read_bytes() != content:
+        write_bytes(path, content)
+
+
+def advice_on(plan: Plan) -> list[str]:
+    """What a user should know before hours of work: unequal numbers of trials, and fewer seeds than are advised."""
+    trained = [entry for entry in plan.entries if entry.kind == TRAIN]
+    lines = []
+    if len({len(entry.trials) for entry in trained}) > 1:
+        lines.append(f"unequal tuning: trials of {', '.join(f'{entry.name} {len(entry.trials)}' for entry in trained)}")
+    few = {len(entry.seeds): entry.name for entry in trained if entry.phase != "tune"}
+    if few and (count := min(few)) < ENOUGH_SEEDS:
+        seeds = f"{count} seed{'s' if count > 1 else ''} ({few[count]})"
+        lines.append(f"few seeds: {seeds}; {ENOUGH_SEEDS} or more are advised, as fewer can hardly tell methods apart")
+    return lines

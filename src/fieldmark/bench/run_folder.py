@@ -1,57 +1,36 @@
 """Where a run is worked: its lock, its folder, and who has had a share in what lies there.
 
-Several processes, on one machine or on several that share the folder, may work one comparison. Each run is worked under
-a lock of the operating system, which ends with the process that holds it, however that process ends.
+Several processes, on one machine or on several that share the folder, may work one comparison.
 """
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from fieldmark.bench.results import Session
 from fieldmark.errors import UserError, printable
-from fieldmark.files import replace_file
+from fieldmark.files import write_json
+from fieldmark.locks import holding
 from fieldmark.plain import from_plain, to_plain
 from fieldmark.runs.folder import RECIPE
 
-LOCKS, RUNS = "locks", "runs"
 PATIENCE = 0.2
 """Seconds in which a lock is tried: another process that only looks whether it is held holds it for an instant."""
 
 
-@contextmanager
-def locked(folder: Path, key: str, *, patience: float = PATIENCE) -> Iterator[bool]:
+def locked(folder: Path, key: str, *, patience: float = PATIENCE) -> AbstractContextManager[bool]:
     """Holds the lock of a run in a comparison's folder; gives whether it does, or another process has it.
 
     Raises:
         UserError: the file system refuses to lock a file.
     """
-    path = folder / LOCKS / f"{key}.lock"
-    lock = FileLock(path, fallback_to_soft=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=patience)
-    except Timeout:
-        yield False
-        return
-    except (OSError, NotImplementedError) as error:
-        raise UserError(
-            f"{printable(str(path))} cannot be locked ({printable(str(error))}):\n"
-            "take an --out that can be written to, on a file system with locks"
-        ) from error
-    try:
-        yield True
-    finally:
-        lock.release()
+    return holding(folder / "locks" / f"{key}.lock", patience=patience)
 
 
 def is_locked(folder: Path, key: str) -> bool:
     """Whether a process works a run now."""
-    if not (folder / LOCKS / f"{key}.lock").exists():
+    if not (folder / "locks" / f"{key}.lock").exists():
         return False
     with locked(folder, key, patience=0) as free:
         return not free
@@ -68,16 +47,11 @@ def refuse_without_locks(folder: Path) -> None:
 
 
 class RunFolder:
-    """``runs/KEY``, where a run is trained, and beside it ``runs/KEY.sessions.json``: the sessions that worked on it.
-
-    Args:
-        folder: of the comparison.
-        key: of the run.
-    """
+    """``runs/KEY`` of a comparison's folder, where a run is trained, and beside it the sessions that worked on it."""
 
     def __init__(self, folder: Path, key: str) -> None:
-        self.path = folder / RUNS / key
-        self._sessions = folder / RUNS / f"{key}.sessions.json"
+        self.path = folder / "runs" / key
+        self._sessions = folder / "runs" / f"{key}.sessions.json"
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -89,7 +63,7 @@ class RunFolder:
     def enter(self, session: Session) -> tuple[Session, ...]:
         """Writes down that a session begins, unless the last was its like, and returns all of them."""
         sessions = self.sessions if self.sessions[-1:] == (session,) else (*self.sessions, session)
-        replace_file(self._sessions, lambda draft: draft.write_text(json.dumps(to_plain(sessions)) + "\n", "utf-8"))
+        write_json(self._sessions, to_plain(sessions))
         return sessions
 
     def delete(self) -> None:
