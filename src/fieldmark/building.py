@@ -2,15 +2,18 @@
 
 import importlib
 import inspect
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import torch
 from torch import Tensor, nn
 
+from fieldmark.batches import Shuffled
 from fieldmark.core.backbone import make_backbone
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Method, Term
@@ -166,8 +169,14 @@ def _parameters(kind: type) -> dict[str, inspect.Parameter]:
 
 def _check_option(value: object, annotation: Any, *, where: str) -> None:
     """Options come from a command line or a file; those with a simple annotation are checked against it."""
-    if get_origin(annotation) in (Literal, Annotated) or annotation in (int, float, bool, str):
+    if _is_simple(annotation):
         from_plain(value, Finite if annotation is float else annotation, where=where)
+
+
+def _is_simple(annotation: Any) -> bool:
+    if get_origin(annotation) in (Union, UnionType):
+        return all(map(_is_simple, get_args(annotation)))
+    return get_origin(annotation) in (Literal, Annotated) or annotation in (int, float, bool, str, NoneType)
 
 
 def _tried(module: Any, example: Tensor, *, place: str, dimensions: int) -> Tensor:
@@ -227,8 +236,20 @@ def build_learner(
     method = build(model.method, context, place="method")
     learner = Learner(method, [build(part, context, place="term") for part in model.terms])
     if recipe.accumulate > 1 and learner.batch_wide:
+        _refuse_pieces(recipe, learner)
+    return learner
+
+
+def _refuse_pieces(recipe: Recipe, learner: Learner) -> None:
+    """Raises ``UserError`` unless pieces of a batch mean the same as the whole where its images are compared."""
+    if not (learner.in_pieces and isinstance(recipe.batches, Shuffled)):
         raise UserError(
             "this method or term compares images of a batch, and gradient accumulation would change which:\n"
             "use --accumulate 1 and a smaller batch or image"
         )
-    return learner
+    size = recipe.batches.size
+    if (piece := math.ceil(size / recipe.accumulate)) % 2:
+        raise UserError(
+            f"pairs are formed in each piece of a batch, and the last photo of {piece} would have no partner:\n"
+            f"use --accumulate 1, or one that divides the batch of {size} into pieces of an even number"
+        )

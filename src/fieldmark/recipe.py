@@ -128,6 +128,17 @@ class OneCycle:
         return high + (low - high) * 0.5 * (1 + math.cos(math.pi * part))
 
 
+@dataclass(frozen=True)
+class Poly:
+    """Falls to 0 as a power of what is left of the stage, as Caffe's "poly": a straight line for the power 1."""
+
+    power: Positive = 1.0
+
+    def at(self, epoch: float, total: float) -> float:
+        """The factor at a (fractional) epoch of ``total``."""
+        return max(1 - epoch / total, 0.0) ** self.power
+
+
 def _warm(epoch: float, warmup: float) -> float:
     return min(1.0, (epoch + 1e-3) / warmup) if warmup else 1.0
 
@@ -138,7 +149,7 @@ class Stage:
 
     epochs: Count = 20
     optimiser: Sgd | AdamW = field(default_factory=Sgd)
-    schedule: OneCycle | Cosine | StepDecay = field(default_factory=OneCycle)
+    schedule: OneCycle | Cosine | StepDecay | Poly = field(default_factory=OneCycle)
     frozen: tuple[str, ...] = ()
     frozen_epochs: Natural | None = None
 
@@ -164,6 +175,11 @@ class Model:
     terms: tuple[Part, ...] = ()
     criterion: Part = CROSS_ENTROPY
     output_stride: Natural = 0
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether the backbone starts from random weights."""
+        return self.weights == "none"
 
     @property
     def parts(self) -> Iterator[tuple[str, Part]]:

@@ -109,10 +109,11 @@ def test_the_parts_of_a_row_go_together_on_any_data(built: tuple[Recipe, Learner
 
 def test_pairwise_confusion_and_its_baseline_differ_in_the_term_alone():
     names = [name for name in ROWS if name.startswith("pc/") and not name.endswith("-plain")]
-    assert len(names) == 18
+    assert len(names) == 20
     for name in names:
         confused, plain = ROWS[name], ROWS[f"{name}-plain"]
-        assert (confused.paper > plain.paper) == (name != "pc/cifar10-densenet161")
+        if confused.paper is not None and plain.paper is not None:
+            assert (confused.paper > plain.paper) == (name != "pc/cifar10-densenet161")
         weight = 1.0 if confused.data == "CIFAR-10" else 10.0
         assert [dict(part.options) for part in confused.recipe.model.terms] == [{"weight": weight}], name
         assert replace(confused.recipe, model=replace(confused.recipe.model, terms=())) == plain.recipe

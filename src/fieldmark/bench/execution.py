@@ -19,7 +19,7 @@ from fieldmark.bench.run_folder import RunFolder
 from fieldmark.bench.tuning import scores, told, winner
 from fieldmark.core.device import precision_of
 from fieldmark.errors import Interrupted, UserError, printable
-from fieldmark.evaluation.evaluate import OPENINGS, Evaluation, evaluate
+from fieldmark.evaluation.evaluate import OPENINGS, Evaluation, evaluate, split_of_run
 from fieldmark.evaluation.probe import Probed, probe
 from fieldmark.recipe import Recipe, recipe_from_json, recipe_from_plain
 from fieldmark.runs.checkpoint import STATE, load_state
@@ -211,7 +211,8 @@ class Executor:
         split = "test" if run.trial is None else "val"
         opened = open_run(place.path, external=tuple(machine.external))
         opened.learner.to(machine.device)
-        measured = evaluate(opened, data.dataset, split=split, workers=machine.readers)
+        chosen = split_of_run(place.path, data.dataset, split)
+        measured = evaluate(opened, chosen, split=split, workers=machine.readers)
         openings, state = place.path / OPENINGS, load_state(place.path)
         result = replace(
             result,
@@ -270,11 +271,12 @@ def _done(
     result: Result, measured: Evaluation | Probed, data: BenchData, split: str, trained: Mapping[str, int]
 ) -> Result:
     metrics = measured.metrics
+    shares = {name: getattr(metrics, name) for name in ("top1", "top5", "mean_per_class", "macro_f1")}
     return replace(
         result,
         status=DONE,
         measured_on=split,
-        metrics={name: getattr(metrics, name) for name in ("top1", "top5", "mean_per_class", "macro_f1")},
+        metrics={name: share for name, share in shares.items() if share is not None},
         photos={"measured": metrics.n, "classes": len(data.dataset.classes), **trained},
         damaged=(*data.opened.damaged, *measured.damaged),
     )
