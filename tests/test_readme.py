@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fieldmark.bench import RunOptions
 from fieldmark.bench.entry_recipes import recipe_of
-from fieldmark.bench.options import RunOptions
 from fieldmark.bench.plan import advice_on, read_plan
 from fieldmark.birds.dataset import make_species, write_birds
 from fieldmark.images.decode import read_image

@@ -8,8 +8,8 @@ from canned import PLAN
 
 import small_runs
 from fieldmark import bench, building
+from fieldmark.bench import RunOptions
 from fieldmark.bench.execution import Executor
-from fieldmark.bench.options import RunOptions
 from fieldmark.core.backbone import Backbone
 from fieldmark.errors import UserError
 

@@ -12,11 +12,9 @@ from rich.console import Console
 import small_runs
 from fieldmark.bench import execution
 from fieldmark.bench.datasets import open_data, read_data
-from fieldmark.bench.execution import Executor, Machine
-from fieldmark.bench.plan import read_plan
-from fieldmark.bench.planned_runs import PlannedRun, runs_of
+from fieldmark.bench.execution import Executor, Machine, RunFolder
+from fieldmark.bench.plan import PlannedRun, read_plan, runs_of
 from fieldmark.bench.results import Session, write_result
-from fieldmark.bench.run_folder import RunFolder
 from fieldmark.bench.run_plan import _in_words
 from fieldmark.errors import Interrupted, UserError
 from fieldmark.training import session

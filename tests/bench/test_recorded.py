@@ -8,8 +8,7 @@ import pytest
 
 from fieldmark.bench import report
 from fieldmark.bench.entry_recipes import recipe_of, shortened
-from fieldmark.bench.plan import PROBE, read_plan
-from fieldmark.bench.planned_runs import runs_of
+from fieldmark.bench.plan import PROBE, read_plan, runs_of
 from fieldmark.bench.rendering import report_of
 from fieldmark.bench.results import read_results
 from fieldmark.recipe import recipe_from_plain

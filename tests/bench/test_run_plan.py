@@ -22,16 +22,13 @@ from rich.console import Console
 
 import small_runs
 from fieldmark import bench
-from fieldmark.bench import provenance
+from fieldmark.bench import RunOptions, provenance
 from fieldmark.bench import run_plan as running
 from fieldmark.bench.entry_recipes import described
 from fieldmark.bench.execution import Executor
-from fieldmark.bench.options import RunOptions
-from fieldmark.bench.plan import PROBE, read_plan
-from fieldmark.bench.planned_runs import PlannedRun, runs_of
+from fieldmark.bench.plan import PROBE, PlannedRun, read_plan, runs_of
 from fieldmark.bench.results import read_answers, read_result, read_results
-from fieldmark.bench.run_folder import is_locked, locked
-from fieldmark.bench.run_plan import Tally
+from fieldmark.bench.run_plan import Tally, is_locked, locked
 from fieldmark.errors import Interrupted, UserError
 from fieldmark.papers.plain import Plain
 from fieldmark.training import session
@@ -219,7 +216,7 @@ def test_final_runs_wait_for_their_trials(split: Path, tmp_path: Path, stub: Cal
     said = io.StringIO()
     told = Console(file=said, width=200)
     assert run(tmp_path / "out", split, RunOptions(phase="final"), console=told) == Tally(1, 0, 4, 0, False)
-    assert "\n4 final runs wait for their trials: run without --phase\n" in said.getvalue()
+    assert "\n4 final runs (plain, pc) wait for their trials: run without --phase, and with" in said.getvalue()
     assert keys == FINALS[:1]
     assert run(tmp_path / "out", split, RunOptions(only=("pc",))) == Tally(4, 0, 0, 0, False)
     assert run(tmp_path / "out", split, RunOptions(phase="tune")) == Tally(2, 0, 0, 0, False)
@@ -236,9 +233,7 @@ def test_final_runs_whose_trials_the_plan_leaves_out(
     text = PLAN + PLAIN + 'phase = "final"\ntrials = [{}, { "clip" = 0.2 }]\n'
     told = Console(file=said, width=200)
     assert run(tmp_path / "out", split, text=text, console=told) == Tally(0, 0, 2, 0, False)
-    assert (
-        '2 final runs of plain wait for their trials, which phase = "final" leaves out; say "both"' in said.getvalue()
-    )
+    assert '2 final runs (plain) wait for their trials: run without --phase, and with phase = "both"' in said.getvalue()
     both = text.replace('"final"', '"both"')
     assert run(tmp_path / "out", split, RunOptions(limit=1), text=both, console=told) == Tally(1, 0, 3, 0, False)
     assert said.getvalue().count("wait") == 1  # these come by themselves

@@ -9,7 +9,7 @@ import pytest
 from canned import failed, photos_of, result_of
 
 from fieldmark.bench.results import Asked, Result
-from fieldmark.bench.tuning import Edge, edges, scores, told, trial_error, winner
+from fieldmark.bench.tuning import edges, scores, told, trial_error, winner
 
 RATE, WEIGHT = "stages.0.optimiser.lr", "model.terms.0.weight"
 
@@ -72,22 +72,22 @@ def test_the_standard_error_of_a_trial() -> None:
 @pytest.mark.parametrize(
     ("tried", "edge"),
     [
-        ([({}, 0.5), ({RATE: 0.05}, 0.6)], Edge("learning rate", "0.05", "smaller", ("0.05", "0.1"))),
-        ([({}, 0.7), ({RATE: 0.05}, 0.6)], Edge("learning rate", "0.1", "larger", ("0.05", "0.1"))),
+        ([({}, 0.5), ({RATE: 0.05}, 0.6)], ("learning rate", "0.05", "smaller", ("0.05", "0.1"))),
+        ([({}, 0.7), ({RATE: 0.05}, 0.6)], ("learning rate", "0.1", "larger", ("0.05", "0.1"))),
         ([({}, 0.5), ({RATE: 0.05}, 0.7), ({RATE: 0.025}, 0.6)], None),
         (
             [({}, 0.5), ({RATE: 0.05}, 0.6), ({RATE: 0.025}, 0.7)],
-            Edge("learning rate", "0.025", "smallest", ("0.025", "0.05", "0.1")),
+            ("learning rate", "0.025", "smallest", ("0.025", "0.05", "0.1")),
         ),
-        ([({}, 0.5), ({WEIGHT: 2.0}, 0.6)], Edge("weight of PairwiseConfusion", "2", "", ("by default",))),
-        ([({}, 0.7), ({WEIGHT: 2.0}, 0.6)], Edge("weight of PairwiseConfusion", "by default", "", ("2",))),
+        ([({}, 0.5), ({WEIGHT: 2.0}, 0.6)], ("weight of PairwiseConfusion", "2", "", ("by default",))),
+        ([({}, 0.7), ({WEIGHT: 2.0}, 0.6)], ("weight of PairwiseConfusion", "by default", "", ("2",))),
         ([({}, 0.5), ({WEIGHT: 2.0}, 0.6), ({WEIGHT: 4.0}, 0.4)], None),  # nobody knows where the default stands
         ([({}, 0.5), ({"batches": {"type": "Shuffled"}}, 0.6)], None),
         ([({}, 0.5), ({"pixels.flip": False}, 0.6)], None),
         ([({}, 0.5)], None),
     ],
 )
-def test_a_winner_at_the_edge(tried: list[tuple[dict[str, Any], float]], edge: Edge | None) -> None:
+def test_a_winner_at_the_edge(tried: list[tuple[dict[str, Any], float]], edge: tuple[Any, ...] | None) -> None:
     assert list(edges(scores(trials(tried)))) == ([edge] if edge else [])
 
 

@@ -13,7 +13,7 @@ import pytest
 import fieldmark
 import fieldmark.evaluation.probe
 from fieldmark import bench
-from fieldmark.bench.options import RunOptions
+from fieldmark.bench import RunOptions
 from fieldmark.data import scan as scan_module
 from fieldmark.data.dataset import Box
 from fieldmark.data.opening import (

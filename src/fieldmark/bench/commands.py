@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from rich.console import Console
 
-from fieldmark.bench.options import RunOptions
+from fieldmark.bench import RunOptions
 from fieldmark.console import tell
 from fieldmark.errors import Interrupted
 

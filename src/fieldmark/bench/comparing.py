@@ -110,11 +110,7 @@ class Table:
 
 
 def tables_of(folder: Path, default: str = "") -> list[Table]:
-    """The tables of a comparison.
-
-    Args:
-        folder: of the comparison.
-        default: the plan's default baseline; "" for the one that most entries name.
+    """The tables of a comparison; ``default`` is the plan's default baseline, "" for the one that most entries name.
 
     Raises:
         UserError: no results, or files that are damaged.

@@ -47,13 +47,7 @@ class BenchData:
 
 
 def read_data(plan: Plan, names: Iterable[str], paths: Mapping[str, Path], *, folder: Path) -> dict[str, BenchData]:
-    """Reads the names of photos, from where the user or the plan says; no photo is opened.
-
-    Args:
-        plan: what is compared.
-        names: the data sets that are needed.
-        paths: where the user says that data sets lie.
-        folder: of the comparison.
+    """Reads the names of photos in data sets, which lie where the user or the plan says; no photo is opened.
 
     Raises:
         UserError: nothing to read, no name of the plan's, photos around the comparison's folder, or none to measure on.
@@ -77,11 +71,7 @@ def read_data(plan: Plan, names: Iterable[str], paths: Mapping[str, Path], *, fo
 def open_data(data: BenchData, folder: Path, *, megapixels: float = 64.0, console: Console) -> BenchData:
     """Looks through the photos that are trained on, and cuts unsplit ones; both are kept in the comparison's folder.
 
-    Args:
-        data: as it was read.
-        folder: of the comparison.
-        megapixels: larger photos are refused unread.
-        console: is told what is left out.
+    Photos of more ``megapixels`` are left out unread.
 
     Raises:
         UserError: no sound photo, none to measure on, or a cut of other photos.

@@ -31,16 +31,10 @@ def recipe_of(
     external: Mapping[str, type] = NOTHING,
     changes: Mapping[str, Any] = NOTHING,
 ) -> Recipe:
-    """The recipe of an entry; seed and ``train_on`` are left as they are.
+    """The recipe of an entry, with a trial's ``changes`` beyond its own; seed and ``train_on`` are left as they are.
 
-    Args:
-        entry: of the plan.
-        photos: number of those trained on.
-        classes: number of the data's.
-        device: "cpu" or "cuda".
-        folder: of the plan, where a recipe's file lies.
-        external: classes from elsewhere by the names that the user gave: no plan imports any other.
-        changes: of a trial, beyond the entry's own.
+    It depends on the numbers of ``photos`` trained on and of ``classes``, on the kind of ``device``, on the plan's
+    ``folder``, and on ``external``, the classes from elsewhere that the user named: no plan imports any other.
 
     Raises:
         UserError: what does not stand in a recipe, or names nothing.

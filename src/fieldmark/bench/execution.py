@@ -1,5 +1,7 @@
 """One run, from its recipe to its record."""
 
+import json
+import shutil
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,16 +13,16 @@ from rich.console import Console
 
 from fieldmark.bench.datasets import BenchData
 from fieldmark.bench.entry_recipes import described, recipe_of, shortened, with_weights
-from fieldmark.bench.plan import PROBE, Plan
-from fieldmark.bench.planned_runs import PlannedRun, trials_of
+from fieldmark.bench.plan import PROBE, Plan, PlannedRun, trials_of
 from fieldmark.bench.provenance import file_digest
 from fieldmark.bench.results import DONE, FAILED, Answers, Result, Session, json_path, read_result
-from fieldmark.bench.run_folder import RunFolder
 from fieldmark.bench.tuning import scores, told, winner
 from fieldmark.core.device import precision_of
 from fieldmark.errors import Interrupted, UserError, printable
 from fieldmark.evaluation.evaluate import OPENINGS, Evaluation, evaluate, split_of_run
 from fieldmark.evaluation.probe import Probed, probe
+from fieldmark.files import write_json
+from fieldmark.plain import from_plain, to_plain
 from fieldmark.recipe import Recipe, recipe_from_json, recipe_from_plain
 from fieldmark.runs.checkpoint import STATE, load_state
 from fieldmark.runs.folder import RECIPE, open_run
@@ -47,6 +49,44 @@ class Machine:
     def readers(self) -> int:
         """The processes that read ahead where photos are measured."""
         return 1 if self.workers is None else self.workers
+
+
+class RunFolder:
+    """``runs/KEY`` of a comparison's folder, where a run is trained, and beside it the sessions that worked on it."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.path = folder / "runs" / key
+        self._sessions = folder / "runs" / f"{key}.sessions.json"
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """All that have a share in the run that lies here, the last one last; none where no run does."""
+        if not ((self.path / RECIPE).is_file() and self._sessions.is_file()):
+            return ()
+        return from_plain(json.loads(self._sessions.read_text("utf-8")), tuple[Session, ...])
+
+    def enter(self, session: Session) -> tuple[Session, ...]:
+        """Writes down that a session begins, unless the last was its like, and returns all of them."""
+        sessions = self.sessions if self.sessions[-1:] == (session,) else (*self.sessions, session)
+        write_json(self._sessions, to_plain(sessions))
+        return sessions
+
+    def goes_on(self, recipe: Recipe, session: Session) -> bool:
+        """Whether a half-done run follows this very recipe on the same photos; one of an earlier plan does not."""
+        if not self.sessions:
+            return False
+        last = self.sessions[-1]
+        try:
+            known = recipe_from_json((self.path / RECIPE).read_text("utf-8"))
+        except (UserError, UnicodeDecodeError):  # cut short, as by a power failure: there is nothing to go on with
+            return False
+        alike = (last.data_digest, last.weights_digest) == (session.data_digest, session.weights_digest)
+        return alike and described(known) == described(recipe)
+
+    def delete(self) -> None:
+        """Deletes what lies here."""
+        shutil.rmtree(self.path, ignore_errors=not self.path.exists())
+        self._sessions.unlink(missing_ok=True)
 
 
 class Executor:
@@ -81,10 +121,9 @@ class Executor:
         return [self._planned(run, changes) for changes in run.options or ({},)]
 
     def _planned(self, run: PlannedRun, changes: Mapping[str, Any] | None = None) -> Recipe:
-        data, entry = self.datasets[run.data], run.entry
-        named = entry.train_on or data.source.train_on
+        data, named = self.datasets[run.data], run.asked(self.plan).train_on
         recipe = recipe_of(
-            entry,
+            run.entry,
             photos=len(data.of(named or ("train",))),
             classes=len(data.dataset.classes),
             device=self.machine.device,
@@ -97,7 +136,7 @@ class Executor:
             return recipe
         without = tuple(split for split in recipe.train_on if split != "val")
         if not without:
-            raise UserError(f"{entry.name}: its trials would be trained on nothing, as train_on is validation alone")
+            raise UserError(f"{run.entry.name}: its trials would be trained on nothing: train_on is validation alone")
         return shortened(replace(recipe, train_on=without), self.plan.tuning.epochs)
 
     def trials(self, run: PlannedRun) -> list[Result]:
@@ -154,15 +193,10 @@ class Executor:
             tuned = told(scores(self.trials(run))) if run.entry.trials and run.trial is None else {}
             weights = file_digest(Path(recipe.model.weights))
             result = replace(result, recipe=described(recipe), weights_digest=weights, tuned=tuned)
-            if run.entry.kind == PROBE:
-                return self._probed(run, recipe, result)
-            session = replace(
-                self.machine.session,
-                precision="fp32" if precision_of(recipe.precision, self.machine.device) == "32-true" else "bf16",
-                data_digest=result.data_digest,
-                weights_digest=weights,
-            )
-            return self._trained(run, recipe, replace(result, sessions=(session,)))
+            work = self._probed if run.entry.kind == PROBE else self._trained
+            result, measured, logits = work(run, recipe, result)
+            names = np.array([printable(name) for name in measured.names])
+            return self._done(run, result, measured), Answers(names, measured.labels, logits.astype(np.float32))
         except Interrupted:
             raise
         except Exception as error:  # whatever a method of anybody's raises: the list goes on, and the record says it
@@ -194,22 +228,29 @@ class Executor:
             versions=session.versions,
         )
 
-    def _trained(self, run: PlannedRun, recipe: Recipe, result: Result) -> tuple[Result, Answers]:
+    def _trained(self, run: PlannedRun, recipe: Recipe, result: Result) -> tuple[Result, Evaluation, np.ndarray]:
         data, place, machine = self.datasets[run.data], RunFolder(self.folder, run.key), self.machine
-        if not _goes_on(place, recipe, result.sessions[0]):
+        session = replace(
+            machine.session,
+            precision="fp32" if precision_of(recipe.precision, machine.device) == "32-true" else "bf16",
+            data_digest=result.data_digest,
+            weights_digest=result.weights_digest,
+        )
+        if not place.goes_on(recipe, session):
             place.delete()
-        sessions = place.enter(result.sessions[0])
+        sessions, external = place.enter(session), tuple(machine.external)
+        settings = self._settings(run, going_on=(place.path / STATE).is_file())
         train(
             data.path,
             Destination(place.path, resume=True),
-            self._settings(run, going_on=(place.path / STATE).is_file()),
+            settings,
             console=self.console,
-            external=tuple(machine.external),
+            external=external,
             recipe=recipe,
             opened=data.opened,
         )
         split = "test" if run.trial is None else "val"
-        opened = open_run(place.path, external=tuple(machine.external))
+        opened = open_run(place.path, external=external)
         opened.learner.to(machine.device)
         chosen = split_of_run(place.path, data.dataset, split)
         measured = evaluate(opened, chosen, split=split, workers=machine.readers)
@@ -218,10 +259,10 @@ class Executor:
             result,
             sessions=sessions,
             seconds=round(state["position"]["seconds"], 3) if state else 0.0,
+            photos={"trained": len(data.of(recipe.train_on))} if run.trial is None else {},
             test_openings=len(openings.read_text("utf-8").splitlines()) - 1 if openings.is_file() else 0,
         )
-        trained = {"trained": len(data.of(recipe.train_on))} if run.trial is None else {}
-        return _done(result, measured, data, split, trained), _answers(measured, measured.logits)
+        return result, measured, measured.logits
 
     def _settings(self, run: PlannedRun, *, going_on: bool = False) -> Settings:
         """What ``train`` is told beside the recipe; trials hold photos out where there is no validation split."""
@@ -231,10 +272,10 @@ class Executor:
         held_out = self.plan.tuning.hold_out if run.trial is not None and not data.dataset.of(["val"]) else 0.0
         return Settings(RecipeSettings(seed=run.seed), DataSettings(data.source.annotation, hold_out=held_out), here)
 
-    def _probed(self, run: PlannedRun, recipe: Recipe, result: Result) -> tuple[Result, Answers]:
-        data, model, size = self.datasets[run.data], recipe.model, recipe.pixels.size
+    def _probed(self, run: PlannedRun, recipe: Recipe, result: Result) -> tuple[Result, Probed, np.ndarray]:
+        model, size = recipe.model, recipe.pixels.size
         measured = probe(
-            data.dataset,
+            self.datasets[run.data].dataset,
             backbone=model.backbone,
             weights=model.weights,
             train_on=recipe.train_on,
@@ -248,40 +289,19 @@ class Executor:
             result,
             recipe=followed | {"penalty": measured.strength, "train_on": list(recipe.train_on)},
             seconds=round(measured.feature_seconds + measured.fit_seconds, 3),
+            photos={"trained": measured.trained},
             test_openings=1,
         )
-        trained = {"trained": measured.trained}
-        return _done(result, measured, data, "test", trained), _answers(measured, measured.scores)
+        return result, measured, measured.scores
 
-
-def _goes_on(place: RunFolder, recipe: Recipe, session: Session) -> bool:
-    """Whether a half-done run follows this very recipe on the same photos; one of an earlier plan does not."""
-    if not place.sessions:
-        return False
-    try:
-        known = recipe_from_json((place.path / RECIPE).read_text("utf-8"))
-    except (UserError, UnicodeDecodeError):  # cut short, as by a power failure: there is nothing to go on with
-        return False
-    last = place.sessions[-1]
-    alike = (last.data_digest, last.weights_digest) == (session.data_digest, session.weights_digest)
-    return alike and described(known) == described(recipe)
-
-
-def _done(
-    result: Result, measured: Evaluation | Probed, data: BenchData, split: str, trained: Mapping[str, int]
-) -> Result:
-    metrics = measured.metrics
-    shares = {name: getattr(metrics, name) for name in ("top1", "top5", "mean_per_class", "macro_f1")}
-    return replace(
-        result,
-        status=DONE,
-        measured_on=split,
-        metrics={name: share for name, share in shares.items() if share is not None},
-        photos={"measured": metrics.n, "classes": len(data.dataset.classes), **trained},
-        damaged=(*data.opened.damaged, *measured.damaged),
-    )
-
-
-def _answers(measured: Evaluation | Probed, logits: np.ndarray) -> Answers:
-    names = np.array([printable(name) for name in measured.names])
-    return Answers(names, measured.labels, logits.astype(np.float32))
+    def _done(self, run: PlannedRun, result: Result, measured: Evaluation | Probed) -> Result:
+        metrics, data = measured.metrics, self.datasets[run.data]
+        shares = {name: getattr(metrics, name) for name in ("top1", "top5", "mean_per_class", "macro_f1")}
+        return replace(
+            result,
+            status=DONE,
+            measured_on="test" if run.trial is None else "val",
+            metrics={name: share for name, share in shares.items() if share is not None},
+            photos={"measured": metrics.n, "classes": len(data.dataset.classes), **result.photos},
+            damaged=(*data.opened.damaged, *measured.damaged),
+        )

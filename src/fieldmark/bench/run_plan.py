@@ -3,28 +3,32 @@
 import _thread
 import signal
 import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from fieldmark.bench.checks import possible_recipes, refuse_misfits, refuse_mistyped, refuse_other_records
+from fieldmark.bench import RunOptions, command_of, named
 from fieldmark.bench.datasets import open_data, read_data
-from fieldmark.bench.execution import Executor, Machine
-from fieldmark.bench.options import RunOptions, command_of, named
-from fieldmark.bench.plan import Plan, advice_on, keep_plan
-from fieldmark.bench.planned_runs import PlannedRun, runs_of, trials_of
+from fieldmark.bench.execution import Executor, Machine, RunFolder
+from fieldmark.bench.plan import PLAN, PROBE, Plan, PlannedRun, advice_on, runs_of, trials_of
 from fieldmark.bench.provenance import OURS, session_here, source_digest
-from fieldmark.bench.results import DONE, FAILED, Result, write_result
-from fieldmark.bench.run_folder import RunFolder, is_locked, locked, refuse_without_locks
-from fieldmark.building import classes_named
+from fieldmark.bench.results import DONE, FAILED, Result, json_path, write_result
+from fieldmark.building import classes_named, refuse_parts
 from fieldmark.console import tell
 from fieldmark.core.device import device_of
-from fieldmark.errors import Interrupted, UserError
+from fieldmark.data.dataset import labels_of
+from fieldmark.data.opening import refuse_missing_splits, refuse_without_boxes
+from fieldmark.errors import Interrupted, UserError, printable
+from fieldmark.files import write_bytes
+from fieldmark.locks import holding
+from fieldmark.recipe import Recipe
+from fieldmark.training.parameter_groups import refuse_unknown_groups
 
+PATIENCE = 0.2
+"""Seconds in which a lock is tried: another process that only looks whether it is held holds it for an instant."""
 PAUSE = 10.0
 """Seconds between two looks at what is worked elsewhere, where other runs wait for it."""
 
@@ -61,7 +65,6 @@ def run_plan(plan: Plan, folder: Path, options: RunOptions, *, external: Sequenc
     datasets = read_data(plan, (run.data for run in runs), paths, folder=folder)
     executor = Executor(plan, folder, datasets=datasets, machine=machine, console=console)
     refuse_misfits(executor, runs)
-    refuse_mistyped(executor, runs)
     recipes = list(possible_recipes(executor, runs))
     used = {name for _, recipe in recipes for name in (recipe.model.weights, recipe.model.backbone)}
     if not options.only and (unused := sorted(set(machine.weights) - used)):
@@ -74,8 +77,83 @@ def run_plan(plan: Plan, folder: Path, options: RunOptions, *, external: Sequenc
     refuse_other_records(executor, runs)
     for line in advice_on(plan):
         console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
-    keep_plan(plan, folder)
+    write_bytes(folder / PLAN, plan.path.read_bytes())
     return _Call(executor, runs, options).work()
+
+
+def possible_recipes(executor: Executor, runs: Sequence[PlannedRun]) -> Iterator[tuple[PlannedRun, Recipe]]:
+    """The recipes that runs may come to follow, one seed of each."""
+    for run in {(run.entry.name, run.data, run.trial): run for run in runs}.values():
+        yield from ((run, recipe) for recipe in executor.possible(run))
+
+
+def refuse_misfits(executor: Executor, runs: Sequence[PlannedRun]) -> None:
+    """Raises ``UserError`` for a recipe that would end a run as soon as its turn comes.
+
+    Such is one with mistyped parts or parameter groups; or that does not fit its photos, by their names or, once they
+    are cut, by the cut: no photos in a split to train on, or none that make batches as it says.
+    """
+    fitting: set[tuple[object, ...]] = set()
+    for run, recipe in possible_recipes(executor, runs):
+        where, data = f"{run.entry.name} on {run.data}", executor.datasets[run.data]
+        if "test" in recipe.train_on:
+            raise UserError(f"{where}: train_on names the test split, on which the final runs are measured")
+        refuse_missing_splits(data.dataset, recipe.train_on, source=f"{where}: train_on")
+        if run.entry.kind == PROBE:
+            continue
+        asked = (run.data, recipe.train_on, recipe.batches)
+        try:
+            if not data.digest:  # looked at once, as no photo changes them
+                refuse_parts(recipe.model, executor.machine.external)
+                refuse_unknown_groups(recipe, external=executor.machine.external)
+            if asked not in fitting:  # batches can take seconds to make
+                recipe.batches.epoch(labels_of(data.of(recipe.train_on)), seed=run.seed, epoch=0)
+            if recipe.pixels.fit == "box":
+                refuse_without_boxes(data.dataset.photos)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from error
+        fitting.add(asked)
+
+
+def refuse_other_records(executor: Executor, runs: Sequence[PlannedRun]) -> None:
+    """Raises ``UserError`` where the folder holds a run made otherwise than the plan says now.
+
+    All of the plan's runs are looked at, as all stand in one table, also where this call works a few of them alone.
+    """
+    plan = executor.plan
+    every = {run.key: run for final in (*runs, *runs_of(plan)) for run in (final, *trials_of(plan, final))}
+    for run in (run for run in every.values() if run.data in executor.datasets):
+        result = executor.recorded(run)
+        if result is not None and (misfit := executor.misfit(result, run)):
+            path = printable(str(json_path(executor.folder, run.key)))
+            raise UserError(f"{path}: {misfit};\ntake another --out, or move the file away")
+
+
+def locked(folder: Path, key: str, *, patience: float = PATIENCE) -> AbstractContextManager[bool]:
+    """Holds the lock of a run in a comparison's folder; gives whether it does, or another process has it.
+
+    Raises:
+        UserError: the file system refuses to lock a file.
+    """
+    return holding(folder / "locks" / f"{key}.lock", patience=patience)
+
+
+def is_locked(folder: Path, key: str) -> bool:
+    """Whether a process works a run now."""
+    if not (folder / "locks" / f"{key}.lock").exists():
+        return False
+    with locked(folder, key, patience=0) as free:
+        return not free
+
+
+def refuse_without_locks(folder: Path) -> None:
+    """Raises ``UserError`` where the file system of a comparison's folder has no locks, or grants one twice."""
+    with locked(folder, "trial", patience=0) as first, locked(folder, "trial", patience=0) as second:
+        if first and second:
+            raise UserError(
+                f"--out {printable(str(folder))}: its file system gives one lock to two, so two processes could work\n"
+                "the same run; take an --out on a file system with locks"
+            )
 
 
 @contextmanager
@@ -127,7 +205,12 @@ class _Call:
                 if not time_is_up.is_set():
                     raise
         left = [run for run in self.runs if self._is_open(run)]
-        self._tell_of_trials(left)
+        keys = {run.key for run in self.runs}
+        waiting = [run for run in left if any(trial.key not in keys for trial in self._still_to_come(run))]
+        if waiting:
+            advice = 'run without --phase, and with phase = "both" in the plan'
+            names = ", ".join(dict.fromkeys(run.entry.name for run in waiting))
+            tell(self.console, f"{len(waiting)} final runs ({names}) wait for their trials: {advice}")
         done = sum(result.status == DONE for result in self.worked.values())
         elsewhere = sum(is_locked(self.folder, run.key) for run in left)
         before = sum(self._has_failed(run) for run in self.runs if run.key not in self.worked)
@@ -161,19 +244,6 @@ class _Call:
     def _still_to_come(self, run: PlannedRun) -> list[PlannedRun]:
         """The trials that are not yet recorded, of which this run follows the best."""
         return [trial for trial in trials_of(self.executor.plan, run) if self.executor.recorded(trial) is None]
-
-    def _tell_of_trials(self, left: Sequence[PlannedRun]) -> None:
-        """Tells of final runs whose trials are not among the runs of this call."""
-        keys, waiting = {run.key for run in self.runs}, Counter[str]()
-        for run in left:
-            if all(trial.key in keys for trial in self._still_to_come(run)):
-                continue
-            if run.entry.phase == "final":
-                advice = 'which phase = "final" leaves out; say "both"'
-                waiting[f"final runs of {run.entry.name} wait for their trials, {advice}"] += 1
-            else:
-                waiting["final runs wait for their trials: run without --phase"] += 1
-        tell(self.console, *(f"{count} {words}" for words, count in waiting.items()))
 
     def _works(self, run: PlannedRun) -> bool:
         """Works a run, if it can be worked now, and records what came of it; whether it did."""

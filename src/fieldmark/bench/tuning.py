@@ -23,24 +23,6 @@ class Score(NamedTuple):
         return next((run.recipe for run in self.runs if run.recipe), {})
 
 
-class TrialError(NamedTuple):
-    """The standard ``error`` of a trial's accuracy near ``top1``, from its held-out ``photos`` and ``seeds`` alone."""
-
-    error: float
-    top1: float
-    photos: int
-    seeds: int
-
-
-class Edge(NamedTuple):
-    """A winner's ``value`` of a ``setting`` at the ``end`` of what was ``tried``; "" where one of two is not known."""
-
-    setting: str
-    value: str
-    end: str
-    tried: tuple[str, ...]
-
-
 def scores(results: Sequence[Result]) -> list[Score]:
     """A score for each trial of one entry on one data set; photos of all its tuning runs count alike.
 
@@ -73,8 +55,13 @@ def told(scores: Sequence[Score]) -> dict[str, Any]:
     return {"winner": best.trial if best else None, "trials": trials}
 
 
-def trial_error(results: Iterable[Result]) -> TrialError | None:
-    """How sure the accuracy of a trial is, in the trial with the fewest photos; None where no trial is done."""
+def trial_error(results: Iterable[Result]) -> tuple[float, float, int, int] | None:
+    """How sure the accuracy of a trial is; None where no trial is done.
+
+    Returns:
+        The standard error near the trials' mean accuracy, from photos alone; that accuracy; the numbers of held-out
+        photos and of seeds. All are those of the trial with the fewest.
+    """
     done = [run for run in results if run.trial is not None and run.status == DONE and run.photos["measured"]]
     if not done:
         return None
@@ -84,11 +71,16 @@ def trial_error(results: Iterable[Result]) -> TrialError | None:
     for run in done:
         photos[run.entry, run.trial] += run.photos["measured"]
     error = math.sqrt(share * (1 - share) / min(photos.values()))
-    return TrialError(error, share, min(run.photos["measured"] for run in done), min(seeds.values()))
+    return error, share, min(run.photos["measured"] for run in done), min(seeds.values())
 
 
-def edges(scores: Sequence[Score]) -> Iterator[Edge]:
-    """For each setting of which the winner among an entry's trials has the smallest or largest value: which it is."""
+def edges(scores: Sequence[Score]) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
+    """Settings of which the winner among an entry's trials has the smallest or largest value.
+
+    Yields:
+        The setting; the winner's value; at which end of what was tried it is ("" where one of two is not known); all
+        that was tried, or the other of the two.
+    """
     best, tried = winner(scores), [score for score in scores if score.top1 is not None]
     if best is None:
         return
@@ -96,7 +88,7 @@ def edges(scores: Sequence[Score]) -> Iterator[Edge]:
         values = [score.changes.get(place, value_at(place, score.recipe)) for score in tried]
         own = values[tried.index(best)]
         if edge := _edge(own, [value for at, value in enumerate(values) if value not in values[:at]]):
-            yield Edge(place_in_words(place, best.recipe), value_in_words(own), *edge)
+            yield (place_in_words(place, best.recipe), value_in_words(own), *edge)
 
 
 def _edge(own: Any, values: Sequence[Any]) -> tuple[str, tuple[str, ...]] | None:

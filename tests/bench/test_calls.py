@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fieldmark.bench.options import RunOptions, command_of, named, refuse_call
+from fieldmark.bench import RunOptions, command_of, named, refuse_call
 from fieldmark.errors import UserError
 
 
