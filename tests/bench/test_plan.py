@@ -118,6 +118,8 @@ def test_the_least_plan(tmp_path: Path) -> None:
         ('format_version = 1\ndata = ["a"]\n', "no entries; write [[entry]]"),
         ("format_version = 1\nentry = []\n", "no entries; write [[entry]]"),
         (LEAST + "[sets]\na = 1", "sets.a is 1; it must be a table"),
+        ("entry = 5\nformat_version = 1", "entry is 5; it must be a list"),
+        ("entry = [5]\nformat_version = 1", "entry.0 is 5; it must be a table"),
     ],
 )
 def test_mistakes_in_a_plan(text: str, said: str, tmp_path: Path) -> None:

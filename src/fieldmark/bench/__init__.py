@@ -107,7 +107,7 @@ def report(folder: str | Path, out: str | Path | None = None) -> str:
 
 
 def refuse_call(folder: Path, options: RunOptions) -> None:
-    """Raises ``UserError`` for what no plan can be worked with: several processes, a folder that cannot be, numbers."""
+    """Raises ``UserError`` for what no plan can be worked with: several processes, a folder that cannot be, values."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun says
         raise UserError(
             "fieldmark bench run works in one process: start it without torchrun; several calls may share one folder,\n"
@@ -116,6 +116,8 @@ def refuse_call(folder: Path, options: RunOptions) -> None:
     if file := next((path for path in (folder, *folder.parents) if path.is_file()), None):
         raise UserError(f"--out {printable(str(folder))}: {printable(str(file))} is a file; name a folder")
     from_plain(to_plain(options), RunOptions)
+    for option, given in (("--data", options.data), ("--weights", options.weights)):
+        named(given, option=option)
 
 
 def named(words: Sequence[str], *, option: str) -> dict[str, Path]:

@@ -166,7 +166,7 @@ def _plan(tables: dict[str, Any], path: Path) -> Plan:
     if isinstance(written := tables.pop("entry", ()), Mapping):
         raise UserError("[entry] is one table; write [[entry]] above each entry")
     common = from_plain(tables, Common)
-    written = from_plain(written, tuple[Mapping[str, Any], ...])
+    written = from_plain(written, tuple[Mapping[str, Any], ...], where="entry")
     entries = tuple(_entry(table, common, order) for order, table in enumerate(written))
     names = [entry.name for entry in entries]
     if not names:
