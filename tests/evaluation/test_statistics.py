@@ -25,9 +25,9 @@ def test_the_interval_of_a_share_is_wilson_s() -> None:
     assert share_interval(479, 585) == pytest.approx((0.818803, 0.785539, 0.847900), abs=1e-5)
     for hits, count in ((0, 1), (1, 1), (0, 9), (9, 9), (1, 30), (17, 40), (5793, 5794)):
         wanted = stats.binomtest(hits, count).proportion_ci(method="wilson")
-        found = share_interval(hits, count)
-        assert found[1:] == pytest.approx((wanted.low, wanted.high), abs=1e-12)
-        assert 0 <= found.low <= found.mean <= found.high <= 1
+        interval = share_interval(hits, count)
+        assert interval[1:] == pytest.approx((wanted.low, wanted.high), abs=1e-12)
+        assert 0 <= interval.low <= interval.mean <= interval.high <= 1
     assert share_interval(0, 9).low == 0
     assert share_interval(9, 9).high == 1
     assert share_interval(3, 9, level=0.5).high < share_interval(3, 9).high

@@ -49,25 +49,6 @@ def test_an_unsplit_folder_is_cut_and_written_down(photos: Path, tmp_path: Path)
     assert (again.dataset, again.recipe, again.data.was_cut) == (made.dataset, made.recipe, True)
 
 
-@pytest.mark.parametrize(
-    ("said", "told"),
-    [
-        ({"method": "pc"}, "Pairwise Confusion can cost accuracy where classes are few"),
-        ({"term": ("pairwise-confusion,weight=5",)}, "Pairwise Confusion can cost accuracy where classes are few"),
-        ({"recipe": "pc/cub-resnet50", "epochs": None}, "Pairwise Confusion can cost accuracy where classes are few"),
-        ({"method": "mc-loss"}, "Mutual-Channel Loss from scratch: mu, its weight, is 1.5"),
-        ({"method": "plain"}, ""),
-        ({"term": ("pairwise-confusion",), "set": ("model.terms.0.weight=0",)}, ""),
-    ],
-)
-def test_what_one_should_know_of_a_paper_is_told_in_a_line(
-    said: dict[str, object], told: str, photos: Path, tmp_path: Path
-) -> None:
-    _, lines = prepared(photos, tmp_path / "run", small(**said))
-    assert len(lines) == bool(told)
-    assert all(line.startswith(told) for line in lines)
-
-
 def test_a_cut_that_is_kept_is_not_new(photos: Path, tmp_path: Path) -> None:
     made, _ = prepared(photos, tmp_path / "run")
     pinned = {photo.name: photo.split for photo in made.dataset.photos}

@@ -80,6 +80,7 @@ def test_no_curve_lies_under_another(monkeypatch: pytest.MonkeyPatch) -> None:
         assert widths[1] < widths[0]
         legend = axes.get_legend()
         assert legend is not None
+        assert legend.get_window_extent().y1 < axes.get_window_extent().y0
         told = [text.get_text() for text in legend.get_texts()]
         assert told[0] in ("loss = same", "train top1 = val top1")
 

@@ -71,6 +71,23 @@ def test_it_says_what_it_does(photos: Path, tmp_path: Path) -> None:
     assert told[-1].startswith("trained in ")
 
 
+@pytest.mark.parametrize(
+    ("said", "notice"),
+    [
+        ({"method": "pc"}, "Pairwise Confusion can cost accuracy where classes are few"),
+        ({"recipe": "pc/cub-vgg16", "term": ()}, "Pairwise Confusion can cost accuracy where classes are few"),
+        ({"method": "mc-loss"}, "Mutual-Channel Loss from scratch: mu, its weight, is 1.5 as in the paper"),
+    ],
+)
+def test_what_one_should_know_of_a_paper_is_told_in_a_line_before_training(
+    said: dict[str, object], notice: str, photos: Path, tmp_path: Path
+) -> None:
+    told = train_small(photos, tmp_path / "run", small(epochs=1, size=32, **said))
+    assert [line.startswith(notice) for line in told].index(True) == 3
+    assert "classes are few" not in "".join(told[4:])
+    assert told[4].startswith("the cut into train")
+
+
 def test_two_runs_of_a_seed_are_the_same_bytes(photos: Path, trained: Path, tmp_path: Path) -> None:
     train_small(photos, tmp_path / "run", small(workers=1))
     assert (tmp_path / "run" / MODEL).read_bytes() == (trained / MODEL).read_bytes()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from fieldmark.bench import RunOptions, command_of, named
 from fieldmark.bench.datasets import open_data, read_data
@@ -76,7 +77,7 @@ def run_plan(plan: Plan, folder: Path, options: RunOptions, *, external: Sequenc
     refuse_misfits(executor, runs)
     refuse_other_records(executor, runs)
     for line in advice_on(plan):
-        console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
+        console.print(f"[bold]{escape(printable(line))}[/]; the report will say so", highlight=False, soft_wrap=True)
     write_bytes(folder / PLAN, plan.path.read_bytes())
     return _Call(executor, runs, options).work()
 

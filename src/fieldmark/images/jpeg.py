@@ -4,7 +4,7 @@ import hashlib
 import io
 import re
 import struct
-from typing import BinaryIO
+from typing import IO
 
 from PIL.JpegImagePlugin import JpegImageFile
 
@@ -40,7 +40,7 @@ class Jpeg(JpegImageFile):
         return END if _lacks_only_its_end(stream) else b""
 
 
-def _lacks_only_its_end(stream: BinaryIO) -> bool:
+def _lacks_only_its_end(stream: IO[bytes]) -> bool:
     """Whether a JPEG that stops before its end marker holds all of its pixels.
 
     If it does, no bit that follows can change them: so the picture is decoded with two different continuations.

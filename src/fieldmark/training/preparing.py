@@ -34,7 +34,6 @@ from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.metrics import headline
 from fieldmark.input.views import frame_of
 from fieldmark.recipe import Recipe
-from fieldmark.recipes import COMPOSITIONS
 from fieldmark.runs.folder import SCAN, About, read_run, write_run
 from fieldmark.training.automatic import Draft
 from fieldmark.training.settings import DataSettings, Settings
@@ -110,7 +109,6 @@ def prepare_new(
     tell(console, *split_notices(dataset, train_on, was_cut=ready.was_cut))
     photos, classes = dataset.of(train_on), len(dataset.classes)
     recipe = draft.fitted(photos=len(photos), classes=classes)
-    tell(console, *(line for paper in COMPOSITIONS for line in paper.notices(recipe.model, classes)))
     recipe.batches.epoch(labels_of(photos), seed=recipe.seed, epoch=0)  # refuses labels that it cannot make batches of
     _refuse_boxes_outside(ready, recipe)
     about = About(

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -114,12 +114,13 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
     from fieldmark.evaluation.pictures import save_picture
 
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
     taken = f", trained in {clock(rows[-1]['seconds'])}" if rows and "seconds" in rows[-1] else ""
-    figure.suptitle(f"training, {len(rows)} epoch{'' if len(rows) == 1 else 's'}{taken}")
+    title = f"training, {len(rows)} epoch{'' if len(rows) == 1 else 's'}{taken}"
     names = [name for name in dict.fromkeys(key for row in rows for key in row) if name not in _NO_CURVES]
     shares = [name for name in names if name.endswith(("top1", "per_class"))]
     losses = [name for name in names if name not in shares]
+    figure = Figure(figsize=(10, 4 + 0.22 * max(len(losses), len(shares))), layout="constrained")
+    figure.suptitle(title)
     left, right = figure.subplots(1, 2)
     _plot(left, rows, losses, title="losses", unit="loss (no unit)")
     _plot(right, rows, shares, title="accuracies", unit="accuracy, %", factor=100)
@@ -155,6 +156,7 @@ def _plot(
     axes.grid(alpha=0.3)
     if curves:
         families, _ = families_of("".join(names))
-        legend = axes.legend(frameon=False, prop={"family": families})
+        look: dict[str, Any] = {"frameon": False, "prop": {"family": families}}
+        legend = axes.legend(loc="upper left", bbox_to_anchor=(0, 0), borderaxespad=3.5, **look)  # below: it hides none
         for text in legend.get_texts():
             text.set_parse_math(False)  # names of losses are not formulas, even with dollar signs
