@@ -10,8 +10,7 @@ import pytest
 
 import fieldmark
 from fieldmark import bench
-from fieldmark.bench import run_plan
-from fieldmark.bench.options import RunOptions
+from fieldmark.bench import RunOptions, run_plan
 from fieldmark.building import classes_named
 from fieldmark.data.dataset import Dataset, Photo
 from fieldmark.errors import UserError

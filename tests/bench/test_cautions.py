@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from canned import SESSION, answers_of, failed, photos_of, result_of, write_finals
 
-from fieldmark.bench.cautions import source_of
 from fieldmark.bench.comparing import tables_of
-from fieldmark.bench.rendering import report_of
+from fieldmark.bench.rendering import report_of, source_of
 from fieldmark.bench.results import Result, write_result
 from fieldmark.bench.tuning import scores, told
 

@@ -12,8 +12,8 @@ import pytest
 
 import fieldmark
 import fieldmark.evaluation.probe
-from fieldmark.bench.options import RunOptions
-from fieldmark.bench.run_plan import run_plan
+from fieldmark import bench
+from fieldmark.bench import RunOptions
 from fieldmark.data import scan as scan_module
 from fieldmark.data.dataset import Box
 from fieldmark.data.opening import (
@@ -31,7 +31,7 @@ from fieldmark.errors import UserError
 from fieldmark.images.decode import Limits, read_image
 from fieldmark.input.loading import Photographs, loader_of
 from fieldmark.training import session
-from small_runs import KEYWORDS, QUIET, small, train_small, write_photo, write_photos
+from small_runs import KEYWORDS, small, train_small, write_photo, write_photos
 
 BAD = ("ant/bad.jpg", "bee/half.jpg")
 PLAN = """
@@ -121,7 +121,7 @@ def compared(data: Path, folder: Path, text: str = PLAN) -> list[dict]:
     said = RunOptions(data=(f"birds={data}",), workers=0, device="cpu")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "draw_curves", lambda path, rows: path.touch())
-        tally = run_plan(plan, folder, said, console=QUIET)
+        tally = bench.run(plan, folder, options=said)
     assert (tally.failed, tally.left) == (0, 0)
     results = [json.loads(path.read_text()) for path in (folder / "results").glob("*.json")]
     return sorted(results, key=lambda result: (result["phase"] != "tune", result["key"]))
