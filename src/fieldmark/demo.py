@@ -12,7 +12,7 @@ from fieldmark.birds.dataset import make_species, write_birds
 from fieldmark.console import tell
 from fieldmark.core.weights import LITE0, LITE0_BACKBONE, lite0_is_installed
 from fieldmark.errors import UserError
-from fieldmark.evaluation.evaluate import write_evaluation
+from fieldmark.evaluation.output import write_evaluation
 from fieldmark.evaluation.predict import refuse_table, write_predictions
 from fieldmark.locks import LOCK, locked
 from fieldmark.training.runlog import clock
@@ -51,7 +51,7 @@ def _run(out: Path, *, species: int, images: int, epochs: int, console: Console)
     write_birds(birds, species=make_species(species, seed=SEED), images=images, seed=SEED, size=256)
     train(birds, run, overwrite=True, backbone=LITE0_BACKBONE, weights=LITE0, epochs=epochs, console=console)
     result = evaluate(run, console=console)
-    write_evaluation(result, run / "evaluation" / "test")
+    write_evaluation(result, run / "evaluation" / "test", console=console)
     write_predictions(table, predict(run, [birds / "test"], top=3), top=3)
     lines = [
         f"top-1 on {result.metrics.n} test pictures: {100 * result.metrics.top1:.1f} % "

@@ -18,6 +18,7 @@ from fieldmark.bench.planned_runs import PlannedRun, runs_of
 from fieldmark.bench.provenance import Source
 from fieldmark.bench.results import Session, write_result
 from fieldmark.bench.run_folder import RunFolder
+from fieldmark.bench.run_plan import _in_words
 from fieldmark.errors import Interrupted, UserError
 from fieldmark.training import session
 
@@ -196,6 +197,29 @@ def test_a_probe_is_measured_on_test(split: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(answers.logits, again.logits)  # no seed changes it
     assert first.recipe["size"] == 32
     assert replace(second, seconds=first.seconds) == first
+
+
+@pytest.mark.parametrize("key", ["plain-seed10", "probe-seed0"])
+def test_photos_that_cannot_be_read_are_counted_and_none_is_no_measurement(
+    key: str, split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "draw_curves", lambda path, rows: path.touch())
+    data = Path(shutil.copytree(split, tmp_path / "photos"))
+    for name in ("train/ant/0.jpg", "test/bee/0.jpg"):
+        (data / name).write_bytes(b"no picture")
+    executor = executor_of(tmp_path / "out", data)
+    job = job_of(executor, key)
+    result, answers = executor.execute(job, RunFolder(tmp_path / "out", job.key))
+    assert [line.split(":")[0] for line in result.damaged] == ["train/ant/0.jpg", "test/bee/0.jpg"]
+    assert (result.photos["measured"], result.photos["trained"]) == (11, 29)
+    assert answers is not None
+    assert len(answers.names) == 11
+    assert "; 2 photos of the data could not be read" in _in_words(result)
+    for photo in (data / "test").rglob("*.jpg"):
+        photo.write_bytes(b"no picture")
+    result, answers = executor_of(tmp_path / "other", data).execute(job, RunFolder(tmp_path / "other", job.key))
+    assert (result.status, answers) == ("failed", None)
+    assert result.reason.startswith("12 of 12 photos cannot be read: test/ant/0.jpg: ")
 
 
 def test_failures_are_recorded(split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

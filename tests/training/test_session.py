@@ -1,5 +1,6 @@
 """A run from photos to a folder: made, gone on with, replaced or refused."""
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -18,7 +19,7 @@ from fieldmark.locks import LOCK, locked
 from fieldmark.runs.checkpoint import MODEL, STATE
 from fieldmark.runs.folder import RECIPE, open_run
 from fieldmark.training import session
-from fieldmark.training.runlog import RunLog
+from fieldmark.training.runlog import METRICS, RunLog
 from fieldmark.training.session import train
 from fieldmark.training.settings import Destination, Settings, settings_of
 from small_runs import QUIET, SMALL, small, stop_after, train_small, write_photo
@@ -284,6 +285,41 @@ def test_the_best_epoch_is_kept_where_there_are_enough_photos(
     train_small(photos, tmp_path / "last", small(epochs=4, size=32))
     one, other = (load_file(tmp_path / name / MODEL) for name in ("run", "last"))
     assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_validation_leaves_out_what_can_no_longer_be_read_and_refuses_to_measure_nothing(
+    photos: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, settings = Path(shutil.copytree(photos, tmp_path / "photos")), small(size=32, splits=str(trained))
+    names = sorted(name for name, split in read_splits(trained).items() if split == "val")
+    begin = RunLog.begin
+
+    def damaging(count: int) -> None:
+        def begun(log: RunLog, *, steps: int, per_epoch: int, done: int) -> None:
+            for name in names[:count]:
+                (data / name).unlink()
+            begin(log, steps=steps, per_epoch=per_epoch, done=done)
+
+        monkeypatch.setattr(RunLog, "begin", begun)
+
+    damaging(1)
+    told = train_small(data, tmp_path / "some", settings)
+    left = [line for line in told if "left out of validation" in line]
+    assert left == [f"became unreadable, left out of validation: {names[0]}: no such file"]  # once in two epochs
+    rows = list(csv.DictReader((tmp_path / "some" / METRICS).read_text().splitlines()))
+    assert all(float(row["val_top1"]) in (0, 0.5, 1) for row in rows)  # of the two photos that are left
+    shutil.copytree(photos, data, dirs_exist_ok=True)
+    damaging(3)
+    with pytest.raises(UserError, match="3 of 3 photos cannot be read"):
+        train_small(data, tmp_path / "none", settings)
+    assert not (tmp_path / "none" / MODEL).exists()
+
+
+def test_epochs_show_the_figure_that_counts(tmp_path: Path) -> None:
+    told = train_small(uneven(tmp_path / "photos"), tmp_path / "run", small(epochs=1, size=32))
+    (line,) = [line for line in told if line.startswith("epoch 1/1")]
+    assert "val per class" in line
+    assert "val top1" not in line
 
 
 def uneven(root: Path) -> Path:

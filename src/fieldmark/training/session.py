@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
@@ -169,7 +168,7 @@ def _run(
     keep_freed_memory()
     recipe, dataset = prepared.recipe, prepared.dataset
     photos = Photographs(dataset.of(recipe.train_on), recipe.pixels, seed=recipe.seed, packed=dataset.pixels)
-    with RunLog(run, console=console) as log:
+    with RunLog(run, console=console, headline=prepared.about.headline) as log:
         loop = Loop(learner, recipe, fabric=fabric, photos=photos, run=run, log=log)
         state = load_state(run)
         if state is not None:
@@ -246,12 +245,15 @@ def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int, start: s
     if not chosen:
         return None
     photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
-    labels = np.array([photo.label for photo in chosen])
     keeps_best = prepared.data.was_cut and len(chosen) >= ENOUGH_TO_CHOOSE
-    method = loop.learner.method
+    method, told = loop.learner.method, set[str]()
 
     def validate() -> Mapping[str, float]:
-        metrics = measure(infer(method, photos, method=method, workers=workers, start=start).values, labels)
+        read = infer(method, photos, method=method, workers=workers, start=start)
+        for line in (photo.line for photo in read.unread if photo.line not in told):
+            told.add(line)
+            loop.log.note(f"became unreadable, left out of validation: {line}")
+        metrics = measure(read.values, read.labels)
         figure = metrics.top1 if prepared.about.headline == "top1" else metrics.mean_per_class
         if keeps_best and figure > loop.position.best:
             loop.position.best = figure

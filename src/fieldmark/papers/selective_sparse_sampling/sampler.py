@@ -176,7 +176,8 @@ def _sums(q: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     across, down = 2 * lattice(
         (2 * height - 1, 2 * width - 1), like=q
     )  # from k's middle to its border is the whole grid
-    return F.conv2d(around, torch.stack((kernel, kernel * across, kernel * down))[:, None]).unbind(1)
+    mass, x, y = F.conv2d(around, torch.stack((kernel, kernel * across, kernel * down))[:, None]).unbind(1)
+    return mass, x, y
 
 
 def _axis(count: int, like: Tensor) -> tuple[Tensor, Tensor]:
