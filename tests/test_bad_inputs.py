@@ -150,7 +150,7 @@ def test_a_folder_that_vanishes_ends_a_run_in_words(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="privileges are given up as Linux has it")
-def test_a_photo_that_one_may_not_read_is_named(photos: Path, tmp_path: Path) -> None:
+def test_a_photo_that_one_may_not_read_is_named_by_a_run_that_one_may_not_change(photos: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(photos, tmp_path / "photos"))
     (data / "bee" / "3.jpg").chmod(0)
     words = [
@@ -158,11 +158,16 @@ def test_a_photo_that_one_may_not_read_is_named(photos: Path, tmp_path: Path) ->
         ["train", str(data), "--out", "run", *spelt("--epochs", "1", "--workers", "1")],
         ["predict", "run", str(data), "-o", "predictions.csv"],
     ]
-    code = f"from fieldmark import cli; print([cli.run(words) for words in {words}])"
+    code = (
+        f"import os, fieldmark\nfrom fieldmark import cli\ncodes = [cli.run(words) for words in {words[:2]}]\n"
+        f"os.chmod('run', 0o555)\nassert not os.access('run', os.W_OK)\nfieldmark.load('run')\n"
+        f"print([*codes, cli.run({words[2]})])"
+    )
     options = {"cwd": tmp_path, "capture_output": True, "text": True, "preexec_fn": without_privileges}
     done = subprocess.run([sys.executable, "-c", code], **options)
     said = done.stdout.splitlines()
     assert said[-1:] == ["[0, 0, 0]"], done.stderr
+    (tmp_path / "run").chmod(0o755)
     findings = json.loads((tmp_path / "check.json").read_text())["findings"]
     assert [one["items"] for one in findings if one["kind"] == "damaged"] == [[["bee/3.jpg", NO_PERMISSION]]]
     assert f"left out: bee/3.jpg: {NO_PERMISSION}" in said

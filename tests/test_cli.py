@@ -558,6 +558,56 @@ def test_a_stopped_prediction_keeps_its_rows(
     assert table.read_text() == before
 
 
+def test_predictions_on_standard_output_stand_alone(
+    photos: Path, own_run: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    folder = Path(shutil.copytree(photos / "ant", tmp_path / "ant"))
+    (folder / "鷺.jpg").write_bytes(b"no picture")
+    (folder / "raw.dng").touch()
+    table = tmp_path / "p.csv"
+    assert ran("predict", own_run, folder, "-o", table) == 0
+    said = capfdbinary.readouterr()
+    assert said.err == b""
+    lines = said.out.decode().splitlines()
+    assert lines[0] == (
+        "passed over: 1 file whose name does not end like an image's (it is tried if it is named itself), "
+        f"e.g. {folder / 'raw.dng'}"
+    )
+    assert re.fullmatch(rf"{folder}/0.jpg  [a-z]+ \d+ %, [a-z]+ \d+ %, [a-z]+ \d+ %", lines[1])
+    assert lines[11:] == [
+        f"{folder}/鷺.jpg  cannot be read: text, not an image",
+        f"11 photos, 1 of them unreadable: {table}",
+    ]
+    for out in ("-", "/dev/stdout"):
+        assert ran("predict", own_run, folder, "-o", out) == 0
+        said = capfdbinary.readouterr()
+        assert said.out == table.read_bytes()
+        assert said.err.decode().splitlines() == [lines[0], lines[11], "11 photos, 1 of them unreadable"]
+    assert ran("predict", own_run, folder, "-o", "-", "--quiet") == 0
+    assert capfdbinary.readouterr() == (table.read_bytes(), b"")
+
+
+def test_predictions_where_nothing_can_be_read(
+    own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    assert ran("predict", own_run, tmp_path / "a.jpg", "-o", tmp_path / "p.json") == 1
+    assert capsys.readouterr().out.endswith(f"1 photo, 1 of them unreadable: {tmp_path / 'p.json'}\n")
+    (prediction,) = json.loads((tmp_path / "p.json").read_bytes())["predictions"]
+    assert (prediction["classes"], prediction["error"]) == ([], "text, not an image")
+    assert "name a .csv or .json file" in refused(capsys, "predict", own_run, tmp_path / "a.jpg", "-o", "p.xlsx")
+    assert "the empty path" in refused(capsys, "predict", own_run, "", "-o", tmp_path / "p.csv")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes that break")
+def test_a_reader_that_ends_early_ends_the_table(photos: Path, trained: Path) -> None:
+    running = program("predict", trained, *[photos / "ant"] * 400, "-o", "-")
+    assert running.stdout is not None
+    running.stdout.readline()
+    running.stdout.close()
+    assert (running.communicate()[1], running.returncode) == ("", 1)
+
+
 @pytest.mark.parametrize("place", ["before", "after"])
 @pytest.mark.parametrize("command", ["check", "recipes", "bench report"])
 def test_quiet_and_verbose_stand_before_or_after_the_command(

@@ -22,6 +22,8 @@ from fieldmark.files import (
     is_device,
     refuse_unwritable,
     replace_file,
+    standard_output,
+    unescaped,
     write_bytes,
     write_csv,
     write_json,
@@ -185,6 +187,22 @@ def test_standard_output_may_be_named() -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout == "text rows"
+
+
+def test_standard_output_takes_what_a_file_would_hold(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    with growing_file(tmp_path / "rows.csv") as grown, standard_output() as shown:
+        print("before", end=" ")
+        for file in (grown, shown):
+            file.write("鷺, caf\udce9\r\n")
+    print("after", end="")
+    assert capfdbinary.readouterr().out.strip() == b"before " + (tmp_path / "rows.csv").read_bytes() + b"after"
+
+
+def test_escaped_names_are_read_back() -> None:
+    for name in ("caf\udce9.jpg", "鷺\udc80\udcff", "a\\b\\u00e9\\ud800", ""):
+        assert unescaped(name.encode("utf-8", "backslashreplace").decode("utf-8")) == name
 
 
 def test_a_growing_file_takes_its_name_at_the_end(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import importlib
 import inspect
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
@@ -20,8 +20,8 @@ from fieldmark.core.contract import Method, Term
 from fieldmark.core.criterion import Criterion
 from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError, printable
-from fieldmark.plain import Finite, did_you_mean, from_plain, shown
-from fieldmark.recipe import Model, Part, Recipe, external_name
+from fieldmark.plain import Finite, did_you_mean, from_plain, several, shown
+from fieldmark.recipe import External, Model, Part, Recipe, external_name
 from fieldmark.recipes import MODULES
 from fieldmark.recipes.naming import refuse_unknown
 
@@ -41,13 +41,13 @@ GIVEN = {
 _BASES: Mapping[str, type] = {"criterion": Criterion, "method": Method, "term": Term}
 
 
-def classes_named(names: Iterable[str | type]) -> Classes:
+def classes_named(names: External) -> Classes:
     """The classes of the user's own by name; names are imported, from the working folder too.
 
     Raises:
         UserError: an unknown module or class.
     """
-    return {name if isinstance(name, str) else external_name(name): _imported(name) for name in names}
+    return {name if isinstance(name, str) else external_name(name): _imported(name) for name in several(names)}
 
 
 def _imported(name: str | type) -> type:

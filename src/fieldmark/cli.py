@@ -1,5 +1,6 @@
 """The command line: one function per command. Heavy imports happen inside, so that help and mistakes are quick."""
 
+import io
 import sys
 import traceback
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from fieldmark.console import console as make_console
 from fieldmark.console import details, speaks, tell
 from fieldmark.data.outputs import is_json_with, refuse_file
 from fieldmark.errors import Interrupted, UserError, printable
-from fieldmark.files import write_json
+from fieldmark.files import STANDARD_OUTPUT, write_json
 from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings, Settings
 
 app = App(
@@ -136,7 +137,7 @@ def probe(
         weights=weights,
         size=size,
         split=split,
-        train_on=train_on.split("+"),
+        train_on=train_on,
         seed=seed,
         annotation=annotation,
         device=device,
@@ -188,33 +189,44 @@ def evaluate(
 @app.command
 def predict(
     run: Path,
-    inputs: tuple[Path, ...],
+    inputs: tuple[str, ...],
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("predictions.csv"),
+    out: Annotated[Path, Parameter(name=["--out", "-o"], allow_leading_hyphen=True)] = Path("predictions.csv"),
     top: int = 5,
     device: str = "auto",
     external: External = (),
     console: Speaking,
-) -> None:
-    """Predict the classes of photos, in order; files that cannot be read become rows with a reason.
+) -> int:
+    """Predict the classes of photos, in order, and print those of up to 20.
+
+    Files that cannot be read become rows with a reason; the exit code is 1 where no photo can be read.
 
     Args:
         run: the run's folder.
         inputs: photos, folders of photos, or CSVs with a path column (and boxes, if the run needs them).
-        out: the CSV to write; an earlier one is replaced.
+        out: the file to write, .csv or .json, or - for a CSV on standard output; an earlier one is replaced.
         top: classes per photo.
         device: auto, cpu or cuda.
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     from fieldmark.api import predict as predict_photos
-    from fieldmark.evaluation.predict import refuse_table, write_predictions
+    from fieldmark.evaluation.predict import print_predictions, refuse_output, write_predictions
 
     if not inputs:
         raise UserError("name the photos: fieldmark predict RUN FILES_OR_FOLDERS -o predictions.csv")
-    refuse_table(out, inputs=inputs)
-    predictions = predict_photos(run, inputs, top=top, device=device, external=external)
-    count, failed = write_predictions(out, predictions, top=top)
-    tell(console, f"{count:,} photos, {failed:,} of them unreadable: {out}" if failed else f"{count:,} photos: {out}")
+    refuse_output(out, inputs=[Path(path) for path in inputs])
+    if out in STANDARD_OUTPUT:  # which then holds the table and nothing else
+        console = make_console(stderr=True, quiet=console.quiet)
+    predictions = predict_photos(run, inputs, top=top, device=device, external=external, console=console)
+    if not speaks():  # only the first of several processes predicts
+        return 0
+    try:
+        tally = write_predictions(out, predictions, top=top)
+    except BrokenPipeError:  # the reader of standard output has ended, as head does; a second error would follow
+        make_console().on_broken_pipe()
+        return 1
+    print_predictions(tally, out, console)
+    return 0 if tally.classes else 1
 
 
 @app.command
@@ -322,7 +334,8 @@ def _failed(error: BaseException) -> int:
             code, words = 130, "stopped; the state is saved; continue with the same command and --resume"
         case _:
             raise error
-    lines = "\n".join((words, *getattr(error, "__notes__", ())))
+    said = "\n".join((words, *getattr(error, "__notes__", ())))
+    lines = "\n".join(map(printable, said.split("\n")))
     make_console(stderr=True).print(f"[bold red]fieldmark:[/] {escape(lines)}", highlight=False, soft_wrap=True)
     return code
 
@@ -343,4 +356,6 @@ def run(tokens: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """The console script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may have letters that the terminal's encoding lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run())

@@ -13,7 +13,7 @@ from fieldmark.console import tell
 from fieldmark.core.weights import LITE0, LITE0_BACKBONE, lite0_is_installed
 from fieldmark.errors import UserError
 from fieldmark.evaluation.output import write_evaluation
-from fieldmark.evaluation.predict import refuse_table, write_predictions
+from fieldmark.evaluation.predict import refuse_output, write_predictions
 from fieldmark.locks import LOCK, locked
 from fieldmark.training.runlog import clock
 
@@ -45,7 +45,7 @@ def _run(out: Path, *, species: int, images: int, epochs: int, console: Console)
     begun = time.perf_counter()
     birds, run = out / "birds", out / "run"
     table = out / "predictions.csv"
-    refuse_table(table)
+    refuse_output(table)
     shutil.rmtree(birds, ignore_errors=not birds.exists())  # an earlier demo's; other files beside them stay
     tell(console, f"drawing {species * images} birds of {species} species …")
     write_birds(birds, species=make_species(species, seed=SEED), images=images, seed=SEED, size=256)

@@ -9,6 +9,7 @@ class's name). A class with its own plain form has ``to_plain(self)`` and a clas
 import dataclasses
 import json
 import math
+import os
 import re
 import types
 import typing
@@ -127,6 +128,11 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 
 def _no_number(word: str) -> Any:
     raise ValueError(word)
+
+
+def several(items: T | Iterable[T]) -> tuple[T, ...]:
+    """What a caller gave as several; a single text, path or class stands for itself, and not for its letters."""
+    return (items,) if isinstance(items, str | os.PathLike | type) else tuple(items)  # pyright: ignore
 
 
 @cache

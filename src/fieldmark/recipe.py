@@ -5,7 +5,7 @@ A part is given by name, one of Fieldmark's or "package.module:Class"; ``buildin
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -246,6 +246,10 @@ class Recipe:
     def epochs(self) -> int:
         """Of all stages."""
         return sum(stage.epochs for stage in self.stages)
+
+
+External = str | type | Sequence[str | type]
+"""Classes of the user's own, or their names as "package.module:Class"; one may stand alone."""
 
 
 def external_name(kind: type) -> str:

@@ -17,8 +17,8 @@ from fieldmark.data.entries import (
     subfolders,
 )
 from fieldmark.data.folder import read_folder
+from fieldmark.data.unlabelled import photos_of
 from fieldmark.errors import UserError
-from fieldmark.evaluation.predict import photos_of
 
 LITTER = [
     *("@eaDir", "#recycle", "#snapshot", "@Recycle", "@tmp", ".@__thumb", "@Recently-Snapshot"),  # network drives
@@ -64,7 +64,7 @@ def test_litter_is_passed_over_at_every_depth(name: str, place: str, tmp_path: P
     dataset = read_folder(tmp_path)
     assert sorted(photo.name for photo in dataset.photos) == sorted(photos)
     assert (dataset.classes, dataset.notes) == (("cat", "dog"), ())
-    assert {photo.name for photo in photos_of([tmp_path])} == {str(tmp_path / photo) for photo in photos}
+    assert {photo.name for photo in photos_of(tmp_path).photos} == {str(tmp_path / photo) for photo in photos}
 
 
 def test_folders_and_images_below(tmp_path: Path) -> None:

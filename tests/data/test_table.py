@@ -1,5 +1,6 @@
 """A CSV that lists photographs. The reader opens no image."""
 
+import os
 import unicodedata
 from pathlib import Path
 
@@ -95,7 +96,10 @@ def test_the_same_row_twice_is_a_note(tmp_path: Path) -> None:
 
 def test_absolute_and_foreign_paths(tmp_path: Path) -> None:
     rows = [f"{tmp_path}/x/1.jpg,a", "/elsewhere/2.jpg,a", "../3.jpg,b", "x\\4.jpg,b", "odd\\5.jpg,b"]
+    rows += ["caf\\udce9.jpg,b", "as\\udce9.jpg,b", "none\\udce9.jpg,b"]
     (tmp_path / "odd\\5.jpg").touch()
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).touch()
+    (tmp_path / "as\\udce9.jpg").touch()
     dataset = read_table(table(tmp_path, "path,label\n" + "\n".join(rows)))
     assert [photo.name for photo in dataset.photos] == [
         "x/1.jpg",
@@ -103,6 +107,9 @@ def test_absolute_and_foreign_paths(tmp_path: Path) -> None:
         "../3.jpg",
         "x/4.jpg",
         "odd\\5.jpg",
+        "caf\udce9.jpg",
+        "as\\udce9.jpg",
+        "none/udce9.jpg",
     ]
     assert dataset.photos[0].path == tmp_path / "x" / "1.jpg"
     assert dataset.photos[1].path == Path("/elsewhere/2.jpg")

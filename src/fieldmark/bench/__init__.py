@@ -15,6 +15,7 @@ from fieldmark.console import QUIET
 from fieldmark.data.outputs import refuse_file
 from fieldmark.errors import UserError, printable
 from fieldmark.files import write_text
+from fieldmark.plain import several
 
 if TYPE_CHECKING:
     from fieldmark.bench.run_plan import Tally
@@ -27,7 +28,7 @@ def run(
     out: str | Path,
     *,
     options: RunOptions | None = None,
-    external: Sequence[str] = (),
+    external: str | Sequence[str] = (),
     console: Console = QUIET,
 ) -> "Tally":
     """Works the runs of a plan that are not yet recorded in ``out``; the same call goes on with what was stopped.
@@ -48,7 +49,7 @@ def run(
     read_plan(Path(plan))
     from fieldmark.bench.run_plan import run_plan
 
-    return run_plan(Path(plan), Path(out), said, external=external, console=console)
+    return run_plan(Path(plan), Path(out), said, external=several(external), console=console)
 
 
 def report(folder: str | Path, out: str | Path | None = None) -> str:

@@ -68,6 +68,6 @@ def report(folder: Path, *, out: Path | None = None, console: Speaking) -> int:
     text = make(folder, out)
     if out is not None:
         tell(console, f"written to {out}")
-    elif not console.quiet:
-        print(text, end="")
+    else:
+        console.out(text, end="", highlight=False)
     return 0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from fieldmark.bench.checks import (
     datasets_of,
@@ -27,6 +28,7 @@ from fieldmark.bench.provenance import OURS, code_digests, source, source_digest
 from fieldmark.bench.results import DONE, FAILED, Result, write_result
 from fieldmark.bench.run_folder import RunFolder, is_locked, locked, refuse_without_locks
 from fieldmark.building import classes_named
+from fieldmark.console import tell
 from fieldmark.core.device import device_of
 from fieldmark.errors import Interrupted, UserError, printable
 
@@ -87,7 +89,7 @@ def run_plan(plan: Path, folder: Path, options: RunOptions, *, external: Sequenc
     refuse_misfits(executor, runs)
     refuse_other_records(executor, runs)
     for line in advice_on(read):
-        console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
+        console.print(f"[bold]{escape(printable(line))}[/]; the report will say so", highlight=False, soft_wrap=True)
     keep_plan(read, folder)
     return _Runner(executor, runs, options).run()
 
@@ -249,7 +251,7 @@ class _Runner:
             )
 
     def _tell(self, line: str) -> None:
-        self.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+        tell(self.console, line)
 
 
 def _in_words(result: Result) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fieldmark.errors import printable
+from fieldmark.plain import several
 
 SPLITS = ("train", "val", "test")
 IMBALANCE = 10
@@ -90,9 +91,9 @@ class Dataset:
         """Whether the reader found splits: they are official and kept (but see ``val_fraction`` of ``split.cut``)."""
         return any(photo.split for photo in self.photos)
 
-    def of(self, splits: Iterable[str]) -> tuple[Photo, ...]:
+    def of(self, splits: str | Iterable[str]) -> tuple[Photo, ...]:
         """The photos of the given splits, in the order of the dataset."""
-        names = set(splits)
+        names = set(several(splits))
         return tuple(photo for photo in self.photos if photo.split in names)
 
     def counts(self, split: str) -> tuple[int, ...]:

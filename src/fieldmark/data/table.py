@@ -13,6 +13,7 @@ from fieldmark.data.entries import natural_order
 from fieldmark.data.layout import split_of
 from fieldmark.data.spreadsheet import Row, read_rows
 from fieldmark.errors import UserError, printable
+from fieldmark.files import unescaped
 
 BOX_COLUMNS = ("x", "y", "width", "height")
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
@@ -55,10 +56,13 @@ def read_table(file: Path) -> Dataset:
 
 
 def read_unlabelled(file: Path) -> list[Photo]:
-    """The photos that a CSV lists, row by row, for prediction: like ``read_table``, but without labels."""
+    """The photos that a CSV lists, row by row, for prediction: like ``read_table``, but without labels.
+
+    A photo's name is its path from the working folder, as that of a photo that is named itself.
+    """
     rows, _ = _rows(file, required=("path",))
-    names = [_name(file.parent, row.path) for row in rows]
-    return [Photo(name, file.parent / name, box=row.box) for name, row in zip(names, rows, strict=True)]
+    paths = [file.parent / _name(file.parent, row.path) for row in rows]
+    return [Photo(str(path), path, box=row.box) for path, row in zip(paths, rows, strict=True)]
 
 
 def _rows(file: Path, *, required: tuple[str, ...]) -> tuple[list[_Row], list[str]]:
@@ -155,7 +159,8 @@ def _box(cells: dict[str, str], refuse: Callable[[str], UserError]) -> Box | Non
 def _name(root: Path, path: str) -> str:
     """The path relative to the CSV, with "/", so that the same file always has the same name."""
     if "\\" in path and not os.path.lexists(root / path):
-        path = path.replace("\\", "/")  # written on Windows
+        exact = unescaped(path)  # as ``predict`` writes it
+        path = exact if os.path.lexists(root / exact) else path.replace("\\", "/")  # written on Windows
     if not path.isascii():
         # Archives and network drives may have changed the Unicode form of the file's name.
         forms = (path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD")))

@@ -117,12 +117,12 @@ def decode_image(data: bytes, *, name: str, limits: Limits = DEFAULT, reduce_to:
     return _guarded(name, source, lambda source: _decode(source, limits, reduce_to))
 
 
-def opened_image(image: Image.Image, *, name: str = "the picture") -> Image.Image:
+def opened_image(image: Image.Image, *, name: str = "the picture", limits: Limits = DEFAULT) -> Image.Image:
     """An image opened with Pillow as ``read_image`` gives its file: upright 8-bit RGB.
 
     It is not turned where it is upright already or has lost its EXIF.
     """
-    return _guarded(name, nullcontext(image), _flattened)
+    return _guarded(name, nullcontext(image), lambda image: _flattened(image, limits))
 
 
 def inspect_image(path: Path, *, name: str | None = None, limits: Limits = DEFAULT) -> Inspection:
@@ -217,8 +217,9 @@ def _decode(source: Source, limits: Limits, reduce_to: Side | None) -> Image.Ima
         return decoded
 
 
-def _flattened(image: Image.Image) -> Image.Image:
+def _flattened(image: Image.Image, limits: Limits) -> Image.Image:
     kind = image.format or image.mode
+    check_size(Facts(*image.size), 4 * image.width * image.height, limits)
     with _pillow(kind, None):
         image.load()
         flat = to_rgb(image)

@@ -29,10 +29,12 @@ from fieldmark.data.dataset import Photo, labels_of
 from fieldmark.errors import UnreadableImage, UserError
 from fieldmark.images.decode import Side, read_image
 from fieldmark.images.guard import DEFAULT, Limits, up_to
+from fieldmark.images.pictures import Held, picture_of
 from fieldmark.input.views import GREY, Frame, RandomView, evaluation_view, place
 from fieldmark.recipe import Pixels
 
 LOG = logging.getLogger(__name__)
+Packed = np.ndarray | Sequence[Held]
 MOMENT = 0.5
 """Seconds after which a killed process is certain to be reported as dead."""
 
@@ -68,19 +70,19 @@ def _arrived(pixels: Tensor | np.ndarray, labels: np.ndarray, indices: np.ndarra
 
 
 def open_photo(
-    photo: Photo, *, packed: np.ndarray | None = None, limits: Limits = DEFAULT, reduce_to: Side | None = None
+    photo: Photo, *, packed: Packed | None = None, limits: Limits = DEFAULT, reduce_to: Side | None = None
 ) -> Image.Image:
     """The upright RGB image of a photo, without the banner of a camera trap.
 
     Args:
         photo: the photo to read.
-        packed: ``Dataset.pixels``.
+        packed: ``Dataset.pixels``, or the pictures in memory that ``row`` of a photo indexes.
         limits: limits of the guarded decode.
         reduce_to: in training, the shorter side that a JPEG may be decoded down to.
     """
     if photo.row >= 0:
         assert packed is not None
-        return Image.fromarray(packed[photo.row])
+        return picture_of(packed[photo.row], name=photo.name, limits=limits)
     image = read_image(photo.path, name=photo.name, limits=limits, reduce_to=None if photo.trim_bottom else reduce_to)
     return image.crop((0, 0, image.width, image.height - photo.trim_bottom)) if photo.trim_bottom else image
 
@@ -92,12 +94,10 @@ class Photographs(TorchDataset[Batch]):
         photos: the photos, in the order of their indices.
         pixels: settings of the views.
         seed: seed of the training views.
-        packed: ``Dataset.pixels``.
+        packed: as for ``open_photo``.
     """
 
-    def __init__(
-        self, photos: Sequence[Photo], pixels: Pixels, *, seed: int = 0, packed: np.ndarray | None = None
-    ) -> None:
+    def __init__(self, photos: Sequence[Photo], pixels: Pixels, *, seed: int = 0, packed: Packed | None = None) -> None:
         self.photos, self.pixels, self.seed, self.packed = tuple(photos), pixels, seed, packed
         self.limits = up_to(pixels.megapixels)
 

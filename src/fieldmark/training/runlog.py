@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -156,7 +156,7 @@ def _plot(
     axes.grid(alpha=0.3)
     if curves:
         families, _ = families_of("".join(names))
-        place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "borderaxespad": 3.5}  # below, where it hides nothing
-        legend = axes.legend(frameon=False, prop={"family": families}, **place)
+        look: dict[str, Any] = {"frameon": False, "prop": {"family": families}}
+        legend = axes.legend(loc="upper left", bbox_to_anchor=(0, 0), borderaxespad=3.5, **look)  # below: it hides none
         for text in legend.get_texts():
             text.set_parse_math(False)  # names of losses are not formulas, even with dollar signs

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from fieldmark.evaluation.inference import infer
 from fieldmark.evaluation.metrics import measure
 from fieldmark.input.loading import Photographs
 from fieldmark.ops.memory import keep_freed_memory
-from fieldmark.recipe import Recipe
+from fieldmark.plain import several
+from fieldmark.recipe import External, Recipe
 from fieldmark.recipes import COMPOSITIONS
 from fieldmark.runs.checkpoint import MODEL, load_state, save_model
 from fieldmark.runs.folder import RECIPE
@@ -49,7 +50,7 @@ def train(
     settings: Settings,
     *,
     console: Console,
-    external: Sequence[str | type] = (),
+    external: External = (),
     recipe: Recipe | None = None,
     opened: OpenedData | None = None,
 ) -> Path:
@@ -73,7 +74,7 @@ def train(
     source, run = Path(data), destination.folder(Path(data))
     settings = settings.checked()
     device = device_of(settings.machine.device)
-    known = classes_named((*external, *settings.recipe.external_names))
+    known = classes_named((*several(external), *settings.recipe.external_names))
     processes.join(device)
     if not processes.is_first():
         console = QUIET
