@@ -42,7 +42,7 @@ class RecipeSettings:
         seed: of everything random; 0 by default.
         fit: how a photo fills the square: crop (the default), pad, stretch, or box (needs boxes).
         balance: remedy for uneven classes: none (the default), sampler, or logit-adjust.
-        smoothing: label smoothing, from 0 to below 1.
+        smoothing: label smoothing, from 0 to below 1; 0.1 by default, none with --method pc.
         ema: decay per step of the weights' moving average; 0 keeps the last weights.
         clip: largest gradient norm; 0 (the default) does not clip.
         precision: fp32, bf16, or auto, bf16 where the machine computes in it; rows of papers have fp32, all else auto.
