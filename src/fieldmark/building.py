@@ -19,7 +19,7 @@ from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError, printable
 from fieldmark.plain import Finite, did_you_mean, from_plain, shown
 from fieldmark.recipe import Model, Part, Recipe, external_name
-from fieldmark.recipes import MODULES
+from fieldmark.recipes import PARTS
 from fieldmark.recipes.naming import refuse_unknown
 
 Classes = Mapping[str, type]
@@ -66,19 +66,24 @@ def _imported(name: str | type) -> type:
     return value
 
 
-def class_of(part: Part, external: Classes) -> type:
+def class_of(part: Part, external: Classes, *, place: str) -> type:
     """The class that a part's name stands for.
 
+    Args:
+        part: what stands at the place.
+        external: classes of the user's own that parts may name.
+        place: a key of ``GIVEN``.
+
     Raises:
-        UserError: an unknown part, or a class of the user's own that ``external`` lacks.
+        UserError: no part of that name for the place, or a class of the user's own that ``external`` lacks.
     """
     if part.name in external:
         return external[part.name]
     if ":" in part.name:
         name = printable(part.name)
         raise UserError(f"{name} is not a class of Fieldmark's; name it again to use it (--external {name})")
-    refuse_unknown(part)
-    return getattr(importlib.import_module(MODULES[part.name]), part.name)
+    refuse_unknown(place, part)
+    return getattr(importlib.import_module(PARTS[place][part.name]), part.name)
 
 
 def refuse_parts(model: Model, external: Classes) -> None:
@@ -142,7 +147,8 @@ def check_part(part: Part, *, place: str, external: Classes) -> type:
     Raises:
         UserError: an unknown name or option, an option of the wrong type, a missing one, or a class of another kind.
     """
-    kind, name, given, base = class_of(part, external), part.name, GIVEN[place], _BASES.get(place, object)
+    kind, name = class_of(part, external, place=place), part.name
+    given, base = GIVEN[place], _BASES.get(place, object)
     if not issubclass(kind, base):
         raise UserError(f"{name} is not a {base.__name__}: see {base.__module__}.{base.__name__}")
     parameters = _parameters(kind)

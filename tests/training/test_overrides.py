@@ -98,7 +98,7 @@ def test_nothing_said_changes_nothing() -> None:
     [
         ("backbone", "vgg16", {"model": replace(MODEL, backbone="vgg16")}),
         ("weights", "hub", {"model": replace(MODEL, weights="hub")}),
-        ("neck", "maximum", {"model": replace(MODEL, neck=Part("Maximum"))}),
+        ("neck", "channel-expansion", {"model": replace(MODEL, neck=Part("ChannelExpansion"))}),
         ("pool", "maximum", {"model": replace(MODEL, pool=Part("Maximum"))}),
         ("head", "linear,a=1", {"model": replace(MODEL, head=Part("Linear", {"a": 1}))}),
         (
@@ -198,9 +198,9 @@ def test_balance_and_smoothing_change_the_criterion_s_options() -> None:
 
 
 def test_a_method_brings_all_of_its_parts_and_its_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    paper = Composition("p", neck=Part("Maximum"), pool=Part("Maximum"), terms=(Part("PairwiseConfusion"),))
+    paper = Composition("p", neck=Part("ChannelExpansion"), pool=Part("Maximum"), terms=(Part("PairwiseConfusion"),))
     monkeypatch.setattr(overrides, "composition_of", lambda _: paper)
-    model = replace(MODEL, neck=Part("Maximum"), pool=Part("Average"), terms=(Part("PairwiseConfusion"),))
+    model = replace(MODEL, neck=Part("ChannelExpansion"), pool=Part("Average"), terms=(Part("PairwiseConfusion"),))
     assert said(method="p", pool="average") == replace(RECIPE, model=model)
     monkeypatch.setattr(overrides, "composition_of", lambda _: replace(paper, batches=Balanced(5, 4)))
     assert said(method="p").batches == Balanced(5, 4)
@@ -243,7 +243,7 @@ def test_fields_of_everything_else_one_after_another() -> None:
         "model.weights=none",
         "model.terms.0.weight=2.5",
         "model.terms.0.on=logits",
-        'model.neck={"type": "Maximum"}',
+        'model.neck={"type": "ChannelExpansion"}',
         "model.pool.type=Maximum",
         "model.criterion.smoothing=0.3",
         'batches={"type": "ShuffledPairs", "size": 8}',
@@ -258,7 +258,7 @@ def test_fields_of_everything_else_one_after_another() -> None:
         model=replace(
             MODEL,
             backbone="vgg16",
-            neck=Part("Maximum"),
+            neck=Part("ChannelExpansion"),
             pool=Part("Maximum"),
             terms=terms,
             criterion=Part("CrossEntropy", {"smoothing": 0.3}),

@@ -40,7 +40,7 @@ from fieldmark.batches import Balanced
 from fieldmark.recipe import Cosine, Model, Part, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes.composition import UNSMOOTHED, Composition, Row
 
-COMPOSITION = Composition("api-net", method=Part("ApiNet"), batches=Balanced(4, 4), parts=("ApiNet",))
+COMPOSITION = Composition("api-net", method=Part("ApiNet"), batches=Balanced(4, 4), parts={"method": ("ApiNet",)})
 
 _SCALE = (448 / 512) ** 2
 _PIXELS = Pixels(448, 448, eval_crop=448 / 512, fit="stretch", min_scale=_SCALE, max_scale=_SCALE, ratio=1.0)

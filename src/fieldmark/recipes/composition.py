@@ -1,6 +1,7 @@
 """What a paper is made of: the parts that ``--method NAME`` stands for."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from fieldmark.batches import Batches
 from fieldmark.recipe import AVERAGE, CROSS_ENTROPY, LINEAR, PLAIN, Part, Recipe
@@ -14,7 +15,8 @@ class Composition:
     """The parts that a name for ``--method`` stands for.
 
     ``batches`` is how the paper makes its batches, None if any will do; ``parts`` names all classes of the paper that a
-    recipe may hold. They are in the module of ``fieldmark.papers`` that has the name of the paper's recipes.
+    recipe may hold, by place ("neck", "pool", "head", "criterion", "method" or "term"). They are in the module of
+    ``fieldmark.papers`` that has the name of the paper's recipes.
     """
 
     name: str
@@ -24,7 +26,7 @@ class Composition:
     head: Part = LINEAR
     terms: tuple[Part, ...] = ()
     batches: Batches | None = None
-    parts: tuple[str, ...] = ()
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

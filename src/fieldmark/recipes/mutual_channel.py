@@ -58,7 +58,11 @@ from fieldmark.recipes.composition import UNSMOOTHED, Composition, Row
 COMPOSITION = Composition(
     "mc-loss",
     terms=(Part("MutualChannelLoss"),),
-    parts=("MutualChannelLoss", "SoftChannelLabels", "ChannelExpansion", "TwoLayerHead"),
+    parts={
+        "term": ("MutualChannelLoss", "SoftChannelLabels"),
+        "neck": ("ChannelExpansion",),
+        "head": ("TwoLayerHead",),
+    },
 )
 
 SETS = ("cub", "aircraft", "cars", "flowers")

@@ -44,7 +44,7 @@ from fieldmark.batches import Shuffled
 from fieldmark.recipe import Model, OneCycle, Part, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes.composition import UNSMOOTHED, Composition, Row
 
-COMPOSITION = Composition("pc", terms=(Part("PairwiseConfusion"),), parts=("PairwiseConfusion",))
+COMPOSITION = Composition("pc", terms=(Part("PairwiseConfusion"),), parts={"term": ("PairwiseConfusion",)})
 
 GOOGLENET = "googlenet"
 RESNET, DENSENET = "resnet50.tv_in1k", "densenet161.tv_in1k"

@@ -161,10 +161,13 @@ def _size(backbone: str, side: int) -> int:
 
 def _rates_of_parts(model: Model, external: Classes) -> dict[str, float]:
     """Shares of the learning rate for a neck and terms whose class has a ``rate``; the least one for all terms."""
-    parts = {"neck": [model.neck] if model.neck else [], "terms": model.terms}
-    kinds = {group: [class_of(part, external) for part in members] for group, members in parts.items()}
-    rates = {group: [kind.rate for kind in members if hasattr(kind, "rate")] for group, members in kinds.items()}
-    return {group: min(shares) for group, shares in rates.items() if shares}
+    rates: dict[str, float] = {}
+    for place, part in model.parts:
+        group = {"neck": "neck", "term": "terms"}.get(place)
+        rate = getattr(class_of(part, external, place=place), "rate", None)
+        if group and rate is not None:
+            rates[group] = min(rate, rates.get(group, rate))
+    return rates
 
 
 def _likes_adam(backbone: str) -> bool:

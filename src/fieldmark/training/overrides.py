@@ -42,7 +42,8 @@ def read_recipe(name: str) -> Recipe:
     option = f"--recipe {printable(name)}"
     try:
         recipe = recipe_from_json(Path(name).read_text("utf-8"))
-        refuse_unknown(*(part for _, part in recipe.model.parts))
+        for place, part in recipe.model.parts:
+            refuse_unknown(place, part)
         return recipe
     except FileNotFoundError as error:
         raise UserError(f"{option}: no such file, and no such row of a paper; {did_you_mean(name, ROWS)}") from error
@@ -124,7 +125,8 @@ def with_places(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
         return recipe
     try:
         recipe = recipe_from_plain({"format_version": FORMAT_VERSION} | changed(to_plain(recipe), changes))
-        refuse_unknown(*(part for _, part in recipe.model.parts))
+        for place, part in recipe.model.parts:
+            refuse_unknown(place, part)
         return recipe
     except UserError as error:
         raise UserError(f"--set {printable(str(error))}") from None
