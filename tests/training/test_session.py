@@ -203,11 +203,11 @@ def test_what_is_mistyped_is_told_before_a_photo_is_looked_for(
 @pytest.mark.parametrize(
     ("place", "part", "said"),
     [
-        ("pool", {"type": "Avrage"}, "there is no part 'Avrage'; did you mean Average?"),
+        ("pool", {"type": "Avrage"}, "there is no pool 'Avrage'; did you mean Average?"),
         ("pool", {"type": "nowhere:Pool"}, "name it again to use it (--external nowhere:Pool)"),
         ("pool", {"type": "Average", "power": 3}, "Average has no option 'power'"),
         ("pool", "Average", "model.pool is 'Average'; it must be a table such as"),
-        ("criterion", {"type": "CrossEntrpy"}, "there is no part 'CrossEntrpy'; did you mean CrossEntropy?"),
+        ("criterion", {"type": "CrossEntrpy"}, "there is no criterion 'CrossEntrpy'; did you mean CrossEntropy?"),
         ("criterions", {"type": "CrossEntropy"}, "model has no setting 'criterions'; did you mean criterion?"),
     ],
 )

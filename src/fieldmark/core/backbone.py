@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from fieldmark.core.weights import HUB, NONE, Remote, load_weights, refuse_source
 from fieldmark.errors import UserError
 from fieldmark.ops.depthwise import with_fast_depthwise
+from fieldmark.plain import nearest, shown
 
 GOOGLENET = "googlenet"
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -149,16 +150,17 @@ def refuse_backbone(name: str, *, weights: str) -> None:
 
 def refuse_unknown(name: str) -> None:
     """Raises ``UserError``, with similar names, if no backbone is called ``name``."""
-    if name == GOOGLENET:
+    architecture, word = name.split(".")[0], name
+    known = [GOOGLENET, *timm.list_models()]
+    if architecture not in known:
+        word = architecture
+    elif name != architecture:
+        known = [architecture, *timm.list_models(f"{architecture}.*", include_tags=True)]
+    if name in known:
         return
-    architecture = name.split(".")[0]
-    if not timm.is_model(architecture):
-        similar = ", ".join(timm.list_models(f"*{architecture[:8]}*")[:5])
-        advice = f"did you mean {similar}?" if similar else "use one of timm's names"
-        raise UserError(f"no backbone is called {name!r}; {advice}")
-    tagged = timm.list_models(f"{architecture}.*", include_tags=True)
-    if "." in name and name not in tagged:
-        raise UserError(f"no backbone is called {name!r}; did you mean {', '.join([architecture, *tagged][:4])}?")
+    similar = nearest(word, known)
+    advice = f"did you mean {' or '.join(similar)}?" if similar else "use one of timm's names, such as resnet50"
+    raise UserError(f"no backbone is called {shown(name)}; {advice}")
 
 
 def _remote(name: str) -> Remote | None:
