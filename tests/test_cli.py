@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fieldmark import cli
+from fieldmark import api, cli
 from fieldmark.evaluation.evaluate import OPENINGS
 from fieldmark.runs.checkpoint import MODEL, STATE
 from small_runs import spelt, write_photo, write_photos
@@ -43,7 +43,7 @@ COMMANDS = {
     "convert": ["SOURCE", "TARGET"],
     "equations": ["PAPER", "--json"],
     "recipes": ["PAPER", "--json"],
-    "demo": ["--out", "--species", "--images", "--epochs"],
+    "demo": ["--out", "--species", "--images", "--epochs", "--device"],
 }
 OWN_METHOD = """
 from fieldmark.core.contract import Encoded, Method, TrainOutput
@@ -131,15 +131,15 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
         (["--method", "json:JSONDecoder"], "JSONDecoder is not a Method"),
         (["--method", "pc,weight=5"], "--term"),
         (["--term", "nothing"], "--term nothing: choose"),
-        (["--term", "plain"], "Plain is not a Term"),
+        (["--term", "plain"], "--term plain: that is a method; "),
         (["--term", "pairwise-confusion,weihgt=5"], "weight"),
         (["--term", "pairwise-confusion,weight=much"], "weight"),
         (["--term", "pairwise-confusion,on=pixels"], "logits"),
         (["--term", "pairwise-confusion,weight"], "name=value"),
         (["--term", "pairwise-confusion", "--accumulate", "2"], "--accumulate 1"),
-        (["--head", "average"], "Average cannot serve as head"),
-        (["--pool", "linear"], "Linear cannot serve as pool"),
-        (["--neck", "average"], "Average cannot serve as neck"),
+        (["--head", "average"], "--head average: that is a pool; choose linear, two-layer-head"),
+        (["--pool", "linear"], "--pool linear: that is a head; choose average, maximum"),
+        (["--neck", "average"], "--neck average: that is a pool; choose channel-expansion, self-channel-"),
         (["--backbone", "no_such_network"], "no_such_network"),
         (["--backbone", "resnet18.nobody"], "did you mean resnet18"),
         (["--backbone", "resnet18.nobody", "--recipe", "pc/cub-resnet50"], "did you mean resnet18"),
@@ -147,7 +147,7 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
         (["--weights", "old.pth"], "fieldmark convert"),
         (["--weights", "lite0"], "lite0"),
         (["--backbone", "test_vit", "--size", "33"], "--size"),
-        (["--device", "cuda:9"], "device"),
+        (["--device", "cuda:9"], "--device cuda:9: PyTorch sees no such device here; choose auto, cpu"),
         (["--splits", "nowhere.csv"], "nowhere.csv"),
         (["--train-on", "training"], "training"),
         (["--annotation", "family"], "annotation"),
@@ -192,6 +192,46 @@ def test_mistakes_about_runs(photos: Path, own_run: Path, tmp_path: Path, capsys
         (own_run / name).write_bytes(before)
     (own_run / MODEL).write_bytes(b"junk")
     assert MODEL in refused(capsys, "evaluate", own_run)
+
+
+def test_every_command_that_takes_a_device_lists_those_that_are_here(
+    photos: Path, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text('format_version = 1\ntitle = "p"\ndata = ["photos"]\nseeds = [1]\n[[entry]]\nname = "plain"\n')
+    commands = (
+        ["train", photos, "--out", tmp_path / "run"],
+        ["probe", photos],
+        ["evaluate", own_run],
+        ["predict", own_run, photos, "-o", tmp_path / "p.csv"],
+        ["demo", "--out", tmp_path / "demo"],
+        ["bench", "run", plan, "--out", tmp_path / "bench", "--data", f"photos={photos}"],
+    )
+    for command in commands:
+        said = refused(capsys, *command, "--device", "gpu")
+        assert "--device gpu: PyTorch sees no such device here; choose auto, cpu" in said, command
+    assert {path.name for path in tmp_path.iterdir()} == {"plan.toml", "own"}
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (NotImplementedError("The operator 'aten::x' is not\ncurrently implemented for the MPS device."), "aten::x"),
+        (TypeError("Cannot convert a MPS Tensor to float64 dtype"), "to float64"),
+        (RuntimeError("MPS: Unsupported Border padding mode"), "Border padding"),
+    ],
+)
+def test_what_apples_gpus_lack_is_said_in_two_lines(
+    error: Exception, said: str, own_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(api, "evaluate", fail)
+    lines = refused(capsys, "evaluate", own_run).splitlines()
+    assert len(lines) == 2
+    assert said in lines[0]
+    assert "--device cpu" in lines[1]
 
 
 def test_mistakes_about_weights_and_probes(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,11 +123,22 @@ def classifier(
     return build_classifier(model, classes=classes, size=size, weights=weights, external=classes_named(external))
 
 
-def load(run: str | Path, *, external: Sequence[str | type] = ()) -> "Loaded":
-    """A trained run as (model, transform, classes); ``model(transform("photo.jpg")[None])`` gives logits (1, C)."""
+def load(run: str | Path, *, device: str = "cpu", external: Sequence[str | type] = ()) -> "Loaded":
+    """A trained run as (model, transform, classes); ``model(transform("photo.jpg")[None])`` gives logits (1, C).
+
+    With another ``device`` (auto, cuda, cuda:N or mps) the model is there, and images have to be moved there, too:
+    ``transform("photo.jpg")[None].to(device)``. ``external``: classes of your own that the run's recipe names.
+
+    Raises:
+        UserError: not a finished run, or a device that is not here.
+    """
+    from fieldmark.core.device import device_of
     from fieldmark.runs.folder import load as load_run
 
-    return load_run(run, external=external)
+    device = device_of(device)
+    loaded = load_run(run, external=external)
+    loaded.model.to(device)
+    return loaded
 
 
 def evaluate(
@@ -145,7 +156,7 @@ def evaluate(
         run: the run's folder.
         data: labelled photographs.
         split: train, val, test or all.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N or mps.
         external: classes of your own that the run's recipe names, or their names.
         console: for progress.
 
@@ -173,7 +184,7 @@ def predict(
         run: the run's folder.
         inputs: photos, folders of photos, or CSVs with a path column.
         top: classes per photo.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N or mps.
         external: classes of your own that the run's recipe names, or their names.
 
     Raises:
@@ -211,7 +222,7 @@ def probe(
         train_on: splits to fit on.
         seed: for splitting data that have no splits.
         annotation: which labels to use of a dataset that has several.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N or mps.
         console: for progress.
 
     Raises:
@@ -282,7 +293,8 @@ def _opened(run: str | Path, device: str, external: Sequence[str | type]) -> "Op
     from fieldmark.core.device import device_of
     from fieldmark.runs.folder import open_run
 
+    device = device_of(device)
     opened = open_run(Path(run), external=external)
-    processes.join(device := device_of(device))
+    processes.join(device)
     opened.learner.to(device)
     return opened

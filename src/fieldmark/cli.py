@@ -120,7 +120,7 @@ def probe(
         train_on: splits to fit on, joined by "+".
         seed: for splitting data that have no splits.
         annotation: which labels to use of a dataset that has several.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         json_file: also write the figures as JSON to this file.
     """
     from fieldmark.api import probe as run
@@ -163,7 +163,7 @@ def evaluate(
         split: train, val, test or all.
         out: folder for the results; by default RUN/evaluation/SPLIT.
         json_file: also write the figures as JSON to this file.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     from fieldmark.api import evaluate as measure
@@ -198,7 +198,7 @@ def predict(
         inputs: photos, folders of photos, or CSVs with a path column (and boxes, if the run needs them).
         out: the CSV to write; an earlier one is replaced.
         top: classes per photo.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     from fieldmark.api import predict as predict_photos
@@ -263,7 +263,15 @@ def recipes(paper: str | None = None, *, json_file: JsonFile = None, console: Sp
 
 
 @app.command
-def demo(*, out: Path = Path("demo"), species: int = 8, images: int = 50, epochs: int = 8, console: Speaking) -> None:
+def demo(
+    *,
+    out: Path = Path("demo"),
+    species: int = 8,
+    images: int = 50,
+    epochs: int = 8,
+    device: str = "auto",
+    console: Speaking,
+) -> None:
     """Draw field-guide birds, fine-tune a small network on them, evaluate it and predict: everything in minutes.
 
     Args:
@@ -271,10 +279,11 @@ def demo(*, out: Path = Path("demo"), species: int = 8, images: int = 50, epochs
         species: number of species; look-alikes come in pairs.
         images: pictures per species.
         epochs: passes over the training pictures.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
     """
     from fieldmark.demo import run_demo
 
-    run_demo(out, species=species, images=images, epochs=epochs, console=console)
+    run_demo(out, species=species, images=images, epochs=epochs, device=device, console=console)
 
 
 @app.meta.default
@@ -311,6 +320,9 @@ def _failed(error: BaseException) -> int:
             words = printable(words)
         case ModuleNotFoundError() if not (error.name or "").startswith("fieldmark"):
             words = f"this command needs the package {error.name}: pip install 'fieldmark[train]'"
+        case RuntimeError() | TypeError() if "MPS" in words:  # an operation or a type that Apple's GPUs lack
+            advice = "use --device cpu, or set PYTORCH_ENABLE_MPS_FALLBACK=1 so that the CPU does what is missing"
+            words = f"PyTorch cannot compute this on mps ({' '.join(words.split())[:160]})\n{advice}"
         case KeyboardInterrupt():
             code, words = 130, "stopped"
         case Interrupted():

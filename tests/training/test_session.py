@@ -15,7 +15,8 @@ from fieldmark.data.split import read_splits
 from fieldmark.errors import Interrupted, UserError
 from fieldmark.input.loading import Batch
 from fieldmark.locks import LOCK, locked
-from fieldmark.runs.checkpoint import MODEL, STATE
+from fieldmark.recipe import Recipe
+from fieldmark.runs.checkpoint import MODEL, STATE, load_state
 from fieldmark.runs.folder import RECIPE, open_run
 from fieldmark.training import session
 from fieldmark.training.runlog import RunLog
@@ -388,3 +389,29 @@ def test_a_run_is_not_replaced_by_one_made_from_its_photos(photos: Path, own_run
     before = files(own_run)
     assert "would delete the photo" in refused(tmp_path / "list.csv", own_run, overwrite=True)
     assert files(own_run) == before
+
+
+@pytest.mark.parametrize(
+    ("device", "accelerator", "devices"),
+    [("cpu", "cpu", 1), ("cuda", "cuda", 1), ("cuda:1", "cuda", [1]), ("mps", "mps", 1)],
+)
+def test_fabric_gets_the_device_that_was_named(
+    device: str, accelerator: str, devices: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(session, "Fabric", lambda **said: asked.update(said))
+    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
+    for precision in ("fp32", "bf16", "fp16"):
+        session._fabric(replace(Recipe(), precision=precision), device)
+        plugin = asked["plugins"]
+        assert (asked["accelerator"], asked["devices"]) == (accelerator, devices)
+        assert (getattr(plugin, "scaler", None) is not None) == (precision == "fp16")
+        assert getattr(plugin, "device", accelerator) == accelerator
+
+
+def test_a_run_in_fp16(photos: Path, tmp_path: Path) -> None:
+    train_small(photos, tmp_path, small(precision="fp16", size=32, epochs=1))
+    assert open_run(tmp_path).recipe.precision == "fp16"
+    state = load_state(tmp_path)
+    assert state is not None
+    assert state["scaler"]["scale"] > 1

@@ -32,7 +32,7 @@ from fieldmark.training.settings import DataSettings, Destination, MachineSettin
 
 @dataclass(frozen=True)
 class Machine:
-    """What runs are worked with here: device ("cpu" or "cuda"), processes that read ahead, files of weights by name.
+    """What runs are worked with here: device, processes that read ahead, files of weights by name.
 
     ``external`` are classes from elsewhere by the names that the user gave, ``code`` the digests of their files when
     they were imported; ``command`` is what reproduces the runs.
@@ -199,7 +199,7 @@ class Executor:
 
     def _session(self, recipe: Recipe, blank: Result) -> Session:
         """The session of a run that is trained: the precision that "auto" is here, and made of what."""
-        precision = "fp32" if precision_of(recipe.precision, self.machine.device) == "32-true" else "bf16"
+        precision = precision_of(recipe.precision, self.machine.device)
         digests = {"data_digest": blank.data_digest, "weights_digest": blank.weights_digest}
         return replace(blank.sessions[0], precision=precision, **digests)
 
@@ -237,8 +237,7 @@ class Executor:
 
     def _settings(self, run: PlannedRun, data: BenchData, *, going_on: bool = False) -> Settings:
         """What ``train`` is told beside the recipe; trials hold photos out where there is no validation split."""
-        device: Any = self.machine.device
-        here = MachineSettings(device, self.machine.workers)
+        here = MachineSettings(self.machine.device, self.machine.workers)
         if going_on:  # all else is the run's own, and what would be said again would be told to be left aside
             return Settings(machine=here)
         held_out = self.plan.tuning.hold_out if run.trial is not None and not data.dataset.of(["val"]) else 0.0

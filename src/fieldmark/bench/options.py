@@ -26,7 +26,7 @@ class RunOptions:
         until: stop after so many seconds, in the middle of a run if need be.
         keep: keep the folders of finished runs.
         retry: work runs again that failed.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         workers: processes that read photos ahead.
     """
 
@@ -38,7 +38,7 @@ class RunOptions:
     until: Annotated[float, Range(least=0, most=TIMEOUT_MAX)] | None = None
     keep: bool = False
     retry: bool = False
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
     workers: Natural | None = None
 
 

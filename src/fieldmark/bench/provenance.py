@@ -77,8 +77,10 @@ def versions() -> dict[str, str]:
 
 def device_name(device: str) -> str:
     """A GPU's name, or the processor's and how many threads compute on it."""
-    if device == "cuda":
-        return torch.cuda.get_device_name()
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    if device == "mps":
+        return f"{_processor()}, mps"
     threads = torch.get_num_threads()
     return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
 

@@ -14,7 +14,7 @@ import torch
 from fieldmark.batches import Balanced, Shuffled
 from fieldmark.building import Classes, class_of, refuse_parts
 from fieldmark.core.backbone import GOOGLENET, refuse_unknown
-from fieldmark.core.device import is_half
+from fieldmark.core.device import precision_of
 from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, NONE, lite0_is_installed
 from fieldmark.plain import from_plain, to_plain
 from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage
@@ -90,7 +90,7 @@ def draft_of(settings: RecipeSettings, *, device: str, external: Classes, recipe
 
     Args:
         settings: those of the user.
-        device: "cpu" or "cuda".
+        device: as ``device_of`` gives it.
         external: classes from elsewhere that parts may name.
         recipe: what to follow, in place of ``settings.recipe``.
 
@@ -130,7 +130,7 @@ def _room(precision: str, device: str) -> tuple[int, int]:
     """The batch and the image size; 448 px, which shows fine details, needs a GPU."""
     if device == "cpu":
         return BATCH, 224
-    return fitting(_memory(), half=is_half(precision, device))
+    return fitting(_memory(device), half=precision_of(precision, device) != "fp32")
 
 
 def fitting(memory: float, *, half: bool) -> tuple[int, int]:
@@ -144,11 +144,11 @@ def fitting(memory: float, *, half: bool) -> tuple[int, int]:
     return next((batch, side) for least, batch, side in ROOMY if room >= least)
 
 
-def _memory() -> float:
+def _memory(device: str) -> float:
     """Bytes of the GPU's memory; infinite where the GPU is in another machine."""
-    if not torch.cuda.is_available():
-        return math.inf
-    return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+    if device == "mps":
+        return torch.mps.recommended_max_memory()
+    return torch.cuda.get_device_properties(device).total_memory if torch.cuda.is_available() else math.inf
 
 
 def _size(backbone: str, side: int) -> int:

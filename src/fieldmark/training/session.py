@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision, Precision
 from lightning_fabric.strategies.ddp import DDPStrategy
 from rich.console import Console
 
@@ -137,20 +138,28 @@ def _train(
 def _fabric(recipe: Recipe, device: str) -> Fabric:
     """Device, precision and, among several processes, the averaging of gradients."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the session says it in plain words
-    precision = precision_of(recipe.precision, device)
+    kind, _, number = device.partition(":")
+    precision = _precision(precision_of(recipe.precision, device), kind)
     if processes.world()[1] == 1:
-        return Fabric(accelerator=device, devices=1, precision=precision)  # pyright: ignore[reportArgumentType]
+        return Fabric(accelerator=kind, devices=[int(number)] if number else 1, plugins=precision)
     local = int(os.environ["LOCAL_WORLD_SIZE"])
     strategy = DDPStrategy(find_unused_parameters=any(stage.frozen for stage in recipe.stages))
     fabric = Fabric(
-        accelerator=device,
+        accelerator=kind,
         devices=local,
         num_nodes=processes.world()[1] // local,
         strategy=strategy,
-        precision=precision,  # pyright: ignore[reportArgumentType]
+        plugins=precision,
     )
     fabric.launch()
     return fabric
+
+
+def _precision(precision: str, kind: str) -> Precision:
+    """For fp16 with a scaler of the loss, on a CPU too, where Fabric itself would take bf16 instead."""
+    if precision == "fp32":
+        return Precision()
+    return MixedPrecision("16-mixed" if precision == "fp16" else "bf16-mixed", device=kind)
 
 
 def _is_finished(run: Path, recipe: Recipe) -> bool:
@@ -173,7 +182,7 @@ def _run(
         state = load_state(run)
         if state is not None:
             loop.restore(state)
-        workers, precision = _workers(machine, fabric), precision_of(recipe.precision, fabric.device.type)
+        workers, precision = _workers(machine, fabric), precision_of(recipe.precision, str(fabric.device))
         LOG.info("device %s, precision %s, %d processes read photos", fabric.device, precision, workers)
         _announce(prepared, loop, console, workers=workers)
         if prepared.newly_cut:
@@ -218,7 +227,7 @@ def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int)
     tell(
         console,
         f"{model.backbone} from {model.weights}, {recipe.pixels.size} px, epochs: {recipe.epochs}, "
-        f"batches of {per_batch}, seed {recipe.seed}, {loop.fabric.device.type}",
+        f"batches of {per_batch}, seed {recipe.seed}, {str(loop.fabric.device).removesuffix(':0')}",
     )
     tell(console, f"expected time: about {clock(seconds)}" + (" (resumed)" if loop.position.step else ""))
     if prepared.about.headline != "top1" and not _balances(recipe):

@@ -13,7 +13,6 @@ from fieldmark.plain import BelowOne, Count, Natural, NotNegative, Positive, did
 from fieldmark.recipe import Fit, Precision
 
 Balance = Literal["none", "sampler", "logit-adjust"]
-Device = Literal["auto", "cpu", "cuda"]
 Start = Literal["fork", "spawn"]
 
 
@@ -45,7 +44,7 @@ class RecipeSettings:
         smoothing: label smoothing, 0 to 1.
         ema: decay per step of the weights' moving average; 0 keeps the last weights.
         clip: largest gradient norm; 0 (the default) does not clip.
-        precision: auto (the default), fp32 or bf16.
+        precision: auto (the default: a half type where the device computes in it), fp32, bf16 or fp16.
         accumulate: pieces that a batch is computed in, to save memory; 1 by default.
         train_on: the splits trained on, joined by "+", such as train+val; train by default.
     """
@@ -103,12 +102,12 @@ class MachineSettings:
     """How a run is computed, which does not change the recipe.
 
     Args:
-        device: auto, cpu or cuda.
+        device: auto (a GPU of CUDA, else cpu), cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         workers: processes that read photos ahead.
         start: how those processes start, fork or spawn.
     """
 
-    device: Device = "auto"
+    device: str = "auto"
     workers: Natural | None = None
     start: Start | None = None
 
@@ -155,7 +154,7 @@ class Keywords(TypedDict, total=False):
     splits: str | Path
     hold_out: float
     strict: bool
-    device: Device
+    device: str
     workers: int
     start: Start
 
