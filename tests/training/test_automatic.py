@@ -116,6 +116,16 @@ def test_the_rate_follows_the_batch_that_fits(monkeypatch: pytest.MonkeyPatch) -
     assert chosen().batches == Shuffled(16)
 
 
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_convnext"])
+def test_an_optimiser_that_is_named_gets_its_own_usual_rates(backbone: str) -> None:
+    sgd, adamw = (chosen(backbone=backbone, optimizer=name).stages[0].optimiser for name in ("sgd", "adamw"))
+    assert sgd == Sgd(pytest.approx(0.1), scales={"backbone": 0.1})
+    assert adamw == AdamW(pytest.approx(5e-4), scales={"backbone": 0.05})
+    assert chosen(backbone=backbone).stages[0].optimiser == {"test_resnet": sgd, "test_convnext": adamw}[backbone]
+    assert chosen(backbone=backbone, optimizer="adamw", lr=2e-3, batch=64).stages[0].optimiser.lr == 2e-3
+    assert chosen(backbone=backbone, optimizer="adamw", batch=64).stages[0].optimiser.lr == pytest.approx(2e-3)
+
+
 def test_a_gpu_is_asked_for_all_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -112,6 +112,11 @@ def test_nothing_said_changes_nothing() -> None:
         ("fit", "crop", {"pixels": replace(RECIPE.pixels, fit="crop")}),
         ("batch", 40, {"batches": Balanced(10, 4)}),
         ("lr", 0.5, {"stages": (replace(STAGE, optimiser=replace(STAGE.optimiser, lr=0.5)),)}),
+        (
+            "optimizer",
+            "adamw",
+            {"stages": (replace(STAGE, optimiser=AdamW(pytest.approx(5e-5), scales={"backbone": 0.1})),)},
+        ),
         ("seed", 0, {"seed": 0}),
         ("balance", "logit-adjust", {"model": replace(MODEL, criterion=ADJUSTED)}),
         ("smoothing", 0.0, {"model": replace(MODEL, criterion=Part("CrossEntropy", {"smoothing": 0.0}))}),
@@ -169,6 +174,20 @@ def test_with_several_stages_one_has_to_say_which(name: str, value: float, examp
 )
 def test_another_size_keeps_the_kind_of_batches(batches: Batches, resized: Batches) -> None:
     assert said(replace(RECIPE, batches=batches), batch=8).batches == resized
+
+
+def test_another_optimiser_in_all_stages_gets_a_rate_that_is_as_bold() -> None:
+    bold = Sgd(0.2, momentum=0.8, weight_decay=1e-5, scales={"neck": 0.1})  # twice what is usual for batches of 16
+    two = replace(RECIPE, stages=(replace(STAGE, optimiser=bold), replace(STAGE, optimiser=AdamW(1e-3))))
+    first, second = (stage.optimiser for stage in said(two, optimizer="adamw").stages)
+    assert first == AdamW(pytest.approx(1e-3), scales={"neck": 0.1})
+    assert second == AdamW(1e-3)
+    back = said(two, optimizer="sgd").stages
+    assert back[0].optimiser == bold
+    assert back[1].optimiser == Sgd(pytest.approx(0.2))
+    assert said(optimizer="adamw", lr=3e-4).stages[0].optimiser.lr == 3e-4
+    changed = said(optimizer="adamw", set=("stages.0.optimiser.weight_decay=0.3",))
+    assert changed.stages[0].optimiser.weight_decay == 0.3
 
 
 def test_a_size_that_balanced_batches_cannot_have() -> None:

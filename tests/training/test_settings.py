@@ -71,6 +71,7 @@ def test_an_unknown_keyword_is_told_the_nearest(name: str, message: str) -> None
         ("set", ("seed=3", 4), "set.1 is 4; it must be a text"),
         ("fit", "squash", "fit is 'squash'; choose crop, pad, stretch, box"),
         ("balance", "samplr", "balance is 'samplr'; did you mean sampler"),
+        ("optimizer", "adam", "optimizer is 'adam'; did you mean adamw"),
         ("device", 0, "device is 0; it must be a text"),
         ("splits", 3, "splits is 3; it must be a path"),
         ("strict", "yes", "strict is 'yes'; it must be true or false"),

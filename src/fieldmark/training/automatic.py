@@ -19,13 +19,11 @@ from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, NONE, lite0_is_in
 from fieldmark.plain import from_plain, to_plain
 from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes.naming import composition_of
-from fieldmark.training.overrides import read_recipe, with_fields, with_model, with_settings
+from fieldmark.training.overrides import OPTIMISERS, RATES, read_recipe, with_fields, with_model, with_settings
 from fieldmark.training.settings import RecipeSettings
 
-RATES = {Sgd: 0.1 / 16, AdamW: 1e-3 / 32}
-"""Learning rates of the new layers, per photo of a batch."""
-SGD_BACKBONE, ADAM_BACKBONE = 0.1, 0.05
-"""The backbone's learning rate, as a share of it."""
+BACKBONE = {Sgd: 0.1, AdamW: 0.05}
+"""The backbone's learning rate, as a share of that of the new layers."""
 BATCH = 16
 VIEWS = 12_000
 """Training views in a whole fine-tuning run, within the bounds of ``EPOCHS``."""
@@ -120,8 +118,8 @@ def _chosen(settings: RecipeSettings, device: str, external: Classes) -> Recipe:
     batch, side = _room(settings.precision or "auto", device)
     size = settings.size or _size(model.backbone, side)
     batches = composition_of(settings.method or "plain").batches or Shuffled(batch)
-    kind, share = (AdamW, ADAM_BACKBONE) if _likes_adam(model.backbone) else (Sgd, SGD_BACKBONE)
-    scales = ({} if model.weights == NONE else {"backbone": share}) | _rates_of_parts(model, external)
+    kind = OPTIMISERS[settings.optimizer or ("adamw" if _likes_adam(model.backbone) else "sgd")]
+    scales = ({} if model.weights == NONE else {"backbone": BACKBONE[kind]}) | _rates_of_parts(model, external)
     stage = Stage(EPOCHS[1], kind(RATES[kind] * batches.size, scales=scales), OneCycle())
     return Recipe(model, Pixels(size, size), batches, stages=(stage,))
 

@@ -13,6 +13,7 @@ from fieldmark.plain import BelowOne, Count, Natural, NotNegative, Positive, did
 from fieldmark.recipe import Fit, Precision
 
 Balance = Literal["none", "sampler", "logit-adjust"]
+OptimizerName = Literal["sgd", "adamw"]
 Start = Literal["fork", "spawn"]
 
 
@@ -37,6 +38,8 @@ class RecipeSettings:
         epochs: passes over the training photos; the schedule of a recipe with one stage is stretched to fit.
         batch: photos per step; class-balanced batches keep their number of photos per class.
         size: height and width of the network's input, in pixels.
+        optimizer: sgd or adamw; by default what suits the backbone (adamw for those without batch norms). The rate
+            of a recipe with the other one is translated: as many times what is usual.
         lr: learning rate of the new layers; the backbone's is a fixed fraction of it.
         seed: of everything random; 0 by default.
         fit: how a photo fills the square: crop (the default), pad, stretch, or box (needs boxes).
@@ -61,6 +64,7 @@ class RecipeSettings:
     epochs: Count | None = None
     batch: Count | None = None
     size: Count | None = None
+    optimizer: OptimizerName | None = None
     lr: Positive | None = None
     seed: Natural | None = None
     fit: Fit | None = None
@@ -140,6 +144,7 @@ class Keywords(TypedDict, total=False):
     epochs: int
     batch: int
     size: int
+    optimizer: OptimizerName
     lr: float
     seed: int
     fit: Fit
