@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cyclopts.completion import detect
 
 from fieldmark import api, cli
 from fieldmark.evaluation.evaluate import OPENINGS
@@ -104,6 +105,37 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert ran("--version") == 0
     assert capsys.readouterr().out.strip()[0].isdigit()
     assert ran() == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_installed_for_the_shell_that_is_named(
+    shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("ZSH", "ZSH_CUSTOM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for _ in range(2):
+        assert ran("--install-completion", "--shell", shell) == 0
+    script = Path(re.findall(r"completion is in (.*?);", capsys.readouterr().out)[-1])
+    assert script.is_relative_to(tmp_path)
+    assert "--optimizer" in script.read_text("utf-8")
+    if shell != "fish":  # which finds it by itself
+        assert (tmp_path / f".{shell}rc").read_text("utf-8").count("# ") == 1  # once, though it was said twice
+    if shell == "bash" and shutil.which("bash"):
+        asked = (
+            f"source {script}; COMP_WORDS=(fieldmark train x --optimizer a); COMP_CWORD=4; _fieldmark; echo $COMPREPLY"
+        )
+        assert subprocess.run(["bash", "-c", asked], capture_output=True, text=True).stdout == "adamw\n"
+
+
+def test_a_shell_that_cannot_be_told_has_to_be_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise detect.ShellDetectionError
+
+    monkeypatch.setattr(detect, "detect_shell", fail)
+    assert "say --shell bash, zsh, fish or powershell" in refused(capsys, "--install-completion")
 
 
 def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.markup import escape
@@ -284,6 +284,22 @@ def demo(
     from fieldmark.demo import run_demo
 
     run_demo(out, species=species, images=images, epochs=epochs, device=device, console=console)
+
+
+@app.command(name="--install-completion")
+def install_completion(*, shell: Literal["bash", "zsh", "fish", "powershell"] | None = None, console: Speaking) -> None:
+    """Let the shell complete commands and options with the Tab key, from the next shell on.
+
+    Args:
+        shell: whose start-up file a line is added to, if need be; by default the shell that this is typed in.
+    """
+    from cyclopts.completion.detect import ShellDetectionError
+
+    try:
+        path = app.install_completion(shell=shell)
+    except ShellDetectionError:
+        raise UserError("which shell is this? say --shell bash, zsh, fish or powershell") from None
+    tell(console, f"completion is in {path}; it works in the next shell that you open")
 
 
 @app.meta.default
