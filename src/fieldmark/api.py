@@ -102,7 +102,7 @@ def classifier(
         neck: a layer on maps, such as "self-channel-interaction" or "channel-expansion,xi=3"; None for no neck.
         pool: "average", "maximum", or a class of your own.
         head: "linear", "two-layer-head", or a class of your own.
-        weights: initial weights of the backbone: hub, lite0, none, or a .safetensors file.
+        weights: initial weights of the backbone: hub, lite0, none, a .safetensors file, or a run.
         size: of the images, in pixels; some backbones are built for one size.
         external: classes of your own that the parts name as "package.module:Class".
 

@@ -16,6 +16,7 @@ from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Method, Term
 from fieldmark.core.criterion import Criterion
 from fieldmark.core.learner import Learner
+from fieldmark.core.weights import neck_of_run
 from fieldmark.errors import UserError, printable
 from fieldmark.plain import Finite, did_you_mean, from_plain, shown
 from fieldmark.recipe import Model, Part, Recipe, external_name
@@ -115,6 +116,12 @@ def build_classifier(
     backbone = make_backbone(model.backbone, weights=weights, size=size)
     context = {"channels": backbone.channels, "classes": classes}
     neck = build(model.neck, context, place="neck") if model.neck else nn.Identity()
+    known = neck_of_run(weights, model.neck.name) if model.neck else {}
+    if known and {key: value.shape for key, value in known.items()} == {
+        k: v.shape for k, v in neck.state_dict().items()
+    }:
+        neck.load_state_dict(known)
+        backbone.note = backbone.note.replace("the backbone of a run", "backbone and neck of a run")
     maps = _tried(neck, torch.zeros(1, backbone.channels, 2, 2), place="neck", dimensions=4)
     context["channels"] = maps.shape[1]
     pool = build(model.pool, context, place="pool")

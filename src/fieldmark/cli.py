@@ -114,7 +114,7 @@ def probe(
     Args:
         data: a folder of class folders, a CSV, or a benchmark's folder.
         backbone: a name; repeat for several.
-        weights: hub, lite0, none, or a .safetensors file.
+        weights: hub, lite0, none, a .safetensors file, or a run.
         size: of the images, in pixels.
         split: to evaluate on: test or val; without a val split, training photos are held out.
         train_on: splits to fit on, joined by "+".
@@ -220,7 +220,7 @@ def convert(source: Path, target: Path, *, console: Speaking) -> None:
         source: the pickled file.
         target: the .safetensors file to write.
     """
-    from fieldmark.core.weights import convert as rewrite
+    from fieldmark.core.pickled import convert as rewrite
 
     count = rewrite(source, target)
     tell(console, f"{count} tensors: {target}")

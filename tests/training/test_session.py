@@ -415,3 +415,19 @@ def test_a_run_in_fp16(photos: Path, tmp_path: Path) -> None:
     state = load_state(tmp_path)
     assert state is not None
     assert state["scaler"]["scale"] > 1
+
+
+def test_a_run_begins_with_the_backbone_of_another(trained: Path, photos: Path, tmp_path: Path) -> None:
+    still = {"set": ("stages.0.optimiser.lr=0", "model.criterion.smoothing=0"), "lr": None}
+    told = train_small(photos, tmp_path / "run", small(weights=str(trained), epochs=1, **still))
+    assert f"--weights {trained}: the backbone of a run; all else starts anew" in told
+    assert open_run(tmp_path / "run").recipe.model.weights == str(trained)
+    before, after = (load_file(run / MODEL) for run in (trained, tmp_path / "run"))
+    same = {name for name, value in before.items() if torch.equal(value, after[name])}
+    learned = {name for name in before if name.startswith("method.classifier.backbone.") and "running" not in name}
+    assert {name for name in learned if "batches" not in name} <= same
+    assert not [name for name in same if ".head.weight" in name]
+    said = refused(photos, tmp_path / "other", weights=str(trained), backbone="resnet18")
+    assert "backbone is test_resnet, not resnet18: --backbone test_resnet" in said
+    said = refused(photos, tmp_path / "run", overwrite=True, weights=str(tmp_path / "run"))
+    assert "--overwrite would delete --weights" in said

@@ -8,6 +8,7 @@ from typing import Any
 
 from fieldmark.bench.plan import Entry
 from fieldmark.bench.provenance import file_digest
+from fieldmark.core.weights import weights_file
 from fieldmark.errors import UserError
 from fieldmark.plain import did_you_mean, from_plain, to_plain
 from fieldmark.recipe import FORMAT_VERSION, Recipe
@@ -86,7 +87,7 @@ def described(recipe: Recipe) -> dict[str, Any]:
 
 def weights_digest(recipe: Recipe) -> str:
     """The digest of a recipe's file of weights; "" for weights that come from elsewhere."""
-    path = Path(recipe.model.weights)
+    path = weights_file(recipe.model.weights)
     return file_digest(path) if path.is_file() else ""
 
 

@@ -19,7 +19,7 @@ class RunOptions:
 
     Args:
         data: NAME=FOLDER, where a data set of the plan lies; repeat for several.
-        weights: NAME=FILE, a .safetensors file for entries whose weights or backbone are called NAME; may repeat.
+        weights: NAME=FILE, a .safetensors file or a run, for entries whose weights or backbone are called NAME.
         only: an entry's name; repeat for several.
         phase: all, tune or final.
         limit: work at most so many runs.

@@ -229,6 +229,8 @@ def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int)
         f"{model.backbone} from {model.weights}, {recipe.pixels.size} px, epochs: {recipe.epochs}, "
         f"batches of {per_batch}, seed {recipe.seed}, {str(loop.fabric.device).removesuffix(':0')}",
     )
+    if note := loop.learner.method.classifier.backbone.note:
+        tell(console, note)
     tell(console, f"expected time: about {clock(seconds)}" + (" (resumed)" if loop.position.step else ""))
     if prepared.about.headline != "top1" and not _balances(recipe):
         uneven = f"the largest class has {IMBALANCE} times the photos of the smallest, or more"

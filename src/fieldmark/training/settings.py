@@ -34,7 +34,8 @@ class RecipeSettings:
         pool: average or maximum; maximum goes with the two-layer-head of Mutual-Channel Loss.
         head: linear, or two-layer-head.
         backbone: any timm model, or googlenet.
-        weights: initial weights of the backbone: hub, lite0, none, or a .safetensors file.
+        weights: initial weights of the backbone: hub, lite0, none, a .safetensors file, or the folder of a run, whose
+            backbone is taken, and its neck if it is the same part.
         epochs: passes over the training photos; the schedule of a recipe with one stage is stretched to fit.
         batch: photos per step; class-balanced batches keep their number of photos per class.
         size: height and width of the network's input, in pixels.
