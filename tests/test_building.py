@@ -201,11 +201,12 @@ def test_parts_are_looked_at_before_a_network_is_built(tiny: list[dict[str, obje
     places = ["neck", "pool", "head", "criterion", "method", "term", "term"]
     assert [place for place, _ in model.parts] == places
     assert list(MODEL.parts) == [(place, getattr(MODEL, place)) for place in places[1:5]]
+    looked_at = dataclasses.replace(recipe(), model=model)
     with pytest.raises(UserError, match=f"--external {__name__}:Doubling"):
-        refuse_parts(model, {})
+        refuse_parts(looked_at, {})
     with pytest.raises(UserError, match="the option drop of MutualChannelLoss is 'half'; it must be a number"):
-        refuse_parts(model, classes_named([Doubling]))
-    refuse_parts(dataclasses.replace(model, terms=(term,)), classes_named([Doubling]))
+        refuse_parts(looked_at, classes_named([Doubling]))
+    refuse_parts(recipe(neck=own(Doubling), terms=(term,)), classes_named([Doubling]))
     assert not tiny
 
 

@@ -87,14 +87,19 @@ def class_of(part: Part, external: Classes, *, place: str) -> type:
     return getattr(importlib.import_module(PARTS[place][part.name]), part.name)
 
 
-def refuse_parts(model: Model, external: Classes) -> None:
+def refuse_parts(recipe: Recipe, external: Classes) -> None:
     """Checks the names and options of all parts; no network is built and no weights are read.
 
     Raises:
-        UserError: an unknown name or option, or an option of the wrong type.
+        UserError: an unknown name or option, an option of the wrong type, or batch-wide parts under gradient
+            accumulation.
     """
-    for place, part in model.parts:
-        check_part(part, place=place, external=external)
+    kinds = [check_part(part, place=place, external=external) for place, part in recipe.model.parts]
+    if recipe.accumulate > 1 and any(getattr(kind, "batch_wide", False) for kind in kinds):
+        raise UserError(
+            "this method or term compares images of a batch, and gradient accumulation would change which:\n"
+            "use --accumulate 1 and a smaller batch or image"
+        )
 
 
 def build_classifier(
@@ -227,6 +232,7 @@ def build_learner(
     Raises:
         UserError: parts that do not fit together, or batch-wide ones under gradient accumulation.
     """
+    refuse_parts(recipe, external or {})
     torch.manual_seed(recipe.seed)
     model, build = recipe.model, partial(build_part, external=external or {})
     classifier = build_classifier(
@@ -238,10 +244,4 @@ def build_learner(
     context |= {"counts": counts, "width": _width(classifier)}
     context["criterion"] = build(model.criterion, context, place="criterion")
     method = build(model.method, context, place="method")
-    learner = Learner(method, [build(part, context, place="term") for part in model.terms])
-    if recipe.accumulate > 1 and learner.batch_wide:
-        raise UserError(
-            "this method or term compares images of a batch, and gradient accumulation would change which:\n"
-            "use --accumulate 1 and a smaller batch or image"
-        )
-    return learner
+    return Learner(method, [build(part, context, place="term") for part in model.terms])

@@ -89,7 +89,7 @@ def refuse_other_records(executor: Executor, runs: Sequence[PlannedRun]) -> None
 def _refuse_mistyped(recipe: Recipe, run: PlannedRun, external: Classes) -> None:
     """Raises ``UserError`` for options and numbers that would end a run as soon as its turn comes."""
     try:
-        refuse_parts(recipe.model, external)
+        refuse_parts(recipe, external)
         refuse_unknown_groups(recipe, external=external)
     except UserError as error:
         raise UserError(f"{run.entry.name} on {run.data}: {error}") from error

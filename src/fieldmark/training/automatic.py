@@ -104,7 +104,7 @@ def draft_of(settings: RecipeSettings, *, device: str, external: Classes, recipe
         recipe = from_plain(to_plain(recipe), Recipe)
         start = replace(recipe, model=with_model(recipe.model, settings))
     draft = Draft(start, settings, follows)
-    refuse_parts(draft.recipe.model, external)
+    refuse_parts(draft.recipe, external)
     return draft
 
 
