@@ -43,7 +43,7 @@ def tiny_backbone() -> Backbone:
 
 def tiny_learner(composition: Composition, monkeypatch: pytest.MonkeyPatch, *external: type) -> Learner:
     """The composition in float64, every parameter drawn by its name; ``external`` are classes of the test's own."""
-    monkeypatch.setattr(building, "make_backbone", lambda name, *, weights, size: tiny_backbone())
+    monkeypatch.setattr(building, "make_backbone", lambda name, **options: tiny_backbone())
     parts = Model(
         composition.method, composition.pool, composition.head, neck=composition.neck, terms=composition.terms
     )

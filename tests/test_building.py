@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark import building
+from fieldmark.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
 from fieldmark.building import build_learner, check_part, class_of, classes_named, refuse_parts
 from fieldmark.core.classifier import Classifier, Maximum
 from fieldmark.core.criterion import Criterion
@@ -29,8 +30,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
     """Every backbone is the twelve-channel one; the list has what was asked for."""
     asked: list[dict[str, object]] = []
 
-    def make(name: str, *, weights: str, size: int):
-        asked.append({"name": name, "weights": weights, "size": size})
+    def make(name: str, *, weights: str, size: int, output_stride: int):
+        asked.append({"name": name, "weights": weights, "size": size, "output_stride": output_stride})
         return tiny_backbone()
 
     monkeypatch.setattr(building, "make_backbone", make)
@@ -115,7 +116,7 @@ def test_weights_and_size_reach_the_backbone(tiny: list[dict[str, object]]):
     built(recipe(weights="hub"))
     built(recipe(weights="hub"), weights="none")
     assert [asked["weights"] for asked in tiny] == ["hub", "none"]
-    assert tiny[0] == {"name": "tiny", "weights": "hub", "size": SIZE}
+    assert tiny[0] == {"name": "tiny", "weights": "hub", "size": SIZE, "output_stride": 0}
 
 
 def test_the_criterion_has_the_recipes_smoothing_and_adjustment():
@@ -152,7 +153,8 @@ class WrongChannels(nn.Module):
     [
         ({"terms": (Part("PairwiseConfusion", {"wieght": 2}),)}, r"no option 'wieght'; did you mean weight\?"),
         ({"terms": (Part("PairwiseConfusion", {"weight": "much"}),)}, "weight of PairwiseConfusion is 'much'"),
-        ({"terms": (Part("PairwiseConfusion", {"weight": math.nan}),)}, "is nan; it must be finite"),
+        ({"terms": (Part("PairwiseConfusion", {"weight": math.nan}),)}, "is nan; it must be at least 0"),
+        ({"terms": (Part("MutualChannelLoss", {"weight": math.nan}),)}, "is nan; it must be finite"),
         ({"terms": (Part("PairwiseConfusion", {"on": "maps"}),)}, "is 'maps'; choose probabilities, logits"),
         ({"terms": (Part("PairwiseConfusion", {"weight": -1.0}),)}, "at least 0"),
         ({"terms": (Part("Average"),)}, "there is no term 'Average', which is a pool; choose "),
@@ -182,12 +184,33 @@ def test_what_does_not_fit_is_refused_in_one_line(parts: dict[str, object], mess
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_accumulation_is_refused_where_images_meet():
-    pieces = dataclasses.replace(recipe(), accumulate=2)
-    assert built(pieces)
-    meeting = dataclasses.replace(pieces, model=dataclasses.replace(MODEL, terms=(Part("PairwiseConfusion"),)))
-    with pytest.raises(UserError, match="use --accumulate 1"):
-        built(meeting)
+@pytest.mark.parametrize(
+    ("term", "batches", "pieces", "message"),
+    [
+        (None, Balanced(4, 4), 3, ""),
+        ("SoftChannelLabels", Shuffled(16), 1, ""),
+        ("SoftChannelLabels", Shuffled(16), 2, "would change which"),
+        ("PairwiseConfusion", Shuffled(16), 8, ""),
+        ("PairwiseConfusion", Shuffled(16, even=True), 3, ""),  # of 6, 6 and 4
+        ("PairwiseConfusion", Shuffled(16), 4, ""),
+        ("PairwiseConfusion", Shuffled(16), 6, "last photo of 3 would have no partner"),
+        ("PairwiseConfusion", Shuffled(16), 16, "last photo of 1 would have no partner"),
+        ("PairwiseConfusion", Balanced(4, 4), 2, "would change which"),  # its pieces have fewer classes
+        ("PairwiseConfusion", ShuffledPairs(16), 2, "would change which"),  # its halves are the pairs
+        ("PairwiseConfusion", ExhaustivePairs(16), 2, "would change which"),
+    ],
+)
+def test_accumulation_is_refused_where_it_would_change_which_images_meet(
+    term: str | None, batches: Batches, pieces: int, message: str
+):
+    model = dataclasses.replace(MODEL, terms=(Part(term),) if term else ())
+    accumulated = dataclasses.replace(recipe(), model=model, batches=batches, accumulate=pieces)
+    if not message:
+        assert built(accumulated)
+        return
+    with pytest.raises(UserError, match=message) as caught:
+        built(accumulated)
+    assert "use --accumulate 1" in str(caught.value)
 
 
 def test_one_class_is_refused():

@@ -19,6 +19,7 @@ import pytest
 from cyclopts.completion import detect
 
 from fieldmark import api, cli
+from fieldmark.data.split import read_splits
 from fieldmark.evaluation.evaluate import OPENINGS
 from fieldmark.runs.checkpoint import MODEL, STATE
 from small_runs import spelt, write_photo, write_photos
@@ -168,7 +169,7 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
         (["--term", "pairwise-confusion,weight=much"], "weight"),
         (["--term", "pairwise-confusion,on=pixels"], "logits"),
         (["--term", "pairwise-confusion,weight"], "name=value"),
-        (["--term", "pairwise-confusion", "--accumulate", "2"], "--accumulate 1"),
+        (["--term", "soft-channel-labels", "--accumulate", "2"], "--accumulate 1"),
         (["--head", "average"], "--head average: that is a pool; choose linear, two-layer-head"),
         (["--pool", "linear"], "--pool linear: that is a head; choose average, maximum"),
         (["--neck", "average"], "--neck average: that is a pool; choose channel-expansion, self-channel-"),
@@ -266,6 +267,40 @@ def test_what_apples_gpus_lack_is_said_in_two_lines(
     assert "--device cpu" in lines[1]
 
 
+def test_evaluate_is_refused_before_the_network_is_read(
+    photos: Path, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own_run / MODEL).write_bytes(b"junk")
+    other = write_photos(tmp_path / "other", classes=("ant", "dog"), photos=1)
+    assert "choose train, val, test or all" in refused(capsys, "evaluate", own_run, "--split", "tset")
+    assert "'dog' (1 photos)" in refused(capsys, "evaluate", own_run, "--data", other, "--split", "all")
+    assert "has no such split; it has train" in refused(
+        capsys, "evaluate", own_run, "--data", write_photos(tmp_path / "new" / "train").parent
+    )
+    assert "--device tpu" in refused(capsys, "evaluate", own_run, "--device", "tpu")
+    assert "cannot be written" in refused(capsys, "evaluate", own_run, "--json", own_run / MODEL / "f.json")
+    assert not (own_run / OPENINGS).exists()
+    assert MODEL in refused(capsys, "evaluate", own_run)
+
+
+def test_where_no_photo_can_be_read_there_are_no_figures(
+    photos: Path, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, figures = Path(shutil.copytree(photos, tmp_path / "photos")), ["--json", tmp_path / "f.json"]
+    for name in (name for name, split in read_splits(own_run).items() if split == "val"):
+        (data / name).write_bytes(b"no picture")
+    said = refused(capsys, "evaluate", own_run, "--data", data, "--split", "val", *figures)
+    assert "3 of 3 photos cannot be read: " in said
+    for photo in data.rglob("*.jpg"):
+        photo.write_bytes(b"no picture")
+    said = refused(capsys, "evaluate", own_run, "--data", data, "--split", "all", *figures)
+    assert "30 of 30 photos cannot be read: " in said
+    probe = ["--backbone", "test_resnet", "--weights", "none", "--device", "cpu", "--size", "32"]
+    assert "30 of 30 photos cannot be read" in refused(capsys, "probe", data, *probe, *figures)
+    assert not (tmp_path / "f.json").exists()
+    assert not (own_run / "evaluation").exists()
+
+
 def test_mistakes_about_weights_and_probes(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no such file" in refused(capsys, "convert", tmp_path / "a.pth", tmp_path / "a.safetensors")
     (tmp_path / "b.pth").write_bytes(b"junk")
@@ -304,6 +339,7 @@ def test_from_training_to_predictions(photos: Path, tmp_path: Path, capsys: pyte
     assert (found["n"], found["classes"]) == (3, 3)
     assert json.loads((run / "evaluation/test/metrics.json").read_text()) == found
     assert (run / "evaluation/test/confusion.png").is_file()
+    assert len((run / "evaluation/test/photos.csv").read_text().splitlines()) == 4
     assert len((run / OPENINGS).read_text().splitlines()) == 2
     assert ran("evaluate", run, "--data", photos, "--split", "val", "--out", tmp_path / "val") == 0
     assert (tmp_path / "val" / "logits.npz").is_file()
@@ -343,6 +379,18 @@ def test_large_photographs_are_let_in_if_asked(tmp_path: Path, capsys: pytest.Ca
     assert "2 of them unreadable" in capsys.readouterr().out
     assert ran("train", data, "--out", run, *spelt("--epochs", "1"), "--overwrite") == 0
     assert "left out" not in capsys.readouterr().out
+
+
+def test_a_strict_check_says_by_its_exit_code_whether_anything_was_found(tmp_path: Path) -> None:
+    data = write_photos(tmp_path / "photos", photos=10)
+    assert (ran("check", data, "--strict"), ran("check", data)) == (0, 0)
+    (data / "notes.txt").touch()  # left out, which is no finding
+    assert ran("check", data, "--strict") == 0
+    shutil.copy(data / "ant" / "0.jpg", data / "ant" / "again.jpg")  # a note
+    assert (ran("check", data, "--strict"), ran("check", data)) == (1, 0)
+    (data / "ant" / "again.jpg").write_bytes(b"bad")  # an error
+    assert (ran("check", data, "--strict"), ran("check", data)) == (1, 0)
+    assert ran("check", tmp_path / "none", "--strict") == 2
 
 
 def test_check_and_probe(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -395,7 +443,8 @@ def test_recipes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for line, row in zip(lines, rows, strict=True):
         words = line.split("  ")
         assert words[:3] == [row["name"], row["data"], row["backbone"]]
-        assert words[4:] == [str(row["epochs"]), f"{row['paper']:.2f}", row["ours"]]
+        figure = "-" if row["paper"] is None else f"{row['paper']:.2f}"
+        assert words[4:] == [str(row["epochs"]), figure, row["ours"]]
     assert ran("recipes", "pairwise-confusion") == 0
     assert capsys.readouterr().out.splitlines() == [line for line in lines if line.startswith("pc/")]
     assert "choose pc" in refused(capsys, "recipes", "nothing")

@@ -17,7 +17,16 @@ from types import SimpleNamespace
 import pytest
 
 from fieldmark.errors import UserError
-from fieldmark.files import growing_file, is_device, replace_file, write_bytes, write_csv, write_json, write_text
+from fieldmark.files import (
+    growing_file,
+    is_device,
+    refuse_unwritable,
+    replace_file,
+    write_bytes,
+    write_csv,
+    write_json,
+    write_text,
+)
 
 
 @contextmanager
@@ -109,6 +118,19 @@ def test_a_folder_or_a_file_in_the_way_is_said(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="cannot be written"), growing_file(path):
             pass
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("grows", [False, True])
+def test_what_cannot_be_written_is_refused_before_the_work(grows: bool, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("one")
+    (tmp_path / "link").symlink_to(tmp_path / "deep" / "target")
+    for path in (tmp_path / "file", tmp_path / "new" / "deep" / "file", tmp_path / "link"):
+        refuse_unwritable(path, grows=grows, advice="name another")
+    with pytest.raises(UserError) as error:
+        refuse_unwritable(tmp_path / "file" / "below", grows=grows, advice="name another")
+    assert str(error.value) == f"{tmp_path / 'file' / 'below'} cannot be written: Not a directory; name another"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+    assert (tmp_path / "file").read_text() == "one"
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")

@@ -59,14 +59,14 @@ def test_recipes_say_what_they_are_and_hold_all_of_it():
     file = io.StringIO()
     print_recipes(rows, Console(file=file))
     assert file.getvalue().splitlines() == [
-        "pc/cub-resnet50-plain  CUB-200-2011  resnet50.tv_in1k  224  40  78.15  not yet run",
-        "pc/dogs-densenet161  Stanford Dogs  densenet161.tv_in1k  224  40  83.75  not yet run",
+        "pc/cub-resnet50-plain  CUB-200-2011  resnet50.tv_in1k  224  244  78.15  not yet run",
+        "pc/dogs-densenet161  Stanford Dogs  densenet161.tv_in1k  224  120  83.75  not yet run",
     ]
     plain, _ = recipes_to_json(rows)
     assert recipe_from_json(json.dumps(plain.pop("recipe"))) == rows["pc/cub-resnet50-plain"].recipe
     assert plain == {
         "name": "pc/cub-resnet50-plain", "data": "CUB-200-2011", "table": "Table 2", "paper": 78.15,
-        "ours": "not yet run", "backbone": "resnet50.tv_in1k", "epochs": 40,
+        "ours": "not yet run", "backbone": "resnet50.tv_in1k", "epochs": 244,
     }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from fieldmark.recipe import (
     OneCycle,
     Part,
     Pixels,
+    Poly,
     Recipe,
     Sgd,
     Stage,
@@ -68,6 +69,7 @@ def test_a_recipe_with_everything_changed_comes_back():
         Stage(2, Sgd(1.0, weight_decay=1e-8, scales={"backbone": 0.1}), StepDecay((1, 2), 0.3), ("backbone",), 1),
         Stage(3, AdamW(2e-4, scales={"head": 10.0}), Cosine(0.5, 0.01)),
         Stage(1, schedule=OneCycle(0.2, 10.0, 100.0)),
+        Stage(4, schedule=Poly(0.5)),
     )
     neck, criterion = Part("mine:Neck", {"a": (1, (2, 3))}), Part("CrossEntropy", {"smoothing": 0.0, "adjust": True})
     recipe = Recipe(
@@ -83,7 +85,7 @@ def test_a_recipe_with_everything_changed_comes_back():
         ("train", "val"),
     )
     assert round_trip(recipe) == recipe
-    assert recipe.epochs == 6
+    assert recipe.epochs == 10
 
 
 def test_defaults_may_be_left_out_of_a_file():
@@ -249,6 +251,7 @@ def test_whatever_stands_in_a_file_is_a_recipe_or_refused_in_one_line(place: str
 @settings(max_examples=60, deadline=None)
 def test_schedules_stay_between_0_and_1(epoch: float, total: float):
     schedules = (StepDecay((3, 9), warmup=2.0), Cosine(2.0, 0.01), Cosine(), OneCycle(), OneCycle(0.0), OneCycle(1.0))
+    schedules += (Poly(), Poly(0.5), Poly(4.0))
     for schedule in schedules:
         assert 0 <= schedule.at(epoch, total) <= 1
 
@@ -262,3 +265,5 @@ def test_schedules_at_known_points():
     assert [cycle.at(epoch, 8) for epoch in (0, 2, 8)] == pytest.approx([0.05, 1, 0.001])
     assert cycle.at(1, 8) == pytest.approx((0.05 + 1) / 2)
     assert math.isclose(cycle.at(5, 8), (1 + 0.001) / 2)
+    assert [Poly().at(epoch, 10) for epoch in (0, 2.5, 10, 11)] == pytest.approx([1, 0.75, 0, 0])
+    assert [Poly(0.5).at(epoch, 8) for epoch in (0, 6, 8)] == pytest.approx([1, 0.5, 0])

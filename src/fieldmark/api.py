@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from fieldmark.console import QUIET, counted, tell
 from fieldmark.data.check import Report, check_dataset
 from fieldmark.data.dataset import labels_of
-from fieldmark.data.opening import open_photos, refuse_missing_splits
+from fieldmark.data.opening import OpenedData, open_photos, refuse_missing_splits
 from fieldmark.data.reading import read_dataset
 from fieldmark.equations import equations as equations
 from fieldmark.errors import UserError
@@ -164,10 +165,14 @@ def evaluate(
         UserError: a mistake that the user can correct.
     """
     from fieldmark.evaluation.evaluate import evaluate as measure_run
+    from fieldmark.evaluation.evaluate import refuse_unlogged, split_of_run
 
-    opened = _opened(run, device, external)
+    folder = Path(run)
+    chosen = split_of_run(folder, None if data is None else Path(data), split)
+    refuse_unlogged(folder, split)
+    opened = _opened(folder, device, external)
     with counted(console, f"evaluating {split}") as tick:
-        return measure_run(opened, None if data is None else Path(data), split=split, progress=tick)
+        return measure_run(opened, chosen, split=split, progress=tick)
 
 
 def predict(
@@ -240,12 +245,12 @@ def probe(
     models = [draft_of(choice, device=device, external={}).recipe.model for choice in choices]
     for model in models:  # before the photos are scanned
         refuse_backbone(model.backbone, weights=model.weights)
-    dataset = _probe_data(data, train_on=train_on, split=split, annotation=annotation, seed=seed, console=console)
-    measured = split or "val"
+    opened = _probe_data(data, train_on=train_on, split=split, annotation=annotation, seed=seed, console=console)
+    dataset, measured = opened.dataset, split or "val"
 
     def probed(model: "Model") -> "Probed":
         with counted(console, model.backbone, len(dataset.of({*train_on, measured}))) as tick:
-            return probe_one(
+            result = probe_one(
                 dataset,
                 backbone=model.backbone,
                 weights=model.weights,
@@ -255,13 +260,14 @@ def probe(
                 device=device,
                 progress=tick,
             )
+        return replace(result, damaged=(*opened.damaged, *result.damaged))
 
     return [probed(model) for model in models]
 
 
 def _probe_data(
     data: str | Path, *, train_on: Sequence[str], split: str | None, annotation: str, seed: int, console: Console
-) -> "Dataset":
+) -> OpenedData:
     """The photos of a probe, split; test photos are not opened unless asked for."""
     if split is None and "val" in train_on:
         raise UserError("--train-on with val leaves only the test photos to measure on: add --split test")
@@ -277,7 +283,7 @@ def _probe_data(
     if holds_out:
         count = len(opened.dataset.of(["val"]))
         tell(console, f"measured on {count:,} held-out training photos (for the official test photos: --split test)")
-    return opened.dataset
+    return opened
 
 
 def _refuse_probe(dataset: "Dataset", train_on: Sequence[str], measured: str) -> None:

@@ -2,15 +2,18 @@
 
 import importlib
 import inspect
+import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import torch
 from torch import Tensor, nn
 
+from fieldmark.batches import Shuffled
 from fieldmark.core.backbone import make_backbone
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Method, Term
@@ -95,10 +98,24 @@ def refuse_parts(recipe: Recipe, external: Classes) -> None:
             accumulation.
     """
     kinds = [check_part(part, place=place, external=external) for place, part in recipe.model.parts]
-    if recipe.accumulate > 1 and any(getattr(kind, "batch_wide", False) for kind in kinds):
+    batch_wide = [kind for kind in kinds if getattr(kind, "batch_wide", False)]
+    if recipe.accumulate > 1 and batch_wide:
+        _refuse_pieces(recipe, batch_wide)
+
+
+def _refuse_pieces(recipe: Recipe, batch_wide: Sequence[type]) -> None:
+    """Raises ``UserError`` unless pieces of a batch mean the same as the whole where its images are compared."""
+    in_pieces = all(getattr(kind, "in_pieces", False) for kind in batch_wide)
+    if not (in_pieces and isinstance(recipe.batches, Shuffled)):
         raise UserError(
             "this method or term compares images of a batch, and gradient accumulation would change which:\n"
             "use --accumulate 1 and a smaller batch or image"
+        )
+    size = recipe.batches.size
+    if (piece := math.ceil(size / recipe.accumulate)) % 2:
+        raise UserError(
+            f"pairs are formed in each piece of a batch, and the last photo of {piece} would have no partner:\n"
+            f"use --accumulate 1, or one that divides the batch of {size} into pieces of an even number"
         )
 
 
@@ -118,7 +135,7 @@ def build_classifier(
         UserError: parts that do not fit together.
     """
     build = partial(build_part, external=external or {})
-    backbone = make_backbone(model.backbone, weights=weights, size=size)
+    backbone = make_backbone(model.backbone, weights=weights, size=size, output_stride=model.output_stride)
     context = {"channels": backbone.channels, "classes": classes}
     neck = build(model.neck, context, place="neck") if model.neck else nn.Identity()
     known = neck_of_run(weights, model.neck.name) if model.neck else {}
@@ -184,8 +201,14 @@ def _parameters(kind: type) -> dict[str, inspect.Parameter]:
 
 def _check_option(value: object, annotation: Any, *, where: str) -> None:
     """Options come from a command line or a file; those with a simple annotation are checked against it."""
-    if get_origin(annotation) in (Literal, Annotated) or annotation in (int, float, bool, str):
+    if _is_simple(annotation):
         from_plain(value, Finite if annotation is float else annotation, where=where)
+
+
+def _is_simple(annotation: Any) -> bool:
+    if get_origin(annotation) in (Union, UnionType):
+        return all(map(_is_simple, get_args(annotation)))
+    return get_origin(annotation) in (Literal, Annotated) or annotation in (int, float, bool, str, NoneType)
 
 
 def _tried(module: Any, example: Tensor, *, place: str, dimensions: int) -> Tensor:

@@ -47,8 +47,9 @@ def check(
     json_file: JsonFile = None,
     annotation: str = "variant",
     max_megapixels: float = 64.0,
+    strict: bool = False,
     console: Speaking,
-) -> None:
+) -> int:
     """Read every photo and report damage, duplicates and class sizes, and what to do about each.
 
     Args:
@@ -56,6 +57,7 @@ def check(
         json_file: also write everything as JSON to this file.
         annotation: which labels to use of a dataset that has several (FGVC-Aircraft: variant, family, manufacturer).
         max_megapixels: larger photos are refused unread; for training, use --set pixels.megapixels=N.
+        strict: exit with 1, not 0, if anything was found, be it an error, a warning or a note; for scripts.
     """
     from fieldmark.api import check as look
     from fieldmark.data.report import print_report
@@ -64,6 +66,7 @@ def check(
     report = look(data, annotation=annotation, max_megapixels=max_megapixels, console=console)
     print_report(report, console)
     _write_json(json_file, report.to_json())
+    return int(strict and bool(report.findings))
 
 
 @app.command
@@ -155,7 +158,9 @@ def evaluate(
     external: External = (),
     console: Speaking,
 ) -> None:
-    """Evaluate a run: accuracies, the most confused pairs, a table by class, a confusion matrix, each photo's logits.
+    """Evaluate a run: accuracies, the most confused pairs, tables by class and by photo, the worst mistakes first.
+
+    A confusion matrix and each photo's logits lie beside them.
 
     Args:
         run: the run's folder.
@@ -167,15 +172,15 @@ def evaluate(
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     from fieldmark.api import evaluate as measure
-    from fieldmark.evaluation.evaluate import print_evaluation, refuse_results, write_evaluation
+    from fieldmark.evaluation.output import print_evaluation, refuse_results, write_evaluation
 
     folder = out or run / "evaluation" / split
-    refuse_results(folder, run, data)
+    refuse_results(folder, run, data, split=split)
     _refuse_json(json_file, "split", "most_confused", inputs=[data] if data else ())
     result = measure(run, data, split=split, device=device, external=external, console=console)
     if not speaks():  # only the first of several processes writes
         return
-    write_evaluation(result, folder)
+    write_evaluation(result, folder, console=console)
     _write_json(json_file, result.to_json())
     print_evaluation(result, folder, console)
 
@@ -351,7 +356,11 @@ def _failed(error: BaseException) -> int:
 
 
 def run(tokens: Sequence[str] | None = None) -> int:
-    """Runs a command and returns the exit code: 0, 2 for a mistake that the user can correct, 130 for a stopped run."""
+    """Runs a command and returns the exit code.
+
+    It is 0; 1 for a strict check that found something; 2 for a mistake that the user can correct; 130 for a stopped
+    run.
+    """
     try:
         result = app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value")
         return result if isinstance(result, int) else 0

@@ -13,7 +13,7 @@ from fieldmark.console import tell
 from fieldmark.core.device import device_of
 from fieldmark.core.weights import LITE0, LITE0_BACKBONE, lite0_is_installed
 from fieldmark.errors import UserError
-from fieldmark.evaluation.evaluate import write_evaluation
+from fieldmark.evaluation.output import write_evaluation
 from fieldmark.evaluation.predict import refuse_table, write_predictions
 from fieldmark.locks import LOCK, locked
 from fieldmark.training.runlog import clock
@@ -55,7 +55,7 @@ def _run(out: Path, *, species: int, images: int, epochs: int, device: str, cons
     network: Keywords = {"backbone": LITE0_BACKBONE, "weights": LITE0, "epochs": epochs, "device": device}
     train(birds, run, overwrite=True, console=console, **network)
     result = evaluate(run, device=device, console=console)
-    write_evaluation(result, run / "evaluation" / "test")
+    write_evaluation(result, run / "evaluation" / "test", console=console)
     write_predictions(table, predict(run, [birds / "test"], top=3, device=device), top=3)
     lines = [
         f"top-1 on {result.metrics.n} test pictures: {100 * result.metrics.top1:.1f} % "

@@ -58,6 +58,29 @@ def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = "
             draft.unlink(missing_ok=True)
 
 
+def refuse_unwritable(path: Path, *, grows: bool = False, advice: str) -> None:
+    """Refuses, before the work, a file that cannot be written; nothing is left behind.
+
+    Args:
+        path: the file that is to be written; missing folders are created then.
+        grows: it is a log that grows, so that one that exists need only take more; others are replaced by new files.
+        advice: what the user can do.
+
+    Raises:
+        UserError: no file can be made in its folder, or the log takes no more.
+    """
+    folder = Path(os.path.realpath(path)).parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    try:
+        if grows and path.exists():
+            path.open("ab").close()
+        else:
+            tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f"{_cannot_be_written(path, error)}; {advice}") from error
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """``replace_file`` for bytes."""
     replace_file(path, lambda draft: draft.write_bytes(content))

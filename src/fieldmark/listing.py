@@ -46,7 +46,7 @@ def print_recipes(rows: "Mapping[str, Row]", console: Console) -> None:
     lines = []
     for name, row in rows.items():
         size, epochs = row.recipe.pixels.size, row.recipe.epochs
-        numbers = (str(size), str(epochs), f"{row.paper:.2f}")
+        numbers = (str(size), str(epochs), "-" if row.paper is None else f"{row.paper:.2f}")
         lines.append((name, row.data, row.recipe.model.backbone, *numbers, row.ours))
     print_rows(("recipe", "data", "backbone", "pixels", "epochs", "paper %", "ours"), lines, console)
 

@@ -128,6 +128,17 @@ class OneCycle:
         return high + (low - high) * 0.5 * (1 + math.cos(math.pi * part))
 
 
+@dataclass(frozen=True)
+class Poly:
+    """Falls to 0 as a power of what is left of the stage, as Caffe's "poly": a straight line for the power 1."""
+
+    power: Positive = 1.0
+
+    def at(self, epoch: float, total: float) -> float:
+        """The factor at a (fractional) epoch of ``total``."""
+        return max(1 - epoch / total, 0.0) ** self.power
+
+
 def _warm(epoch: float, warmup: float) -> float:
     return min(1.0, (epoch + 1e-3) / warmup) if warmup else 1.0
 
@@ -138,7 +149,7 @@ class Stage:
 
     epochs: Count = 20
     optimiser: Sgd | AdamW = field(default_factory=Sgd)
-    schedule: OneCycle | Cosine | StepDecay = field(default_factory=OneCycle)
+    schedule: OneCycle | Cosine | StepDecay | Poly = field(default_factory=OneCycle)
     frozen: tuple[str, ...] = ()
     frozen_epochs: Natural | None = None
 
@@ -149,7 +160,11 @@ CROSS_ENTROPY = Part("CrossEntropy", {"smoothing": 0.1})
 
 @dataclass(frozen=True)
 class Model:
-    """What is trained, and with which loss. ``weights`` are the backbone's initial ones; a saved run has its own."""
+    """What is trained, and with which loss.
+
+    ``weights`` are the backbone's initial ones; a saved run has its own. ``output_stride`` is the side in pixels of the
+    square that a position of the maps stands for (8, 16, 32; 0: the network's own).
+    """
 
     method: Part = PLAIN
     pool: Part = AVERAGE
@@ -159,6 +174,12 @@ class Model:
     neck: Part | None = None
     terms: tuple[Part, ...] = ()
     criterion: Part = CROSS_ENTROPY
+    output_stride: Natural = 0
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether the backbone starts from random weights."""
+        return self.weights == "none"
 
     @property
     def parts(self) -> Iterator[tuple[str, Part]]:

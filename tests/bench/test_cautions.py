@@ -105,6 +105,12 @@ CHANGES: dict[str, tuple[Callable[[Result], Result], str]] = {
         lambda one: replace(one, baseline="plain-long"),
         "pc: its runs name different baselines (plain, plain-long); plain is used.",
     ),
+    "unread": (
+        lambda one: replace(one, damaged=tuple(f"test/{at}.jpg: truncated" for at in range(1200))),
+        "1,200 photos could not be read and are left out: test/0.jpg: truncated; test/1.jpg: truncated; "
+        "test/2.jpg: truncated; test/3.jpg: truncated; test/4.jpg: truncated; and 1,195 more, which the result files "
+        "name.",
+    ),
     "tuned": (
         lambda one: replace(one, tuned={"winner": 0, "trials": []}),
         "pc was tuned again after some of its final runs, which follow an earlier choice.",

@@ -117,9 +117,9 @@ def test_no_weights_are_read_to_look_at_trials(split: Path, tmp_path: Path, monk
     asked: list[str] = []
     make = building.make_backbone
 
-    def counted(name: str, *, weights: str, size: int) -> Backbone:
+    def counted(name: str, *, weights: str, size: int, output_stride: int) -> Backbone:
         asked.append(weights)
-        return make(name, weights=weights, size=size)
+        return make(name, weights=weights, size=size, output_stride=output_stride)
 
     monkeypatch.setattr(building, "make_backbone", counted)
     text = PLAN.replace('weights = "none"', 'weights = "hub"') + PLAIN

@@ -13,6 +13,7 @@ from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Cosine, OneCycle, Part, Stage, StepDecay, recipe_to_json
+from fieldmark.recipes.pairwise_confusion import COMPOSITION
 from fieldmark.training.settings import RecipeSettings
 
 CONTEXT = RecipeContext(photos=600, classes=20, device="cpu", folder=Path())
@@ -48,7 +49,7 @@ def test_settings_are_those_of_train() -> None:
 
 def test_changes_go_where_they_say() -> None:
     plain = recipe_of(entry_of(), CONTEXT)
-    assert (plain.epochs, plain.batches, plain.model.terms) == (3, Shuffled(16), (Part("PairwiseConfusion"),))
+    assert (plain.epochs, plain.batches, plain.model.terms) == (3, Shuffled(16), COMPOSITION.terms)
     changes = {
         "batches": {"type": "Balanced", "classes": 4, "images": 4},
         "stages.0.optimiser.scales.backbone": 0.03,
@@ -57,7 +58,7 @@ def test_changes_go_where_they_say() -> None:
     changed = recipe_of(entry_of(changes=changes), CONTEXT, changes={"model.terms.0.weight": 5, "clip": 3})
     assert changed.batches == Balanced(4, 4)
     assert changed.stages[0].optimiser.scales == {"backbone": 0.03}
-    assert changed.model.terms == (Part("PairwiseConfusion", {"weight": 5}),)
+    assert changed.model.terms[0].options["weight"] == 5
     assert changed.clip == 3
     assert replace(changed, batches=plain.batches, stages=plain.stages, model=plain.model, clip=0.0) == plain
 

@@ -18,8 +18,8 @@ from fieldmark.bench.planned_runs import PlannedRun, runs_of
 from fieldmark.bench.provenance import Source
 from fieldmark.bench.results import Session, write_result
 from fieldmark.bench.run_folder import RunFolder
+from fieldmark.bench.run_plan import _in_words
 from fieldmark.errors import Interrupted, UserError
-from fieldmark.recipe import Part
 from fieldmark.training import session
 
 TRIALS = """
@@ -79,13 +79,13 @@ def test_recipes_of_trials_and_of_final_runs(split: Path, tmp_path: Path) -> Non
     executor = executor_of(tmp_path / "out", split)
     trial_job = job_of(executor, "pc-trial1-seed0")
     trial, final = (executor.recipe(job) for job in (trial_job, job_of(executor, "plain-seed10")))
-    assert trial.model.terms == (Part("PairwiseConfusion", {"weight": 4.0}),)
+    assert trial.model.terms[0].options["weight"] == 4.0
     assert (trial.epochs, trial.clip, trial.seed, trial.train_on) == (1, 2.0, 0, ("train",))
     assert (final.epochs, final.clip, final.seed) == (2, 0.0, 10)
     for top1, weight in (((0.5, 0.6), 4.0), ((0.6, 0.6), 3.0)):
         score(executor, top1)
         final = executor.recipe(job_of(executor, "pc-seed11"))
-        assert final.model.terms == (Part("PairwiseConfusion", {"weight": weight}),)
+        assert final.model.terms[0].options["weight"] == weight
         assert (final.epochs, final.clip, final.seed) == (2, 2.0, 11)
     weights = [recipe.model.terms[0].options["weight"] for recipe in executor.possible(job_of(executor, "pc-seed10"))]
     assert weights == [3.0, 4.0]
@@ -197,6 +197,29 @@ def test_a_probe_is_measured_on_test(split: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(answers.logits, again.logits)  # no seed changes it
     assert first.recipe["size"] == 32
     assert replace(second, seconds=first.seconds) == first
+
+
+@pytest.mark.parametrize("key", ["plain-seed10", "probe-seed0"])
+def test_photos_that_cannot_be_read_are_counted_and_none_is_no_measurement(
+    key: str, split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "draw_curves", lambda path, rows: path.touch())
+    data = Path(shutil.copytree(split, tmp_path / "photos"))
+    for name in ("train/ant/0.jpg", "test/bee/0.jpg"):
+        (data / name).write_bytes(b"no picture")
+    executor = executor_of(tmp_path / "out", data)
+    job = job_of(executor, key)
+    result, answers = executor.execute(job, RunFolder(tmp_path / "out", job.key))
+    assert [line.split(":")[0] for line in result.damaged] == ["train/ant/0.jpg", "test/bee/0.jpg"]
+    assert (result.photos["measured"], result.photos["trained"]) == (11, 29)
+    assert answers is not None
+    assert len(answers.names) == 11
+    assert "; 2 photos of the data could not be read" in _in_words(result)
+    for photo in (data / "test").rglob("*.jpg"):
+        photo.write_bytes(b"no picture")
+    result, answers = executor_of(tmp_path / "other", data).execute(job, RunFolder(tmp_path / "other", job.key))
+    assert (result.status, answers) == ("failed", None)
+    assert result.reason.startswith("12 of 12 photos cannot be read: test/ant/0.jpg: ")
 
 
 def test_failures_are_recorded(split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

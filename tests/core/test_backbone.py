@@ -78,6 +78,19 @@ def test_the_final_norm_of_convnext_stays_and_is_applied():
     assert maps.var(1, unbiased=False).mean().item() == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.parametrize(("stride", "side"), [(0, 4), (32, 4), (16, 7), (8, 14)])
+def test_an_output_stride_keeps_the_positions_of_the_last_stages(stride: int, side: int):
+    with torch.no_grad():
+        maps = make_backbone("test_resnet", weights="none", size=112, output_stride=stride)(torch.zeros(1, 3, 112, 112))
+    assert maps.shape[2:] == (side, side)
+
+
+@pytest.mark.parametrize(("name", "stride"), [("test_vit", 16), ("vgg11", 16), ("test_resnet", 5)])
+def test_a_network_without_such_an_output_stride_says_so(name: str, stride: int):
+    with pytest.raises(UserError, match=f"{name} cannot be built with an output_stride of {stride}; leave it out"):
+        make_backbone(name, weights="none", size=64, output_stride=stride)
+
+
 def test_normalise_is_the_statistics_in_single_precision():
     backbone = make_backbone("test_efficientnet", weights="none", size=64)
     pixels = torch.randint(256, (2, 5, 7, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -1,5 +1,6 @@
 """Where a run is computed, and in which precision."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -92,3 +93,13 @@ def test_only_cuda_lets_the_host_go_on_before_a_copy_is_done() -> None:
     assert calls == [("cpu", False), ("cuda:1", True), ("mps", False)]
     values = torch.arange(3)
     assert moved(values, torch.device("cpu")) is values
+
+
+def test_every_copy_that_may_not_wait_goes_through_one_place() -> None:
+    source = Path(__file__).parents[2] / "src" / "fieldmark"
+    places = {
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*.py")
+        if "non_blocking" in path.read_text("utf-8")
+    }
+    assert places == {"core/device.py", "training/nonfinite.py"}  # the second one from CUDA alone, with an event

@@ -69,6 +69,8 @@ def test_things_that_are_no_data(tmp_path: Path) -> None:
     text = refused(tmp_path)
     assert str(tmp_path) in text
     assert "images, but no class folders (1, e.g. 1.jpg)" in text
+    (tmp_path / "list.XLSX").touch()
+    assert "a spreadsheet; save it as 'CSV UTF-8'" in refused(tmp_path / "list.XLSX")
     photo.rename(tmp_path / "photo.csv")
     assert "not a CSV in UTF-8" in refused(tmp_path / "photo.csv")
     os.mkfifo(tmp_path / "pipe.csv")

@@ -9,7 +9,7 @@ import pytest
 
 from fieldmark.data.dataset import Box, Photo
 from fieldmark.errors import UserError
-from fieldmark.evaluation.evaluate import evaluate
+from fieldmark.evaluation.evaluate import evaluate, split_of_run
 from fieldmark.evaluation.predict import Prediction, photos_of, predict, write_predictions
 from fieldmark.runs.folder import Opened, open_run
 from small_runs import write_photo
@@ -40,7 +40,7 @@ def test_order_damage_and_repeats(opened: Opened, photos: Path, tmp_path: Path) 
 
 
 def test_they_are_evaluation_s(opened: Opened, photos: Path) -> None:
-    result = evaluate(opened, photos, split="val", workers=0)
+    result = evaluate(opened, split_of_run(opened.path, photos, "val"), split="val", workers=0)
     found = list(predict(opened, photos_of([photos / name for name in result.names]), top=9))
     for one, row in zip(found, result.logits.astype(np.float64), strict=True):
         shares = np.exp(row) / np.exp(row).sum()

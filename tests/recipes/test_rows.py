@@ -70,7 +70,7 @@ def test_rows_say_where_they_come_from():
         assert row.data.strip(), name
         assert row.table.strip(), name
         assert row.ours.strip(), name
-        assert 0 < row.paper < 100, name
+        assert row.paper is None or 0 < row.paper < 100, name
 
 
 @pytest.mark.parametrize("paper", WITH_ROWS, ids=lambda paper: paper.COMPOSITION.name)
@@ -78,7 +78,7 @@ def test_the_report_of_a_paper_holds_its_command_and_all_its_figures(paper: Modu
     report = paper.__doc__ or ""
     assert f"--recipe {paper.COMPOSITION.name}/" in report
     figures = set(re.findall(r"\d+\.\d+", report))
-    for row in paper.ROWS:
+    for row in (row for row in paper.ROWS if row.paper is not None):
         assert figures & {f"{row.paper:.1f}", f"{row.paper:.2f}"}, row.name
 
 
@@ -109,10 +109,11 @@ def test_the_parts_of_a_row_go_together_on_any_data(built: tuple[Recipe, Learner
 
 def test_pairwise_confusion_and_its_baseline_differ_in_the_term_alone():
     names = [name for name in ROWS if name.startswith("pc/") and not name.endswith("-plain")]
-    assert len(names) == 18
+    assert len(names) == 20
     for name in names:
         confused, plain = ROWS[name], ROWS[f"{name}-plain"]
-        assert (confused.paper > plain.paper) == (name != "pc/cifar10-densenet161")
+        if confused.paper is not None and plain.paper is not None:
+            assert (confused.paper > plain.paper) == (name != "pc/cifar10-densenet161")
         weight = 1.0 if confused.data == "CIFAR-10" else 10.0
         assert [dict(part.options) for part in confused.recipe.model.terms] == [{"weight": weight}], name
         assert replace(confused.recipe, model=replace(confused.recipe.model, terms=())) == plain.recipe

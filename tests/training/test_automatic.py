@@ -11,7 +11,7 @@ from fieldmark.batches import Balanced, Batches, Shuffled, ShuffledPairs
 from fieldmark.errors import UserError
 from fieldmark.recipe import CROSS_ENTROPY, AdamW, OneCycle, Part, Recipe, Sgd, Stage, StepDecay
 from fieldmark.recipes import ROWS
-from fieldmark.recipes.composition import Composition
+from fieldmark.recipes.composition import UNSMOOTHED, Composition
 from fieldmark.training import automatic, overrides
 from fieldmark.training.automatic import draft_of, fitting
 from fieldmark.training.settings import settings_of
@@ -174,7 +174,9 @@ def test_parts_that_say_a_rate_get_it() -> None:
 
 def test_parts_by_name() -> None:
     recipe = chosen(method="pc", term=("pairwise-confusion,weight=5",), pool="maximum")
-    assert recipe.model.terms == (Part("PairwiseConfusion"), Part("PairwiseConfusion", {"weight": 5}))
+    composed, added = recipe.model.terms
+    assert composed == Part("PairwiseConfusion", {"weight": None, "per_class": 0.05})
+    assert added == Part("PairwiseConfusion", {"weight": 5})
     assert recipe.model.pool == Part("Maximum")
 
 
@@ -186,6 +188,7 @@ def test_zero_is_a_choice_too() -> None:
 
 def test_the_criterion_adjusts_if_asked() -> None:
     assert chosen().model.criterion == CROSS_ENTROPY
+    assert chosen(method="pc").model.criterion == UNSMOOTHED
     adjusted = chosen(balance="logit-adjust", smoothing=0.2)
     assert adjusted.model.criterion == Part("CrossEntropy", {"smoothing": 0.2, "adjust": True})
     assert adjusted.batches == Shuffled(16)
@@ -204,7 +207,7 @@ def test_a_paper_s_own_batches_have_no_more_classes_than_the_data(monkeypatch: p
 def test_any_field_can_be_set() -> None:
     recipe = chosen(method="pc", set=("stages.0.epochs=3", "model.terms.0.weight=5", "pixels.flip=false"))
     assert (recipe.epochs, recipe.pixels.flip) == (3, False)
-    assert recipe.model.terms[0].options == {"weight": 5}
+    assert recipe.model.terms[0].options == {"weight": 5, "per_class": 0.05}
     with pytest.raises(UserError, match="epochs is 0; it must be at least 1"):
         chosen(set=("stages.0.epochs=0",))
 

@@ -1,6 +1,7 @@
 """The loop: resuming is exact, steps that are not finite are undone, pieces of a batch add up, stages take turns."""
 
 import itertools
+import math
 import multiprocessing
 from dataclasses import replace
 from pathlib import Path
@@ -8,15 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from loops import RECIPE, STAGE, Noisy, Poisoned, Recorder, differing, make_loop, session, tensors, with_method
+from loops import RECIPE, STAGE, Noisy, Poisoned, Recorder, Telling, differing, make_loop, session, tensors, with_method
 
 import small_runs
 from fieldmark.batches import Balanced, Shuffled
-from fieldmark.building import build_learner
 from fieldmark.errors import UserError
 from fieldmark.input.loading import Batch
-from fieldmark.recipe import AdamW, Precision, Recipe, Sgd, Stage, StepDecay
-from fieldmark.recipes import COMPOSITIONS, pairwise_confusion
+from fieldmark.recipe import AdamW, Part, Precision, Recipe, Sgd, Stage, StepDecay
+from fieldmark.recipes import COMPOSITIONS
 from fieldmark.recipes.composition import Composition
 from fieldmark.recipes.naming import part_of
 from fieldmark.runs.checkpoint import load_state
@@ -260,10 +260,44 @@ def test_pieces_add_up_to_the_batch(photos: Path, tmp_path: Path) -> None:
             torch.testing.assert_close(losses[0][name], losses[pieces][name])
 
 
-def test_pieces_are_refused_where_images_are_compared() -> None:
-    with pytest.raises(UserError, match="--accumulate 1"):
-        build_learner(replace(PC, accumulate=2), classes=3)
-    assert pairwise_confusion.COMPOSITION.terms == PC.model.terms
+def test_the_pairs_of_a_piece_are_its_own(photos: Path, tmp_path: Path) -> None:
+    """The gradient of pieces is the mean of the gradients that each piece would have as a batch of its own."""
+    term = Part("PairwiseConfusion", {"weight": 50.0})
+    recipe = replace(RECIPE, model=replace(RECIPE.model, terms=(term,)), accumulate=2)
+    loops = [make_loop(photos, tmp_path, replace(recipe, accumulate=pieces)) for pieces in (2, 1, 1)]
+    whole = loops[0].photos.__getitems__([(0, index) for index in range(0, 24, 3)])
+    halves = [loops[0].photos.__getitems__([(0, index) for index in part]) for part in ((0, 3, 6, 9), (12, 15, 18, 21))]
+    for loop in loops:
+        torch.nn.init.normal_(loop.learner.method.classifier.head.weight, generator=torch.Generator().manual_seed(1))
+        loop.wrapped.train()
+    losses = [loop._backward(batch) for loop, batch in zip(loops, (whole, *halves), strict=True)]
+    for name in ("loss", "PairwiseConfusion"):
+        torch.testing.assert_close(losses[0][name], (losses[1][name] + losses[2][name]) / 2)
+    gradients = [[p.grad for p in loop.learner.parameters() if p.grad is not None] for loop in loops]
+    for accumulated, first, second in zip(*gradients, strict=True):
+        torch.testing.assert_close(accumulated, (first + second) / 2, rtol=1e-3, atol=1e-5)
+
+
+def test_figures_are_logged_and_train_nothing(photos: Path, tmp_path: Path) -> None:
+    """Those of a term and of a method; one that is not finite undoes no step."""
+    term = Part("MutualChannelLoss", {"weight": 0.5, "drop": 0.0})
+    recipe = replace(RECIPE, stages=(replace(STAGE, epochs=1),), model=replace(RECIPE.model, terms=(term,)))
+    log = Recorder(tmp_path)
+    loops = [
+        make_loop(photos, tmp_path, kind, log)
+        for kind in (recipe, with_method(Telling, recipe), with_method(Telling, recipe, finite=False))
+    ]
+    for loop in loops:
+        loop.train(workers=0)
+    row = loops[0].position.rows[0]
+    loss = 0.5 * (row["MutualChannelLoss/L_dis"] - 10 * row["MutualChannelLoss/L_div"])
+    assert row["MutualChannelLoss"] == pytest.approx(loss, rel=1e-5)
+    assert row["loss"] == pytest.approx(row["cross_entropy"] + loss, rel=1e-5)
+    assert "MutualChannelLoss/L_div" in (tmp_path / "metrics.csv").read_text("utf-8").splitlines()[0]
+    assert [loop.position.rows[0].get("told") for loop in loops] == [None, 3.0, math.inf]
+    assert differing(loops[0].state()["learner"], loops[1].state()["learner"]) == []
+    assert differing(loops[0].state()["learner"], loops[2].state()["learner"]) == []
+    assert log.notes == [note for note in log.notes if "not finite" not in note]
 
 
 def test_stages_and_frozen_groups(photos: Path, tmp_path: Path) -> None:
@@ -330,7 +364,7 @@ def test_the_loops_own_step_reads_nothing_back(
     for _ in range(2):
         loop._begin_step()
         with no_reading_back():
-            finite, _ = loop._update(torch.stack(list(loop._backward(batch).values())))
+            finite, _ = loop._update(loop._backward(batch)["loss"])
         assert finite
         loop.position.step += 1
     assert differing(before, dict(loop.learner.named_parameters()))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fieldmark.errors import UserError
-from fieldmark.recipe import AdamW, Cosine, OneCycle, Sgd, Stage, StepDecay
+from fieldmark.recipe import AdamW, Cosine, OneCycle, Poly, Sgd, Stage, StepDecay
 from fieldmark.training.optim import MovingAverage, NormKeeper, freeze, make_optimiser, refuse_groups, set_rates
 
 
@@ -115,13 +115,18 @@ def test_scales_multiply_the_rate_of_a_group() -> None:
         (Cosine(warmup=2), 2, 1),
         (Cosine(warmup=2), 6, 0.5),
         (Cosine(), 12, 0),
+        (Poly(), 4, 0.6),
+        (Poly(0.5), 7.5, 0.5),
+        (Poly(2.0), 10, 0),
         (StepDecay(epochs=(4, 8)), 3.99, 1),
         (StepDecay(epochs=(4, 8)), 4, 0.1),
         (StepDecay(epochs=(4, 8)), 8, 0.01),
         (StepDecay(epochs=(4,), factor=0.5, warmup=4), 2, 2.001 / 4),
     ],
 )
-def test_schedules_at_their_key_points(schedule: OneCycle | Cosine | StepDecay, epoch: float, factor: float) -> None:
+def test_schedules_at_their_key_points(
+    schedule: OneCycle | Cosine | StepDecay | Poly, epoch: float, factor: float
+) -> None:
     assert rates(Stage(10, Sgd(lr=2.0), schedule), epoch)["head"] == pytest.approx(2 * factor, abs=1e-9)
 
 

@@ -13,13 +13,14 @@ from fieldmark.batches import Balanced, Batches, ExhaustivePairs, Shuffled, Shuf
 from fieldmark.errors import UserError
 from fieldmark.recipe import AdamW, Cosine, Model, OneCycle, Part, Pixels, Recipe, Sgd, Stage, StepDecay, recipe_to_json
 from fieldmark.recipes import ROWS
-from fieldmark.recipes.composition import Composition
+from fieldmark.recipes.composition import UNSMOOTHED, Composition
 from fieldmark.training import overrides
 from fieldmark.training.automatic import Draft
 from fieldmark.training.overrides import read_recipe, with_fields, with_model
 from fieldmark.training.settings import RecipeSettings, settings_of
 
 TERM = Part("PairwiseConfusion", {"weight": 3.0})
+PER_CLASS = Part("PairwiseConfusion", {"weight": None, "per_class": 0.05})
 ADJUSTED = Part("CrossEntropy", {"smoothing": 0.1, "adjust": True})
 MODEL = Model(backbone="test_resnet", weights="none", terms=(TERM,))
 STAGE = Stage(100, Sgd(0.01, scales={"backbone": 0.1}), StepDecay((20, 40, 60), 0.5, 2.0), ("backbone",), 8)
@@ -107,7 +108,8 @@ def test_nothing_said_changes_nothing() -> None:
             {"model": replace(MODEL, terms=(TERM, Part("PairwiseConfusion", {"weight": 5})))},
         ),
         ("method", "plain", {"model": replace(MODEL, terms=())}),
-        ("method", "pc", {"model": replace(MODEL, terms=(Part("PairwiseConfusion"),))}),
+        ("method", "pc", {"model": replace(MODEL, terms=(PER_CLASS,), criterion=UNSMOOTHED)}),
+        ("method", "mc-loss", {"model": replace(MODEL, terms=(Part("MutualChannelLoss", {"weight": 1.5}),))}),
         ("size", 96, {"pixels": replace(RECIPE.pixels, size=96, eval_size=96)}),
         ("fit", "crop", {"pixels": replace(RECIPE.pixels, fit="crop")}),
         ("batch", 40, {"batches": Balanced(10, 4)}),
@@ -129,6 +131,27 @@ def test_nothing_said_changes_nothing() -> None:
 )
 def test_each_setting_replaces_its_own_field(name: str, value: object, changed: dict[str, typing.Any]) -> None:
     assert said(**{name: value}) == replace(RECIPE, **changed)
+
+
+def test_a_method_without_label_smoothing_takes_it_away_unless_it_is_said() -> None:
+    assert said(method="pc", smoothing=0.2).model.criterion == Part("CrossEntropy", {"smoothing": 0.2})
+    adjusted = replace(RECIPE, model=replace(MODEL, criterion=ADJUSTED))
+    assert said(adjusted, method="pc").model.criterion.options == {"smoothing": 0.0, "adjust": True}
+    bare = replace(RECIPE, model=replace(MODEL, criterion=Part("mine:Own")))
+    assert said(bare, method="pc").model.criterion == Part("mine:Own")
+    for method in ("plain", "mc-loss", "cin"):
+        assert said(method=method).model.criterion == MODEL.criterion
+
+
+@pytest.mark.parametrize(("weights", "mu"), [("none", {"weight": 1.5}), ("hub", {}), ("w.safetensors", {})])
+def test_mutual_channel_loss_from_scratch_has_the_paper_s_weight(weights: str, mu: dict[str, float]) -> None:
+    assert said(method="mc-loss", weights=weights).model.terms == (Part("MutualChannelLoss", mu),)
+    changed = said(method="mc-loss", weights=weights, set=("model.terms.0.weight=0.3",))
+    assert changed.model.terms == (Part("MutualChannelLoss", {"weight": 0.3}),)
+    own = Part("MutualChannelLoss", {"weight": 0.2})
+    assert said(weights=weights, term=("mutual-channel-loss,weight=0.2",)).model.terms == (TERM, own)
+    row = ROWS["mc-loss/cub-resnet50"].recipe
+    assert said(row, weights=weights).model.terms == row.model.terms, "a recipe that is followed is not adapted"
 
 
 def test_every_setting_of_a_run_has_a_meaning_beside_a_recipe() -> None:

@@ -1,5 +1,6 @@
 """A run from photos to a folder: made, gone on with, replaced or refused."""
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -19,7 +20,7 @@ from fieldmark.recipe import Recipe
 from fieldmark.runs.checkpoint import MODEL, STATE, load_state
 from fieldmark.runs.folder import RECIPE, open_run
 from fieldmark.training import session
-from fieldmark.training.runlog import RunLog
+from fieldmark.training.runlog import METRICS, RunLog
 from fieldmark.training.session import train
 from fieldmark.training.settings import Destination, Settings, settings_of
 from small_runs import QUIET, SMALL, small, stop_after, train_small, write_photo
@@ -69,6 +70,23 @@ def test_it_says_what_it_does(photos: Path, tmp_path: Path) -> None:
     assert f"saved in {tmp_path}/run/splits.csv; use it for later runs with --splits {tmp_path}/run/" in told[3]
     assert told[4].startswith("epoch 1/1  loss ")
     assert told[-1].startswith("trained in ")
+
+
+@pytest.mark.parametrize(
+    ("said", "notice"),
+    [
+        ({"method": "pc"}, "Pairwise Confusion can cost accuracy where classes are few"),
+        ({"recipe": "pc/cub-vgg16", "term": ()}, "Pairwise Confusion can cost accuracy where classes are few"),
+        ({"method": "mc-loss"}, "Mutual-Channel Loss from scratch: mu, its weight, is 1.5 as in the paper"),
+    ],
+)
+def test_what_one_should_know_of_a_paper_is_told_in_a_line_before_training(
+    said: dict[str, object], notice: str, photos: Path, tmp_path: Path
+) -> None:
+    told = train_small(photos, tmp_path / "run", small(epochs=1, size=32, **said))
+    assert [line.startswith(notice) for line in told].index(True) == 3
+    assert "classes are few" not in "".join(told[4:])
+    assert told[4].startswith("the cut into train")
 
 
 def test_two_runs_of_a_seed_are_the_same_bytes(photos: Path, trained: Path, tmp_path: Path) -> None:
@@ -158,7 +176,7 @@ def test_what_lies_there_is_not_touched(photos: Path, own_run: Path, tmp_path: P
     "mistake",
     [
         {"backbone": "no_such_network"}, {"weights": "nowhere.safetensors"}, {"term": ("nothing",)}, {"epochs": 0},
-        {"train_on": "trian"}, {"fit": "box"}, {"term": ("pairwise-confusion",), "accumulate": 2},
+        {"train_on": "trian"}, {"fit": "box"}, {"term": ("soft-channel-labels",), "accumulate": 2},
         {"set": ("stages.0.frozen=[\"neck\"]",)},
         {"term": ("pairwise-confusion",), "set": ("stages.0.frozen=[\"terms\"]",)},  # which has no parameters
         {"set": ('batches={"type": "Balanced", "classes": 4}',)},
@@ -268,6 +286,41 @@ def test_the_best_epoch_is_kept_where_there_are_enough_photos(
     train_small(photos, tmp_path / "last", small(epochs=4, size=32))
     one, other = (load_file(tmp_path / name / MODEL) for name in ("run", "last"))
     assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_validation_leaves_out_what_can_no_longer_be_read_and_refuses_to_measure_nothing(
+    photos: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, settings = Path(shutil.copytree(photos, tmp_path / "photos")), small(size=32, splits=str(trained))
+    names = sorted(name for name, split in read_splits(trained).items() if split == "val")
+    begin = RunLog.begin
+
+    def damaging(count: int) -> None:
+        def begun(log: RunLog, *, steps: int, per_epoch: int, done: int) -> None:
+            for name in names[:count]:
+                (data / name).unlink()
+            begin(log, steps=steps, per_epoch=per_epoch, done=done)
+
+        monkeypatch.setattr(RunLog, "begin", begun)
+
+    damaging(1)
+    told = train_small(data, tmp_path / "some", settings)
+    left = [line for line in told if "left out of validation" in line]
+    assert left == [f"became unreadable, left out of validation: {names[0]}: no such file"]  # once in two epochs
+    rows = list(csv.DictReader((tmp_path / "some" / METRICS).read_text().splitlines()))
+    assert all(float(row["val_top1"]) in (0, 0.5, 1) for row in rows)  # of the two photos that are left
+    shutil.copytree(photos, data, dirs_exist_ok=True)
+    damaging(3)
+    with pytest.raises(UserError, match="3 of 3 photos cannot be read"):
+        train_small(data, tmp_path / "none", settings)
+    assert not (tmp_path / "none" / MODEL).exists()
+
+
+def test_epochs_show_the_figure_that_counts(tmp_path: Path) -> None:
+    told = train_small(uneven(tmp_path / "photos"), tmp_path / "run", small(epochs=1, size=32))
+    (line,) = [line for line in told if line.startswith("epoch 1/1")]
+    assert "val per class" in line
+    assert "val top1" not in line
 
 
 def uneven(root: Path) -> Path:
@@ -402,7 +455,7 @@ def test_fabric_gets_the_device_that_was_named(
     monkeypatch.setattr(session, "Fabric", lambda **said: asked.update(said))
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
     for precision in ("fp32", "bf16", "fp16"):
-        session._fabric(replace(Recipe(), precision=precision), device)
+        session.fabric_of(replace(Recipe(), precision=precision), device)
         plugin = asked["plugins"]
         assert (asked["accelerator"], asked["devices"]) == (accelerator, devices)
         assert (getattr(plugin, "scaler", None) is not None) == (precision == "fp16")

@@ -46,6 +46,10 @@ class Facts:
         """What a row's last final run followed."""
         return self.words[row.finals[-1].key]
 
+    def unread(self) -> list[str]:
+        """A line for each photo that a run could not read."""
+        return list(dict.fromkeys(line for run in self.table.results for line in run.damaged))
+
     def efforts(self) -> dict[str, tuple[int, int]]:
         """Of trained rows, trials with a score and runs of tuning; nothing where all have equally many."""
         efforts = {

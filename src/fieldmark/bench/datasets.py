@@ -12,7 +12,7 @@ from fieldmark.data.dataset import Dataset, Photo
 from fieldmark.data.opening import OpenedData, open_photos, refuse_missing_splits, refuse_unknown_names
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import Scan
-from fieldmark.data.split import digest, read_splits, with_splits, write_splits
+from fieldmark.data.split import digest, for_photos, read_splits, with_splits, write_splits
 from fieldmark.errors import UserError, printable
 from fieldmark.files import replace_file
 
@@ -87,7 +87,7 @@ def open_data(data: BenchData, folder: Path, *, megapixels: float = 64.0, consol
     if not dataset.is_split:
         if not cut.is_file():
             replace_file(cut, lambda draft: write_splits(draft, opened.split(seed=0).dataset))
-        splits = read_splits(cut)
+        splits = for_photos(read_splits(cut), dataset.photos)
         refuse_unknown_names(dataset, splits, source=printable(str(cut)), advice="take another --out")
         opened = replace(opened, dataset=with_splits(opened.dataset, splits), was_cut=True)
     refuse_missing_splits(opened.dataset, ["test"], source=f"{data.name}: final runs are measured on")

@@ -20,7 +20,7 @@ from fieldmark.bench.run_folder import RunFolder
 from fieldmark.bench.tuning import scores, told, winner
 from fieldmark.core.device import precision_of
 from fieldmark.errors import Interrupted, UserError, printable
-from fieldmark.evaluation.evaluate import OPENINGS, evaluate
+from fieldmark.evaluation.evaluate import OPENINGS, evaluate, split_of_run
 from fieldmark.evaluation.metrics import Metrics
 from fieldmark.evaluation.probe import probe
 from fieldmark.recipe import Recipe, recipe_from_json, recipe_from_plain
@@ -223,7 +223,7 @@ class Executor:
         opened = open_run(place.path, external=tuple(self.machine.external))
         opened.learner.to(self.machine.device)
         workers = 1 if self.machine.workers is None else self.machine.workers
-        measured = evaluate(opened, data.dataset, split=split, workers=workers)
+        measured = evaluate(opened, split_of_run(place.path, data.dataset, split), split=split, workers=workers)
         openings, state = place.path / OPENINGS, load_state(place.path)
         trained = len(data.of(recipe.train_on)) if run.trial is None else None
         result = replace(
@@ -283,7 +283,8 @@ class Executor:
 
 
 def _measured(blank: Result, metrics: Metrics, split: str, *, classes: int, trained: int | None) -> Result:
-    shares = {name: getattr(metrics, name) for name in ("top1", "top5", "mean_per_class", "macro_f1")}
+    shares = {name: getattr(metrics, name) for name in ("top1", "mean_per_class", "macro_f1")}
+    shares |= {} if metrics.top5 is None else {"top5": metrics.top5}
     photos = {"measured": metrics.n, "classes": classes} | ({} if trained is None else {"trained": trained})
     return replace(blank, status=DONE, measured_on=split, metrics=shares, photos=photos)
 

@@ -256,4 +256,5 @@ def _in_words(result: Result) -> str:
     if result.status == FAILED:
         return f"{result.key} failed: {result.reason}"
     where = "test photos" if result.measured_on == "test" else "held-out photos"
-    return f"{result.key}: top-1 {100 * result.metrics['top1']:.1f} % of {result.photos['measured']} {where}"
+    unread = f"; {len(result.damaged):,} photos of the data could not be read" if result.damaged else ""
+    return f"{result.key}: top-1 {100 * result.metrics['top1']:.1f} % of {result.photos['measured']} {where}{unread}"

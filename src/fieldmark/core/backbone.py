@@ -118,20 +118,26 @@ class _Maps(nn.Module):
         return norm(maps)
 
 
-def make_backbone(name: str, *, weights: str = HUB, size: int = 224) -> Backbone:
+def make_backbone(name: str, *, weights: str = HUB, size: int = 224, output_stride: int = 0) -> Backbone:
     """The named network with its weights.
 
     Args:
         name: any of timm's names, or "googlenet" (torchvision).
         weights: "hub" (timm's pretrained), "none", "lite0" (the installed package), a .safetensors file or a run.
         size: side of the images in pixels; networks that are built for one size are built for this one.
+        output_stride: pixels per position of the maps, where timm can build the network so (8, 16 or 32): its last
+            stages keep their positions, and their convolutions are dilated; 0 leaves the network as it is.
 
     Raises:
-        UserError: an unknown name, weights that do not fit or are not available, or a size that the network refuses.
+        UserError: an unknown name, weights that do not fit or are not available, a size that the network refuses, or an
+            output stride that it does not have.
     """
     example = torch.zeros(1, 3, size, size)
     try:
-        backbone = _googlenet(weights, example) if name == GOOGLENET else _from_timm(name, weights, example)
+        if name == GOOGLENET:
+            backbone = _googlenet(weights, example)
+        else:
+            backbone = _from_timm(name, weights, example, output_stride)
     except (RuntimeError, AssertionError, ValueError) as error:
         if isinstance(error, UserError):
             raise
@@ -200,7 +206,7 @@ def _googlenet(weights: str, example: Tensor) -> Backbone:
     return Backbone(network, example=example, statistics=(half, half), note=note)
 
 
-def _from_timm(name: str, weights: str, example: Tensor) -> Backbone:
+def _from_timm(name: str, weights: str, example: Tensor, output_stride: int) -> Backbone:
     refuse_unknown(name)
     with torch.device("meta"):  # only to see which arguments its class takes
         accepted = inspect.signature(type(timm.create_model(name)).__init__).parameters
@@ -209,7 +215,14 @@ def _from_timm(name: str, weights: str, example: Tensor) -> Backbone:
         options["dynamic_img_size"] = True
     elif "img_size" in accepted:
         options["img_size"] = example.shape[2]
-    model = timm.create_model(name, **options)
+    if output_stride:
+        options["output_stride"] = output_stride
+    try:
+        model = timm.create_model(name, **options)
+    except (TypeError, AssertionError) as error:
+        if not output_stride:
+            raise
+        raise UserError(f"{name} cannot be built with an output_stride of {output_stride}; leave it out") from error
     config: Any = model.pretrained_cfg
     network = _Maps(model, _cut(model))
 

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
+from fieldmark.core.device import moved
 from fieldmark.core.draws import Draws
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
@@ -72,11 +73,7 @@ def mine_pairs(
         # by differences: computed from dot products, the distances of near images would be lost to rounding
         distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
         alike = labels[:, None] == labels
-        photos = (
-            torch.arange(len(labels), device=labels.device)
-            if rows is None
-            else rows.to(labels.device, non_blocking=True)
-        )
+        photos = torch.arange(len(labels), device=labels.device) if rows is None else moved(rows, labels.device)
         distinct = photos[:, None] != photos
         kinds: list[tuple[Mate | None, Tensor]] = [(intra, alike & distinct), (inter, ~alike)]
         mined = [_mates(distances, among, rule=rule, mates=mates) for rule, among in kinds if rule is not None]
@@ -119,5 +116,5 @@ def different(anchor: Tensor, mate: Tensor, rows: Tensor | None) -> Tensor:
     """Whether the images of each pair, indices (P,) and (P,), are different photos by ``rows`` (B,); bool (P,)."""
     if rows is None:
         return torch.ones_like(anchor, dtype=torch.bool)
-    rows = rows.to(anchor.device, non_blocking=True)
+    rows = moved(rows, anchor.device)
     return rows[anchor] != rows[mate]

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from fieldmark.data.benchmarks import cifar, matlab, text_lists
 from fieldmark.data.dataset import Dataset
-from fieldmark.data.folder import WHAT_TO_NAME, read_folder, subfolders
-from fieldmark.data.table import read_table
+from fieldmark.data.entries import subfolders
+from fieldmark.data.folder import WHAT_TO_NAME, read_folder
+from fieldmark.data.table import TABLE_SUFFIXES, read_table
 from fieldmark.errors import UserError, printable
 
 
@@ -88,6 +89,8 @@ def _plain(path: Path) -> Dataset:
         enclosing = [benchmark.name for benchmark in BENCHMARKS if benchmark.recognises(path.parent)]
         hint = tuple(f"name the folder above for the official split of {name}" for name in enclosing)
         return replace(dataset, notes=(*hint, *dataset.notes))
-    if path.suffix.lower() not in (".csv", ".tsv"):
+    if path.suffix.lower() in (".xlsx", ".xlsm", ".xls", ".ods", ".numbers"):
+        raise UserError(f"{printable(str(path))}: a spreadsheet; save it as 'CSV UTF-8' and name that file.")
+    if path.suffix.lower() not in TABLE_SUFFIXES:
         raise UserError(f"{printable(str(path))}: this file is not a CSV.\n{WHAT_TO_NAME}")
     return read_table(path)

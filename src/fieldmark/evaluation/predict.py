@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from fieldmark.data.dataset import Photo
-from fieldmark.data.folder import IMAGE_SUFFIXES, is_ignored, natural_order
+from fieldmark.data.entries import is_ignored, is_image, natural_order
 from fieldmark.data.opening import refuse_without_boxes
 from fieldmark.data.outputs import is_table_with, refuse_file
 from fieldmark.data.table import read_unlabelled
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.inference import in_eval_mode, stream
+from fieldmark.evaluation.metrics import log_probabilities
 from fieldmark.files import growing_file
 from fieldmark.input.loading import Photographs
 from fieldmark.runs.folder import Opened
@@ -55,7 +56,7 @@ def _images_below(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder, onerror=_refuse_folder):
         folders[:] = sorted((name for name in folders if not is_ignored(name)), key=natural_order)
         for name in sorted(files, key=natural_order):
-            if not is_ignored(name) and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+            if not is_ignored(name) and is_image(name):
                 yield Path(parent) / name
 
 
@@ -88,7 +89,7 @@ def _predictions(opened: Opened, photos: Sequence[Photo], *, top: int, workers: 
     with in_eval_mode(method):
         start = 0
         for part in stream(method, views, method=method, workers=workers):
-            probabilities = _softmax(part.values)
+            probabilities = np.exp(log_probabilities(part.values))
             order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
             for row, best in enumerate(order):
                 name = photos[start + row].name
@@ -98,11 +99,6 @@ def _predictions(opened: Opened, photos: Sequence[Photo], *, top: int, workers: 
                     classes = tuple(opened.classes[label] for label in best)
                     yield Prediction(name, classes, tuple(probabilities[row, best].tolist()))
             start += len(order)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
-    return shifted / shifted.sum(1, keepdims=True)
 
 
 def refuse_table(path: Path, *, inputs: Sequence[Path] = ()) -> None:

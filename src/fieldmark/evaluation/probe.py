@@ -19,7 +19,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
 from fieldmark.data.dataset import Dataset
-from fieldmark.evaluation.inference import infer
+from fieldmark.evaluation.inference import Inferred, infer
 from fieldmark.evaluation.metrics import Metrics, measure
 from fieldmark.input.loading import Photographs
 from fieldmark.recipe import Model, Pixels, Recipe
@@ -53,7 +53,7 @@ class Probed:
         figures = self.metrics
         measured = {"top1": figures.top1, "mean_per_class": figures.mean_per_class, "n": figures.n}
         cost = {"feature_seconds": self.feature_seconds, "fit_seconds": self.fit_seconds, "strength": self.strength}
-        return {"backbone": self.backbone} | measured | cost
+        return {"backbone": self.backbone} | measured | cost | {"damaged": list(self.damaged)}
 
 
 def print_probed(results: Sequence[Probed], console: Console) -> None:
@@ -93,6 +93,9 @@ def probe(
         device: as ``device_of`` gives it.
         workers: processes that read photos ahead.
         progress: called with the number of photos just done.
+
+    Raises:
+        UserError: none of the photos to fit on, or to measure, can be read.
     """
     from fieldmark.building import build_learner
 
@@ -104,29 +107,30 @@ def probe(
     def embed(images: torch.Tensor) -> torch.Tensor:
         return method.classifier.features(images).embedding
 
-    features: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    names: tuple[str, ...] = ()
-    damaged: list[str] = []
-    for splits in (tuple(train_on), (split,)):
-        chosen = dataset.of(splits)
-        photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
-        embeddings = infer(embed, photos, method=method, workers=workers, progress=progress)
-        read = [index for index in range(len(chosen)) if index not in embeddings.damaged]
-        features.append(embeddings.values[read].astype(np.float64))
-        labels.append(np.array([chosen[index].label for index in read], dtype=np.int64))
-        names = tuple(chosen[index].name for index in read)
-        damaged += embeddings.damaged.values()
+    def embedded(splits: Sequence[str]) -> Inferred:
+        photos = Photographs(dataset.of(splits), recipe.pixels, packed=dataset.pixels)
+        return infer(embed, photos, method=method, workers=workers, progress=progress)
+
+    known, new = embedded(train_on), embedded([split])
     features_done = time.perf_counter()
-    scores, strength = _regress(features[0], labels[0], features[1], classes=len(dataset.classes))
-    seconds = features_done - begun, time.perf_counter() - features_done
-    scores = scores.astype(np.float32)
-    figures, trained = measure(scores, labels[1]), len(labels[0])
-    return Probed(backbone, figures, strength, *seconds, names, labels[1], scores, trained, tuple(damaged))
+    scores, strength = _regress(known.values, known.labels, new.values, classes=len(dataset.classes))
+    return Probed(
+        backbone,
+        measure(scores, new.labels),
+        strength,
+        feature_seconds=features_done - begun,
+        fit_seconds=time.perf_counter() - features_done,
+        names=tuple(photo.name for photo in new.photos),
+        labels=new.labels,
+        scores=scores,
+        trained=len(known.photos),
+        damaged=tuple(photo.line for photo in (*known.unread, *new.unread)),
+    )
 
 
 def _regress(x: np.ndarray, y: np.ndarray, x_new: np.ndarray, *, classes: int) -> tuple[np.ndarray, float]:
-    """Log-probabilities (N, C) of new rows, and the strength that cross-validation chose."""
+    """Log-probabilities float32 (N, C) of new rows, and the strength that cross-validation chose."""
+    x, x_new = x.astype(np.float64), x_new.astype(np.float64)
     scaler = StandardScaler().fit(x)
     x, x_new = np.asarray(scaler.transform(x)), np.asarray(scaler.transform(x_new))
     strength, folds = STRENGTHS[1], min(3, int(np.unique(y, return_counts=True)[1].min()))
@@ -137,7 +141,7 @@ def _regress(x: np.ndarray, y: np.ndarray, x_new: np.ndarray, *, classes: int) -
     fitted = _fit(x, y, strength)
     scores = np.full((len(x_new), classes), -np.inf)
     scores[:, fitted.classes_] = fitted.predict_log_proba(x_new)
-    return scores, strength
+    return scores.astype(np.float32), strength
 
 
 def _fit(x: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:

@@ -57,13 +57,18 @@ def frame_of(size: tuple[int, int], pixels: Pixels, box: Box | None) -> Frame:
 
 def evaluation_view(image: Image.Image, pixels: Pixels, box: Box | None = None) -> np.ndarray:
     """The image as evaluation, prediction and serving see it: uint8 (S, S, 3) with S = ``pixels.eval_size``."""
-    frame = frame_of(image.size, pixels, box)
-    if pixels.fit != "pad":
-        width, height = frame.width * pixels.eval_crop, frame.height * pixels.eval_crop
-        if pixels.fit != "stretch":
-            width = height = min(width, height)
-        frame = Frame(frame.left + (frame.width - width) / 2, frame.top + (frame.height - height) / 2, width, height)
-    return draw(image, frame, pixels.eval_size)
+    return draw(image, evaluation_frame(image.size, pixels, box), pixels.eval_size)
+
+
+def evaluation_frame(size: tuple[int, int], pixels: Pixels, box: Box | None = None) -> Frame:
+    """The region of an image of ``size`` (width, height) that evaluation sees."""
+    frame = frame_of(size, pixels, box)
+    if pixels.fit == "pad":
+        return frame
+    width, height = frame.width * pixels.eval_crop, frame.height * pixels.eval_crop
+    if pixels.fit != "stretch":
+        width = height = min(width, height)
+    return Frame(frame.left + (frame.width - width) / 2, frame.top + (frame.height - height) / 2, width, height)
 
 
 class RandomView:

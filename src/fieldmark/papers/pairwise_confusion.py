@@ -17,7 +17,10 @@ Paper and released code
     itself and every pair (``squared=False, label_aware=False``); the released Caffe code squares and takes every pair
     (``label_aware=False``). Both halve the batch in the sampler's order (``shuffle=False``).
     With cross-entropy averaged over B images, the paper's sum over B/2 pairs becomes lambda * (1/B) * sum.
-    The paper gives lambda between 10 and 20 or 0.05 to 0.15 times the number of classes.
+    The paper gives lambda between 10 and 20 or 0.05 to 0.15 times the number of classes, 10 and 0.05 here
+    (``weight=None``). On 20 classes each weight that was tried cost accuracy (docs/pairwise_confusion.md).
+    Under gradient accumulation pairs are those of each piece, as in the released Caffe code. In a shuffled batch they
+    are as random as those of the whole: the pieces' loss has the same distribution.
     The halves of a shuffled batch are pairs as in Algorithm 1, except that with its two orders of the whole set an
     image may meet itself, and comes twice per epoch. To the letter, that is the plan ``ShuffledPairs`` (batches.py).
     Both plans go with ``shuffle=False``. Eq. 9 weights a pair by lambda / n^2, n images per class, where Eq. 10 has
@@ -38,6 +41,10 @@ from fieldmark.core.inputs import refuse_choices, refuse_inputs
 from fieldmark.core.pairs import halves
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
+from fieldmark.plain import NotNegative
+
+PER_CLASS = 0.05
+"""The least of the paper's weights per class."""
 
 
 def jeffreys_divergence(p: Tensor, q: Tensor) -> Tensor:
@@ -91,7 +98,7 @@ def confusion_within(points: Tensor) -> Tensor:
 def energy_distance(first: Tensor, second: Tensor, *, squared: bool = False) -> Tensor:
     """D_EN squared of two sets of vectors, (m, C) and (n, C), drawn from uniformly; a scalar, 0 if a set is empty.
 
-    In float32 or better.
+    In float32 or better, and never below 0.
 
     Args:
         first: one set.
@@ -102,8 +109,10 @@ def energy_distance(first: Tensor, second: Tensor, *, squared: bool = False) -> 
     first, second = raised(first), raised(second)
     if not (len(first) and len(second)):
         return 0 * (first.sum() + second.sum())
-    mean_of = confusion_between if squared else _mean_norm
-    return 2 * mean_of(first, second) - mean_of(first, first) - mean_of(second, second)  # Eq. 8
+    if squared:
+        return 2 * (first.mean(0) - second.mean(0)).square().sum()
+    distance = 2 * _mean_norm(first, second) - _mean_norm(first, first) - _mean_norm(second, second)  # Eq. 8
+    return distance.clamp_min(0)  # near sets leave the rounding of what cancels
 
 
 def _mean_norm(first: Tensor, second: Tensor) -> Tensor:
@@ -117,34 +126,39 @@ class PairwiseConfusion(Term):
         loss = F.cross_entropy(logits, labels) + PairwiseConfusion()(logits, labels)
 
     Args:
-        weight: lambda.
+        weight: lambda; None takes ``per_class`` for each class.
         label_aware: only pairs whose labels differ count (gamma of Eq. 10).
         squared: the squared norm of Eq. 5; False takes the norm itself, with gradient 0 for equal predictions.
         on: "probabilities", or "logits", as some users of the released code do.
         shuffle: draw the pairs anew inside the batch; False keeps the pairs that a sampler made (image i with image
             i + B/2), such as ``ShuffledPairs`` and ``ExhaustivePairs``. A batch sorted by class needs True,
             or both images of each pair have one class.
+        per_class: lambda over the number of classes C, if ``weight`` is None; the paper's range is 0.05 to 0.15.
 
     Raises:
-        UserError: an unknown word for ``on``, or a weight below 0.
+        UserError: an unknown word for ``on``, a weight below 0, or a ``per_class`` beside a weight.
     """
 
     reads = ("logits",)
     batch_wide: ClassVar[bool] = True
+    in_pieces: ClassVar[bool] = True
 
     def __init__(
         self,
-        weight: float = 10.0,
+        weight: NotNegative | None = 10.0,
         label_aware: bool = True,
         squared: bool = True,
         on: Literal["probabilities", "logits"] = "probabilities",
         shuffle: bool = True,
+        per_class: NotNegative = PER_CLASS,
     ) -> None:
         super().__init__()
         refuse_choices("PairwiseConfusion", {"on": (on, Literal["probabilities", "logits"])})
-        if weight < 0:
-            raise UserError(f"PairwiseConfusion(weight={weight}): the weight is at least 0")
+        if min(weight or 0, per_class) < 0 or (weight is not None and per_class != PER_CLASS):
+            call = f"PairwiseConfusion(weight={weight}, per_class={per_class})"
+            raise UserError(f"{call}: both are at least 0, and per_class takes weight=None (none on the command line)")
         self.weight, self.label_aware, self.squared, self.on, self.shuffle = weight, label_aware, squared, on, shuffle
+        self.per_class = per_class
 
     def forward(self, logits: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
         """The weighted sum over the pairs of the batch, divided by B; 0 for a batch of one.
@@ -157,6 +171,7 @@ class PairwiseConfusion(Term):
             draws: those of a run's step; None outside a run.
         """
         refuse_inputs("PairwiseConfusion", "logits", logits, labels)
+        weight = self.per_class * logits.shape[1] if self.weight is None else self.weight
         draws, logits = drawn(draws, training=self.training), raised(logits)
         values = logits.softmax(1) if self.on == "probabilities" else logits
         count = len(values)
@@ -168,4 +183,4 @@ class PairwiseConfusion(Term):
             distance = torch.where(distance > 0, safe.sqrt(), distance)
         if self.label_aware:
             distance = distance * (labels[first] != labels[second])
-        return self.weight * distance.sum() / count  # Eq. 10
+        return weight * distance.sum() / count  # Eq. 10

@@ -2,6 +2,7 @@
 
     fieldmark train DATA --recipe mc-loss/cub-resnet50
     fieldmark train DATA --method mc-loss --neck channel-expansion,xi=3
+    fieldmark train DATA --method mc-loss --neck channel-expansion,xi=3 --weights none    from scratch, with mu 1.5
 
 ``ROWS`` holds what the authors ran themselves and whose parts exist here: Tables III and IV (fine-tuning at 448 px), V,
 VI and VII (from scratch at 224 px), VIII (soft channel labels). B-CNN rows and the other losses of Table VI are left
@@ -51,9 +52,23 @@ train the SE block that makes the labels and not the network (``into_maps=False`
 Eq. 12 has it). papers/mutual_channel/soft_labels.py says why.
 """
 
+from collections.abc import Iterator
+
 from fieldmark.batches import Shuffled
 from fieldmark.recipe import PLAIN, Model, Part, Pixels, Recipe, Sgd, Stage, StepDecay
 from fieldmark.recipes.composition import UNSMOOTHED, Composition, Row
+
+FROM_SCRATCH = Part("MutualChannelLoss", {"weight": 1.5})
+
+
+def _notices(model: Model, classes: int) -> Iterator[str]:
+    """Which mu a network without pretrained weights gets, where the user has not said another."""
+    for part in model.terms if model.from_scratch else ():
+        if part == FROM_SCRATCH:
+            yield "Mutual-Channel Loss from scratch: mu, its weight, is 1.5 as in the paper (0.005 for fine-tuning)"
+        elif part.name == FROM_SCRATCH.name and "weight" not in part.options:
+            yield "Mutual-Channel Loss from scratch: mu is 0.005, for fine-tuning; the paper has 1.5 here (weight=1.5)"
+
 
 COMPOSITION = Composition(
     "mc-loss",
@@ -63,6 +78,8 @@ COMPOSITION = Composition(
         "neck": ("ChannelExpansion",),
         "head": ("TwoLayerHead",),
     },
+    from_scratch=(FROM_SCRATCH,),
+    notices=_notices,
 )
 
 SETS = ("cub", "aircraft", "cars", "flowers")
@@ -120,7 +137,6 @@ def _soft_rows() -> list[Row]:
 
 def _scratch_rows() -> list[Row]:
     """Tables V to VII: name, table, channels per class (0: the network's own), options of the loss, figures."""
-    from_scratch = {"weight": 1.5}
     settings = (
         ("vgg16-scratch", "VI", 3, {}, (65.98, 89.20, 90.85, 83.23)),
         ("vgg16-scratch-xi1", "V", 1, {}, (58.80, 82.08, 84.88, 69.99)),
@@ -138,7 +154,7 @@ def _scratch_rows() -> list[Row]:
     )
     rows = []
     for name, table, xi, options, figures in settings:
-        terms = () if options is None else (Part("MutualChannelLoss", from_scratch | options),)
+        terms = () if options is None else (Part(FROM_SCRATCH.name, {**FROM_SCRATCH.options, **options}),)
         backbone = "resnet18" if name.startswith("resnet18") else "vgg16_bn"
         model = _model(backbone, weights="none", terms=terms, xi=xi)
         for data, figure in zip(SETS, figures, strict=True):

@@ -15,7 +15,7 @@ from fieldmark.batches import Balanced, Shuffled
 from fieldmark.building import Classes, class_of, refuse_parts
 from fieldmark.core.backbone import GOOGLENET, refuse_unknown
 from fieldmark.core.device import precision_of
-from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, NONE, lite0_is_installed
+from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, lite0_is_installed
 from fieldmark.plain import from_plain, to_plain
 from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes.naming import composition_of
@@ -72,7 +72,7 @@ class Draft:
         if settings.epochs is None:
             low, high = EPOCHS
             epochs = min(max(round(VIEWS / max(photos, 1)), low), high)
-            stage = replace(stage, epochs=epochs * (FROM_SCRATCH if recipe.model.weights == NONE else 1))
+            stage = replace(stage, epochs=epochs * (FROM_SCRATCH if recipe.model.from_scratch else 1))
         if isinstance(batches, Balanced) and settings.batch is None:
             batches = replace(batches, classes=min(batches.classes, classes))
         elif isinstance(batches, Shuffled):
@@ -119,7 +119,7 @@ def _chosen(settings: RecipeSettings, device: str, external: Classes) -> Recipe:
     size = settings.size or _size(model.backbone, side)
     batches = composition_of(settings.method or "plain").batches or Shuffled(batch)
     kind = OPTIMISERS[settings.optimizer or ("adamw" if _likes_adam(model.backbone) else "sgd")]
-    scales = ({} if model.weights == NONE else {"backbone": BACKBONE[kind]}) | _rates_of_parts(model, external)
+    scales = ({} if model.from_scratch else {"backbone": BACKBONE[kind]}) | _rates_of_parts(model, external)
     stage = Stage(EPOCHS[1], kind(RATES[kind] * batches.size, scales=scales), OneCycle())
     return Recipe(model, Pixels(size, size), batches, stages=(stage,))
 

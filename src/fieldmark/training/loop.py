@@ -173,16 +173,16 @@ class Loop:
 
     def _step(self, batch: Batch, watch: Watch) -> None:
         self._begin_step()
-        losses = processes.means(self._backward(batch))
-        outcome = self._update(torch.stack(list(losses.values())))
+        means = processes.means(self._backward(batch))
+        outcome = self._update(means["loss"])
         finite = outcome.finite
-        for name, value in {**losses, STEPS: torch.ones_like(finite, dtype=torch.float32)}.items():
+        for name, value in {**means, STEPS: torch.ones_like(finite, dtype=torch.float32)}.items():
             self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + torch.where(finite, value, 0.0)
-        watch.saw(outcome, losses, batch)
+        watch.saw(outcome, means, batch)
         self.position.step += 1
 
     def _backward(self, batch: Batch) -> dict[str, Tensor]:
-        """Computes gradients, in pieces where the recipe accumulates; returns the named losses and the accuracy."""
+        """Computes gradients, in pieces where the recipe accumulates; returns losses, figures and accuracy by name."""
         pieces = self.recipe.accumulate
         means: dict[str, Tensor] = {}
         device = self.fabric.device
@@ -194,20 +194,20 @@ class Loop:
             loss = total(output)
             self.fabric.backward(loss * share if share < 1 else loss)
             hits = (output.logits.detach().argmax(1) == output.labels).float().mean()
-            for name, value in {"loss": loss, **output.losses, "train_top1": hits}.items():
+            for name, value in {"loss": loss, **output.losses, **output.figures, "train_top1": hits}.items():
                 means[name] = means.get(name, torch.zeros((), device=device)) + value.detach().float() * share
         return means
 
-    def _update(self, losses: Tensor) -> Outcome:
-        """The optimiser's step, undone on the device unless losses and gradients are finite; says if they are."""
-        scale = torch.ones((), device=losses.device)
+    def _update(self, loss: Tensor) -> Outcome:
+        """The optimiser's step, undone on the device unless loss and gradients are finite; says if they are."""
+        scale = torch.ones((), device=loss.device)
         if self.scaler:
             self.scaler.unscale_(self.optimiser)
             scale = self.scaler.scale(scale)
         parameters = [p for group in self.optimiser.param_groups for p in group["params"] if p.grad is not None]
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        forward = losses.isfinite().all()
+        forward = loss.isfinite()
         finite = forward & norm.isfinite()
         if self.recipe.clip:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.recipe.clip, norm)

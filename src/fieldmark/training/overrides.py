@@ -61,7 +61,8 @@ def read_recipe(name: str) -> Recipe:
 def with_model(model: Model, settings: RecipeSettings) -> Model:
     """The model with the user's parts, backbone and weights, and further terms beside its own.
 
-    ``method`` brings all parts of its paper; ``neck``, ``pool``, ``head``, ``backbone`` and ``weights`` replace.
+    ``method`` brings all parts of its paper, and the label smoothing that goes with them; ``neck``, ``pool``, ``head``,
+    ``backbone`` and ``weights`` replace.
 
     Raises:
         UserError: no such method or part.
@@ -69,9 +70,8 @@ def with_model(model: Model, settings: RecipeSettings) -> Model:
     model = replace(model, backbone=settings.backbone or model.backbone, weights=settings.weights or model.weights)
     if settings.method is not None:
         paper = composition_of(settings.method)
-        model = replace(
-            model, method=paper.method, neck=paper.neck, pool=paper.pool, head=paper.head, terms=paper.terms
-        )
+        terms = (model.from_scratch and paper.from_scratch) or paper.terms
+        model = replace(model, method=paper.method, neck=paper.neck, pool=paper.pool, head=paper.head, terms=terms)
     texts = {name: getattr(settings, name) for name in ("neck", "pool", "head")}
     parts: dict[str, Part] = {name: part_of(text, option=f"--{name}") for name, text in texts.items() if text}
     terms = tuple(part_of(text, option="--term") for text in settings.term)
@@ -139,9 +139,11 @@ def with_places(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 
 
 def _criterion(criterion: Part, settings: RecipeSettings) -> Part:
-    options = dict(criterion.options)
-    if settings.smoothing is not None:
-        options["smoothing"] = settings.smoothing
+    options, smoothing = dict(criterion.options), settings.smoothing
+    if smoothing is None and settings.method is not None and "smoothing" in options:
+        smoothing = composition_of(settings.method).smoothing
+    if smoothing is not None:
+        options["smoothing"] = smoothing
     if settings.balance is not None:
         options.pop("adjust", None)
         options |= {"adjust": True} if settings.balance == "logit-adjust" else {}

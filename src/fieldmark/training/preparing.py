@@ -24,7 +24,15 @@ from fieldmark.data.opening import (
 )
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import Scan
-from fieldmark.data.split import SPLITS_FILE, digest, read_splits, refuse_untrained, with_splits, write_splits
+from fieldmark.data.split import (
+    SPLITS_FILE,
+    digest,
+    for_photos,
+    read_splits,
+    refuse_untrained,
+    with_splits,
+    write_splits,
+)
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.metrics import headline
 from fieldmark.input.views import frame_of
@@ -91,13 +99,14 @@ def prepare_new(
     """
     options, recipe = settings.data, draft.recipe
     named = opened.dataset if opened else read_dataset(data, annotation=options.annotation)
+    pinned = for_photos(pinned, named.photos)
     _refuse_by_names(named, draft, options, pinned)
     refuse_backbone(recipe.model.backbone, weights=recipe.model.weights)
     scanned = opened or _scanned(named, recipe, Scan.load(run / SCAN).sound, console)
     scanned.refuse_damage(strict=options.strict)
     ready = scanned.split(seed=recipe.seed, pinned=pinned, hold_out=options.hold_out)
     if not opened:
-        tell(console, *ready.remarks)
+        tell(console, *ready.remarks, *_unmatched(named, pinned, options.splits))
     dataset, train_on = ready.dataset, recipe.train_on
     refuse_missing_splits(dataset, train_on, source="--train-on")  # too few photos for the cut to fill them all
     tell(console, *split_notices(dataset, train_on, was_cut=ready.was_cut))
@@ -169,6 +178,16 @@ def _refuse_by_names(dataset: Dataset, draft: Draft, options: DataSettings, pinn
 def _refuse_batches(recipe: Recipe, photos: Sequence[Photo], *, share: tuple[int, int]) -> None:
     """Raises ``UserError`` for batches that cannot be made of these photos, or not be shared by the processes."""
     WholeRun(recipe.batches, labels_of(photos), seed=recipe.seed, epochs=recipe.epochs, share=share)
+
+
+def _unmatched(dataset: Dataset, pinned: dict[str, str], source: Path | None) -> tuple[str, ...]:
+    """A notice where ``--splits`` names photos that are not there."""
+    names = {photo.name for photo in dataset.photos}
+    missing = [name for name in pinned if name not in names] if source else []
+    if not missing:
+        return ()
+    count = f"{len(missing):,} of {len(pinned):,} names"
+    return (f"--splits {source}: {count} there match no photo, such as {printable(missing[0])}",)
 
 
 def _scanned(dataset: Dataset, recipe: Recipe, known: Scan, console: Console) -> OpenedData:

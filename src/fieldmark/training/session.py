@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision, Precision
@@ -26,6 +25,7 @@ from fieldmark.evaluation.metrics import measure
 from fieldmark.input.loading import Photographs
 from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Recipe
+from fieldmark.recipes import COMPOSITIONS
 from fieldmark.runs.checkpoint import MODEL, load_state, save_model
 from fieldmark.runs.folder import RECIPE
 from fieldmark.training.automatic import draft_of
@@ -115,7 +115,7 @@ def _train(
         return
     if resumed and settings != Settings(machine=settings.machine):
         tell(console, f"continuing with the settings of {run / RECIPE}; those of this command are ignored")
-    fabric = _fabric(prepared.recipe, device_of(settings.machine.device))
+    fabric = fabric_of(prepared.recipe, device_of(settings.machine.device))
     with timed("building the network"):
         learner = build_learner(
             prepared.recipe,
@@ -135,7 +135,7 @@ def _train(
     _run(prepared, learner, run, fabric=fabric, machine=settings.machine, console=console)
 
 
-def _fabric(recipe: Recipe, device: str) -> Fabric:
+def fabric_of(recipe: Recipe, device: str) -> Fabric:
     """Device, precision and, among several processes, the averaging of gradients."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the session says it in plain words
     kind, _, number = device.partition(":")
@@ -177,7 +177,7 @@ def _run(
     keep_freed_memory()
     recipe, dataset = prepared.recipe, prepared.dataset
     photos = Photographs(dataset.of(recipe.train_on), recipe.pixels, seed=recipe.seed, packed=dataset.pixels)
-    with RunLog(run, console=console) as log:
+    with RunLog(run, console=console, headline=prepared.about.headline) as log:
         loop = Loop(learner, recipe, fabric=fabric, photos=photos, run=run, log=log)
         state = load_state(run)
         if state is not None:
@@ -232,6 +232,7 @@ def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int)
     if note := loop.learner.method.classifier.backbone.note:
         tell(console, note)
     tell(console, f"expected time: about {clock(seconds)}" + (" (resumed)" if loop.position.step else ""))
+    tell(console, *(line for paper in COMPOSITIONS for line in paper.notices(model, len(dataset.classes))))
     if prepared.about.headline != "top1" and not _balances(recipe):
         uneven = f"the largest class has {IMBALANCE} times the photos of the smallest, or more"
         tell(console, f"{uneven}: look at mean per-class accuracy, and consider --balance logit-adjust")
@@ -255,12 +256,15 @@ def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int, start: s
     if not chosen:
         return None
     photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
-    labels = np.array([photo.label for photo in chosen])
     keeps_best = prepared.data.was_cut and len(chosen) >= ENOUGH_TO_CHOOSE
-    method = loop.learner.method
+    method, told = loop.learner.method, set[str]()
 
     def validate() -> Mapping[str, float]:
-        metrics = measure(infer(method, photos, method=method, workers=workers, start=start).values, labels)
+        read = infer(method, photos, method=method, workers=workers, start=start)
+        for line in (photo.line for photo in read.unread if photo.line not in told):
+            told.add(line)
+            loop.log.note(f"became unreadable, left out of validation: {line}")
+        metrics = measure(read.values, read.labels)
         figure = metrics.top1 if prepared.about.headline == "top1" else metrics.mean_per_class
         if keeps_best and figure > loop.position.best:
             loop.position.best = figure

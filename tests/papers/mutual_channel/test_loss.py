@@ -435,3 +435,23 @@ def test_the_pieces_make_a_classifier_by_hand():
 
 def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):
     check_golden("mc-loss", numbers_of_a_step(tiny_learner(COMPOSITION, monkeypatch)))
+
+
+@pytest.mark.parametrize(("form", "of"), [("paper", "all"), ("paper", "label"), ("released", "all")])
+def test_the_parts_of_the_loss_are_its_figures(form: str, of: str):
+    term = MutualChannelLoss(3, 0.7, 3.0, form=form, of=of)  # pyright: ignore[reportArgumentType]
+    maps, labels = random_maps(5, 8).abs().requires_grad_(), torch.tensor([0, 2, 1, 2, 2])
+    loss = term(maps, labels, draws=DRAWS)
+    assert list(term.figures) == ["L_dis", "L_div"]
+    assert not any(part.requires_grad for part in term.figures.values())
+    expected = 0.7 * (term.figures["L_dis"] - 3.0 * term.figures["L_div"])
+    torch.testing.assert_close(loss.detach(), expected, rtol=1e-12, atol=0)
+    if form == "paper" and of == "all":
+        assert 1 <= term.figures["L_div"].item() <= 3
+
+
+@pytest.mark.parametrize(("options", "names"), [({"diversity": 0.0}, ["L_dis"]), ({"discriminality": 0.0}, ["L_div"])])
+def test_a_part_that_is_left_out_is_no_figure(options: dict[str, float], names: list[str]):
+    term = MutualChannelLoss(3, **options)  # pyright: ignore[reportArgumentType]
+    term(random_maps(4, 7).abs(), torch.tensor([0, 1, 2, 1]), draws=DRAWS)
+    assert list(term.figures) == names

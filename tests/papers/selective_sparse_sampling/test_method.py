@@ -550,9 +550,36 @@ def test_groups_name_the_convolutions_where_there_are_some():
     assert rates == pytest.approx({"backbone": 0.001, "head": 0.01, "radii": 1e-7, "convolutions": 0.001})
 
 
+def test_a_learned_kernel_starts_as_the_gaussian_and_has_a_group_of_its_own():
+    assert "kernel" not in built().parameter_groups()
+    assert "kernel" not in built(branches="O", kernel="learned").parameter_groups()
+    torch.manual_seed(0)
+    fixed, learned = (built(drawn=False, kernel=kernel) for kernel in ("gaussian", "learned"))
+    kernel = learned.state_dict()["kernel"]
+    assert kernel.shape == (61, 61)
+    assert learned.load_state_dict(fixed.state_dict() | {"kernel": kernel})
+    for method in (fixed, learned):
+        method.train().set_progress(1.0)
+    views = [method.encode(images(), EVALUATION).logits for method in (fixed, learned)]
+    torch.testing.assert_close(*views, rtol=0, atol=1e-6)
+    groups = learned.parameter_groups()
+    assert [parameter.shape for parameter in groups["kernel"]] == [(61, 61)]
+    assert sum(len(members) for members in groups.values()) == len(list(learned.parameters()))
+
+
+def test_a_learned_kernel_gets_a_gradient():
+    method = built(kernel="learned").train()
+    method.loss(images(), LABELS).backward()
+    (kernel,) = method.parameter_groups()["kernel"]
+    assert kernel.grad is not None
+    assert kernel.grad.isfinite().all()
+    assert kernel.grad.any()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"kernel": "free"}, "kernel='free'.: choose 'gaussian', 'learned'"),
         ({"smoothing": 1.0}, "smoothing=1.0.: choose a number from 0"),
         ({"smoothing": -0.1}, "smoothing=-0.1.: choose a number from 0"),
         ({"smoothing": math.nan}, "smoothing=nan.: choose a number from 0"),
@@ -582,7 +609,14 @@ def test_another_head_is_refused():
     "options",
     [
         {"branches": "DC", "partition": "random", "evaluation": "extremes", "peaks": "above_mean"},
-        {"attention": "saliency", "convolutions": True, "response_gradient": True, "warmup": 0.5, "smoothing": 0.2},
+        {
+            "attention": "saliency",
+            "convolutions": True,
+            "kernel": "learned",
+            "response_gradient": True,
+            "warmup": 0.5,
+            "smoothing": 0.2,
+        },
     ],
 )
 def test_options_keep_the_contract(options: dict[str, object]):

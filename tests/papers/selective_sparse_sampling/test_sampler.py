@@ -14,6 +14,7 @@ from fieldmark.errors import UserError
 from fieldmark.papers.selective_sparse_sampling.sampler import (
     displacement,
     enlarged,
+    gaussian_kernel,
     inverse_grid,
     lattice,
     localised,
@@ -35,7 +36,7 @@ def identity(grid: Tensor) -> Tensor:
     return lattice((grid.shape[1], grid.shape[2]), like=grid).permute(1, 2, 0)
 
 
-def eq_7_and_8(q: list[list[float]], y: int, x: int) -> tuple[float, float]:
+def eq_7_and_8(q: list[list[float]], y: int, x: int, kernel: list[list[float]] | None = None) -> tuple[float, float]:
     """The kernel's average of the coordinates around a cell, each cell beyond the border as bright as the last."""
     height, width = len(q), len(q[0])
     total = across = down = 0.0
@@ -43,6 +44,8 @@ def eq_7_and_8(q: list[list[float]], y: int, x: int) -> tuple[float, float]:
         value = q[min(max(i, 0), height - 1)][min(max(j, 0), width - 1)]
         wide, tall = (j - x) / (13 / 31 * width), (i - y) / (13 / 31 * height)
         k = math.exp(-4 * math.log(2) * (wide**2 + tall**2))
+        if kernel is not None:
+            k = kernel[i - y + height - 1][j - x + width - 1]
         total += value * k
         across += value * k * (2 * j / (width - 1) - 1)
         down += value * k * (2 * i / (height - 1) - 1)
@@ -56,6 +59,36 @@ def test_positions_are_eq_7_and_8(shape: tuple[int, int]):
     for b, y, x in product(range(2), range(shape[0]), range(shape[1])):
         expected = eq_7_and_8(attention[b].tolist(), y, x)
         assert grid[b, y, x].tolist() == pytest.approx(expected, rel=0, abs=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (3, 8), (2, 2)])
+def test_positions_are_eq_7_and_8_for_any_kernel(shape: tuple[int, int]):
+    attention, kernel = uniform(2, *shape) ** 3, 0.1 + uniform(2 * shape[0] - 1, 2 * shape[1] - 1)
+    grid = sampling_grid(attention, shape, kernel)
+    for b, y, x in product(range(2), range(shape[0]), range(shape[1])):
+        expected = eq_7_and_8(attention[b].tolist(), y, x, kernel.tolist())
+        assert grid[b, y, x].tolist() == pytest.approx(expected, rel=0, abs=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(31, 31), (5, 9), (4, 1)])
+def test_the_gaussian_as_a_kernel_samples_as_the_short_way_does(shape: tuple[int, int]):
+    attention = 0.09 + uniform(2, *shape) ** 8
+    kernel = gaussian_kernel(*shape).double().requires_grad_()
+    assert kernel.shape == (2 * shape[0] - 1, 2 * shape[1] - 1)
+    torch.testing.assert_close(displacement(attention, kernel), displacement(attention), rtol=0, atol=1e-6)
+    if min(shape) > 1:
+        back, expected = inverse_grid(attention, 20, kernel), inverse_grid(attention, 20)
+        torch.testing.assert_close(back, expected, rtol=0, atol=1e-4)
+    displacement(attention, kernel).square().sum().backward()
+    assert kernel.grad is not None
+    assert kernel.grad.isfinite().all()
+    assert kernel.grad.any()
+
+
+def test_the_gradients_of_attention_and_kernel_are_those_of_finite_differences():
+    attention = (0.2 + uniform(2, 3, 4)).requires_grad_()
+    kernel = (0.2 + uniform(5, 7)).requires_grad_()
+    assert torch.autograd.gradcheck(displacement, (attention, kernel))
 
 
 def test_on_31_cells_the_kernel_is_61_wide_over_a_padding_of_30():

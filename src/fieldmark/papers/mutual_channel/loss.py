@@ -13,9 +13,10 @@ Equations
     Eq. 8 to 12, the soft channel labels, are in soft_labels.py.
 
 Paper and released code
-    The default is the paper. Its letters: N channels, c classes, xi_i channels of class i, mu ``weight``, lambda
-    ``diversity``. Weights: mu 0.005 for fine-tuning and 1.5 from scratch, lambda 10. N is not always xi * c: the first
-    classes have floor(N/c) channels and the last N mod c one more (Table II).
+    The default is the paper. Its letters: N channels, c classes, xi_i channels of class i; mu, the option ``weight``,
+    is the weight of the whole loss, and lambda, the option ``diversity``, that of L_div in it. h, the function
+    ``diversity``, is what L_div averages. Weights: mu 0.005 for fine-tuning and 1.5 from scratch, lambda 10. N is not
+    always xi * c: the first classes have floor(N/c) channels and the last N mod c one more (Table II).
     The released code replaces -lambda * L_div by b * (1 - mean of h/xi), added up over the sizes of groups
     (``form="released"``; b = ``weight * diversity``), and drops 4 of 10 or 11 channels (``drop=0.4``) or 1 of 3. At
     equal weight and diversity, and with groups of one size, it pushes h xi times less than the paper's form, which
@@ -34,9 +35,8 @@ Choices of ours where the paper is silent
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import groupby
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -47,6 +47,7 @@ from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
 from fieldmark.core.inputs import refuse_choices, refuse_inputs, refuse_negative
 from fieldmark.errors import UserError
+from fieldmark.ops.channel_maxima import group_maximum, runs
 from fieldmark.ops.precision import raised
 from fieldmark.papers.mutual_channel.soft_labels import after_relu, refined_channels, spatial_softmax
 from fieldmark.plain import Count
@@ -65,66 +66,6 @@ def channel_groups(channels: int, classes: int) -> tuple[int, ...]:
     return (base,) * (classes - extra) + (base + 1,) * extra  # Eq. 1
 
 
-class _Run(NamedTuple):
-    """Neighbouring classes with equally many channels: ``number`` groups of ``size``, from channel ``first`` on."""
-
-    first: int
-    number: int
-    size: int
-
-    def channels_of(self, tensor: Tensor, dim: int) -> Tensor:
-        """The run's part of the channels along ``dim``, as two dimensions (number, size) in its place; a view."""
-        return tensor.narrow(dim, self.first, self.number * self.size).unflatten(dim, (self.number, self.size))
-
-
-def _runs(groups: Sequence[int]) -> Iterator[_Run]:
-    """The groups in runs of equal size: two at most for those of ``channel_groups``."""
-    first = 0
-    for size, equal in groupby(groups):
-        run = _Run(first, len(list(equal)), size)
-        first += run.number * size
-        yield run
-
-
-class _GroupMaximum(torch.autograd.Function):
-    """Maximum over each group's channels, (B, N, l) to (B, c, l), whose gradient goes to the winners alone.
-
-    Written out because PyTorch's own gradient makes several tensors as big as the maps.
-    """
-
-    @staticmethod
-    def forward(maps: Tensor, keep: Tensor | None, groups: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        masked = maps if keep is None else maps * keep[:, None]
-        values, winners = [], []
-        for run in _runs(groups):
-            value, winner = run.channels_of(masked, 1).max(2)
-            starts = torch.arange(run.first, run.first + run.number * run.size, run.size, device=maps.device)
-            values.append(value)
-            winners.append(winner + starts[:, None])
-        return torch.cat(values, 1), torch.cat(winners, 1)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor | None, tuple[int, ...]], output: Any) -> None:
-        maps, keep, _ = inputs
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(output[1], keep)
-        ctx.layout = torch.empty_like(maps, device="meta")  # shape and order in memory, without the memory
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        winners, keep = ctx.saved_tensors
-        share = grads[0] if keep is None else grads[0] * keep.take(winners)
-        gradient = torch.zeros_like(ctx.layout, dtype=share.dtype, device=share.device)
-        return gradient.scatter_(1, winners, share), None, None
-
-
-def _group_maximum(maps: Tensor, groups: Sequence[int], keep: Tensor | None = None) -> Tensor:
-    """Cross-channel max pooling: (B, N, l) to (B, c, l); channels where ``keep`` (N,) is False count as 0."""
-    if sum(groups) != maps.shape[1]:
-        raise UserError(f"groups of {sum(groups)} channels do not fit maps of {maps.shape[1]}")
-    return _GroupMaximum.apply(maps, keep, tuple(groups))[0]  # pyright: ignore[reportReturnType, reportIndexIssue]
-
-
 def channel_attention(groups: Sequence[int], *, drop: float, draws: Draws, like: Tensor) -> Tensor | None:
     """CWA's mask, bool (N,): False at floor(drop * xi_i) random channels of each class, drawn anew at each step.
 
@@ -134,7 +75,7 @@ def channel_attention(groups: Sequence[int], *, drop: float, draws: Draws, like:
     if not draws.random or not any(dropped.values()):
         return None
     numbers = draws.uniform("mutual_channel", (sum(groups),), like=like.new_empty(0, dtype=torch.float32))
-    orders = ((run, torch.argsort(run.channels_of(numbers, 0), dim=1, stable=True)) for run in _runs(groups))
+    orders = ((run, torch.argsort(run.channels_of(numbers, 0), dim=1, stable=True)) for run in runs(groups))
     return torch.cat([(order.argsort(1) >= dropped[run.size]).flatten() for run, order in orders])
 
 
@@ -146,14 +87,14 @@ def discriminality_logits(maps: Tensor, groups: Sequence[int], keep: Tensor | No
         groups: (c,), channels of each class, as from ``channel_groups``.
         keep: bool (N,), channels that count; the rest respond with 0.
     """
-    return _group_maximum(raised(maps).flatten(2), groups, keep).mean(2)  # Eq. 5
+    return group_maximum(raised(maps).flatten(2), groups, keep).mean(2)  # Eq. 5
 
 
 def average_logits(maps: Tensor, groups: Sequence[int], keep: Tensor | None = None) -> Tensor:
     """As ``discriminality_logits``, but with CCAP, the mean over a class's channels (dropped ones count as 0)."""
     means = raised(maps).mean((2, 3))
     masked = means if keep is None else means * keep
-    return torch.cat([run.channels_of(masked, 1).mean(2) for run in _runs(groups)], 1)
+    return torch.cat([run.channels_of(masked, 1).mean(2) for run in runs(groups)], 1)
 
 
 def discriminality(logits: Tensor, labels: Tensor) -> Tensor:
@@ -166,7 +107,7 @@ def diversity(maps: Tensor, groups: Sequence[int]) -> Tensor:
 
     From 1 to xi_i; in float32 or better.
     """
-    return _group_maximum(spatial_softmax(maps), groups).sum(2)  # Eq. 7
+    return group_maximum(spatial_softmax(maps), groups).sum(2)  # Eq. 7
 
 
 class MutualChannelLoss(Term):
@@ -178,8 +119,8 @@ class MutualChannelLoss(Term):
 
     Args:
         classes: c.
-        weight: mu.
-        diversity: lambda; 0 leaves L_div out.
+        weight: mu of Eq. 2, the weight of the whole loss: 0.005 for fine-tuning, 1.5 from scratch.
+        diversity: lambda of Eq. 3, the weight of L_div; 0 leaves it out.
         drop: share of each class's channels that CWA drops, rounded down; 0 leaves CWA out.
         discriminality: factor of L_dis; 0 leaves it out.
         across: what joins a class's channels in L_dis, "max" (CCMP) or "average" (CCAP).
@@ -205,13 +146,15 @@ class MutualChannelLoss(Term):
     ) -> None:
         super().__init__()
         if min(weight, diversity, discriminality) < 0 or not 0 <= drop < 1:
-            raise UserError("MutualChannelLoss: weight, diversity and discriminality are at least 0, drop is below 1")
+            raise UserError(
+                "MutualChannelLoss: weight (mu), diversity (lambda) and discriminality are at least 0, drop is below 1"
+            )
         if not diversity and not discriminality:
             raise UserError("MutualChannelLoss(diversity=0, discriminality=0): nothing is left of it")
         choices = {"across": (across, Literal["max", "average"]), "of": (of, Literal["all", "label"])}
         refuse_choices("MutualChannelLoss", choices | {"form": (form, Literal["paper", "released"])})
-        self.classes, self.weight, self.diversity, self.drop = classes, weight, diversity, drop
-        self.discriminality, self.across, self.of, self.form = discriminality, across, of, form
+        self.classes, self.mu, self.lambda_, self.drop = classes, weight, diversity, drop
+        self.factor, self.across, self.of, self.form = discriminality, across, of, form
         self.checked = False  # whether a custom loop's first maps were checked: only those, as it waits for the device
 
     def check(self, classifier: Classifier) -> None:
@@ -221,7 +164,7 @@ class MutualChannelLoss(Term):
         channel_groups(refined_channels(classifier), self.classes)
 
     def forward(self, maps: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
-        """mu * (L_dis - lambda * L_div), a scalar.
+        """mu * (L_dis - lambda * L_div), a scalar; ``figures`` are L_dis and L_div, without their weights.
 
         Args:
             maps: (B, N, h, w), after ReLU; N is at least the number of classes.
@@ -232,29 +175,30 @@ class MutualChannelLoss(Term):
         if draws is None and not self.checked:
             self.checked = refuse_negative("MutualChannelLoss", maps)
         draws, maps = drawn(draws, training=self.training), after_relu(maps)
-        groups = channel_groups(maps.shape[1], self.classes)
-        separation = maps.new_zeros(())
-        if self.discriminality:
+        groups, l_dis, l_div = channel_groups(maps.shape[1], self.classes), maps.new_zeros(()), maps.new_zeros(())
+        if self.factor:
             keep = channel_attention(groups, drop=self.drop, draws=draws, like=maps)
             joined = discriminality_logits if self.across == "max" else average_logits
-            separation = self.discriminality * discriminality(joined(maps, groups, keep), labels)
-        spread = self._spread(maps, groups, labels) if self.diversity else maps.new_zeros(())
-        loss = separation - self.diversity * spread  # Eq. 3
-        return self.weight * loss  # Eq. 2
+            l_dis = discriminality(joined(maps, groups, keep), labels)
+        if self.lambda_:
+            l_div = self._l_div(diversity(maps, groups), groups, labels)
+        parts = (("L_dis", self.factor, l_dis), ("L_div", self.lambda_, l_div))
+        self.figures = {name: part.detach() for name, weight, part in parts if weight}
+        loss = self.factor * l_dis - self.lambda_ * l_div  # Eq. 3
+        return self.mu * loss  # Eq. 2
 
-    def _spread(self, maps: Tensor, groups: tuple[int, ...], labels: Tensor) -> Tensor:
-        """L_div; in the released form, what its -b multiplies."""
-        places = diversity(maps, groups)
+    def _l_div(self, h: Tensor, groups: tuple[int, ...], labels: Tensor) -> Tensor:
+        """L_div of h (B, c); in the released form, what its -b multiplies."""
         if self.form == "released":
-            runs = list(_runs(groups))
-            parts = zip(places.split([run.number for run in runs], 1), runs, strict=True)
+            sizes = list(runs(groups))
+            parts = zip(h.split([run.number for run in sizes], 1), sizes, strict=True)
             shares = [part / run.size - 1 for part, run in parts]
             if self.of == "all":
                 return torch.stack([share.mean() for share in shares]).sum()
-            places = torch.cat(shares, 1)
+            h = torch.cat(shares, 1)
         if self.of == "label":
-            return places.gather(1, labels[:, None]).mean()
-        return places.mean()  # Eq. 6
+            return h.gather(1, labels[:, None]).mean()
+        return h.mean()  # Eq. 6
 
 
 class ChannelExpansion(nn.Module):

@@ -15,8 +15,9 @@ Paper and released code
     maps in the first 20 of 60 epochs (``warmup=1/3``); D and C maps through a 3x3 convolution of stride 2, batch norm
     and ReLU each (``convolutions=True``); in evaluation the highest peak alone in D and the lowest in C
     (``evaluation="extremes"``); smoothed labels for O and C, with targets of 0.85 (``smoothing=0.15``, or, as that also
-    reaches the true class, exactly 0.15 C / (C - 1)), while D and the joint features have the recipe's own.
-    Its rates are the recipe's: 1e-7 for the group "radii", 0.001 for "convolutions", 0.01 for "head".
+    reaches the true class, exactly 0.15 C / (C - 1)), while D and the joint features have the recipe's own; the
+    sampler's kernel learned from the Gaussian on (``kernel="learned"``).
+    Its rates are the recipe's: 1e-7 for the groups "radii" and "kernel", 0.001 for "convolutions", 0.01 for "head".
     Eq. 9 counts O among the branches, and O's classifier makes the maps: it keeps its loss where the prediction leaves
     O out (D, C, D+C). A lone branch has no joint classifier: its own is the prediction.
     Random partition (Table 4): a coin for each peak; in evaluation one fixed pattern of coins for all images.
@@ -53,13 +54,20 @@ from fieldmark.papers.selective_sparse_sampling.attention import (
     sparse_attention,
     top_entropy,
 )
-from fieldmark.papers.selective_sparse_sampling.sampler import enlarged, localised, resample, sampling_grid
+from fieldmark.papers.selective_sparse_sampling.sampler import (
+    enlarged,
+    gaussian_kernel,
+    localised,
+    resample,
+    sampling_grid,
+)
 
 Branches = Literal["ODC", "OD", "OC", "DC", "O", "D", "C"]
 Partition = Literal["probability", "all", "random"]
 Attention = Literal["sparse", "class_response", "saliency"]
 Peaks = Literal["all", "above_mean"]
 Evaluation = Literal["half", "extremes"]
+Kernel = Literal["gaussian", "learned"]
 NAMES = {"O": "original", "D": "discriminative", "C": "complementary"}
 
 
@@ -100,6 +108,7 @@ class S3N(Method):
         evaluation: peaks are divided at a response of 0.5, or only the highest goes to D and the lowest to C.
         warmup: the fraction of training in which D and C have all peaks; it needs ``set_progress``.
         convolutions: a 3x3 convolution of stride 2 on the maps of D and of C.
+        kernel: the sampler's, Gaussian or learned from there.
         smoothing: of the labels of O and C, in [0, 1), instead of the criterion's; 0 leaves them to the criterion.
         response_gradient: let the losses of D and C reach O's maps and classifier through the attention.
 
@@ -123,12 +132,14 @@ class S3N(Method):
         evaluation: Evaluation = "half",
         warmup: float = 0.0,
         convolutions: bool = False,
+        kernel: Kernel = "gaussian",
         smoothing: float = 0.0,
         response_gradient: bool = False,
     ) -> None:
         super().__init__(classifier, CrossEntropy(0.0) if criterion is None else criterion)
         choices = {"branches": (branches, Branches), "partition": (partition, Partition), "peaks": (peaks, Peaks)}
         choices |= {"attention": (attention, Attention), "evaluation": (evaluation, Evaluation)}
+        choices |= {"kernel": (kernel, Kernel)}
         refuse_choices("S3N", choices)
         if not 0 <= smoothing < 1:
             raise UserError(f"S3N(smoothing={smoothing}): choose a number from 0 to below 1")
@@ -148,6 +159,7 @@ class S3N(Method):
         radii = {NAMES[letter]: torch.tensor(RADII[letter] * GRID * math.sqrt(2)) for letter in sampled}
         self.radii = nn.ParameterDict(radii if attention == "sparse" else {})
         self.saliency = nn.Linear(width, 1, bias=False) if attention == "saliency" and sampled else None
+        self.kernel = nn.Parameter(gaussian_kernel(GRID, GRID)) if kernel == "learned" and sampled else None
         self.convolutions = nn.ModuleDict({NAMES[letter]: _halving(width) for letter in sampled if convolutions})
 
     def forward(self, images: Tensor) -> Tensor:
@@ -176,8 +188,10 @@ class S3N(Method):
         return TrainOutput(losses, encoded.logits, labels, encoded.features, encoded.views)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """The radii, beta of D and of C, are a group of their own, "radii"; so are "convolutions", if there are any."""
+        """The radii, beta of D and of C, are a group of their own, "radii"; so are "kernel" and "convolutions"."""
         own = {"radii": list(self.radii.parameters())}
+        if self.kernel is not None:
+            own["kernel"] = [self.kernel]
         if self.convolutions:
             own["convolutions"] = list(self.convolutions.parameters())
         groups, grouped = super().parameter_groups(), {id(p) for members in own.values() for p in members}
@@ -252,7 +266,7 @@ class S3N(Method):
     def _sampled(self, images: Tensor, attention: dict[str, Tensor], *, refined: bool) -> dict[str, Branch]:
         """The images resampled by each attention map, through the backbone in one batch."""
         count = len(attention)
-        grid = sampling_grid(torch.cat(list(attention.values())), (images.shape[2], images.shape[3]))
+        grid = sampling_grid(torch.cat(list(attention.values())), (images.shape[2], images.shape[3]), self.kernel)
         maps = self.classifier.backbone(resample(torch.cat([images] * count), grid))
         features = self.classifier.features_of(maps, refined=refined)
         grids, embeddings = grid.unflatten(0, (count, -1)), features.embedding.unflatten(0, (count, -1))
@@ -282,7 +296,7 @@ class S3N(Method):
         for name, branch in result.branches.items():
             assert branch.maps is not None
             maps.append((class_response_maps(branch.maps, _weight(self.heads[name])[best]), branch.attention))
-        return localised(maps, GRID)
+        return localised(maps, GRID, self.kernel)
 
 
 def _weight(head: nn.Module) -> Tensor:

@@ -13,10 +13,12 @@ Paper and released code
     code's: on a grid of 31 x 31 cells a Gaussian of 13 cells full width at half maximum that reaches 30 cells far, the
     attention repeated and the coordinates continued beyond the borders, positions held to the image, bilinear, corners
     of pixels aligned. For other grids all of this scales with the number of cells.
-    The code learns the kernel too (at rate 1e-7); here it stays a Gaussian.
+    The code learns the kernel too (at rate 1e-7): the functions take a kernel of any values, ``gaussian_kernel`` to
+    begin with.
 
 Written as displacement, sum Q k (v' - v) / sum Q k, so that what cancels for a uniform Q cancels exactly. A Gaussian is
-a product of its rows and columns: with the borders folded in, each sum is Q between two matrices of the grid's size.
+a product of its rows and columns: with the borders folded in, each sum is Q between two matrices of the grid's size. A
+kernel of any values is a convolution.
 """
 
 import math
@@ -34,27 +36,36 @@ FWHM = 13 / 31
 """Full width at half maximum of the Gaussian kernel, as a fraction of the grid's side."""
 
 
-def displacement(attention: Tensor) -> Tensor:
+def displacement(attention: Tensor, kernel: Tensor | None = None) -> Tensor:
     """How far from itself each cell of the new picture samples the image: attention Q (B, h, w), at least 0, to (B, 2,
     h, w).
 
-    x then y, in coordinates that run from -1 to 1 over the image; differentiable. 0 if Q is constant or all 0.
+    x then y, in coordinates that run from -1 to 1 over the image; differentiable. 0 if Q is constant or all 0 (with a
+    kernel that is symmetric).
+
+    Args:
+        attention: Q.
+        kernel: k, (2h - 1, 2w - 1), as from ``gaussian_kernel``; None is that one, by a shorter way.
     """
     attention = raised(attention)
     with full_precision(attention):
         largest = attention.detach().amax((1, 2), keepdim=True)  # the result does not depend on Q's scale
         q = attention / torch.where(largest > 0, largest, torch.ones_like(largest))
-        rows, row_moment = _axis(q.shape[1], q)
-        columns, column_moment = _axis(q.shape[2], q)
-        mass = rows @ q @ columns.T
+        mass, x, y = _gaussian_sums(q) if kernel is None else _sums(q, raised(kernel))
         mass = torch.where(mass > 0, mass, torch.ones_like(mass))
-        x = rows @ q @ column_moment.T / mass  # Eq. 7
-        y = row_moment @ q @ columns.T / mass  # Eq. 8
+        x = x / mass  # Eq. 7
+        y = y / mass  # Eq. 8
     shift, cells = torch.stack((x, y), 1), lattice((q.shape[1], q.shape[2]), like=q)
     return (cells + shift).clamp(-1, 1) - cells
 
 
-def sampling_grid(attention: Tensor, size: int | tuple[int, int]) -> Tensor:
+def gaussian_kernel(height: int, width: int) -> Tensor:
+    """The kernel k of a grid of ``height`` x ``width`` cells, (2 height - 1, 2 width - 1) with 1 in its middle."""
+    down, across = (_gaussian(torch.arange(1.0 - side, side), side) for side in (height, width))
+    return down[:, None] * across
+
+
+def sampling_grid(attention: Tensor, size: int | tuple[int, int], kernel: Tensor | None = None) -> Tensor:
     """Where each pixel of the new picture samples the image: attention (B, h, w), at least 0, to (B, H, W, 2).
 
     For ``resample``, or ``grid_sample(align_corners=True)``: x and y between -1 and 1. Differentiable; a constant or
@@ -63,11 +74,12 @@ def sampling_grid(attention: Tensor, size: int | tuple[int, int]) -> Tensor:
     Args:
         attention: Q.
         size: pixels (H, W) of the new picture, or one number for both.
+        kernel: as in ``displacement``.
     """
-    return _upsampled(displacement(attention), size)
+    return _upsampled(displacement(attention, kernel), size)
 
 
-def inverse_grid(attention: Tensor, size: int | tuple[int, int]) -> Tensor:
+def inverse_grid(attention: Tensor, size: int | tuple[int, int], kernel: Tensor | None = None) -> Tensor:
     """Where in the new picture each pixel of the image went: attention (B, h, w) to (B, H, W, 2), without gradient.
 
     ``resample(heatmap, inverse_grid(attention, size))`` maps a heatmap of the new picture back to the image. What the
@@ -78,7 +90,7 @@ def inverse_grid(attention: Tensor, size: int | tuple[int, int]) -> Tensor:
         UserError: an attention of a single row or column.
     """
     with torch.no_grad(), full_precision(attention):
-        shift = displacement(attention)
+        shift = displacement(attention, kernel)
         _, _, height, width = shift.shape
         if min(height, width) < 2:
             raise UserError(f"inverse_grid needs an attention map of at least 2 x 2 cells, not {height} x {width}")
@@ -93,7 +105,9 @@ def inverse_grid(attention: Tensor, size: int | tuple[int, int]) -> Tensor:
         return _upsampled(places.view_as(shift) - cells, size)
 
 
-def localised(maps: Sequence[tuple[Tensor, Tensor | None]], size: int | tuple[int, int]) -> Tensor:
+def localised(
+    maps: Sequence[tuple[Tensor, Tensor | None]], size: int | tuple[int, int], kernel: Tensor | None = None
+) -> Tensor:
     """Where in an image its branches respond (the localisation of Table 2): a heatmap (B, H, W) in [0, 1].
 
     The sum of all maps on the image, each scaled to [0, 1] first; a constant map counts as 0.
@@ -102,11 +116,12 @@ def localised(maps: Sequence[tuple[Tensor, Tensor | None]], size: int | tuple[in
         maps: for each branch a map (B, 1, h, w) and the attention (B, h', w') that made its picture, None for the
             image.
         size: pixels (H, W) of the heatmap, or one number for both.
+        kernel: as in ``displacement``.
     """
     scaled = []
     for small, attention in maps:
         large = enlarged(small, size)
-        large = large if attention is None else resample(large, inverse_grid(attention, size))
+        large = large if attention is None else resample(large, inverse_grid(attention, size, kernel))
         scaled.append(min_max(large[:, 0], rounding=rounding_of(small)))
     return min_max(torch.stack(scaled).sum(0))
 
@@ -142,13 +157,36 @@ def _places(count: int, like: Tensor) -> Tensor:
     return (torch.arange(count, dtype=like.dtype, device=like.device) - (count - 1) / 2) * (2 / max(count - 1, 1))
 
 
+def _gaussian(away: Tensor, count: int) -> Tensor:
+    """The kernel along a side of ``count`` cells, at a distance in cells."""
+    return torch.exp(-4 * math.log(2) * (away / (FWHM * count)).square())
+
+
+def _gaussian_sums(q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The sums of Q k, and of Q k (v' - v) across and down, for the Gaussian k: each (B, h, w)."""
+    rows, row_moment = _axis(q.shape[1], q)
+    columns, column_moment = _axis(q.shape[2], q)
+    return rows @ q @ columns.T, rows @ q @ column_moment.T, row_moment @ q @ columns.T
+
+
+def _sums(q: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same for any kernel (2h - 1, 2w - 1)."""
+    height, width = q.shape[1:]
+    around = F.pad(q[:, None], (width - 1, width - 1, height - 1, height - 1), mode="replicate")
+    across, down = 2 * lattice(
+        (2 * height - 1, 2 * width - 1), like=q
+    )  # from k's middle to its border is the whole grid
+    mass, x, y = F.conv2d(around, torch.stack((kernel, kernel * across, kernel * down))[:, None]).unbind(1)
+    return mass, x, y
+
+
 def _axis(count: int, like: Tensor) -> tuple[Tensor, Tensor]:
     """Two (n, n) matrices that take Q along one axis to the sums of Q k and of Q k (v' - v), borders included."""
     reach = count - 1
     cells = torch.arange(count, device=like.device)
     beyond = torch.arange(-reach, count + reach, device=like.device)  # positions that the kernel may reach
     away = (beyond - cells[:, None]).to(like.dtype)
-    kernel = torch.exp(-4 * math.log(2) * (away / (FWHM * count)).square()) * (away.abs() <= reach)
+    kernel = _gaussian(away, count) * (away.abs() <= reach)
     repeated = (beyond.clamp(0, reach)[:, None] == cells).to(like.dtype)
     return kernel @ repeated, (kernel * away * (2 / max(reach, 1))) @ repeated
 
