@@ -15,6 +15,7 @@ from rich.console import Console
 import fieldmark
 import small_runs
 from bolts import write_bolts
+from fieldmark.core import device as device_module
 from fieldmark.errors import UserError
 from fieldmark.recipe import Part, recipe_from_json
 from fieldmark.recipes.composition import UNSMOOTHED
@@ -152,3 +153,15 @@ def test_what_a_probe_cannot_do(photos: Path) -> None:
         with pytest.raises(UserError) as error:
             fieldmark.probe(photos, backbones=["test_resnet"], weights="none", **options)
         assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_run_is_loaded_on_the_device_that_is_named(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for device in ("auto", "cpu"):
+        model, transform, classes = fieldmark.load(trained, device=device)
+        assert model(transform(Image.new("RGB", (90, 70)))[None]).shape == (1, len(classes))
+    with pytest.raises(UserError, match="--device cuda:1: PyTorch sees no such device here; choose auto, cpu"):
+        fieldmark.load(trained, device="cuda:1")
+    monkeypatch.setattr(device_module, "device_of", lambda device: device)
+    model, _, _ = fieldmark.load(trained, device="meta")
+    assert {value.device.type for value in model.state_dict().values()} == {"meta"}

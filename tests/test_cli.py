@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cyclopts.completion import detect
 
-from fieldmark import cli
+from fieldmark import api, cli
 from fieldmark.data.split import read_splits
 from fieldmark.evaluation.evaluate import OPENINGS
 from fieldmark.runs.checkpoint import MODEL, STATE
@@ -44,7 +45,7 @@ COMMANDS = {
     "convert": ["SOURCE", "TARGET"],
     "equations": ["PAPER", "--json"],
     "recipes": ["PAPER", "--json"],
-    "demo": ["--out", "--species", "--images", "--epochs"],
+    "demo": ["--out", "--species", "--images", "--epochs", "--device"],
 }
 OWN_METHOD = """
 from fieldmark.core.contract import Encoded, Method, TrainOutput
@@ -107,6 +108,37 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert ran() == 0
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_installed_for_the_shell_that_is_named(
+    shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("ZSH", "ZSH_CUSTOM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for _ in range(2):
+        assert ran("--install-completion", "--shell", shell) == 0
+    script = Path(re.findall(r"completion is in (.*?);", capsys.readouterr().out)[-1])
+    assert script.is_relative_to(tmp_path)
+    assert "--optimizer" in script.read_text("utf-8")
+    if shell != "fish":  # which finds it by itself
+        assert (tmp_path / f".{shell}rc").read_text("utf-8").count("# ") == 1  # once, though it was said twice
+    if shell == "bash" and shutil.which("bash"):
+        asked = (
+            f"source {script}; COMP_WORDS=(fieldmark train x --optimizer a); COMP_CWORD=4; _fieldmark; echo $COMPREPLY"
+        )
+        assert subprocess.run(["bash", "-c", asked], capture_output=True, text=True).stdout == "adamw\n"
+
+
+def test_a_shell_that_cannot_be_told_has_to_be_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise detect.ShellDetectionError
+
+    monkeypatch.setattr(detect, "detect_shell", fail)
+    assert "say --shell bash, zsh, fish or powershell" in refused(capsys, "--install-completion")
+
+
 def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert "trian" in refused(capsys, "trian", photos)
@@ -132,15 +164,15 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
         (["--method", "json:JSONDecoder"], "JSONDecoder is not a Method"),
         (["--method", "pc,weight=5"], "--term"),
         (["--term", "nothing"], "--term nothing: choose"),
-        (["--term", "plain"], "Plain is not a Term"),
+        (["--term", "plain"], "--term plain: that is a method; "),
         (["--term", "pairwise-confusion,weihgt=5"], "weight"),
         (["--term", "pairwise-confusion,weight=much"], "weight"),
         (["--term", "pairwise-confusion,on=pixels"], "logits"),
         (["--term", "pairwise-confusion,weight"], "name=value"),
         (["--term", "soft-channel-labels", "--accumulate", "2"], "--accumulate 1"),
-        (["--head", "average"], "Average cannot serve as head"),
-        (["--pool", "linear"], "Linear cannot serve as pool"),
-        (["--neck", "average"], "Average cannot serve as neck"),
+        (["--head", "average"], "--head average: that is a pool; choose linear, two-layer-head"),
+        (["--pool", "linear"], "--pool linear: that is a head; choose average, maximum"),
+        (["--neck", "average"], "--neck average: that is a pool; choose channel-expansion, self-channel-"),
         (["--backbone", "no_such_network"], "no_such_network"),
         (["--backbone", "resnet18.nobody"], "did you mean resnet18"),
         (["--backbone", "resnet18.nobody", "--recipe", "pc/cub-resnet50"], "did you mean resnet18"),
@@ -148,7 +180,7 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
         (["--weights", "old.pth"], "fieldmark convert"),
         (["--weights", "lite0"], "lite0"),
         (["--backbone", "test_vit", "--size", "33"], "--size"),
-        (["--device", "cuda:9"], "device"),
+        (["--device", "cuda:9"], "--device cuda:9: PyTorch sees no such device here; choose auto, cpu"),
         (["--splits", "nowhere.csv"], "nowhere.csv"),
         (["--train-on", "training"], "training"),
         (["--annotation", "family"], "annotation"),
@@ -193,6 +225,46 @@ def test_mistakes_about_runs(photos: Path, own_run: Path, tmp_path: Path, capsys
         (own_run / name).write_bytes(before)
     (own_run / MODEL).write_bytes(b"junk")
     assert MODEL in refused(capsys, "evaluate", own_run)
+
+
+def test_every_command_that_takes_a_device_lists_those_that_are_here(
+    photos: Path, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text('format_version = 1\ntitle = "p"\ndata = ["photos"]\nseeds = [1]\n[[entry]]\nname = "plain"\n')
+    commands = (
+        ["train", photos, "--out", tmp_path / "run"],
+        ["probe", photos],
+        ["evaluate", own_run],
+        ["predict", own_run, photos, "-o", tmp_path / "p.csv"],
+        ["demo", "--out", tmp_path / "demo"],
+        ["bench", "run", plan, "--out", tmp_path / "bench", "--data", f"photos={photos}"],
+    )
+    for command in commands:
+        said = refused(capsys, *command, "--device", "gpu")
+        assert "--device gpu: PyTorch sees no such device here; choose auto, cpu" in said, command
+    assert {path.name for path in tmp_path.iterdir()} == {"plan.toml", "own"}
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (NotImplementedError("The operator 'aten::x' is not\ncurrently implemented for the MPS device."), "aten::x"),
+        (TypeError("Cannot convert a MPS Tensor to float64 dtype"), "to float64"),
+        (RuntimeError("MPS: Unsupported Border padding mode"), "Border padding"),
+    ],
+)
+def test_what_apples_gpus_lack_is_said_in_two_lines(
+    error: Exception, said: str, own_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(api, "evaluate", fail)
+    lines = refused(capsys, "evaluate", own_run).splitlines()
+    assert len(lines) == 2
+    assert said in lines[0]
+    assert "--device cpu" in lines[1]
 
 
 def test_evaluate_is_refused_before_the_network_is_read(

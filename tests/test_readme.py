@@ -96,7 +96,7 @@ def test_command_lines_parse(line: str):
 def test_there_are_command_lines_for_every_command():
     from fieldmark.cli import app
 
-    commands = {name for name in app if not name.startswith("-")}
+    commands = {name for name in app if name not in (*app.help_flags, *app.version_flags)}
     assert commands == {line.split()[1] for line in command_lines()}
 
 

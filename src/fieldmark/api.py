@@ -107,7 +107,7 @@ def classifier(
         neck: a layer on maps, such as "self-channel-interaction" or "channel-expansion,xi=3"; None for no neck.
         pool: "average", "maximum", or a class of your own.
         head: "linear", "two-layer-head", or a class of your own.
-        weights: initial weights of the backbone: hub, lite0, none, or a .safetensors file.
+        weights: initial weights of the backbone: hub, lite0, none, a .safetensors file, or a run.
         size: of the images, in pixels; some backbones are built for one size.
         external: classes of your own that the parts name as "package.module:Class".
 
@@ -128,14 +128,23 @@ def classifier(
     return build_classifier(model, classes=classes, size=size, weights=weights, external=classes_named(external))
 
 
-def load(run: str | Path, *, external: External = ()) -> "Loaded":
+def load(run: str | Path, *, device: str = "cpu", external: External = ()) -> "Loaded":
     """A trained run as (model, transform, classes); ``model(transform("photo.jpg")[None])`` gives logits (1, C).
 
-    ``transform`` takes a path, the bytes of a file, an open file, a picture of Pillow's or an array of NumPy's.
+    ``transform`` takes a path, the bytes of a file, an open file, a picture of Pillow's or an array of NumPy's. With
+    another ``device`` (auto, cuda, cuda:N or mps) the model is there, and images have to be moved there, too:
+    ``transform("photo.jpg")[None].to(device)``. ``external``: classes of your own that the run's recipe names.
+
+    Raises:
+        UserError: not a finished run, or a device that is not here.
     """
+    from fieldmark.core.device import device_of
     from fieldmark.runs.folder import load as load_run
 
-    return load_run(run, external=external)
+    device = device_of(device)
+    loaded = load_run(run, external=external)
+    loaded.model.to(device)
+    return loaded
 
 
 def evaluate(
@@ -153,7 +162,7 @@ def evaluate(
         run: the run's folder.
         data: labelled photographs.
         split: train, val, test or all.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N or mps.
         external: classes of your own that the run's recipe names, or their names.
         console: for progress.
 
@@ -187,7 +196,7 @@ def predict(
         inputs: one or several of: a path (of a photo, of a folder of photos, or of a CSV with a path column), the bytes
             of a file, an open file, a picture of Pillow's, an array of NumPy's (uint8, RGB).
         top: classes per photo.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N or mps.
         external: classes of your own that the run's recipe names, or their names.
         console: is told which files of a folder are passed over.
 
@@ -227,7 +236,7 @@ def probe(
         train_on: splits to fit on; several are a list, or joined by "+".
         seed: for splitting data that have no splits.
         annotation: which labels to use of a dataset that has several.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N or mps.
         console: for progress.
 
     Raises:

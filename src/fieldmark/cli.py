@@ -5,7 +5,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.markup import escape
@@ -118,13 +118,13 @@ def probe(
     Args:
         data: a folder of class folders, a CSV, or a benchmark's folder.
         backbone: a name; repeat for several.
-        weights: hub, lite0, none, or a .safetensors file.
+        weights: hub, lite0, none, a .safetensors file, or a run.
         size: of the images, in pixels.
         split: to evaluate on: test or val; without a val split, training photos are held out.
         train_on: splits to fit on, joined by "+".
         seed: for splitting data that have no splits.
         annotation: which labels to use of a dataset that has several.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         json_file: also write the figures as JSON to this file.
     """
     from fieldmark.api import probe as run
@@ -169,7 +169,7 @@ def evaluate(
         split: train, val, test or all.
         out: folder for the results; by default RUN/evaluation/SPLIT.
         json_file: also write the figures as JSON to this file.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     from fieldmark.api import evaluate as measure
@@ -206,7 +206,7 @@ def predict(
         inputs: photos, folders of photos, or CSVs with a path column (and boxes, if the run needs them).
         out: the file to write, .csv or .json, or - for a CSV on standard output; an earlier one is replaced.
         top: classes per photo.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     from fieldmark.api import predict as predict_photos
@@ -237,7 +237,7 @@ def convert(source: Path, target: Path, *, console: Speaking) -> None:
         source: the pickled file.
         target: the .safetensors file to write.
     """
-    from fieldmark.core.weights import convert as rewrite
+    from fieldmark.core.pickled import convert as rewrite
 
     count = rewrite(source, target)
     tell(console, f"{count} tensors: {target}")
@@ -288,7 +288,15 @@ def recipes(paper: str | None = None, *, json_file: JsonFile = None, console: Sp
 
 
 @app.command
-def demo(*, out: Path = Path("demo"), species: int = 8, images: int = 50, epochs: int = 8, console: Speaking) -> None:
+def demo(
+    *,
+    out: Path = Path("demo"),
+    species: int = 8,
+    images: int = 50,
+    epochs: int = 8,
+    device: str = "auto",
+    console: Speaking,
+) -> None:
     """Draw field-guide birds, fine-tune a small network on them, evaluate it and predict: everything in minutes.
 
     Args:
@@ -296,10 +304,27 @@ def demo(*, out: Path = Path("demo"), species: int = 8, images: int = 50, epochs
         species: number of species; look-alikes come in pairs.
         images: pictures per species.
         epochs: passes over the training pictures.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
     """
     from fieldmark.demo import run_demo
 
-    run_demo(out, species=species, images=images, epochs=epochs, console=console)
+    run_demo(out, species=species, images=images, epochs=epochs, device=device, console=console)
+
+
+@app.command(name="--install-completion")
+def install_completion(*, shell: Literal["bash", "zsh", "fish", "powershell"] | None = None, console: Speaking) -> None:
+    """Let the shell complete commands and options with the Tab key, from the next shell on.
+
+    Args:
+        shell: whose start-up file a line is added to, if need be; by default the shell that this is typed in.
+    """
+    from cyclopts.completion.detect import ShellDetectionError
+
+    try:
+        path = app.install_completion(shell=shell)
+    except ShellDetectionError:
+        raise UserError("which shell is this? say --shell bash, zsh, fish or powershell") from None
+    tell(console, f"completion is in {path}; it works in the next shell that you open")
 
 
 @app.meta.default
@@ -336,6 +361,9 @@ def _failed(error: BaseException) -> int:
             words = printable(words)
         case ModuleNotFoundError() if not (error.name or "").startswith("fieldmark"):
             words = f"this command needs the package {error.name}: pip install 'fieldmark[train]'"
+        case RuntimeError() | TypeError() if "MPS" in words:  # an operation or a type that Apple's GPUs lack
+            advice = "use --device cpu, or set PYTORCH_ENABLE_MPS_FALLBACK=1 so that the CPU does what is missing"
+            words = f"PyTorch cannot compute this on mps ({' '.join(words.split())[:160]})\n{advice}"
         case KeyboardInterrupt():
             code, words = 130, "stopped"
         case Interrupted():

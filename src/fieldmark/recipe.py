@@ -29,7 +29,7 @@ from fieldmark.plain import (
 
 FORMAT_VERSION = 2
 Fit = Literal["crop", "pad", "stretch", "box"]
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Decayed = Literal["weights", "all"]
 
 

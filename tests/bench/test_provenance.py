@@ -61,6 +61,9 @@ def test_files_versions_and_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert device_name("cpu").endswith(", 1 thread")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
     assert device_name("cpu").endswith(", 16 threads")
+    assert device_name("mps").endswith(", mps")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"the GPU {device}")
+    assert [device_name(device) for device in ("cuda", "cuda:1")] == ["the GPU cuda", "the GPU cuda:1"]
 
 
 def test_code_from_elsewhere_is_told_by_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

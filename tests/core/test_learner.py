@@ -96,12 +96,10 @@ def test_figures_of_terms_stand_beside_the_losses_under_their_names():
 
 
 @pytest.mark.parametrize(
-    ("term", "batch_wide", "in_pieces"),
-    [(Size, False, True), (PairwiseConfusion, True, True), (lambda: Size(batch_wide=True), True, False)],
+    ("term", "batch_wide"), [(Size, False), (PairwiseConfusion, True), (lambda: Size(batch_wide=True), True)]
 )
-def test_whether_a_batch_may_be_computed_in_pieces(term: Callable[[], Term], batch_wide: bool, in_pieces: bool):
-    learner = learner_with(Size(), term())
-    assert (learner.batch_wide, learner.in_pieces) == (batch_wide, in_pieces)
+def test_whether_images_of_a_batch_meet(term: Callable[[], Term], batch_wide: bool):
+    assert learner_with(Size(), term()).batch_wide == batch_wide
 
 
 def test_terms_do_not_change_what_the_method_returns():

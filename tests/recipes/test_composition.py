@@ -6,9 +6,9 @@ from typing import get_args
 import pytest
 
 from fieldmark.batches import Batches, Shuffled
-from fieldmark.building import check_part
+from fieldmark.building import GIVEN, check_part
 from fieldmark.recipe import Model
-from fieldmark.recipes import COMPOSITIONS, MODULES, PAPERS
+from fieldmark.recipes import COMPOSITIONS, PAPERS, PARTS
 from fieldmark.recipes.composition import Composition, epochs_of
 from own_parts import KNOWN
 
@@ -21,9 +21,11 @@ def test_names_are_short_words_that_differ():
 
 
 def test_names_of_parts_differ_even_when_written_small_and_are_those_of_classes():
-    names = [name for composition in COMPOSITIONS for name in composition.parts]
+    names = [name for place in PARTS.values() for name in place]
+    assert sorted(names) == sorted(name for paper in COMPOSITIONS for part in paper.parts.values() for name in part)
     assert len({name.lower() for name in names}) == len(names)
-    assert tuple(kind.__name__ for kind in KNOWN) == tuple(MODULES) == tuple(names)
+    assert [kind.__name__ for kind in KNOWN] == names
+    assert tuple(PARTS) == tuple(GIVEN)
     assert not set(names) & {kind.__name__ for kind in get_args(Batches)}
 
 

@@ -12,14 +12,19 @@ import torch
 from loops import RECIPE, STAGE, Noisy, Poisoned, Recorder, Telling, differing, make_loop, session, tensors, with_method
 
 import small_runs
-from fieldmark.batches import Shuffled
+from fieldmark.batches import Balanced, Shuffled
 from fieldmark.errors import UserError
 from fieldmark.input.loading import Batch
-from fieldmark.recipe import AdamW, Part, Recipe, Sgd, Stage, StepDecay
+from fieldmark.recipe import AdamW, Part, Precision, Recipe, Sgd, Stage, StepDecay
+from fieldmark.recipes import COMPOSITIONS
+from fieldmark.recipes.composition import Composition
 from fieldmark.recipes.naming import part_of
 from fieldmark.runs.checkpoint import load_state
 from fieldmark.testing import no_reading_back
+from fieldmark.training.loop import Loop
 from fieldmark.training.nonfinite import Watch
+from fieldmark.training.overrides import with_model
+from fieldmark.training.settings import RecipeSettings
 
 PC = replace(RECIPE, model=replace(RECIPE.model, terms=(part_of("pairwise-confusion", option="--term"),)), ema=0.0)
 TWO_STAGES = replace(
@@ -32,6 +37,7 @@ KINDS = {
     "pc": PC,
     "dropout": with_method(Noisy),
     "two stages": TWO_STAGES,
+    "fp16": replace(RECIPE, precision="fp16", clip=1.0),
     "adamw, clipped, in pieces": replace(RECIPE, stages=(Stage(2, AdamW(lr=1e-3)),), clip=1.0, accumulate=2),
 }
 
@@ -69,6 +75,8 @@ def test_a_resumed_run_ends_bit_for_bit_as_an_unbroken_one(
 ) -> None:
     state = resumed(photos, tmp_path, KINDS[kind], stops)
     assert differing(state, whole[kind]) == []
+    assert state["scaler"] == whole[kind]["scaler"]
+    assert (state["scaler"] is not None) == (kind == "fp16")
     assert len(tensors(state)) > 50
 
 
@@ -167,6 +175,51 @@ def test_a_first_step_that_is_not_finite_is_as_if_it_had_not_been(
     assert all(float(value.abs().max()) == 0 for value in moments.values())
     largest = max(float(value.abs().max()) for value in tensors(log.states[-1]["learner"]).values())
     assert largest < 1e3
+
+
+def scaled(data: Path, run: Path, recipe: Recipe, *, scale: float) -> tuple[Loop, Recorder]:
+    """What a run in fp16 comes to that begins with a scale of the loss."""
+    log = Recorder(run)
+    loop = make_loop(data, run, recipe, log)
+    assert loop.scaler is not None
+    loop.scaler.load_state_dict(loop.scaler.state_dict() | {"scale": scale})
+    log.loop = loop
+    loop.train(workers=0)
+    return loop, log
+
+
+def test_a_scale_that_is_too_large_for_fp16_is_halved_until_steps_are_good(photos: Path, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, precision="fp16", batches=Shuffled(2), stages=(replace(STAGE, epochs=3),))
+    loop, log = scaled(photos, tmp_path, recipe, scale=2.0**44)
+    states = [{key: state[key] for key in ("learner", "average", "optimiser")} for state in log.states]
+    scales = [2.0**44, *(state["scaler"]["scale"] for state in log.states)]
+    undone = [after == before / 2 for before, after in itertools.pairwise(scales)]
+    assert all(undone[:21])
+    assert not all(undone)
+    for one, other, same in zip(states, states[1:], undone[1:], strict=False):
+        assert (differing(one, other) == []) == same
+    assert [note for note in log.notes if "not finite" in note] == []
+    assert np.isnan(loop.position.rows[0]["loss"])
+    assert np.isfinite(loop.position.rows[-1]["loss"])
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_fp16_ends_a_run_too_that_stays_poisoned(gradient: bool, photos: Path, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, precision="fp16", batches=Shuffled(2), stages=(replace(STAGE, epochs=4),))
+    recipe = with_method(Poisoned, recipe, at=tuple(range(100)), gradient=gradient)
+    with pytest.raises(UserError, match="20 steps in a row") as caught:
+        scaled(photos, tmp_path, recipe, scale=4.0)
+    assert "--precision fp32" in str(caught.value)
+
+
+@pytest.mark.parametrize("paper", COMPOSITIONS, ids=lambda paper: paper.name)
+def test_every_paper_learns_in_fp16(paper: Composition, photos: Path, tmp_path: Path) -> None:
+    model = with_model(RECIPE.model, RecipeSettings(method=paper.name))
+    stages = (Stage(1, Sgd(lr=1e-3)),)
+    recipe = replace(RECIPE, model=model, batches=Balanced(2, 4), stages=stages, precision="fp16")
+    loop, _ = scaled(photos, tmp_path, recipe, scale=2.0**6)
+    assert loop.state()["scaler"]["scale"] == 2.0**6  # no step was undone
+    assert np.isfinite(loop.position.rows[-1]["loss"])
 
 
 def test_epoch_figures_leave_out_undone_steps(photos: Path, tmp_path: Path) -> None:
@@ -282,9 +335,13 @@ def test_a_group_thawed_within_a_stage_learns_with_momentum(photos: Path, tmp_pa
     assert sum(float(buffer.abs().max()) > 0 for buffer in buffers) > 0.9 * len(buffers)
 
 
-def test_clipping_bounds_the_step(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_clipping_bounds_the_step(precision: Precision, photos: Path, tmp_path: Path) -> None:
     stage = Stage(1, Sgd(lr=1.0, momentum=0.0, weight_decay=0.0), StepDecay())
-    loop = make_loop(photos, tmp_path, replace(RECIPE, stages=(stage,), clip=1e-3, ema=0.0))
+    recipe = replace(RECIPE, stages=(stage,), clip=1e-3, ema=0.0, precision=precision)
+    loop = make_loop(photos, tmp_path, recipe)
+    if loop.scaler:
+        loop.scaler.load_state_dict(loop.scaler.state_dict() | {"scale": 2.0**8})
     before = [p.detach().clone() for p in loop.learner.parameters()]
     watch = Watch(loop.log, [photo.name for photo in loop.photos.photos])
     loop._step(loop.photos.__getitems__([(0, index) for index in range(8)]), watch)
@@ -293,19 +350,21 @@ def test_clipping_bounds_the_step(photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("optimiser", [Sgd(lr=0.05), Sgd(lr=0.05, momentum=0.0), AdamW(lr=1e-3)])
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(("accumulate", "precision"), [(1, "fp32"), (2, "fp32"), (1, "fp16")])
 def test_the_loops_own_step_reads_nothing_back(
-    optimiser: Sgd | AdamW, accumulate: int, photos: Path, tmp_path: Path
+    optimiser: Sgd | AdamW, accumulate: int, precision: Precision, photos: Path, tmp_path: Path
 ) -> None:
-    stage = replace(STAGE, optimiser=optimiser)
-    loop = make_loop(photos, tmp_path, replace(RECIPE, stages=(stage,), clip=1.0, accumulate=accumulate))
+    recipe = replace(RECIPE, stages=(replace(STAGE, optimiser=optimiser),), clip=1.0, accumulate=accumulate)
+    loop = make_loop(photos, tmp_path, replace(recipe, precision=precision))
+    if loop.scaler:
+        loop.scaler.load_state_dict(loop.scaler.state_dict() | {"scale": 2.0**8})
     assert loop.average is not None
     batch = loop.photos.__getitems__([(0, index) for index in range(8)])
     before = {name: value.clone() for name, value in loop.learner.named_parameters()}
     for _ in range(2):
         loop._begin_step()
         with no_reading_back():
-            finite = loop._update(loop._backward(batch)["loss"])
+            finite, _ = loop._update(loop._backward(batch)["loss"])
         assert finite
         loop.position.step += 1
     assert differing(before, dict(loop.learner.named_parameters()))

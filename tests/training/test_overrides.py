@@ -108,7 +108,7 @@ def test_nothing_said_changes_nothing() -> None:
     [
         ("backbone", "vgg16", {"model": replace(MODEL, backbone="vgg16")}),
         ("weights", "hub", {"model": replace(MODEL, weights="hub")}),
-        ("neck", "maximum", {"model": replace(MODEL, neck=Part("Maximum"))}),
+        ("neck", "channel-expansion", {"model": replace(MODEL, neck=Part("ChannelExpansion"))}),
         ("pool", "maximum", {"model": replace(MODEL, pool=Part("Maximum"))}),
         ("head", "linear,a=1", {"model": replace(MODEL, head=Part("Linear", {"a": 1}))}),
         (
@@ -123,6 +123,11 @@ def test_nothing_said_changes_nothing() -> None:
         ("fit", "crop", {"pixels": replace(RECIPE.pixels, fit="crop")}),
         ("batch", 40, {"batches": Balanced(10, 4)}),
         ("lr", 0.5, {"stages": (replace(STAGE, optimiser=replace(STAGE.optimiser, lr=0.5)),)}),
+        (
+            "optimizer",
+            "adamw",
+            {"stages": (replace(STAGE, optimiser=AdamW(pytest.approx(5e-5), scales={"backbone": 0.1})),)},
+        ),
         ("seed", 0, {"seed": 0}),
         ("balance", "logit-adjust", {"model": replace(MODEL, criterion=ADJUSTED)}),
         ("smoothing", 0.0, {"model": replace(MODEL, criterion=Part("CrossEntropy", {"smoothing": 0.0}))}),
@@ -203,6 +208,20 @@ def test_another_size_keeps_the_kind_of_batches(batches: Batches, resized: Batch
     assert said(replace(RECIPE, batches=batches), batch=8).batches == resized
 
 
+def test_another_optimiser_in_all_stages_gets_a_rate_that_is_as_bold() -> None:
+    bold = Sgd(0.2, momentum=0.8, weight_decay=1e-5, scales={"neck": 0.1})  # twice what is usual for batches of 16
+    two = replace(RECIPE, stages=(replace(STAGE, optimiser=bold), replace(STAGE, optimiser=AdamW(1e-3))))
+    first, second = (stage.optimiser for stage in said(two, optimizer="adamw").stages)
+    assert first == AdamW(pytest.approx(1e-3), scales={"neck": 0.1})
+    assert second == AdamW(1e-3)
+    back = said(two, optimizer="sgd").stages
+    assert back[0].optimiser == bold
+    assert back[1].optimiser == Sgd(pytest.approx(0.2))
+    assert said(optimizer="adamw", lr=3e-4).stages[0].optimiser.lr == 3e-4
+    changed = said(optimizer="adamw", set=("stages.0.optimiser.weight_decay=0.3",))
+    assert changed.stages[0].optimiser.weight_decay == 0.3
+
+
 def test_a_size_that_balanced_batches_cannot_have() -> None:
     with pytest.raises(UserError, match=r"--batch 10: the recipe has 4 images of each class") as error:
         said(batch=10)
@@ -230,9 +249,9 @@ def test_balance_and_smoothing_change_the_criterion_s_options() -> None:
 
 
 def test_a_method_brings_all_of_its_parts_and_its_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    paper = Composition("p", neck=Part("Maximum"), pool=Part("Maximum"), terms=(Part("PairwiseConfusion"),))
+    paper = Composition("p", neck=Part("ChannelExpansion"), pool=Part("Maximum"), terms=(Part("PairwiseConfusion"),))
     monkeypatch.setattr(overrides, "composition_of", lambda _: paper)
-    model = replace(MODEL, neck=Part("Maximum"), pool=Part("Average"), terms=(Part("PairwiseConfusion"),))
+    model = replace(MODEL, neck=Part("ChannelExpansion"), pool=Part("Average"), terms=(Part("PairwiseConfusion"),))
     assert said(method="p", pool="average") == replace(RECIPE, model=model)
     monkeypatch.setattr(overrides, "composition_of", lambda _: replace(paper, batches=Balanced(5, 4)))
     assert said(method="p").batches == Balanced(5, 4)
@@ -275,7 +294,7 @@ def test_fields_of_everything_else_one_after_another() -> None:
         "model.weights=none",
         "model.terms.0.weight=2.5",
         "model.terms.0.on=logits",
-        'model.neck={"type": "Maximum"}',
+        'model.neck={"type": "ChannelExpansion"}',
         "model.pool.type=Maximum",
         "model.criterion.smoothing=0.3",
         'batches={"type": "ShuffledPairs", "size": 8}',
@@ -290,7 +309,7 @@ def test_fields_of_everything_else_one_after_another() -> None:
         model=replace(
             MODEL,
             backbone="vgg16",
-            neck=Part("Maximum"),
+            neck=Part("ChannelExpansion"),
             pool=Part("Maximum"),
             terms=terms,
             criterion=Part("CrossEntropy", {"smoothing": 0.3}),

@@ -7,6 +7,7 @@ import pytest
 from torch import nn
 
 from fieldmark.building import classes_named
+from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe, Sgd, Stage, external_name
@@ -67,9 +68,12 @@ def small(recipe: Recipe) -> Recipe:
 def test_all_rows_of_papers_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of the released S3N, which has groups of its own, by its network; all others without one."""
     build, built = parameter_groups.build_learner, list[Recipe]()
-    monkeypatch.setattr(
-        parameter_groups, "build_learner", lambda recipe, **options: (built.append(recipe), build(recipe, **options))[1]
-    )
+
+    def counted(recipe: Recipe, **options: Any) -> Learner:
+        built.append(recipe)
+        return build(recipe, **options)
+
+    monkeypatch.setattr(parameter_groups, "build_learner", counted)
     for row in ROWS.values():
         refuse_unknown_groups(small(row.recipe), external={})
     assert [recipe.model.method.options["kernel"] for recipe in built] == ["learned"]

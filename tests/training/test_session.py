@@ -16,7 +16,8 @@ from fieldmark.data.split import read_splits
 from fieldmark.errors import Interrupted, UserError
 from fieldmark.input.loading import Batch
 from fieldmark.locks import LOCK, locked
-from fieldmark.runs.checkpoint import MODEL, STATE
+from fieldmark.recipe import Recipe
+from fieldmark.runs.checkpoint import MODEL, STATE, load_state
 from fieldmark.runs.folder import RECIPE, open_run
 from fieldmark.training import session
 from fieldmark.training.runlog import METRICS, RunLog
@@ -221,11 +222,11 @@ def test_what_is_mistyped_is_told_before_a_photo_is_looked_for(
 @pytest.mark.parametrize(
     ("place", "part", "said"),
     [
-        ("pool", {"type": "Avrage"}, "there is no part 'Avrage'; did you mean Average?"),
+        ("pool", {"type": "Avrage"}, "there is no pool 'Avrage'; did you mean Average?"),
         ("pool", {"type": "nowhere:Pool"}, "name it again to use it (--external nowhere:Pool)"),
         ("pool", {"type": "Average", "power": 3}, "Average has no option 'power'"),
         ("pool", "Average", "model.pool is 'Average'; it must be a table such as"),
-        ("criterion", {"type": "CrossEntrpy"}, "there is no part 'CrossEntrpy'; did you mean CrossEntropy?"),
+        ("criterion", {"type": "CrossEntrpy"}, "there is no criterion 'CrossEntrpy'; did you mean CrossEntropy?"),
         ("criterions", {"type": "CrossEntropy"}, "model has no setting 'criterions'; did you mean criterion?"),
     ],
 )
@@ -441,3 +442,45 @@ def test_a_run_is_not_replaced_by_one_made_from_its_photos(photos: Path, own_run
     before = files(own_run)
     assert "would delete the photo" in refused(tmp_path / "list.csv", own_run, overwrite=True)
     assert files(own_run) == before
+
+
+@pytest.mark.parametrize(
+    ("device", "accelerator", "devices"),
+    [("cpu", "cpu", 1), ("cuda", "cuda", 1), ("cuda:1", "cuda", [1]), ("mps", "mps", 1)],
+)
+def test_fabric_gets_the_device_that_was_named(
+    device: str, accelerator: str, devices: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(session, "Fabric", lambda **said: asked.update(said))
+    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
+    for precision in ("fp32", "bf16", "fp16"):
+        session.fabric_of(replace(Recipe(), precision=precision), device)
+        plugin = asked["plugins"]
+        assert (asked["accelerator"], asked["devices"]) == (accelerator, devices)
+        assert (getattr(plugin, "scaler", None) is not None) == (precision == "fp16")
+        assert getattr(plugin, "device", accelerator) == accelerator
+
+
+def test_a_run_in_fp16(photos: Path, tmp_path: Path) -> None:
+    train_small(photos, tmp_path, small(precision="fp16", size=32, epochs=1))
+    assert open_run(tmp_path).recipe.precision == "fp16"
+    state = load_state(tmp_path)
+    assert state is not None
+    assert state["scaler"]["scale"] > 1
+
+
+def test_a_run_begins_with_the_backbone_of_another(trained: Path, photos: Path, tmp_path: Path) -> None:
+    still = {"set": ("stages.0.optimiser.lr=0", "model.criterion.smoothing=0"), "lr": None}
+    told = train_small(photos, tmp_path / "run", small(weights=str(trained), epochs=1, **still))
+    assert f"--weights {trained}: the backbone of a run; all else starts anew" in told
+    assert open_run(tmp_path / "run").recipe.model.weights == str(trained)
+    before, after = (load_file(run / MODEL) for run in (trained, tmp_path / "run"))
+    same = {name for name, value in before.items() if torch.equal(value, after[name])}
+    learned = {name for name in before if name.startswith("method.classifier.backbone.") and "running" not in name}
+    assert {name for name in learned if "batches" not in name} <= same
+    assert not [name for name in same if ".head.weight" in name]
+    said = refused(photos, tmp_path / "other", weights=str(trained), backbone="resnet18")
+    assert "backbone is test_resnet, not resnet18: --backbone test_resnet" in said
+    said = refused(photos, tmp_path / "run", overwrite=True, weights=str(tmp_path / "run"))
+    assert "--overwrite would delete --weights" in said

@@ -32,14 +32,14 @@ class RunOptions:
 
     Args:
         data: NAME=FOLDER, where a data set of the plan lies; repeat for several.
-        weights: NAME=FILE, a .safetensors file for entries whose weights or backbone are called NAME; may repeat.
+        weights: NAME=FILE, a .safetensors file or a run, for entries whose weights or backbone are called NAME.
         only: an entry's name; repeat for several.
         phase: all, tune or final.
         limit: work at most so many runs.
         until: stop after so many seconds, in the middle of a run if need be.
         keep: keep the folders of finished runs.
         retry: work runs again that failed.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         workers: processes that read photos ahead.
     """
 
@@ -51,7 +51,7 @@ class RunOptions:
     until: Annotated[float, Range(least=0, most=TIMEOUT_MAX)] | None = None
     keep: bool = False
     retry: bool = False
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
     workers: Natural | None = None
 
 

@@ -18,6 +18,7 @@ from fieldmark.bench.provenance import file_digest
 from fieldmark.bench.results import DONE, FAILED, Answers, Result, Session, json_path, read_result
 from fieldmark.bench.tuning import scores, told, winner
 from fieldmark.core.device import precision_of
+from fieldmark.core.weights import weights_file
 from fieldmark.errors import Interrupted, UserError, printable
 from fieldmark.evaluation.evaluate import OPENINGS, Evaluation, evaluate, split_of_run
 from fieldmark.evaluation.probe import Probed, probe
@@ -32,7 +33,7 @@ from fieldmark.training.settings import DataSettings, Destination, MachineSettin
 
 @dataclass(frozen=True)
 class Machine:
-    """What runs are worked with here: device ("cpu" or "cuda"), processes that read ahead, files of weights by name.
+    """What runs are worked with here: device, processes that read ahead, files of weights by name.
 
     ``external`` are classes from elsewhere by the names that the user gave; ``session`` says who works, and with what;
     ``command`` is what reproduces the runs.
@@ -191,7 +192,7 @@ class Executor:
         try:
             recipe = self.recipe(run)
             tuned = told(scores(self.trials(run))) if run.entry.trials and run.trial is None else {}
-            weights = file_digest(Path(recipe.model.weights))
+            weights = file_digest(weights_file(recipe.model.weights))
             result = replace(result, recipe=described(recipe), weights_digest=weights, tuned=tuned)
             work = self._probed if run.entry.kind == PROBE else self._trained
             result, measured, logits = work(run, recipe, result)
@@ -232,7 +233,7 @@ class Executor:
         data, place, machine = self.datasets[run.data], RunFolder(self.folder, run.key), self.machine
         session = replace(
             machine.session,
-            precision="fp32" if precision_of(recipe.precision, machine.device) == "32-true" else "bf16",
+            precision=precision_of(recipe.precision, machine.device),
             data_digest=result.data_digest,
             weights_digest=result.weights_digest,
         )

@@ -77,13 +77,21 @@ def versions() -> dict[str, str]:
 
 def device_name(device: str) -> str:
     """A GPU's name, or the processor's and how many threads compute on it."""
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    threads, information = torch.get_num_threads(), Path("/proc/cpuinfo")
-    lines = information.read_text("utf-8", "replace").splitlines() if information.is_file() else []
-    models = (line.partition(":")[2].split() for line in lines if line.startswith("model name"))
-    processor = " ".join(next(models, ())) or platform.processor() or platform.machine()
-    return f"{processor}, {threads} thread{'s' if threads > 1 else ''}"
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    if device == "mps":
+        return f"{_processor()}, mps"
+    threads = torch.get_num_threads()
+    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text("utf-8", "replace").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    return platform.processor() or platform.machine()
 
 
 def _git(folder: Path, *words: str) -> str:

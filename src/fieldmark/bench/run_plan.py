@@ -105,7 +105,7 @@ def refuse_misfits(executor: Executor, runs: Sequence[PlannedRun]) -> None:
         asked = (run.data, recipe.train_on, recipe.batches)
         try:
             if not data.digest:  # looked at once, as no photo changes them
-                refuse_parts(recipe.model, executor.machine.external)
+                refuse_parts(recipe, executor.machine.external)
                 refuse_unknown_groups(recipe, external=executor.machine.external)
             if asked not in fitting:  # batches can take seconds to make
                 recipe.batches.epoch(labels_of(data.of(recipe.train_on)), seed=run.seed, epoch=0)

@@ -39,11 +39,6 @@ class Learner(nn.Module):
         """Whether the method or a term relates the images of a batch to each other."""
         return self.method.batch_wide or any(term.batch_wide for term in self._terms())
 
-    @property
-    def in_pieces(self) -> bool:
-        """Whether a shuffled batch may be computed in pieces, of an even number of images if it is ``batch_wide``."""
-        return not self.method.batch_wide and all(term.in_pieces or not term.batch_wide for term in self._terms())
-
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """The method's groups and, if terms have parameters, "terms"."""
         groups = dict(self.method.parameter_groups())

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from fieldmark.core.device import moved
 from fieldmark.core.draws import Draws
 from fieldmark.core.inputs import refuse_misfits
 from fieldmark.errors import UserError
@@ -78,11 +79,7 @@ def mine_pairs(
         # by differences: computed from dot products, the distances of near images would be lost to rounding
         distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
         alike = labels[:, None] == labels
-        photos = (
-            torch.arange(len(labels), device=labels.device)
-            if rows is None
-            else rows.to(labels.device, non_blocking=True)
-        )
+        photos = torch.arange(len(labels), device=labels.device) if rows is None else moved(rows, labels.device)
         distinct = photos[:, None] != photos
         kinds: list[tuple[Mate | None, Tensor]] = [(intra, alike & distinct), (inter, ~alike)]
         mined = [_mates(distances, among, rule=rule, mates=mates) for rule, among in kinds if rule is not None]
@@ -132,5 +129,5 @@ def different(
     refuse_misfits(different, images, anchor, mate, rows, sizes={"B": images})
     if rows is None:
         return torch.ones_like(anchor, dtype=torch.bool)
-    rows = rows.to(anchor.device, non_blocking=True)
+    rows = moved(rows, anchor.device)
     return rows[anchor] != rows[mate]

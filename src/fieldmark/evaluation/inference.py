@@ -10,6 +10,7 @@ from torch import nn
 
 from fieldmark.core import processes
 from fieldmark.core.contract import Method
+from fieldmark.core.device import moved
 from fieldmark.core.draws import EVALUATION
 from fieldmark.data.dataset import Photo, Unread, labels_of
 from fieldmark.data.opening import unreadable
@@ -68,7 +69,7 @@ def stream(
     device = backbone.mean.device
     for batch in batches_of(loader_of(photos, in_order(len(photos), BATCH, share=share), workers=workers, start=start)):
         with torch.inference_mode():
-            values = in_pieces(backbone.normalise(batch.pixels.to(device, non_blocking=True)))
+            values = in_pieces(backbone.normalise(moved(batch.pixels, device)))
         yield Logits(values.float().cpu().numpy(), dict(batch.damaged))
 
 

@@ -90,7 +90,7 @@ def probe(
         train_on: splits to fit on.
         split: split to measure on.
         size: of the images, in pixels.
-        device: "cpu" or "cuda".
+        device: as ``device_of`` gives it.
         workers: processes that read photos ahead.
         progress: called with the number of photos just done.
 

@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from multiprocessing.queues import Queue
 from multiprocessing.util import Finalize
@@ -250,21 +251,15 @@ def batches_of(loader: "DataLoader[Batch]", *, advice: str = "end other programs
         LostWorker: a worker process has died for whatever reason; raised within seconds.
     """
     iterator, mark = _started(loader), f"{UserError.__module__}.{UserError.__qualname__}: "
-    while True:
-        try:
-            with _deaths(iterator, advice):
-                batch = next(iterator, None)
-        except LostWorker:
-            raise
-        except UserError as error:
-            raise UserError(str(error).rpartition(mark)[2].strip()) from error
-        except (RuntimeError, ConnectionError, FileNotFoundError, EOFError):
-            time.sleep(MOMENT)  # a broken transfer may show before the death of its process
-            _refuse_dead(iterator, advice)
-            raise
-        if batch is None:
-            return
-        yield batch
+    try:
+        while (batch := _received(iterator, advice)) is not None:
+            yield batch
+    except LostWorker:
+        for process in getattr(iterator, "_workers", ()):  # nobody reads what the others send
+            process.kill()
+        raise
+    except UserError as error:
+        raise UserError(str(error).rpartition(mark)[2].strip()) from error
 
 
 def _started(loader: "DataLoader[Batch]") -> Iterator[Batch]:
@@ -278,21 +273,42 @@ def _started(loader: "DataLoader[Batch]") -> Iterator[Batch]:
         return iter(loader_of(loader.dataset, loader.batch_sampler, workers=0))  # pyright: ignore[reportArgumentType]
 
 
-@contextmanager
-def _deaths(iterator: Iterator[Batch], advice: str) -> Iterator[None]:
-    """Raises an error as soon as a worker process dies, even in the middle of receiving its batch."""
-    with _own_signals() as signals:
-        if signals:
-            signal.signal(signal.SIGCHLD, lambda *_: _refuse_dead(iterator, advice))
+def _received(iterator: Iterator[Batch], advice: str) -> Batch | None:
+    """The next batch, None at the end; an error as soon as a worker process dies, even while it sends its batch."""
+    try:
+        with _own_signals() as signals:
+            if signals:
+                signal.signal(signal.SIGCHLD, lambda *_: _refuse_dead(iterator, advice))
+            _refuse_dead(iterator, advice)
+            is_safe = signals or not hasattr(iterator, "_workers")
+            return next(iterator, None) if is_safe else _received_in_a_thread(iterator, advice)
+    except (RuntimeError, ConnectionError, FileNotFoundError, EOFError):
+        time.sleep(MOMENT)  # a broken transfer may show before the death of its process
         _refuse_dead(iterator, advice)
-        yield
+        raise
+
+
+def _received_in_a_thread(iterator: Iterator[Batch], advice: str) -> Batch | None:
+    """The same where signals do not arrive: one that waits for the rest of a batch in vain is left waiting."""
+    future: Future[Batch | None] = Future()
+
+    def receive() -> None:
+        try:
+            future.set_result(next(iterator, None))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=receive, daemon=True).start()
+    while not wait([future], timeout=MOMENT).done:
+        _refuse_dead(iterator, advice)
+    return future.result()
 
 
 @contextmanager
 def _own_signals() -> Iterator[bool]:
     """Restores SIGCHLD, as PyTorch's handler would raise errors anywhere; yields whether it can be handled here."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
-        yield False  # deaths are noticed within a few seconds
+        yield False
         return
     before = signal.getsignal(signal.SIGCHLD)
     try:

@@ -42,7 +42,7 @@ from fieldmark.recipe import Cosine, Model, Part, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes.composition import BEST_EPOCH, UNSMOOTHED, Composition, Row
 
 COMPOSITION = Composition(
-    "api-net", method=Part("ApiNet"), batches=Balanced(4, 4), parts=("ApiNet",), remark=BEST_EPOCH
+    "api-net", method=Part("ApiNet"), batches=Balanced(4, 4), parts={"method": ("ApiNet",)}, remark=BEST_EPOCH
 )
 
 _SCALE = (448 / 512) ** 2

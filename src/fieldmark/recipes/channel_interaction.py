@@ -44,7 +44,7 @@ COMPOSITION = Composition(
     neck=_SCI,
     terms=(Part(_CCI.name, {"normalise": True}),),
     batches=Balanced(4, 5),
-    parts=(_SCI.name, _CCI.name),
+    parts={"neck": (_SCI.name,), "term": (_CCI.name,)},
 )
 
 _SCALE = (448 / 600) ** 2

@@ -1,7 +1,7 @@
 """What a paper is made of: the parts that ``--method NAME`` stands for."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from fieldmark.batches import Batches
 from fieldmark.recipe import AVERAGE, CROSS_ENTROPY, LINEAR, PLAIN, Model, Part, Recipe
@@ -16,7 +16,8 @@ class Composition:
     """The parts that a name for ``--method`` stands for.
 
     ``batches`` is how the paper makes its batches, None if any will do; ``parts`` names all classes of the paper that a
-    recipe may hold. They are in the module of ``fieldmark.papers`` that has the name of the paper's recipes.
+    recipe may hold, by place ("neck", "pool", "head", "criterion", "method" or "term"). They are in the module of
+    ``fieldmark.papers`` that has the name of the paper's recipes.
     ``smoothing`` is that of the labels, None as the recipe has it; ``from_scratch`` are the terms of a network without
     pretrained weights, where they are others; ``notices`` tells in lines what one should know who trains a model with
     any of the parts on that many classes, ``remark`` what to know of the paper's figures before they are compared.
@@ -29,7 +30,7 @@ class Composition:
     head: Part = LINEAR
     terms: tuple[Part, ...] = ()
     batches: Batches | None = None
-    parts: tuple[str, ...] = ()
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     smoothing: float | None = None
     from_scratch: tuple[Part, ...] = ()
     notices: Callable[[Model, int], Iterable[str]] = lambda model, classes: ()

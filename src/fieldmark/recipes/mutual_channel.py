@@ -75,7 +75,11 @@ def _notices(model: Model, classes: int) -> Iterator[str]:
 COMPOSITION = Composition(
     "mc-loss",
     terms=(Part("MutualChannelLoss"),),
-    parts=("MutualChannelLoss", "SoftChannelLabels", "ChannelExpansion", "TwoLayerHead"),
+    parts={
+        "term": ("MutualChannelLoss", "SoftChannelLabels"),
+        "neck": ("ChannelExpansion",),
+        "head": ("TwoLayerHead",),
+    },
     from_scratch=(FROM_SCRATCH,),
     notices=_notices,
     remark=BEST_EPOCH,

@@ -84,7 +84,7 @@ def _notices(model: Model, classes: int) -> Iterator[str]:
 COMPOSITION = Composition(
     "pc",
     terms=(Part("PairwiseConfusion", {"weight": None, "per_class": 0.05}),),
-    parts=("PairwiseConfusion",),
+    parts={"term": ("PairwiseConfusion",)},
     smoothing=0.0,
     notices=_notices,
 )

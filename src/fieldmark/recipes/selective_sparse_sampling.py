@@ -43,7 +43,7 @@ from fieldmark.batches import Shuffled
 from fieldmark.recipe import Cosine, Model, Part, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes.composition import UNSMOOTHED, Composition, Row
 
-COMPOSITION = Composition("s3n", method=Part("S3N"), parts=("S3N",))
+COMPOSITION = Composition("s3n", method=Part("S3N"), parts={"method": ("S3N",)})
 
 _NAME = "cub-resnet50"
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from fieldmark.building import build_learner, classes_named
 from fieldmark.core.contract import Method
 from fieldmark.core.learner import Learner
+from fieldmark.core.weights import RECIPE
 from fieldmark.data.dataset import Box
 from fieldmark.errors import UserError
 from fieldmark.files import write_json, write_text
@@ -22,7 +23,7 @@ from fieldmark.plain import from_plain, to_plain
 from fieldmark.recipe import External, Pixels, Recipe, recipe_from_json, recipe_to_json
 from fieldmark.runs.checkpoint import load_model
 
-RECIPE, CLASSES, ABOUT, SCAN = "recipe.json", "classes.json", "run.json", "scan.json"
+CLASSES, ABOUT, SCAN = "classes.json", "run.json", "scan.json"
 FORMAT_VERSION = 1
 T = TypeVar("T")
 

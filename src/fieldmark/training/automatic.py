@@ -14,18 +14,16 @@ import torch
 from fieldmark.batches import Balanced, Shuffled
 from fieldmark.building import Classes, class_of, refuse_parts
 from fieldmark.core.backbone import GOOGLENET, refuse_unknown
-from fieldmark.core.device import is_half
+from fieldmark.core.device import precision_of
 from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, lite0_is_installed
 from fieldmark.plain import from_plain, to_plain
 from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes.naming import composition_of
-from fieldmark.training.overrides import read_recipe, with_fields, with_model, with_settings
+from fieldmark.training.overrides import OPTIMISERS, RATES, read_recipe, with_fields, with_model, with_settings
 from fieldmark.training.settings import RecipeSettings
 
-RATES = {Sgd: 0.1 / 16, AdamW: 1e-3 / 32}
-"""Learning rates of the new layers, per photo of a batch."""
-SGD_BACKBONE, ADAM_BACKBONE = 0.1, 0.05
-"""The backbone's learning rate, as a share of it."""
+BACKBONE = {Sgd: 0.1, AdamW: 0.05}
+"""The backbone's learning rate, as a share of that of the new layers."""
 BATCH = 16
 VIEWS = 12_000
 """Training views in a whole fine-tuning run, within the bounds of ``EPOCHS``."""
@@ -90,7 +88,7 @@ def draft_of(settings: RecipeSettings, *, device: str, external: Classes, recipe
 
     Args:
         settings: those of the user.
-        device: "cpu" or "cuda".
+        device: as ``device_of`` gives it.
         external: classes from elsewhere that parts may name.
         recipe: what to follow, in place of ``settings.recipe``.
 
@@ -106,7 +104,7 @@ def draft_of(settings: RecipeSettings, *, device: str, external: Classes, recipe
         recipe = from_plain(to_plain(recipe), Recipe)
         start = replace(recipe, model=with_model(recipe.model, settings))
     draft = Draft(start, settings, follows)
-    refuse_parts(draft.recipe.model, external)
+    refuse_parts(draft.recipe, external)
     return draft
 
 
@@ -120,8 +118,8 @@ def _chosen(settings: RecipeSettings, device: str, external: Classes) -> Recipe:
     batch, side = _room(settings.precision or "auto", device)
     size = settings.size or _size(model.backbone, side)
     batches = composition_of(settings.method or "plain").batches or Shuffled(batch)
-    kind, share = (AdamW, ADAM_BACKBONE) if _likes_adam(model.backbone) else (Sgd, SGD_BACKBONE)
-    scales = ({} if model.from_scratch else {"backbone": share}) | _rates_of_parts(model, external)
+    kind = OPTIMISERS[settings.optimizer or ("adamw" if _likes_adam(model.backbone) else "sgd")]
+    scales = ({} if model.from_scratch else {"backbone": BACKBONE[kind]}) | _rates_of_parts(model, external)
     stage = Stage(EPOCHS[1], kind(RATES[kind] * batches.size, scales=scales), OneCycle())
     return Recipe(model, Pixels(size, size), batches, stages=(stage,))
 
@@ -130,7 +128,7 @@ def _room(precision: str, device: str) -> tuple[int, int]:
     """The batch and the image size; 448 px, which shows fine details, needs a GPU."""
     if device == "cpu":
         return BATCH, 224
-    return fitting(_memory(), half=is_half(precision, device))
+    return fitting(_memory(device), half=precision_of(precision, device) != "fp32")
 
 
 def fitting(memory: float, *, half: bool) -> tuple[int, int]:
@@ -144,11 +142,11 @@ def fitting(memory: float, *, half: bool) -> tuple[int, int]:
     return next((batch, side) for least, batch, side in ROOMY if room >= least)
 
 
-def _memory() -> float:
+def _memory(device: str) -> float:
     """Bytes of the GPU's memory; infinite where the GPU is in another machine."""
-    if not torch.cuda.is_available():
-        return math.inf
-    return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+    if device == "mps":
+        return torch.mps.recommended_max_memory()
+    return torch.cuda.get_device_properties(device).total_memory if torch.cuda.is_available() else math.inf
 
 
 def _size(backbone: str, side: int) -> int:
@@ -161,10 +159,13 @@ def _size(backbone: str, side: int) -> int:
 
 def _rates_of_parts(model: Model, external: Classes) -> dict[str, float]:
     """Shares of the learning rate for a neck and terms whose class has a ``rate``; the least one for all terms."""
-    parts = {"neck": [model.neck] if model.neck else [], "terms": model.terms}
-    kinds = {group: [class_of(part, external) for part in members] for group, members in parts.items()}
-    rates = {group: [kind.rate for kind in members if hasattr(kind, "rate")] for group, members in kinds.items()}
-    return {group: min(shares) for group, shares in rates.items() if shares}
+    rates: dict[str, float] = {}
+    for place, part in model.parts:
+        group = {"neck": "neck", "term": "terms"}.get(place)
+        rate = getattr(class_of(part, external, place=place), "rate", None)
+        if group and rate is not None:
+            rates[group] = min(rate, rates.get(group, rate))
+    return rates
 
 
 def _likes_adam(backbone: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision, Precision
 from lightning_fabric.strategies.ddp import DDPStrategy
 from rich.console import Console
 
@@ -115,7 +116,7 @@ def _train(
         return
     if resumed and settings != Settings(machine=settings.machine):
         tell(console, f"continuing with the settings of {run / RECIPE}; those of this command are ignored")
-    fabric = _fabric(prepared.recipe, device_of(settings.machine.device))
+    fabric = fabric_of(prepared.recipe, device_of(settings.machine.device))
     with timed("building the network"):
         learner = build_learner(
             prepared.recipe,
@@ -135,23 +136,31 @@ def _train(
     _run(prepared, learner, run, fabric=fabric, machine=settings.machine, console=console)
 
 
-def _fabric(recipe: Recipe, device: str) -> Fabric:
+def fabric_of(recipe: Recipe, device: str) -> Fabric:
     """Device, precision and, among several processes, the averaging of gradients."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the session says it in plain words
-    precision = precision_of(recipe.precision, device)
+    kind, _, number = device.partition(":")
+    precision = _precision(precision_of(recipe.precision, device), kind)
     if processes.world()[1] == 1:
-        return Fabric(accelerator=device, devices=1, precision=precision)  # pyright: ignore[reportArgumentType]
+        return Fabric(accelerator=kind, devices=[int(number)] if number else 1, plugins=precision)
     local = int(os.environ["LOCAL_WORLD_SIZE"])
     strategy = DDPStrategy(find_unused_parameters=any(stage.frozen for stage in recipe.stages))
     fabric = Fabric(
-        accelerator=device,
+        accelerator=kind,
         devices=local,
         num_nodes=processes.world()[1] // local,
         strategy=strategy,
-        precision=precision,  # pyright: ignore[reportArgumentType]
+        plugins=precision,
     )
     fabric.launch()
     return fabric
+
+
+def _precision(precision: str, kind: str) -> Precision:
+    """For fp16 with a scaler of the loss, on a CPU too, where Fabric itself would take bf16 instead."""
+    if precision == "fp32":
+        return Precision()
+    return MixedPrecision("16-mixed" if precision == "fp16" else "bf16-mixed", device=kind)
 
 
 def _is_finished(run: Path, recipe: Recipe) -> bool:
@@ -174,7 +183,7 @@ def _run(
         state = load_state(run)
         if state is not None:
             loop.restore(state)
-        workers, precision = _workers(machine, fabric), precision_of(recipe.precision, fabric.device.type)
+        workers, precision = _workers(machine, fabric), precision_of(recipe.precision, str(fabric.device))
         LOG.info("device %s, precision %s, %d processes read photos", fabric.device, precision, workers)
         _announce(prepared, loop, console, workers=workers)
         if prepared.newly_cut:
@@ -219,8 +228,10 @@ def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int)
     tell(
         console,
         f"{model.backbone} from {model.weights}, {recipe.pixels.size} px, epochs: {recipe.epochs}, "
-        f"batches of {per_batch}, seed {recipe.seed}, {loop.fabric.device.type}",
+        f"batches of {per_batch}, seed {recipe.seed}, {str(loop.fabric.device).removesuffix(':0')}",
     )
+    if note := loop.learner.method.classifier.backbone.note:
+        tell(console, note)
     tell(console, f"expected time: about {clock(seconds)}" + (" (resumed)" if loop.position.step else ""))
     tell(console, *(line for paper in COMPOSITIONS for line in paper.notices(model, len(dataset.classes))))
     if prepared.about.headline != "top1" and not _balances(recipe):

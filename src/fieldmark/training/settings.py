@@ -13,7 +13,7 @@ from fieldmark.plain import BelowOne, Count, Natural, NotNegative, Positive, did
 from fieldmark.recipe import Fit, Precision
 
 Balance = Literal["none", "sampler", "logit-adjust"]
-Device = Literal["auto", "cpu", "cuda"]
+OptimizerName = Literal["sgd", "adamw"]
 Start = Literal["fork", "spawn"]
 
 
@@ -34,10 +34,13 @@ class RecipeSettings:
         pool: average or maximum; maximum goes with the two-layer-head of Mutual-Channel Loss.
         head: linear, or two-layer-head.
         backbone: any timm model, or googlenet.
-        weights: initial weights of the backbone: hub, lite0, none, or a .safetensors file.
+        weights: initial weights of the backbone: hub, lite0, none, a .safetensors file, or the folder of a run, whose
+            backbone is taken, and its neck if it is the same part.
         epochs: passes over the training photos; the schedule of a recipe with one stage is stretched to fit.
         batch: photos per step; class-balanced batches keep their number of photos per class.
         size: height and width of the network's input, in pixels.
+        optimizer: sgd or adamw; by default what suits the backbone (adamw for those without batch norms). The rate
+            of a recipe with the other one is translated: as many times what is usual.
         lr: learning rate of the new layers; the backbone's is a fixed fraction of it, or the same from scratch.
         seed: of everything random; 0 by default.
         fit: how a photo fills the square: crop (the default), pad, stretch, or box (needs boxes).
@@ -45,7 +48,8 @@ class RecipeSettings:
         smoothing: label smoothing, from 0 to below 1; 0.1 by default, none with --method pc.
         ema: decay per step of the weights' moving average; 0 keeps the last weights.
         clip: largest gradient norm; 0 (the default) does not clip.
-        precision: fp32, bf16, or auto, bf16 where the machine computes in it; rows of papers have fp32, all else auto.
+        precision: fp32, bf16, fp16, or auto (a half type where the device computes in it); rows of papers have fp32,
+            all else auto.
         accumulate: pieces that a batch is computed in, to save memory; 1 by default.
         train_on: the splits trained on, joined by "+", such as train+val; train by default.
     """
@@ -62,6 +66,7 @@ class RecipeSettings:
     epochs: Count | None = None
     batch: Count | None = None
     size: Count | None = None
+    optimizer: OptimizerName | None = None
     lr: Positive | None = None
     seed: Natural | None = None
     fit: Fit | None = None
@@ -103,12 +108,12 @@ class MachineSettings:
     """How a run is computed, which does not change the recipe.
 
     Args:
-        device: auto, cpu or cuda.
+        device: auto (a GPU of CUDA, else cpu), cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         workers: processes that read photos ahead.
         start: how those processes start, fork or spawn.
     """
 
-    device: Device = "auto"
+    device: str = "auto"
     workers: Natural | None = None
     start: Start | None = None
 
@@ -141,6 +146,7 @@ class Keywords(TypedDict, total=False):
     epochs: int
     batch: int
     size: int
+    optimizer: OptimizerName
     lr: float
     seed: int
     fit: Fit
@@ -155,7 +161,7 @@ class Keywords(TypedDict, total=False):
     splits: str | Path
     hold_out: float
     strict: bool
-    device: Device
+    device: str
     workers: int
     start: Start
 
