@@ -17,8 +17,9 @@ import small_runs
 from bolts import write_bolts
 from fieldmark.core import device as device_module
 from fieldmark.errors import UserError
-from fieldmark.recipe import Part, recipe_from_json
+from fieldmark.recipe import recipe_from_json
 from fieldmark.recipes.composition import UNSMOOTHED
+from fieldmark.recipes.pairwise_confusion import COMPOSITION
 from fieldmark.training.settings import Keywords
 from small_runs import KEYWORDS
 
@@ -54,7 +55,7 @@ def test_from_photos_to_predictions(photos: Path, tmp_path: Path) -> None:
 
 
 def test_a_recipe_is_followed_by_its_name_its_file_or_itself(photos: Path, tmp_path: Path) -> None:
-    small: Keywords = {**SHORT, "size": 32, "method": "plain"}
+    small: Keywords = {**SHORT, "size": 32, "method": "plain", "accumulate": 1}
     named = fieldmark.train(photos, tmp_path / "named", recipe="pc/cub-resnet50", **small)
     again = fieldmark.train(photos, tmp_path / "again", recipe=named / "recipe.json", device="cpu", workers=0)
     recipe = recipe_from_json((named / "recipe.json").read_text())
@@ -69,7 +70,7 @@ def test_settings_are_keywords(photos: Path, tmp_path: Path) -> None:
     small: Keywords = {"backbone": "test_resnet", "weights": "none", "size": 32, "device": "cpu", "workers": 0}
     run = fieldmark.train(photos, tmp_path / "run", epochs=1, method="pc", **small)
     recipe = recipe_from_json((run / "recipe.json").read_text())
-    assert (recipe.epochs, recipe.model.terms, recipe.pixels.size) == (1, (Part("PairwiseConfusion"),), 32)
+    assert (recipe.epochs, recipe.model.terms, recipe.pixels.size) == (1, COMPOSITION.terms, 32)
     assert fieldmark.evaluate(run).metrics.n == 3
 
 
