@@ -19,7 +19,7 @@ from fieldmark.core import device as device_module
 from fieldmark.errors import UserError
 from fieldmark.recipe import recipe_from_json
 from fieldmark.recipes.composition import UNSMOOTHED
-from fieldmark.recipes.pairwise_confusion import COMPOSITION
+from fieldmark.recipes.naming import composition_of
 from fieldmark.training.settings import Keywords
 from small_runs import KEYWORDS
 
@@ -70,7 +70,7 @@ def test_settings_are_keywords(photos: Path, tmp_path: Path) -> None:
     small: Keywords = {"backbone": "test_resnet", "weights": "none", "size": 32, "device": "cpu", "workers": 0}
     run = fieldmark.train(photos, tmp_path / "run", epochs=1, method="pc", **small)
     recipe = recipe_from_json((run / "recipe.json").read_text())
-    assert (recipe.epochs, recipe.model.terms, recipe.pixels.size) == (1, COMPOSITION.terms, 32)
+    assert (recipe.epochs, recipe.model.terms, recipe.pixels.size) == (1, composition_of("pc").terms, 32)
     assert fieldmark.evaluate(run).metrics.n == 3
 
 
