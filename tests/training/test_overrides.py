@@ -74,7 +74,7 @@ def test_every_row_is_followed_by_its_name(name: str) -> None:
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_runs_in_float32_unless_told_otherwise(name: str) -> None:
     recipe = said(read_recipe(name))
-    assert precision_of(recipe.precision, "cpu") == precision_of(recipe.precision, "cuda") == "32-true"
+    assert {precision_of(recipe.precision, device) for device in ("cpu", "cuda", "mps")} == {"fp32"}
     for settings in ({"precision": "bf16"}, {"set": ("precision=bf16",)}):
         assert said(recipe, **settings) == replace(recipe, precision="bf16")
 
@@ -209,10 +209,12 @@ def test_another_size_keeps_the_kind_of_batches(batches: Batches, resized: Batch
 
 
 def test_another_optimiser_in_all_stages_gets_a_rate_that_is_as_bold() -> None:
-    bold = Sgd(0.2, momentum=0.8, weight_decay=1e-5, scales={"neck": 0.1})  # twice what is usual for batches of 16
+    bold = Sgd(
+        0.2, momentum=0.8, weight_decay=1e-5, decayed="all", scales={"neck": 0.1}
+    )  # twice what is usual for batches of 16
     two = replace(RECIPE, stages=(replace(STAGE, optimiser=bold), replace(STAGE, optimiser=AdamW(1e-3))))
     first, second = (stage.optimiser for stage in said(two, optimizer="adamw").stages)
-    assert first == AdamW(pytest.approx(1e-3), scales={"neck": 0.1})
+    assert first == AdamW(pytest.approx(1e-3), decayed="all", scales={"neck": 0.1})
     assert second == AdamW(1e-3)
     back = said(two, optimizer="sgd").stages
     assert back[0].optimiser == bold

@@ -233,7 +233,7 @@ def test_nothing_is_held_out_where_validation_photos_are(photos: Path, tmp_path:
         ({"weights": "hub"}, "weights of test_resnet cannot be fetched"),
         ({"backbone": "resnet18.nobody"}, "did you mean resnet18"),
         ({"set": ('model.backbone="no_such"',)}, "no backbone is called"),
-        ({"recipe": "pc/cub-resnet50", "lr": None, "weights": "nowhere.safetensors"}, "no such file"),
+        ({"recipe": "pc/cub-resnet50", "lr": None, "accumulate": 1, "weights": "nowhere.safetensors"}, "no such file"),
     ],
 )
 def test_weights_that_cannot_be_had_are_told_before_the_photos_are_opened(
@@ -264,10 +264,14 @@ OF_OTHERS = 'batches={"type": "ExhaustivePairs", "size": 8}'
     ("wrong", "said"),
     [
         ({"set": (BALANCED(4),)}, "batches of 4 classes need at least as many classes, not 3"),
-        ({"recipe": "pc/cub-resnet50", "lr": None, "set": (BALANCED(9),)}, "need at least as many classes, not 3"),
+        (
+            {"recipe": "pc/cub-resnet50", "lr": None, "accumulate": 1, "set": (BALANCED(9),)},
+            "need at least as many classes, not 3",
+        ),
         ({"method": "api-net", "batch": 16}, "batches of 4 classes need at least as many classes, not 3"),
         ({"set": ('batches={"type": "ShuffledPairs", "size": 7}',)}, "even number of images"),
-        ({"term": ("pairwise-confusion",), "accumulate": 2}, "use --accumulate 1"),
+        ({"term": ("soft-channel-labels",), "accumulate": 2}, "use --accumulate 1"),
+        ({"term": ("pairwise-confusion",), "accumulate": 8}, "last photo of 1 would have no partner"),
         ({"method": "api-net", "batch": None, "accumulate": 2}, "use --accumulate 1"),
     ],
 )

@@ -200,7 +200,8 @@ def _converted(optimiser: Sgd | AdamW, kind: type[Sgd | AdamW]) -> Sgd | AdamW:
     """The optimiser as one of another kind, whose rate is as many times that kind's usual one; groups keep theirs."""
     if isinstance(optimiser, kind):
         return optimiser
-    return kind(lr=optimiser.lr * RATES[kind] / RATES[type(optimiser)], scales=optimiser.scales)
+    rate = optimiser.lr * RATES[kind] / RATES[type(optimiser)]
+    return kind(rate, decayed=optimiser.decayed, scales=optimiser.scales)
 
 
 def stretched(stage: Stage, epochs: int) -> Stage:
