@@ -52,7 +52,7 @@ def test_mistakes_of_a_call_and_a_plan_are_told_without_loading_pytorch(tmp_path
         (["run", "plan.toml", "--out", "notes.txt"], "notes.txt is a file"),
         (["run", "plan.toml", "--out", "o", "--limit", "0"], "limit is 0"),
         (["run", "plan.toml", "--out", "o", "--data", "photos"], "expected NAME=PATH"),
-        (["run", "plan.toml", "--out", "o", "--weights", "a=nowhere"], "no such file or folder"),
+        (["run", "plan.toml", "--out", "o", "--weights", "a=~nobody-of-this-name/b"], "no such file or folder"),
         (["run", "plan.toml", "--out", "o"], "write [[entry]] above each entry"),
     ):
         code = f"import sys; sys.modules['torch'] = None; from fieldmark.cli import run; run({['bench', *words]})"

@@ -129,7 +129,7 @@ def named(words: Sequence[str], *, option: str) -> dict[str, Path]:
             raise UserError(f"{option} {word}: expected NAME=PATH, with a name from the plan")
         if name in paths:
             raise UserError(f"{option} {word}: {name} is given twice")
-        paths[name] = Path(text).expanduser()
+        paths[name] = Path(os.path.expanduser(text))
         if not paths[name].exists():
             raise UserError(f"{option} {word}: there is no such file or folder")
     return paths

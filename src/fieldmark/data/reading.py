@@ -59,7 +59,7 @@ def read_dataset(source: str | os.PathLike[str], *, annotation: str = "variant")
 def _existing(source: str | os.PathLike[str]) -> Path:
     text = os.fspath(source)
     # An absolute path, so that the photos are still found after a change of directory.
-    path = Path(os.path.abspath(Path(text).expanduser()))
+    path = Path(os.path.abspath(os.path.expanduser(text)))
     if not text or not os.path.exists(path):
         raise UserError(f"{printable(text) or 'the empty path'}: there is no such file or folder.\n{WHAT_TO_NAME}")
     if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
