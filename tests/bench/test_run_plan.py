@@ -62,15 +62,6 @@ QUIET = Console(quiet=True)
 Stub = Callable[[Executor, PlannedRun], None]
 
 
-@pytest.fixture(scope="module")
-def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos with official splits, but none for validation."""
-    root = tmp_path_factory.mktemp("split") / "photos"
-    for name, count in (("train", 10), ("test", 4)):
-        small_runs.write_photos(root / name, photos=count)
-    return root
-
-
 def run(
     folder: Path, data: Path, options: RunOptions | None = None, *, text: str = PLAN + ENTRIES, console: Console = QUIET
 ) -> Tally:
