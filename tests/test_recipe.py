@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from fieldmark.recipe import (
     Stage,
     StepDecay,
     recipe_from_json,
+    recipe_from_plain,
     recipe_to_json,
 )
 from fieldmark.recipes import COMPOSITIONS
@@ -145,7 +147,7 @@ assert recipe_from_json(text).model.pool == Part("mine:Pool") == part_of("mine:P
         ("model.method", None, '^model.method is None; it must be a table such as {"type": "Plain"}'),
         ("model.method.type", [], "^model.method is "),
         ("model.terms", [{}], "^model.terms.0 is "),
-        ("format_version", 3, "it has format 3, and 2 is the newest"),
+        ("format_version", 4, "it has format 4, and 3 is the newest"),
         ("format_version", ..., "it has no format_version"),
         ("format_version", "1\n", r"it has format '1\\n'"),
     ],
@@ -174,7 +176,7 @@ def test_parts_of_any_name_come_back_and_are_looked_up_where_they_are_built():
     ("name", "model"),
     [
         ("plain", Model(criterion=Part("CrossEntropy", {"smoothing": 0.05, "adjust": True}))),
-        ("s3n", Model(Part("S3N"))),
+        ("s3n", Model(Part("S3N", {"peaks": "all"}))),
         (
             "pc-cin",
             Model(
@@ -192,7 +194,7 @@ def test_recipes_of_the_first_format_are_read_and_written_in_todays(name: str, m
     assert recipe.model == dataclasses.replace(model, backbone="test_resnet", weights="none")
     assert (recipe.pixels, recipe.stages[0].epochs, recipe.train_on) == (Pixels(64, 64), 1, ("train",))
     assert round_trip(recipe) == recipe
-    assert json.loads(recipe_to_json(recipe))["format_version"] == FORMAT_VERSION == 2
+    assert json.loads(recipe_to_json(recipe))["format_version"] == FORMAT_VERSION == 3
 
 
 @pytest.mark.parametrize(
@@ -209,6 +211,16 @@ def test_what_the_first_format_had_of_the_loss_is_the_criterions(settings: dict[
     assert recipe == Recipe(Model(criterion=Part("CrossEntropy", options)))
     with pytest.raises(UserError, match=r"^model is None; it must be a table of settings"):
         recipe_from_json(json.dumps({"format_version": 1, "model": None} | settings))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_s3n_took_all_peaks_until_the_second_format(version: int):
+    def read(version: int, **method: str) -> Mapping[str, Any]:
+        return recipe_from_plain({"format_version": version, "model": {"method": method}}).model.method.options
+
+    assert read(version, type="S3N") == {"peaks": "all"}
+    assert read(version, type="S3N", peaks="above_mean", branches="OD") == {"peaks": "above_mean", "branches": "OD"}
+    assert read(version, type="Plain") == read(FORMAT_VERSION, type="S3N") == {}
 
 
 positive = st.floats(0, allow_infinity=False)
@@ -234,7 +246,7 @@ leaves = st.none() | st.booleans() | st.integers() | st.floats() | words
 anything = st.recursive(leaves, lambda part: st.lists(part) | st.dictionaries(words, part), max_leaves=9)
 
 
-@given(st.sampled_from(PLACES), anything, st.sampled_from([1, 2]))
+@given(st.sampled_from(PLACES), anything, st.sampled_from([1, 2, 3]))
 @settings(max_examples=150, deadline=None)
 def test_whatever_stands_in_a_file_is_a_recipe_or_refused_in_one_line(place: str, value: Any, version: int):
     data = json.loads(with_value(place, value)) | {"format_version": version}

@@ -27,7 +27,7 @@ from fieldmark.plain import (
     to_plain,
 )
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 Fit = Literal["crop", "pad", "stretch", "box"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Decayed = Literal["weights", "all"]
@@ -287,11 +287,15 @@ def recipe_from_plain(data: Any) -> Recipe:
         UserError: as for ``recipe_from_json``.
     """
     version = data.get("format_version") if isinstance(data, dict) else None
-    if version not in (1, FORMAT_VERSION):
+    if version not in range(1, FORMAT_VERSION + 1):
         format_ = "no format_version" if version is None else f"format {shown(version)}"
         raise UserError(f"not a recipe that this Fieldmark reads: it has {format_}, and {FORMAT_VERSION} is the newest")
     settings = {key: value for key, value in data.items() if key != "format_version"}
-    return from_plain(_from_first_format(settings) if version == 1 else settings, Recipe)
+    if version == 1:
+        settings = _from_first_format(settings)
+    if version < FORMAT_VERSION:
+        settings = _from_second_format(settings)
+    return from_plain(settings, Recipe)
 
 
 def _from_first_format(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -304,6 +308,15 @@ def _from_first_format(data: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(model := data.get("model", {}), Mapping):
         data["model"] = {**model, "criterion": {TYPE: CROSS_ENTROPY.name} | options}
     return data
+
+
+def _from_second_format(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Until format 2, S3N without the option took all peaks."""
+    model = data.get("model")
+    method = model.get("method") if isinstance(model, Mapping) else None
+    if not isinstance(method, Mapping) or method.get(TYPE) != "S3N":
+        return data
+    return {**data, "model": {**model, "method": {"peaks": "all", **method}}}
 
 
 def _tuples(value: Any) -> Any:

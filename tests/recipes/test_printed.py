@@ -98,6 +98,7 @@ s3n     | Table 2    | CUB-200-2011  | cub-resnet50-oc 87.3, cub-resnet50-dc 87.
 s3n     | Table 3    | CUB-200-2011  | cub-resnet50-saliency 85.9, cub-resnet50-class-response 87.8
 s3n     | Table 4    | CUB-200-2011  | cub-resnet50-all 87.7, cub-resnet50-random 87.9
 s3n     | footnote 3 | CUB-200-2011  | cub-resnet50-delta01 none, cub-resnet50-delta03 none
+s3n     | Eq. 4      | CUB-200-2011  | cub-resnet50-all-peaks none
 s3n     | released code | CUB-200-2011 | cub-resnet50-released none
 """
 
@@ -245,12 +246,13 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("s3n/*-class-response", {"model.method.attention": "class_response"}),
     ("s3n/*-all", {"model.method.partition": "all"}),
     ("s3n/*-random", {"model.method.partition": "random"}),
+    ("s3n/*-all-peaks", {"model.method.peaks": "all"}),
     ("s3n/*-delta01", {"model.method.threshold": 0.1}),
     ("s3n/*-delta03", {"model.method.threshold": 0.3}),
     ("s3n/*-released", {f"stages.0.optimiser.scales.{group}": 1e-7 / 0.01 for group in ("radii", "kernel")}),
     ("s3n/*-released", {"stages.0.optimiser.scales.convolutions": 0.001 / 0.01}),
     ("s3n/*-released", {"model.method.convolutions": True, "model.method.kernel": "learned"}),
-    ("s3n/*-released", {"model.method.peaks": "above_mean", "model.method.evaluation": "extremes"}),
+    ("s3n/*-released", {"model.method.evaluation": "extremes"}),
     ("s3n/*-released", {"model.method.warmup": 20 / 60, "model.method.smoothing": 0.15}),
 )
 """By the names of rows, later ones over earlier ones; a value takes the place of all that lies below its
@@ -267,7 +269,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "ContrastiveChannelInteraction": {"weight": 2.0, "margin": 0.5, "operation": "subtract", "pairs": "random"}
     | {"loss": "contrastive", "normalise": False},
     "S3N": {"branches": "ODC", "partition": "probability", "attention": "sparse", "threshold": 0.2, "window": 3}
-    | {"peaks": "all", "evaluation": "half", "warmup": 0.0, "convolutions": False, "smoothing": 0.0},
+    | {"peaks": "above_mean", "evaluation": "half", "warmup": 0.0, "convolutions": False, "smoothing": 0.0},
 }
 """What a part is where its row says nothing."""
 

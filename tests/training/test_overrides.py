@@ -331,7 +331,7 @@ def test_fields_of_everything_else_one_after_another() -> None:
         ("epochs", "--set epochs: write a path and a value, such as stages.0.epochs=10"),
         ("epochs=3", "no setting 'epochs'; choose model, pixels, batches, stages"),
         ("pixels.sise=3", "pixels has no setting 'sise'; did you mean size"),
-        ("format_version=3", "it has format 3"),
+        ("format_version=4", "it has format 4"),
         ("=3", "no setting ''"),
         ("stages.0.rate=3", "stages.0 has no setting 'rate'; choose epochs, optimiser, schedule, frozen, frozen_ep"),
         ("stages.0.optimiser.rate=3", "'rate'; choose lr, momentum, nesterov, weight_decay, decayed, scales"),

@@ -8,11 +8,13 @@ Equations
     Eq. 9   S3N.objective   cross-entropy of each branch, and of the joint features
 
 Paper and released code
-    The default is the paper. In evaluation a peak is discriminative if its response is above 0.5: ours.
+    The default is the paper, but for one choice: only peaks that reach the map's mean are taken, as in the code. All local
+    maxima, the paper's words (``peaks="all"``), are often far from the object: on 20 classes of birds 65 % of them lay in
+    its box, of those that reach the mean 93 %, and the paper's Table 1 has 94.63 % (benchmarks/README.md).
+    In evaluation a peak is discriminative if its response is above 0.5: ours.
     In the paper the losses of D and C train the radii; it does not say whether they also reach O's maps and classifier
     through the response map. Here they do not, as in the code, unless ``response_gradient=True``.
-    The code's own, off by default: only peaks that reach the map's mean (``peaks="above_mean"``); all peaks in both
-    maps in the first 20 of 60 epochs (``warmup=1/3``); D and C maps through a 3x3 convolution of stride 2, batch norm
+    The code's own, off by default: all peaks in both maps in the first 20 of 60 epochs (``warmup=1/3``); D and C maps through a 3x3 convolution of stride 2, batch norm
     and ReLU each (``convolutions=True``); in evaluation the highest peak alone in D and the lowest in C
     (``evaluation="extremes"``); smoothed labels for O and C, with targets of 0.85 (``smoothing=0.15``, or, as that also
     reaches the true class, exactly 0.15 C / (C - 1)), while D and the joint features have the recipe's own; the
@@ -66,7 +68,7 @@ from fieldmark.plain import BelowOne, Count, NotNegative, Share
 Branches = Literal["ODC", "OD", "OC", "DC", "O", "D", "C"]
 Partition = Literal["probability", "all", "random"]
 Attention = Literal["sparse", "class_response", "saliency"]
-Peaks = Literal["all", "above_mean"]
+Peaks = Literal["above_mean", "all"]
 Evaluation = Literal["half", "extremes"]
 Kernel = Literal["gaussian", "learned"]
 NAMES = {"O": "original", "D": "discriminative", "C": "complementary"}
@@ -105,7 +107,7 @@ class S3N(Method):
         attention: Gaussians at peaks, or the whole response map, or a learned map without classes.
         threshold: delta, the entropy in nats up to which the likeliest class alone makes the response map.
         window: r, the side of the window in which a peak is the largest, in cells.
-        peaks: all, or those that reach the response map's mean.
+        peaks: those that reach the response map's mean, or all.
         evaluation: peaks are divided at a response of 0.5, or only the highest goes to D and the lowest to C.
         warmup: the fraction of training in which D and C have all peaks; it needs ``set_progress``.
         convolutions: a 3x3 convolution of stride 2 on the maps of D and of C.
@@ -129,7 +131,7 @@ class S3N(Method):
         attention: Attention = "sparse",
         threshold: NotNegative = 0.2,
         window: Count = 3,
-        peaks: Peaks = "all",
+        peaks: Peaks = "above_mean",
         evaluation: Evaluation = "half",
         warmup: Share = 0.0,
         convolutions: bool = False,
