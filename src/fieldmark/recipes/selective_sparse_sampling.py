@@ -32,9 +32,10 @@ to 448 x 448; the baselines on Aircraft and Cars are trained as row o is, which 
 papers/selective_sparse_sampling/. As in the released code, numbers are float32, and all parameters decay, norms, biases
 and radii too.
 Row delta01 and row delta03 have delta at 0.1 and 0.3, the ends of the range in which the paper finds the accuracy
-insensitive to it (footnote 3, without figures). Row all-peaks takes every local maximum of the response map, the paper to
-the letter; the others take those that reach the map's mean, as the released code does. Row released has what the released code does differently, as options of
-the method that are named there, and its rates, 1e-7 for radii and kernel and 0.001 for the convolutions.
+insensitive to it (footnote 3, without figures). Row all-peaks takes every local maximum of the response map, the paper
+to the letter; the others take those that reach the map's mean, as the released code does. Row released has what else
+that code does differently, as options of the method that are named there, and its rates, 1e-7 for radii and kernel and
+0.001 for the convolutions.
 """
 
 from collections.abc import Mapping

@@ -8,17 +8,17 @@ Equations
     Eq. 9   S3N.objective   cross-entropy of each branch, and of the joint features
 
 Paper and released code
-    The default is the paper, but for one choice: only peaks that reach the map's mean are taken, as in the code. All local
-    maxima, the paper's words (``peaks="all"``), are often far from the object: on 20 classes of birds 65 % of them lay in
-    its box, of those that reach the mean 93 %, and the paper's Table 1 has 94.63 % (benchmarks/README.md).
+    The default is the paper, but for one choice: only peaks that reach the map's mean are taken, as in the code. All
+    local maxima, the paper's words (``peaks="all"``), are often far from the object: on 20 classes of birds 65 % of
+    them lay in its box, of those that reach the mean 93 %; the paper's Table 1 has 94.63 % (benchmarks/README.md).
     In evaluation a peak is discriminative if its response is above 0.5: ours.
     In the paper the losses of D and C train the radii; it does not say whether they also reach O's maps and classifier
     through the response map. Here they do not, as in the code, unless ``response_gradient=True``.
-    The code's own, off by default: all peaks in both maps in the first 20 of 60 epochs (``warmup=1/3``); D and C maps through a 3x3 convolution of stride 2, batch norm
-    and ReLU each (``convolutions=True``); in evaluation the highest peak alone in D and the lowest in C
-    (``evaluation="extremes"``); smoothed labels for O and C, with targets of 0.85 (``smoothing=0.15``, or, as that also
-    reaches the true class, exactly 0.15 C / (C - 1)), while D and the joint features have the recipe's own; the
-    sampler's kernel learned from the Gaussian on (``kernel="learned"``).
+    The code's own, off by default: all peaks in both maps in the first 20 of 60 epochs (``warmup=1/3``); D and C maps
+    through a 3x3 convolution of stride 2, batch norm and ReLU each (``convolutions=True``); in evaluation the highest
+    peak alone in D and the lowest in C (``evaluation="extremes"``); smoothed labels for O and C, with targets of 0.85
+    (``smoothing=0.15``, or, as that also reaches the true class, exactly 0.15 C / (C - 1)), while D and the joint
+    features have the recipe's own; the sampler's kernel learned from the Gaussian on (``kernel="learned"``).
     Its rates are the recipe's: 1e-7 for the groups "radii" and "kernel", 0.001 for "convolutions", 0.01 for "head".
     Eq. 9 counts O among the branches, and O's classifier makes the maps: it keeps its loss where the prediction leaves
     O out (D, C, D+C). A lone branch has no joint classifier: its own is the prediction.
