@@ -35,6 +35,7 @@ from fieldmark.training.automatic import draft_of
 from fieldmark.training.loop import Loop
 from fieldmark.training.nonfinite import Watch
 from fieldmark.training.runlog import RunLog
+from fieldmark.training.session import fabric_of
 from fieldmark.training.settings import RecipeSettings
 from timing import in_turn
 
@@ -91,7 +92,7 @@ def main() -> None:
     model = {"backbone": chosen.backbone, "weights": "none", "size": chosen.size}
     settings = RecipeSettings(**model, batch=chosen.batch, precision=chosen.precision, lr=1e-3)
     recipe = draft_of(settings, device=device, external={}).fitted(photos=len(photos), classes=len(dataset.classes))
-    fabric = Fabric(accelerator=device, devices=1, precision=precision_of(recipe.precision, device))  # pyright: ignore[reportArgumentType]
+    fabric = fabric_of(recipe, device)
     views = Photographs(photos, recipe.pixels, packed=dataset.pixels)
     classes = len(dataset.classes)
     with tempfile.TemporaryDirectory() as folder:
@@ -113,7 +114,8 @@ def main() -> None:
     for name, value in medians.items():
         ratios = [b / a for a, b in zip(seconds[name], seconds["bare"], strict=True)]
         print(f"{name:<28} {chosen.batch / value:8.1f} images/s   bare / this {statistics.median(ratios):.3f}")
-    print(json.dumps({"backbone": chosen.backbone, "precision": fabric._precision.precision, "seconds": seconds}))
+    precision = precision_of(recipe.precision, device)
+    print(json.dumps({"backbone": chosen.backbone, "precision": precision, "seconds": seconds}))
 
 
 if __name__ == "__main__":

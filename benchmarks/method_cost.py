@@ -28,6 +28,7 @@ from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.recipe import Model, Pixels, Recipe
 from fieldmark.recipes import COMPOSITIONS, channel_interaction
 from fieldmark.recipes.composition import Composition
+from fieldmark.training.session import fabric_of
 from timing import in_turn
 
 
@@ -107,7 +108,7 @@ def main() -> None:
     keep_freed_memory()
     device = device_of("auto")
     precision = precision_of("auto", device)
-    fabric = Fabric(accelerator=device, devices=1, precision=precision)  # pyright: ignore[reportArgumentType]
+    fabric = fabric_of(Recipe(), device)
     seconds = in_turn(steps_of(chosen, fabric), rounds=chosen.rounds, warm_up=3)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     plain = medians["whole plain"]

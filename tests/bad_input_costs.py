@@ -18,8 +18,9 @@ import torch
 
 from fieldmark.data.dataset import Photo
 from fieldmark.data.scan import scan_photos
+from fieldmark.data.unlabelled import photos_of
 from fieldmark.errors import UserError
-from fieldmark.evaluation.predict import photos_of, predict
+from fieldmark.evaluation.predict import predict
 from fieldmark.input.loading import Photographs
 from fieldmark.recipe import Pixels
 from fieldmark.runs.folder import Opened, open_run
@@ -51,7 +52,7 @@ def cost(read: Callable[[Path], object], path: Path) -> tuple[float, float]:
 
 def predicted(opened: Opened, path: Path) -> None:
     """What ``predict`` does with a file once the model is there."""
-    assert len(list(predict(opened, photos_of([path])))) == 1
+    assert len(list(predict(opened, photos_of(path).photos))) == 1
 
 
 COMMANDS: dict[str, Callable[[Path], Callable[[Path], None]]] = {

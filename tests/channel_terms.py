@@ -16,6 +16,20 @@ def random_maps(images: int, channels: int, height: int = 3, width: int = 2, see
     return torch.randn(images, channels, height, width, dtype=torch.float64, generator=generator)
 
 
+def weighted(values: Tensor, weights: Tensor) -> Tensor:
+    """The maximum over j of w_ij * F_jk, one number at a time."""
+    images, channels, positions = values.shape
+    numbers, shares = values.tolist(), weights.tolist()
+    rows = [
+        [
+            [max(shares[i][j] * numbers[b][j][k] for j in range(channels)) for k in range(positions)]
+            for i in range(len(shares))
+        ]
+        for b in range(images)
+    ]
+    return torch.tensor(rows, dtype=values.dtype)
+
+
 def eq_5(w_a: Tensor, w_b: Tensor, eta: float, operation: str) -> list[list[float]]:
     """|W_A - eta W_B|, element by element, and what the paper tried in its place."""
     size = range(len(w_a))

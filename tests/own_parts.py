@@ -4,9 +4,11 @@ from typing import Any
 
 from fieldmark.building import class_of
 from fieldmark.recipe import Part, external_name
-from fieldmark.recipes import MODULES
+from fieldmark.recipes import PARTS
 
-KNOWN: tuple[type, ...] = tuple(class_of(Part(name), {}) for name in MODULES)
+KNOWN: tuple[type, ...] = tuple(
+    class_of(Part(name), {}, place=place) for place, parts in PARTS.items() for name in parts
+)
 """All classes that a recipe may name without a module."""
 
 

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ from fieldmark.runs.checkpoint import load_state
 from fieldmark.training.loop import Loop
 from fieldmark.training.optim import freeze
 from fieldmark.training.runlog import RunLog
-from fieldmark.training.session import _fabric
+from fieldmark.training.session import fabric_of
 from golden_step import SIZE, TRUE_ZERO, tiny_learner
 from own_parts import KNOWN
 
@@ -114,7 +114,8 @@ def differences(images: torch.Tensor) -> dict[str, Any]:
     moved: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         for name, learner in learners().items():
-            patch.setattr(cci, "pair_contrastive", partial(noting, met.setdefault(name, set())))
+            noted = wraps(cci.pair_contrastive)(partial(noting, met.setdefault(name, set())))
+            patch.setattr(cci, "pair_contrastive", noted)
             found[name], idle[name] = largest_difference(learner, images, stage=FROZEN.get(name))
             if moved_by_reseeding(learner, images):
                 moved.append(name)
@@ -212,7 +213,7 @@ def held_alike(photos: Path, run: Path) -> list[list[str]]:
     dataset = read_dataset(photos)
     views = Photographs(dataset.photos, recipe.pixels, seed=recipe.seed)
     learner, log = build_learner(recipe, classes=len(dataset.classes)), RunLog(run, console=Console(quiet=True))
-    loop = Loop(learner, recipe, fabric=_fabric(recipe, "cpu"), photos=views, run=run, log=log)
+    loop = Loop(learner, recipe, fabric=fabric_of(recipe, "cpu"), photos=views, run=run, log=log)
     assert loop.average is not None
     found: list[str] = []
 

@@ -15,9 +15,11 @@ from rich.console import Console
 import fieldmark
 import small_runs
 from bolts import write_bolts
+from fieldmark.core import device as device_module
 from fieldmark.errors import UserError
-from fieldmark.recipe import Part, recipe_from_json
+from fieldmark.recipe import recipe_from_json
 from fieldmark.recipes.composition import UNSMOOTHED
+from fieldmark.recipes.naming import composition_of
 from fieldmark.training.settings import Keywords
 from small_runs import KEYWORDS
 
@@ -53,7 +55,7 @@ def test_from_photos_to_predictions(photos: Path, tmp_path: Path) -> None:
 
 
 def test_a_recipe_is_followed_by_its_name_its_file_or_itself(photos: Path, tmp_path: Path) -> None:
-    small: Keywords = {**SHORT, "size": 32, "method": "plain"}
+    small: Keywords = {**SHORT, "size": 32, "method": "plain", "accumulate": 1}
     named = fieldmark.train(photos, tmp_path / "named", recipe="pc/cub-resnet50", **small)
     again = fieldmark.train(photos, tmp_path / "again", recipe=named / "recipe.json", device="cpu", workers=0)
     recipe = recipe_from_json((named / "recipe.json").read_text())
@@ -68,7 +70,7 @@ def test_settings_are_keywords(photos: Path, tmp_path: Path) -> None:
     small: Keywords = {"backbone": "test_resnet", "weights": "none", "size": 32, "device": "cpu", "workers": 0}
     run = fieldmark.train(photos, tmp_path / "run", epochs=1, method="pc", **small)
     recipe = recipe_from_json((run / "recipe.json").read_text())
-    assert (recipe.epochs, recipe.model.terms, recipe.pixels.size) == (1, (Part("PairwiseConfusion"),), 32)
+    assert (recipe.epochs, recipe.model.terms, recipe.pixels.size) == (1, composition_of("pc").terms, 32)
     assert fieldmark.evaluate(run).metrics.n == 3
 
 
@@ -152,3 +154,15 @@ def test_what_a_probe_cannot_do(photos: Path) -> None:
         with pytest.raises(UserError) as error:
             fieldmark.probe(photos, backbones=["test_resnet"], weights="none", **options)
         assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_run_is_loaded_on_the_device_that_is_named(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for device in ("auto", "cpu"):
+        model, transform, classes = fieldmark.load(trained, device=device)
+        assert model(transform(Image.new("RGB", (90, 70)))[None]).shape == (1, len(classes))
+    with pytest.raises(UserError, match="--device cuda:1: PyTorch sees no such device here; choose auto, cpu"):
+        fieldmark.load(trained, device="cuda:1")
+    monkeypatch.setattr(device_module, "device_of", lambda device: device)
+    model, _, _ = fieldmark.load(trained, device="meta")
+    assert {value.device.type for value in model.state_dict().values()} == {"meta"}

@@ -1,7 +1,6 @@
 """Every kind of bad file on the whole way: named where it is refused, used where it is only odd, never the end."""
 
 import csv
-import ctypes
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ from fieldmark import cli
 from fieldmark.errors import printable
 from fieldmark.input.loading import Photographs
 from fieldmark.runs.checkpoint import MODEL
-from small_runs import KEYWORDS, spelt, write_photos
+from small_runs import KEYWORDS, spelt, without_privileges, write_photos
 
 sys.path.insert(0, str(Path(__file__).parent / "data"))
 from bad_inputs import EXPECTED, write_bad_inputs
@@ -150,16 +149,8 @@ def test_a_folder_that_vanishes_ends_a_run_in_words(
         assert len(said.splitlines()) <= 3, said
 
 
-def _without_privileges() -> None:
-    """In a process that is about to become a program: root, too, is held to the permissions of files (Linux)."""
-    drop, override, search = 24, 1, 2  # PR_CAPBSET_DROP; CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-    for capability in (override, search):
-        if os.geteuid() == 0 and ctypes.CDLL(None).prctl(drop, capability, 0, 0, 0):
-            raise OSError("privileges cannot be given up")
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="privileges are given up as Linux has it")
-def test_a_photo_that_one_may_not_read_is_named(photos: Path, tmp_path: Path) -> None:
+def test_a_photo_that_one_may_not_read_is_named_by_a_run_that_one_may_not_change(photos: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(photos, tmp_path / "photos"))
     (data / "bee" / "3.jpg").chmod(0)
     words = [
@@ -167,11 +158,16 @@ def test_a_photo_that_one_may_not_read_is_named(photos: Path, tmp_path: Path) ->
         ["train", str(data), "--out", "run", *spelt("--epochs", "1", "--workers", "1")],
         ["predict", "run", str(data), "-o", "predictions.csv"],
     ]
-    code = f"from fieldmark import cli; print([cli.run(words) for words in {words}])"
-    options = {"cwd": tmp_path, "capture_output": True, "text": True, "preexec_fn": _without_privileges}
+    code = (
+        f"import os, fieldmark\nfrom fieldmark import cli\ncodes = [cli.run(words) for words in {words[:2]}]\n"
+        f"os.chmod('run', 0o555)\nassert not os.access('run', os.W_OK)\nfieldmark.load('run')\n"
+        f"print([*codes, cli.run({words[2]})])"
+    )
+    options = {"cwd": tmp_path, "capture_output": True, "text": True, "preexec_fn": without_privileges}
     done = subprocess.run([sys.executable, "-c", code], **options)
     said = done.stdout.splitlines()
     assert said[-1:] == ["[0, 0, 0]"], done.stderr
+    (tmp_path / "run").chmod(0o755)
     findings = json.loads((tmp_path / "check.json").read_text())["findings"]
     assert [one["items"] for one in findings if one["kind"] == "damaged"] == [[["bee/3.jpg", NO_PERMISSION]]]
     assert f"left out: bee/3.jpg: {NO_PERMISSION}" in said

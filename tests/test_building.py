@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark import building
+from fieldmark.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
 from fieldmark.building import build_learner, check_part, class_of, classes_named, refuse_parts
 from fieldmark.core.classifier import Classifier, Maximum
 from fieldmark.core.criterion import Criterion
@@ -152,13 +153,15 @@ class WrongChannels(nn.Module):
     [
         ({"terms": (Part("PairwiseConfusion", {"wieght": 2}),)}, r"no option 'wieght'; did you mean weight\?"),
         ({"terms": (Part("PairwiseConfusion", {"weight": "much"}),)}, "weight of PairwiseConfusion is 'much'"),
-        ({"terms": (Part("PairwiseConfusion", {"weight": math.nan}),)}, "is nan; it must be finite"),
+        ({"terms": (Part("PairwiseConfusion", {"weight": math.nan}),)}, "is nan; it must be at least 0"),
+        ({"terms": (Part("MutualChannelLoss", {"weight": math.nan}),)}, "is nan; it must be at least 0"),
         ({"terms": (Part("PairwiseConfusion", {"on": "maps"}),)}, "is 'maps'; choose probabilities, logits"),
         ({"terms": (Part("PairwiseConfusion", {"weight": -1.0}),)}, "at least 0"),
-        ({"terms": (Part("Average"),)}, "Average is not a Term"),
-        ({"method": Part("Linear")}, "Linear"),
-        ({"method": Part("Average")}, "Average is not a Method"),
-        ({"method": Part("Plian")}, r"there is no part 'Plian'; did you mean Plain\?"),
+        ({"terms": (Part("Average"),)}, "there is no term 'Average', which is a pool; choose "),
+        ({"terms": (own(nn.Identity),)}, "Identity is not a Term"),
+        ({"method": Part("Linear")}, "'Linear', which is a head; did you mean Plain|choose "),
+        ({"method": own(nn.Identity)}, "Identity is not a Method"),
+        ({"method": Part("Plian")}, r"there is no method 'Plian'; did you mean Plain\?"),
         ({"head": Part("Linear", {"classes": 9})}, "Linear has no option 'classes'"),
         ({"head": Part("TwoLayerHead", {"hidden": 0})}, "hidden of TwoLayerHead is 0; it must be at least 1"),
         ({"terms": (Part("SoftChannelLabels", {"reduction": 0}),)}, "SoftChannelLabels is 0; it must be at least 1"),
@@ -168,7 +171,7 @@ class WrongChannels(nn.Module):
         ({"neck": Part("nowhere:Neck")}, r"nowhere:Neck is not a class of Fieldmark's; .*--external nowhere:Neck\)"),
         ({"pool": own(nn.Identity)}, "Identity cannot serve as pool"),
         ({"pool": Part("Maximum", {"size": 3})}, "Maximum has no option 'size'; there are none"),
-        ({"criterion": Part("Average")}, "Average is not a Criterion"),
+        ({"criterion": own(nn.Identity)}, "Identity is not a Criterion"),
         ({"criterion": Part("CrossEntropy", {"smoothing": 1})}, "smoothing of CrossEntropy is 1.0; .* below 1"),
         ({"criterion": Part("CrossEntropy", {"adjust": "yes"})}, "'yes'; it must be true or false"),
         ({"criterion": Part("CrossEntropy", {"counts": 3})}, "CrossEntropy has no option 'counts'"),
@@ -181,12 +184,33 @@ def test_what_does_not_fit_is_refused_in_one_line(parts: dict[str, object], mess
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_accumulation_is_refused_where_images_meet():
-    pieces = dataclasses.replace(recipe(), accumulate=2)
-    assert built(pieces)
-    meeting = dataclasses.replace(pieces, model=dataclasses.replace(MODEL, terms=(Part("PairwiseConfusion"),)))
-    with pytest.raises(UserError, match="use --accumulate 1"):
-        built(meeting)
+@pytest.mark.parametrize(
+    ("term", "batches", "pieces", "message"),
+    [
+        (None, Balanced(4, 4), 3, ""),
+        ("SoftChannelLabels", Shuffled(16), 1, ""),
+        ("SoftChannelLabels", Shuffled(16), 2, "would change which"),
+        ("PairwiseConfusion", Shuffled(16), 8, ""),
+        ("PairwiseConfusion", Shuffled(16, even=True), 3, ""),  # of 6, 6 and 4
+        ("PairwiseConfusion", Shuffled(16), 4, ""),
+        ("PairwiseConfusion", Shuffled(16), 6, "last photo of 3 would have no partner"),
+        ("PairwiseConfusion", Shuffled(16), 16, "last photo of 1 would have no partner"),
+        ("PairwiseConfusion", Balanced(4, 4), 2, "would change which"),  # its pieces have fewer classes
+        ("PairwiseConfusion", ShuffledPairs(16), 2, "would change which"),  # its halves are the pairs
+        ("PairwiseConfusion", ExhaustivePairs(16), 2, "would change which"),
+    ],
+)
+def test_accumulation_is_refused_where_it_would_change_which_images_meet(
+    term: str | None, batches: Batches, pieces: int, message: str
+):
+    model = dataclasses.replace(MODEL, terms=(Part(term),) if term else ())
+    accumulated = dataclasses.replace(recipe(), model=model, batches=batches, accumulate=pieces)
+    if not message:
+        assert built(accumulated)
+        return
+    with pytest.raises(UserError, match=message) as caught:
+        built(accumulated)
+    assert "use --accumulate 1" in str(caught.value)
 
 
 def test_one_class_is_refused():
@@ -200,18 +224,20 @@ def test_parts_are_looked_at_before_a_network_is_built(tiny: list[dict[str, obje
     places = ["neck", "pool", "head", "criterion", "method", "term", "term"]
     assert [place for place, _ in model.parts] == places
     assert list(MODEL.parts) == [(place, getattr(MODEL, place)) for place in places[1:5]]
+    looked_at = dataclasses.replace(recipe(), model=model)
     with pytest.raises(UserError, match=f"--external {__name__}:Doubling"):
-        refuse_parts(model, {})
+        refuse_parts(looked_at, {})
     with pytest.raises(UserError, match="the option drop of MutualChannelLoss is 'half'; it must be a number"):
-        refuse_parts(model, classes_named([Doubling]))
-    refuse_parts(dataclasses.replace(model, terms=(term,)), classes_named([Doubling]))
+        refuse_parts(looked_at, classes_named([Doubling]))
+    refuse_parts(recipe(neck=own(Doubling), terms=(term,)), classes_named([Doubling]))
     assert not tiny
 
 
 def test_a_part_is_checked_against_what_its_place_fills_in():
     assert check_part(Part("Linear"), place="head", external={}).__name__ == "Linear"
+    linear = "fieldmark.core.classifier:Linear"
     with pytest.raises(UserError, match="Linear cannot serve as pool: it needs the option 'width'"):
-        check_part(Part("Linear"), place="pool", external={})
+        check_part(Part(linear), place="pool", external=classes_named([linear]))
 
 
 MODULE = """
@@ -241,8 +267,8 @@ def test_classes_from_elsewhere_by_themselves_or_by_name_also_from_the_working_f
     classes = classes_named([*names, Doubling])
     assert list(classes) == [*names, f"{__name__}:Doubling"]
     assert [kind.__qualname__ for kind in classes.values()] == ["Mine", "Mine.Inner", "Maximum", "Doubling"]
-    assert classes[names[2]] is Maximum is class_of(Part("Maximum"), {})
-    assert class_of(Part(names[1], {"a": 2}), classes) is classes[names[1]]
+    assert classes[names[2]] is Maximum is class_of(Part("Maximum"), {}, place="pool")
+    assert class_of(Part(names[1], {"a": 2}), classes, place="method") is classes[names[1]]
     assert sys.path == before
 
 

@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cyclopts.completion import detect
 
-from fieldmark import cli
+from fieldmark import api, cli
+from fieldmark.data.split import read_splits
 from fieldmark.evaluation.evaluate import OPENINGS
 from fieldmark.runs.checkpoint import MODEL, STATE
 from small_runs import spelt, write_photo, write_photos
@@ -43,7 +45,7 @@ COMMANDS = {
     "convert": ["SOURCE", "TARGET"],
     "equations": ["PAPER", "--json"],
     "recipes": ["PAPER", "--json"],
-    "demo": ["--out", "--species", "--images", "--epochs"],
+    "demo": ["--out", "--species", "--images", "--epochs", "--device"],
 }
 OWN_METHOD = """
 from fieldmark.core.contract import Encoded, Method, TrainOutput
@@ -106,6 +108,37 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert ran() == 0
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_installed_for_the_shell_that_is_named(
+    shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("ZSH", "ZSH_CUSTOM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for _ in range(2):
+        assert ran("--install-completion", "--shell", shell) == 0
+    script = Path(re.findall(r"completion is in (.*?);", capsys.readouterr().out)[-1])
+    assert script.is_relative_to(tmp_path)
+    assert "--optimizer" in script.read_text("utf-8")
+    if shell != "fish":  # which finds it by itself
+        assert (tmp_path / f".{shell}rc").read_text("utf-8").count("# ") == 1  # once, though it was said twice
+    if shell == "bash" and shutil.which("bash"):
+        asked = (
+            f"source {script}; COMP_WORDS=(fieldmark train x --optimizer a); COMP_CWORD=4; _fieldmark; echo $COMPREPLY"
+        )
+        assert subprocess.run(["bash", "-c", asked], capture_output=True, text=True).stdout == "adamw\n"
+
+
+def test_a_shell_that_cannot_be_told_has_to_be_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise detect.ShellDetectionError
+
+    monkeypatch.setattr(detect, "detect_shell", fail)
+    assert "say --shell bash, zsh, fish or powershell" in refused(capsys, "--install-completion")
+
+
 def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert "trian" in refused(capsys, "trian", photos)
@@ -131,36 +164,55 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
         (["--method", "json:JSONDecoder"], "JSONDecoder is not a Method"),
         (["--method", "pc,weight=5"], "--term"),
         (["--term", "nothing"], "--term nothing: choose"),
-        (["--term", "plain"], "Plain is not a Term"),
+        (["--term", "plain"], "--term plain: that is a method; "),
         (["--term", "pairwise-confusion,weihgt=5"], "weight"),
         (["--term", "pairwise-confusion,weight=much"], "weight"),
         (["--term", "pairwise-confusion,on=pixels"], "logits"),
         (["--term", "pairwise-confusion,weight"], "name=value"),
-        (["--term", "pairwise-confusion", "--accumulate", "2"], "--accumulate 1"),
-        (["--head", "average"], "Average cannot serve as head"),
-        (["--pool", "linear"], "Linear cannot serve as pool"),
-        (["--neck", "average"], "Average cannot serve as neck"),
+        (["--term", "soft-channel-labels", "--accumulate", "2"], "--accumulate 1"),
+        (["--head", "average"], "--head average: that is a pool; choose linear, two-layer-head"),
+        (["--pool", "linear"], "--pool linear: that is a head; choose average, maximum"),
+        (["--neck", "average"], "--neck average: that is a pool; choose channel-expansion, self-channel-"),
         (["--backbone", "no_such_network"], "no_such_network"),
         (["--backbone", "resnet18.nobody"], "did you mean resnet18"),
-        (["--backbone", "resnet18.nobody", "--recipe", "pc/cub-resnet50"], "did you mean resnet18"),
+        (
+            ["--backbone", "resnet18.nobody", "--recipe", "pc/cub-resnet50", "--accumulate", "1"],
+            "did you mean resnet18",
+        ),
         (["--weights", "nowhere.safetensors"], "no such file"),
         (["--weights", "old.pth"], "fieldmark convert"),
         (["--weights", "lite0"], "lite0"),
         (["--backbone", "test_vit", "--size", "33"], "--size"),
-        (["--device", "cuda:9"], "device"),
+        (["--device", "cuda:9"], "--device cuda:9: PyTorch sees no such device here; choose auto, cpu"),
         (["--splits", "nowhere.csv"], "nowhere.csv"),
         (["--train-on", "training"], "training"),
         (["--annotation", "family"], "annotation"),
         (["--recipe", "pc/cub"], "did you mean pc/cub"),
         (["--recipe", "nowhere.json"], "--recipe nowhere.json: no such file"),
         (["--recipe", "pc/cub-resnet50", "--set", "stages.0.rate=1"], "no setting 'rate'; choose epochs, optimiser"),
-        (["--recipe", "pc/cub-resnet50", "--set", "stages.0.optimiser.scales.body=1"], "group 'body'"),
+        (
+            ["--recipe", "pc/cub-resnet50", "--accumulate", "1", "--set", "stages.0.optimiser.scales.body=1"],
+            "group 'body'",
+        ),
         (
             ["--recipe", "pc/cub-resnet50", "--set", "model.terms.0.colour=1"],
             "no option 'colour'; choose weight, label_aware",
         ),
-        (["--recipe", "pc/cub-resnet50", "--set", 'batches={"type": "ShuffledPairs", "size": 7}'], "even number"),
-        (["--recipe", "pc/cub-resnet50", "--set", 'batches={"type": "Balanced", "classes": 9}'], "classes, not 3"),
+        (
+            [
+                "--recipe",
+                "pc/cub-resnet50",
+                "--accumulate",
+                "1",
+                "--set",
+                'batches={"type": "ShuffledPairs", "size": 7}',
+            ],
+            "even number",
+        ),
+        (
+            ["--recipe", "pc/cub-resnet50", "--accumulate", "1", "--set", 'batches={"type": "Balanced", "classes": 9}'],
+            "classes, not 3",
+        ),
         (["--set", "stages.0.epochs=few"], "stages.0.epochs is 'few'; it must be a whole number"),
         (["--set", "seed"], "write a path and a value"),
     ],
@@ -192,6 +244,80 @@ def test_mistakes_about_runs(photos: Path, own_run: Path, tmp_path: Path, capsys
         (own_run / name).write_bytes(before)
     (own_run / MODEL).write_bytes(b"junk")
     assert MODEL in refused(capsys, "evaluate", own_run)
+
+
+def test_every_command_that_takes_a_device_lists_those_that_are_here(
+    photos: Path, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text('format_version = 1\ntitle = "p"\ndata = ["photos"]\nseeds = [1]\n[[entry]]\nname = "plain"\n')
+    commands = (
+        ["train", photos, "--out", tmp_path / "run"],
+        ["probe", photos],
+        ["evaluate", own_run],
+        ["predict", own_run, photos, "-o", tmp_path / "p.csv"],
+        ["demo", "--out", tmp_path / "demo"],
+        ["bench", "run", plan, "--out", tmp_path / "bench", "--data", f"photos={photos}"],
+    )
+    for command in commands:
+        said = refused(capsys, *command, "--device", "gpu")
+        assert "--device gpu: PyTorch sees no such device here; choose auto, cpu" in said, command
+    assert {path.name for path in tmp_path.iterdir()} == {"plan.toml", "own"}
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (NotImplementedError("The operator 'aten::x' is not\ncurrently implemented for the MPS device."), "aten::x"),
+        (TypeError("Cannot convert a MPS Tensor to float64 dtype"), "to float64"),
+        (RuntimeError("MPS: Unsupported Border padding mode"), "Border padding"),
+    ],
+)
+def test_what_apples_gpus_lack_is_said_in_two_lines(
+    error: Exception, said: str, own_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(api, "evaluate", fail)
+    lines = refused(capsys, "evaluate", own_run).splitlines()
+    assert len(lines) == 2
+    assert said in lines[0]
+    assert "--device cpu" in lines[1]
+
+
+def test_evaluate_is_refused_before_the_network_is_read(
+    photos: Path, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own_run / MODEL).write_bytes(b"junk")
+    other = write_photos(tmp_path / "other", classes=("ant", "dog"), photos=1)
+    assert "choose train, val, test or all" in refused(capsys, "evaluate", own_run, "--split", "tset")
+    assert "'dog' (1 photos)" in refused(capsys, "evaluate", own_run, "--data", other, "--split", "all")
+    assert "has no such split; it has train" in refused(
+        capsys, "evaluate", own_run, "--data", write_photos(tmp_path / "new" / "train").parent
+    )
+    assert "--device tpu" in refused(capsys, "evaluate", own_run, "--device", "tpu")
+    assert "cannot be written" in refused(capsys, "evaluate", own_run, "--json", own_run / MODEL / "f.json")
+    assert not (own_run / OPENINGS).exists()
+    assert MODEL in refused(capsys, "evaluate", own_run)
+
+
+def test_where_no_photo_can_be_read_there_are_no_figures(
+    photos: Path, own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, figures = Path(shutil.copytree(photos, tmp_path / "photos")), ["--json", tmp_path / "f.json"]
+    for name in (name for name, split in read_splits(own_run).items() if split == "val"):
+        (data / name).write_bytes(b"no picture")
+    said = refused(capsys, "evaluate", own_run, "--data", data, "--split", "val", *figures)
+    assert "3 of 3 photos cannot be read: " in said
+    for photo in data.rglob("*.jpg"):
+        photo.write_bytes(b"no picture")
+    said = refused(capsys, "evaluate", own_run, "--data", data, "--split", "all", *figures)
+    assert "30 of 30 photos cannot be read: " in said
+    probe = ["--backbone", "test_resnet", "--weights", "none", "--device", "cpu", "--size", "32"]
+    assert "30 of 30 photos cannot be read" in refused(capsys, "probe", data, *probe, *figures)
+    assert not (tmp_path / "f.json").exists()
+    assert not (own_run / "evaluation").exists()
 
 
 def test_mistakes_about_weights_and_probes(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -232,6 +358,7 @@ def test_from_training_to_predictions(photos: Path, tmp_path: Path, capsys: pyte
     assert (found["n"], found["classes"]) == (3, 3)
     assert json.loads((run / "evaluation/test/metrics.json").read_text()) == found
     assert (run / "evaluation/test/confusion.png").is_file()
+    assert len((run / "evaluation/test/photos.csv").read_text().splitlines()) == 4
     assert len((run / OPENINGS).read_text().splitlines()) == 2
     assert ran("evaluate", run, "--data", photos, "--split", "val", "--out", tmp_path / "val") == 0
     assert (tmp_path / "val" / "logits.npz").is_file()
@@ -271,6 +398,18 @@ def test_large_photographs_are_let_in_if_asked(tmp_path: Path, capsys: pytest.Ca
     assert "2 of them unreadable" in capsys.readouterr().out
     assert ran("train", data, "--out", run, *spelt("--epochs", "1"), "--overwrite") == 0
     assert "left out" not in capsys.readouterr().out
+
+
+def test_a_strict_check_says_by_its_exit_code_whether_anything_was_found(tmp_path: Path) -> None:
+    data = write_photos(tmp_path / "photos", photos=10)
+    assert (ran("check", data, "--strict"), ran("check", data)) == (0, 0)
+    (data / "notes.txt").touch()  # left out, which is no finding
+    assert ran("check", data, "--strict") == 0
+    shutil.copy(data / "ant" / "0.jpg", data / "ant" / "again.jpg")  # a note
+    assert (ran("check", data, "--strict"), ran("check", data)) == (1, 0)
+    (data / "ant" / "again.jpg").write_bytes(b"bad")  # an error
+    assert (ran("check", data, "--strict"), ran("check", data)) == (1, 0)
+    assert ran("check", tmp_path / "none", "--strict") == 2
 
 
 def test_check_and_probe(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -318,14 +457,25 @@ def test_equations(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypat
 def test_recipes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ran("recipes", "--json", tmp_path / "all.json") == 0
     lines = capsys.readouterr().out.splitlines()
-    rows = json.loads((tmp_path / "all.json").read_text())["recipes"]
-    assert len(lines) == len(rows) > 20
-    for line, row in zip(lines, rows, strict=True):
+    listed = json.loads((tmp_path / "all.json").read_text())
+    rows, quoted = listed["recipes"], listed["quoted"]
+    assert len(lines) == len(rows) + len(quoted) + len(listed["remarks"])
+    assert len(rows) > 20
+    for line, row in zip(lines, rows, strict=False):
         words = line.split("  ")
-        assert words[:3] == [row["name"], row["data"], row["backbone"]]
-        assert words[4:] == [str(row["epochs"]), f"{row['paper']:.2f}", row["ours"]]
+        assert words[:4] == [row["name"], row["table"], row["data"], row["backbone"]]
+        figure = "-" if row["paper"] is None else f"{row['paper']:.2f}"
+        assert words[5:] == [str(row["epochs"]), figure, row["ours"]]
+    for line, figure in zip(lines[len(rows) :], quoted, strict=False):
+        figures = [figure["table"], figure["data"], figure["system"], f"{figure['figure']:.2f}"]
+        assert line.split("  ") == [f"{figure['paper']} quotes", *figures]
+    assert lines[len(rows) + len(quoted) :] == listed["remarks"]
     assert ran("recipes", "pairwise-confusion") == 0
-    assert capsys.readouterr().out.splitlines() == [line for line in lines if line.startswith("pc/")]
+    assert capsys.readouterr().out.splitlines() == [line for line in lines if line.startswith(("pc/", "pc quotes"))]
+    assert ran("recipes", "mc-loss/cub-resnet50") == 0
+    text = capsys.readouterr().out
+    assert "quotes" not in text
+    assert "mc-loss: its released scripts report the epoch that was best on the test photos" in text
     assert "choose pc" in refused(capsys, "recipes", "nothing")
 
 
@@ -333,6 +483,7 @@ def test_a_row_of_a_paper_is_followed_with_other_settings(photos: Path, tmp_path
     run, words = tmp_path / "run", [word for word in spelt() if word not in ("--lr", "0.05")]
     pairs = 'batches={"type": "ShuffledPairs", "size": 12}'
     more = ("--set", pairs, "--set", "model.terms.0.shuffle=false", "--set", "stages.0.optimiser.lr=0.02")
+    more += ("--accumulate", "1")  # the row's pieces would part the pairs
     words[words.index("--batch") : words.index("--batch") + 2] = []
     assert ran("train", photos, "--out", run, "--recipe", "pc/flowers-resnet50", *words, *more) == 0
     recipe = json.loads((run / "recipe.json").read_text())
@@ -506,6 +657,56 @@ def test_a_stopped_prediction_keeps_its_rows(
     assert f"kept in {partial}" in capsys.readouterr().err
     assert len(partial.read_text().splitlines()) == 11
     assert table.read_text() == before
+
+
+def test_predictions_on_standard_output_stand_alone(
+    photos: Path, own_run: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    folder = Path(shutil.copytree(photos / "ant", tmp_path / "ant"))
+    (folder / "鷺.jpg").write_bytes(b"no picture")
+    (folder / "raw.dng").touch()
+    table = tmp_path / "p.csv"
+    assert ran("predict", own_run, folder, "-o", table) == 0
+    said = capfdbinary.readouterr()
+    assert said.err == b""
+    lines = said.out.decode().splitlines()
+    assert lines[0] == (
+        "passed over: 1 file whose name does not end like an image's (it is tried if it is named itself), "
+        f"e.g. {folder / 'raw.dng'}"
+    )
+    assert re.fullmatch(rf"{folder}/0.jpg  [a-z]+ \d+ %, [a-z]+ \d+ %, [a-z]+ \d+ %", lines[1])
+    assert lines[11:] == [
+        f"{folder}/鷺.jpg  cannot be read: text, not an image",
+        f"11 photos, 1 of them unreadable: {table}",
+    ]
+    for out in ("-", "/dev/stdout"):
+        assert ran("predict", own_run, folder, "-o", out) == 0
+        said = capfdbinary.readouterr()
+        assert said.out == table.read_bytes()
+        assert said.err.decode().splitlines() == [lines[0], lines[11], "11 photos, 1 of them unreadable"]
+    assert ran("predict", own_run, folder, "-o", "-", "--quiet") == 0
+    assert capfdbinary.readouterr() == (table.read_bytes(), b"")
+
+
+def test_predictions_where_nothing_can_be_read(
+    own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    assert ran("predict", own_run, tmp_path / "a.jpg", "-o", tmp_path / "p.json") == 1
+    assert capsys.readouterr().out.endswith(f"1 photo, 1 of them unreadable: {tmp_path / 'p.json'}\n")
+    (prediction,) = json.loads((tmp_path / "p.json").read_bytes())["predictions"]
+    assert (prediction["classes"], prediction["error"]) == ([], "text, not an image")
+    assert "name a .csv or .json file" in refused(capsys, "predict", own_run, tmp_path / "a.jpg", "-o", "p.xlsx")
+    assert "the empty path" in refused(capsys, "predict", own_run, "", "-o", tmp_path / "p.csv")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes that break")
+def test_a_reader_that_ends_early_ends_the_table(photos: Path, trained: Path) -> None:
+    running = program("predict", trained, *[photos / "ant"] * 400, "-o", "-")
+    assert running.stdout is not None
+    running.stdout.readline()
+    running.stdout.close()
+    assert (running.communicate()[1], running.returncode) == ("", 1)
 
 
 @pytest.mark.parametrize("place", ["before", "after"])

@@ -20,6 +20,14 @@ Equations
         what is given
     Eq. 12  Whole.go  all of it
     Eq. 3 none        one space is no column
+        and this goes on with what is no row
+    Eq. 5   half      the same
+    Eq. 6 to 8 are elsewhere, so that the sentence is
+    a note of two lines.
+
+      Eq. 9   half    deeper
+        than the others
+      and no more
 
 Paper and released code
     Eq. 4   nothing   stands outside of the block
@@ -45,7 +53,9 @@ z = 1  # Eq. 9
 def test_rows_of_the_block_alone():
     assert listed(PAPER) == [
         Listed(1, "half", "a half of what is given"),
-        Listed(12, "Whole.go", "all of it Eq. 3 none        one space is no column"),
+        Listed(12, "Whole.go", "all of it"),
+        Listed(5, "half", "the same"),
+        Listed(9, "half", "deeper than the others"),
     ]
     assert listed('"""No block."""\n') == []
     assert listed("x = 1\n") == []
@@ -72,11 +82,13 @@ def test_all_papers_by_name():
         ("pc", 6, "confusion_between"),
         ("pc", 7, "confusion_between"),
         ("pc", 8, "energy_distance"),
+        ("pc", 9, "PairwiseConfusion"),
         ("pc", 10, "PairwiseConfusion"),
     ]
     for one in found:
         assert one.file.read_text("utf-8").splitlines()[one.line - 1].rstrip().endswith(f"Eq. {one.number}")
         assert one.meaning
+        assert not one.meaning.endswith("."), f"{one.function}: a note is no part of a meaning"
 
 
 @pytest.mark.parametrize("spelling", ["pc", "PC", "pairwise_confusion", "pairwise-confusion", "pairwise_confusion.py"])
@@ -115,6 +127,11 @@ def test_no_torch_is_needed():
     text = "import sys; sys.modules['torch'] = None; import fieldmark; print(len(fieldmark.equations()))"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60)
     assert int(done.stdout) == len(equations())
+
+
+def test_the_list_of_pairwise_confusion_says_which_plan_makes_the_pairs_of_eq_9():
+    (found,) = (equation for equation in equations("pc") if equation.number == 9)
+    assert "ExhaustivePairs (batches.py)" in found.meaning
 
 
 def test_files_of_a_paper_go_under_its_name_in_the_order_of_its_equations():

@@ -17,7 +17,18 @@ from types import SimpleNamespace
 import pytest
 
 from fieldmark.errors import UserError
-from fieldmark.files import growing_file, is_device, replace_file, write_bytes, write_csv, write_json, write_text
+from fieldmark.files import (
+    growing_file,
+    is_device,
+    refuse_unwritable,
+    replace_file,
+    standard_output,
+    unescaped,
+    write_bytes,
+    write_csv,
+    write_json,
+    write_text,
+)
 
 
 @contextmanager
@@ -111,6 +122,19 @@ def test_a_folder_or_a_file_in_the_way_is_said(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("grows", [False, True])
+def test_what_cannot_be_written_is_refused_before_the_work(grows: bool, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("one")
+    (tmp_path / "link").symlink_to(tmp_path / "deep" / "target")
+    for path in (tmp_path / "file", tmp_path / "new" / "deep" / "file", tmp_path / "link"):
+        refuse_unwritable(path, grows=grows, advice="name another")
+    with pytest.raises(UserError) as error:
+        refuse_unwritable(tmp_path / "file" / "below", grows=grows, advice="name another")
+    assert str(error.value) == f"{tmp_path / 'file' / 'below'} cannot be written: Not a directory; name another"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+    assert (tmp_path / "file").read_text() == "one"
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_may_not_be_written_is_said(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
@@ -163,6 +187,22 @@ def test_standard_output_may_be_named() -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout == "text rows"
+
+
+def test_standard_output_takes_what_a_file_would_hold(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    with growing_file(tmp_path / "rows.csv") as grown, standard_output() as shown:
+        print("before", end=" ")
+        for file in (grown, shown):
+            file.write("鷺, caf\udce9\r\n")
+    print("after", end="")
+    assert capfdbinary.readouterr().out.strip() == b"before " + (tmp_path / "rows.csv").read_bytes() + b"after"
+
+
+def test_escaped_names_are_read_back() -> None:
+    for name in ("caf\udce9.jpg", "鷺\udc80\udcff", "a\\b\\u00e9\\ud800", ""):
+        assert unescaped(name.encode("utf-8", "backslashreplace").decode("utf-8")) == name
 
 
 def test_a_growing_file_takes_its_name_at_the_end(tmp_path: Path) -> None:

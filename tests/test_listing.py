@@ -13,6 +13,7 @@ from fieldmark.listing import (
     equations_to_json,
     near,
     print_equations,
+    print_quoted,
     print_recipe,
     print_recipes,
     print_rows,
@@ -20,6 +21,7 @@ from fieldmark.listing import (
 )
 from fieldmark.recipe import recipe_from_json
 from fieldmark.recipes import ROWS as RECIPES
+from fieldmark.recipes.quoted import Quoted
 from fieldmark.training.overrides import with_fields
 
 ROWS = [("a", "[bold]b", "a long word " * 9), ("c\nd", "e", "f")]
@@ -59,15 +61,23 @@ def test_recipes_say_what_they_are_and_hold_all_of_it():
     file = io.StringIO()
     print_recipes(rows, Console(file=file))
     assert file.getvalue().splitlines() == [
-        "pc/cub-resnet50-plain  CUB-200-2011  resnet50.tv_in1k  224  40  78.15  not yet run",
-        "pc/dogs-densenet161  Stanford Dogs  densenet161.tv_in1k  224  40  83.75  not yet run",
+        "pc/cub-resnet50-plain  Table 2  CUB-200-2011  resnet50.tv_in1k  224  244  78.15  not yet run",
+        "pc/dogs-densenet161  Table 2  Stanford Dogs  densenet161.tv_in1k  224  120  83.75  not yet run",
     ]
     plain, _ = recipes_to_json(rows)
     assert recipe_from_json(json.dumps(plain.pop("recipe"))) == rows["pc/cub-resnet50-plain"].recipe
     assert plain == {
         "name": "pc/cub-resnet50-plain", "data": "CUB-200-2011", "table": "Table 2", "paper": 78.15,
-        "ours": "not yet run", "backbone": "resnet50.tv_in1k", "epochs": 40,
+        "ours": "not yet run", "backbone": "resnet50.tv_in1k", "epochs": 244,
     }  # fmt: skip
+
+
+def test_quoted_figures_say_who_quotes_what():
+    file = io.StringIO()
+    print_quoted([Quoted("cin", "Table 2", "Stanford Cars", "HBP", 93.7)], Console(file=file))
+    assert file.getvalue() == "cin quotes  Table 2  Stanford Cars  HBP  93.70\n"
+    print_quoted([], Console(file=file, force_terminal=True))
+    assert file.getvalue().count("\n") == 1, "no table without figures"
 
 
 @pytest.mark.parametrize("name", ["pc/cub-resnet50", "api-net/cub-resnet101", "mc-loss/cub-vgg16-scratch", "s3n/cub"])

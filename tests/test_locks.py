@@ -24,6 +24,7 @@ with locked(Path(sys.argv[1]), busy="busy"):
             os.setsid()
             os.write(writer, b".")
             time.sleep(30)
+            os._exit(0)
         os.read(reader, 1)  # by now the child has let go of what it inherited
     print("held", os.getpid(), flush=True)
     time.sleep(60)

@@ -340,6 +340,8 @@ def test_names_that_are_no_utf_8_stand_in_json_as_escapes():
 def test_the_nearest_names_are_asked_for():
     assert did_you_mean("wrne", ["wren", "rook"]) == "did you mean wren?"
     assert did_you_mean("roock", ["rook", "rock", "wren"]) == "did you mean rook or rock?"
+    assert did_you_mean("GREAT-TIT", ["great_tit", "Great-Auk"]) == "did you mean great_tit or Great-Auk?"
+    assert did_you_mean("gre", ["great_tit", "rook"]) == "did you mean great_tit?"
     assert did_you_mean("stork", iter(["wren", "rook"])) == "choose wren, rook"
     assert did_you_mean("stork", []) == "there are none"
     many = [f"{number:03}" for number in range(50)]

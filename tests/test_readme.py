@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fieldmark.bench.entry_recipes import RecipeContext, recipe_of
-from fieldmark.bench.options import RunOptions
+from fieldmark.bench import RunOptions
+from fieldmark.bench.entry_recipes import recipe_of
 from fieldmark.bench.plan import advice_on, read_plan
 from fieldmark.birds.dataset import make_species, write_birds
 from fieldmark.images.decode import read_image
@@ -96,7 +96,7 @@ def test_command_lines_parse(line: str):
 def test_there_are_command_lines_for_every_command():
     from fieldmark.cli import app
 
-    commands = {name for name in app if not name.startswith("-")}
+    commands = {name for name in app if name not in (*app.help_flags, *app.version_flags)}
     assert commands == {line.split()[1] for line in command_lines()}
 
 
@@ -126,7 +126,7 @@ def test_the_plan_of_a_comparison_can_be_run(tmp_path: Path):
     (tmp_path / "plan.toml").write_text(blocks("toml")[0], "utf-8")
     plan = read_plan(tmp_path / "plan.toml")
     assert not [line for line in advice_on(plan) if "unequal" in line]
-    context = RecipeContext(photos=600, classes=20, device="cpu", folder=tmp_path, external={})
-    made = [recipe_of(entry, context, changes=trial) for entry in plan.entries for trial in entry.trials or ({},)]
+    context = {"photos": 600, "classes": 20, "device": "cpu", "folder": tmp_path, "external": {}}
+    made = [recipe_of(entry, **context, changes=trial) for entry in plan.entries for trial in entry.trials or ({},)]
     assert made[1].stages[0].optimiser.lr == 0.05 < made[0].stages[0].optimiser.lr
-    assert [part.options for part in made[3].model.terms] == [{"weight": 2.0}]
+    assert [part.options["weight"] for part in made[3].model.terms] == [2.0]

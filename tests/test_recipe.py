@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from fieldmark.recipe import (
     OneCycle,
     Part,
     Pixels,
+    Poly,
     Recipe,
     Sgd,
     Stage,
     StepDecay,
     recipe_from_json,
+    recipe_from_plain,
     recipe_to_json,
 )
 from fieldmark.recipes import COMPOSITIONS
@@ -68,6 +71,7 @@ def test_a_recipe_with_everything_changed_comes_back():
         Stage(2, Sgd(1.0, weight_decay=1e-8, scales={"backbone": 0.1}), StepDecay((1, 2), 0.3), ("backbone",), 1),
         Stage(3, AdamW(2e-4, scales={"head": 10.0}), Cosine(0.5, 0.01)),
         Stage(1, schedule=OneCycle(0.2, 10.0, 100.0)),
+        Stage(4, schedule=Poly(0.5)),
     )
     neck, criterion = Part("mine:Neck", {"a": (1, (2, 3))}), Part("CrossEntropy", {"smoothing": 0.0, "adjust": True})
     recipe = Recipe(
@@ -83,7 +87,7 @@ def test_a_recipe_with_everything_changed_comes_back():
         ("train", "val"),
     )
     assert round_trip(recipe) == recipe
-    assert recipe.epochs == 6
+    assert recipe.epochs == 10
 
 
 def test_defaults_may_be_left_out_of_a_file():
@@ -143,7 +147,7 @@ assert recipe_from_json(text).model.pool == Part("mine:Pool") == part_of("mine:P
         ("model.method", None, '^model.method is None; it must be a table such as {"type": "Plain"}'),
         ("model.method.type", [], "^model.method is "),
         ("model.terms", [{}], "^model.terms.0 is "),
-        ("format_version", 3, "it has format 3, and 2 is the newest"),
+        ("format_version", 4, "it has format 4, and 3 is the newest"),
         ("format_version", ..., "it has no format_version"),
         ("format_version", "1\n", r"it has format '1\\n'"),
     ],
@@ -172,7 +176,7 @@ def test_parts_of_any_name_come_back_and_are_looked_up_where_they_are_built():
     ("name", "model"),
     [
         ("plain", Model(criterion=Part("CrossEntropy", {"smoothing": 0.05, "adjust": True}))),
-        ("s3n", Model(Part("S3N"))),
+        ("s3n", Model(Part("S3N", {"peaks": "all"}))),
         (
             "pc-cin",
             Model(
@@ -190,7 +194,7 @@ def test_recipes_of_the_first_format_are_read_and_written_in_todays(name: str, m
     assert recipe.model == dataclasses.replace(model, backbone="test_resnet", weights="none")
     assert (recipe.pixels, recipe.stages[0].epochs, recipe.train_on) == (Pixels(64, 64), 1, ("train",))
     assert round_trip(recipe) == recipe
-    assert json.loads(recipe_to_json(recipe))["format_version"] == FORMAT_VERSION == 2
+    assert json.loads(recipe_to_json(recipe))["format_version"] == FORMAT_VERSION == 3
 
 
 @pytest.mark.parametrize(
@@ -207,6 +211,16 @@ def test_what_the_first_format_had_of_the_loss_is_the_criterions(settings: dict[
     assert recipe == Recipe(Model(criterion=Part("CrossEntropy", options)))
     with pytest.raises(UserError, match=r"^model is None; it must be a table of settings"):
         recipe_from_json(json.dumps({"format_version": 1, "model": None} | settings))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_s3n_took_all_peaks_until_the_second_format(version: int):
+    def read(version: int, **method: str) -> Mapping[str, Any]:
+        return recipe_from_plain({"format_version": version, "model": {"method": method}}).model.method.options
+
+    assert read(version, type="S3N") == {"peaks": "all"}
+    assert read(version, type="S3N", peaks="above_mean", branches="OD") == {"peaks": "above_mean", "branches": "OD"}
+    assert read(version, type="Plain") == read(FORMAT_VERSION, type="S3N") == {}
 
 
 positive = st.floats(0, allow_infinity=False)
@@ -232,7 +246,7 @@ leaves = st.none() | st.booleans() | st.integers() | st.floats() | words
 anything = st.recursive(leaves, lambda part: st.lists(part) | st.dictionaries(words, part), max_leaves=9)
 
 
-@given(st.sampled_from(PLACES), anything, st.sampled_from([1, 2]))
+@given(st.sampled_from(PLACES), anything, st.sampled_from([1, 2, 3]))
 @settings(max_examples=150, deadline=None)
 def test_whatever_stands_in_a_file_is_a_recipe_or_refused_in_one_line(place: str, value: Any, version: int):
     data = json.loads(with_value(place, value)) | {"format_version": version}
@@ -249,6 +263,7 @@ def test_whatever_stands_in_a_file_is_a_recipe_or_refused_in_one_line(place: str
 @settings(max_examples=60, deadline=None)
 def test_schedules_stay_between_0_and_1(epoch: float, total: float):
     schedules = (StepDecay((3, 9), warmup=2.0), Cosine(2.0, 0.01), Cosine(), OneCycle(), OneCycle(0.0), OneCycle(1.0))
+    schedules += (Poly(), Poly(0.5), Poly(4.0))
     for schedule in schedules:
         assert 0 <= schedule.at(epoch, total) <= 1
 
@@ -262,3 +277,5 @@ def test_schedules_at_known_points():
     assert [cycle.at(epoch, 8) for epoch in (0, 2, 8)] == pytest.approx([0.05, 1, 0.001])
     assert cycle.at(1, 8) == pytest.approx((0.05 + 1) / 2)
     assert math.isclose(cycle.at(5, 8), (1 + 0.001) / 2)
+    assert [Poly().at(epoch, 10) for epoch in (0, 2.5, 10, 11)] == pytest.approx([1, 0.75, 0, 0])
+    assert [Poly(0.5).at(epoch, 8) for epoch in (0, 6, 8)] == pytest.approx([1, 0.5, 0])

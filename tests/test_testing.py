@@ -65,6 +65,11 @@ class OtherOrder(TwoHeads):
         return super().objective(encoded, labels, draws)._replace(labels=labels.flip(0))
 
 
+class FigureWithGraph(TwoHeads):
+    def objective(self, encoded, labels, draws):
+        return super().objective(encoded, labels, draws)._replace(figures={"largest": encoded.logits.amax()})
+
+
 class MoreRows(TwoHeads):
     def objective(self, encoded, labels, draws):
         output = super().objective(encoded, labels, draws)
@@ -201,6 +206,7 @@ def test_methods_that_keep_the_contract_pass():
         (LossARow, "the loss 'sum' of a batch of six is not a scalar"),
         (NotFiniteForOneClass, "the loss 'sum' of a batch of one is inf"),
         (OtherOrder, "labels are not the batch's"),
+        (FigureWithGraph, "the figure 'largest' is not a scalar tensor without a graph"),
         (MoreRows, r"logits are \(12, 7\), not \(6, 7\)"),
         (SeesTheBatch, "encode's own is not computed row by row"),
         (DrawsByPlace, "encode's own is not computed row by row"),

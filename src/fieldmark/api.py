@@ -1,7 +1,8 @@
 """The commands as Python functions. Each returns a value, which the command line prints."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -10,10 +11,14 @@ from rich.console import Console
 from fieldmark.console import QUIET, counted, tell
 from fieldmark.data.check import Report, check_dataset
 from fieldmark.data.dataset import labels_of
-from fieldmark.data.opening import open_photos, refuse_missing_splits
+from fieldmark.data.opening import OpenedData, open_photos, refuse_missing_splits
 from fieldmark.data.reading import read_dataset
+from fieldmark.data.unlabelled import photos_of
 from fieldmark.equations import equations as equations
 from fieldmark.errors import UserError
+from fieldmark.images.pictures import Picture
+from fieldmark.plain import several
+from fieldmark.recipe import External
 from fieldmark.training.settings import Destination, Keywords, RecipeSettings, settings_of
 
 if TYPE_CHECKING:
@@ -50,7 +55,7 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    external: Sequence[str | type] = (),
+    external: External = (),
     recipe: "Recipe | str | Path | None" = None,
     console: Console = QUIET,
     **settings: Unpack[Keywords],
@@ -89,7 +94,7 @@ def classifier(
     head: str = "linear",
     weights: str = "hub",
     size: int = 224,
-    external: Sequence[str | type] = (),
+    external: External = (),
 ) -> "Classifier":
     """Backbone, neck, pool and head as a run builds them, for a custom training loop.
 
@@ -102,7 +107,7 @@ def classifier(
         neck: a layer on maps, such as "self-channel-interaction" or "channel-expansion,xi=3"; None for no neck.
         pool: "average", "maximum", or a class of your own.
         head: "linear", "two-layer-head", or a class of your own.
-        weights: initial weights of the backbone: hub, lite0, none, or a .safetensors file.
+        weights: initial weights of the backbone: hub, lite0, none, a .safetensors file, or a run.
         size: of the images, in pixels; some backbones are built for one size.
         external: classes of your own that the parts name as "package.module:Class".
 
@@ -123,11 +128,23 @@ def classifier(
     return build_classifier(model, classes=classes, size=size, weights=weights, external=classes_named(external))
 
 
-def load(run: str | Path, *, external: Sequence[str | type] = ()) -> "Loaded":
-    """A trained run as (model, transform, classes); ``model(transform("photo.jpg")[None])`` gives logits (1, C)."""
+def load(run: str | Path, *, device: str = "cpu", external: External = ()) -> "Loaded":
+    """A trained run as (model, transform, classes); ``model(transform("photo.jpg")[None])`` gives logits (1, C).
+
+    ``transform`` takes a path, the bytes of a file, an open file, a picture of Pillow's or an array of NumPy's. With
+    another ``device`` (auto, cuda, cuda:N or mps) the model is there, and images have to be moved there, too:
+    ``transform("photo.jpg")[None].to(device)``. ``external``: classes of your own that the run's recipe names.
+
+    Raises:
+        UserError: not a finished run, or a device that is not here.
+    """
+    from fieldmark.core.device import device_of
     from fieldmark.runs.folder import load as load_run
 
-    return load_run(run, external=external)
+    device = device_of(device)
+    loaded = load_run(run, external=external)
+    loaded.model.to(device)
+    return loaded
 
 
 def evaluate(
@@ -136,7 +153,7 @@ def evaluate(
     *,
     split: str = "test",
     device: str = "auto",
-    external: Sequence[str | type] = (),
+    external: External = (),
     console: Console = QUIET,
 ) -> "Evaluation":
     """Measures a run on a split of labelled photos (by default the data it was trained on).
@@ -145,7 +162,7 @@ def evaluate(
         run: the run's folder.
         data: labelled photographs.
         split: train, val, test or all.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N or mps.
         external: classes of your own that the run's recipe names, or their names.
         console: for progress.
 
@@ -153,48 +170,56 @@ def evaluate(
         UserError: a mistake that the user can correct.
     """
     from fieldmark.evaluation.evaluate import evaluate as measure_run
+    from fieldmark.evaluation.evaluate import refuse_unlogged, split_of_run
 
-    opened = _opened(run, device, external)
+    folder = Path(run)
+    chosen = split_of_run(folder, None if data is None else Path(data), split)
+    refuse_unlogged(folder, split)
+    opened = _opened(folder, device, external)
     with counted(console, f"evaluating {split}") as tick:
-        return measure_run(opened, None if data is None else Path(data), split=split, progress=tick)
+        return measure_run(opened, chosen, split=split, progress=tick)
 
 
 def predict(
     run: str | Path,
-    inputs: Sequence[str | Path],
+    inputs: Picture | Iterable[Picture],
     *,
     top: int = 5,
     device: str = "auto",
-    external: Sequence[str | type] = (),
+    external: External = (),
+    console: Console = QUIET,
 ) -> "Iterator[Prediction]":
-    """The likeliest classes of files, folders or tables of photos, one value per photo, in order, as they come.
+    """The likeliest classes of photos, one value per photo, in order, as they come.
 
     Args:
         run: the run's folder.
-        inputs: photos, folders of photos, or CSVs with a path column.
+        inputs: one or several of: a path (of a photo, of a folder of photos, or of a CSV with a path column), the bytes
+            of a file, an open file, a picture of Pillow's, an array of NumPy's (uint8, RGB).
         top: classes per photo.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N or mps.
         external: classes of your own that the run's recipe names, or their names.
+        console: is told which files of a folder are passed over.
 
     Raises:
         UserError: a mistake that the user can correct.
     """
-    from fieldmark.evaluation.predict import photos_of
     from fieldmark.evaluation.predict import predict as predict_photos
 
-    photos = photos_of([Path(path) for path in inputs])
+    photos, pictures, notes = photos_of(inputs)
+    tell(console, *notes)
     opened = _opened(run, device, external)
-    return predict_photos(opened, photos, top=top, workers=1 if len(photos) > 200 else 0)
+    workers = 1 if len(photos) > 200 and not pictures else 0
+    return predict_photos(opened, photos, pictures=pictures, top=top, workers=workers)
 
 
 def probe(
     data: str | Path,
     *,
-    backbones: Sequence[str] = (),
+    backbones: str | Sequence[str] = (),
     weights: str | None = None,
     size: int = 224,
     split: str | None = None,
-    train_on: Sequence[str] = ("train",),
+    train_on: str | Sequence[str] = "train",
     seed: int = 0,
     annotation: str = "variant",
     device: str = "auto",
@@ -208,10 +233,10 @@ def probe(
         weights: for all of them; None for what ``train`` would choose.
         size: of the images, in pixels.
         split: to evaluate on; None is val, or without a val split a held-out part of the official training photos.
-        train_on: splits to fit on.
+        train_on: splits to fit on; several are a list, or joined by "+".
         seed: for splitting data that have no splits.
         annotation: which labels to use of a dataset that has several.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N or mps.
         console: for progress.
 
     Raises:
@@ -224,17 +249,17 @@ def probe(
 
     if size < 1:
         raise UserError(f"--size {size}: it must be at least 1")
-    device = device_of(device)
-    choices = [RecipeSettings(backbone=name, weights=weights) for name in backbones or (None,)]
+    device, train_on = device_of(device), "+".join(several(train_on)).split("+")
+    choices = [RecipeSettings(backbone=name, weights=weights) for name in several(backbones) or (None,)]
     models = [draft_of(choice, device=device, external={}).recipe.model for choice in choices]
     for model in models:  # before the photos are scanned
         refuse_backbone(model.backbone, weights=model.weights)
-    dataset = _probe_data(data, train_on=train_on, split=split, annotation=annotation, seed=seed, console=console)
-    measured = split or "val"
+    opened = _probe_data(data, train_on=train_on, split=split, annotation=annotation, seed=seed, console=console)
+    dataset, measured = opened.dataset, split or "val"
 
     def probed(model: "Model") -> "Probed":
         with counted(console, model.backbone, len(dataset.of({*train_on, measured}))) as tick:
-            return probe_one(
+            result = probe_one(
                 dataset,
                 backbone=model.backbone,
                 weights=model.weights,
@@ -244,13 +269,14 @@ def probe(
                 device=device,
                 progress=tick,
             )
+        return replace(result, damaged=(*opened.damaged, *result.damaged))
 
     return [probed(model) for model in models]
 
 
 def _probe_data(
     data: str | Path, *, train_on: Sequence[str], split: str | None, annotation: str, seed: int, console: Console
-) -> "Dataset":
+) -> OpenedData:
     """The photos of a probe, split; test photos are not opened unless asked for."""
     if split is None and "val" in train_on:
         raise UserError("--train-on with val leaves only the test photos to measure on: add --split test")
@@ -266,7 +292,7 @@ def _probe_data(
     if holds_out:
         count = len(opened.dataset.of(["val"]))
         tell(console, f"measured on {count:,} held-out training photos (for the official test photos: --split test)")
-    return opened.dataset
+    return opened
 
 
 def _refuse_probe(dataset: "Dataset", train_on: Sequence[str], measured: str) -> None:
@@ -277,12 +303,13 @@ def _refuse_probe(dataset: "Dataset", train_on: Sequence[str], measured: str) ->
         raise UserError("a probe needs training photos of at least two classes")
 
 
-def _opened(run: str | Path, device: str, external: Sequence[str | type]) -> "Opened":
+def _opened(run: str | Path, device: str, external: External) -> "Opened":
     from fieldmark.core import processes
     from fieldmark.core.device import device_of
     from fieldmark.runs.folder import open_run
 
+    device = device_of(device)
     opened = open_run(Path(run), external=external)
-    processes.join(device := device_of(device))
+    processes.join(device)
     opened.learner.to(device)
     return opened

@@ -2,24 +2,28 @@
 
 import importlib
 import inspect
+import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fieldmark.batches import Shuffled
 from fieldmark.core.backbone import make_backbone
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Method, Term
 from fieldmark.core.criterion import Criterion
+from fieldmark.core.inputs import refuse_option
 from fieldmark.core.learner import Learner
+from fieldmark.core.weights import neck_of_run
 from fieldmark.errors import UserError, printable
-from fieldmark.plain import Finite, did_you_mean, from_plain, shown
-from fieldmark.recipe import Model, Part, Recipe, external_name
-from fieldmark.recipes import MODULES
+from fieldmark.plain import did_you_mean, several, shown
+from fieldmark.recipe import External, Model, Part, Recipe, external_name
+from fieldmark.recipes import PARTS
 from fieldmark.recipes.naming import refuse_unknown
 
 Classes = Mapping[str, type]
@@ -38,13 +42,13 @@ GIVEN = {
 _BASES: Mapping[str, type] = {"criterion": Criterion, "method": Method, "term": Term}
 
 
-def classes_named(names: Iterable[str | type]) -> Classes:
+def classes_named(names: External) -> Classes:
     """The classes of the user's own by name; names are imported, from the working folder too.
 
     Raises:
         UserError: an unknown module or class.
     """
-    return {name if isinstance(name, str) else external_name(name): _imported(name) for name in names}
+    return {name if isinstance(name, str) else external_name(name): _imported(name) for name in several(names)}
 
 
 def _imported(name: str | type) -> type:
@@ -66,29 +70,53 @@ def _imported(name: str | type) -> type:
     return value
 
 
-def class_of(part: Part, external: Classes) -> type:
+def class_of(part: Part, external: Classes, *, place: str) -> type:
     """The class that a part's name stands for.
 
+    Args:
+        part: what stands at the place.
+        external: classes of the user's own that parts may name.
+        place: a key of ``GIVEN``.
+
     Raises:
-        UserError: an unknown part, or a class of the user's own that ``external`` lacks.
+        UserError: no part of that name for the place, or a class of the user's own that ``external`` lacks.
     """
     if part.name in external:
         return external[part.name]
     if ":" in part.name:
         name = printable(part.name)
         raise UserError(f"{name} is not a class of Fieldmark's; name it again to use it (--external {name})")
-    refuse_unknown(part)
-    return getattr(importlib.import_module(MODULES[part.name]), part.name)
+    refuse_unknown(place, part)
+    return getattr(importlib.import_module(PARTS[place][part.name]), part.name)
 
 
-def refuse_parts(model: Model, external: Classes) -> None:
+def refuse_parts(recipe: Recipe, external: Classes) -> None:
     """Checks the names and options of all parts; no network is built and no weights are read.
 
     Raises:
-        UserError: an unknown name or option, or an option of the wrong type.
+        UserError: an unknown name or option, an option of the wrong type, or batch-wide parts under gradient
+            accumulation.
     """
-    for place, part in model.parts:
-        check_part(part, place=place, external=external)
+    kinds = [check_part(part, place=place, external=external) for place, part in recipe.model.parts]
+    batch_wide = [kind for kind in kinds if getattr(kind, "batch_wide", False)]
+    if recipe.accumulate > 1 and batch_wide:
+        _refuse_pieces(recipe, batch_wide)
+
+
+def _refuse_pieces(recipe: Recipe, batch_wide: Sequence[type]) -> None:
+    """Raises ``UserError`` unless pieces of a batch mean the same as the whole where its images are compared."""
+    in_pieces = all(getattr(kind, "in_pieces", False) for kind in batch_wide)
+    if not (in_pieces and isinstance(recipe.batches, Shuffled)):
+        raise UserError(
+            "this method or term compares images of a batch, and gradient accumulation would change which:\n"
+            "use --accumulate 1 and a smaller batch or image"
+        )
+    size = recipe.batches.size
+    if (piece := math.ceil(size / recipe.accumulate)) % 2:
+        raise UserError(
+            f"pairs are formed in each piece of a batch, and the last photo of {piece} would have no partner:\n"
+            f"use --accumulate 1, or one that divides the batch of {size} into pieces of an even number"
+        )
 
 
 def build_classifier(
@@ -110,6 +138,12 @@ def build_classifier(
     backbone = make_backbone(model.backbone, weights=weights, size=size, output_stride=model.output_stride)
     context = {"channels": backbone.channels, "classes": classes}
     neck = build(model.neck, context, place="neck") if model.neck else nn.Identity()
+    known = neck_of_run(weights, model.neck.name) if model.neck else {}
+    if known and {key: value.shape for key, value in known.items()} == {
+        k: v.shape for k, v in neck.state_dict().items()
+    }:
+        neck.load_state_dict(known)
+        backbone.note = backbone.note.replace("the backbone of a run", "backbone and neck of a run")
     maps = _tried(neck, torch.zeros(1, backbone.channels, 2, 2), place="neck", dimensions=4)
     context["channels"] = maps.shape[1]
     pool = build(model.pool, context, place="pool")
@@ -142,7 +176,8 @@ def check_part(part: Part, *, place: str, external: Classes) -> type:
     Raises:
         UserError: an unknown name or option, an option of the wrong type, a missing one, or a class of another kind.
     """
-    kind, name, given, base = class_of(part, external), part.name, GIVEN[place], _BASES.get(place, object)
+    kind, name = class_of(part, external, place=place), part.name
+    given, base = GIVEN[place], _BASES.get(place, object)
     if not issubclass(kind, base):
         raise UserError(f"{name} is not a {base.__name__}: see {base.__module__}.{base.__name__}")
     parameters = _parameters(kind)
@@ -151,7 +186,7 @@ def check_part(part: Part, *, place: str, external: Classes) -> type:
         raise UserError(f"{name} has no option {shown(unknown[0])}; {did_you_mean(unknown[0], options)}")
     for key, parameter in parameters.items():
         if key in part.options:
-            _check_option(part.options[key], parameter.annotation, where=f"the option {key} of {name}")
+            refuse_option(part.options[key], parameter.annotation, where=f"the option {key} of {name}")
         elif key not in given and parameter.default is parameter.empty:
             raise UserError(f"{name} cannot serve as {place}: it needs the option {key!r}")
     return kind
@@ -162,12 +197,6 @@ def _parameters(kind: type) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(kind).parameters.items()
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {name: parameter for name, parameter in parameters if parameter.kind in by_name}
-
-
-def _check_option(value: object, annotation: Any, *, where: str) -> None:
-    """Options come from a command line or a file; those with a simple annotation are checked against it."""
-    if get_origin(annotation) in (Literal, Annotated) or annotation in (int, float, bool, str):
-        from_plain(value, Finite if annotation is float else annotation, where=where)
 
 
 def _tried(module: Any, example: Tensor, *, place: str, dimensions: int) -> Tensor:
@@ -214,6 +243,7 @@ def build_learner(
     Raises:
         UserError: parts that do not fit together, or batch-wide ones under gradient accumulation.
     """
+    refuse_parts(recipe, external or {})
     torch.manual_seed(recipe.seed)
     model, build = recipe.model, partial(build_part, external=external or {})
     classifier = build_classifier(
@@ -225,10 +255,4 @@ def build_learner(
     context |= {"counts": counts, "width": _width(classifier)}
     context["criterion"] = build(model.criterion, context, place="criterion")
     method = build(model.method, context, place="method")
-    learner = Learner(method, [build(part, context, place="term") for part in model.terms])
-    if recipe.accumulate > 1 and learner.batch_wide:
-        raise UserError(
-            "this method or term compares images of a batch, and gradient accumulation would change which:\n"
-            "use --accumulate 1 and a smaller batch or image"
-        )
-    return learner
+    return Learner(method, [build(part, context, place="term") for part in model.terms])

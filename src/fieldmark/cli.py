@@ -1,10 +1,11 @@
 """The command line: one function per command. Heavy imports happen inside, so that help and mistakes are quick."""
 
+import io
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.markup import escape
@@ -15,7 +16,7 @@ from fieldmark.console import console as make_console
 from fieldmark.console import details, speaks, tell
 from fieldmark.data.outputs import is_json_with, refuse_file
 from fieldmark.errors import Interrupted, UserError, printable
-from fieldmark.files import write_json
+from fieldmark.files import STANDARD_OUTPUT, write_json
 from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings, Settings
 
 app = App(
@@ -47,8 +48,9 @@ def check(
     json_file: JsonFile = None,
     annotation: str = "variant",
     max_megapixels: float = 64.0,
+    strict: bool = False,
     console: Speaking,
-) -> None:
+) -> int:
     """Read every photo and report damage, duplicates and class sizes, and what to do about each.
 
     Args:
@@ -56,6 +58,7 @@ def check(
         json_file: also write everything as JSON to this file.
         annotation: which labels to use of a dataset that has several (FGVC-Aircraft: variant, family, manufacturer).
         max_megapixels: larger photos are refused unread; for training, use --set pixels.megapixels=N.
+        strict: exit with 1, not 0, if anything was found, be it an error, a warning or a note; for scripts.
     """
     from fieldmark.api import check as look
     from fieldmark.data.report import print_report
@@ -64,6 +67,7 @@ def check(
     report = look(data, annotation=annotation, max_megapixels=max_megapixels, console=console)
     print_report(report, console)
     _write_json(json_file, report.to_json())
+    return int(strict and bool(report.findings))
 
 
 @app.command
@@ -114,13 +118,13 @@ def probe(
     Args:
         data: a folder of class folders, a CSV, or a benchmark's folder.
         backbone: a name; repeat for several.
-        weights: hub, lite0, none, or a .safetensors file.
+        weights: hub, lite0, none, a .safetensors file, or a run.
         size: of the images, in pixels.
         split: to evaluate on: test or val; without a val split, training photos are held out.
         train_on: splits to fit on, joined by "+".
         seed: for splitting data that have no splits.
         annotation: which labels to use of a dataset that has several.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         json_file: also write the figures as JSON to this file.
     """
     from fieldmark.api import probe as run
@@ -133,7 +137,7 @@ def probe(
         weights=weights,
         size=size,
         split=split,
-        train_on=train_on.split("+"),
+        train_on=train_on,
         seed=seed,
         annotation=annotation,
         device=device,
@@ -155,7 +159,9 @@ def evaluate(
     external: External = (),
     console: Speaking,
 ) -> None:
-    """Evaluate a run: accuracies, the most confused pairs, a table by class, a confusion matrix, each photo's logits.
+    """Evaluate a run: accuracies, the most confused pairs, tables by class and by photo, the worst mistakes first.
+
+    A confusion matrix and each photo's logits lie beside them.
 
     Args:
         run: the run's folder.
@@ -163,19 +169,19 @@ def evaluate(
         split: train, val, test or all.
         out: folder for the results; by default RUN/evaluation/SPLIT.
         json_file: also write the figures as JSON to this file.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     from fieldmark.api import evaluate as measure
-    from fieldmark.evaluation.evaluate import print_evaluation, refuse_results, write_evaluation
+    from fieldmark.evaluation.output import print_evaluation, refuse_results, write_evaluation
 
     folder = out or run / "evaluation" / split
-    refuse_results(folder, run, data)
+    refuse_results(folder, run, data, split=split)
     _refuse_json(json_file, "split", "most_confused", inputs=[data] if data else ())
     result = measure(run, data, split=split, device=device, external=external, console=console)
     if not speaks():  # only the first of several processes writes
         return
-    write_evaluation(result, folder)
+    write_evaluation(result, folder, console=console)
     _write_json(json_file, result.to_json())
     print_evaluation(result, folder, console)
 
@@ -183,33 +189,44 @@ def evaluate(
 @app.command
 def predict(
     run: Path,
-    inputs: tuple[Path, ...],
+    inputs: tuple[str, ...],
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("predictions.csv"),
+    out: Annotated[Path, Parameter(name=["--out", "-o"], allow_leading_hyphen=True)] = Path("predictions.csv"),
     top: int = 5,
     device: str = "auto",
     external: External = (),
     console: Speaking,
-) -> None:
-    """Predict the classes of photos, in order; files that cannot be read become rows with a reason.
+) -> int:
+    """Predict the classes of photos, in order, and print those of up to 20.
+
+    Files that cannot be read become rows with a reason; the exit code is 1 where no photo can be read.
 
     Args:
         run: the run's folder.
         inputs: photos, folders of photos, or CSVs with a path column (and boxes, if the run needs them).
-        out: the CSV to write; an earlier one is replaced.
+        out: the file to write, .csv or .json, or - for a CSV on standard output; an earlier one is replaced.
         top: classes per photo.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     from fieldmark.api import predict as predict_photos
-    from fieldmark.evaluation.predict import refuse_table, write_predictions
+    from fieldmark.evaluation.predict import print_predictions, refuse_output, write_predictions
 
     if not inputs:
         raise UserError("name the photos: fieldmark predict RUN FILES_OR_FOLDERS -o predictions.csv")
-    refuse_table(out, inputs=inputs)
-    predictions = predict_photos(run, inputs, top=top, device=device, external=external)
-    count, failed = write_predictions(out, predictions, top=top)
-    tell(console, f"{count:,} photos, {failed:,} of them unreadable: {out}" if failed else f"{count:,} photos: {out}")
+    refuse_output(out, inputs=[Path(path) for path in inputs])
+    if out in STANDARD_OUTPUT:  # which then holds the table and nothing else
+        console = make_console(stderr=True, quiet=console.quiet)
+    predictions = predict_photos(run, inputs, top=top, device=device, external=external, console=console)
+    if not speaks():  # only the first of several processes predicts
+        return 0
+    try:
+        tally = write_predictions(out, predictions, top=top)
+    except BrokenPipeError:  # the reader of standard output has ended, as head does; a second error would follow
+        make_console().on_broken_pipe()
+        return 1
+    print_predictions(tally, out, console)
+    return 0 if tally.classes else 1
 
 
 @app.command
@@ -220,7 +237,7 @@ def convert(source: Path, target: Path, *, console: Speaking) -> None:
         source: the pickled file.
         target: the .safetensors file to write.
     """
-    from fieldmark.core.weights import convert as rewrite
+    from fieldmark.core.pickled import convert as rewrite
 
     count = rewrite(source, target)
     tell(console, f"{count} tensors: {target}")
@@ -247,23 +264,39 @@ def equations(paper: str | None = None, *, json_file: JsonFile = None, console: 
 def recipes(paper: str | None = None, *, json_file: JsonFile = None, console: Speaking) -> None:
     """List the rows of the papers' tables that can be run with: fieldmark train DATA --recipe NAME.
 
+    Figures of other systems, which the tables quote, stand below them.
+
     Args:
         paper: a single paper, by its name for --method or its file's name; or a row, to see its whole recipe.
         json_file: also write the rows, with their whole recipes, as JSON to this file.
     """
-    from fieldmark.listing import print_recipe, print_recipes, recipes_to_json
-    from fieldmark.recipes.naming import rows_of
+    from fieldmark.listing import print_quoted, print_recipe, print_recipes, recipes_to_json
+    from fieldmark.recipes.naming import remarks_on, rows_of
+    from fieldmark.recipes.quoted import quoted_beside
 
     _refuse_json(json_file, "recipes")
     rows = rows_of(paper)
+    quoted, remarks = quoted_beside(rows), remarks_on(rows)
     print_recipes(rows, console)
     if paper in rows:
         print_recipe(rows[paper], console)
-    _write_json(json_file, {"recipes": recipes_to_json(rows)})
+    else:
+        print_quoted(quoted, console)
+    tell(console, *remarks)
+    listed = {"recipes": recipes_to_json(rows), "quoted": [figure._asdict() for figure in quoted], "remarks": remarks}
+    _write_json(json_file, listed)
 
 
 @app.command
-def demo(*, out: Path = Path("demo"), species: int = 8, images: int = 50, epochs: int = 8, console: Speaking) -> None:
+def demo(
+    *,
+    out: Path = Path("demo"),
+    species: int = 8,
+    images: int = 50,
+    epochs: int = 8,
+    device: str = "auto",
+    console: Speaking,
+) -> None:
     """Draw field-guide birds, fine-tune a small network on them, evaluate it and predict: everything in minutes.
 
     Args:
@@ -271,10 +304,27 @@ def demo(*, out: Path = Path("demo"), species: int = 8, images: int = 50, epochs
         species: number of species; look-alikes come in pairs.
         images: pictures per species.
         epochs: passes over the training pictures.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
     """
     from fieldmark.demo import run_demo
 
-    run_demo(out, species=species, images=images, epochs=epochs, console=console)
+    run_demo(out, species=species, images=images, epochs=epochs, device=device, console=console)
+
+
+@app.command(name="--install-completion")
+def install_completion(*, shell: Literal["bash", "zsh", "fish", "powershell"] | None = None, console: Speaking) -> None:
+    """Let the shell complete commands and options with the Tab key, from the next shell on.
+
+    Args:
+        shell: whose start-up file a line is added to, if need be; by default the shell that this is typed in.
+    """
+    from cyclopts.completion.detect import ShellDetectionError
+
+    try:
+        path = app.install_completion(shell=shell)
+    except ShellDetectionError:
+        raise UserError("which shell is this? say --shell bash, zsh, fish or powershell") from None
+    tell(console, f"completion is in {path}; it works in the next shell that you open")
 
 
 @app.meta.default
@@ -311,19 +361,27 @@ def _failed(error: BaseException) -> int:
             words = printable(words)
         case ModuleNotFoundError() if not (error.name or "").startswith("fieldmark"):
             words = f"this command needs the package {error.name}: pip install 'fieldmark[train]'"
+        case RuntimeError() | TypeError() if "MPS" in words:  # an operation or a type that Apple's GPUs lack
+            advice = "use --device cpu, or set PYTORCH_ENABLE_MPS_FALLBACK=1 so that the CPU does what is missing"
+            words = f"PyTorch cannot compute this on mps ({' '.join(words.split())[:160]})\n{advice}"
         case KeyboardInterrupt():
             code, words = 130, "stopped"
         case Interrupted():
             code, words = 130, "stopped; the state is saved; continue with the same command and --resume"
         case _:
             raise error
-    lines = "\n".join((words, *getattr(error, "__notes__", ())))
+    said = "\n".join((words, *getattr(error, "__notes__", ())))
+    lines = "\n".join(map(printable, said.split("\n")))
     make_console(stderr=True).print(f"[bold red]fieldmark:[/] {escape(lines)}", highlight=False, soft_wrap=True)
     return code
 
 
 def run(tokens: Sequence[str] | None = None) -> int:
-    """Runs a command and returns the exit code: 0, 2 for a mistake that the user can correct, 130 for a stopped run."""
+    """Runs a command and returns the exit code.
+
+    It is 0; 1 for a strict check that found something; 2 for a mistake that the user can correct; 130 for a stopped
+    run.
+    """
     try:
         result = app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value")
         return result if isinstance(result, int) else 0
@@ -334,4 +392,6 @@ def run(tokens: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """The console script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may have letters that the terminal's encoding lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run())

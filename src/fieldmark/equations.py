@@ -1,11 +1,13 @@
 """Which line computes which equation of which paper, read from the source: neither papers nor torch are imported.
 
-A file in ``papers/`` lists its equations in a block of its docstring, one per row, two spaces or more between columns;
-a meaning may continue on the next line:
+A file in ``papers/`` lists its equations in a block of its docstring, one per row, two spaces or more between columns.
+A line that is indented deeper continues a meaning; any other is a note for who reads the file, and no part of it:
 
     Equations
         Eq. 5   euclidean_confusion  squared distance of two probability vectors
-        Eq. 10  PairwiseConfusion    the training objective's added part
+        Eq. 10  PairwiseConfusion    the training objective's added part,
+            over the pairs of a batch
+        Eq. 1 and 4 are definitions.
 
 The line that computes one ends in ``# Eq. 5``.
 """
@@ -22,7 +24,7 @@ from typing import NamedTuple
 from fieldmark.errors import UserError, printable
 
 PACKAGE = Path(__file__).resolve().parent
-_ROW = re.compile(r"\s+Eq\. (\d+)\s{2,}([\w.]+)\s{2,}(\S.*)")
+_ROW = re.compile(r"(\s+)Eq\. (\d+)\s{2,}([\w.]+)\s{2,}(\S.*)")
 _TAG = re.compile(r"#.*\bEq\. (\d+)\s*$")
 
 
@@ -82,13 +84,17 @@ def listed(text: str) -> list[Listed]:
     """The rows of the block ``Equations`` in a paper's file, in order."""
     rows: list[Listed] = []
     _, _, block = (ast.get_docstring(ast.parse(text)) or "").partition("\nEquations\n")
+    margin = ""  # deeper than this a line continues the row above it
     for line in block.splitlines():
         if row := _ROW.fullmatch(line.rstrip()):
-            rows.append(Listed(int(row[1]), row[2], row[3]))
+            margin = f"{row[1]} "
+            rows.append(Listed(int(row[2]), row[3], row[4]))
         elif line and not line[0].isspace():
             break
-        elif rows and line.strip():
+        elif margin and line.startswith(margin) and line.strip():
             rows[-1] = rows[-1]._replace(meaning=f"{rows[-1].meaning} {line.strip()}")
+        else:
+            margin = ""
     return rows
 
 

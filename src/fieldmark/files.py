@@ -7,8 +7,10 @@ import csv
 import io
 import json
 import os
+import re
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +19,8 @@ from typing import Any, TextIO
 
 from fieldmark.errors import UserError, printable
 
+STANDARD_OUTPUT = (Path("-"), Path("/dev/stdout"))
+"""What stands for standard output where a file may be named."""
 FULL = 1 << 20
 """If a write failed and fewer bytes are free, the disk counts as full."""
 
@@ -56,6 +60,29 @@ def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = "
     finally:
         with suppress(OSError):  # without the folder there is no draft either
             draft.unlink(missing_ok=True)
+
+
+def refuse_unwritable(path: Path, *, grows: bool = False, advice: str) -> None:
+    """Refuses, before the work, a file that cannot be written; nothing is left behind.
+
+    Args:
+        path: the file that is to be written; missing folders are created then.
+        grows: it is a log that grows, so that one that exists need only take more; others are replaced by new files.
+        advice: what the user can do.
+
+    Raises:
+        UserError: no file can be made in its folder, or the log takes no more.
+    """
+    folder = Path(os.path.realpath(path)).parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    try:
+        if grows and path.exists():
+            path.open("ab").close()
+        else:
+            tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f"{_cannot_be_written(path, error)}; {advice}") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -111,6 +138,22 @@ def growing_file(path: Path) -> Iterator[TextIO]:
     except BaseException as error:
         error.add_note(f"what was written so far is kept in {printable(str(draft))}")
         raise
+
+
+@contextmanager
+def standard_output() -> Iterator[TextIO]:
+    """Standard output for a table or data: the bytes that ``growing_file`` would write, whatever the locale."""
+    sys.stdout.flush()
+    file = io.TextIOWrapper(sys.stdout.buffer, "utf-8", "backslashreplace", newline="", line_buffering=True)
+    try:
+        yield file
+    finally:
+        file.detach()  # which writes what is left; closed would be standard output itself
+
+
+def unescaped(text: str) -> str:
+    """The name of a file as the system has it, from a table: bytes that are not UTF-8 are escaped there."""
+    return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda escape: chr(int(escape[1], 16)), text)
 
 
 def is_device(path: Path) -> bool:

@@ -17,6 +17,7 @@ from fieldmark.recipe import recipe_to_json
 
 if TYPE_CHECKING:
     from fieldmark.recipes.composition import Row
+    from fieldmark.recipes.quoted import Quoted
 
 
 def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
@@ -42,13 +43,20 @@ def equations_to_json(listed: Sequence[Equation]) -> list[dict[str, Any]]:
 
 
 def print_recipes(rows: "Mapping[str, Row]", console: Console) -> None:
-    """Prints name, data, backbone, image size, epochs, the paper's top-1 in % and ours."""
+    """Prints name, table, data, backbone, image size, epochs, the paper's top-1 in % and ours."""
     lines = []
     for name, row in rows.items():
         size, epochs = row.recipe.pixels.size, row.recipe.epochs
-        numbers = (str(size), str(epochs), "" if row.paper is None else f"{row.paper:.2f}")
-        lines.append((name, row.data, row.recipe.model.backbone, *numbers, row.ours))
-    print_rows(("recipe", "data", "backbone", "pixels", "epochs", "paper %", "ours"), lines, console)
+        numbers = (str(size), str(epochs), "-" if row.paper is None else f"{row.paper:.2f}")
+        lines.append((name, row.table, row.data, row.recipe.model.backbone, *numbers, row.ours))
+    print_rows(("recipe", "table", "data", "backbone", "pixels", "epochs", "paper %", "ours"), lines, console)
+
+
+def print_quoted(quoted: "Sequence[Quoted]", console: Console) -> None:
+    """Prints the figures of the same tables that a paper quotes: paper, table, data, system and top-1 in %."""
+    lines = [(f"{q.paper} quotes", q.table, q.data, q.system, f"{q.figure:.2f}") for q in quoted]
+    if lines:
+        print_rows(("no recipe", "table", "data", "system", "paper %"), lines, console)
 
 
 def print_recipe(row: "Row", console: Console) -> None:

@@ -9,6 +9,7 @@ class's name). A class with its own plain form has ``to_plain(self)`` and a clas
 import dataclasses
 import json
 import math
+import os
 import re
 import types
 import typing
@@ -52,6 +53,7 @@ Natural = Annotated[int, Range(least=0)]
 NotNegative = Annotated[float, Range(least=0)]
 Positive = Annotated[float, Range(above=0)]
 Share = Annotated[float, Range(least=0, most=1)]
+Fraction = Annotated[float, Range(above=0, most=1)]
 Finite = Annotated[float, Range()]
 BelowOne = Annotated[float, Range(least=0, below=1)]
 _LARGEST = 10**308
@@ -118,15 +120,27 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """The names closest to a word, as a question; else the names, or the first of them if they are many."""
     if not (names := list(choices)):
         return "there are none"
-    longer = [name for name in names if word and name.startswith(word)]
-    if near := get_close_matches(word, names, n=3, cutoff=0.6) or longer[:3]:
+    if near := nearest(word, names):
         return f"did you mean {' or '.join(near)}?"
     first = ", ".join(names[:_SHOWN])
     return f"choose one of {len(names)}, such as {first}" if len(names) > _SHOWN else f"choose {first}"
 
 
+def nearest(word: str, choices: Iterable[str]) -> list[str]:
+    """Up to three names that are close to a word, or begin with it; capitals, "-" and "_" make no difference."""
+    spelt = {name.lower().replace("-", "_"): name for name in choices}
+    plain = word.lower().replace("-", "_")
+    longer = [name for name in spelt if plain and name.startswith(plain)]
+    return [spelt[name] for name in get_close_matches(plain, spelt, n=3, cutoff=0.6) or longer[:3]]
+
+
 def _no_number(word: str) -> Any:
     raise ValueError(word)
+
+
+def several(items: T | Iterable[T]) -> tuple[T, ...]:
+    """What a caller gave as several; a single text, path or class stands for itself, and not for its letters."""
+    return (items,) if isinstance(items, str | os.PathLike | type) else tuple(items)  # pyright: ignore
 
 
 @cache

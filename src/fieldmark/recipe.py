@@ -5,7 +5,7 @@ A part is given by name, one of Fieldmark's or "package.module:Class"; ``buildin
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -15,6 +15,7 @@ from fieldmark.plain import (
     TYPE,
     BelowOne,
     Count,
+    Fraction,
     Natural,
     NotNegative,
     Positive,
@@ -26,11 +27,11 @@ from fieldmark.plain import (
     to_plain,
 )
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 Fit = Literal["crop", "pad", "stretch", "box"]
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Start = Literal["probe", "zero"]
-Fraction = Annotated[float, Range(above=0, most=1)]
+Decayed = Literal["weights", "all"]
 
 
 @dataclass(frozen=True)
@@ -64,22 +65,26 @@ class Part:
 class Sgd:
     """Stochastic gradient descent with Nesterov momentum.
 
-    ``scales`` multiplies the learning rate of parameter groups by name ("backbone", "neck", "head", "terms"; else 1).
+    ``decayed`` says which parameters ``weight_decay`` shrinks: "weights", matrices and kernels alone, or "all", biases,
+    norms and radii too, as PyTorch's optimisers do. ``scales`` multiplies the learning rate of parameter groups by name
+    ("backbone", "neck", "head", "terms"; else 1).
     """
 
     lr: NotNegative = 0.1
     momentum: BelowOne = 0.9
     nesterov: bool = True
     weight_decay: NotNegative = 1e-4
+    decayed: Decayed = "weights"
     scales: Mapping[str, NotNegative] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class AdamW:
-    """AdamW; ``scales`` as in ``Sgd``."""
+    """AdamW; ``decayed`` and ``scales`` as in ``Sgd``."""
 
     lr: NotNegative = 1e-3
     weight_decay: NotNegative = 0.05
+    decayed: Decayed = "weights"
     scales: Mapping[str, NotNegative] = field(default_factory=dict)
 
 
@@ -129,6 +134,17 @@ class OneCycle:
         return high + (low - high) * 0.5 * (1 + math.cos(math.pi * part))
 
 
+@dataclass(frozen=True)
+class Poly:
+    """Falls to 0 as a power of what is left of the stage, as Caffe's "poly": a straight line for the power 1."""
+
+    power: Positive = 1.0
+
+    def at(self, epoch: float, total: float) -> float:
+        """The factor at a (fractional) epoch of ``total``."""
+        return max(1 - epoch / total, 0.0) ** self.power
+
+
 def _warm(epoch: float, warmup: float) -> float:
     return min(1.0, (epoch + 1e-3) / warmup) if warmup else 1.0
 
@@ -139,7 +155,7 @@ class Stage:
 
     epochs: Count = 20
     optimiser: Sgd | AdamW = field(default_factory=Sgd)
-    schedule: OneCycle | Cosine | StepDecay = field(default_factory=OneCycle)
+    schedule: OneCycle | Cosine | StepDecay | Poly = field(default_factory=OneCycle)
     frozen: tuple[str, ...] = ()
     frozen_epochs: Natural | None = None
 
@@ -165,6 +181,11 @@ class Model:
     terms: tuple[Part, ...] = ()
     criterion: Part = CROSS_ENTROPY
     output_stride: Natural = 0
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether the backbone starts from random weights."""
+        return self.weights == "none"
 
     @property
     def parts(self) -> Iterator[tuple[str, Part]]:
@@ -238,6 +259,10 @@ class Recipe:
         return sum(stage.epochs for stage in self.stages)
 
 
+External = str | type | Sequence[str | type]
+"""Classes of the user's own, or their names as "package.module:Class"; one may stand alone."""
+
+
 def external_name(kind: type) -> str:
     """The name in a recipe of a class from a user's module."""
     return f"{kind.__module__}:{kind.__qualname__}"
@@ -268,11 +293,15 @@ def recipe_from_plain(data: Any) -> Recipe:
         UserError: as for ``recipe_from_json``.
     """
     version = data.get("format_version") if isinstance(data, dict) else None
-    if version not in (1, FORMAT_VERSION):
+    if version not in range(1, FORMAT_VERSION + 1):
         format_ = "no format_version" if version is None else f"format {shown(version)}"
         raise UserError(f"not a recipe that this Fieldmark reads: it has {format_}, and {FORMAT_VERSION} is the newest")
     settings = {key: value for key, value in data.items() if key != "format_version"}
-    return from_plain(_from_first_format(settings) if version == 1 else settings, Recipe)
+    if version == 1:
+        settings = _from_first_format(settings)
+    if version < FORMAT_VERSION:
+        settings = _from_second_format(settings)
+    return from_plain(settings, Recipe)
 
 
 def _from_first_format(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -285,6 +314,15 @@ def _from_first_format(data: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(model := data.get("model", {}), Mapping):
         data["model"] = {**model, "criterion": {TYPE: CROSS_ENTROPY.name} | options}
     return data
+
+
+def _from_second_format(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Until format 2, S3N without the option took all peaks."""
+    model = data.get("model")
+    method = model.get("method") if isinstance(model, Mapping) else None
+    if not isinstance(method, Mapping) or method.get(TYPE) != "S3N":
+        return data
+    return {**data, "model": {**model, "method": {"peaks": "all", **method}}}
 
 
 def _tuples(value: Any) -> Any:

@@ -196,6 +196,9 @@ def _check_output(output: TrainOutput, labels: Tensor, classes: int) -> None:
     shape = tuple(output.logits.shape)
     _require(shape == (count, classes), f"logits are {shape}, not ({count}, {classes})")
     _require(torch.equal(output.labels, labels), "labels are not the batch's, in its order; other rows go in views")
+    for name, figure in output.figures.items():
+        scalar = isinstance(figure, Tensor) and figure.ndim == 0 and not figure.requires_grad
+        _require(scalar, f"the figure {name!r} is not a scalar tensor without a graph: detach it")
     for name, value in output.features._asdict().items():
         rows = len(value) if isinstance(value, Tensor) else count
         _require(rows == count, f"features.{name} does not have {count} rows, one per image")

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from canned import SESSION, answers_of, failed, photos_of, result_of, write_finals
 
-from fieldmark.bench.cautions import source_of
 from fieldmark.bench.comparing import tables_of
-from fieldmark.bench.rendering import report_of
+from fieldmark.bench.rendering import report_of, source_of
 from fieldmark.bench.results import Result, write_result
 from fieldmark.bench.tuning import scores, told
 
@@ -104,6 +103,12 @@ CHANGES: dict[str, tuple[Callable[[Result], Result], str]] = {
     "baseline": (
         lambda one: replace(one, baseline="plain-long"),
         "pc: its runs name different baselines (plain, plain-long); plain is used.",
+    ),
+    "unread": (
+        lambda one: replace(one, damaged=tuple(f"test/{at}.jpg: truncated" for at in range(1200))),
+        "1,200 photos could not be read and are left out: test/0.jpg: truncated; test/1.jpg: truncated; "
+        "test/2.jpg: truncated; test/3.jpg: truncated; test/4.jpg: truncated; and 1,195 more, which the result files "
+        "name.",
     ),
     "tuned": (
         lambda one: replace(one, tuned={"winner": 0, "trials": []}),

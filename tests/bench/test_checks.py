@@ -5,13 +5,11 @@ from pathlib import Path
 
 import pytest
 from canned import PLAN
-from rich.console import Console
 
 import small_runs
-from fieldmark import building
+from fieldmark import bench, building
+from fieldmark.bench import RunOptions
 from fieldmark.bench.execution import Executor
-from fieldmark.bench.options import RunOptions
-from fieldmark.bench.run_plan import run_plan
 from fieldmark.core.backbone import Backbone
 from fieldmark.errors import UserError
 
@@ -35,7 +33,7 @@ def told(plan: Path, text: str, data: Path, *, out: Path, options: RunOptions | 
     said = options or RunOptions(data=(f"photos={data}",), workers=0, device="cpu")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError) as error:
         patch.setattr(Executor, "execute", lambda *_: pytest.fail("a run began"))
-        run_plan(plan, out, said, console=Console(quiet=True))
+        bench.run(plan, out, options=said)
     assert len(str(error.value).splitlines()) <= 3
     assert sorted(data.rglob("*")) == before
     return str(error.value)
@@ -126,8 +124,8 @@ def test_no_weights_are_read_to_look_at_trials(split: Path, tmp_path: Path, monk
     trial = '"stages.0.optimiser.scales.radii" = 0.5, "stages.0.optimiser.scales.head" = 0.5'
     (tmp_path / "plan.toml").write_text(text + TRIAL.format('method = "s3n"', trial))
     said = RunOptions(data=(f"photos={split}",), workers=0, device="cpu", limit=1)
-    monkeypatch.setattr(Executor, "execute", lambda self, job, place: (self._blank(job), None))
-    assert run_plan(tmp_path / "plan.toml", tmp_path / "out", said, console=Console(quiet=True)).failed == 1
+    monkeypatch.setattr(Executor, "execute", lambda self, job: (self._blank(job), None))
+    assert bench.run(tmp_path / "plan.toml", tmp_path / "out", options=said).failed == 1
     assert asked == ["none", "none"]  # for the trial, and for the final runs that may follow it
 
 
@@ -143,7 +141,7 @@ def test_nothing_is_written_among_the_photos(tmp_path: Path) -> None:
         assert "choose a folder outside of the photos in" in told(tmp_path / "plan.toml", PLAN + PLAIN, data, out=out)
     inside = Path(shutil.copytree(data, tmp_path / "out" / "photos"))  # photos in the comparison's folder harm nobody
     plan, said = tmp_path / "plan.toml", RunOptions(data=(f"photos={inside}",), workers=0, device="cpu", phase="tune")
-    assert run_plan(plan, tmp_path / "out", said, console=Console(quiet=True)).left == 0
+    assert bench.run(plan, tmp_path / "out", options=said).left == 0
 
 
 def test_several_processes_of_one_call(split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +152,6 @@ def test_several_processes_of_one_call(split: Path, tmp_path: Path, monkeypatch:
 
 def test_a_file_in_the_place_of_a_folder(split: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    for out, said in (("notes.txt", "notes.txt: is a file"), ("notes.txt/deep", f"{tmp_path / 'notes.txt'} is a file")):
+    for out, said in (("notes.txt", "notes.txt is a file"), ("notes.txt/deep", f"{tmp_path / 'notes.txt'} is a file")):
         assert said in told(tmp_path / "plan.toml", PLAN + PLAIN, split, out=tmp_path / out)
     assert (tmp_path / "notes.txt").read_text() == "mine"

@@ -49,8 +49,10 @@ def test_mistakes_of_a_call_and_a_plan_are_told_without_loading_pytorch(tmp_path
     (tmp_path / "plan.toml").write_text(PLAN + "[entry]\nname = 'plain'\n")
     (tmp_path / "notes.txt").touch()
     for words, said in (
-        (["run", "plan.toml", "--out", "notes.txt"], "notes.txt: is a file"),
+        (["run", "plan.toml", "--out", "notes.txt"], "notes.txt is a file"),
         (["run", "plan.toml", "--out", "o", "--limit", "0"], "limit is 0"),
+        (["run", "plan.toml", "--out", "o", "--data", "photos"], "expected NAME=PATH"),
+        (["run", "plan.toml", "--out", "o", "--weights", "a=~nobody-of-this-name/b"], "no such file or folder"),
         (["run", "plan.toml", "--out", "o"], "write [[entry]] above each entry"),
     ):
         code = f"import sys; sys.modules['torch'] = None; from fieldmark.cli import run; run({['bench', *words]})"
@@ -68,7 +70,7 @@ def test_mistakes(plan: Path, photos: Path, tmp_path: Path, capsys: pytest.Captu
     (lost / "results" / "birds-plain-seed11.npz").unlink()
     (unplanned / "plan.toml").write_text("{}")
     for words, said in (
-        (["run", tmp_path / "nowhere.toml", "--out", tmp_path / "o"], "no such file"),
+        (["run", tmp_path / "nowhere.toml", "--out", tmp_path / "o"], "No such file"),
         (["run", plan, "--out", tmp_path / "o"], "--data photos=FOLDER"),
         (["run", plan, "--out", tmp_path / "o", *data, "--limit", "0"], "limit is 0"),
         (["run", plan, "--out", tmp_path / "o", *data, "--phase", "last"], "last"),
@@ -78,9 +80,9 @@ def test_mistakes(plan: Path, photos: Path, tmp_path: Path, capsys: pytest.Captu
         (["run", plan, "--out", tmp_path / "o", "--data", "photos"], "NAME=PATH"),
         (["report", tmp_path / "o"], "o: no such folder"),
         (["report", tmp_path / "empty"], "no results here"),
-        (["report", plan], "plan.toml is a file; name the folder"),
+        (["report", plan], "plan.toml: is a file; name the folder"),
         (["report", full / "results"], f"name the folder above, {full}"),
-        (["report", full, "--out", full], f"is a folder; name a file, such as {full / 'RESULTS.md'}"),
+        (["report", full, "--out", full], "is a folder; name a file"),
         (["report", tmp_path / "empty", "--out", full], "is a folder"),
         (["report", full, "--out", plan / "RESULTS.md"], "cannot be written"),
         (["report", broken], "birds-plain-seed10.json: no result that can be read"),
@@ -125,7 +127,7 @@ def test_failures_and_stops_are_told_by_the_exit_code(
     plan: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["bench", "run", plan, "--out", tmp_path / "out", "--data", f"photos={photos}", "--device", "cpu"]
-    monkeypatch.setattr(Executor, "execute", lambda self, job, place: (self._blank(job), None))
+    monkeypatch.setattr(Executor, "execute", lambda self, job: (self._blank(job), None))
     assert ran(*words, "--limit", "1") == 1
     assert "0 done, 1 failed, 2 left\n--retry runs the failed ones (1) again\n" in capsys.readouterr().out
     assert ran(*words) == 1  # the two others
@@ -136,7 +138,7 @@ def test_failures_and_stops_are_told_by_the_exit_code(
     assert ran(*words, "--phase", "tune") == 0  # none of the runs asked for
     capsys.readouterr()
 
-    def stopped(self: Executor, job: object, place: object) -> None:
+    def stopped(self: Executor, job: object) -> None:
         raise Interrupted
 
     monkeypatch.setattr(Executor, "execute", stopped)
@@ -146,7 +148,7 @@ def test_failures_and_stops_are_told_by_the_exit_code(
 
 def test_the_words_in_python(plan: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fieldmark.bench is bench
-    monkeypatch.setattr(Executor, "execute", lambda self, job, place: (self._blank(job), None))
+    monkeypatch.setattr(Executor, "execute", lambda self, job: (self._blank(job), None))
     options = bench.RunOptions(data=(f"photos={photos}",), only=("probe",))
     assert bench.run(plan, tmp_path / "out", options=options).failed == 1
     write_finals(tmp_path / "other", {"plain": RIGHT})

@@ -20,7 +20,7 @@ PLAIN, PC, CIN = RNG.random((3, 60)) < 0.6, RNG.random((3, 60)) < 0.65, RNG.rand
 def test_rows_have_the_figures_of_their_runs(tmp_path: Path) -> None:
     write_finals(tmp_path, {"cin": CIN, "plain": PLAIN, "pc": PC})
     (table,) = tables_of(tmp_path)
-    assert (table.data, table.title, table.photos) == ("birds", "Birds", 60)
+    assert (table.data, table.photos) == ("birds", 60)
     assert [row.entry for row in table.rows] == ["plain", "pc", "cin"]
     plain, pc, cin = table.rows
     assert plain.comparison is None
@@ -131,7 +131,7 @@ def test_a_row_of_another_baseline_is_held_against_the_default_too(tmp_path: Pat
     assert row.to_default
     assert (row.comparison.baseline, row.to_default.baseline) == ("pc", "plain")
     wanted = [paired_difference(*pair) for pair in ((pc, plain), (cin, pc), (cin, plain))]
-    shown = [one for each in table.rows for one in each.comparisons]
+    shown = [comparison for _, comparison in table.comparisons]
     assert [one.difference for one in shown] == wanted
     # one correction for both kinds together
     assert [one.p for one in shown] == pytest.approx(holm([one.p for one in wanted]))

@@ -8,13 +8,18 @@ from rich.console import Console
 
 import small_runs
 from fieldmark.bench.datasets import BenchData, open_data, read_data
-from fieldmark.bench.plan import DataSource
+from fieldmark.bench.plan import Entry, Plan
 from fieldmark.data.scan import Scan
 from fieldmark.errors import UserError
 
 
 def opened(data: Path, out: Path) -> BenchData:
-    return open_data(read_data("a", data, DataSource()), out, console=Console(quiet=True))
+    return open_data(named(data, out), out, console=Console(quiet=True))
+
+
+def named(data: Path, out: Path) -> BenchData:
+    plan = Plan(format_version=1, entries=(Entry("plain", 0, ("a",), (0,), "plain"),))
+    return read_data(plan, ["a"], {"a": data}, folder=out)["a"]
 
 
 def test_official_splits_stay_and_their_test_is_not_opened(tmp_path: Path) -> None:
@@ -29,8 +34,8 @@ def test_official_splits_stay_and_their_test_is_not_opened(tmp_path: Path) -> No
 
 def test_unsplit_photos_are_cut_once_for_all(photos: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(photos, tmp_path / "photos"))
-    named = read_data("a", data, DataSource())
-    assert (len(named.of(["train"])), named.digest) == (30, "")
+    names = named(data, tmp_path / "out")
+    assert (len(names.of(["train"])), names.digest) == (30, "")
     first = opened(data, tmp_path / "out")
     assert len(first.of(["val"])) == 3
     assert (tmp_path / "out" / "splits" / "a.csv").is_file()
@@ -75,7 +80,7 @@ def test_without_test_photos_nothing_can_be_compared(tmp_path: Path) -> None:
     for split in ("train", "val"):
         small_runs.write_photos(tmp_path / "photos" / split, photos=2)
     with pytest.raises(UserError, match="a: final runs are measured on 'test'"):
-        read_data("a", tmp_path / "photos", DataSource())
+        named(tmp_path / "photos", tmp_path / "out")
     small_runs.write_photos(tmp_path / "few", photos=1)  # which the cut leaves to training
     with pytest.raises(UserError, match="a: final runs are measured on 'test'"):
         opened(tmp_path / "few", tmp_path / "out")

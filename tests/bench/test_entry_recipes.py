@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 from fieldmark.batches import Balanced, Shuffled
-from fieldmark.bench.entry_recipes import RecipeContext, described, recipe_of, settings_of, shortened, with_weights
+from fieldmark.bench.entry_recipes import described, recipe_of, settings_of, shortened, with_weights
 from fieldmark.bench.plan import Entry
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Cosine, OneCycle, Part, Stage, StepDecay, recipe_to_json
+from fieldmark.recipes.pairwise_confusion import COMPOSITION
 from fieldmark.training.settings import RecipeSettings
 
-CONTEXT = RecipeContext(photos=600, classes=20, device="cpu", folder=Path())
+CONTEXT: dict[str, Any] = {"photos": 600, "classes": 20, "device": "cpu", "folder": Path()}
 SETTINGS = {"backbone": "test_resnet", "weights": "none", "epochs": 3, "lr": 1, "method": "pc"}
 
 
@@ -25,7 +26,7 @@ def entry_of(settings: Any = SETTINGS, *, recipe: str = "", changes: Any = None)
 
 def refused(entry: Entry, changes: Any = None) -> str:
     with pytest.raises(UserError) as error:
-        recipe_of(entry, CONTEXT, changes=changes)
+        recipe_of(entry, **CONTEXT, changes=changes or {})
     assert str(error.value).startswith("pc: ")
     assert len(str(error.value).splitlines()) == 1
     return str(error.value)
@@ -47,25 +48,25 @@ def test_settings_are_those_of_train() -> None:
 
 
 def test_changes_go_where_they_say() -> None:
-    plain = recipe_of(entry_of(), CONTEXT)
-    assert (plain.epochs, plain.batches, plain.model.terms) == (3, Shuffled(16), (Part("PairwiseConfusion"),))
+    plain = recipe_of(entry_of(), **CONTEXT)
+    assert (plain.epochs, plain.batches, plain.model.terms) == (3, Shuffled(16), COMPOSITION.terms)
     changes = {
         "batches": {"type": "Balanced", "classes": 4, "images": 4},
         "stages.0.optimiser.scales.backbone": 0.03,
         "clip": 0.2,
     }
-    changed = recipe_of(entry_of(changes=changes), CONTEXT, changes={"model.terms.0.weight": 5, "clip": 3})
+    changed = recipe_of(entry_of(changes=changes), **CONTEXT, changes={"model.terms.0.weight": 5, "clip": 3})
     assert changed.batches == Balanced(4, 4)
     assert changed.stages[0].optimiser.scales == {"backbone": 0.03}
-    assert changed.model.terms == (Part("PairwiseConfusion", {"weight": 5}),)
+    assert changed.model.terms[0].options["weight"] == 5
     assert changed.clip == 3
     assert replace(changed, batches=plain.batches, stages=plain.stages, model=plain.model, clip=0.0) == plain
 
 
 def test_a_recipe_of_a_file(tmp_path: Path) -> None:
-    recipe = replace(recipe_of(entry_of(), CONTEXT), clip=3.0)
+    recipe = replace(recipe_of(entry_of(), **CONTEXT), clip=3.0)
     (tmp_path / "mine.json").write_text(recipe_to_json(recipe))
-    assert recipe_of(entry_of({}, recipe="mine.json"), replace(CONTEXT, folder=tmp_path)) == recipe
+    assert recipe_of(entry_of({}, recipe="mine.json"), **{**CONTEXT, "folder": tmp_path}) == recipe
 
 
 def test_mistakes() -> None:
@@ -84,13 +85,13 @@ def test_no_plan_imports_a_class_that_the_user_did_not_name() -> None:
     settings = SETTINGS | {"method": name, "term": [f"{term},weight=2"]}
     assert "--external fieldmark.papers." in refused(entry_of(settings))
     classes = {name: Plain, term: PairwiseConfusion}
-    recipe = recipe_of(entry_of(settings), replace(CONTEXT, external=classes))
+    recipe = recipe_of(entry_of(settings), **CONTEXT, external=classes)
     assert recipe.model.method == Part(name)
     assert recipe.model.terms == (Part(term, {"weight": 2}),)
 
 
 def test_weights_stand_by_name() -> None:
-    recipe = recipe_of(entry_of(SETTINGS | {"weights": "lite0"}), CONTEXT)
+    recipe = recipe_of(entry_of(SETTINGS | {"weights": "lite0"}), **CONTEXT)
     for name in ("lite0", "test_resnet"):
         found = with_weights(recipe, {name: Path("somewhere/w.safetensors")})
         assert found.model.weights == "somewhere/w.safetensors"
@@ -100,7 +101,7 @@ def test_weights_stand_by_name() -> None:
 
 
 def test_shorter_runs_keep_their_shape() -> None:
-    recipe = recipe_of(entry_of(), CONTEXT)
+    recipe = recipe_of(entry_of(), **CONTEXT)
     stages = (
         Stage(1, schedule=OneCycle()),
         Stage(90, schedule=StepDecay((30, 60), warmup=4.0), frozen=("backbone",), frozen_epochs=9),

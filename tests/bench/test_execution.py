@@ -12,14 +12,11 @@ from rich.console import Console
 import small_runs
 from fieldmark.bench import execution
 from fieldmark.bench.datasets import open_data, read_data
-from fieldmark.bench.execution import Executor, Machine
-from fieldmark.bench.plan import DataSource, read_plan
-from fieldmark.bench.planned_runs import PlannedRun, runs_of
-from fieldmark.bench.provenance import Source
+from fieldmark.bench.execution import Executor, Machine, RunFolder
+from fieldmark.bench.plan import PlannedRun, read_plan, runs_of
 from fieldmark.bench.results import Session, write_result
-from fieldmark.bench.run_folder import RunFolder
+from fieldmark.bench.run_plan import _in_words
 from fieldmark.errors import Interrupted, UserError
-from fieldmark.recipe import Part
 from fieldmark.training import session
 
 TRIALS = """
@@ -40,26 +37,17 @@ kind = "probe"
 """
 
 
-@pytest.fixture(scope="module")
-def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos with official splits, but none for validation."""
-    root = tmp_path_factory.mktemp("split") / "photos"
-    for name, count in (("train", 10), ("test", 4)):
-        small_runs.write_photos(root / name, photos=count)
-    return root
-
-
 def executor_of(
     folder: Path, data: Path, text: str = PLAN + TRIALS, *, weights: dict[str, Path] | None = None
 ) -> Executor:
     folder.mkdir(exist_ok=True)
     (folder / "plan.toml").write_text(text)
     plan = read_plan(folder / "plan.toml")
-    dataset = open_data(
-        read_data("photos", data, plan.sets.get("photos", DataSource())), folder, console=Console(quiet=True)
-    )
-    machine = Machine("cpu", 0, weights or {}, {}, Source("c" * 40, False, "d" * 16), "fieldmark bench run")
-    return Executor(plan, folder, datasets={"photos": dataset}, machine=machine, console=Console(quiet=True))
+    console = Console(quiet=True)
+    named = read_data(plan, ["photos"], {"photos": data}, folder=folder)
+    datasets = {"photos": open_data(named["photos"], folder, console=console)}
+    machine = Machine("cpu", 0, weights or {}, {}, SESSION, "fieldmark bench run")
+    return Executor(plan, folder, datasets=datasets, machine=machine, console=console)
 
 
 def job_of(executor: Executor, key: str) -> PlannedRun:
@@ -79,13 +67,13 @@ def test_recipes_of_trials_and_of_final_runs(split: Path, tmp_path: Path) -> Non
     executor = executor_of(tmp_path / "out", split)
     trial_job = job_of(executor, "pc-trial1-seed0")
     trial, final = (executor.recipe(job) for job in (trial_job, job_of(executor, "plain-seed10")))
-    assert trial.model.terms == (Part("PairwiseConfusion", {"weight": 4.0}),)
+    assert trial.model.terms[0].options["weight"] == 4.0
     assert (trial.epochs, trial.clip, trial.seed, trial.train_on) == (1, 2.0, 0, ("train",))
     assert (final.epochs, final.clip, final.seed) == (2, 0.0, 10)
     for top1, weight in (((0.5, 0.6), 4.0), ((0.6, 0.6), 3.0)):
         score(executor, top1)
         final = executor.recipe(job_of(executor, "pc-seed11"))
-        assert final.model.terms == (Part("PairwiseConfusion", {"weight": weight}),)
+        assert final.model.terms[0].options["weight"] == weight
         assert (final.epochs, final.clip, final.seed) == (2, 2.0, 11)
     weights = [recipe.model.terms[0].options["weight"] for recipe in executor.possible(job_of(executor, "pc-seed10"))]
     assert weights == [3.0, 4.0]
@@ -100,7 +88,7 @@ def test_validation_photos_are_for_tuning(tmp_path: Path) -> None:
     assert executor.recipe(job_of(executor, "plain-seed10")).train_on == ("train", "val")
     trial = job_of(executor, "pc-trial0-seed0")
     assert executor.recipe(trial).train_on == ("train",)
-    assert executor._settings(trial, executor.datasets["photos"]).data.hold_out == 0
+    assert executor._settings(trial).data.hold_out == 0
 
 
 def test_a_trial_opens_no_test_photo(split: Path, tmp_path: Path) -> None:
@@ -110,7 +98,7 @@ def test_a_trial_opens_no_test_photo(split: Path, tmp_path: Path) -> None:
         photo.write_bytes(b"never to be looked at")
     executor = executor_of(tmp_path / "out", data)
     job = job_of(executor, "pc-trial0-seed1")
-    result, answers = executor.execute(job, RunFolder(tmp_path / "out", job.key))
+    result, answers = executor.execute(job)
     assert answers is not None
     assert (result.status, result.measured_on, result.photos) == ("done", "val", {"measured": 12, "classes": 3})
     assert answers.logits.shape == (12, 3)
@@ -136,7 +124,7 @@ def test_a_run_that_was_begun_with_another_recipe_starts_anew(
     for text in (PLAN, PLAN.replace("epochs = 2", "epochs = 1"), PLAN.replace("epochs = 2", "epochs = 1")):
         executor = executor_of(tmp_path / "out", split, text + TRIALS)
         job = job_of(executor, "plain-seed10")
-        result, answers = executor.execute(job, RunFolder(tmp_path / "out", job.key))
+        result, answers = executor.execute(job)
     assert begun == [False, False, True]
     assert result.test_openings == 2  # the third found it trained and measured
     assert answers is not None
@@ -155,7 +143,7 @@ def test_a_half_done_run_whose_recipe_was_cut_short_starts_anew(
     place.path.mkdir(parents=True)
     (place.path / "recipe.json").write_bytes(left)
     place.enter(SESSION)
-    result, _ = executor.execute(job, RunFolder(tmp_path / "out", job.key))
+    result, _ = executor.execute(job)
     assert (result.status, result.reason) == ("done", "")
 
 
@@ -165,13 +153,13 @@ def test_a_run_that_goes_on_names_all_that_it_was_made_with(
     """Other packages are told; other photos, or other weights of the same name, start the run anew."""
     monkeypatch.setattr(session, "draw_curves", lambda path, rows: path.touch())
     data = Path(shutil.copytree(split, tmp_path / "photos"))
-    monkeypatch.setattr(execution, "versions", lambda: {"torch": "1"})
+    session_one = replace(SESSION, versions={"torch": "1"}, code={"m:Mine": "1" * 16})
     executor = executor_of(tmp_path / "out", data)
-    executor.machine = replace(executor.machine, code={"m:Mine": "1" * 16})
+    executor.machine = replace(executor.machine, session=session_one)
     job = job_of(executor, "plain-seed10")
 
     def worked(executor: Executor) -> tuple[Session, ...]:
-        result, _ = executor.execute(job, RunFolder(tmp_path / "out", job.key))
+        result, _ = executor.execute(job)
         assert result.status == "done", result.reason
         return result.sessions
 
@@ -179,7 +167,7 @@ def test_a_run_that_goes_on_names_all_that_it_was_made_with(
     digest = executor.datasets["photos"].digest
     assert (first.versions, first.precision, first.code) == ({"torch": "1"}, "fp32", {"m:Mine": "1" * 16})
     assert (first.data_digest, first.weights_digest, first.digest) == (digest, "", "d" * 16)
-    monkeypatch.setattr(execution, "versions", lambda: {"torch": "2"})
+    executor.machine = replace(executor.machine, session=replace(session_one, versions={"torch": "2"}))
     assert [session.versions for session in worked(executor)] == [{"torch": "1"}, {"torch": "2"}]
     small_runs.write_photo(data / "train" / "ant" / "new.jpg", label=0, number=99)
     (only,) = worked(executor_of(tmp_path / "out", data))
@@ -189,7 +177,7 @@ def test_a_run_that_goes_on_names_all_that_it_was_made_with(
 def test_a_probe_is_measured_on_test(split: Path, tmp_path: Path) -> None:
     executor = executor_of(tmp_path / "out", split)
     job = job_of(executor, "probe-seed0")
-    (first, answers), (second, again) = (executor.execute(job, RunFolder(tmp_path / "out", job.key)) for _ in range(2))
+    (first, answers), (second, again) = (executor.execute(job) for _ in range(2))
     assert (first.measured_on, first.photos["measured"], first.test_openings) == ("test", 12, 1)
     assert answers is not None
     assert again is not None
@@ -197,6 +185,29 @@ def test_a_probe_is_measured_on_test(split: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(answers.logits, again.logits)  # no seed changes it
     assert first.recipe["size"] == 32
     assert replace(second, seconds=first.seconds) == first
+
+
+@pytest.mark.parametrize("key", ["plain-seed10", "probe-seed0"])
+def test_photos_that_cannot_be_read_are_counted_and_none_is_no_measurement(
+    key: str, split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "draw_curves", lambda path, rows: path.touch())
+    data = Path(shutil.copytree(split, tmp_path / "photos"))
+    for name in ("train/ant/0.jpg", "test/bee/0.jpg"):
+        (data / name).write_bytes(b"no picture")
+    executor = executor_of(tmp_path / "out", data)
+    job = job_of(executor, key)
+    result, answers = executor.execute(job)
+    assert [line.split(":")[0] for line in result.damaged] == ["train/ant/0.jpg", "test/bee/0.jpg"]
+    assert (result.photos["measured"], result.photos["trained"]) == (11, 29)
+    assert answers is not None
+    assert len(answers.names) == 11
+    assert "; 2 photos of the data could not be read" in _in_words(result)
+    for photo in (data / "test").rglob("*.jpg"):
+        photo.write_bytes(b"no picture")
+    result, answers = executor_of(tmp_path / "other", data).execute(job)
+    assert (result.status, answers) == ("failed", None)
+    assert result.reason.startswith("12 of 12 photos cannot be read: test/ant/0.jpg: ")
 
 
 def test_failures_are_recorded(split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +219,7 @@ def test_failures_are_recorded(split: Path, tmp_path: Path, monkeypatch: pytest.
             raise error
 
         monkeypatch.setattr(execution, "train", fail)
-        return executor.execute(job, RunFolder(tmp_path / "out", job.key))
+        return executor.execute(job)
 
     result, answers = outcome(RuntimeError("out of\n memory"))
     assert (result.status, result.reason, answers) == ("failed", "RuntimeError: out of memory", None)
@@ -230,7 +241,7 @@ def test_weights_stand_in_the_record_by_name_and_digest(split: Path, tmp_path: P
     (tmp_path / "w.safetensors").write_bytes(b"no tensors")
     executor = executor_of(tmp_path / "out", split, weights={"none": tmp_path / "w.safetensors"})
     job = job_of(executor, "plain-seed10")
-    result, _ = executor.execute(job, RunFolder(tmp_path / "out", job.key))
+    result, _ = executor.execute(job)
     assert result.status == "failed"
     assert "not a readable .safetensors file" in result.reason
     assert result.recipe["model"]["weights"] == "w.safetensors"

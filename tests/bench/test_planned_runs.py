@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fieldmark.bench.plan import read_plan
-from fieldmark.bench.planned_runs import runs_of, trials_of
+from fieldmark.bench.plan import read_plan, runs_of, trials_of
 from fieldmark.errors import UserError
 
 PLAN = """

@@ -10,7 +10,15 @@ import pytest
 import torch
 
 from fieldmark.bench import provenance
-from fieldmark.bench.provenance import code_digests, device_name, file_digest, source, source_digest, versions
+from fieldmark.bench.provenance import (
+    code_digests,
+    commit_of,
+    device_name,
+    file_digest,
+    session_here,
+    source_digest,
+    versions,
+)
 from fieldmark.building import classes_named
 
 
@@ -24,26 +32,24 @@ def test_a_checkout_is_told_by_commit_and_changes(tmp_path: Path) -> None:
     package = tmp_path / "package"
     package.mkdir()
     (package / "__init__.py").write_text("a = 1\n")
-    assert source(package) == provenance.Source("", False, source_digest(package))
+    assert commit_of(package) == ("", False)
     git(tmp_path, "init", "-q")
-    assert source(package).commit == ""  # in a checkout, but not of it
+    assert commit_of(package) == ("", False)  # in a checkout, but not of it
     git(tmp_path, "add", "-A")
     git(tmp_path, "commit", "-qm", "one")
-    first = source(package)
-    assert (first.commit, first.dirty) == (git(tmp_path, "rev-parse", "HEAD").strip(), False)
+    commit, digest = git(tmp_path, "rev-parse", "HEAD").strip(), source_digest(package)
     (tmp_path / "notes.txt").touch()
-    assert source(package) == first
+    assert (commit_of(package), source_digest(package)) == ((commit, False), digest)
     (package / "more.py").touch()
-    changed = source(package)
-    assert changed.dirty
-    assert changed.digest != first.digest
-    assert changed.to_json() == {"commit": first.commit, "dirty": True, "digest": changed.digest}
+    assert commit_of(package) == (commit, True)
+    assert source_digest(package) != digest
 
 
 def test_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert source().commit == ""
-    assert len(source().digest) == 16
+    session = session_here("cpu", {})
+    assert (session.commit, session.dirty, session.digest) == ("", False, source_digest(provenance.OURS))
+    assert (session.device, session.versions, session.code) == (device_name("cpu"), versions(), {})
 
 
 def test_files_versions_and_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +61,9 @@ def test_files_versions_and_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert device_name("cpu").endswith(", 1 thread")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
     assert device_name("cpu").endswith(", 16 threads")
+    assert device_name("mps").endswith(", mps")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"the GPU {device}")
+    assert [device_name(device) for device in ("cuda", "cuda:1")] == ["the GPU cuda", "the GPU cuda:1"]
 
 
 def test_code_from_elsewhere_is_told_by_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

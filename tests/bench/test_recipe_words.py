@@ -41,7 +41,8 @@ def test_a_model_in_words() -> None:
     assert (words().input, words().weights, words().train_on) == ("b, 32", "w", "train+val")
     assert words(pixels={"size": 32, "eval_size": 48}).input == "b, 32 (48 at test time)"
     probe = in_words({"backbone": "b", "weights": "w", "size": 32, "penalty": 0.1}, key="probe")
-    assert (probe.input, probe.parts, probe.epochs, probe.rate) == ("b, 32", "unknown", "unknown", "unknown")
+    assert (probe.input, probe.parts, probe.rate) == ("b, 32", "unknown", "unknown")
+    assert probe.comparable["epochs"] == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -61,14 +62,14 @@ def test_a_model_in_words() -> None:
     ],
 )
 def test_batches_in_words(batches: dict[str, Any], said: str) -> None:
-    assert words(batches=batches).batches.startswith(said)
+    assert words(batches=batches).comparable["batches"].startswith(said)
 
 
 def test_epochs_and_rates_of_stages() -> None:
-    assert (words().epochs, words().rate) == ("20", "Sgd 0.1, backbone × 0.03")
+    assert (words().comparable["epochs"], words().rate) == ("20", "Sgd 0.1, backbone × 0.03")
     first = {"epochs": 8, "optimiser": {"type": "AdamW", "lr": 1e-3}, "frozen": ["backbone"], "frozen_epochs": None}
     two = words(stages=[first, STAGE | {"epochs": 12, "frozen": ["head"], "frozen_epochs": 2}])
-    assert two.epochs == "20 (8 + 12)"
+    assert two.comparable["epochs"] == "20 (8 + 12)"
     assert two.rate == "AdamW 0.001, backbone frozen; Sgd 0.1, backbone × 0.03, head frozen for 2"
 
 

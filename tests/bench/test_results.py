@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from canned import answers_of, failed, result_of
 
-from fieldmark.bench import results
 from fieldmark.bench.rendering import report_of
 from fieldmark.bench.results import json_path, npz_path, read_answers, read_result, read_results, write_result
 from fieldmark.errors import UserError
@@ -44,11 +43,11 @@ def test_a_stop_in_the_middle_leaves_what_was_there(tmp_path: Path, monkeypatch:
     first = result_of("pc")
     write_result(tmp_path, first, answers_of([True]))
 
-    def stopped(path: Path, arrays: object) -> None:
+    def stopped(path: Path, **arrays: object) -> None:
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(results, "_save", stopped)
+    monkeypatch.setattr(np, "savez_compressed", stopped)
     with pytest.raises(KeyboardInterrupt):
         write_result(tmp_path, replace(first, seconds=1.0), answers_of([False]))
     assert read_result(json_path(tmp_path, first.key)) == first

@@ -21,15 +21,14 @@ from canned import PLAN, answers_of, failed, photos_of, result_of
 from rich.console import Console
 
 import small_runs
+from fieldmark import bench
+from fieldmark.bench import RunOptions, provenance
 from fieldmark.bench import run_plan as running
 from fieldmark.bench.entry_recipes import described
 from fieldmark.bench.execution import Executor
-from fieldmark.bench.options import RunOptions
-from fieldmark.bench.plan import PROBE, read_plan
-from fieldmark.bench.planned_runs import PlannedRun, runs_of
+from fieldmark.bench.plan import PROBE, PlannedRun, read_plan, runs_of
 from fieldmark.bench.results import read_answers, read_result, read_results
-from fieldmark.bench.run_folder import locked
-from fieldmark.bench.run_plan import Tally, run_plan
+from fieldmark.bench.run_plan import Tally, is_locked, locked
 from fieldmark.errors import Interrupted, UserError
 from fieldmark.papers.plain import Plain
 from fieldmark.training import session
@@ -63,15 +62,6 @@ QUIET = Console(quiet=True)
 Stub = Callable[[Executor, PlannedRun], None]
 
 
-@pytest.fixture(scope="module")
-def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos with official splits, but none for validation."""
-    root = tmp_path_factory.mktemp("split") / "photos"
-    for name, count in (("train", 10), ("test", 4)):
-        small_runs.write_photos(root / name, photos=count)
-    return root
-
-
 def run(
     folder: Path, data: Path, options: RunOptions | None = None, *, text: str = PLAN + ENTRIES, console: Console = QUIET
 ) -> Tally:
@@ -80,7 +70,7 @@ def run(
     if not plan.exists() or plan.read_text() != text:  # two threads may run one plan
         plan.write_text(text)
     said = replace(options or RunOptions(), data=(f"photos={data}",), workers=0, device="cpu")
-    return run_plan(plan, folder, said, console=console)
+    return bench.run(plan, folder, options=said, console=console)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +91,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Stub], list[str]]:
     def put(instead: Stub) -> list[str]:
         keys: list[str] = []
 
-        def execute(self: Executor, job: PlannedRun, place: object):
+        def execute(self: Executor, job: PlannedRun):
             keys.append(job.key)
             instead(self, job)
             done = replace(result_of(job.entry.name, job.seed, data=job.data, trial=job.trial), photos=photos_of(4))
@@ -197,7 +187,7 @@ def test_a_row_that_is_not_worked_may_have_a_class_that_nobody_names(
         patch.syspath_prepend(Path(__file__).parent)
         patch.setattr("canned.ORDER", ("plain", "pc", "mine", "probe"))
         mine, external = replace(said, only=("mine",)), ["test_run_plan:Mine"]
-        assert run_plan(tmp_path / "plan.toml", tmp_path / "out", mine, external=external, console=QUIET).done == 2
+        assert bench.run(tmp_path / "plan.toml", tmp_path / "out", options=mine, external=external).done == 2
     assert run(tmp_path / "out", split, RunOptions(only=("probe",)), text=text).done == 1
     with pytest.raises(UserError, match="other settings than the plan has now for mine"):
         run(tmp_path / "out", split, RunOptions(only=("probe",)), text=text.replace("lr = 0.05", "lr = 0.04"))
@@ -217,7 +207,7 @@ def test_final_runs_wait_for_their_trials(split: Path, tmp_path: Path, stub: Cal
     said = io.StringIO()
     told = Console(file=said, width=200)
     assert run(tmp_path / "out", split, RunOptions(phase="final"), console=told) == Tally(1, 0, 4, 0, False)
-    assert "\n4 final runs wait for their trials: run without --phase\n" in said.getvalue()
+    assert "\n4 final runs (plain, pc) wait for their trials: run without --phase, and with" in said.getvalue()
     assert keys == FINALS[:1]
     assert run(tmp_path / "out", split, RunOptions(only=("pc",))) == Tally(4, 0, 0, 0, False)
     assert run(tmp_path / "out", split, RunOptions(phase="tune")) == Tally(2, 0, 0, 0, False)
@@ -234,9 +224,7 @@ def test_final_runs_whose_trials_the_plan_leaves_out(
     text = PLAN + PLAIN + 'phase = "final"\ntrials = [{}, { "clip" = 0.2 }]\n'
     told = Console(file=said, width=200)
     assert run(tmp_path / "out", split, text=text, console=told) == Tally(0, 0, 2, 0, False)
-    assert (
-        '2 final runs of plain wait for their trials, which phase = "final" leaves out; say "both"' in said.getvalue()
-    )
+    assert '2 final runs (plain) wait for their trials: run without --phase, and with phase = "both"' in said.getvalue()
     both = text.replace('"final"', '"both"')
     assert run(tmp_path / "out", split, RunOptions(limit=1), text=both, console=told) == Tally(1, 0, 3, 0, False)
     assert said.getvalue().count("wait") == 1  # these come by themselves
@@ -247,7 +235,7 @@ def test_failures_are_recorded_and_worked_again_when_asked(
 ) -> None:
     bad = [True]
 
-    def execute(self: Executor, job: PlannedRun, place: object):
+    def execute(self: Executor, job: PlannedRun):
         blank = self._blank(job)
         if job.seed == 10 and bad[0]:
             return failed(blank, "no memory"), None
@@ -270,7 +258,7 @@ def test_a_failure_under_other_settings_or_with_other_photos_bars_no_way(
 ) -> None:
     bad = [True]
 
-    def execute(self: Executor, job: PlannedRun, place: object):
+    def execute(self: Executor, job: PlannedRun):
         blank = self._blank(job)
         if bad[0]:
             return failed(blank, "no memory"), None
@@ -355,8 +343,8 @@ def test_a_file_system_without_locks_is_told_before_any_run(
         raise OSError(38, "Function not implemented")
 
     keys = stub(nothing)
-    monkeypatch.setattr("fieldmark.bench.run_folder.FileLock._acquire", lockless)
-    with pytest.raises(UserError, match=r"cannot be locked \(.*Function not implemented\):\ntake an --out"):
+    monkeypatch.setattr("fieldmark.locks.FileLock._acquire", lockless)
+    with pytest.raises(UserError, match=r"cannot be locked \(Function not implemented\): choose a writable folder"):
         run(tmp_path / "out", split, text=PLAN + PLAIN)
     assert keys == []
     assert not (tmp_path / "out" / "plan.toml").exists()
@@ -365,7 +353,7 @@ def test_a_file_system_without_locks_is_told_before_any_run(
 def test_a_program_that_is_edited_under_a_plan_stops(
     split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digests = iter([running.source().digest, "another", "another"])
+    digests = iter([provenance.source_digest(running.OURS), "another", "another"])
     monkeypatch.setattr(running, "source_digest", lambda package: next(digests))
     keys = stub(nothing)
     with pytest.raises(UserError, match="own files were changed since this command began: start it again"):
@@ -408,7 +396,7 @@ def test_photos_of_a_name_that_the_plan_lacks(split: Path, tmp_path: Path) -> No
     (tmp_path / "plan.toml").write_text(PLAN + PLAIN)
     said = RunOptions(data=(f"pictures={split}",))
     with pytest.raises(UserError, match="--data pictures: the plan's data are called photos"):
-        run_plan(tmp_path / "plan.toml", tmp_path / "out", said, console=Console(quiet=True))
+        bench.run(tmp_path / "plan.toml", tmp_path / "out", options=said)
 
 
 LONG = PLAN.replace("epochs = 2", "epochs = 12").replace("[10, 11]", "[10]") + PLAIN
@@ -448,16 +436,17 @@ def test_where_a_program_was_killed_another_goes_on(split: Path, tmp_path: Path,
     first.send_signal(signal.SIGSTOP)
     steps: list[int] = []
 
-    def killed(seconds: float) -> None:
-        if seconds == running.PAUSE:
-            assert steps == []
-            first.kill()
-            first.communicate()
+    def killed(call: object, time_is_up: threading.Event) -> bool:
+        if steps:  # it went on, and nothing is left to do
+            return False
+        first.kill()
+        first.communicate()
+        return True
 
     assert run(folder, split, RunOptions(limit=1, phase="tune"), text=text) == Tally(0, 0, 1, 1, False)
     assert not (folder / "results").exists()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "sleep", killed)
+        patch.setattr(running._Call, "_waits", killed)
         patch.setattr(small_runs.RunLog, "step", lambda self, images, at, seconds: steps.append(at))
         assert run(folder, split, text=text) == Tally(2, 0, 0, 0, False)
     assert steps[0] > 1  # it went on, after the first epoch at least
@@ -548,6 +537,12 @@ def test_a_wait_ends_with_the_time_with_the_limit_and_where_nobody_works(
 ) -> None:
     keys, said = stub(nothing), io.StringIO()
     told = Console(file=said, width=200)
+
+    def seen_and_gone(folder: Path, key: str) -> bool:
+        is_held = is_locked(folder, key)
+        elsewhere.close()  # its process dies
+        return is_held
+
     with ExitStack() as elsewhere:
         elsewhere.enter_context(locked(tmp_path / "out", "photos-plain-trial0-seed0"))
         assert run(tmp_path / "out", split, RunOptions(until=2), text=ONE_TRIAL, console=told) == Tally(
@@ -556,7 +551,8 @@ def test_a_wait_ends_with_the_time_with_the_limit_and_where_nobody_works(
         assert said.getvalue().count("waiting for 1 trials that run elsewhere") == 1
         probe = ONE_TRIAL + '[[entry]]\nname = "probe"\nkind = "probe"\n'
         assert run(tmp_path / "out", split, RunOptions(limit=1), text=probe) == Tally(1, 0, 3, 1, False)
-        monkeypatch.setattr(time, "sleep", lambda seconds: elsewhere.close())  # its process dies
+        monkeypatch.setattr(running, "PAUSE", 0.02)
+        monkeypatch.setattr(running, "is_locked", seen_and_gone)
         assert run(tmp_path / "out", split, RunOptions(phase="final"), text=ONE_TRIAL) == Tally(0, 0, 2, 0, False)
         assert run(tmp_path / "out", split, text=ONE_TRIAL) == Tally(3, 0, 0, 0, False)  # and its trial is free
     assert len(keys) == 4

@@ -9,7 +9,7 @@ import pytest
 from canned import failed, photos_of, result_of
 
 from fieldmark.bench.results import Asked, Result
-from fieldmark.bench.tuning import Edge, edges, scores, told, trial_error, winner
+from fieldmark.bench.tuning import edges, scores, told, trial_error, winner
 
 RATE, WEIGHT = "stages.0.optimiser.lr", "model.terms.0.weight"
 
@@ -22,8 +22,8 @@ def test_photos_of_all_runs_count_alike() -> None:
         result_of("pc", 10, top1=1.0),
     ]
     first, second = scores(runs)
-    assert (first.trial, first.top1, first.runs, first.changes) == (0, (5 + 30) / 40, 2, {"smoothing": 0.0})
-    assert (second.trial, second.top1, second.runs) == (1, 0.9, 1)
+    assert (first.trial, first.top1, len(first.runs), first.changes) == (0, (5 + 30) / 40, 2, {"smoothing": 0.0})
+    assert (second.trial, second.top1, len(second.runs)) == (1, 0.9, 1)
     assert winner([first, second]) == second
     assert told([first, second]) == {
         "winner": 1,
@@ -72,26 +72,26 @@ def test_the_standard_error_of_a_trial() -> None:
 @pytest.mark.parametrize(
     ("tried", "edge"),
     [
-        ([({}, 0.5), ({RATE: 0.05}, 0.6)], Edge("learning rate", "0.05", "smaller", ("0.05", "0.1"))),
-        ([({}, 0.7), ({RATE: 0.05}, 0.6)], Edge("learning rate", "0.1", "larger", ("0.05", "0.1"))),
+        ([({}, 0.5), ({RATE: 0.05}, 0.6)], ("learning rate", "0.05", "smaller", ("0.05", "0.1"))),
+        ([({}, 0.7), ({RATE: 0.05}, 0.6)], ("learning rate", "0.1", "larger", ("0.05", "0.1"))),
         ([({}, 0.5), ({RATE: 0.05}, 0.7), ({RATE: 0.025}, 0.6)], None),
         (
             [({}, 0.5), ({RATE: 0.05}, 0.6), ({RATE: 0.025}, 0.7)],
-            Edge("learning rate", "0.025", "smallest", ("0.025", "0.05", "0.1")),
+            ("learning rate", "0.025", "smallest", ("0.025", "0.05", "0.1")),
         ),
-        ([({}, 0.5), ({WEIGHT: 2.0}, 0.6)], Edge("weight of PairwiseConfusion", "2", "", ("by default",))),
-        ([({}, 0.7), ({WEIGHT: 2.0}, 0.6)], Edge("weight of PairwiseConfusion", "by default", "", ("2",))),
+        ([({}, 0.5), ({WEIGHT: 2.0}, 0.6)], ("weight of PairwiseConfusion", "2", "", ("by default",))),
+        ([({}, 0.7), ({WEIGHT: 2.0}, 0.6)], ("weight of PairwiseConfusion", "by default", "", ("2",))),
         ([({}, 0.5), ({WEIGHT: 2.0}, 0.6), ({WEIGHT: 4.0}, 0.4)], None),  # nobody knows where the default stands
         ([({}, 0.5), ({"batches": {"type": "Shuffled"}}, 0.6)], None),
         ([({}, 0.5), ({"pixels.flip": False}, 0.6)], None),
         ([({}, 0.5)], None),
     ],
 )
-def test_a_winner_at_the_edge(tried: list[tuple[dict[str, Any], float]], edge: Edge | None) -> None:
-    assert list(edges(trials(tried))) == ([edge] if edge else [])
+def test_a_winner_at_the_edge(tried: list[tuple[dict[str, Any], float]], edge: tuple[Any, ...] | None) -> None:
+    assert list(edges(scores(trials(tried)))) == ([edge] if edge else [])
 
 
 def test_what_failed_was_not_tried() -> None:
     first, second = trials([({}, 0.5), ({RATE: 0.05}, 0.6)])
-    assert list(edges([first, failed(second, "no memory")])) == []
-    assert list(edges([failed(first, "no memory"), failed(second, "no memory")])) == []
+    assert list(edges(scores([first, failed(second, "no memory")]))) == []
+    assert list(edges(scores([failed(first, "no memory"), failed(second, "no memory")]))) == []

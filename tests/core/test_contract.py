@@ -228,4 +228,5 @@ def test_methods_are_final_and_name_their_batch_wideness(kind: type[Method]):
 
 def test_the_contracts_fields_are_those_that_others_rely_on():
     assert Encoded._fields == ("features", "logits", "views")
-    assert TrainOutput._fields == ("losses", "logits", "labels", "features", "views")
+    assert TrainOutput._fields == ("losses", "logits", "labels", "features", "views", "figures")
+    assert not TrainOutput._field_defaults["figures"]

@@ -1,5 +1,7 @@
 """A method and its terms: which losses, which parameters, which rows."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from fieldmark.core.criterion import CrossEntropy
 from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner, in_one_process, total
 from fieldmark.errors import UserError
+from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
 from golden_step import CLASSES, LABELS, ROWS, tiny_backbone, tiny_images
 
@@ -52,6 +55,14 @@ class Scaled(Term):
         return (self.scale * embedding).mean()
 
 
+class Told(Size):
+    """A term with more to log than its loss."""
+
+    def forward(self, logits: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
+        self.figures = {"largest": logits.detach().amax()}
+        return super().forward(logits, labels, draws=draws)
+
+
 def learner_with(*terms: Term) -> Learner:
     torch.manual_seed(0)
     parts = {"neck": nn.Identity(), "pool": Average(), "head": Linear(12, CLASSES)}
@@ -71,6 +82,24 @@ def test_each_term_adds_a_named_loss_and_the_total_is_their_sum():
     torch.testing.assert_close(output.losses["Size 3"], 3 * output.losses["Size"])
     torch.testing.assert_close(total(output), sum(output.losses.values()))
     assert total(output).dtype == torch.float64
+
+
+def test_figures_of_terms_stand_beside_the_losses_under_their_names():
+    learner = learner_with(Told(), Size(), Told())
+    output = outputs(learner)
+    assert list(output.losses) == ["cross_entropy", "Told", "Size", "Told 2"]
+    assert list(output.figures) == ["Told/largest", "Told 2/largest"]
+    torch.testing.assert_close(output.figures["Told/largest"], output.logits.detach().amax())
+    plain = outputs(learner_with(Size()))
+    assert dict(plain.figures) == {}
+    torch.testing.assert_close(total(output) - output.losses["Told"] - output.losses["Told 2"], total(plain))
+
+
+@pytest.mark.parametrize(
+    ("term", "batch_wide"), [(Size, False), (PairwiseConfusion, True), (lambda: Size(batch_wide=True), True)]
+)
+def test_whether_images_of_a_batch_meet(term: Callable[[], Term], batch_wide: bool):
+    assert learner_with(Size(), term()).batch_wide == batch_wide
 
 
 def test_terms_do_not_change_what_the_method_returns():

@@ -141,13 +141,17 @@ def test_mining_has_no_gradient_and_survives_what_is_not_finite():
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{"intra": None, "inter": None}, {"intra": "nearest"}, {"inter": "random"}, {"mates": 0}],
-    ids=["no kind", "intra", "inter", "mates"],
+    ("options", "message"),
+    [
+        ({"intra": None, "inter": None}, "ask for 'similar' or 'dissimilar' of one kind or both"),
+        ({"intra": "nearest"}, "intra of mine_pairs is 'nearest'; choose similar, dissimilar"),
+        ({"inter": "random"}, "inter of mine_pairs is 'random'"),
+        ({"mates": 0}, "mates of mine_pairs is 0; it must be at least 1"),
+    ],
 )
-def test_what_cannot_be_mined_is_refused(options: dict[str, object]):
-    with pytest.raises(UserError, match=r"mine_pairs\(.*'similar' or 'dissimilar'.*a mate or more") as caught:
-        mine_pairs(torch.zeros(4, 2), torch.zeros(4), **options)  # pyright: ignore[reportArgumentType]
+def test_what_cannot_be_mined_is_refused(options: dict[str, object], message: str):
+    with pytest.raises(UserError, match=message) as caught:
+        mine_pairs(torch.zeros(4, 2), torch.arange(4), **options)  # pyright: ignore[reportArgumentType]
     assert len(str(caught.value).splitlines()) == 1
 
 

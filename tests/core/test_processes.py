@@ -16,6 +16,7 @@ from fieldmark.core import processes
 from fieldmark.core.classifier import Features
 from fieldmark.core.contract import Encoded
 from fieldmark.core.draws import Draws
+from fieldmark.errors import UserError
 from fieldmark.recipes import COMPOSITIONS
 
 PROGRAM = Path(__file__).parents[1] / "processes_program.py"
@@ -132,3 +133,22 @@ def test_one_process_changes_nothing():
     processes.follow_first([kept])
     assert kept.tolist() == [1, 1]
     assert processes.means({"loss": labels[0]}) == {"loss": labels[0]}
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "said"),
+    [
+        ("cuda:1", 4, "--device cuda:1: several processes take a GPU each (--device cuda)"),
+        ("mps", 0, "--device mps: several processes take a GPU each (--device cuda)"),
+        ("cuda", 1, "2 processes need 2 GPUs, and there are 1: torchrun --nproc-per-node 1"),
+    ],
+)
+def test_a_device_that_processes_cannot_share_is_refused_in_a_line(
+    device: str, gpus: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    with pytest.raises(UserError) as caught:
+        processes.join(device)
+    assert str(caught.value).startswith(said)

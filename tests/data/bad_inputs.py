@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
 RED = (255, 0, 0)
 
@@ -98,6 +98,7 @@ def _damaged() -> dict[str, tuple[str, bytes, str]]:
         "one byte": ("one.jpg", b"\xff", "refused"),
         "only zeros": ("zeros.jpg", bytes(5000), "refused"),
         "truncated jpeg": ("cut.jpg", jpeg[:middle], "refused"),
+        "jpeg without its end marker": ("end.jpg", jpeg[:-2], "read"),
         "jpeg cut in its header": ("head.jpg", jpeg[:60], "refused"),
         "truncated png": ("cut.png", plain[: len(plain) // 2], "refused"),
         "truncated webp": ("cut.webp", webp[: len(webp) // 2], "refused"),
@@ -154,7 +155,7 @@ def _foreign() -> dict[str, tuple[str, bytes, str]]:
     page = b"<!DOCTYPE html><html><body>404 Not Found</body></html>"
     return {
         "heic named jpg": ("heic.jpg", box + b"heic\0\0\0\0mif1heic" + bytes(400), "refused"),
-        "avif named jpg": ("avif.jpg", encoded(photo(), "AVIF"), "refused"),
+        "avif named jpg": ("avif.jpg", encoded(photo(), "AVIF"), "read" if features.check("avif") else "refused"),
         "video named jpg": ("video.jpg", box + b"isom\0\0\2\0isomiso2" + bytes(400), "refused"),
         "text named png": ("text-file.png", b"Meeting notes: buy bird seed.\n" * 9, "refused"),
         "html named jpg": ("page.jpg", page, "refused"),

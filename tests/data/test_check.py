@@ -197,3 +197,40 @@ def test_real_birds(shared_data: Path) -> None:
     near = [found[kind].count for kind in ("near_across_splits", "near_duplicates") if kind in found]
     assert sum(near) == 3
     assert "duplicates_across_classes" not in found
+
+
+@pytest.mark.parametrize(
+    "names", [("crow", "Crow"), ("crow", " crow"), ("snow goose", "Snow_Goose"), ("fish", "\ufb01sh")]
+)
+def test_names_that_hardly_differ_are_found(names: tuple[str, str], sound: Path, tmp_path: Path) -> None:
+    for folder, name in zip(("crow", "raven"), names, strict=True):
+        (sound / folder).rename(sound / f"{name}~")
+    for name in names:
+        (sound / f"{name}~").rename(sound / name)
+    report = report_of(sound)
+    assert set(report.classes) == set(names)
+    (finding,) = report.findings
+    assert (finding.kind, finding.severity, set(finding.items[0])) == ("similar_class_names", "warning", set(names))
+    (notice,) = class_findings(read_dataset(sound))
+    assert notice == finding
+    if " crow" in names:
+        assert "' crow'" in finding.examples[0]  # the blank shows
+
+
+def test_names_in_several_forms_of_unicode_are_found_in_folders_and_tables(sound: Path, tmp_path: Path) -> None:
+    names = ("K\u00e4fer", "Ka\u0308fer")
+    for folder, name in zip(("crow", "raven"), names, strict=True):
+        (sound / folder).rename(sound / name)
+    photos = [photo.name for photo in read_dataset(sound).photos]
+    rows = "".join(f"birds/{name},{name.split('/')[0]}\n" for name in photos)
+    (tmp_path / "list.csv").write_text(f"path,label\n{rows}", encoding="utf-8")
+    for data in (sound, tmp_path / "list.csv"):
+        found = by_kind(report_of(data))
+        assert found["class_spellings"].items == ((names[1], names[0]),)
+        assert [finding.kind for finding in class_findings(read_dataset(data))] == ["class_spellings"]
+
+
+def test_a_class_that_training_knows_under_another_name_is_hinted_at() -> None:
+    photos = [Photo(f"{split}/{label}", Path("x"), label, split) for split, label in (("train", 0), ("test", 1))]
+    with pytest.raises(UserError, match=r"no training photo: Crow(.|\n)*One class under several names. Crow = crow"):
+        class_findings(Dataset(Path("birds"), "folder", ("crow", "Crow"), tuple(photos)))

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +12,8 @@ import pytest
 
 import fieldmark
 import fieldmark.evaluation.probe
-from fieldmark.bench.options import RunOptions
-from fieldmark.bench.run_plan import run_plan
+from fieldmark import bench
+from fieldmark.bench import RunOptions
 from fieldmark.data import scan as scan_module
 from fieldmark.data.dataset import Box
 from fieldmark.data.opening import (
@@ -29,7 +31,7 @@ from fieldmark.errors import UserError
 from fieldmark.images.decode import Limits, read_image
 from fieldmark.input.loading import Photographs, loader_of
 from fieldmark.training import session
-from small_runs import KEYWORDS, QUIET, small, train_small, write_photo, write_photos
+from small_runs import KEYWORDS, small, train_small, write_photo, write_photos
 
 BAD = ("ant/bad.jpg", "bee/half.jpg")
 PLAN = """
@@ -119,7 +121,7 @@ def compared(data: Path, folder: Path, text: str = PLAN) -> list[dict]:
     said = RunOptions(data=(f"birds={data}",), workers=0, device="cpu")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "draw_curves", lambda path, rows: path.touch())
-        tally = run_plan(plan, folder, said, console=QUIET)
+        tally = bench.run(plan, folder, options=said)
     assert (tally.failed, tally.left) == (0, 0)
     results = [json.loads(path.read_text()) for path in (folder / "results").glob("*.json")]
     return sorted(results, key=lambda result: (result["phase"] != "tune", result["key"]))
@@ -145,7 +147,7 @@ def test_all_commands_see_the_same_photos_damage_and_cut(wild: Path, tmp_path: P
 
     probed = probe_of(wild, split="test")
     assert set(probed.names) == {name for name, split in cut.items() if split == "test"}
-    assert (probed.trained, probed.damaged) == (sizes["train"], ())
+    assert (probed.trained, probed.damaged) == (sizes["train"], opened.damaged)
 
     told = train_small(wild, tmp_path / "run", small(epochs=1, size=32))
     assert [line for line in told if line.startswith("left out: ")] == [f"left out: {line}" for line in opened.damaged]
@@ -287,6 +289,23 @@ def test_names_of_other_photos_are_refused(photos: Path) -> None:
             refuse_unknown_names(dataset, splits, source="old.csv", advice="look")
 
 
+def test_few_names_in_common_are_refused_and_photos_that_came_or_went_are_not(photos: Path) -> None:
+    dataset = read_dataset(photos)
+    names = [photo.name for photo in dataset.photos]
+    moved = {f"images/{name}": "train" for name in names}
+    for count in (0, 1, 14):
+        few = {**moved, **dict.fromkeys(names[:count], "val")}
+        with pytest.raises(
+            UserError, match=rf"names {count or 'none'} of the 30 .*such as images/.*such as {names[count]}"
+        ):
+            refuse_unknown_names(dataset, few, source="old.csv", advice="look")
+    for known in (
+        dict.fromkeys(names[:1], "val"),
+        dict.fromkeys(names, "val") | {f"gone/{at}": "val" for at in range(99)},
+    ):
+        refuse_unknown_names(dataset, known, source="old.csv", advice="look")
+
+
 def test_boxes_that_are_missing_are_counted(photos: Path) -> None:
     chosen = list(read_dataset(photos).photos[:3])
     boxed = [replace(photo, box=Box(0, 0, 9, 9)) for photo in chosen]
@@ -305,7 +324,7 @@ def test_photos_that_a_scan_does_not_know_stay(photos: Path) -> None:
     ("options", "said"),
     [
         ({"train_on": "train+extra"}, "--train-on 'extra'"),
-        ({"splits": Path("nowhere.csv")}, "nowhere.csv: cannot be read"),
+        ({"splits": Path("nowhere.csv")}, "nowhere.csv: the table cannot be read"),
         ({"splits": Path("moved.csv")}, "--splits .*moved.csv names none of the 36 photos"),
         ({"hold_out": 0.2}, "--hold-out"),
         ({"fit": "box"}, "36 of 36 photos have no box"),
@@ -338,6 +357,22 @@ def test_train_refuses_what_official_splits_forbid(
     monkeypatch.setattr("fieldmark.data.opening.scan_photos", None)
     with pytest.raises(UserError, match=said):
         fieldmark.train(official, tmp_path / "new", **{**KEYWORDS, **options})
+
+
+@pytest.mark.parametrize(
+    "change", [lambda name: name.replace("/", "\\"), lambda name: unicodedata.normalize("NFD", name)]
+)
+def test_splits_that_were_made_on_another_system_fit(
+    change: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_photos(tmp_path / "photos", classes=("ant", "K\u00e4fer"))
+    splits = {photo.name: "test" if photo.name.endswith("3.jpg") else "train" for photo in read_dataset(data).photos}
+    rows = "".join(f'"{change(name)}",x,{split}\n' for name, split in splits.items())
+    (tmp_path / "splits.csv").write_text(f"name,label,split\n{rows}gone.jpg,x,val\n", encoding="utf-8")
+    told = train_small(data, tmp_path / "run", small(epochs=1, size=32, splits=tmp_path / "splits.csv"))
+    made = read_splits(tmp_path / "run")
+    assert made == splits
+    assert any("1 of" in line and "names there match no photo, such as gone.jpg" in line for line in told)
 
 
 def test_the_folder_of_a_run_gives_its_splits(photos: Path, trained: Path, tmp_path: Path) -> None:

@@ -55,6 +55,14 @@ def test_an_input_is_refused_under_every_name(tmp_path: Path, monkeypatch: pytes
     assert "is an input of this command" in refusal(given, tmp_path / "soft.csv")
 
 
+def test_where_no_file_can_be_made_is_said_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be written: Not a directory; name another file with -o"):
+        refuse_file(tmp_path / "file" / "p.csv", option="-o", is_ours=is_table_with("file"))
+    assert allowed(tmp_path / "new" / "p.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_devices_may_be_written(tmp_path: Path) -> None:
     assert allowed(Path(os.devnull))
 

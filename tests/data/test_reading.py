@@ -62,6 +62,10 @@ def test_a_missing_path(name: str, tmp_path: Path) -> None:
     assert name == "" or str(tmp_path) in text
 
 
+def test_a_home_that_nobody_has() -> None:
+    assert refused("~nobody-of-this-name/photos").startswith("~nobody-of-this-name/photos: there is no such file")
+
+
 def test_things_that_are_no_data(tmp_path: Path) -> None:
     assert "no image found" in refused(tmp_path)
     photo = layouts.picture(tmp_path / "1.jpg")
@@ -69,6 +73,8 @@ def test_things_that_are_no_data(tmp_path: Path) -> None:
     text = refused(tmp_path)
     assert str(tmp_path) in text
     assert "images, but no class folders (1, e.g. 1.jpg)" in text
+    (tmp_path / "list.XLSX").touch()
+    assert "a spreadsheet; save it as 'CSV UTF-8'" in refused(tmp_path / "list.XLSX")
     photo.rename(tmp_path / "photo.csv")
     assert "not a CSV in UTF-8" in refused(tmp_path / "photo.csv")
     os.mkfifo(tmp_path / "pipe.csv")

@@ -177,7 +177,7 @@ def test_splits_round_trip(tmp_path: Path, names: list[str]) -> None:
         ("name,label,split\na,b,dev\n", "row 2"),
         ("name,label,split\na,b\n", "row 2"),
         ("name,label,split\na,b,val\na,b,val\n", "second time"),
-        ('name,label,split\n"a,b,val\n', "cannot be read"),
+        ('name,label,split\n"a,b,val\n', "row 2: not readable as CSV"),
     ],
 )
 def test_bad_splits_are_refused(tmp_path: Path, text: str | None, message: str) -> None:

@@ -34,7 +34,9 @@ def test_rows_are_in_order_whatever_the_batch(
     monkeypatch.setattr(inference, "BATCH", 7)
     parts = infer(method, views, method=method, workers=2)
     np.testing.assert_allclose(parts.values, whole.values, atol=1e-5)
-    assert parts.damaged == whole.damaged == {}
+    assert parts.photos == whole.photos == views.photos
+    assert parts.unread == whole.unread == ()
+    assert whole.labels.tolist() == [photo.label for photo in views.photos]
     with in_eval_mode(method):
         sizes = [len(part.values) for part in stream(method, views, method=method, workers=0)]
     assert sizes == [7, 7, 7, 7, 2]
@@ -95,7 +97,7 @@ def test_what_a_worker_says_to_the_user_comes_without_its_traceback(photos: Path
     assert len(texts[0].splitlines()) == 1
 
 
-def test_damaged_photos_keep_their_place(photos: Path, trained: Path, tmp_path: Path) -> None:
+def test_damaged_photos_have_no_row(photos: Path, trained: Path, tmp_path: Path) -> None:
     method = open_run(trained).learner.method
     (tmp_path / "bad.jpg").write_bytes(b"bad")
     sound = read_dataset(photos).photos
@@ -103,7 +105,19 @@ def test_damaged_photos_keep_their_place(photos: Path, trained: Path, tmp_path: 
     pixels = open_run(trained).recipe.pixels
     found = infer(method, Photographs(mixed, pixels), method=method)
     alone = infer(method, Photographs(sound[:2], pixels), method=method)
-    np.testing.assert_allclose(found.values[[0, 3]], alone.values, atol=1e-5)
-    assert sorted(found.damaged) == [1, 2]
-    assert found.damaged[2].startswith("none.jpg: ")
-    assert infer(method, Photographs([], pixels), method=method).values.shape[0] == 0
+    np.testing.assert_allclose(found.values, alone.values, atol=1e-5)
+    assert found.photos == (sound[0], sound[1])
+    assert [photo for photo, _ in found.unread] == mixed[1:3]
+    assert found.unread[1].line == "none.jpg: no such file"
+    (places,) = (part.damaged for part in stream(method, Photographs(mixed, pixels), method=method, workers=0))
+    assert sorted(places) == [1, 2]
+
+
+def test_where_nothing_can_be_read_there_are_no_figures(trained: Path, tmp_path: Path) -> None:
+    method, pixels = open_run(trained).learner.method, open_run(trained).recipe.pixels
+    gone = [Photo(f"{number}.jpg", tmp_path / f"{number}.jpg") for number in range(7)]
+    with pytest.raises(UserError) as error:
+        infer(method, Photographs(gone, pixels), method=method)
+    text = str(error.value)
+    assert text.startswith("7 of 7 photos cannot be read: 0.jpg: no such file; 1.jpg: no such file; ")
+    assert "; and 2 more.\n" in text

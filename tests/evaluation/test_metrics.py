@@ -1,10 +1,12 @@
 """Every figure against sklearn's or a loop written from its definition."""
 
+import math
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
-from fieldmark.evaluation.metrics import confused_pairs, headline, measure, per_class
+from fieldmark.evaluation.metrics import confused_pairs, headline, log_probabilities, measure, per_class
 
 
 def example(seed: int, *, photos: int = 60, classes: int = 7, absent: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -33,11 +35,13 @@ def test_figures_are_those_of_sklearn(seed: int, absent: int) -> None:
     assert np.array_equal(found.confusion, confusion_matrix(labels, said, labels=range(7)))
 
 
-def test_few_classes_and_no_photos() -> None:
-    logits, labels = example(0, classes=3, absent=0)
-    assert measure(logits, labels).top5 == 1.0
-    none = measure(np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
-    assert (none.n, none.top1, none.confusion.shape) == (0, 0.0, (3, 3))
+@pytest.mark.parametrize("classes", [2, 5, 6])
+def test_five_of_few_classes_say_nothing(classes: int) -> None:
+    logits, labels = example(0, classes=classes, absent=0)
+    assert (measure(logits, labels).top5 is None) == (classes < 6)
+
+
+def test_one_photo() -> None:
     one = measure(np.array([[0.0, 1.0]], np.float32), np.array([1]))
     assert (one.top1, one.mean_per_class, one.macro_f1) == (1.0, 1.0, 1.0)
 
@@ -58,6 +62,15 @@ def test_the_headline_follows_the_balance(counts: tuple[int, ...], figure: str) 
     assert headline(counts) == figure
 
 
+def test_log_probabilities_by_a_loop() -> None:
+    logits = np.array([[1.0, 2.0, 0.0], [-3.0, 0.5, 0.5]], np.float32)
+    for row, said in zip(logits.tolist(), log_probabilities(logits), strict=True):
+        total = sum(math.exp(value) for value in row)
+        assert said.tolist() == pytest.approx([math.log(math.exp(value) / total) for value in row])
+    far = log_probabilities(np.array([[1000.0, 0.0], [2000.0, 0.0]], np.float32))
+    assert far[:, 1].tolist() == [-1000, -2000]  # which differ though both probabilities are 0
+
+
 def test_confused_pairs_by_a_loop() -> None:
     rng = np.random.default_rng(0)
     confusion = rng.integers(0, 9, (6, 6))
@@ -76,6 +89,6 @@ def test_rows_by_class() -> None:
     assert rows[0] == {
         "class": "ant", "photos": 3, "recall": 0.6667, "precision": 1.0, "f1": 0.8, "most_taken_for": "bee", "times": 1,
     }  # fmt: skip
-    assert (rows[1]["photos"], rows[1]["recall"], rows[1]["precision"]) == (0, "", 0.0)
+    assert (rows[1]["photos"], rows[1]["recall"], rows[1]["precision"], rows[1]["f1"]) == (0, "", 0.0, "")
     assert (rows[1]["most_taken_for"], rows[1]["times"]) == ("", 0)
     assert (rows[2]["recall"], rows[2]["precision"], rows[2]["most_taken_for"]) == (0.0, "", "bee")

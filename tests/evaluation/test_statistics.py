@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fieldmark.evaluation.statistics import detectable, holm, paired_difference, seed_interval
+from fieldmark.evaluation.statistics import detectable, holm, paired_difference, seed_interval, share_interval
 
 
 def test_the_interval_over_seeds_is_student_s() -> None:
@@ -18,6 +18,22 @@ def test_the_interval_over_seeds_is_student_s() -> None:
     told = seed_interval(values, level=0.9)
     wanted = stats.t.interval(0.9, 6, loc=values.mean(), scale=stats.sem(values))
     assert told == pytest.approx((values.mean(), *wanted))
+
+
+def test_the_interval_of_a_share_is_wilson_s() -> None:
+    # 479 of 585: share 0.8188, z^2 = 3.8415; centre (0.8188 + 0.003283) / 1.006567, half 0.03118
+    assert share_interval(479, 585) == pytest.approx((0.818803, 0.785539, 0.847900), abs=1e-5)
+    for hits, count in ((0, 1), (1, 1), (0, 9), (9, 9), (1, 30), (17, 40), (5793, 5794)):
+        wanted = stats.binomtest(hits, count).proportion_ci(method="wilson")
+        interval = share_interval(hits, count)
+        assert interval[1:] == pytest.approx((wanted.low, wanted.high), abs=1e-12)
+        assert 0 <= interval.low <= interval.mean <= interval.high <= 1
+    assert share_interval(0, 9).low == 0
+    assert share_interval(9, 9).high == 1
+    assert share_interval(3, 9, level=0.5).high < share_interval(3, 9).high
+    for hits, count in ((0, 0), (2, 1), (-1, 3)):
+        with pytest.raises(ValueError, match="no share"):
+            share_interval(hits, count)
 
 
 def test_one_seed_has_no_interval_and_none_no_mean() -> None:

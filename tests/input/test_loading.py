@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -264,13 +264,47 @@ def test_a_process_that_is_killed_while_it_sends_ends_the_wait_for_it(photos, mo
 
 
 def test_in_a_thread_a_process_that_is_killed_ends_the_wait_for_it(photos):
-    messages: list[str] = []
     loader = loader_of(Photographs(photos, PIXELS), in_order(12, 1) * 50, workers=2)
-    batches = batches_of(loader, advice="do this")
-    thread = threading.Thread(target=lambda: messages.append(death(batches, killed=signal.SIGKILL)))
+    assert len(in_a_thread(lambda: death(batches_of(loader, advice="do this"), killed=signal.SIGKILL))) == 1
+
+
+def test_in_a_thread_too_while_it_sends(photos, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.Tensor, "share_memory_", no_room)
+    large = Photographs(photos, Pixels(size=1600, eval_size=1600))
+    before = set(multiprocessing.active_children())
+    for _ in range(3):
+        loader = loader_of(large, in_order(12, 1) * 50, workers=2, start="fork")
+        assert len(in_a_thread(lambda it=loader: death(batches_of(it, advice="do this"), killed=signal.SIGKILL))) == 1
+    for process in set(multiprocessing.active_children()) - before:
+        process.join(60)
+    assert set(multiprocessing.active_children()) <= before  # none of them reads on
+
+
+def test_in_a_thread_batches_and_errors_are_the_same(photos, monkeypatch: pytest.MonkeyPatch):
+    loader = loader_of(Photographs(photos, PIXELS), in_order(12, 5), workers=2, start="fork")
+    assert in_a_thread(lambda: [len(batch.labels) for batch in batches_of(loader)]) == [[5, 5, 2]]
+
+    def failing(*_: object) -> None:
+        raise UserError("one line\nand another")
+
+    monkeypatch.setattr(Photographs, "__getitems__", failing)
+    loader = loader_of(Photographs(photos, PIXELS), in_order(12, 5), workers=1, start="fork")
+
+    def refused() -> str:
+        with pytest.raises(UserError) as error:
+            list(batches_of(loader))
+        return str(error.value)
+
+    assert in_a_thread(refused) == ["one line\nand another"]
+
+
+def in_a_thread(work: Callable[[], Any]) -> list[Any]:
+    """What it returns in a thread of its own, within a minute."""
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(work()), daemon=True)
     thread.start()
-    thread.join()
-    assert len(messages) == 1
+    thread.join(60)
+    return results
 
 
 def test_other_errors_are_raised_unchanged(photos, monkeypatch: pytest.MonkeyPatch):

@@ -1,7 +1,8 @@
 """Pairwise Confusion against loops written from the paper, its lemmas, and the batches at the edge."""
 
 import math
-from itertools import product
+from dataclasses import replace
+from itertools import permutations, product
 
 import pytest
 import torch
@@ -11,8 +12,8 @@ from torch import Tensor
 
 from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.errors import UserError
-from fieldmark.papers import pairwise_confusion
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion, euclidean_confusion, jeffreys_divergence
+from fieldmark.recipe import Part
 from fieldmark.recipes.pairwise_confusion import COMPOSITION
 from golden_step import check_golden, numbers_of_a_step, tiny_learner
 from random_values import probabilities
@@ -198,15 +199,48 @@ def test_half_precision_logits_are_raised_and_certain_ones_stay_finite():
     assert logits.grad.isfinite().all()
 
 
-@pytest.mark.parametrize(("options", "message"), [({"on": "maps"}, "choose 'probab"), ({"weight": -1.0}, "at least 0")])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"on": "maps"}, "on of PairwiseConfusion is 'maps'; choose probab"),
+        ({"weight": -1.0}, "at least 0"),
+        ({"weight": None, "per_class": -0.1}, "at least 0"),
+        ({"per_class": 0.1}, "weight=10.0, per_class=0.1.: per_class takes weight=None"),
+    ],
+)
 def test_settings_that_mean_nothing_are_refused_when_it_is_made(options: dict[str, object], message: str):
     with pytest.raises(UserError, match=message):
         PairwiseConfusion(**options)  # pyright: ignore[reportArgumentType]
 
 
-def test_the_docstring_says_where_eq_9_is():
-    block = (pairwise_confusion.__doc__ or "").partition("Paper and released code")[0]
-    assert "Eq. 9, all pairs of two images of different classes, is the plan ExhaustivePairs" in block
+@pytest.mark.parametrize("classes", [2, 20, 200])
+def test_a_weight_per_class_is_one_of_that_many_classes(classes: int):
+    logits, labels = random_logits(6, classes), torch.arange(6) % 2
+    for share in (0.05, 0.15):
+        whole = confusion(PairwiseConfusion(share * classes), logits, labels)
+        each = confusion(PairwiseConfusion(None, per_class=share), logits, labels)
+        torch.testing.assert_close(each, whole, rtol=1e-12, atol=0)
+    (part,) = COMPOSITION.terms
+    composed = confusion(PairwiseConfusion(**part.options), logits, labels)
+    torch.testing.assert_close(
+        composed, confusion(PairwiseConfusion(0.05 * classes), logits, labels), rtol=1e-12, atol=0
+    )
+    assert confusion(PairwiseConfusion(**{**part.options, "weight": 2.0}), logits, labels) == confusion(
+        PairwiseConfusion(2.0), logits, labels
+    )
+
+
+def test_pieces_of_a_shuffled_batch_are_worth_the_whole():
+    """Over all orders of four images, the mean of the pieces' losses is the whole batch's: pairs are as random."""
+    logits, labels, term = random_logits(4, 5), torch.tensor([0, 1, 1, 2]), PairwiseConfusion(shuffle=False)
+    orders = torch.tensor(list(permutations(range(4))))
+    means = [
+        torch.stack(
+            [confusion(term, logits[rows], labels[rows]) for order in orders for rows in order.split(size)]
+        ).mean()
+        for size in (4, 2)
+    ]
+    torch.testing.assert_close(means[1], means[0], rtol=1e-12, atol=0)
 
 
 pairs = st.integers(2, 6).flatmap(lambda count: st.tuples(probabilities(count), probabilities(count)))
@@ -235,4 +269,5 @@ def test_the_term_is_bounded_and_blind_to_the_names_of_classes(count: int, class
 
 
 def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):
-    check_golden("pc", numbers_of_a_step(tiny_learner(COMPOSITION, monkeypatch)))
+    composition = replace(COMPOSITION, terms=(Part("PairwiseConfusion"),))
+    check_golden("pc", numbers_of_a_step(tiny_learner(composition, monkeypatch)))

@@ -9,9 +9,9 @@ import pytest
 
 from fieldmark.errors import UserError
 from fieldmark.recipe import Part
-from fieldmark.recipes import COMPOSITIONS, MODULES, ROWS
+from fieldmark.recipes import COMPOSITIONS, PARTS, ROWS
 from fieldmark.recipes.composition import Composition
-from fieldmark.recipes.naming import composition_of, part_of, rows_of
+from fieldmark.recipes.naming import composition_of, part_of, refuse_unknown, rows_of
 
 
 @pytest.mark.parametrize("composition", COMPOSITIONS, ids=lambda composition: composition.name)
@@ -19,9 +19,37 @@ def test_papers_go_by_their_short_names(composition):
     assert composition_of(composition.name) is composition
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_every_part_of_ours_goes_by_its_name(name: str):
-    assert part_of(name, option="--term") == Part(name)
+@pytest.mark.parametrize("place", PARTS)
+def test_every_part_of_ours_goes_by_its_name_in_its_place_alone(place: str):
+    for other, names in PARTS.items():
+        for name in names:
+            if other == place:
+                assert part_of(name, option=f"--{place}") == Part(name)
+                refuse_unknown(place, Part(name))
+                continue
+            with pytest.raises(UserError, match=rf"^--{place} {name}: that is a {other}; (choose|did you mean) "):
+                part_of(name, option=f"--{place}")
+            with pytest.raises(UserError, match=rf"^there is no {place} '{name}', which is a {other}; "):
+                refuse_unknown(place, Part(name))
+
+
+@pytest.mark.parametrize("place", PARTS)
+def test_a_place_lists_its_own_names_and_no_others(place: str):
+    with pytest.raises(UserError) as caught:
+        refuse_unknown(place, Part("?"))
+    assert str(caught.value) == f"there is no {place} '?'; choose {', '.join(PARTS[place])}"
+    with pytest.raises(UserError) as caught:
+        part_of("?", option=place)
+    listed = str(caught.value).removeprefix(f"{place} ?: choose ").split(" (or ")[0].split(", ")
+    assert [part_of(name, option=place).name for name in listed] == list(PARTS[place])
+
+
+@pytest.mark.parametrize("place", PARTS)
+def test_a_slip_of_the_pen_is_asked_about(place: str):
+    for name in PARTS[place]:
+        slip = name[:1] + name[2:]
+        with pytest.raises(UserError, match=rf"; did you mean (.* or )?{name}( or |\?)"):
+            refuse_unknown(place, Part(slip))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +71,7 @@ def test_options_become_python_values():
     ("text", "message"),
     [
         ("averge", r"^--pool averge: did you mean average\? \(or package.module:Class for a class of your own\)$"),
-        ("nts", "^--pool nts: choose plain, .*, two-layer-head.* \\(or package.module:Class"),
+        ("nts", "^--pool nts: choose average, maximum \\(or package.module:Class"),
         ("", "^--pool : choose "),
         ("a\nb", r"^--pool a\\nb: choose "),
         ("average,3", "^--pool: '3' must be name=value$"),
@@ -112,5 +140,5 @@ def test_names_are_checked_without_torch(tmp_path: Path):
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=120
     )
     first, second = done.stdout.splitlines()
-    assert first.endswith("there is no part 'Avrage'; did you mean Average?")
-    assert second.endswith("there is no part 'Linaer'; did you mean Linear?")
+    assert first.endswith("there is no pool 'Avrage'; did you mean Average?")
+    assert second.endswith("there is no head 'Linaer'; did you mean Linear?")

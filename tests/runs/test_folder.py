@@ -126,10 +126,13 @@ def test_the_transform_reads_files_and_opened_pictures_as_prediction_does(tmp_pa
     for path in sorted(tmp_path.iterdir()):
         seen = Photographs([Photo(path.name, path)], pixels)[0].pixels[0].permute(2, 0, 1) / 255
         opened = Image.open(path)
-        for given in (path, str(path), opened, opened_image(Image.open(path))):
+        array = np.asarray(opened_image(Image.open(path)))
+        for given in (path, str(path), opened, opened_image(Image.open(path)), path.read_bytes(), array):
             assert torch.allclose(transform(given), seen, atol=1e-6), (path.name, given)
     with pytest.raises(UserError, match=r"nothing\.jpg: no such file"):
         transform(tmp_path / "nothing.jpg")
+    with pytest.raises(UserError, match="the picture is of type NoneType"):
+        transform(None)  # pyright: ignore[reportArgumentType]
 
 
 def test_a_box_is_asked_for() -> None:

@@ -11,7 +11,7 @@ from fieldmark.batches import Balanced, Batches, Shuffled, ShuffledPairs
 from fieldmark.errors import UserError
 from fieldmark.recipe import CROSS_ENTROPY, AdamW, OneCycle, Part, Recipe, Sgd, Stage, StepDecay
 from fieldmark.recipes import ROWS
-from fieldmark.recipes.composition import Composition
+from fieldmark.recipes.composition import UNSMOOTHED, Composition
 from fieldmark.training import automatic, overrides
 from fieldmark.training.automatic import draft_of, fitting
 from fieldmark.training.settings import settings_of
@@ -30,8 +30,8 @@ def of_paper(batches: Batches, patch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on the GPU of the machine that it runs on."""
-    monkeypatch.setattr(automatic, "_memory", lambda: math.inf)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+    monkeypatch.setattr(automatic, "_memory", lambda _: math.inf)
+    monkeypatch.setattr(automatic, "precision_of", lambda said, _: "bf16" if said == "auto" else said)
 
 
 def test_the_machine_decides_backbone_and_size() -> None:
@@ -102,12 +102,12 @@ def test_batch_and_size_fit_the_gpu(gigabytes: int, half: tuple[int, int], whole
 
 
 def test_the_rate_follows_the_batch_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(automatic, "_memory", lambda: 8.3e9)
+    monkeypatch.setattr(automatic, "_memory", lambda _: 8.3e9)
     recipe = chosen(device="cuda")
     assert (recipe.batches, recipe.pixels.size) == (Shuffled(16), 448)
     assert recipe.stages[0].optimiser.lr == pytest.approx(0.1)
     assert chosen(device="cuda", precision="fp32").batches == Shuffled(8)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    monkeypatch.setattr(automatic, "precision_of", lambda *_: "fp32")
     recipe = chosen(device="cuda", backbone="test_convnext")
     assert recipe.batches == Shuffled(8)
     assert recipe.stages[0].optimiser.lr == pytest.approx(0.001 / 4)
@@ -116,15 +116,26 @@ def test_the_rate_follows_the_batch_that_fits(monkeypatch: pytest.MonkeyPatch) -
     assert chosen().batches == Shuffled(16)
 
 
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_convnext"])
+def test_an_optimiser_that_is_named_gets_its_own_usual_rates(backbone: str) -> None:
+    sgd, adamw = (chosen(backbone=backbone, optimizer=name).stages[0].optimiser for name in ("sgd", "adamw"))
+    assert sgd == Sgd(pytest.approx(0.1), scales={"backbone": 0.1})
+    assert adamw == AdamW(pytest.approx(5e-4), scales={"backbone": 0.05})
+    assert chosen(backbone=backbone).stages[0].optimiser == {"test_resnet": sgd, "test_convnext": adamw}[backbone]
+    assert chosen(backbone=backbone, optimizer="adamw", lr=2e-3, batch=64).stages[0].optimiser.lr == 2e-3
+    assert chosen(backbone=backbone, optimizer="adamw", batch=64).stages[0].optimiser.lr == pytest.approx(2e-3)
+
+
 def test_a_gpu_is_asked_for_all_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert automatic._memory() == math.inf
+    assert automatic._memory("cuda") == math.inf
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
-    properties = (SimpleNamespace(total_memory=6e9), SimpleNamespace(total_memory=8e9))
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: properties[number])
-    assert automatic._memory() == 8e9
+    properties = {"cuda": SimpleNamespace(total_memory=6e9), "cuda:1": SimpleNamespace(total_memory=8e9)}
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties[device])
+    assert [automatic._memory(device) for device in properties] == [6e9, 8e9]
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 11e9)
+    assert automatic._memory("mps") == 11e9
 
 
 @pytest.mark.parametrize("name", ["resnet18.nobody", "no_such_network", "resnet18.", "googlenet.tv_in1k"])
@@ -163,7 +174,9 @@ def test_parts_that_say_a_rate_get_it() -> None:
 
 def test_parts_by_name() -> None:
     recipe = chosen(method="pc", term=("pairwise-confusion,weight=5",), pool="maximum")
-    assert recipe.model.terms == (Part("PairwiseConfusion"), Part("PairwiseConfusion", {"weight": 5}))
+    composed, added = recipe.model.terms
+    assert composed == Part("PairwiseConfusion", {"weight": None, "per_class": 0.05})
+    assert added == Part("PairwiseConfusion", {"weight": 5})
     assert recipe.model.pool == Part("Maximum")
 
 
@@ -175,6 +188,7 @@ def test_zero_is_a_choice_too() -> None:
 
 def test_the_criterion_adjusts_if_asked() -> None:
     assert chosen().model.criterion == CROSS_ENTROPY
+    assert chosen(method="pc").model.criterion == UNSMOOTHED
     adjusted = chosen(balance="logit-adjust", smoothing=0.2)
     assert adjusted.model.criterion == Part("CrossEntropy", {"smoothing": 0.2, "adjust": True})
     assert adjusted.batches == Shuffled(16)
@@ -193,7 +207,7 @@ def test_a_paper_s_own_batches_have_no_more_classes_than_the_data(monkeypatch: p
 def test_any_field_can_be_set() -> None:
     recipe = chosen(method="pc", set=("stages.0.epochs=3", "model.terms.0.weight=5", "pixels.flip=false"))
     assert (recipe.epochs, recipe.pixels.flip) == (3, False)
-    assert recipe.model.terms[0].options == {"weight": 5}
+    assert recipe.model.terms[0].options == {"weight": 5, "per_class": 0.05}
     with pytest.raises(UserError, match="epochs is 0; it must be at least 1"):
         chosen(set=("stages.0.epochs=0",))
 

@@ -1,6 +1,7 @@
 """The loop: resuming is exact, steps that are not finite are undone, pieces of a batch add up, stages take turns."""
 
 import itertools
+import math
 import multiprocessing
 from dataclasses import replace
 from pathlib import Path
@@ -8,19 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from loops import RECIPE, STAGE, Noisy, Poisoned, Recorder, differing, make_loop, session, tensors, with_method
+from loops import RECIPE, STAGE, Noisy, Poisoned, Recorder, Telling, differing, make_loop, session, tensors, with_method
 
 import small_runs
-from fieldmark.batches import Shuffled
-from fieldmark.building import build_learner
+from fieldmark.batches import Balanced, Shuffled
 from fieldmark.errors import UserError
 from fieldmark.input.loading import Batch
-from fieldmark.recipe import AdamW, Recipe, Sgd, Stage, StepDecay
-from fieldmark.recipes import pairwise_confusion
+from fieldmark.recipe import AdamW, Part, Precision, Recipe, Sgd, Stage, StepDecay
+from fieldmark.recipes import COMPOSITIONS
+from fieldmark.recipes.composition import Composition
 from fieldmark.recipes.naming import part_of
 from fieldmark.runs.checkpoint import load_state
 from fieldmark.testing import no_reading_back
+from fieldmark.training.loop import Loop
 from fieldmark.training.nonfinite import Watch
+from fieldmark.training.overrides import with_model
+from fieldmark.training.settings import RecipeSettings
 
 PC = replace(RECIPE, model=replace(RECIPE.model, terms=(part_of("pairwise-confusion", option="--term"),)), ema=0.0)
 TWO_STAGES = replace(
@@ -33,6 +37,7 @@ KINDS = {
     "pc": PC,
     "dropout": with_method(Noisy),
     "two stages": TWO_STAGES,
+    "fp16": replace(RECIPE, precision="fp16", clip=1.0),
     "adamw, clipped, in pieces": replace(RECIPE, stages=(Stage(2, AdamW(lr=1e-3)),), clip=1.0, accumulate=2),
 }
 
@@ -70,6 +75,8 @@ def test_a_resumed_run_ends_bit_for_bit_as_an_unbroken_one(
 ) -> None:
     state = resumed(photos, tmp_path, KINDS[kind], stops)
     assert differing(state, whole[kind]) == []
+    assert state["scaler"] == whole[kind]["scaler"]
+    assert (state["scaler"] is not None) == (kind == "fp16")
     assert len(tensors(state)) > 50
 
 
@@ -170,6 +177,51 @@ def test_a_first_step_that_is_not_finite_is_as_if_it_had_not_been(
     assert largest < 1e3
 
 
+def scaled(data: Path, run: Path, recipe: Recipe, *, scale: float) -> tuple[Loop, Recorder]:
+    """What a run in fp16 comes to that begins with a scale of the loss."""
+    log = Recorder(run)
+    loop = make_loop(data, run, recipe, log)
+    assert loop.scaler is not None
+    loop.scaler.load_state_dict(loop.scaler.state_dict() | {"scale": scale})
+    log.loop = loop
+    loop.train(workers=0)
+    return loop, log
+
+
+def test_a_scale_that_is_too_large_for_fp16_is_halved_until_steps_are_good(photos: Path, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, precision="fp16", batches=Shuffled(2), stages=(replace(STAGE, epochs=3),))
+    loop, log = scaled(photos, tmp_path, recipe, scale=2.0**44)
+    states = [{key: state[key] for key in ("learner", "average", "optimiser")} for state in log.states]
+    scales = [2.0**44, *(state["scaler"]["scale"] for state in log.states)]
+    undone = [after == before / 2 for before, after in itertools.pairwise(scales)]
+    assert all(undone[:21])
+    assert not all(undone)
+    for one, other, same in zip(states, states[1:], undone[1:], strict=False):
+        assert (differing(one, other) == []) == same
+    assert [note for note in log.notes if "not finite" in note] == []
+    assert np.isnan(loop.position.rows[0]["loss"])
+    assert np.isfinite(loop.position.rows[-1]["loss"])
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_fp16_ends_a_run_too_that_stays_poisoned(gradient: bool, photos: Path, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, precision="fp16", batches=Shuffled(2), stages=(replace(STAGE, epochs=4),))
+    recipe = with_method(Poisoned, recipe, at=tuple(range(100)), gradient=gradient)
+    with pytest.raises(UserError, match="20 steps in a row") as caught:
+        scaled(photos, tmp_path, recipe, scale=4.0)
+    assert "--precision fp32" in str(caught.value)
+
+
+@pytest.mark.parametrize("paper", COMPOSITIONS, ids=lambda paper: paper.name)
+def test_every_paper_learns_in_fp16(paper: Composition, photos: Path, tmp_path: Path) -> None:
+    model = with_model(RECIPE.model, RecipeSettings(method=paper.name))
+    stages = (Stage(1, Sgd(lr=1e-3)),)
+    recipe = replace(RECIPE, model=model, batches=Balanced(2, 4), stages=stages, precision="fp16")
+    loop, _ = scaled(photos, tmp_path, recipe, scale=2.0**6)
+    assert loop.state()["scaler"]["scale"] == 2.0**6  # no step was undone
+    assert np.isfinite(loop.position.rows[-1]["loss"])
+
+
 def test_epoch_figures_leave_out_undone_steps(photos: Path, tmp_path: Path) -> None:
     recipe = replace(RECIPE, stages=(replace(STAGE, epochs=1),))
     rows = []
@@ -208,10 +260,44 @@ def test_pieces_add_up_to_the_batch(photos: Path, tmp_path: Path) -> None:
             torch.testing.assert_close(losses[0][name], losses[pieces][name])
 
 
-def test_pieces_are_refused_where_images_are_compared() -> None:
-    with pytest.raises(UserError, match="--accumulate 1"):
-        build_learner(replace(PC, accumulate=2), classes=3)
-    assert pairwise_confusion.COMPOSITION.terms == PC.model.terms
+def test_the_pairs_of_a_piece_are_its_own(photos: Path, tmp_path: Path) -> None:
+    """The gradient of pieces is the mean of the gradients that each piece would have as a batch of its own."""
+    term = Part("PairwiseConfusion", {"weight": 50.0})
+    recipe = replace(RECIPE, model=replace(RECIPE.model, terms=(term,)), accumulate=2)
+    loops = [make_loop(photos, tmp_path, replace(recipe, accumulate=pieces)) for pieces in (2, 1, 1)]
+    whole = loops[0].photos.__getitems__([(0, index) for index in range(0, 24, 3)])
+    halves = [loops[0].photos.__getitems__([(0, index) for index in part]) for part in ((0, 3, 6, 9), (12, 15, 18, 21))]
+    for loop in loops:
+        torch.nn.init.normal_(loop.learner.method.classifier.head.weight, generator=torch.Generator().manual_seed(1))
+        loop.wrapped.train()
+    losses = [loop._backward(batch) for loop, batch in zip(loops, (whole, *halves), strict=True)]
+    for name in ("loss", "PairwiseConfusion"):
+        torch.testing.assert_close(losses[0][name], (losses[1][name] + losses[2][name]) / 2)
+    gradients = [[p.grad for p in loop.learner.parameters() if p.grad is not None] for loop in loops]
+    for accumulated, first, second in zip(*gradients, strict=True):
+        torch.testing.assert_close(accumulated, (first + second) / 2, rtol=1e-3, atol=1e-5)
+
+
+def test_figures_are_logged_and_train_nothing(photos: Path, tmp_path: Path) -> None:
+    """Those of a term and of a method; one that is not finite undoes no step."""
+    term = Part("MutualChannelLoss", {"weight": 0.5, "drop": 0.0})
+    recipe = replace(RECIPE, stages=(replace(STAGE, epochs=1),), model=replace(RECIPE.model, terms=(term,)))
+    log = Recorder(tmp_path)
+    loops = [
+        make_loop(photos, tmp_path, kind, log)
+        for kind in (recipe, with_method(Telling, recipe), with_method(Telling, recipe, finite=False))
+    ]
+    for loop in loops:
+        loop.train(workers=0)
+    row = loops[0].position.rows[0]
+    loss = 0.5 * (row["MutualChannelLoss/L_dis"] - 10 * row["MutualChannelLoss/L_div"])
+    assert row["MutualChannelLoss"] == pytest.approx(loss, rel=1e-5)
+    assert row["loss"] == pytest.approx(row["cross_entropy"] + loss, rel=1e-5)
+    assert "MutualChannelLoss/L_div" in (tmp_path / "metrics.csv").read_text("utf-8").splitlines()[0]
+    assert [loop.position.rows[0].get("told") for loop in loops] == [None, 3.0, math.inf]
+    assert differing(loops[0].state()["learner"], loops[1].state()["learner"]) == []
+    assert differing(loops[0].state()["learner"], loops[2].state()["learner"]) == []
+    assert log.notes == [note for note in log.notes if "not finite" not in note]
 
 
 def test_stages_and_frozen_groups(photos: Path, tmp_path: Path) -> None:
@@ -249,9 +335,13 @@ def test_a_group_thawed_within_a_stage_learns_with_momentum(photos: Path, tmp_pa
     assert sum(float(buffer.abs().max()) > 0 for buffer in buffers) > 0.9 * len(buffers)
 
 
-def test_clipping_bounds_the_step(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_clipping_bounds_the_step(precision: Precision, photos: Path, tmp_path: Path) -> None:
     stage = Stage(1, Sgd(lr=1.0, momentum=0.0, weight_decay=0.0), StepDecay())
-    loop = make_loop(photos, tmp_path, replace(RECIPE, stages=(stage,), clip=1e-3, ema=0.0))
+    recipe = replace(RECIPE, stages=(stage,), clip=1e-3, ema=0.0, precision=precision)
+    loop = make_loop(photos, tmp_path, recipe)
+    if loop.scaler:
+        loop.scaler.load_state_dict(loop.scaler.state_dict() | {"scale": 2.0**8})
     before = [p.detach().clone() for p in loop.learner.parameters()]
     watch = Watch(loop.log, [photo.name for photo in loop.photos.photos])
     loop._step(loop.photos.__getitems__([(0, index) for index in range(8)]), watch)
@@ -260,19 +350,21 @@ def test_clipping_bounds_the_step(photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("optimiser", [Sgd(lr=0.05), Sgd(lr=0.05, momentum=0.0), AdamW(lr=1e-3)])
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(("accumulate", "precision"), [(1, "fp32"), (2, "fp32"), (1, "fp16")])
 def test_the_loops_own_step_reads_nothing_back(
-    optimiser: Sgd | AdamW, accumulate: int, photos: Path, tmp_path: Path
+    optimiser: Sgd | AdamW, accumulate: int, precision: Precision, photos: Path, tmp_path: Path
 ) -> None:
-    stage = replace(STAGE, optimiser=optimiser)
-    loop = make_loop(photos, tmp_path, replace(RECIPE, stages=(stage,), clip=1.0, accumulate=accumulate))
+    recipe = replace(RECIPE, stages=(replace(STAGE, optimiser=optimiser),), clip=1.0, accumulate=accumulate)
+    loop = make_loop(photos, tmp_path, replace(recipe, precision=precision))
+    if loop.scaler:
+        loop.scaler.load_state_dict(loop.scaler.state_dict() | {"scale": 2.0**8})
     assert loop.average is not None
     batch = loop.photos.__getitems__([(0, index) for index in range(8)])
     before = {name: value.clone() for name, value in loop.learner.named_parameters()}
     for _ in range(2):
         loop._begin_step()
         with no_reading_back():
-            finite = loop._update(torch.stack(list(loop._backward(batch).values())))
+            finite, _ = loop._update(loop._backward(batch)["loss"])
         assert finite
         loop.position.step += 1
     assert differing(before, dict(loop.learner.named_parameters()))

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from fieldmark.errors import UserError
 from fieldmark.input.loading import Batch
-from fieldmark.training.nonfinite import PATIENCE, Watch
+from fieldmark.training.nonfinite import PATIENCE, Outcome, Watch
 from fieldmark.training.runlog import RunLog
 
 NAMES = [f"a/{number}\n.jpg" for number in range(6)]
@@ -32,7 +32,8 @@ def losses(**values: float) -> dict[str, torch.Tensor]:
     return {name: torch.tensor(value) for name, value in values.items()}
 
 
-GOOD, BAD = torch.tensor(True), torch.tensor(False)
+YES, NO = torch.tensor(True), torch.tensor(False)
+GOOD, BAD, OVERFLOW = Outcome(YES, NO), Outcome(NO, NO), Outcome(NO, YES)
 
 
 def test_a_step_is_reported_when_the_next_is_done(tmp_path: Path) -> None:
@@ -76,3 +77,18 @@ def test_patience_begins_anew_after_a_good_step(tmp_path: Path) -> None:
         watch.settle()
     assert "--lr" in str(error.value)
     assert len(str(error.value).splitlines()) <= 3
+
+
+def test_overflow_while_the_scale_is_searched_for_neither_counts_nor_ends_a_row(tmp_path: Path) -> None:
+    log = Notes(tmp_path)
+    watch = Watch(log, NAMES)
+    for _ in range(2 * PATIENCE):
+        watch.saw(OVERFLOW, losses(loss=1.0), batch(0))
+    watch.settle()
+    assert log.notes == []
+    for _ in range(PATIENCE - 1):
+        watch.saw(BAD, losses(loss=1.0), batch(0))
+        watch.saw(OVERFLOW, losses(loss=1.0), batch(0))
+    watch.saw(BAD, losses(loss=1.0), batch(0))
+    with pytest.raises(UserError, match=f"{PATIENCE} steps in a row"):
+        watch.settle()

@@ -1,11 +1,13 @@
 """Parameter groups, rates, the moving average, and what undoes a step."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from fieldmark.errors import UserError
-from fieldmark.recipe import AdamW, Cosine, OneCycle, Sgd, Stage, StepDecay
+from fieldmark.recipe import AdamW, Cosine, Decayed, OneCycle, Poly, Sgd, Stage, StepDecay
 from fieldmark.training.optim import MovingAverage, NormKeeper, freeze, make_optimiser, refuse_groups, set_rates
 
 
@@ -29,16 +31,20 @@ def test_every_parameter_once_and_vectors_not_decayed(settings: Sgd | AdamW) -> 
         assert group["weight_decay"] in (0.0, 0.1)
 
 
-def test_weight_decay_alone_shrinks_matrices_alone() -> None:
-    module = network()
+@pytest.mark.parametrize("settings", [Sgd(0.1, momentum=0.0, weight_decay=0.5), AdamW(0.1, weight_decay=0.5)])
+@pytest.mark.parametrize("decayed", ["weights", "all"])
+def test_what_decays_is_the_weights_or_all_down_to_single_numbers(settings: Sgd | AdamW, decayed: Decayed) -> None:
+    module, radius = network(), nn.Parameter(torch.tensor(2.0))
     nn.init.ones_(module[3].bias)
-    before = [p.detach().clone() for p in module.parameters()]
-    optimiser = make_optimiser(groups(module), Sgd(lr=0.1, momentum=0.0, weight_decay=0.5))
-    for p in module.parameters():
+    everything = groups(module) | {"radii": [radius]}
+    parameters = [p for members in everything.values() for p in members]
+    before = [p.detach().clone() for p in parameters]
+    optimiser = make_optimiser(everything, replace(settings, decayed=decayed))
+    for p in parameters:
         p.grad = torch.zeros_like(p)
     optimiser.step()
-    for p, old in zip(module.parameters(), before, strict=True):
-        torch.testing.assert_close(p.detach(), old * (0.95 if p.ndim > 1 else 1.0))
+    for p, old in zip(parameters, before, strict=True):
+        torch.testing.assert_close(p.detach(), old * (0.95 if decayed == "all" or p.ndim > 1 else 1.0))
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
@@ -115,13 +121,18 @@ def test_scales_multiply_the_rate_of_a_group() -> None:
         (Cosine(warmup=2), 2, 1),
         (Cosine(warmup=2), 6, 0.5),
         (Cosine(), 12, 0),
+        (Poly(), 4, 0.6),
+        (Poly(0.5), 7.5, 0.5),
+        (Poly(2.0), 10, 0),
         (StepDecay(epochs=(4, 8)), 3.99, 1),
         (StepDecay(epochs=(4, 8)), 4, 0.1),
         (StepDecay(epochs=(4, 8)), 8, 0.01),
         (StepDecay(epochs=(4,), factor=0.5, warmup=4), 2, 2.001 / 4),
     ],
 )
-def test_schedules_at_their_key_points(schedule: OneCycle | Cosine | StepDecay, epoch: float, factor: float) -> None:
+def test_schedules_at_their_key_points(
+    schedule: OneCycle | Cosine | StepDecay | Poly, epoch: float, factor: float
+) -> None:
     assert rates(Stage(10, Sgd(lr=2.0), schedule), epoch)["head"] == pytest.approx(2 * factor, abs=1e-9)
 
 

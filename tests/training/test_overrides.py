@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 
 from fieldmark.batches import Balanced, Batches, ExhaustivePairs, Shuffled, ShuffledPairs
+from fieldmark.core.device import precision_of
 from fieldmark.errors import UserError
 from fieldmark.recipe import AdamW, Cosine, Model, OneCycle, Part, Pixels, Recipe, Sgd, Stage, StepDecay, recipe_to_json
 from fieldmark.recipes import ROWS
-from fieldmark.recipes.composition import Composition
+from fieldmark.recipes.composition import UNSMOOTHED, Composition
 from fieldmark.training import overrides
 from fieldmark.training.automatic import Draft
 from fieldmark.training.overrides import read_recipe, with_fields, with_model
 from fieldmark.training.settings import RecipeSettings, settings_of
 
 TERM = Part("PairwiseConfusion", {"weight": 3.0})
+PER_CLASS = Part("PairwiseConfusion", {"weight": None, "per_class": 0.05})
 ADJUSTED = Part("CrossEntropy", {"smoothing": 0.1, "adjust": True})
 MODEL = Model(backbone="test_resnet", weights="none", terms=(TERM,))
 STAGE = Stage(100, Sgd(0.01, scales={"backbone": 0.1}), StepDecay((20, 40, 60), 0.5, 2.0), ("backbone",), 8)
@@ -69,6 +71,14 @@ def test_every_row_is_followed_by_its_name(name: str) -> None:
     assert overridden.stages == ROWS[name].recipe.stages
 
 
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_runs_in_float32_unless_told_otherwise(name: str) -> None:
+    recipe = said(read_recipe(name))
+    assert {precision_of(recipe.precision, device) for device in ("cpu", "cuda", "mps")} == {"fp32"}
+    for settings in ({"precision": "bf16"}, {"set": ("precision=bf16",)}):
+        assert said(recipe, **settings) == replace(recipe, precision="bf16")
+
+
 def test_what_is_no_recipe(tmp_path: Path) -> None:
     for name, message in (
         ("pc/cub-resnet5", r"no such file, and no such row of a paper; did you mean pc/cub-resnet50"),
@@ -98,7 +108,7 @@ def test_nothing_said_changes_nothing() -> None:
     [
         ("backbone", "vgg16", {"model": replace(MODEL, backbone="vgg16")}),
         ("weights", "hub", {"model": replace(MODEL, weights="hub")}),
-        ("neck", "maximum", {"model": replace(MODEL, neck=Part("Maximum"))}),
+        ("neck", "channel-expansion", {"model": replace(MODEL, neck=Part("ChannelExpansion"))}),
         ("pool", "maximum", {"model": replace(MODEL, pool=Part("Maximum"))}),
         ("head", "linear,a=1", {"model": replace(MODEL, head=Part("Linear", {"a": 1}))}),
         (
@@ -107,11 +117,17 @@ def test_nothing_said_changes_nothing() -> None:
             {"model": replace(MODEL, terms=(TERM, Part("PairwiseConfusion", {"weight": 5})))},
         ),
         ("method", "plain", {"model": replace(MODEL, terms=())}),
-        ("method", "pc", {"model": replace(MODEL, terms=(Part("PairwiseConfusion"),))}),
+        ("method", "pc", {"model": replace(MODEL, terms=(PER_CLASS,), criterion=UNSMOOTHED)}),
+        ("method", "mc-loss", {"model": replace(MODEL, terms=(Part("MutualChannelLoss", {"weight": 1.5}),))}),
         ("size", 96, {"pixels": replace(RECIPE.pixels, size=96, eval_size=96)}),
         ("fit", "crop", {"pixels": replace(RECIPE.pixels, fit="crop")}),
         ("batch", 40, {"batches": Balanced(10, 4)}),
         ("lr", 0.5, {"stages": (replace(STAGE, optimiser=replace(STAGE.optimiser, lr=0.5)),)}),
+        (
+            "optimizer",
+            "adamw",
+            {"stages": (replace(STAGE, optimiser=AdamW(pytest.approx(5e-5), scales={"backbone": 0.1})),)},
+        ),
         ("seed", 0, {"seed": 0}),
         ("balance", "logit-adjust", {"model": replace(MODEL, criterion=ADJUSTED)}),
         ("smoothing", 0.0, {"model": replace(MODEL, criterion=Part("CrossEntropy", {"smoothing": 0.0}))}),
@@ -124,6 +140,27 @@ def test_nothing_said_changes_nothing() -> None:
 )
 def test_each_setting_replaces_its_own_field(name: str, value: object, changed: dict[str, typing.Any]) -> None:
     assert said(**{name: value}) == replace(RECIPE, **changed)
+
+
+def test_a_method_without_label_smoothing_takes_it_away_unless_it_is_said() -> None:
+    assert said(method="pc", smoothing=0.2).model.criterion == Part("CrossEntropy", {"smoothing": 0.2})
+    adjusted = replace(RECIPE, model=replace(MODEL, criterion=ADJUSTED))
+    assert said(adjusted, method="pc").model.criterion.options == {"smoothing": 0.0, "adjust": True}
+    bare = replace(RECIPE, model=replace(MODEL, criterion=Part("mine:Own")))
+    assert said(bare, method="pc").model.criterion == Part("mine:Own")
+    for method in ("plain", "mc-loss", "cin"):
+        assert said(method=method).model.criterion == MODEL.criterion
+
+
+@pytest.mark.parametrize(("weights", "mu"), [("none", {"weight": 1.5}), ("hub", {}), ("w.safetensors", {})])
+def test_mutual_channel_loss_from_scratch_has_the_paper_s_weight(weights: str, mu: dict[str, float]) -> None:
+    assert said(method="mc-loss", weights=weights).model.terms == (Part("MutualChannelLoss", mu),)
+    changed = said(method="mc-loss", weights=weights, set=("model.terms.0.weight=0.3",))
+    assert changed.model.terms == (Part("MutualChannelLoss", {"weight": 0.3}),)
+    own = Part("MutualChannelLoss", {"weight": 0.2})
+    assert said(weights=weights, term=("mutual-channel-loss,weight=0.2",)).model.terms == (TERM, own)
+    row = ROWS["mc-loss/cub-resnet50"].recipe
+    assert said(row, weights=weights).model.terms == row.model.terms, "a recipe that is followed is not adapted"
 
 
 def test_every_setting_of_a_run_has_a_meaning_beside_a_recipe() -> None:
@@ -171,6 +208,22 @@ def test_another_size_keeps_the_kind_of_batches(batches: Batches, resized: Batch
     assert said(replace(RECIPE, batches=batches), batch=8).batches == resized
 
 
+def test_another_optimiser_in_all_stages_gets_a_rate_that_is_as_bold() -> None:
+    bold = Sgd(
+        0.2, momentum=0.8, weight_decay=1e-5, decayed="all", scales={"neck": 0.1}
+    )  # twice what is usual for batches of 16
+    two = replace(RECIPE, stages=(replace(STAGE, optimiser=bold), replace(STAGE, optimiser=AdamW(1e-3))))
+    first, second = (stage.optimiser for stage in said(two, optimizer="adamw").stages)
+    assert first == AdamW(pytest.approx(1e-3), decayed="all", scales={"neck": 0.1})
+    assert second == AdamW(1e-3)
+    back = said(two, optimizer="sgd").stages
+    assert back[0].optimiser == bold
+    assert back[1].optimiser == Sgd(pytest.approx(0.2))
+    assert said(optimizer="adamw", lr=3e-4).stages[0].optimiser.lr == 3e-4
+    changed = said(optimizer="adamw", set=("stages.0.optimiser.weight_decay=0.3",))
+    assert changed.stages[0].optimiser.weight_decay == 0.3
+
+
 def test_a_size_that_balanced_batches_cannot_have() -> None:
     with pytest.raises(UserError, match=r"--batch 10: the recipe has 4 images of each class") as error:
         said(batch=10)
@@ -198,9 +251,9 @@ def test_balance_and_smoothing_change_the_criterion_s_options() -> None:
 
 
 def test_a_method_brings_all_of_its_parts_and_its_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    paper = Composition("p", neck=Part("Maximum"), pool=Part("Maximum"), terms=(Part("PairwiseConfusion"),))
+    paper = Composition("p", neck=Part("ChannelExpansion"), pool=Part("Maximum"), terms=(Part("PairwiseConfusion"),))
     monkeypatch.setattr(overrides, "composition_of", lambda _: paper)
-    model = replace(MODEL, neck=Part("Maximum"), pool=Part("Average"), terms=(Part("PairwiseConfusion"),))
+    model = replace(MODEL, neck=Part("ChannelExpansion"), pool=Part("Average"), terms=(Part("PairwiseConfusion"),))
     assert said(method="p", pool="average") == replace(RECIPE, model=model)
     monkeypatch.setattr(overrides, "composition_of", lambda _: replace(paper, batches=Balanced(5, 4)))
     assert said(method="p").batches == Balanced(5, 4)
@@ -243,7 +296,7 @@ def test_fields_of_everything_else_one_after_another() -> None:
         "model.weights=none",
         "model.terms.0.weight=2.5",
         "model.terms.0.on=logits",
-        'model.neck={"type": "Maximum"}',
+        'model.neck={"type": "ChannelExpansion"}',
         "model.pool.type=Maximum",
         "model.criterion.smoothing=0.3",
         'batches={"type": "ShuffledPairs", "size": 8}',
@@ -258,7 +311,7 @@ def test_fields_of_everything_else_one_after_another() -> None:
         model=replace(
             MODEL,
             backbone="vgg16",
-            neck=Part("Maximum"),
+            neck=Part("ChannelExpansion"),
             pool=Part("Maximum"),
             terms=terms,
             criterion=Part("CrossEntropy", {"smoothing": 0.3}),
@@ -278,10 +331,10 @@ def test_fields_of_everything_else_one_after_another() -> None:
         ("epochs", "--set epochs: write a path and a value, such as stages.0.epochs=10"),
         ("epochs=3", "no setting 'epochs'; choose model, pixels, batches, stages"),
         ("pixels.sise=3", "pixels has no setting 'sise'; did you mean size"),
-        ("format_version=3", "it has format 3"),
+        ("format_version=4", "it has format 4"),
         ("=3", "no setting ''"),
         ("stages.0.rate=3", "stages.0 has no setting 'rate'; choose epochs, optimiser, schedule, frozen, frozen_ep"),
-        ("stages.0.optimiser.rate=3", "has no setting 'rate'; choose lr, momentum, nesterov, weight_decay, scales"),
+        ("stages.0.optimiser.rate=3", "'rate'; choose lr, momentum, nesterov, weight_decay, decayed, scales"),
         ("stages.0.optimiser.type=Adam", "stages.0.optimiser.type is 'Adam'; did you mean AdamW"),
         ("stages.1.epochs=3", "'1'"),
         ("stages.-1.epochs=3", "'-1'"),

@@ -7,6 +7,7 @@ import pytest
 from torch import nn
 
 from fieldmark.building import classes_named
+from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Part, Pixels, Recipe, Sgd, Stage, external_name
@@ -59,7 +60,20 @@ def test_groups_of_a_method_s_own() -> None:
     assert "no parameter group 'some'; the groups: all" in refused(recipe(("some",), method=OWN))
 
 
-@pytest.mark.usefixtures("no_network")
-def test_all_rows_of_papers_pass() -> None:
+def small(recipe: Recipe) -> Recipe:
+    model = replace(recipe.model, backbone=MODEL.backbone, weights="none")
+    return replace(recipe, model=model, pixels=Pixels(32, 32))
+
+
+def test_all_rows_of_papers_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the released S3N, which has groups of its own, by its network; all others without one."""
+    build, built = parameter_groups.build_learner, list[Recipe]()
+
+    def counted(recipe: Recipe, **options: Any) -> Learner:
+        built.append(recipe)
+        return build(recipe, **options)
+
+    monkeypatch.setattr(parameter_groups, "build_learner", counted)
     for row in ROWS.values():
-        refuse_unknown_groups(row.recipe, external={})
+        refuse_unknown_groups(small(row.recipe), external={})
+    assert [recipe.model.method.options["kernel"] for recipe in built] == ["learned"]

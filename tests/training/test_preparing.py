@@ -233,7 +233,7 @@ def test_nothing_is_held_out_where_validation_photos_are(photos: Path, tmp_path:
         ({"weights": "hub"}, "weights of test_resnet cannot be fetched"),
         ({"backbone": "resnet18.nobody"}, "did you mean resnet18"),
         ({"set": ('model.backbone="no_such"',)}, "no backbone is called"),
-        ({"recipe": "pc/cub-resnet50", "lr": None, "weights": "nowhere.safetensors"}, "no such file"),
+        ({"recipe": "pc/cub-resnet50", "lr": None, "accumulate": 1, "weights": "nowhere.safetensors"}, "no such file"),
     ],
 )
 def test_weights_that_cannot_be_had_are_told_before_the_photos_are_opened(
@@ -253,6 +253,60 @@ def test_weights_that_cannot_be_had_are_told_before_the_photos_are_opened(
         prepare_small(photos, tmp_path / "run", small(**wrong))
     with pytest.raises(AssertionError, match="looked through"):
         prepared(photos, tmp_path / "run")
+
+
+BALANCED = 'batches={{"type": "Balanced", "classes": {}}}'.format
+OF_OTHERS = 'batches={"type": "ExhaustivePairs", "size": 8}'
+
+
+@pytest.mark.parametrize("is_split", [False, True])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"set": (BALANCED(4),)}, "batches of 4 classes need at least as many classes, not 3"),
+        (
+            {"recipe": "pc/cub-resnet50", "lr": None, "accumulate": 1, "set": (BALANCED(9),)},
+            "need at least as many classes, not 3",
+        ),
+        ({"method": "api-net", "batch": 16}, "batches of 4 classes need at least as many classes, not 3"),
+        ({"set": ('batches={"type": "ShuffledPairs", "size": 7}',)}, "even number of images"),
+        ({"term": ("soft-channel-labels",), "accumulate": 2}, "use --accumulate 1"),
+        ({"term": ("pairwise-confusion",), "accumulate": 8}, "last photo of 1 would have no partner"),
+        ({"method": "api-net", "batch": None, "accumulate": 2}, "use --accumulate 1"),
+    ],
+)
+def test_batches_that_cannot_be_made_are_told_before_the_photos_are_opened(
+    wrong: dict[str, object], said: str, is_split: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "photos"
+    for root in (data / "train", data / "val") if is_split else (data,):
+        write_photos(root, photos=3)
+    monkeypatch.setattr("fieldmark.data.opening.scan_photos", lambda *_, **__: pytest.fail("the photos were opened"))
+    assert said in refused(data, tmp_path / "run", small(**wrong))
+
+
+def test_pairs_of_classes_need_two_that_are_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_photos(tmp_path / "photos", classes=("ant",))
+    monkeypatch.setattr("fieldmark.data.opening.scan_photos", lambda *_, **__: pytest.fail("the photos were opened"))
+    assert "images of two classes" in refused(tmp_path / "photos", tmp_path / "run", small(set=(OF_OTHERS,)))
+
+
+def test_batches_that_the_processes_cannot_share_are_told_before_the_photos_are_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "photos"
+    for split in ("train", "val"):
+        write_photos(data / split, photos=3)
+    monkeypatch.setattr("fieldmark.training.preparing.processes.world", lambda: (0, 3))
+    with monkeypatch.context() as patch:
+        patch.setattr("fieldmark.data.opening.scan_photos", lambda *_, **__: pytest.fail("the photos were opened"))
+        said = refused(data, tmp_path / "run", small(batch=4))
+    assert "batches of 4 images cannot be split evenly among 3 processes: change --batch" in said
+    unsplit = write_photos(tmp_path / "unsplit", photos=5)
+    assert "batches of 8 images cannot be split evenly among 3" in refused(unsplit, tmp_path / "run", small(batch=8))
+    assert (
+        prepare_small(unsplit, tmp_path / "run", small(batch=15)).recipe.batches.size == 9
+    )  # of 15, nine are trained on
 
 
 def test_a_wrong_name_is_told_before_the_photos_are_looked_at(tmp_path: Path) -> None:

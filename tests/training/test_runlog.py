@@ -5,10 +5,13 @@ import io
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 
+from fieldmark.evaluation import pictures
 from fieldmark.training import runlog
 from fieldmark.training.runlog import CURVES, METRICS, RunLog, clock, draw_curves, write_metrics
 
@@ -40,6 +43,59 @@ def test_curves(rows: list[dict[str, float]], tmp_path: Path) -> None:
         assert picture.width > 800
 
 
+def curves(rows: list[dict[str, float]], monkeypatch: pytest.MonkeyPatch) -> Figure:
+    """The figure, before it becomes a file."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(pictures, "save_picture", lambda path, figure: figures.append(figure))
+    draw_curves(Path(CURVES), rows)
+    return figures[0]
+
+
+def test_curves_have_titles_and_axes_with_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = curves(ROWS, monkeypatch)
+    assert figure.get_suptitle() == "training, 2 epochs, trained in 4 s"
+    losses, shares = figure.axes
+    assert (losses.get_xlabel(), losses.get_ylabel()) == ("epoch", "loss (no unit)")
+    assert (shares.get_xlabel(), shares.get_ylabel()) == ("epoch", "accuracy, %")
+    assert all(axes.get_title() for axes in figure.axes)
+    assert all(tick == round(tick) for axes in figure.axes for tick in axes.get_xticks())
+    assert np.asarray(shares.lines[0].get_ydata()).tolist() == [25, 50]
+
+
+def test_no_curve_lies_under_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal ones share a line; of others the later ones are thinner, so that the earlier ones show beside them."""
+    names = [f"term {at}" for at in range(10)]
+    rows = [{"epoch": float(at), "loss": 1 / at, "same": 1 / at, **dict.fromkeys(names, 0.0)} for at in range(1, 40)]
+    for row in rows:
+        row |= {name: row["loss"] * (1 + 1e-4 * number) for number, name in enumerate(names, 1)}
+        row |= {"train_top1": 0.5, "val_top1": 0.5, "val_per_class": 0.5 + row["epoch"] * 1e-4}
+    for axes, count in zip(curves(rows, monkeypatch).axes, (11, 2), strict=True):
+        assert len(axes.lines) == count
+        looks = [(line.get_linestyle(), line.get_marker(), line.get_color()) for line in axes.lines]
+        assert len(set(looks)) == count
+        values = [tuple(np.asarray(line.get_ydata()).tolist()) for line in axes.lines]
+        assert len(set(values)) == count
+        widths = [line.get_linewidth() for line in axes.lines]
+        assert widths == sorted(widths, reverse=True)
+        assert widths[1] < widths[0]
+        legend = axes.get_legend()
+        assert legend is not None
+        assert legend.get_window_extent().y1 < axes.get_window_extent().y0
+        told = [text.get_text() for text in legend.get_texts()]
+        assert told[0] in ("loss = same", "train top1 = val top1")
+
+
+@pytest.mark.parametrize(("headline", "shown"), [("top1", "val top1 0.750"), ("mean_per_class", "val per class 0.625")])
+def test_an_epoch_s_line_shows_the_headline(headline: str, shown: str, tmp_path: Path) -> None:
+    stream = io.StringIO()
+    log = RunLog(tmp_path, console=Console(file=stream, width=160), headline=headline)
+    log.begin(steps=6, per_epoch=3, done=0)
+    log.epoch([{**row, "val_top1": 0.75, "val_per_class": 0.625} for row in ROWS])
+    (line,) = stream.getvalue().splitlines()
+    assert f"train top1 0.500  {shown}  " in line
+    assert line.count("val ") == 1
+
+
 def lines(tmp_path: Path, *, terminal: bool) -> str:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, width=160)
@@ -58,6 +114,16 @@ def test_plain_lines_where_there_is_no_terminal(tmp_path: Path) -> None:
     assert first.endswith("left")
     assert second == "left out: [brackets].jpg"
     assert (tmp_path / METRICS).is_file()
+
+
+def test_the_parts_of_a_loss_stand_in_the_line_of_an_epoch(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    row = {"epoch": 1.0, "loss": 5.0, "Mine": 0.5, "Mine/L_dis": 2.25, "Mine/L_div": 1.5, "train_top1": 0.5, "lr": 0.1}
+    with RunLog(tmp_path, console=Console(file=stream, width=200)) as log:
+        log.epoch([row])
+    assert "loss 5.000  Mine/L_dis 2.250  Mine/L_div 1.500  train top1 0.500" in stream.getvalue()
+    (written,) = csv.DictReader((tmp_path / METRICS).read_text("utf-8").splitlines())
+    assert (float(written["Mine/L_dis"]), float(written["Mine/L_div"])) == (2.25, 1.5)
 
 
 def test_a_live_display_in_a_terminal(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A run from photos to a folder: made, gone on with, replaced or refused."""
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -15,10 +16,11 @@ from fieldmark.data.split import read_splits
 from fieldmark.errors import Interrupted, UserError
 from fieldmark.input.loading import Batch
 from fieldmark.locks import LOCK, locked
-from fieldmark.runs.checkpoint import MODEL, STATE
+from fieldmark.recipe import Recipe
+from fieldmark.runs.checkpoint import MODEL, STATE, load_state
 from fieldmark.runs.folder import RECIPE, open_run
 from fieldmark.training import session
-from fieldmark.training.runlog import RunLog
+from fieldmark.training.runlog import METRICS, RunLog
 from fieldmark.training.session import train
 from fieldmark.training.settings import Destination, Settings, settings_of
 from small_runs import QUIET, SMALL, small, stop_after, train_small, write_photo
@@ -68,6 +70,23 @@ def test_it_says_what_it_does(photos: Path, tmp_path: Path) -> None:
     assert f"saved in {tmp_path}/run/splits.csv; use it for later runs with --splits {tmp_path}/run/" in told[3]
     assert told[4].startswith("epoch 1/1  loss ")
     assert told[-1].startswith("trained in ")
+
+
+@pytest.mark.parametrize(
+    ("said", "notice"),
+    [
+        ({"method": "pc"}, "Pairwise Confusion can cost accuracy where classes are few"),
+        ({"recipe": "pc/cub-vgg16", "term": ()}, "Pairwise Confusion can cost accuracy where classes are few"),
+        ({"method": "mc-loss"}, "Mutual-Channel Loss from scratch: mu, its weight, is 1.5 as in the paper"),
+    ],
+)
+def test_what_one_should_know_of_a_paper_is_told_in_a_line_before_training(
+    said: dict[str, object], notice: str, photos: Path, tmp_path: Path
+) -> None:
+    told = train_small(photos, tmp_path / "run", small(epochs=1, size=32, **said))
+    assert [line.startswith(notice) for line in told].index(True) == 3
+    assert "classes are few" not in "".join(told[4:])
+    assert told[4].startswith("the cut into train")
 
 
 def test_two_runs_of_a_seed_are_the_same_bytes(photos: Path, trained: Path, tmp_path: Path) -> None:
@@ -157,7 +176,7 @@ def test_what_lies_there_is_not_touched(photos: Path, own_run: Path, tmp_path: P
     "mistake",
     [
         {"backbone": "no_such_network"}, {"weights": "nowhere.safetensors"}, {"term": ("nothing",)}, {"epochs": 0},
-        {"train_on": "trian"}, {"fit": "box"}, {"term": ("pairwise-confusion",), "accumulate": 2},
+        {"train_on": "trian"}, {"fit": "box"}, {"term": ("soft-channel-labels",), "accumulate": 2},
         {"set": ("stages.0.frozen=[\"neck\"]",)},
         {"term": ("pairwise-confusion",), "set": ("stages.0.frozen=[\"terms\"]",)},  # which has no parameters
         {"set": ('batches={"type": "Balanced", "classes": 4}',)},
@@ -203,11 +222,11 @@ def test_what_is_mistyped_is_told_before_a_photo_is_looked_for(
 @pytest.mark.parametrize(
     ("place", "part", "said"),
     [
-        ("pool", {"type": "Avrage"}, "there is no part 'Avrage'; did you mean Average?"),
+        ("pool", {"type": "Avrage"}, "there is no pool 'Avrage'; did you mean Average?"),
         ("pool", {"type": "nowhere:Pool"}, "name it again to use it (--external nowhere:Pool)"),
         ("pool", {"type": "Average", "power": 3}, "Average has no option 'power'"),
         ("pool", "Average", "model.pool is 'Average'; it must be a table such as"),
-        ("criterion", {"type": "CrossEntrpy"}, "there is no part 'CrossEntrpy'; did you mean CrossEntropy?"),
+        ("criterion", {"type": "CrossEntrpy"}, "there is no criterion 'CrossEntrpy'; did you mean CrossEntropy?"),
         ("criterions", {"type": "CrossEntropy"}, "model has no setting 'criterions'; did you mean criterion?"),
     ],
 )
@@ -267,6 +286,41 @@ def test_the_best_epoch_is_kept_where_there_are_enough_photos(
     train_small(photos, tmp_path / "last", small(epochs=4, size=32))
     one, other = (load_file(tmp_path / name / MODEL) for name in ("run", "last"))
     assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_validation_leaves_out_what_can_no_longer_be_read_and_refuses_to_measure_nothing(
+    photos: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, settings = Path(shutil.copytree(photos, tmp_path / "photos")), small(size=32, splits=str(trained))
+    names = sorted(name for name, split in read_splits(trained).items() if split == "val")
+    begin = RunLog.begin
+
+    def damaging(count: int) -> None:
+        def begun(log: RunLog, *, steps: int, per_epoch: int, done: int) -> None:
+            for name in names[:count]:
+                (data / name).unlink()
+            begin(log, steps=steps, per_epoch=per_epoch, done=done)
+
+        monkeypatch.setattr(RunLog, "begin", begun)
+
+    damaging(1)
+    told = train_small(data, tmp_path / "some", settings)
+    left = [line for line in told if "left out of validation" in line]
+    assert left == [f"became unreadable, left out of validation: {names[0]}: no such file"]  # once in two epochs
+    rows = list(csv.DictReader((tmp_path / "some" / METRICS).read_text().splitlines()))
+    assert all(float(row["val_top1"]) in (0, 0.5, 1) for row in rows)  # of the two photos that are left
+    shutil.copytree(photos, data, dirs_exist_ok=True)
+    damaging(3)
+    with pytest.raises(UserError, match="3 of 3 photos cannot be read"):
+        train_small(data, tmp_path / "none", settings)
+    assert not (tmp_path / "none" / MODEL).exists()
+
+
+def test_epochs_show_the_figure_that_counts(tmp_path: Path) -> None:
+    told = train_small(uneven(tmp_path / "photos"), tmp_path / "run", small(epochs=1, size=32))
+    (line,) = [line for line in told if line.startswith("epoch 1/1")]
+    assert "val per class" in line
+    assert "val top1" not in line
 
 
 def uneven(root: Path) -> Path:
@@ -388,3 +442,45 @@ def test_a_run_is_not_replaced_by_one_made_from_its_photos(photos: Path, own_run
     before = files(own_run)
     assert "would delete the photo" in refused(tmp_path / "list.csv", own_run, overwrite=True)
     assert files(own_run) == before
+
+
+@pytest.mark.parametrize(
+    ("device", "accelerator", "devices"),
+    [("cpu", "cpu", 1), ("cuda", "cuda", 1), ("cuda:1", "cuda", [1]), ("mps", "mps", 1)],
+)
+def test_fabric_gets_the_device_that_was_named(
+    device: str, accelerator: str, devices: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(session, "Fabric", lambda **said: asked.update(said))
+    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
+    for precision in ("fp32", "bf16", "fp16"):
+        session.fabric_of(replace(Recipe(), precision=precision), device)
+        plugin = asked["plugins"]
+        assert (asked["accelerator"], asked["devices"]) == (accelerator, devices)
+        assert (getattr(plugin, "scaler", None) is not None) == (precision == "fp16")
+        assert getattr(plugin, "device", accelerator) == accelerator
+
+
+def test_a_run_in_fp16(photos: Path, tmp_path: Path) -> None:
+    train_small(photos, tmp_path, small(precision="fp16", size=32, epochs=1))
+    assert open_run(tmp_path).recipe.precision == "fp16"
+    state = load_state(tmp_path)
+    assert state is not None
+    assert state["scaler"]["scale"] > 1
+
+
+def test_a_run_begins_with_the_backbone_of_another(trained: Path, photos: Path, tmp_path: Path) -> None:
+    still = {"set": ("stages.0.optimiser.lr=0", "model.criterion.smoothing=0"), "lr": None}
+    told = train_small(photos, tmp_path / "run", small(weights=str(trained), epochs=1, **still))
+    assert f"--weights {trained}: the backbone of a run; all else starts anew" in told
+    assert open_run(tmp_path / "run").recipe.model.weights == str(trained)
+    before, after = (load_file(run / MODEL) for run in (trained, tmp_path / "run"))
+    same = {name for name, value in before.items() if torch.equal(value, after[name])}
+    learned = {name for name in before if name.startswith("method.classifier.backbone.") and "running" not in name}
+    assert {name for name in learned if "batches" not in name} <= same
+    assert not [name for name in same if ".head.weight" in name]
+    said = refused(photos, tmp_path / "other", weights=str(trained), backbone="resnet18")
+    assert "backbone is test_resnet, not resnet18: --backbone test_resnet" in said
+    said = refused(photos, tmp_path / "run", overwrite=True, weights=str(tmp_path / "run"))
+    assert "--overwrite would delete --weights" in said

@@ -3,18 +3,22 @@
 ``run`` works the runs of a plan (``plan.py`` says what one looks like), ``report`` makes the text with the tables.
 """
 
+import os
+import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import TIMEOUT_MAX
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from rich.console import Console
 
-from fieldmark.bench.options import RunOptions, refuse_call
 from fieldmark.bench.plan import read_plan
 from fieldmark.console import QUIET
 from fieldmark.data.outputs import refuse_file
 from fieldmark.errors import UserError, printable
 from fieldmark.files import write_text
+from fieldmark.plain import Count, Natural, Range, from_plain, several, to_plain
 
 if TYPE_CHECKING:
     from fieldmark.bench.run_plan import Tally
@@ -22,12 +26,41 @@ if TYPE_CHECKING:
 __all__ = ["RunOptions", "report", "run"]
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """Settings of a call; none of them changes what a run comes to.
+
+    Args:
+        data: NAME=FOLDER, where a data set of the plan lies; repeat for several.
+        weights: NAME=FILE, a .safetensors file or a run, for entries whose weights or backbone are called NAME.
+        only: an entry's name; repeat for several.
+        phase: all, tune or final.
+        limit: work at most so many runs.
+        until: stop after so many seconds, in the middle of a run if need be.
+        keep: keep the folders of finished runs.
+        retry: work runs again that failed.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
+        workers: processes that read photos ahead.
+    """
+
+    data: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    phase: Literal["all", "tune", "final"] = "all"
+    limit: Count | None = None
+    until: Annotated[float, Range(least=0, most=TIMEOUT_MAX)] | None = None
+    keep: bool = False
+    retry: bool = False
+    device: str = "auto"
+    workers: Natural | None = None
+
+
 def run(
     plan: str | Path,
     out: str | Path,
     *,
     options: RunOptions | None = None,
-    external: Sequence[str] = (),
+    external: str | Sequence[str] = (),
     console: Console = QUIET,
 ) -> "Tally":
     """Works the runs of a plan that are not yet recorded in ``out``; the same call goes on with what was stopped.
@@ -40,15 +73,16 @@ def run(
         console: is told what happens.
 
     Raises:
-        UserError: what the user can mend.
-        Interrupted: the user stopped it.
+        UserError: a mistake in the plan or the call, results of another plan or other photos in the folder, or a file
+            system without locks.
+        Interrupted, KeyboardInterrupt: the user stopped it; the same command goes on.
     """
-    said = options or RunOptions()
-    refuse_call(Path(out), said)  # like a plan's mistakes, told before the heavy imports, which take seconds
-    read_plan(Path(plan))
+    said, folder = options or RunOptions(), Path(out)
+    refuse_call(folder, said)  # like a plan's mistakes, told before the heavy imports, which take seconds
+    read = read_plan(Path(plan))
     from fieldmark.bench.run_plan import run_plan
 
-    return run_plan(Path(plan), Path(out), said, external=external, console=console)
+    return run_plan(read, folder, said, external=several(external), console=console)
 
 
 def report(folder: str | Path, out: str | Path | None = None) -> str:
@@ -64,11 +98,52 @@ def report(folder: str | Path, out: str | Path | None = None) -> str:
     from fieldmark.bench.rendering import report_of
 
     path = None if out is None else Path(out)
-    if path is not None and path.is_dir():  # said before the work
-        raise UserError(f"--out {printable(str(path))} is a folder; name a file, such as {path / 'RESULTS.md'}")
-    if path is not None:
+    if path is not None:  # said before the work
         refuse_file(path, option="--out", is_ours=lambda path: b"by `fieldmark bench report" in path.read_bytes())
     text = report_of(Path(folder), path)
     if path is not None:
         write_text(path, text)
     return text
+
+
+def refuse_call(folder: Path, options: RunOptions) -> None:
+    """Raises ``UserError`` for what no plan can be worked with: several processes, a folder that cannot be, values."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun says
+        raise UserError(
+            "fieldmark bench run works in one process: start it without torchrun; several calls may share one folder,\n"
+            "each on a GPU of its own (CUDA_VISIBLE_DEVICES)"
+        )
+    if file := next((path for path in (folder, *folder.parents) if path.is_file()), None):
+        raise UserError(f"--out {printable(str(folder))}: {printable(str(file))} is a file; name a folder")
+    from_plain(to_plain(options), RunOptions)
+    for option, given in (("--data", options.data), ("--weights", options.weights)):
+        named(given, option=option)
+
+
+def named(words: Sequence[str], *, option: str) -> dict[str, Path]:
+    """Paths by name, from NAME=PATH; raises ``UserError`` for another form, or a path that is not there."""
+    paths: dict[str, Path] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not (name and equals and text):
+            raise UserError(f"{option} {word}: expected NAME=PATH, with a name from the plan")
+        if name in paths:
+            raise UserError(f"{option} {word}: {name} is given twice")
+        paths[name] = Path(os.path.expanduser(text))
+        if not paths[name].exists():
+            raise UserError(f"{option} {word}: there is no such file or folder")
+    return paths
+
+
+def command_of(plan: Path, folder: Path, options: RunOptions, external: Sequence[str]) -> str:
+    """The command that reproduces runs elsewhere: folders and files stand by their own names."""
+    words = ["fieldmark", "bench", "run", place_of(plan), "--out", folder.name]
+    for option, given in (("--data", options.data), ("--weights", options.weights)):
+        paths = named(given, option=option).items()
+        words += [word for name, path in paths for word in (option, f"{name}={path.name}")]
+    return shlex.join([*words, *(word for name in external for word in ("--external", name))])
+
+
+def place_of(path: Path) -> str:
+    """A path as a report may show it: without the folders of this machine."""
+    return path.name if path.is_absolute() else path.as_posix()

@@ -6,9 +6,9 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from rich.console import Console
 
-from fieldmark.bench.options import RunOptions
+from fieldmark.bench import RunOptions
 from fieldmark.console import tell
-from fieldmark.errors import Interrupted, UserError, printable
+from fieldmark.errors import Interrupted
 
 app = App(name="bench", help="Compare methods under one plan: tuning, seeds, and a table with intervals.")
 
@@ -35,8 +35,6 @@ def run(
         out: folder of the comparison: results, half-done runs and locks on them.
         external: a class of your own (package.module:Class) that a recipe's file names; repeat for several.
     """
-    if not plan.is_file():  # said before the heavy imports, which take seconds
-        raise UserError(f"{printable(str(plan))}: no such file; name a plan (see benchmarks/cub20.toml)")
     from fieldmark.bench import run as work
 
     try:
@@ -44,13 +42,12 @@ def run(
     except Interrupted:
         tell(console, "stopped; the state is saved, and the same command goes on from there")
         return 130
+    failed = tally.failed + tally.failed_before
     words = [f"{tally.done} done", f"{tally.failed} failed", f"{tally.left} left"]
     words += [f"{tally.elsewhere} of them running elsewhere"] if tally.elsewhere else []
     words += [f"{tally.failed_before} failed earlier"] if tally.failed_before else []
-    failed = tally.failed + tally.failed_before
-    tell(console, ("time is up: " if tally.time_is_up else "") + ", ".join(words))
-    if failed:
-        tell(console, f"--retry runs the failed ones ({failed}) again")
+    retry = [f"--retry runs the failed ones ({failed}) again"] if failed else []
+    tell(console, ("time is up: " if tally.time_is_up else "") + ", ".join(words), *retry)
     tell(console, f"next: fieldmark bench report {out}")
     return 1 if failed else 0
 
@@ -68,6 +65,6 @@ def report(folder: Path, *, out: Path | None = None, console: Speaking) -> int:
     text = make(folder, out)
     if out is not None:
         tell(console, f"written to {out}")
-    elif not console.quiet:
-        print(text, end="")
+    else:
+        console.out(text, end="", highlight=False)
     return 0

@@ -3,31 +3,19 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from fieldmark.bench.plan import PROBE
+from fieldmark.bench.recipe_words import RecipeWords, in_words
 from fieldmark.bench.results import DONE, Result, read_answers, read_results
 from fieldmark.bench.tuning import Score, scores, winner
 from fieldmark.evaluation.statistics import LEVEL, Difference, Interval, detectable, holm, paired_difference
 from fieldmark.evaluation.statistics import seed_interval as interval_of
 
 BETTER, WORSE, UNCLEAR, UNKNOWN = "better", "worse", "unclear", "unknown"
-
-
-class _Photos(NamedTuple):
-    """A run's photos: ``names`` (I,) in order, their ``labels``, whether each was ``right``, and ``unsure``.
-
-    ``unsure`` is the number of photos whose logits are not all finite.
-    """
-
-    names: np.ndarray
-    labels: np.ndarray
-    right: np.ndarray
-    unsure: int
 
 
 @dataclass(frozen=True)
@@ -76,11 +64,6 @@ class Row:
     to_default: Comparison | None = None
 
     @property
-    def comparisons(self) -> tuple[Comparison, ...]:
-        """Those that there are."""
-        return tuple(comparison for comparison in (self.comparison, self.to_default) if comparison)
-
-    @property
     def winner(self) -> Score | None:
         """The trial that is followed; None where none has a score."""
         return winner(self.trials)
@@ -88,26 +71,37 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A data set: its rows in the plan's order, all its results, how many photos all final runs saw but ``odd`` ones.
+    """A data set: its rows and results in the plan's order, and how many photos all final runs saw but ``odd`` ones.
 
-    ``default`` is the plan's default baseline, ``class_sizes`` how many of the photos each class has, that has any;
+    ``tried`` are the trials of each entry, also of those without a row; ``default`` is the plan's default baseline;
+    ``words`` say by key what runs followed; ``class_sizes`` how many of the photos each class has, that has any;
     ``odd`` are the runs of which no photo is another run's, ``unsure`` how many photos of a run have no finite logits.
     """
 
     data: str
-    title: str
-    rows: tuple[Row, ...]
     results: tuple[Result, ...]
-    photos: int
+    rows: tuple[Row, ...]
+    tried: Mapping[str, tuple[Score, ...]]
     default: str
+    words: Mapping[str, RecipeWords]
+    photos: int
     class_sizes: tuple[int, ...] = ()
     odd: tuple[str, ...] = ()
     unsure: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def finals(self) -> list[Result]:
+        """The final runs of all rows."""
+        return [run for row in self.rows for run in row.finals]
+
+    @property
     def comparisons(self) -> list[tuple[Row, Comparison]]:
         """Those of all rows."""
-        return [(row, comparison) for row in self.rows for comparison in row.comparisons]
+        return [(row, each) for row in self.rows for each in (row.comparison, row.to_default) if each]
+
+    def followed(self, runs: Iterable[Result]) -> list[RecipeWords]:
+        """What some runs followed, as far as that is recorded."""
+        return [self.words[run.key] for run in runs if run.key in self.words]
 
     @property
     def corrected_for(self) -> int:
@@ -116,39 +110,36 @@ class Table:
 
 
 def tables_of(folder: Path, default: str = "") -> list[Table]:
-    """The tables of a comparison.
-
-    Args:
-        folder: of the comparison.
-        default: the plan's default baseline; "" for the one that most entries name.
+    """The tables of a comparison; ``default`` is the plan's default baseline, "" for the one that most entries name.
 
     Raises:
         UserError: no results, or files that are damaged.
     """
-    results = read_results(folder)
-    names = sorted({run.data for run in results})
-    return [_table(folder, [run for run in results if run.data == name], default) for name in names]
+    by_data = groupby(read_results(folder), lambda run: run.data)
+    return [_table(folder, list(results), default) for _, results in by_data]
 
 
-def _table(folder: Path, results: list[Result], default: str) -> Table:
-    in_order = sorted(results, key=lambda run: (run.order, run.entry))
-    entries = dict.fromkeys(run.entry for run in in_order)
-    rows = [_row([run for run in results if run.entry == name]) for name in entries]
-    done = [row for row in rows if row is not None]
-    photos = {run.key: _photos(folder, run.key) for row in done for run in row.finals}
-    odd = _odd(photos)
-    common = _shared([measured for key, measured in photos.items() if key not in odd])
-    default = default or _most_named(in_order)
+def _table(folder: Path, results: Sequence[Result], default: str) -> Table:
+    default = default or _most_named(results)
+    by_entry = {run.entry: [other for other in results if other.entry == run.entry] for run in results}
+    rows = [row for runs in by_entry.values() if (row := _row(runs))]
+    keys = [run.key for row in rows for run in row.finals]
+    right, labels, unsure = _photos(folder, keys)
+    known = ~np.isnan(right)
+    is_odd = [len(keys) > 1 and bool((known.sum(0)[own] == 1).all()) for own in known]
+    rest = known[np.logical_not(is_odd)] if len(keys) else known
+    common = rest.all(0) if len(rest) else np.zeros(known.shape[1], bool)
     return Table(
         data=results[0].data,
-        title=results[0].title,
-        rows=tuple(_corrected([_compared(row, done, photos, default=default) for row in done])),
         results=tuple(results),
-        photos=len(common),
+        rows=tuple(_compared(rows, dict(zip(keys, right, strict=True)), default)),
+        tried={name: tried for name, runs in by_entry.items() if (tried := tuple(scores(runs)))},
         default=default,
-        class_sizes=_class_sizes([measured for key, measured in photos.items() if key not in odd], common),
-        odd=odd,
-        unsure={key: measured.unsure for key, measured in photos.items() if measured.unsure},
+        words={run.key: in_words(run.recipe, key=run.key) for run in results if run.recipe or run.status == DONE},
+        photos=int(common.sum()),
+        class_sizes=tuple(np.unique(labels[common], return_counts=True)[1].tolist()),
+        odd=tuple(key for key, odd in zip(keys, is_odd, strict=True) if odd),
+        unsure={key: count for key, count in zip(keys, unsure, strict=True) if count},
     )
 
 
@@ -174,73 +165,57 @@ def _row(results: Sequence[Result]) -> Row | None:
     )
 
 
-def _photos(folder: Path, key: str) -> _Photos:
-    names, labels, logits = read_answers(folder, key)
-    order = np.argsort(names)
-    names, labels, logits = names[order], labels[order], logits[order]
-    return _Photos(names, labels, logits.argmax(1) == labels, int((~np.isfinite(logits)).any(1).sum()))
+def _photos(folder: Path, keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """What R runs said of I photos, which are those of all of them.
+
+    Returns:
+        Whether they were right (R, I), 1 or 0, or nan where a run was not measured on a photo; the photos' labels (I,);
+        for each run, the number of photos whose logits are not all finite.
+    """
+    answers = [read_answers(folder, key) for key in keys]
+    names = np.unique(np.concatenate([np.array([], str), *(run.names for run in answers)]))
+    right, labels = np.full((len(keys), len(names)), np.nan), np.zeros(len(names), np.int64)
+    for row, run in zip(right, answers, strict=True):
+        columns = np.searchsorted(names, run.names)
+        row[columns] = run.logits.argmax(1) == run.labels
+        labels[columns] = run.labels
+    return right, labels, [int((~np.isfinite(run.logits)).any(1).sum()) for run in answers]
 
 
-def _shared(photos: Iterable[_Photos]) -> np.ndarray:
-    """The names, in order, of the photos that all of these runs were measured on."""
-    names = [measured.names for measured in photos]
-    return reduce(np.intersect1d, names) if names else np.array([], dtype=str)
+def _compared(rows: Sequence[Row], right: Mapping[str, np.ndarray], default: str) -> list[Row]:
+    """The rows with their differences to the row that each names and, if that is another, to the default baseline.
+
+    P-values are corrected for all of these, of both kinds together.
+    """
+    by_name = {row.entry: row for row in rows}
+    pairs = [(row, by_name[name]) for row in rows for name in dict.fromkeys((row.baseline, default)) if name in by_name]
+    raw = {(row.entry, other.entry): _comparison(row, other, right) for row, other in pairs if row is not other}
+    known = {names: comparison for names, comparison in raw.items() if comparison}
+    corrected = holm([comparison.difference.p for comparison in known.values()])
+    alpha = (1 - LEVEL) / max(1, int(np.sum(~np.isnan(corrected))))
+    for (names, comparison), p in zip(list(known.items()), corrected, strict=True):
+        smallest = detectable(comparison.difference.error, comparison.difference.df, alpha=alpha)
+        known[names] = replace(comparison, p=float(p), minimum_detectable=smallest)
+    return [
+        replace(
+            row,
+            comparison=known.get((row.entry, row.baseline)),
+            to_default=None if default == row.baseline else known.get((row.entry, default)),
+        )
+        for row in rows
+    ]
 
 
-def _odd(photos: Mapping[str, _Photos]) -> tuple[str, ...]:
-    """The runs that share no photo with any other, where there is another."""
-    runs = Counter(str(name) for measured in photos.values() for name in np.unique(measured.names))
-    return tuple(
-        key
-        for key, measured in photos.items()
-        if len(photos) > 1 and all(runs[str(name)] == 1 for name in measured.names)
-    )
-
-
-def _class_sizes(photos: Sequence[_Photos], names: np.ndarray) -> tuple[int, ...]:
-    if not photos:
-        return ()
-    labels = photos[0].labels[np.searchsorted(photos[0].names, names)]
-    return tuple(int(count) for count in np.unique(labels, return_counts=True)[1])
-
-
-def _compared(row: Row, rows: Sequence[Row], photos: Mapping[str, _Photos], *, default: str) -> Row:
-    """The row with its differences to the row that it names and, if that is another, to the default baseline."""
-    others = {other.entry: _comparison(row, other, photos) for other in rows if other.entry != row.entry}
-    to_default = None if default == row.baseline else others.get(default)
-    return replace(row, comparison=others.get(row.baseline), to_default=to_default)
-
-
-def _comparison(row: Row, baseline: Row, photos: Mapping[str, _Photos]) -> Comparison | None:
+def _comparison(row: Row, baseline: Row, right: Mapping[str, np.ndarray]) -> Comparison | None:
     """A row against another, over the photos that their runs share; None where there is nothing to compare."""
-    mine, theirs = ({run.seed: photos[run.key] for run in of.finals} for of in (row, baseline))
+    mine, theirs = ({run.seed: right[run.key] for run in of.finals} for of in (row, baseline))
     if row.kind == PROBE:  # no seed changes its answers: it stands beside each seed of the other
         mine = dict.fromkeys(theirs, next(iter(mine.values())))
     if baseline.kind == PROBE:
         theirs = dict.fromkeys(mine, next(iter(theirs.values())))
     seeds = tuple(sorted(mine.keys() & theirs.keys()))
-    names = _shared([of[seed] for of in (mine, theirs) for seed in seeds])
-    if not len(names):
+    first, second = (np.array([of[seed] for seed in seeds]) for of in (mine, theirs))
+    shared = ~np.isnan(first + second).any(0)
+    if not seeds or not shared.any():
         return None
-    first, second = (np.stack([_right(of[seed], names) for seed in seeds]) for of in (mine, theirs))
-    return Comparison(baseline.entry, paired_difference(first, second), seeds, len(names))
-
-
-def _right(photos: _Photos, names: np.ndarray) -> np.ndarray:
-    """Whether the photos of these names were right, bool (I,)."""
-    return photos.right[np.searchsorted(photos.names, names)]
-
-
-def _corrected(rows: Sequence[Row]) -> list[Row]:
-    """The rows with p-values corrected for all of the table's comparisons, of both kinds together."""
-    corrected = holm([comparison.difference.p for row in rows for comparison in row.comparisons])
-    alpha = (1 - LEVEL) / max(1, int(np.sum(~np.isnan(corrected))))
-    left = iter(corrected)
-
-    def with_p(comparison: Comparison | None) -> Comparison | None:
-        if comparison is None:
-            return None
-        smallest = detectable(comparison.difference.error, comparison.difference.df, alpha=alpha)
-        return replace(comparison, p=float(next(left)), minimum_detectable=smallest)
-
-    return [replace(row, comparison=with_p(row.comparison), to_default=with_p(row.to_default)) for row in rows]
+    return Comparison(baseline.entry, paired_difference(first[:, shared], second[:, shared]), seeds, int(shared.sum()))

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fieldmark.bench.plan import Entry
-from fieldmark.bench.provenance import file_digest
 from fieldmark.errors import UserError
 from fieldmark.plain import did_you_mean, from_plain, to_plain
 from fieldmark.recipe import FORMAT_VERSION, Recipe
@@ -16,46 +16,41 @@ from fieldmark.training.automatic import draft_of
 from fieldmark.training.overrides import read_recipe, stretched, with_places
 from fieldmark.training.settings import RecipeSettings
 
-SETTINGS = tuple(
-    name
-    for name in (field.name for field in fields(RecipeSettings))
-    if name not in ("recipe", "set", "seed", "train_on")
-)
-"""Settings of ``fieldmark train`` that an entry may hold; a plan says the others in places of their own."""
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+ELSEWHERE = ("recipe", "set", "seed", "train_on")
+"""Settings of ``fieldmark train`` that a plan says in places of their own."""
 
 
-@dataclass(frozen=True)
-class RecipeContext:
-    """What a recipe depends on besides its entry: numbers of photos and classes, kind of machine, the plan's folder.
+def recipe_of(
+    entry: Entry,
+    *,
+    photos: int,
+    classes: int,
+    device: str,
+    folder: Path,
+    external: Mapping[str, type] = NOTHING,
+    changes: Mapping[str, Any] = NOTHING,
+) -> Recipe:
+    """The recipe of an entry, with a trial's ``changes`` beyond its own; seed and ``train_on`` are left as they are.
 
-    ``external`` are the classes from elsewhere that the user named, by the names given: no plan imports any other.
-    """
-
-    photos: int
-    classes: int
-    device: str
-    folder: Path
-    external: Mapping[str, type] = field(default_factory=dict)
-
-
-def recipe_of(entry: Entry, context: RecipeContext, *, changes: Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe of an entry, with ``changes`` (of a trial) beyond its own; seed and ``train_on`` are left as they are.
+    It depends on the numbers of ``photos`` trained on and of ``classes``, on the kind of ``device``, on the plan's
+    ``folder``, and on ``external``, the classes from elsewhere that the user named: no plan imports any other.
 
     Raises:
         UserError: what does not stand in a recipe, or names nothing.
     """
+    said = dict(entry.settings)
+    if "batches" in entry.changes:  # as a whole, they need no size before
+        said.pop("batch", None)
     try:
-        recipe = _named(entry.recipe, context) if entry.recipe else _chosen(entry, context)
-        recipe = with_places(recipe, {**entry.changes, **(changes or {})})
+        if entry.recipe:
+            recipe = read_recipe(entry.recipe if entry.recipe in ROWS else str(folder / entry.recipe))
+        else:
+            draft = draft_of(settings_of(said), device=device, external=external)
+            recipe = draft.fitted(photos=photos, classes=classes)
+        return with_places(recipe, {**entry.changes, **changes})
     except (UserError, TypeError) as error:  # a date of TOML's is no value of JSON's
         raise UserError(f"{entry.name}: {error}") from error
-    return recipe
-
-
-def with_weights(recipe: Recipe, files: Mapping[str, Path]) -> Recipe:
-    """The recipe with the file that ``--weights NAME=FILE`` gives for its weights' word, or for its backbone's name."""
-    file = files.get(recipe.model.weights) or files.get(recipe.model.backbone)
-    return replace(recipe, model=replace(recipe.model, weights=str(file))) if file else recipe
 
 
 def settings_of(said: Mapping[str, Any]) -> RecipeSettings:
@@ -64,15 +59,20 @@ def settings_of(said: Mapping[str, Any]) -> RecipeSettings:
     Raises:
         UserError: an unknown one, or a value of another kind or out of its range.
     """
-    if unknown := [name for name in said if name not in SETTINGS]:
-        raise UserError(f"there is no setting {unknown[0]}; {did_you_mean(unknown[0], SETTINGS)}")
+    known = [field.name for field in fields(RecipeSettings) if field.name not in ELSEWHERE]
+    if unknown := [name for name in said if name not in known]:
+        raise UserError(f"there is no setting {unknown[0]}; {did_you_mean(unknown[0], known)}")
     return from_plain(dict(said), RecipeSettings)
+
+
+def with_weights(recipe: Recipe, files: Mapping[str, Path]) -> Recipe:
+    """The recipe with the file that ``--weights NAME=FILE`` gives for its weights' word, or for its backbone's name."""
+    file = files.get(recipe.model.weights) or files.get(recipe.model.backbone)
+    return replace(recipe, model=replace(recipe.model, weights=str(file))) if file else recipe
 
 
 def shortened(recipe: Recipe, share: float) -> Recipe:
     """The same recipe in a share of its epochs: stages, milestones and warm-ups shrink alike, to whole epochs."""
-    if share >= 1:
-        return recipe
     stages = (stretched(stage, max(1, math.ceil(stage.epochs * share - 1e-9))) for stage in recipe.stages)
     return replace(recipe, stages=tuple(stages))
 
@@ -82,25 +82,3 @@ def described(recipe: Recipe) -> dict[str, Any]:
     data = {"format_version": FORMAT_VERSION} | to_plain(recipe)
     data["model"]["weights"] = Path(data["model"]["weights"]).name
     return data
-
-
-def weights_digest(recipe: Recipe) -> str:
-    """The digest of a recipe's file of weights; "" for weights that come from elsewhere."""
-    path = Path(recipe.model.weights)
-    return file_digest(path) if path.is_file() else ""
-
-
-def _chosen(entry: Entry, context: RecipeContext) -> Recipe:
-    """The recipe that the entry's settings make; batches that are changed as a whole need no size before."""
-    said = dict(entry.settings)
-    if "batches" in entry.changes:
-        said.pop("batch", None)
-    settings = settings_of(said)
-    draft = draft_of(settings, device=context.device, external=context.external)
-    return draft.fitted(photos=context.photos, classes=context.classes)
-
-
-def _named(name: str, context: RecipeContext) -> Recipe:
-    """A row of a paper's table, or a recipe's file beside the plan."""
-    place = name if name in ROWS else context.folder / name
-    return read_recipe(str(place))

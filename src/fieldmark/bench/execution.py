@@ -1,9 +1,10 @@
-"""One run, from its claim to its record."""
+"""One run, from its recipe to its record."""
 
-import socket
+import json
+import shutil
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,18 @@ import numpy as np
 from rich.console import Console
 
 from fieldmark.bench.datasets import BenchData
-from fieldmark.bench.entry_recipes import RecipeContext, described, recipe_of, shortened, weights_digest, with_weights
-from fieldmark.bench.plan import PROBE, Plan
-from fieldmark.bench.planned_runs import PlannedRun, trials_of
-from fieldmark.bench.provenance import Source, device_name, versions
+from fieldmark.bench.entry_recipes import described, recipe_of, shortened, with_weights
+from fieldmark.bench.plan import PROBE, Plan, PlannedRun, trials_of
+from fieldmark.bench.provenance import file_digest
 from fieldmark.bench.results import DONE, FAILED, Answers, Result, Session, json_path, read_result
-from fieldmark.bench.run_folder import RunFolder
 from fieldmark.bench.tuning import scores, told, winner
 from fieldmark.core.device import precision_of
+from fieldmark.core.weights import weights_file
 from fieldmark.errors import Interrupted, UserError, printable
-from fieldmark.evaluation.evaluate import OPENINGS, evaluate
-from fieldmark.evaluation.metrics import Metrics
-from fieldmark.evaluation.probe import probe
+from fieldmark.evaluation.evaluate import OPENINGS, Evaluation, evaluate, split_of_run
+from fieldmark.evaluation.probe import Probed, probe
+from fieldmark.files import write_json
+from fieldmark.plain import from_plain, to_plain
 from fieldmark.recipe import Recipe, recipe_from_json, recipe_from_plain
 from fieldmark.runs.checkpoint import STATE, load_state
 from fieldmark.runs.folder import RECIPE, open_run
@@ -32,31 +33,65 @@ from fieldmark.training.settings import DataSettings, Destination, MachineSettin
 
 @dataclass(frozen=True)
 class Machine:
-    """What runs are worked with here: device ("cpu" or "cuda"), processes that read ahead, files of weights by name.
+    """What runs are worked with here: device, processes that read ahead, files of weights by name.
 
-    ``external`` are classes from elsewhere by the names that the user gave, ``code`` the digests of their files when
-    they were imported; ``command`` is what reproduces the runs.
+    ``external`` are classes from elsewhere by the names that the user gave; ``session`` says who works, and with what;
+    ``command`` is what reproduces the runs.
     """
 
-    device: str
+    device: Any
     workers: int | None
     weights: Mapping[str, Path]
     external: Mapping[str, type]
-    source: Source
+    session: Session
     command: str
-    code: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def readers(self) -> int:
+        """The processes that read ahead where photos are measured."""
+        return 1 if self.workers is None else self.workers
+
+
+class RunFolder:
+    """``runs/KEY`` of a comparison's folder, where a run is trained, and beside it the sessions that worked on it."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.path = folder / "runs" / key
+        self._sessions = folder / "runs" / f"{key}.sessions.json"
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """All that have a share in the run that lies here, the last one last; none where no run does."""
+        if not ((self.path / RECIPE).is_file() and self._sessions.is_file()):
+            return ()
+        return from_plain(json.loads(self._sessions.read_text("utf-8")), tuple[Session, ...])
+
+    def enter(self, session: Session) -> tuple[Session, ...]:
+        """Writes down that a session begins, unless the last was its like, and returns all of them."""
+        sessions = self.sessions if self.sessions[-1:] == (session,) else (*self.sessions, session)
+        write_json(self._sessions, to_plain(sessions))
+        return sessions
+
+    def goes_on(self, recipe: Recipe, session: Session) -> bool:
+        """Whether a half-done run follows this very recipe on the same photos; one of an earlier plan does not."""
+        if not self.sessions:
+            return False
+        last = self.sessions[-1]
+        try:
+            known = recipe_from_json((self.path / RECIPE).read_text("utf-8"))
+        except (UserError, UnicodeDecodeError):  # cut short, as by a power failure: there is nothing to go on with
+            return False
+        alike = (last.data_digest, last.weights_digest) == (session.data_digest, session.weights_digest)
+        return alike and described(known) == described(recipe)
+
+    def delete(self) -> None:
+        """Deletes what lies here."""
+        shutil.rmtree(self.path, ignore_errors=not self.path.exists())
+        self._sessions.unlink(missing_ok=True)
 
 
 class Executor:
-    """Works the runs of a plan.
-
-    Args:
-        plan: what is to be compared.
-        folder: of the comparison.
-        datasets: the data sets by name.
-        machine: what to work with.
-        console: is told what happens.
-    """
+    """Works the runs of a plan in the folder of a comparison, on data sets by name."""
 
     def __init__(
         self, plan: Plan, folder: Path, *, datasets: Mapping[str, BenchData], machine: Machine, console: Console
@@ -64,36 +99,19 @@ class Executor:
         self.plan, self.folder, self.datasets = plan, folder, datasets
         self.machine, self.console = machine, console
 
-    def execute(self, run: PlannedRun, place: RunFolder) -> tuple[Result, Answers | None]:
-        """Trains (or goes on), measures, and returns what is to be recorded; a run that fails is recorded as such.
-
-        Raises:
-            Interrupted: the user stopped the run; its state is saved.
-        """
-        blank = self._blank(run)
-        try:
-            recipe = self.recipe(run)
-            tuned = told(scores(self.trials(run))) if run.entry.trials and run.trial is None else {}
-            blank = replace(blank, recipe=described(recipe), weights_digest=weights_digest(recipe), tuned=tuned)
-            if run.entry.kind == PROBE:
-                return self._probed(run, recipe, blank)
-            return self._trained(run, recipe, replace(blank, sessions=(self._session(recipe, blank),)), place=place)
-        except Interrupted:
-            raise
-        except Exception as error:  # whatever a method of anybody's raises: the list goes on, and the record says it
-            if isinstance(error, UserError):
-                return replace(blank, reason=printable(" ".join(str(error).split()))), None
-            line = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            return replace(blank, reason=printable(line), trace=traceback.format_exc()), None
-
     def recipe(self, run: PlannedRun) -> Recipe:
         """What is followed in a run: the entry's recipe, with its trial or the trial that won.
 
         Raises:
             UserError: what the plan says does not stand in a recipe, or no trial came to an end.
         """
-        changes = run.entry.trials[run.trial] if run.trial is not None else self._won(run)
-        return with_weights(self._planned(run, changes), self.machine.weights)
+        options = run.options
+        if run.trial is None and options:
+            best = winner(scores(self.trials(run)))
+            if best is None:
+                raise UserError("none of its trials came to an end")
+            options = (best.changes,)
+        return with_weights(self._planned(run, *options), self.machine.weights)
 
     def possible(self, run: PlannedRun) -> list[Recipe]:
         """What a run may come to follow, whichever trial wins; weights stand as the plan calls them.
@@ -101,19 +119,25 @@ class Executor:
         Raises:
             UserError: what the plan says does not stand in a recipe.
         """
-        if run.trial is not None:
-            return [self._planned(run, run.entry.trials[run.trial])]
-        return [self._planned(run, changes) for changes in run.entry.trials or ({},)]
+        return [self._planned(run, changes) for changes in run.options or ({},)]
 
-    def _planned(self, run: PlannedRun, changes: Mapping[str, Any]) -> Recipe:
-        data, entry = self.datasets[run.data], run.entry
-        recipe = replace(recipe_of(entry, self._context(run), changes=changes), seed=run.seed)
-        recipe = replace(recipe, train_on=entry.train_on or data.source.train_on or recipe.train_on)
+    def _planned(self, run: PlannedRun, changes: Mapping[str, Any] | None = None) -> Recipe:
+        data, named = self.datasets[run.data], run.asked(self.plan).train_on
+        recipe = recipe_of(
+            run.entry,
+            photos=len(data.of(named or ("train",))),
+            classes=len(data.dataset.classes),
+            device=self.machine.device,
+            folder=self.plan.path.parent,
+            external=self.machine.external,
+            changes=changes or {},
+        )
+        recipe = replace(recipe, seed=run.seed, train_on=named or recipe.train_on)
         if run.trial is None:
             return recipe
         without = tuple(split for split in recipe.train_on if split != "val")
         if not without:
-            raise UserError(f"{entry.name}: its trials would be trained on nothing, as train_on is validation alone")
+            raise UserError(f"{run.entry.name}: its trials would be trained on nothing: train_on is validation alone")
         return shortened(replace(recipe, train_on=without), self.plan.tuning.epochs)
 
     def trials(self, run: PlannedRun) -> list[Result]:
@@ -139,13 +163,14 @@ class Executor:
             return f"made by other settings than the plan has now for {run.entry.name}"
         if result.data_digest != self.datasets[run.data].digest:
             return f"made from other photos, labels or splits than {run.data} has now"
-        if result.recipe and run.entry.kind != PROBE and not self._follows(result, run):
+        if not self._follows(result, run):
             return f"made by another recipe than this Fieldmark makes of {run.entry.name}"
         return ""
 
     def _follows(self, result: Result, run: PlannedRun) -> bool:
-        """Whether a run followed what it would follow now; weights may lie elsewhere, and trials be still to come."""
-        if run.trial is None and any(self.recorded(trial) is None for trial in trials_of(self.plan, run)):
+        """Whether a run followed what it would follow now, as far as that is known; weights may lie elsewhere."""
+        waits = len(self.trials(run)) < len(trials_of(self.plan, run))
+        if run.entry.kind == PROBE or not result.recipe or waits:
             return True
         try:
             recipe = self.recipe(run)
@@ -157,26 +182,33 @@ class Executor:
             return False
         return recipe == replace(known, model=replace(known.model, weights=recipe.model.weights))
 
-    def _won(self, run: PlannedRun) -> Mapping[str, Any]:
-        if not run.entry.trials:
-            return {}
-        best = winner(scores(self.trials(run)))
-        if best is None:
-            raise UserError("none of its trials came to an end")
-        return best.changes
+    def execute(self, run: PlannedRun) -> tuple[Result, Answers | None]:
+        """Trains (or goes on), measures, and returns what is to be recorded; a run that fails is recorded as such.
 
-    def _context(self, run: PlannedRun) -> RecipeContext:
-        data = self.datasets[run.data]
-        photos = len(data.of(run.entry.train_on or data.source.train_on or ("train",)))
-        classes = len(data.dataset.classes)
-        return RecipeContext(photos, classes, self.machine.device, self.plan.path.parent, self.machine.external)
+        Raises:
+            Interrupted: the user stopped the run; its state is saved.
+        """
+        result = self._blank(run)
+        try:
+            recipe = self.recipe(run)
+            tuned = told(scores(self.trials(run))) if run.entry.trials and run.trial is None else {}
+            weights = file_digest(weights_file(recipe.model.weights))
+            result = replace(result, recipe=described(recipe), weights_digest=weights, tuned=tuned)
+            work = self._probed if run.entry.kind == PROBE else self._trained
+            result, measured, logits = work(run, recipe, result)
+            names = np.array([printable(name) for name in measured.names])
+            return self._done(run, result, measured), Answers(names, measured.labels, logits.astype(np.float32))
+        except Interrupted:
+            raise
+        except Exception as error:  # whatever a method of anybody's raises: the list goes on, and the record says it
+            if isinstance(error, UserError):
+                return replace(result, reason=printable(" ".join(str(error).split()))), None
+            line = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            return replace(result, reason=printable(line), trace=traceback.format_exc()), None
 
     def _blank(self, run: PlannedRun) -> Result:
         """A failed run: what is known before it is tried."""
-        source, device = self.machine.source, device_name(self.machine.device)
-        session = Session(
-            source.commit, source.dirty, source.digest, device, socket.gethostname(), versions(), self.machine.code
-        )
+        session = self.machine.session
         return Result(
             key=run.key,
             title=self.plan.title,
@@ -193,101 +225,84 @@ class Executor:
             data_digest=self.datasets[run.data].digest,
             trial=run.trial,
             sessions=(session,),
-            device=device,
+            device=session.device,
             versions=session.versions,
         )
 
-    def _session(self, recipe: Recipe, blank: Result) -> Session:
-        """The session of a run that is trained: the precision that "auto" is here, and made of what."""
-        precision = "fp32" if precision_of(recipe.precision, self.machine.device) == "32-true" else "bf16"
-        digests = {"data_digest": blank.data_digest, "weights_digest": blank.weights_digest}
-        return replace(blank.sessions[0], precision=precision, **digests)
-
-    def _trained(
-        self, run: PlannedRun, recipe: Recipe, blank: Result, *, place: RunFolder
-    ) -> tuple[Result, Answers | None]:
-        data = self.datasets[run.data]
-        if not self._goes_on(place, recipe, blank.sessions[0]):
+    def _trained(self, run: PlannedRun, recipe: Recipe, result: Result) -> tuple[Result, Evaluation, np.ndarray]:
+        data, place, machine = self.datasets[run.data], RunFolder(self.folder, run.key), self.machine
+        session = replace(
+            machine.session,
+            precision=precision_of(recipe.precision, machine.device),
+            data_digest=result.data_digest,
+            weights_digest=result.weights_digest,
+        )
+        if not place.goes_on(recipe, session):
             place.delete()
-        sessions = place.enter(blank.sessions[0])
+        sessions, external = place.enter(session), tuple(machine.external)
+        settings = self._settings(run, going_on=(place.path / STATE).is_file())
         train(
             data.path,
             Destination(place.path, resume=True),
-            self._settings(run, data, going_on=(place.path / STATE).is_file()),
+            settings,
             console=self.console,
-            external=tuple(self.machine.external),
+            external=external,
             recipe=recipe,
             opened=data.opened,
         )
         split = "test" if run.trial is None else "val"
-        opened = open_run(place.path, external=tuple(self.machine.external))
-        opened.learner.to(self.machine.device)
-        workers = 1 if self.machine.workers is None else self.machine.workers
-        measured = evaluate(opened, data.dataset, split=split, workers=workers)
+        opened = open_run(place.path, external=external)
+        opened.learner.to(machine.device)
+        chosen = split_of_run(place.path, data.dataset, split)
+        measured = evaluate(opened, chosen, split=split, workers=machine.readers)
         openings, state = place.path / OPENINGS, load_state(place.path)
-        trained = len(data.of(recipe.train_on)) if run.trial is None else None
         result = replace(
-            _measured(blank, measured.metrics, split, classes=len(measured.classes), trained=trained),
+            result,
             sessions=sessions,
             seconds=round(state["position"]["seconds"], 3) if state else 0.0,
-            damaged=(*data.opened.damaged, *measured.damaged),
+            photos={"trained": len(data.of(recipe.train_on))} if run.trial is None else {},
             test_openings=len(openings.read_text("utf-8").splitlines()) - 1 if openings.is_file() else 0,
         )
-        return result, _answers(measured.names, measured.labels, measured.logits)
+        return result, measured, measured.logits
 
-    def _settings(self, run: PlannedRun, data: BenchData, *, going_on: bool = False) -> Settings:
+    def _settings(self, run: PlannedRun, *, going_on: bool = False) -> Settings:
         """What ``train`` is told beside the recipe; trials hold photos out where there is no validation split."""
-        device: Any = self.machine.device
-        here = MachineSettings(device, self.machine.workers)
+        here, data = MachineSettings(self.machine.device, self.machine.workers), self.datasets[run.data]
         if going_on:  # all else is the run's own, and what would be said again would be told to be left aside
             return Settings(machine=here)
         held_out = self.plan.tuning.hold_out if run.trial is not None and not data.dataset.of(["val"]) else 0.0
         return Settings(RecipeSettings(seed=run.seed), DataSettings(data.source.annotation, hold_out=held_out), here)
 
-    def _goes_on(self, place: RunFolder, recipe: Recipe, session: Session) -> bool:
-        """Whether a half-done run follows this very recipe on the same photos; one of an earlier plan does not."""
-        if not place.sessions:
-            return False
-        try:
-            known = recipe_from_json((place.path / RECIPE).read_text("utf-8"))
-        except (UserError, UnicodeDecodeError):  # cut short, as by a power failure: there is nothing to go on with
-            return False
-        last = place.sessions[-1]
-        alike = (last.data_digest, last.weights_digest) == (session.data_digest, session.weights_digest)
-        return alike and described(known) == described(recipe)
-
-    def _probed(self, run: PlannedRun, recipe: Recipe, blank: Result) -> tuple[Result, Answers]:
-        data = self.datasets[run.data]
+    def _probed(self, run: PlannedRun, recipe: Recipe, result: Result) -> tuple[Result, Probed, np.ndarray]:
+        model, size = recipe.model, recipe.pixels.size
         measured = probe(
-            data.dataset,
-            backbone=recipe.model.backbone,
-            weights=recipe.model.weights,
+            self.datasets[run.data].dataset,
+            backbone=model.backbone,
+            weights=model.weights,
             train_on=recipe.train_on,
             split="test",
-            size=recipe.pixels.size,
+            size=size,
             device=self.machine.device,
-            workers=1 if self.machine.workers is None else self.machine.workers,
+            workers=self.machine.readers,
         )
-        settings = {
-            "backbone": measured.backbone,
-            "weights": Path(recipe.model.weights).name,
-            "size": recipe.pixels.size,
-        }
+        followed = {"backbone": measured.backbone, "weights": Path(model.weights).name, "size": size}
         result = replace(
-            _measured(blank, measured.metrics, "test", classes=len(data.dataset.classes), trained=measured.trained),
-            recipe=settings | {"penalty": measured.strength, "train_on": list(recipe.train_on)},
+            result,
+            recipe=followed | {"penalty": measured.strength, "train_on": list(recipe.train_on)},
             seconds=round(measured.feature_seconds + measured.fit_seconds, 3),
-            damaged=(*data.opened.damaged, *measured.damaged),
+            photos={"trained": measured.trained},
             test_openings=1,
         )
-        return result, _answers(measured.names, measured.labels, measured.scores)
+        return result, measured, measured.scores
 
-
-def _measured(blank: Result, metrics: Metrics, split: str, *, classes: int, trained: int | None) -> Result:
-    shares = {name: getattr(metrics, name) for name in ("top1", "top5", "mean_per_class", "macro_f1")}
-    photos = {"measured": metrics.n, "classes": classes} | ({} if trained is None else {"trained": trained})
-    return replace(blank, status=DONE, measured_on=split, metrics=shares, photos=photos)
-
-
-def _answers(names: tuple[str, ...], labels: np.ndarray, logits: np.ndarray) -> Answers:
-    return Answers(np.array([printable(name) for name in names]), labels, logits.astype(np.float32))
+    def _done(self, run: PlannedRun, result: Result, measured: Evaluation | Probed) -> Result:
+        metrics, data = measured.metrics, self.datasets[run.data]
+        shares = {name: getattr(metrics, name) for name in ("top1", "top5", "mean_per_class", "macro_f1")}
+        return replace(
+            result,
+            status=DONE,
+            measured_on="test" if run.trial is None else "val",
+            metrics={name: share for name, share in shares.items() if share is not None},
+            photos={"measured": metrics.n, "classes": len(data.dataset.classes), **result.photos},
+            damaged=(*data.opened.damaged, *measured.damaged),
+        )

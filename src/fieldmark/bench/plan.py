@@ -37,9 +37,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from fieldmark.bench.results import Asked
 from fieldmark.errors import UserError, printable
-from fieldmark.files import replace_file
-from fieldmark.plain import Natural, Range, from_plain
+from fieldmark.plain import Natural, Range, from_plain, to_plain
 
 FORMAT_VERSION = 1
 PLAN = "plan.toml"
@@ -52,22 +52,13 @@ PROBE_SETTINGS = ("backbone", "weights", "size")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
-class Splits(tuple[str, ...]):
-    """Names of splits, in a plan as "train" or "train+val"."""
-
-    @classmethod
-    def from_plain(cls, data: Any, where: str) -> "Splits":
-        """Raises ``UserError`` for what is no text."""
-        return cls(from_plain(data, str, where=where).split("+"))
-
-
 @dataclass(frozen=True)
 class DataSource:
     """A data set of a plan: where it lies, if the plan says so, and which of its labels and splits count."""
 
     path: Path | None = None
     annotation: str = "variant"
-    train_on: Splits | None = None
+    train_on: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +89,7 @@ class Entry:
     baseline: str
     kind: Literal["train", "probe"] = TRAIN
     phase: Literal["both", "tune", "final"] = "both"
-    train_on: Splits | None = None
+    train_on: str | None = None
     recipe: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -112,8 +103,8 @@ class Entry:
                 raise UserError(f"{printable(name)!r} is no name for files; use letters, digits and -_.+")
         if not self.data:
             raise UserError("it names no data; say data = [...] there or for all entries")
-        if twice := next((name for name in self.data if self.data.count(name) > 1), ""):
-            raise UserError(f"data names {twice} twice")
+        if twice := _twice(self.data):
+            raise UserError(f"data names {twice[0]} twice")
         for changes in (self.changes, *self.trials):
             _refuse_unquoted(changes)
         if self.recipe and (self.settings or self.kind == PROBE):
@@ -125,24 +116,8 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Entries, and what they have in common; ``baseline`` is what entries are compared with unless they name another.
-
-    ``notes`` are lines that stand at the head of the report.
-    """
-
-    path: Path
-    title: str
-    entries: tuple[Entry, ...]
-    sets: Mapping[str, DataSource] = field(default_factory=dict)
-    tuning: Tuning = field(default_factory=Tuning)
-    baseline: str = "plain"
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _File:
-    """The tables of the file; entries fall back on the other ones."""
+class Common:
+    """What the entries of a plan have in common, and what they fall back on; ``notes`` are lines for the report."""
 
     format_version: int
     title: str = ""
@@ -153,7 +128,18 @@ class _File:
     sets: Mapping[str, DataSource] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     tuning: Tuning = field(default_factory=Tuning)
-    entry: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan(Common):
+    """A plan's file: the ``entry`` tables of its ``path``, each with all that holds for it."""
+
+    path: Path = Path()
+    entries: tuple[Entry, ...] = ()
+
+    def source(self, name: str) -> DataSource:
+        """What the plan says of a data set."""
+        return self.sets.get(name, DataSource())
 
 
 def read_plan(path: Path) -> Plan:
@@ -166,76 +152,60 @@ def read_plan(path: Path) -> Plan:
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{shown}: no plan that can be read ({printable(str(error))})") from error
+        reason = f"no plan that can be read ({printable(str(error))})"
+        raise UserError(f"{shown}: {reason}; see benchmarks/cub20.toml for one") from error
     try:
         return _plan(tables, path)
     except UserError as error:
         raise UserError(f"{shown}: {error}") from error
 
 
-def keep_plan(plan: Plan, folder: Path) -> None:
-    """Copies a plan's file into the folder of a comparison, all or nothing; one that says the same is left alone."""
-    path, content = folder / PLAN, plan.path.read_bytes()
-    if not path.is_file() or path.read_bytes() != content:
-        replace_file(path, lambda draft: draft.write_bytes(content))
-
-
-def advice_on(plan: Plan) -> list[str]:
-    """What a user should know before hours of work: unequal numbers of trials, and fewer seeds than are advised."""
-    trained = [entry for entry in plan.entries if entry.kind == TRAIN]
-    lines = []
-    if len({len(entry.trials) for entry in trained}) > 1:
-        lines.append(f"unequal tuning: trials of {', '.join(f'{entry.name} {len(entry.trials)}' for entry in trained)}")
-    few = {
-        len(entry.seeds): entry.name for entry in trained if entry.phase != "tune" and len(entry.seeds) < ENOUGH_SEEDS
-    }
-    if few:
-        seeds = f"{min(few)} seed{'s' if min(few) > 1 else ''} ({few[min(few)]})"
-        lines.append(f"few seeds: {seeds}; {ENOUGH_SEEDS} or more are advised, as fewer can hardly tell methods apart")
-    return lines
-
-
-def _plan(tables: Mapping[str, Any], path: Path) -> Plan:
+def _plan(tables: dict[str, Any], path: Path) -> Plan:
     if (version := tables.get("format_version", FORMAT_VERSION)) != FORMAT_VERSION:
         raise UserError(f"format_version is {version}, and this Fieldmark reads {FORMAT_VERSION}")
-    if isinstance(tables.get("entry"), Mapping):
+    if isinstance(written := tables.pop("entry", ()), Mapping):
         raise UserError("[entry] is one table; write [[entry]] above each entry")
-    file = from_plain(tables, _File)
-    sets = {name: replace(place, path=place.path and path.parent / place.path) for name, place in file.sets.items()}
-    entries = tuple(_entry(table, file, order) for order, table in enumerate(file.entry))
-    if not entries:
-        raise UserError("no entries; write [[entry]] and a name for each row of the table")
+    common = from_plain(tables, Common)
+    written = from_plain(written, tuple[Mapping[str, Any], ...], where="entry")
+    entries = tuple(_entry(table, common, order) for order, table in enumerate(written))
     names = [entry.name for entry in entries]
+    if not names:
+        raise UserError("no entries; write [[entry]] and a name for each row of the table")
+    if twice := _twice(names):
+        raise UserError(f"two entries are called {twice[0]}")
     for entry in entries:
-        if names.count(entry.name) > 1:
-            raise UserError(f"two entries are called {entry.name}")
         if entry.baseline not in names:
             raise UserError(f"{entry.name} is to be compared with {entry.baseline}, which is no entry")
-        if entry.trials and (twice := set(entry.seeds) & set(file.tuning.seeds)):
+        if entry.trials and (twice := set(entry.seeds) & set(common.tuning.seeds)):
             raise UserError(f"{entry.name} is tuned and measured with seed {min(twice)}; take fresh seeds")
-    return Plan(path, file.title or path.stem, entries, sets, file.tuning, file.baseline, file.notes)
+    sets = {name: replace(place, path=place.path and path.parent / place.path) for name, place in common.sets.items()}
+    known = vars(common) | {"title": common.title or path.stem, "sets": sets}
+    return Plan(**known, path=path, entries=entries)
 
 
-def _entry(table: Mapping[str, Any], file: _File, order: int) -> Entry:
+def _entry(table: Mapping[str, Any], common: Common, order: int) -> Entry:
     """An entry: its own keys, and all others as settings, before those that all entries have in common."""
-    own = {key: value for key, value in table.items() if key in _ENTRY}
-    settings = {key: value for key, value in table.items() if key not in _ENTRY}
-    common = {} if "recipe" in table else file.settings
-    seeds = file.seeds
+    own = {key: value for key, value in table.items() if key in _OWN}
+    settings = {} if "recipe" in table else dict(common.settings)
+    defaults = {"data": common.data, "seeds": common.seeds, "baseline": common.baseline}
     if table.get("kind") == PROBE:
-        common, seeds = {key: value for key, value in common.items() if key in PROBE_SETTINGS}, (0,)
-        own.pop("seeds", None)  # none changes its answers
-    own |= {"changes": own.pop("set", {}), "settings": {**common, **settings}, "order": order}
-    defaults = {"data": file.data, "seeds": seeds, "baseline": file.baseline}
+        settings = {key: value for key, value in settings.items() if key in PROBE_SETTINGS}
+        own["seeds"] = (0,)  # none changes its answers
+    settings |= {key: value for key, value in table.items() if key not in _OWN}
+    own |= {"changes": own.pop("set", {}), "settings": settings, "order": order}
     name = printable(str(table.get("name", order + 1)))
     return from_plain(defaults | own, Entry, where=f"[[entry]] {name}")
 
 
-_ENTRY = {"set", *(part.name for part in fields(Entry))} - {"order", "settings", "changes"}
+_OWN = {"set", *(part.name for part in fields(Entry))} - {"order", "settings", "changes"}
+
+
+def _twice(names: Sequence[Any]) -> list[Any]:
+    return [name for name in names if names.count(name) > 1]
 
 
 def _refuse_seeds(seeds: Sequence[int]) -> None:
-    if not seeds or len(set(seeds)) < len(seeds):
+    if not seeds or _twice(seeds):
         raise UserError(f"seeds are {list(seeds)}; name one or more, none of them twice")
 
 
@@ -248,3 +218,95 @@ def _refuse_unquoted(changes: Mapping[str, Any]) -> None:
             steps.append(step)
         if len(steps) > 1:
             raise UserError(f'put the place in quotes: "{printable(".".join(steps))}"')
+
+
+def advice_on(plan: Plan) -> list[str]:
+    """What a user should know before hours of work: unequal numbers of trials, and fewer seeds than are advised."""
+    trained = [entry for entry in plan.entries if entry.kind == TRAIN]
+    lines = []
+    if len({len(entry.trials) for entry in trained}) > 1:
+        lines.append(f"unequal tuning: trials of {', '.join(f'{entry.name} {len(entry.trials)}' for entry in trained)}")
+    few = {len(entry.seeds): entry.name for entry in trained if entry.phase != "tune"}
+    if few and (count := min(few)) < ENOUGH_SEEDS:
+        seeds = f"{count} seed{'s' if count > 1 else ''} ({few[count]})"
+        lines.append(f"few seeds: {seeds}; {ENOUGH_SEEDS} or more are advised, as fewer can hardly tell methods apart")
+    return lines
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """An entry on a data set with a seed; ``trial`` is the trial's place in the entry, None in a final run."""
+
+    entry: Entry
+    data: str
+    seed: int
+    trial: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The name of its files."""
+        trial = "" if self.trial is None else f"-trial{self.trial}"
+        return f"{self.data}-{self.entry.name}{trial}-seed{self.seed}"
+
+    @property
+    def phase(self) -> Literal["tune", "final"]:
+        """ "tune" for a trial, "final" for what is reported."""
+        return "final" if self.trial is None else "tune"
+
+    @property
+    def options(self) -> tuple[Mapping[str, Any], ...]:
+        """The changes of its trial, or in a final run those of all trials, of which it follows one."""
+        return self.entry.trials if self.trial is None else (self.entry.trials[self.trial],)
+
+    def asked(self, plan: Plan) -> Asked:
+        """All that the plan says of it and that its result depends on."""
+        entry, source = self.entry, plan.source(self.data)
+        train_on = entry.train_on or source.train_on
+        return Asked(
+            kind=entry.kind,
+            recipe=entry.recipe,
+            settings=entry.settings,
+            changes=entry.changes,
+            train_on=tuple(train_on.split("+")) if train_on else (),
+            annotation=source.annotation,
+            trials=self.options,
+            tuning=to_plain(plan.tuning) if entry.trials else {},
+        )
+
+
+def trials_of(plan: Plan, run: PlannedRun) -> list[PlannedRun]:
+    """The tuning runs that a run waits for: none, or those of a final run's entry on its data."""
+    return [] if run.trial is not None else _trials(plan, run.entry, run.data)
+
+
+def _trials(plan: Plan, entry: Entry, data: str) -> list[PlannedRun]:
+    """The tuning runs of an entry on a data set: for each trial, those of all tuning seeds."""
+    return [PlannedRun(entry, data, seed, trial) for trial in range(len(entry.trials)) for seed in plan.tuning.seeds]
+
+
+def runs_of(
+    plan: Plan, *, only: Sequence[str] = (), phase: Literal["all", "tune", "final"] = "all"
+) -> list[PlannedRun]:
+    """The runs of a plan's entries, or ``only`` of some: tuning first, then the final ones.
+
+    Final runs are in the order of data, probes, and seeds, so that methods keep step with each other.
+
+    Raises:
+        UserError: no such entry, or two runs of one name.
+    """
+    names = [entry.name for entry in plan.entries]
+    if unknown := [name for name in only if name not in names]:
+        raise UserError(f"--only {unknown[0]}: the plan has {', '.join(names)}")
+    entries = [entry for entry in plan.entries if not only or entry.name in only]
+    datasets = list(dict.fromkeys(data for entry in entries for data in entry.data))
+    pairs = [(entry, data) for data in datasets for entry in entries if data in entry.data]
+    tuning = [run for entry, data in pairs if entry.phase != "final" for run in _trials(plan, entry, data)]
+    finals = [PlannedRun(*pair, seed) for pair in pairs if pair[0].phase != "tune" for seed in pair[0].seeds]
+
+    def turn(run: PlannedRun) -> tuple[int, bool, int]:
+        return datasets.index(run.data), run.entry.kind != PROBE, run.entry.seeds.index(run.seed)
+
+    runs = [*(tuning if phase != "final" else ()), *(sorted(finals, key=turn) if phase != "tune" else ())]
+    if twice := _twice([run.key for run in runs]):
+        raise UserError(f"two runs of the plan would both be called {min(twice)}; name entries or data otherwise")
+    return runs

@@ -3,45 +3,43 @@
 import hashlib
 import os
 import platform
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
+from fieldmark.bench.results import Session
+
 OURS = Path(__file__).resolve().parent.parent
 PACKAGES = ("fieldmark", "torch", "torchvision", "timm", "numpy", "scikit-learn")
 
 
-@dataclass(frozen=True)
-class Source:
-    """The program: its git ``commit`` ("" where it is no checkout), whether files were changed since, and a digest.
-
-    ``digest`` (16 hex digits) is of the package's own Python files: equal digests are equal programs, whatever the
-    commits say.
-    """
-
-    commit: str
-    dirty: bool
-    digest: str
-
-    def to_json(self) -> dict[str, str | bool]:
-        """Plain data."""
-        return asdict(self)
+def session_here(device: str, external: Mapping[str, type]) -> Session:
+    """Who works runs in this process, and with what; ``external`` are the classes from elsewhere by their names."""
+    commit, dirty = commit_of(OURS)
+    return Session(
+        commit=commit,
+        dirty=dirty,
+        digest=source_digest(OURS),
+        device=device_name(device),
+        host=socket.gethostname(),
+        versions=versions(),
+        code=code_digests(external),
+    )
 
 
-def source(package: Path = OURS) -> Source:
-    """The program that is running: the package in a folder, Fieldmark's own."""
+def commit_of(package: Path) -> tuple[str, bool]:
+    """The commit of a package's checkout ("" where it is none), and whether files were changed since."""
     commit = _git(package, "rev-parse", "HEAD") if _git(package, "ls-files", "--", "__init__.py") else ""
-    dirty = bool(commit) and bool(_git(package, "status", "--porcelain", "--", "."))
-    return Source(commit, dirty, source_digest(package))
+    return commit, bool(commit) and bool(_git(package, "status", "--porcelain", "--", "."))
 
 
 def source_digest(package: Path) -> str:
-    """16 hex digits over the names and contents of the Python files of a folder."""
+    """16 hex digits over a folder's Python files: equal digests are equal programs, whatever the commits say."""
     total = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         total.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -49,7 +47,9 @@ def source_digest(package: Path) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """16 hex digits of a file's SHA-256."""
+    """16 hex digits of a file's SHA-256; "" where there is no such file."""
+    if not path.is_file():
+        return ""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
@@ -59,8 +59,8 @@ def code_digests(external: Mapping[str, type]) -> dict[str, str]:
     digests: dict[str, str] = {}
     for name, kind in external.items():
         modules = sorted({name.partition(":")[0], kind.__module__})
-        files = [Path(file) for module in modules if (file := getattr(sys.modules.get(module), "__file__", None))]
-        digests[name] = "+".join(file_digest(file) for file in files if file.is_file())
+        files = (getattr(sys.modules.get(module), "__file__", None) for module in modules)
+        digests[name] = "+".join(filter(None, (file_digest(Path(file)) for file in files if file)))
     return digests
 
 
@@ -77,8 +77,10 @@ def versions() -> dict[str, str]:
 
 def device_name(device: str) -> str:
     """A GPU's name, or the processor's and how many threads compute on it."""
-    if device == "cuda":
-        return torch.cuda.get_device_name()
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    if device == "mps":
+        return f"{_processor()}, mps"
     threads = torch.get_num_threads()
     return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
 

@@ -30,63 +30,52 @@ _PLACES = (
 class RecipeWords:
     """A recipe in words: ``parts`` are method, neck, terms, and pool and head where they are others than most have.
 
-    ``weights`` is the name of their file, ``further`` holds by place all that the other fields do not say.
+    ``input`` is the backbone and the pixels that it is shown; ``weights`` the name of their file; ``comparable`` holds
+    what two rows should have in common, ``further`` by place all that the other fields do not say.
     """
 
     parts: str
-    backbone: str
+    input: str
     weights: str
-    epochs: str
-    batches: str
     rate: str
     train_on: str
-    pixels: Mapping[str, str]
+    comparable: Mapping[str, str]
     further: Mapping[str, str]
-
-    @property
-    def input(self) -> str:
-        """The backbone and the pixels that it is shown, at test time too where these are others."""
-        size, in_tests = self.pixels.get("size", UNKNOWN), self.pixels.get("eval_size", UNKNOWN)
-        return f"{self.backbone}, {size}" + (f" ({in_tests} at test time)" if in_tests not in (UNKNOWN, size) else "")
 
     def unlike(self, other: "RecipeWords") -> dict[str, tuple[str, str]]:
         """What two rows should have in common and have not: epochs, batches, backbone, weights, pixels; of each, both.
 
         What is not known of one of them differs from nothing.
         """
-        mine, theirs = self._comparable(), other._comparable()
-        both = {name: (mine.get(name, UNKNOWN), theirs.get(name, UNKNOWN)) for name in {**mine, **theirs}}
+        mine, theirs = self.comparable, other.comparable
+        both = {name: (mine[name], theirs[name]) for name in mine if name in theirs}
         return {name: pair for name, pair in both.items() if UNKNOWN not in pair and pair[0] != pair[1]}
-
-    def _comparable(self) -> dict[str, str]:
-        pixels = {f"pixels ({name})": value for name, value in self.pixels.items()}
-        names = ("epochs", "batches", "backbone", "weights")
-        return {name: getattr(self, name) for name in names} | pixels
 
 
 def in_words(recipe: Recorded, *, key: str) -> RecipeWords:
-    """What a run followed.
-
-    Args:
-        recipe: of the run ``key``, as its result holds it; that of a probe is a few settings.
+    """What the run ``key`` followed, from its record; that of a probe is a few settings.
 
     Raises:
         UserError: no recipe that a Fieldmark recorded.
     """
     try:
         model, stages = recipe.get("model", recipe), recipe.get("stages", ())
+        pixels = recipe.get("pixels", {"size": recipe.get("size", UNKNOWN)})
+        size, in_tests = pixels.get("size", UNKNOWN), pixels.get("eval_size", UNKNOWN)
+        backbone = model.get("backbone", UNKNOWN)
+        comparable = {
+            "epochs": _epochs(stages),
+            "batches": _batches(dict(recipe.get("batches", {}))),
+            "backbone": backbone,
+            "weights": model["weights"],
+        }
         return RecipeWords(
             parts=_parts(model),
-            backbone=model.get("backbone", UNKNOWN),
+            input=f"{backbone}, {size}" + (f" ({in_tests} at test time)" if in_tests not in (UNKNOWN, size) else ""),
             weights=model["weights"],
-            epochs=_epochs(stages),
-            batches=_batches(dict(recipe.get("batches", {}))),
             rate="; ".join(dict.fromkeys(map(_stage, stages))) or UNKNOWN,
             train_on="+".join(recipe.get("train_on", (UNKNOWN,))),
-            pixels={
-                name: value_in_words(value)
-                for name, value in recipe.get("pixels", {"size": recipe.get("size", UNKNOWN)}).items()
-            },
+            comparable=comparable | {f"pixels ({name})": value_in_words(value) for name, value in pixels.items()},
             further={place: words for place, words in _leaves(recipe, "") if not _SHOWN.fullmatch(place)},
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -109,10 +98,14 @@ def value_at(place: str, recipe: Recorded) -> Any:
     value: Any = recipe
     for key in place.split("."):
         if isinstance(value, list | tuple):
-            value = dict(enumerate(value)).get(int(key) if key.isdigit() else -1)
-        else:
-            value = value.get(key) if isinstance(value, Mapping) else None
+            value = {str(at): item for at, item in enumerate(value)}
+        value = value.get(key) if isinstance(value, Mapping) else None
     return BY_DEFAULT if value is None else value
+
+
+def changes_in_words(changes: Mapping[str, Any], recipe: Recorded) -> str:
+    """What stands at some places of a recipe."""
+    return ", ".join(f"{place_in_words(place, recipe)} {value_in_words(value)}" for place, value in changes.items())
 
 
 def value_in_words(value: Any) -> str:
@@ -135,32 +128,31 @@ def _part(part: Recorded) -> str:
 
 def _epochs(stages: list[Recorded]) -> str:
     """The number of epochs, and of each stage where there are several."""
-    each = " + ".join(f"{stage['epochs']:g}" for stage in stages)
-    total = f"{sum(stage['epochs'] for stage in stages):g}" if stages else UNKNOWN
-    return f"{total} ({each})" if len(stages) > 1 else total
+    each = [stage["epochs"] for stage in stages]
+    total = f"{sum(each):g}" if each else UNKNOWN
+    return f"{total} ({' + '.join(map(value_in_words, each))})" if len(each) > 1 else total
 
 
 def _batches(batches: dict[str, Any]) -> str:
     """How batches are made, such as "shuffled, 16" or "4 classes × 4 photos"."""
     kind, size, partners = batches.pop("type", ""), batches.get("size"), batches.get("partners", 1)
     words = {
+        "": UNKNOWN,
         "Shuffled": f"shuffled, {size}" + (", classes drawn evenly" if batches.get("even") else ""),
         "Balanced": f"{batches.get('classes')} classes × {batches.get('images')} photos",
         "ShuffledPairs": f"shuffled pairs, {size} photos",
         "ExhaustivePairs": f"pairs of two classes, {size} photos, {partners or 'all'} per photo and epoch",
     }
-    return words.get(kind) or (_part({"type": kind, **batches}) if kind else UNKNOWN)
+    return words.get(kind) or _part({"type": kind, **batches})
 
 
 def _stage(stage: Recorded) -> str:
     """Optimiser, learning rate and what it is multiplied by for parts of the model; what is frozen."""
-    optimiser = stage["optimiser"]
-    text = f"{optimiser['type']} {value_in_words(optimiser['lr'])}"
-    text += "".join(f", {group} × {value_in_words(scale)}" for group, scale in optimiser.get("scales", {}).items())
-    if not stage.get("frozen"):
-        return text
-    epochs = stage.get("frozen_epochs")
-    return f"{text}, {' and '.join(stage['frozen'])} frozen" + ("" if epochs is None else f" for {epochs:g}")
+    optimiser, epochs = stage["optimiser"], stage.get("frozen_epochs")
+    factors = (f", {group} × {value_in_words(scale)}" for group, scale in optimiser.get("scales", {}).items())
+    frozen = f", {' and '.join(stage['frozen'])} frozen" if stage.get("frozen") else ""
+    duration = f" for {epochs:g}" if frozen and epochs is not None else ""
+    return f"{optimiser['type']} {value_in_words(optimiser['lr'])}{''.join(factors)}{frozen}{duration}"
 
 
 def _leaves(value: Any, place: str) -> Iterator[tuple[str, str]]:

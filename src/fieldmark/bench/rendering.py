@@ -1,64 +1,47 @@
 """The report of a comparison, in Markdown: the same records make the same text, by the template beside this file."""
 
-import math
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fieldmark.bench.cautions import Facts, device_of, grouped, source_of
-from fieldmark.bench.comparing import BETTER, UNCLEAR, UNKNOWN, WORSE, Comparison, Row, tables_of
-from fieldmark.bench.plan import PLAN, read_plan
-from fieldmark.bench.planned_runs import PlannedRun, runs_of
-from fieldmark.bench.recipe_words import place_in_words, value_at, value_in_words
-from fieldmark.bench.results import DONE, FAILED, RESULTS, Result
-from fieldmark.bench.tuning import Edge, edges, scores, trial_error, winner
-from fieldmark.errors import UserError, printable
-from fieldmark.evaluation.statistics import POWER, Interval
+from fieldmark.bench import place_of
+from fieldmark.bench.comparing import Row, Table, tables_of
+from fieldmark.bench.plan import ENOUGH_SEEDS, PLAN, TRAIN, PlannedRun, read_plan, runs_of
+from fieldmark.bench.recipe_words import changes_in_words, value_at, value_in_words
+from fieldmark.bench.results import DONE, FAILED, Result, Session
+from fieldmark.bench.tuning import Score, edges, told, trial_error, winner
+from fieldmark.errors import printable
+from fieldmark.evaluation.statistics import POWER
 from fieldmark.training.runlog import clock
-
-VERDICTS = {
-    BETTER: "better than {}",
-    WORSE: "worse than {}",
-    UNCLEAR: "no clear difference",
-    UNKNOWN: "unknown (one seed)",
-}
 
 
 def report_of(folder: Path, out: Path | None = None) -> str:
-    """The report of all results in a comparison's folder.
-
-    Args:
-        folder: of the comparison.
-        out: where the text will lie; it is only named in it.
+    """The report of all results in a comparison's folder; ``out``, where it will lie, is only named in it.
 
     Raises:
         UserError: no folder, no results, or files that are damaged.
     """
-    _refuse_folder(folder)
     plan = read_plan(folder / PLAN) if (folder / PLAN).exists() else None
     tables = tables_of(folder, plan.baseline if plan else "")
     results = [run for table in tables for run in table.results]
     planned = runs_of(plan) if plan else []
+    words = ["fieldmark", "bench", "report", place_of(folder), *(["--out", place_of(out)] if out else [])]
     text = (
         _environment()
         .get_template("report.md.jinja")
         .render(
-            command=shlex.join(
-                ["fieldmark", "bench", "report", _name(folder), *(["--out", _name(out)] if out else [])]
-            ),
-            titles=list(dict.fromkeys(table.title for table in tables)),
-            count=len(results),
+            command=shlex.join(words),
+            results=results,
             progress=_progress(planned, results) if plan else None,
             tuned=any(run.trial is not None for run in (*planned, *results)),
             notes=plan.notes if plan else (),
-            sections=[(table, Facts(table)) for table in tables],
+            tables=tables,
             power=POWER,
         )
     )
@@ -69,24 +52,23 @@ def report_of(folder: Path, out: Path | None = None) -> str:
 def _progress(planned: Sequence[PlannedRun], results: Sequence[Result]) -> dict[str, Any]:
     """How far a plan has come; entries that lack equally many runs stand together."""
     keys, recorded = {run.key for run in planned}, {run.key for run in results}
-    missing = sorted((run for run in planned if run.key not in recorded), key=lambda run: (run.data, run.entry.order))
     several = len({run.data for run in planned}) > 1
-    wanted = Counter(map(_row_and_phase, planned))
-    lacking: dict[str, list[str]] = {}
-    for (data, entry, phase), count in Counter(map(_row_and_phase, missing)).items():
-        words = f"{count} of {wanted[data, entry, phase]} {'tuning' if phase == 'tune' else 'final'}"
-        lacking.setdefault(f"{entry} on {data}" if several else entry, []).append(words)
+
+    def counted(runs: Iterable[PlannedRun]) -> Counter[tuple[str, str]]:
+        in_order = sorted(runs, key=lambda run: (run.data, run.entry.order))
+        names = (f"{run.entry.name} on {run.data}" if several else run.entry.name for run in in_order)
+        return Counter(zip(names, ("tuning" if run.phase == "tune" else "final" for run in in_order), strict=True))
+
+    wanted, lacking = counted(planned), dict[str, list[str]]()
+    for (name, kind), count in counted(run for run in planned if run.key not in recorded).items():
+        lacking.setdefault(name, []).append(f"{count} of {wanted[name, kind]} {kind}")
     return {
         "planned": len(keys),
-        "missing": len(missing),
-        "lacking": grouped((entry, " and ".join(words)) for entry, words in lacking.items()),
+        "missing": len(keys - recorded),
+        "lacking": grouped((name, " and ".join(words)) for name, words in lacking.items()),
         "failed": sum(run.status == FAILED and run.key in keys for run in results),
         "strangers": sorted({run.entry for run in results if run.key not in keys}),
     }
-
-
-def _row_and_phase(run: PlannedRun) -> tuple[str, str, str]:
-    return run.data, run.entry.name, run.phase
 
 
 def _environment() -> Environment:
@@ -99,10 +81,12 @@ def _environment() -> Environment:
         autoescape=False,
         finalize=lambda value: value if isinstance(value, Markup) else printable(str(value)),
     )
-    words = (cells, each, listed, source_of, device_of, clock, value_in_words, changes_of, trial_rows)
-    figures = (percent, signed, shares, points, p_value, comparison_cells)
-    environment.filters |= {function.__name__: function for function in (*words, *figures)}
-    environment.globals |= {function.__name__: function for function in (settings_of, made_of, edges_of, trial_error)}
+    filters = (cells, each, clock, value_in_words, changes_in_words, trial_in_words, winner)
+    filters = (*filters, sessions_of, source_of, device_of)
+    facts = (settings_of, made_of, edges_of, trial_error, programs, efforts, retuned, conditions, trained_on)
+    facts = (*facts, unlike_weights, few_seeds, recipes_differ, unlike_baseline)
+    environment.filters |= {function.__name__: function for function in filters}
+    environment.globals["facts"] = {function.__name__: function for function in facts}
     return environment
 
 
@@ -111,133 +95,130 @@ def cells(words: Iterable[object]) -> str:
     return " | ".join(str(word).replace("|", "\\|") for word in words)
 
 
-def each(words: Iterable[str]) -> list[str]:
+def each(words: Iterable[Any]) -> list[Any]:
     """Without those that came before."""
     return list(dict.fromkeys(words))
 
 
-def listed(words: Sequence[str]) -> str:
-    """Such as "a, b and c"."""
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
+def trial_in_words(trial: Score, tried: Sequence[Score]) -> str:
+    """What a trial changed or, where that is nothing, how what other trials changed stands in it."""
+    places = dict.fromkeys(place for other in tried for place in other.changes)
+    as_set = changes_in_words({place: value_at(place, trial.recipe) for place in places}, trial.recipe)
+    return changes_in_words(trial.changes, trial.recipe) or f"as planned ({as_set or 'nothing varied'})"
 
 
-def percent(share: float) -> str:
-    """A share in %, without its sign; "" where there is none."""
-    return "" if math.isnan(share) else f"{100 * share:.1f}"
-
-
-def signed(share: float) -> str:
-    """A difference in percentage points, with its sign; "" where there is none."""
-    text = f"{100 * share:+.1f}"
-    return "" if math.isnan(share) else "0.0" if float(text) == 0 else text.replace("-", "−")
-
-
-def shares(interval: Interval) -> str:
-    """A share and its interval in %, which ends at 0 and 100, of which Student's knows nothing."""
-    return _with_ends([percent(share if math.isnan(share) else min(max(share, 0.0), 1.0)) for share in interval])
-
-
-def points(interval: Interval) -> str:
-    """A difference and its interval in percentage points."""
-    return _with_ends([signed(share) for share in interval])
-
-
-def p_value(value: float) -> str:
-    """A p-value in three digits after the point; "" where there is none."""
-    return "" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def comparison_cells(comparison: Comparison | None) -> list[str]:
-    """Baseline, difference, p, minimum detectable difference, and the verdict."""
-    if comparison is None:
-        return [""] * 5
-    verdict = VERDICTS[comparison.verdict].format(comparison.baseline)
-    difference = points(comparison.difference.interval)
-    return [comparison.baseline, difference, p_value(comparison.p), percent(comparison.minimum_detectable), verdict]
-
-
-def changes_in_words(changes: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
-    """What stands at some places of a recipe."""
-    return ", ".join(f"{place_in_words(place, recipe)} {value_in_words(value)}" for place, value in changes.items())
-
-
-def changes_of(row: Row) -> str:
-    """What the tuning of a row chose; "" for all as it was set."""
-    return changes_in_words(row.winner.changes, row.finals[-1].recipe) if row.winner else ""
-
-
-def settings_of(facts: Facts) -> tuple[list[str], list[tuple[str, dict[str, list[str]]]]]:
+def settings_of(table: Table) -> tuple[list[str], list[tuple[str, dict[str, list[str]]]]]:
     """What trained rows follow beyond the table: settings that all share with their values, and those that differ."""
-    further = {row.entry: facts.recipe_of(row).further for row in facts.trained}
+    trained = [row for row in table.rows if row.kind == TRAIN]
+    further = {row.entry: table.followed(row.finals)[-1].further for row in trained}
     places = dict.fromkeys(place for settings in further.values() for place in settings)
     values = {place: grouped((entry, further[entry].get(place, "none")) for entry in further) for place in places}
     shared = [f"`{place}` {next(iter(entries))}" for place, entries in values.items() if len(entries) == 1]
     return shared, [(place, entries) for place, entries in values.items() if len(entries) > 1]
 
 
-def trial_rows(facts: Facts) -> Iterator[Sequence[str]]:
-    """A row for each trial of all entries, also of those without a final run."""
-    for runs in _by_entry(facts.trials):
-        tried = scores(runs)
-        best, places = winner(tried), dict.fromkeys(place for trial in tried for place in trial.changes)
-        for score in tried:
-            own = [run for run in runs if run.trial == score.trial]
-            recipe = next((run.recipe for run in own if run.recipe), {})
-            as_set = {place: value_at(place, recipe) for place in places if place not in score.changes}
-            set_to = changes_in_words(as_set, recipe) or "nothing varied"
-            figure = "failed" if score.top1 is None else percent(score.top1)
-            yield (
-                own[0].entry,
-                changes_in_words(score.changes, recipe) or f"as planned ({set_to})",
-                f"**{figure}**" if score == best else figure,
-                ", ".join(each(str(run.photos["measured"]) for run in own if run.status == DONE)),
-                ", ".join(each(facts.words[run.key].epochs for run in own if run.recipe)),
-                ", ".join(each(str(run.seed) for run in own)),
-            )
-
-
-def made_of(facts: Facts) -> dict[str, list[str]]:
+def made_of(table: Table) -> dict[str, list[str]]:
     """What final runs were made from and with."""
-    runs, sessions = facts.finals, facts.final_sessions
+    runs, sessions = table.finals, sessions_of(table.finals)
     return {
         "Data digest": each(run.data_digest[:12] for run in runs),
-        "weights": each(f"{facts.words[run.key].weights} ({run.weights_digest})" for run in runs if run.weights_digest),
+        "weights": each(f"{table.words[run.key].weights} ({run.weights_digest})" for run in runs if run.weights_digest),
         "device": each(map(device_of, sessions)),
         "precision": each(session.precision for session in sessions if session.precision),
         "packages": each(f"{name} {version}" for run in runs for name, version in run.versions.items()),
     }
 
 
-def edges_of(facts: Facts) -> dict[Edge, list[str]]:
+def edges_of(table: Table) -> Mapping[Any, list[str]]:
     """The edges at which winners lie, and whose."""
-    whose: dict[Edge, list[str]] = {}
-    for runs in _by_entry(facts.trials):
-        for edge in edges(runs):
-            whose.setdefault(edge, []).append(runs[0].entry)
-    return whose
+    return grouped((entry, edge) for entry, tried in table.tried.items() for edge in edges(tried))
 
 
-def _by_entry(trials: Iterable[Result]) -> list[list[Result]]:
-    in_order = sorted(trials, key=lambda run: (run.order, run.entry))
-    return [list(runs) for _, runs in groupby(in_order, lambda run: run.entry)]
+def grouped(pairs: Iterable[tuple[str, Any]]) -> dict[Any, list[str]]:
+    """Names by what they have in common, both in order: pairs of a name and of what it has, each once."""
+    names: dict[Any, dict[str, None]] = {}
+    for name, value in pairs:
+        names.setdefault(value, {})[name] = None
+    return {value: list(those) for value, those in names.items()}
 
 
-def _with_ends(words: Sequence[str]) -> str:
-    mean, low, high = words
-    return f"{mean} ({low} to {high})" if low else mean
+def source_of(session: Session) -> str:
+    """The program of a session in a few letters: commit, "+" where files were changed since, digest."""
+    return f"{session.commit[:10] or 'no commit'}{'+' if session.dirty else ''} ({session.digest[:8]})"
 
 
-def _refuse_folder(folder: Path) -> None:
-    """Raises ``UserError`` for what is no folder of a comparison."""
-    shown = printable(str(folder))
-    if not folder.exists():
-        raise UserError(f"{shown}: no such folder; name the one that fieldmark bench run --out made")
-    if not folder.is_dir():
-        raise UserError(f"{shown} is a file; name the folder that fieldmark bench run --out made")
-    if folder.name == RESULTS and any(folder.glob("*.json")):
-        raise UserError(f"{shown}: name the folder above, {printable(str(folder.parent))}")
+def device_of(session: Session) -> str:
+    """The device of a session; earlier records say "1 threads"."""
+    return re.sub(r"\b1 threads$", "1 thread", session.device)
 
 
-def _name(path: Path) -> str:
-    return path.name if path.is_absolute() else path.as_posix()
+def sessions_of(runs: Iterable[Result]) -> list[Session]:
+    """Those that had a share in some runs."""
+    return [session for run in runs for session in run.sessions]
+
+
+def programs(runs: Iterable[Result]) -> dict[str, list[str]]:
+    """The entries of some runs, by the programs that had a share in them."""
+    return grouped((run.entry, source_of(session)) for run in runs for session in run.sessions)
+
+
+def efforts(table: Table) -> dict[str, tuple[int, int]]:
+    """Of trained rows, trials with a score and runs of tuning; nothing where all have equally many."""
+    efforts = {
+        row.entry: (sum(trial.top1 is not None for trial in row.trials), sum(len(trial.runs) for trial in row.trials))
+        for row in table.rows
+        if row.kind == TRAIN
+    }
+    return efforts if len(set(efforts.values())) > 1 else {}
+
+
+def retuned(row: Row) -> bool:
+    """Whether a final run of a trained row followed other trials than are recorded now."""
+    now = told(row.trials) if row.trials else {}
+    return row.kind == TRAIN and any(run.tuned != now for run in row.finals)
+
+
+def conditions(table: Table) -> list[str]:
+    """Versions, precisions and code from elsewhere that differ between runs, as far as they are known."""
+    sessions = sessions_of(table.results)
+    known = [*(run.versions for run in table.results), *(session.versions for session in sessions)]
+    packages = (pair for versions in known for pair in versions.items() if pair[0] != "fieldmark")
+    precisions = (("precision", session.precision) for session in sessions if session.precision)
+    code = ((f"code of {name}", digest[:8]) for session in sessions for name, digest in session.code.items())
+    differing: list[str] = []
+    for pairs in (packages, precisions, code):
+        values = grouped((value or "unknown", name) for name, value in pairs)
+        differing += [f"{name} {', '.join(sorted(each))}" for name, each in sorted(values.items()) if len(each) > 1]
+    return differing
+
+
+def trained_on(table: Table) -> dict[str, dict[str, list[str]]]:
+    """Rows by how many photos, and by which splits, they were trained on."""
+    counts = ((run.entry, f"{run.photos['trained']:,}") for run in table.finals if "trained" in run.photos)
+    splits = ((run.entry, table.words[run.key].train_on) for run in table.finals)
+    return {"numbers of photos": grouped(counts), "splits": grouped(splits)}
+
+
+def unlike_weights(table: Table) -> dict[str, list[str]]:
+    """Contents, as digests, of files of weights that share a name and nothing else, by the name."""
+    done = (run for run in table.results if run.status == DONE)
+    files = grouped((run.weights_digest or "no file", table.words[run.key].weights) for run in done)
+    return {name: sorted(digests) for name, digests in sorted(files.items()) if len(digests) > 1}
+
+
+def few_seeds(table: Table) -> dict[str, list[str]]:
+    """Trained rows with several seeds, and yet fewer than are advised, by how many they have."""
+    seeds = ((row.entry, len(row.finals)) for row in table.rows if row.kind == TRAIN)
+    return grouped((entry, str(count)) for entry, count in seeds if 1 < count < ENOUGH_SEEDS)
+
+
+def recipes_differ(row: Row) -> bool:
+    """Whether the final runs of a row followed different recipes, seeds aside."""
+    first, *others = ({**run.recipe, "seed": 0} for run in row.finals)
+    return any(recipe != first for recipe in others)
+
+
+def unlike_baseline(table: Table, row: Row) -> dict[str, tuple[str, str]]:
+    """In what a row differs from its baseline."""
+    words = {other.entry: table.followed(other.finals)[-1] for other in table.rows}
+    return words[row.entry].unlike(words[row.baseline]) if row.baseline in words else {}

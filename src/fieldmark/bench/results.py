@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from fieldmark.errors import UserError, printable
-from fieldmark.files import replace_file
-from fieldmark.plain import from_plain, json_text, to_plain
+from fieldmark.files import replace_file, write_json
+from fieldmark.plain import from_plain, to_plain
 
 RESULTS = "results"
 FORMAT_VERSION = 1
@@ -125,9 +125,9 @@ def npz_path(folder: Path, key: str) -> Path:
 def write_result(folder: Path, result: Result, answers: Answers | None = None) -> None:
     """Writes a run's logits, then its figures: where the JSON file is, all is there."""
     if answers is not None:
-        replace_file(npz_path(folder, result.key), lambda path: _save(path, answers))
-    text = json_text({"format_version": FORMAT_VERSION} | to_plain(result))
-    replace_file(json_path(folder, result.key), lambda path: path.write_text(text, "utf-8"))
+        arrays = answers._asdict()
+        replace_file(npz_path(folder, result.key), lambda path: np.savez_compressed(path, allow_pickle=False, **arrays))
+    write_json(json_path(folder, result.key), {"format_version": FORMAT_VERSION} | to_plain(result))
 
 
 def read_result(path: Path) -> Result:
@@ -154,9 +154,15 @@ def read_results(folder: Path) -> list[Result]:
     Raises:
         UserError: no folder with results, or a file that is none.
     """
+    shown = printable(str(folder))
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "no such folder"
+        raise UserError(f"{shown}: {what}; name the folder that fieldmark bench run --out made")
+    if folder.name == RESULTS and any(folder.glob("*.json")):
+        raise UserError(f"{shown}: name the folder above, {printable(str(folder.parent))}")
     results = [read_result(path) for path in sorted((folder / RESULTS).glob("*.json"))]
     if not results:
-        raise UserError(f"{printable(str(folder))}: no results here; make some: fieldmark bench run PLAN --out FOLDER")
+        raise UserError(f"{shown}: no results here; make some: fieldmark bench run PLAN --out FOLDER")
     return sorted(results, key=lambda run: (run.data, run.order, run.entry, run.phase, run.trial or 0, run.seed))
 
 
@@ -189,8 +195,3 @@ def _refuse_shapes(answers: Answers) -> None:
         raise ValueError(f"names, labels and logits are {names.dtype}, {labels.dtype} and {logits.dtype}")
     if labels.size and not 0 <= labels.min() <= labels.max() < logits.shape[1]:
         raise ValueError(f"labels are from {labels.min()} to {labels.max()}, and there are {logits.shape[1]} classes")
-
-
-def _save(path: Path, answers: Answers) -> None:
-    with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **answers._asdict())

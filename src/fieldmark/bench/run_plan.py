@@ -3,33 +3,33 @@
 import _thread
 import signal
 import threading
-import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
-from fieldmark.bench.checks import (
-    datasets_of,
-    possible_recipes,
-    refuse_misfits,
-    refuse_mistakes,
-    refuse_other_records,
-)
-from fieldmark.bench.datasets import BenchData, open_data
-from fieldmark.bench.execution import Executor, Machine
-from fieldmark.bench.options import RunOptions, command_of, named, refuse_call
-from fieldmark.bench.plan import advice_on, keep_plan, read_plan
-from fieldmark.bench.planned_runs import PlannedRun, runs_of, trials_of
-from fieldmark.bench.provenance import OURS, code_digests, source, source_digest
-from fieldmark.bench.results import DONE, FAILED, Result, write_result
-from fieldmark.bench.run_folder import RunFolder, is_locked, locked, refuse_without_locks
-from fieldmark.building import classes_named
+from fieldmark.bench import RunOptions, command_of, named
+from fieldmark.bench.datasets import open_data, read_data
+from fieldmark.bench.execution import Executor, Machine, RunFolder
+from fieldmark.bench.plan import PLAN, PROBE, Plan, PlannedRun, advice_on, runs_of, trials_of
+from fieldmark.bench.provenance import OURS, session_here, source_digest
+from fieldmark.bench.results import DONE, FAILED, Result, json_path, write_result
+from fieldmark.building import classes_named, refuse_parts
+from fieldmark.console import tell
 from fieldmark.core.device import device_of
+from fieldmark.data.dataset import labels_of
+from fieldmark.data.opening import refuse_missing_splits, refuse_without_boxes
 from fieldmark.errors import Interrupted, UserError, printable
+from fieldmark.files import write_bytes
+from fieldmark.locks import holding
+from fieldmark.recipe import Recipe
+from fieldmark.training.parameter_groups import refuse_unknown_groups
 
+PATIENCE = 0.2
+"""Seconds in which a lock is tried: another process that only looks whether it is held holds it for an instant."""
 PAUSE = 10.0
 """Seconds between two looks at what is worked elsewhere, where other runs wait for it."""
 
@@ -50,144 +50,186 @@ class Tally:
     failed_before: int = 0
 
 
-def run_plan(plan: Path, folder: Path, options: RunOptions, *, external: Sequence[str] = (), console: Console) -> Tally:
-    """Works what is not yet recorded; several processes may do so in one folder at once.
-
-    Args:
-        plan: the TOML file.
-        folder: of the comparison: results, half-done runs, locks.
-        options: what else the user said.
-        external: classes from elsewhere that parts may be, as package.module:Class.
-        console: is told what happens.
-
-    Raises:
-        UserError: a mistake in the plan or the call, results of another plan or other photos in the folder, or a file
-            system without locks.
-        Interrupted, KeyboardInterrupt: the user stopped it; the same command goes on.
-    """
-    refuse_call(folder, options)
-    program = source()  # before all that takes long
-    read = read_plan(plan)
-    runs = runs_of(read, only=options.only, phase=options.phase)
-    datasets = datasets_of(read, runs, options, folder)
-    classes = classes_named(external)
+def run_plan(plan: Plan, folder: Path, options: RunOptions, *, external: Sequence[str], console: Console) -> Tally:
+    """Works what is not yet recorded; ``fieldmark.bench.run`` says the rest."""
+    classes, device = classes_named(external), device_of(options.device)
     machine = Machine(
-        device=device_of(options.device),
+        device=device,
         workers=options.workers,
         weights=named(options.weights, option="--weights"),
         external=classes,
-        source=program,
-        command=command_of(plan, folder, options, external),
-        code=code_digests(classes),
+        session=session_here(device, classes),  # before all that takes long
+        command=command_of(plan.path, folder, options, external),
     )
-    executor = Executor(read, folder, datasets=datasets, machine=machine, console=console)
-    refuse_mistakes(executor, runs, options)
+    runs = runs_of(plan, only=options.only, phase=options.phase)
+    paths = named(options.data, option="--data")
+    datasets = read_data(plan, (run.data for run in runs), paths, folder=folder)
+    executor = Executor(plan, folder, datasets=datasets, machine=machine, console=console)
+    refuse_misfits(executor, runs)
+    recipes = list(possible_recipes(executor, runs))
+    used = {name for _, recipe in recipes for name in (recipe.model.weights, recipe.model.backbone)}
+    if not options.only and (unused := sorted(set(machine.weights) - used)):
+        raise UserError(f"--weights {unused[0]}: no entry's weights or backbone are called that")
     refuse_without_locks(folder)
-    executor.datasets = _opened(executor, runs)
+    for name, data in datasets.items():  # photos that are too large for one of the recipes are left out for all
+        largest = min(recipe.pixels.megapixels for run, recipe in recipes if run.data == name)
+        datasets[name] = open_data(data, folder, megapixels=largest, console=console)
     refuse_misfits(executor, runs)
     refuse_other_records(executor, runs)
-    for line in advice_on(read):
-        console.print(f"[bold]{line}[/]; the report will say so", highlight=False, soft_wrap=True)
-    keep_plan(read, folder)
-    return _Runner(executor, runs, options).run()
+    for line in advice_on(plan):
+        console.print(f"[bold]{escape(printable(line))}[/]; the report will say so", highlight=False, soft_wrap=True)
+    write_bytes(folder / PLAN, plan.path.read_bytes())
+    return _Call(executor, runs, options).work()
 
 
-def _opened(executor: Executor, runs: Sequence[PlannedRun]) -> dict[str, BenchData]:
-    """The data sets, looked through: photos that are too large for one of the recipes are left out for all."""
-    recipes = list(possible_recipes(executor, runs))
-    return {
-        name: open_data(
-            data,
-            executor.folder,
-            megapixels=min(recipe.pixels.megapixels for run, recipe in recipes if run.data == name),
-            console=executor.console,
-        )
-        for name, data in executor.datasets.items()
-    }
+def possible_recipes(executor: Executor, runs: Sequence[PlannedRun]) -> Iterator[tuple[PlannedRun, Recipe]]:
+    """The recipes that runs may come to follow, one seed of each."""
+    for run in {(run.entry.name, run.data, run.trial): run for run in runs}.values():
+        yield from ((run, recipe) for recipe in executor.possible(run))
 
 
-class _Deadline:
-    """After ``seconds``, interrupts the main thread as Ctrl-C does; used as a context manager."""
+def refuse_misfits(executor: Executor, runs: Sequence[PlannedRun]) -> None:
+    """Raises ``UserError`` for a recipe that would end a run as soon as its turn comes.
 
-    def __init__(self, seconds: float | None) -> None:
-        self.passed = self._ignored = False
-        self._main = threading.current_thread() is threading.main_thread()
-        self._timer = None if seconds is None else threading.Timer(seconds, self._end)
+    Such is one with mistyped parts or parameter groups; or that does not fit its photos, by their names or, once they
+    are cut, by the cut: no photos in a split to train on, or none that make batches as it says.
+    """
+    fitting: set[tuple[object, ...]] = set()
+    for run, recipe in possible_recipes(executor, runs):
+        where, data = f"{run.entry.name} on {run.data}", executor.datasets[run.data]
+        if "test" in recipe.train_on:
+            raise UserError(f"{where}: train_on names the test split, on which the final runs are measured")
+        refuse_missing_splits(data.dataset, recipe.train_on, source=f"{where}: train_on")
+        if run.entry.kind == PROBE:
+            continue
+        asked = (run.data, recipe.train_on, recipe.batches)
+        try:
+            if not data.digest:  # looked at once, as no photo changes them
+                refuse_parts(recipe, executor.machine.external)
+                refuse_unknown_groups(recipe, external=executor.machine.external)
+            if asked not in fitting:  # batches can take seconds to make
+                recipe.batches.epoch(labels_of(data.of(recipe.train_on)), seed=run.seed, epoch=0)
+            if recipe.pixels.fit == "box":
+                refuse_without_boxes(data.dataset.photos)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from error
+        fitting.add(asked)
 
-    def __enter__(self) -> "_Deadline":
-        """Starts the clock; a background command of a shell, which ignores Ctrl-C, heeds it meanwhile."""
-        self._ignored = self._main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-        if self._ignored:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        if self._timer:
-            self._timer.daemon = True
-            self._timer.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        """Cancels the deadline."""
-        if self._timer:
-            self._timer.cancel()
-        if self._ignored:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+def refuse_other_records(executor: Executor, runs: Sequence[PlannedRun]) -> None:
+    """Raises ``UserError`` where the folder holds a run made otherwise than the plan says now.
 
-    def _end(self) -> None:
-        self.passed = True
-        main = threading.main_thread().ident
-        if not self._main or main is None:  # no other thread can be interrupted: the run under way is the last
-            return
-        if hasattr(signal, "pthread_kill"):
-            signal.pthread_kill(main, signal.SIGINT)  # which also ends a wait
-        else:
+    All of the plan's runs are looked at, as all stand in one table, also where this call works a few of them alone.
+    """
+    plan = executor.plan
+    every = {run.key: run for final in (*runs, *runs_of(plan)) for run in (final, *trials_of(plan, final))}
+    for run in (run for run in every.values() if run.data in executor.datasets):
+        result = executor.recorded(run)
+        if result is not None and (misfit := executor.misfit(result, run)):
+            path = printable(str(json_path(executor.folder, run.key)))
+            raise UserError(f"{path}: {misfit};\ntake another --out, or move the file away")
+
+
+def locked(folder: Path, key: str, *, patience: float = PATIENCE) -> AbstractContextManager[bool]:
+    """Holds the lock of a run in a comparison's folder; gives whether it does, or another process has it.
+
+    Raises:
+        UserError: the file system refuses to lock a file.
+    """
+    return holding(folder / "locks" / f"{key}.lock", patience=patience)
+
+
+def is_locked(folder: Path, key: str) -> bool:
+    """Whether a process works a run now."""
+    if not (folder / "locks" / f"{key}.lock").exists():
+        return False
+    with locked(folder, key, patience=0) as free:
+        return not free
+
+
+def refuse_without_locks(folder: Path) -> None:
+    """Raises ``UserError`` where the file system of a comparison's folder has no locks, or grants one twice."""
+    with locked(folder, "trial", patience=0) as first, locked(folder, "trial", patience=0) as second:
+        if first and second:
+            raise UserError(
+                f"--out {printable(str(folder))}: its file system gives one lock to two, so two processes could work\n"
+                "the same run; take an --out on a file system with locks"
+            )
+
+
+@contextmanager
+def _clock(seconds: float | None) -> Iterator[threading.Event]:
+    """Gives an event that comes after ``seconds``, and then interrupts the main thread as Ctrl-C does.
+
+    A background command of a shell, which ignores Ctrl-C, heeds it meanwhile. Nobody can interrupt another thread than
+    the main one: there, the run under way is the last.
+    """
+    time_is_up, is_main = threading.Event(), threading.current_thread() is threading.main_thread()
+
+    def end() -> None:
+        time_is_up.set()
+        if is_main:
             _thread.interrupt_main()
 
+    timer = threading.Timer(seconds or 0.0, end)
+    timer.daemon = True
+    ignored = is_main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if seconds is not None:
+        timer.start()
+    try:
+        yield time_is_up
+    finally:
+        timer.cancel()
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-class _Runner:
-    """One call's way through the runs."""
+
+class _Call:
+    """One call's way through the runs: ``worked`` are its results so far by key."""
 
     def __init__(self, executor: Executor, runs: list[PlannedRun], options: RunOptions) -> None:
         self.executor, self.runs, self.options = executor, runs, options
         self.folder, self.console = executor.folder, executor.console
-        self.counts: Counter[str] = Counter()
-        self.tried: set[str] = set()
+        self.worked: dict[str, Result] = {}
         self.looks_again = False
 
-    def run(self) -> Tally:
+    def work(self) -> Tally:
         """Works until nothing is left that can be worked."""
-        with _Deadline(self.options.until) as deadline:
+        with _clock(self.options.until) as time_is_up:
             try:
-                while not deadline.passed and self._one_more():
-                    pass
+                while not time_is_up.is_set() and len(self.worked) != self.options.limit:
+                    if not any(map(self._works, self.runs)) and not self._waits(time_is_up):
+                        break
             except (Interrupted, KeyboardInterrupt):
-                if not deadline.passed:
+                if not time_is_up.is_set():
                     raise
         left = [run for run in self.runs if self._is_open(run)]
-        for line in self._waiting(left):
-            self._tell(line)
+        keys = {run.key for run in self.runs}
+        waiting = [run for run in left if any(trial.key not in keys for trial in self._still_to_come(run))]
+        if waiting:
+            advice = 'run without --phase, and with phase = "both" in the plan'
+            names = ", ".join(dict.fromkeys(run.entry.name for run in waiting))
+            tell(self.console, f"{len(waiting)} final runs ({names}) wait for their trials: {advice}")
+        done = sum(result.status == DONE for result in self.worked.values())
         elsewhere = sum(is_locked(self.folder, run.key) for run in left)
-        before = [run for run in self.runs if run.key not in self.tried and self._has_failed(run)]
-        return Tally(self.counts[DONE], self.counts[FAILED], len(left), elsewhere, deadline.passed, len(before))
+        before = sum(self._has_failed(run) for run in self.runs if run.key not in self.worked)
+        return Tally(done, len(self.worked) - done, len(left), elsewhere, time_is_up.is_set(), before)
 
-    def _one_more(self) -> bool:
-        """Works the next run, or waits for what is worked elsewhere; whether there was anything to work or wait for."""
-        if len(self.tried) == self.options.limit:
-            return False
-        return any(self._work(run) for run in self.runs if self._can_be_worked(run)) or self._has_waited()
-
-    def _has_waited(self) -> bool:
+    def _waits(self, time_is_up: threading.Event) -> bool:
         """Waits a little if runs of this call wait for trials that are worked elsewhere; whether it did.
 
         Looks once more where none is worked any more: between two runs their process holds no lock for a moment.
         """
-        waiting = (run for run in self.runs if run.key not in self.tried and self._is_open(run))
-        awaited_here = {trial.key for run in waiting for trial in self._still_to_come(run)}
-        running = sum(is_locked(self.folder, key) for key in awaited_here)
-        if not running and not (awaited_here and self.looks_again):
+        awaited = {trial.key for run in self.runs if self._is_open(run) for trial in self._still_to_come(run)}
+        running = sum(is_locked(self.folder, key) for key in awaited)
+        if not running and not (awaited and self.looks_again):
             return False
         if running and not self.looks_again:
-            self._tell(f"waiting for {running} trials that run elsewhere; Ctrl-C ends the wait")
+            tell(self.console, f"waiting for {running} trials that run elsewhere; Ctrl-C ends the wait")
         self.looks_again = bool(running)
-        time.sleep(PAUSE)
+        time_is_up.wait(PAUSE)
         return True
 
     def _has_failed(self, run: PlannedRun) -> bool:
@@ -195,65 +237,48 @@ class _Runner:
         return result is not None and result.status == FAILED
 
     def _is_open(self, run: PlannedRun) -> bool:
-        """Whether a run is not recorded, or failed and is to be worked again."""
-        result = self.executor.recorded(run)
-        if result is None:
-            return True
-        return self.options.retry and run.key not in self.tried and result.status == FAILED
-
-    def _can_be_worked(self, run: PlannedRun) -> bool:
-        return run.key not in self.tried and self._is_open(run) and not self._still_to_come(run)
+        """Whether a run is not recorded, or failed before this call and is to be worked again."""
+        if run.key in self.worked:
+            return False
+        return self.executor.recorded(run) is None or (self.options.retry and self._has_failed(run))
 
     def _still_to_come(self, run: PlannedRun) -> list[PlannedRun]:
         """The trials that are not yet recorded, of which this run follows the best."""
         return [trial for trial in trials_of(self.executor.plan, run) if self.executor.recorded(trial) is None]
 
-    def _waiting(self, left: Sequence[PlannedRun]) -> Iterator[str]:
-        """A line for final runs whose trials are not among the runs of this call."""
-        keys = {run.key for run in self.runs}
-        waiting = [run for run in left if any(trial.key not in keys for trial in self._still_to_come(run))]
-        for name, count in Counter(run.entry.name for run in waiting if run.entry.phase == "final").items():
-            yield f'{count} final runs of {name} wait for their trials, which phase = "final" leaves out; say "both"'
-        if count := sum(run.entry.phase != "final" for run in waiting):
-            yield f"{count} final runs wait for their trials: run without --phase"
-
-    def _work(self, run: PlannedRun) -> bool:
-        """Works a run and records what came of it; False where another process has it, or has just recorded it."""
+    def _works(self, run: PlannedRun) -> bool:
+        """Works a run, if it can be worked now, and records what came of it; whether it did."""
+        if not self._is_open(run) or self._still_to_come(run):
+            return False
         with locked(self.folder, run.key) as mine:
-            if not mine or not self._is_open(run):
+            if not mine or not self._is_open(run):  # another process has it, or has just recorded it
                 return False
-            self._refuse_changes()
+            if source_digest(OURS) != self.executor.machine.session.digest:
+                raise UserError(
+                    "Fieldmark's own files were changed since this command began: start it again;\n"
+                    "run from a copy (git worktree) to avoid this"
+                )
             self.executor.datasets[run.data].refuse_changes()
             seed = f"seed {run.seed}" if run.trial is None else f"trial {run.trial}, seed {run.seed}"
             number = f"{self.runs.index(run) + 1} of {len(self.runs)}"
-            self._tell(f"— {number}: {run.entry.name} on {run.data}, {seed}")
-            place = RunFolder(self.folder, run.key)
-            result, answers = self.executor.execute(run, place)
+            tell(self.console, f"— {number}: {run.entry.name} on {run.data}, {seed}")
+            result, answers = self.executor.execute(run)
             write_result(self.folder, result, answers)
+            place = RunFolder(self.folder, run.key)
             half_done = result.status == FAILED and place.path.exists()
             if not half_done and not self.options.keep:
                 place.delete()
-        self.tried.add(run.key)
-        self.counts[result.status] += 1
-        self._tell(_in_words(result))
+        self.worked[run.key] = result
+        tell(self.console, _in_words(result))
         if half_done:
-            self._tell(f"unfinished run in {place.path}: --retry resumes it; delete that folder to start afresh")
+            advice = "--retry resumes it; delete that folder to start afresh"
+            tell(self.console, f"unfinished run in {place.path}: {advice}")
         return True
-
-    def _refuse_changes(self) -> None:
-        """Raises ``UserError`` where the program's files are no longer those that run here, and that records name."""
-        if source_digest(OURS) != self.executor.machine.source.digest:
-            raise UserError(
-                "Fieldmark's own files were changed since this command began: start it again;\n"
-                "run from a copy (git worktree) to avoid this"
-            )
-
-    def _tell(self, line: str) -> None:
-        self.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def _in_words(result: Result) -> str:
     if result.status == FAILED:
         return f"{result.key} failed: {result.reason}"
     where = "test photos" if result.measured_on == "test" else "held-out photos"
-    return f"{result.key}: top-1 {100 * result.metrics['top1']:.1f} % of {result.photos['measured']} {where}"
+    unread = f"; {len(result.damaged):,} photos of the data could not be read" if result.damaged else ""
+    return f"{result.key}: top-1 {100 * result.metrics['top1']:.1f} % of {result.photos['measured']} {where}{unread}"

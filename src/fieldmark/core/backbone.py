@@ -19,9 +19,10 @@ from timm.models.vgg import VGG
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fieldmark.core.weights import HUB, NONE, Remote, load_weights, refuse_source
+from fieldmark.core.weights import HUB, NONE, Remote, load_weights, pixel_statistics, refuse_source
 from fieldmark.errors import UserError
 from fieldmark.ops.depthwise import with_fast_depthwise
+from fieldmark.plain import nearest, shown
 
 GOOGLENET = "googlenet"
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -51,6 +52,7 @@ class Backbone(nn.Module):
         channels_last: whether four-dimensional outputs are (B, h, w, D).
         statistics: mean and std.
         stages: the last submodule of each stage of ``network``, by its path, in order.
+        note: what the user should know of where the weights come from.
     """
 
     mean: Tensor
@@ -65,8 +67,10 @@ class Backbone(nn.Module):
         channels_last: bool = False,
         statistics: tuple[tuple[float, ...], tuple[float, ...]] = (_IMAGENET_MEAN, _IMAGENET_STD),
         stages: Sequence[str] = (),
+        note: str = "",
     ) -> None:
         super().__init__()
+        self.note = note
         self.network = network
         self.register_buffer("mean", torch.tensor(statistics[0]))
         self.register_buffer("std", torch.tensor(statistics[1]))
@@ -157,7 +161,7 @@ def make_backbone(name: str, *, weights: str = HUB, size: int = 224, output_stri
 
     Args:
         name: any of timm's names, or "googlenet" (torchvision).
-        weights: "hub" (timm's pretrained), "none", "lite0" (the installed package) or a .safetensors file.
+        weights: "hub" (timm's pretrained), "none", "lite0" (the installed package), a .safetensors file or a run.
         size: side of the images in pixels; networks that are built for one size are built for this one.
         output_stride: pixels per position of the maps, where timm can build the network so (8, 16 or 32): its last
             stages keep their positions, and their convolutions are dilated; 0 leaves the network as it is.
@@ -177,6 +181,7 @@ def make_backbone(name: str, *, weights: str = HUB, size: int = 224, output_stri
             raise
         reason = (str(error).splitlines() or ["it does not fit"])[0][:200]
         raise UserError(f"{name} cannot be built for images of {size} px ({reason}); choose another --size") from error
+    backbone.load_state_dict(pixel_statistics(weights), strict=False)
     with_fast_depthwise(backbone.network)
     return backbone
 
@@ -193,16 +198,17 @@ def refuse_backbone(name: str, *, weights: str) -> None:
 
 def refuse_unknown(name: str) -> None:
     """Raises ``UserError``, with similar names, if no backbone is called ``name``."""
-    if name == GOOGLENET:
+    architecture, word = name.split(".")[0], name
+    known = [GOOGLENET, *timm.list_models()]
+    if architecture not in known:
+        word = architecture
+    elif name != architecture:
+        known = [architecture, *timm.list_models(f"{architecture}.*", include_tags=True)]
+    if name in known:
         return
-    architecture = name.split(".")[0]
-    if not timm.is_model(architecture):
-        similar = ", ".join(timm.list_models(f"*{architecture[:8]}*")[:5])
-        advice = f"did you mean {similar}?" if similar else "use one of timm's names"
-        raise UserError(f"no backbone is called {name!r}; {advice}")
-    tagged = timm.list_models(f"{architecture}.*", include_tags=True)
-    if "." in name and name not in tagged:
-        raise UserError(f"no backbone is called {name!r}; did you mean {', '.join([architecture, *tagged][:4])}?")
+    similar = nearest(word, known)
+    advice = f"did you mean {' or '.join(similar)}?" if similar else "use one of timm's names, such as resnet50"
+    raise UserError(f"no backbone is called {shown(name)}; {advice}")
 
 
 def _remote(name: str) -> Remote | None:
@@ -230,10 +236,12 @@ def _googlenet(weights: str, example: Tensor) -> Backbone:
     model = googlenet(weights=None, aux_logits=False, transform_input=False, init_weights=weights == NONE)
     kept = OrderedDict((key, part) for key, part in model.named_children() if key not in ("avgpool", "dropout", "fc"))
     network = nn.Sequential(kept)
-    load_weights(network, weights, name=GOOGLENET, hub=lambda: GoogLeNet_Weights.DEFAULT.get_state_dict(progress=False))
+    note = load_weights(
+        network, weights, name=GOOGLENET, hub=lambda: GoogLeNet_Weights.DEFAULT.get_state_dict(progress=False)
+    )
     # torchvision's file was trained on pixels scaled to [-1, 1]
     half = (0.5, 0.5, 0.5)
-    return Backbone(network, example=example, statistics=(half, half))
+    return Backbone(network, example=example, statistics=(half, half), note=note)
 
 
 def _from_timm(name: str, weights: str, example: Tensor, output_stride: int) -> Backbone:
@@ -259,7 +267,7 @@ def _from_timm(name: str, weights: str, example: Tensor, output_stride: int) -> 
     def from_hub() -> dict[str, Tensor]:
         return timm.create_model(name, pretrained=True, **options).state_dict()
 
-    load_weights(model, weights, name=name, hub=from_hub)
+    note = load_weights(model, weights, name=name, hub=from_hub)
     return Backbone(
         network,
         example=example,
@@ -267,6 +275,7 @@ def _from_timm(name: str, weights: str, example: Tensor, output_stride: int) -> 
         channels_last=getattr(model, "output_fmt", "") == "NHWC",
         statistics=(tuple(config["mean"]), tuple(config["std"])),
         stages=[f"model.{stage['module']}" for stage in getattr(model, "feature_info", ())],
+        note=note,
     )
 
 

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark.core.backbone import Backbone
+from fieldmark.core.inputs import refuse_misfits
 from fieldmark.errors import UserError
+from fieldmark.plain import Count
 
 
 class Interaction(Protocol):
@@ -88,7 +90,8 @@ class Maximum(nn.Module):
 class Linear(nn.Linear):
     """The default head: (B, E) to (B, C), starting from zero, so that the first probabilities are equal."""
 
-    def __init__(self, width: int, classes: int) -> None:
+    def __init__(self, width: Count, classes: Count) -> None:
+        refuse_misfits(Linear, width, classes)
         super().__init__(width, classes)
         nn.init.zeros_(self.weight)
         nn.init.zeros_(self.bias)

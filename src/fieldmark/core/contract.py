@@ -5,7 +5,8 @@ embedding; C classes.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -38,7 +39,8 @@ class TrainOutput(NamedTuple):
 
     ``losses`` are named, weighted scalars; ``logits`` (B, C), ``labels`` (B,) and ``features`` have one row per image
     in the order of the batch, ``logits`` being what ``Method.forward`` returns. Further rows (pairs, branches) live in
-    ``views``, which terms ignore unless they ask for a name.
+    ``views``, which terms ignore unless they ask for a name. ``figures`` are further scalars by name, such as the parts
+    of a loss: without a graph, logged and nothing else, and left on the device.
     """
 
     losses: dict[str, Tensor]
@@ -46,6 +48,7 @@ class TrainOutput(NamedTuple):
     labels: Tensor
     features: Features
     views: dict[str, Tensor]
+    figures: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class Method(nn.Module, ABC):
@@ -139,6 +142,10 @@ class Term(nn.Module):
     """Which values of a step it is called with."""
     batch_wide: ClassVar[bool] = False
     """Whether it relates images of a batch to each other."""
+    in_pieces: ClassVar[bool] = False
+    """Whether that means the same in pieces of a shuffled batch, of an even number of images each (accumulation)."""
+    figures: Mapping[str, Tensor] = MappingProxyType({})
+    """Scalars of the last call by name, detached: ``forward`` sets it where there is more to log than the loss."""
 
     def check(self, classifier: Classifier) -> None:
         """Called when a ``Learner`` is built.

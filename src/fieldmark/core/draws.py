@@ -9,6 +9,8 @@ import hashlib
 import torch
 from torch import Tensor
 
+from fieldmark.core.device import moved
+
 _MASK = 0xFFFFFFFF
 
 
@@ -60,7 +62,7 @@ class Draws:
                 raise ValueError("rowwise draws need the global image indices: Draws(seed, step, rows)")
             return torch.full((like.shape[0], *shape), 0.5, dtype=like.dtype, device=like.device)
         count = torch.Size(shape).numel()
-        rows = _mix(self.rows.to(like.device, torch.int64, non_blocking=True) & _MASK)
+        rows = _mix(moved(self.rows, like.device).long() & _MASK)
         counters = rows[:, None] + torch.arange(count, device=like.device)[None] * 0x9E3779B1
         return self._numbers(purpose, counters & _MASK, like).view(-1, *shape)
 
@@ -68,7 +70,7 @@ class Draws:
         """A permutation of 0 … count-1, (count,) long, on the device of ``like``."""
         if self.seed is None:
             return torch.arange(count, device=like.device)
-        numbers = self.uniform(purpose, (count,), like=torch.empty(0, dtype=torch.float64, device=like.device))
+        numbers = self.uniform(purpose, (count,), like=torch.empty(0, device=like.device, dtype=torch.float32))
         return numbers.argsort(stable=True)  # equal numbers keep their order, on every device
 
     def keep(self, purpose: str, shape: tuple[int, ...], *, probability: float, like: Tensor) -> Tensor:
@@ -82,8 +84,9 @@ class Draws:
             return torch.full(counters.shape, 0.5, dtype=like.dtype, device=like.device)
         key = key_of(self.seed, purpose, self.step)
         bits = _mix(_mix(counters ^ key) ^ (key * 0x85EB ^ 0x6A09E667) & _MASK)
-        # 23 bits plus a half: never 0 or 1, and exact in float32; half types would round up to 1
-        numbers = (((bits >> 9).to(torch.float64) + 0.5) / 2**23).to(like.dtype)
+        # 23 bits plus a half: never 0 or 1, and exact in float32, than which Apple's GPUs have
+        # nothing wider; half types would round up to 1
+        numbers = (((bits >> 9).to(torch.float32) + 0.5) / 2**23).to(like.dtype)
         return numbers.clamp_max(1 - torch.finfo(like.dtype).eps / 2)
 
 

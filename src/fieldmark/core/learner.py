@@ -51,12 +51,13 @@ class Learner(nn.Module):
         if self.batch_wide:
             encoded, labels, draws = gather(encoded, labels, draws)
         output = self.method.objective(encoded, labels, draws)
-        values, losses = self._values(output), dict(output.losses)
+        values, losses, figures = self._values(output), dict(output.losses), dict(output.figures)
         for term in self._terms():
-            inputs = [values[name] for name in term.reads]
-            losses[_free_name(type(term).__name__, losses)] = term(*inputs, output.labels, draws=draws)
+            inputs, name = [values[name] for name in term.reads], _free_name(type(term).__name__, losses)
+            losses[name] = term(*inputs, output.labels, draws=draws)
+            figures |= {f"{name}/{figure}": value for figure, value in term.figures.items()}
         # the neck's interaction is large, and is not needed any more
-        return output._replace(losses=losses, features=output.features._replace(interaction=None))
+        return output._replace(losses=losses, figures=figures, features=output.features._replace(interaction=None))
 
     def _terms(self) -> Iterator[Term]:
         for term in self.terms:

@@ -1,18 +1,22 @@
 """Pairs of images, for several papers. Index arithmetic only: nothing is read back to the host."""
 
-from typing import Literal, NamedTuple, get_args
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from fieldmark.core.device import moved
 from fieldmark.core.draws import Draws
+from fieldmark.core.inputs import refuse_misfits
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
+from fieldmark.plain import Count, Natural
 
 Mate = Literal["similar", "dissimilar"]
+Indices = Annotated[Tensor, "B", int]
 
 
-def halves(count: int, *, order: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor]:
+def halves(count: Natural, *, order: Indices | None, like: Tensor) -> tuple[Tensor, Tensor]:
     """The two halves of a batch, zipped: two (count // 2,) index tensors; an odd image is left over.
 
     Args:
@@ -20,6 +24,7 @@ def halves(count: int, *, order: Tensor | None, like: Tensor) -> tuple[Tensor, T
         order: (B,) long, a permutation applied first, or None.
         like: gives the device.
     """
+    refuse_misfits(halves, count, order, sizes={"B": count})
     order = torch.arange(count, device=like.device) if order is None else order
     pairs = count // 2
     return order[:pairs], order[pairs : 2 * pairs]
@@ -39,13 +44,13 @@ class Pairs(NamedTuple):
 
 
 def mine_pairs(
-    embeddings: Tensor,
-    labels: Tensor,
+    embeddings: Annotated[Tensor, "B D"],
+    labels: Indices,
     intra: Mate | None = "similar",
     inter: Mate | None = "similar",
-    mates: int = 1,
+    mates: Count = 1,
     *,
-    rows: Tensor | None = None,
+    rows: Indices | None = None,
 ) -> Pairs:
     """Each image with its nearest or farthest mates, in its class and in the other classes (API-Net, Section 3).
 
@@ -61,22 +66,20 @@ def mine_pairs(
         rows: (B,) long, which photo each image is, if a batch may hold a photo twice: two copies are not a pair.
 
     Raises:
-        UserError: both kinds are None, an unknown word, or no mates.
+        UserError: both kinds are None, an unknown word, no mates, or tensors of other shapes.
     """
-    rules: list[Mate] = [rule for rule in (intra, inter) if rule is not None]
-    if not rules or mates < 1 or any(rule not in get_args(Mate) for rule in rules):
-        call = f"mine_pairs(intra={intra!r}, inter={inter!r}, mates={mates})"
-        raise UserError(f"{call}: ask for 'similar' or 'dissimilar' of one kind or both, and for a mate or more")
+    refuse_misfits(mine_pairs, embeddings, labels, intra, inter, mates, rows)
+    if intra is None and inter is None:
+        raise UserError("mine_pairs(intra=None, inter=None): ask for 'similar' or 'dissimilar' of one kind or both")
+    if not len(labels):
+        none = torch.empty(0, dtype=torch.long, device=labels.device)
+        return Pairs(none, none, none > 0, none > 0)
     with torch.no_grad():
         points = raised(embeddings)
         # by differences: computed from dot products, the distances of near images would be lost to rounding
         distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
         alike = labels[:, None] == labels
-        photos = (
-            torch.arange(len(labels), device=labels.device)
-            if rows is None
-            else rows.to(labels.device, non_blocking=True)
-        )
+        photos = torch.arange(len(labels), device=labels.device) if rows is None else moved(rows, labels.device)
         distinct = photos[:, None] != photos
         kinds: list[tuple[Mate | None, Tensor]] = [(intra, alike & distinct), (inter, ~alike)]
         mined = [_mates(distances, among, rule=rule, mates=mates) for rule, among in kinds if rule is not None]
@@ -97,13 +100,17 @@ def _mates(distances: Tensor, among: Tensor, *, rule: Mate, mates: int) -> tuple
     return chosen.flatten(), among.gather(1, chosen).flatten()
 
 
-def random_pairs(labels: Tensor, count: int, draws: Draws) -> Pairs:
+def random_pairs(labels: Indices, count: Natural, draws: Draws) -> Pairs:
     """``count`` pairs of two different images, drawn from the batch of any classes (API-Net, Table 4).
 
     No ordered pair is repeated before all B * (B - 1) have been drawn. In a batch of one no pair is valid; a
-    pair of two copies of a photo, by the ``rows`` of ``draws``, never is.
+    pair of two copies of a photo, by the ``rows`` of ``draws``, never is. An empty batch has no pairs.
+
+    Raises:
+        UserError: a number of pairs below 0, or labels or rows that are not (B,).
     """
-    images = len(labels)
+    refuse_misfits(random_pairs, labels, count)
+    images, count = len(labels), count if len(labels) else 0
     place = torch.arange(count, device=labels.device)
     if images < 2:
         first = torch.zeros_like(place)
@@ -112,12 +119,15 @@ def random_pairs(labels: Tensor, count: int, draws: Draws) -> Pairs:
     pair = draws.permutation("random pairs", total, like=labels)[place % total]
     anchor, other = pair // (images - 1), pair % (images - 1)
     mate = other + (other >= anchor)
-    return Pairs(anchor, mate, labels[anchor] == labels[mate], different(anchor, mate, draws.rows))
+    return Pairs(anchor, mate, labels[anchor] == labels[mate], different(images, anchor, mate, draws.rows))
 
 
-def different(anchor: Tensor, mate: Tensor, rows: Tensor | None) -> Tensor:
-    """Whether the images of each pair, indices (P,) and (P,), are different photos by ``rows`` (B,); bool (P,)."""
+def different(
+    images: Natural, anchor: Annotated[Tensor, "P", int], mate: Annotated[Tensor, "P", int], rows: Indices | None
+) -> Tensor:
+    """Whether each pair of B ``images``, indices (P,) and (P,), is of two photos by ``rows`` (B,); bool (P,)."""
+    refuse_misfits(different, images, anchor, mate, rows, sizes={"B": images})
     if rows is None:
         return torch.ones_like(anchor, dtype=torch.bool)
-    rows = rows.to(anchor.device, non_blocking=True)
+    rows = moved(rows, anchor.device)
     return rows[anchor] != rows[mate]

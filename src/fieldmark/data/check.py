@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fieldmark.data.dataset import SPLITS, Dataset, Photo, is_uneven
+from fieldmark.data.dataset import SPLITS, Dataset, Photo, hardly_differ, is_uneven
 from fieldmark.data.duplicates import exact_duplicates
 from fieldmark.data.groups import BY_OBJECT
 from fieldmark.data.lookalikes import near_copies
@@ -49,7 +49,7 @@ class Finding:
     @property
     def examples(self) -> tuple[str, ...]:
         """Up to three items, one per line, each with at most four names."""
-        return tuple(_line(row) for row in self.items[:EXAMPLES])
+        return tuple(map(in_words, self.items[:EXAMPLES]))
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def check_dataset(dataset: Dataset, scan: Scan) -> Report:
 
 
 def class_findings(dataset: Dataset, *, splits: Collection[str] | None = None) -> tuple[Finding, ...]:
-    """The classes that a split lacks, as findings; raises ``UserError`` if only training lacks them.
+    """What is wrong with the names and splits of classes, as findings; raises ``UserError`` if training lacks one.
 
     ``splits`` are those that should have photos of every class; None means all that have any photos.
     """
@@ -112,9 +112,12 @@ def class_findings(dataset: Dataset, *, splits: Collection[str] | None = None) -
     return tuple(finding for finding in _class_sets(dataset, splits) if finding.count)
 
 
-def _line(row: Row) -> str:
+def in_words(row: Row) -> str:
+    """An item of a finding on one line, with at most four names."""
     more = f", and {len(row) - NAMES:,} more" if len(row) > NAMES else ""
-    return printable(" = ".join(row[:NAMES])) + more
+    # Blanks around a name would not show.
+    names = (name if name == name.strip() else f"'{name}'" for name in row[:NAMES])
+    return printable(" = ".join(names)) + more
 
 
 def _splits(dataset: Dataset) -> list[str]:
@@ -190,7 +193,21 @@ def _damaged(pairs: Sequence[tuple[Photo, PhotoFacts]]) -> Finding:
 
 
 def _class_sets(dataset: Dataset, splits: Collection[str] | None = None) -> Iterator[Finding]:
-    """Classes without photos, and classes that one split has and another lacks."""
+    """Names that may be one class, classes without photos, and classes that one split has and another lacks."""
+    yield _listed(
+        "similar_class_names",
+        "warning",
+        hardly_differ(dataset.classes),
+        text="classes whose names differ only in case, blanks or the form of letters",
+        advice="They count as different classes: where they are one, give their folders or labels one name.",
+    )
+    yield _listed(
+        "class_spellings",
+        "note",
+        dataset.spellings,
+        text="class names in several Unicode forms (composed and decomposed letters), read as one class each",
+        advice="Nothing to do if they are one class; otherwise give them different names.",
+    )
     used = {photo.label for photo in dataset.photos}
     empty = [(name,) for label, name in enumerate(dataset.classes) if label not in used]
     advice = "They are never predicted: add photos."

@@ -1,12 +1,16 @@
 """What every reader returns: photographs with their labels, as plain values (no pixels are read, no torch)."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from fieldmark.errors import printable
+from fieldmark.plain import several
 
 SPLITS = ("train", "val", "test")
 IMBALANCE = 10
@@ -52,12 +56,25 @@ class Photo:
     row: int = -1
 
 
+class Unread(NamedTuple):
+    """A photo that cannot be read, and why, in a few words."""
+
+    photo: Photo
+    reason: str
+
+    @property
+    def line(self) -> str:
+        """Name and reason, for the user."""
+        return f"{printable(self.photo.name)}: {self.reason}"
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Labelled photographs and their classes.
 
     ``layout`` names the reader that recognised the folder; ``notes`` are the reader's one-line remarks for the user
-    (files left out and why); ``pixels`` is uint8 ``(N, H, W, 3)`` for datasets such as CIFAR that pack all images in
+    (how folders were read, files left out and why); ``spellings`` are class names in several Unicode forms, each read
+    as one class; ``pixels`` is uint8 ``(N, H, W, 3)`` for datasets such as CIFAR that pack all images in
     one file, else None.
     """
 
@@ -66,6 +83,7 @@ class Dataset:
     classes: tuple[str, ...]
     photos: tuple[Photo, ...]
     notes: tuple[str, ...] = ()
+    spellings: tuple[tuple[str, ...], ...] = ()
     pixels: np.ndarray | None = None
 
     @property
@@ -73,9 +91,9 @@ class Dataset:
         """Whether the reader found splits: they are official and kept (but see ``val_fraction`` of ``split.cut``)."""
         return any(photo.split for photo in self.photos)
 
-    def of(self, splits: Iterable[str]) -> tuple[Photo, ...]:
+    def of(self, splits: str | Iterable[str]) -> tuple[Photo, ...]:
         """The photos of the given splits, in the order of the dataset."""
-        names = set(splits)
+        names = set(several(splits))
         return tuple(photo for photo in self.photos if photo.split in names)
 
     def counts(self, split: str) -> tuple[int, ...]:
@@ -97,3 +115,22 @@ def is_uneven(counts: Sequence[int]) -> bool:
     """Whether the largest class has at least ``IMBALANCE`` times the photos of the smallest that has any."""
     present = [count for count in counts if count]
     return bool(present) and max(present) >= IMBALANCE * min(present)
+
+
+def spelled_apart(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """The names that are one name in several Unicode forms (such as composed and decomposed letters), together."""
+    return _together(names, lambda name: unicodedata.normalize("NFC", name))
+
+
+def hardly_differ(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """The names that differ only in case, in blanks and underscores, or in the form of letters, together."""
+    return _together(
+        names, lambda name: " ".join(unicodedata.normalize("NFKC", name).casefold().replace("_", " ").split())
+    )
+
+
+def _together(names: Iterable[str], key: Callable[[str], str]) -> tuple[tuple[str, ...], ...]:
+    by_key: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(set(names)):
+        by_key[key(name)].append(name)
+    return tuple(tuple(alike) for alike in by_key.values() if len(alike) > 1)

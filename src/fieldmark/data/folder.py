@@ -1,45 +1,18 @@
 """A folder of class folders, cut into train, val and test or not. Names are listed; no file is opened here."""
 
 import os
-import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from fieldmark.data.dataset import SPLITS, Dataset, Photo
+from fieldmark.data.dataset import SPLITS, Dataset, Photo, spelled_apart
+from fieldmark.data.entries import is_folder, is_ignored, is_image, natural_order
+from fieldmark.data.layout import inner_splits, is_container, layout_of, split_of
 from fieldmark.errors import UserError, printable
 
-IMAGE_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        "jpg",
-        "jpeg",
-        "jpe",
-        "jfif",
-        "png",
-        "webp",
-        "bmp",
-        "gif",
-        "tif",
-        "tiff",
-        "ppm",
-        "pgm",
-        "mpo",
-        "heic",
-        "heif",
-        "avif",
-    )
-)
-SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
 _LEFT_OUT = {
     "other": ("file that is not an image", "files that are not images"),
     "loose": ("image outside the class folders", "images outside the class folders"),
@@ -51,56 +24,41 @@ _LEFT_OUT = {
 WHAT_TO_NAME = (
     "Name a folder with one folder of images per class, a CSV with the columns path and label, or a benchmark."
 )
-_SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
-
-
-def natural_order(name: str) -> tuple[object, ...]:
-    """A sort key under which "bolt 9" comes before "bolt 10"."""
-    pieces = re.split(r"([0-9]+)", name.casefold())
-    # Digits are compared by length, then as text: int() refuses numbers of thousands of digits.
-    digits = [(len(piece.lstrip("0")), piece.lstrip("0")) if at % 2 else (0, piece) for at, piece in enumerate(pieces)]
-    return (*digits, (0, name))
-
-
-def is_ignored(name: str) -> bool:
-    """Whether a file or folder belongs to the system (hidden, or such as ``Thumbs.db``) and is ignored."""
-    return name.startswith(".") or name.casefold() in _SYSTEM_NAMES
-
-
-def subfolders(folder: Path) -> list[os.DirEntry[str]]:
-    """The folders in ``folder`` (links to folders too) that do not belong to the system, in natural order.
-
-    Raises ``UserError`` where the folder cannot be listed.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            folders = [entry for entry in entries if not is_ignored(entry.name) and _is_folder(entry)]
-    except OSError as error:
-        raise UserError(f"{printable(str(folder))}: the folder cannot be read ({error.strerror}).") from None
-    return sorted(folders, key=lambda entry: natural_order(entry.name))
 
 
 def read_folder(root: Path) -> Dataset:
     """The photos of ``root``: one folder per class, inside split folders such as ``train`` and ``val`` or not.
 
-    A class may have sub-folders: their images count for the class, and the sub-folder becomes the photos' group
-    (``class/sub``). Classes are in natural order of their names; photos in the order of split, class, path.
-    ``notes`` report what is left out (other files, links below a class, unreadable folders).
+    Split folders may lie inside each class, too, and all of it inside wrappers (``layout.py``). A class may have
+    sub-folders: their images count for the class, and the sub-folder becomes the photos' group (``class/sub``).
+    Classes are in natural order of their names; photos in the order of split, class, path. ``notes`` report how the
+    folders were read and what is left out (other files, links below a class, unreadable folders).
     Raises ``UserError`` where no class folder holds an image.
     """
-    lead = ()
-    while (inner := _wrapped(root)) is not None:
-        lead = (*lead, f"{printable(root.name)} holds nothing but the folder {printable(inner.name)}: read from there")
-        root = inner
-    splits, others = _split_folders(root)
-    listing = _Listing(root)
-    for split, folder in splits or [("", root)]:
+    layout = layout_of(root)
+    listing = _Listing(layout.root)
+    for split, folder in layout.splits or [("", layout.root)]:
         listing.add_classes(folder, split)
-    if splits:
-        listing.leave_out(others)
+    if layout.splits:
+        listing.leave_out(layout.others)
     if not listing.photos:
-        raise _nothing_found(root, listing)
-    return _dataset(root, listing, lead)
+        raise _nothing_found(layout.root, listing, layout.notes)
+    notes = (*layout.notes, *(() if layout.splits else listing.split_from_within()), *listing.notes())
+    return _dataset(listing, notes)
+
+
+class _Image(NamedTuple):
+    """A photo: its split, its class, the folders below the class's that lead to it, and its name."""
+
+    split: str
+    label: str
+    inner: tuple[str, ...]
+    name: str
+
+    @property
+    def group(self) -> str:
+        """The class and the first folder below it that says something of the photo, or ""."""
+        return next((f"{self.label}/{folder}" for folder in self.inner if not is_container(folder)), "")
 
 
 @dataclass
@@ -108,12 +66,13 @@ class _Listing:
     """The photos of the folders walked so far, and what was left out."""
 
     root: Path
-    photos: list[tuple[str, str, str, str]] = field(default_factory=list)  # split, class, group, name
+    photos: list[_Image] = field(default_factory=list)
+    class_names: set[str] = field(default_factory=set)  # as the folders spell them
     left_out: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in _LEFT_OUT})
 
     def add_classes(self, folder: Path, split: str) -> None:
         """Adds the class folders of ``folder``; images directly in it have no class."""
-        prefix = "" if folder == self.root else f"{folder.name}/"
+        prefix = "" if folder == self.root else f"{folder.relative_to(self.root).as_posix()}/"
         loose, below = self._list(folder, prefix)
         self.left_out["loose"] += [prefix + name for name in loose]
         for entry in sorted(below, key=lambda entry: natural_order(entry.name)):
@@ -128,21 +87,36 @@ class _Listing:
         self.left_out["beside"] += folders
         self.left_out["loose"] += self._list(self.root, "")[0]
 
+    def split_from_within(self) -> tuple[str, ...]:
+        """Moves the photos of split folders inside the classes to those splits; returns a note, if there are any."""
+        folders: dict[str, set[str]] = defaultdict(set)
+        for photo in self.photos:
+            folders[photo.label].add(next(filter(lambda folder: not is_container(folder), photo.inner), ""))
+        names = inner_splits(self.root, folders)
+        if not names:
+            return ()
+        for at, (_, label, inner, name) in enumerate(self.photos):
+            folder, *below = (folder for folder in inner if not is_container(folder))
+            self.photos[at] = _Image(split_of(folder), label, tuple(below), name)
+        return (f"folders inside the classes read as splits: {', '.join(map(printable, names))}",)
+
     def _add_class(self, top: os.DirEntry[str], split: str, prefix: str) -> bool:
         """Adds the photos of a class; returns whether it has any, or folders that cannot be read."""
         before = len(self.photos) + len(self.left_out["unread"])
         name = unicodedata.normalize("NFC", top.name)  # macOS writes the same name with other code points
-        stack = [(top.path, f"{prefix}{top.name}/", "")]
+        stack: list[tuple[str, str, tuple[str, ...]]] = [(top.path, f"{prefix}{top.name}/", ())]
         while stack:
-            folder, inner_prefix, group = stack.pop()
+            folder, inner_prefix, inner = stack.pop()
             images, below = self._list(folder, inner_prefix)
-            self.photos += [(split, name, group, inner_prefix + image) for image in images]
+            self.photos += [_Image(split, name, inner, inner_prefix + image) for image in images]
             for entry in below:
                 if entry.is_symlink():
                     self.left_out["link"].append(inner_prefix + entry.name)
                 else:
-                    stack.append((entry.path, f"{inner_prefix}{entry.name}/", group or f"{name}/{entry.name}"))
-        return len(self.photos) + len(self.left_out["unread"]) > before
+                    stack.append((entry.path, f"{inner_prefix}{entry.name}/", (*inner, entry.name)))
+        holds_any = len(self.photos) + len(self.left_out["unread"]) > before
+        self.class_names |= {top.name} if holds_any else set()
+        return holds_any
 
     def _list(self, folder: str | Path, prefix: str) -> tuple[list[str], list[os.DirEntry[str]]]:
         images: list[str] = []
@@ -152,9 +126,9 @@ class _Listing:
                 for entry in entries:
                     if is_ignored(entry.name):
                         continue
-                    if _is_folder(entry):
+                    if is_folder(entry):
                         below.append(entry)
-                    elif _is_image(entry):
+                    elif is_image(entry.name):
                         images.append(entry.name)
                     else:
                         self.left_out["other"].append(prefix + entry.name)
@@ -170,70 +144,28 @@ class _Listing:
                 yield f"{len(names):,} {what} left out, e.g. {printable(min(names))}"
 
 
-def _is_image(entry: os.DirEntry[str]) -> bool:
-    return os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _wrapped(root: Path) -> Path | None:
-    """The only folder in ``root``, if it holds the class folders (an unpacked archive), else None."""
-    below = subfolders(root)
-    if len(below) != 1 or below[0].is_symlink() or below[0].name.casefold() in SPLIT_WORDS or _images_in(root):
-        return None
-    inner = Path(below[0].path)
-    if not os.access(inner, os.R_OK | os.X_OK):
-        return None
-    return inner if len(subfolders(inner)) >= 2 and not _images_in(inner) else None
-
-
-def _images_in(folder: Path) -> bool:
-    with os.scandir(folder) as entries:
-        return any(map(_is_image, entries))
-
-
-def _split_folders(root: Path) -> tuple[list[tuple[str, Path]], list[str]]:
-    """(split, folder) of each split folder, and the names of the other folders; without splits ([], []).
-
-    A "test" among other folders is a class of that name: split folders must include "train", or stand alone.
-    """
-    below = subfolders(root)
-    splits = [(SPLIT_WORDS[entry.name.casefold()], entry) for entry in below if entry.name.casefold() in SPLIT_WORDS]
-    others = [entry.name for entry in below if entry.name.casefold() not in SPLIT_WORDS]
-    if others and not any(split == "train" and _has_folders(entry) for split, entry in splits):
-        return [], []
-    return [(split, root / entry.name) for split, entry in splits], others
-
-
-def _has_folders(entry: os.DirEntry[str]) -> bool:
-    return os.access(entry.path, os.R_OK | os.X_OK) and bool(subfolders(Path(entry.path)))
-
-
-def _nothing_found(root: Path, listing: _Listing) -> UserError:
+def _nothing_found(root: Path, listing: _Listing, notes: tuple[str, ...]) -> UserError:
     place = printable(str(root))
     if unread := listing.left_out["unread"]:
         return UserError(f"{place}: no image found; {printable(unread[0])} cannot be read.")
     if loose := listing.left_out["loose"]:
-        return UserError(
-            f"{place}: images, but no class folders ({len(loose):,}, e.g. {printable(min(loose))}).\n"
-            "Put the images of each class in a folder named for it, or name a CSV with the columns path and label."
-        )
+        text = f"{place}: images, but no class folders ({len(loose):,}, e.g. {printable(min(loose))}).\n"
+        text += "Put the images of each class in a folder named for it, or name a CSV with the columns path and label."
+        return UserError("\n".join((text, *notes[-1:])))
     return UserError(f"{place}: no image found in any class folder.\n{WHAT_TO_NAME}")
 
 
-def _dataset(root: Path, listing: _Listing, lead: tuple[str, ...]) -> Dataset:
-    classes = tuple(sorted({name for _, name, _, _ in listing.photos}, key=natural_order))
+def _dataset(listing: _Listing, notes: tuple[str, ...]) -> Dataset:
+    classes = tuple(sorted({photo.label for photo in listing.photos}, key=natural_order))
     index = {name: at for at, name in enumerate(classes)}
     order = {split: at for at, split in enumerate((*SPLITS, ""))}
-    ordered = sorted(listing.photos, key=lambda photo: (order[photo[0]], index[photo[1]], photo[3]))
-    base = str(root)
+    ordered = sorted(listing.photos, key=lambda photo: (order[photo.split], index[photo.label], photo.name))
+    base = str(listing.root)
     photos = tuple(
-        Photo(name=path, path=Path(base, path), label=index[name], split=split, group=group)
-        for split, name, group, path in ordered
+        Photo(
+            name=photo.name, path=Path(base, photo.name), label=index[photo.label], split=photo.split, group=photo.group
+        )
+        for photo in ordered
     )
-    return Dataset(root=root, layout="folder", classes=classes, photos=photos, notes=(*lead, *listing.notes()))
+    spellings = spelled_apart(listing.class_names)
+    return Dataset(listing.root, "folder", classes=classes, photos=photos, notes=notes, spellings=spellings)

@@ -8,7 +8,7 @@ measured.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fieldmark.data.dataset import SPLITS, Dataset, Photo
+from fieldmark.data.dataset import SPLITS, Dataset, Photo, Unread
 from fieldmark.data.scan import Progress, Scan, scan_photos
 from fieldmark.data.split import cut
 from fieldmark.errors import UserError, printable
@@ -22,14 +22,18 @@ class OpenedData:
     """Photographs after the first pass.
 
     ``dataset`` holds the sound photos and those that were not opened; ``scan`` the facts about the opened ones;
-    ``damaged`` a line with name and reason for each photo that was left out; ``was_cut`` says whether Fieldmark made
-    the splits.
+    ``unread`` the photos that were left out; ``was_cut`` says whether Fieldmark made the splits.
     """
 
     dataset: Dataset
     scan: Scan
-    damaged: tuple[str, ...] = ()
+    unread: tuple[Unread, ...] = ()
     was_cut: bool = False
+
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """A line with name and reason for each photo that was left out."""
+        return tuple(photo.line for photo in self.unread)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -39,13 +43,9 @@ class OpenedData:
 
     def refuse_damage(self, *, strict: bool = False) -> None:
         """Raises ``UserError`` where no opened photo is sound; with ``strict``, where any is damaged."""
-        lost, count = len(self.damaged), len(self.scan.facts)
+        lost, count = len(self.unread), len(self.scan.facts)
         if lost and (strict or lost == count):
-            more = f"; and {lost - 5:,} more" if lost > 5 else ""
-            raise UserError(
-                f"{lost:,} of {count:,} photos cannot be read: {'; '.join(self.damaged[:5])}{more}.\n"
-                "Replace or remove them; `fieldmark check` lists them all."
-            )
+            raise unreadable(self.unread, of=count)
 
     def split(self, *, seed: int, pinned: Mapping[str, str] | None = None, hold_out: float = 0.0) -> "OpenedData":
         """The same photos with splits: official ones stay, unsplit data are cut 80/10/10.
@@ -86,9 +86,18 @@ def open_photos(
 def without_damaged(dataset: Dataset, scan: Scan) -> OpenedData:
     """The dataset without the photos that ``scan`` found damaged."""
     reasons = {facts.name: facts.damage for facts in scan.damaged}
-    lost = [photo.name for photo in dataset.photos if photo.name in reasons]
+    lost = tuple(Unread(photo, reasons[photo.name]) for photo in dataset.photos if photo.name in reasons)
     sound = dataset.with_photos(photo for photo in dataset.photos if photo.name not in reasons)
-    return OpenedData(sound, scan, tuple(f"{printable(name)}: {reasons[name]}" for name in lost))
+    return OpenedData(sound, scan, lost)
+
+
+def unreadable(unread: Sequence[Unread], *, of: int) -> UserError:
+    """The error that names some of the photos that cannot be read, out of ``of`` photos."""
+    more = f"; and {len(unread) - 5:,} more" if len(unread) > 5 else ""
+    return UserError(
+        f"{len(unread):,} of {of:,} photos cannot be read: {'; '.join(photo.line for photo in unread[:5])}{more}.\n"
+        "Replace or remove them; `fieldmark check` lists them all."
+    )
 
 
 def refuse_missing_splits(dataset: Dataset, wanted: Sequence[str], *, source: str) -> None:
@@ -103,19 +112,26 @@ def refuse_missing_splits(dataset: Dataset, wanted: Sequence[str], *, source: st
 
 
 def refuse_unknown_names(dataset: Dataset, splits: Mapping[str, str], *, source: str, advice: str) -> None:
-    """Raises ``UserError`` where ``splits`` (name to split) names no photo of the dataset.
+    """Raises ``UserError`` where ``splits`` (name to split) and the photos have no name, or few names, in common.
+
+    Photos may have come or gone since: few is less than half of the shorter list.
 
     Args:
         dataset: as ``read_dataset`` returned it.
-        splits: of a run or a file.
+        splits: of a run or a file, by ``split.for_photos``.
         source: where the splits come from.
         advice: what the user can do.
     """
-    if any(photo.name in splits for photo in dataset.photos):
+    strange = [photo.name for photo in dataset.photos if photo.name not in splits]
+    count = len(dataset.photos)
+    common = count - len(strange)
+    if common and 2 * common >= min(len(splits), count):
         return
-    split_name, photo_name = next(iter(splits), ""), next((photo.name for photo in dataset.photos), "")
+    names = {photo.name for photo in dataset.photos}
+    split_name = next((name for name in splits if name not in names), "")
+    photo_name = next(iter(strange), "")
     raise UserError(
-        f"{source} names none of the {len(dataset.photos):,} photos in {printable(str(dataset.root))}: "
+        f"{source} names {common or 'none'} of the {count:,} photos in {printable(str(dataset.root))}: "
         f"it has names such as {printable(split_name)}, the photos such as {printable(photo_name)};\n{advice}"
     )
 

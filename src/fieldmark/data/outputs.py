@@ -1,13 +1,13 @@
 """What a command may overwrite: an earlier result of the same kind, and nothing else."""
 
-import csv
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from fieldmark.data.folder import IMAGE_SUFFIXES
+from fieldmark.data.entries import IMAGE_SUFFIXES
+from fieldmark.data.spreadsheet import header_of
 from fieldmark.errors import UserError, printable
-from fieldmark.files import is_device
+from fieldmark.files import is_device, refuse_unwritable
 
 
 def refuse_file(path: Path, *, option: str, inputs: Iterable[Path] = (), is_ours: Callable[[Path], bool]) -> None:
@@ -30,7 +30,10 @@ def refuse_file(path: Path, *, option: str, inputs: Iterable[Path] = (), is_ours
         )
     if path.is_dir():
         raise UserError(f"{shown} is a folder; name a file")
-    if not path.exists() or is_device(path):
+    if is_device(path):
+        return
+    refuse_unwritable(path, advice=f"name another file with {option}" if option else "name another file")
+    if not path.exists():
         return
     if any(file.exists() and path.samefile(file) for file in inputs):
         raise UserError(f"{shown} is an input of this command and would be overwritten; name another file")
@@ -61,14 +64,5 @@ def is_json_with(*keys: str) -> Callable[[Path], bool]:
 
 
 def is_table_with(*columns: str) -> Callable[[Path], bool]:
-    """A test whether a file is a CSV with these columns."""
-
-    def check(path: Path) -> bool:
-        with path.open(newline="", encoding="utf-8", errors="replace") as file:
-            header = file.readline(1 << 16)
-        try:
-            return set(columns) <= set(next(csv.reader([header]), ()))
-        except csv.Error:
-            return False
-
-    return check
+    """A test whether a file is a CSV with these columns, saved again by a spreadsheet program or not."""
+    return lambda path: set(columns) <= set(header_of(path))

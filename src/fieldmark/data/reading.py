@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from fieldmark.data.benchmarks import cifar, matlab, text_lists
 from fieldmark.data.dataset import Dataset
-from fieldmark.data.folder import WHAT_TO_NAME, read_folder, subfolders
-from fieldmark.data.table import read_table
+from fieldmark.data.entries import subfolders
+from fieldmark.data.folder import WHAT_TO_NAME, read_folder
+from fieldmark.data.table import TABLE_SUFFIXES, read_table
 from fieldmark.errors import UserError, printable
 
 
@@ -58,7 +59,7 @@ def read_dataset(source: str | os.PathLike[str], *, annotation: str = "variant")
 def _existing(source: str | os.PathLike[str]) -> Path:
     text = os.fspath(source)
     # An absolute path, so that the photos are still found after a change of directory.
-    path = Path(os.path.abspath(Path(text).expanduser()))
+    path = Path(os.path.abspath(os.path.expanduser(text)))
     if not text or not os.path.exists(path):
         raise UserError(f"{printable(text) or 'the empty path'}: there is no such file or folder.\n{WHAT_TO_NAME}")
     if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
@@ -88,6 +89,8 @@ def _plain(path: Path) -> Dataset:
         enclosing = [benchmark.name for benchmark in BENCHMARKS if benchmark.recognises(path.parent)]
         hint = tuple(f"name the folder above for the official split of {name}" for name in enclosing)
         return replace(dataset, notes=(*hint, *dataset.notes))
-    if path.suffix.lower() not in (".csv", ".tsv"):
+    if path.suffix.lower() in (".xlsx", ".xlsm", ".xls", ".ods", ".numbers"):
+        raise UserError(f"{printable(str(path))}: a spreadsheet; save it as 'CSV UTF-8' and name that file.")
+    if path.suffix.lower() not in TABLE_SUFFIXES:
         raise UserError(f"{printable(str(path))}: this file is not a CSV.\n{WHAT_TO_NAME}")
     return read_table(path)

@@ -9,15 +9,17 @@ import csv
 import hashlib
 import io
 import os
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fieldmark.data.dataset import SPLITS, Dataset, Photo
+from fieldmark.data.dataset import SPLITS, Dataset, Photo, hardly_differ
 from fieldmark.data.duplicates import positions_by
 from fieldmark.data.groups import units_of
 from fieldmark.data.scan import Scan
+from fieldmark.data.spreadsheet import Row, read_rows
 from fieldmark.errors import UserError, printable
 from fieldmark.files import write_bytes
 
@@ -72,10 +74,27 @@ def refuse_untrained(dataset: Dataset, train_on: Collection[str] = ("train",)) -
     missing = [dataset.classes[label] for label in sorted(present - {photo.label for photo in dataset.of(train_on)})]
     if missing:
         examples = ", ".join(printable(name) for name in missing[:5]) + (", ..." if len(missing) > 5 else "")
+        similar = [" = ".join(names) for names in hardly_differ(dataset.classes) if not set(missing).isdisjoint(names)]
+        hint = f"\nOne class under several names? {printable(similar[0])}" if similar else ""
         raise UserError(
             f"{len(missing):,} of {len(dataset.classes):,} classes have no training photo: {examples}.\n"
-            "Add photos of them to the training split, or remove these classes."
+            f"Add photos of them to the training split, or remove these classes.{hint}"
         )
+
+
+def for_photos(splits: Mapping[str, str], photos: Iterable[Photo]) -> dict[str, str]:
+    """``splits`` under the photos' own names, where these differ only in Unicode form, or in ``\\`` for ``/``.
+
+    So a list that was made on another system fits the photos; names that fit no photo stay.
+    """
+    names = dict.fromkeys(photo.name for photo in photos)
+    strange = {_plain(name): name for name in splits if name not in names}
+    renamed = {strange[plain]: name for name in names if name not in splits and (plain := _plain(name)) in strange}
+    return {renamed.get(name, name): split for name, split in splits.items()}
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).replace("\\", "/")
 
 
 def with_splits(dataset: Dataset, splits: Mapping[str, str]) -> Dataset:
@@ -102,20 +121,16 @@ def read_splits(path: Path) -> dict[str, str]:
     """
     path = path / SPLITS_FILE if path.is_dir() else path
     place = printable(str(path))
-    try:
-        with path.open(encoding="utf-8", errors="surrogatepass", newline="") as file:
-            rows = list(csv.reader(file, strict=True))
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise UserError(f"{place}: cannot be read ({error}).") from None
-    if not rows or rows[0] != _HEADER:
-        raise UserError(f"{place}: the first line must be {','.join(_HEADER)}.")
+    header, *rows = read_rows(path) or [Row(1, [])]
+    if header.cells != _HEADER:
+        raise UserError(f"{place}: the first line must be {','.join(_HEADER)}, as in the splits.csv of a run.")
     splits: dict[str, str] = {}
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != 3 or row[2] not in (*SPLITS, ""):
+    for number, cells in rows:
+        if len(cells) != 3 or cells[2] not in (*SPLITS, ""):
             raise UserError(f"{place}: row {number} must be a name, a class and one of {', '.join(SPLITS)}.")
-        if row[0] in splits:
-            raise UserError(f"{place}: row {number} names {printable(row[0])} a second time.")
-        splits[row[0]] = row[2]
+        if cells[0] in splits:
+            raise UserError(f"{place}: row {number} names {printable(cells[0])} a second time.")
+        splits[cells[0]] = cells[2]
     return splits
 
 

@@ -10,8 +10,11 @@ from torch import nn
 
 from fieldmark.core import processes
 from fieldmark.core.contract import Method
+from fieldmark.core.device import moved
 from fieldmark.core.draws import EVALUATION
-from fieldmark.errors import UserError
+from fieldmark.data.dataset import Photo, Unread, labels_of
+from fieldmark.data.opening import unreadable
+from fieldmark.errors import UserError, printable
 from fieldmark.input.loading import Photographs, batches_of, in_order, loader_of
 from fieldmark.ops.memory import is_out_of_memory, keep_freed_memory
 
@@ -19,10 +22,23 @@ BATCH = 32
 
 
 class Logits(NamedTuple):
-    """``values`` float32 (N, C) in the order of the photos; ``damaged`` a line per index of a photo that has no row."""
+    """``values`` float32 (N, C) in the order of the photos; ``damaged`` a line per index of a photo with a void row."""
 
     values: np.ndarray
     damaged: dict[int, str]
+
+
+class Inferred(NamedTuple):
+    """``values`` float32 (N, K), a row for each of ``photos``, in order; ``unread`` are those that have none."""
+
+    values: np.ndarray
+    photos: tuple[Photo, ...]
+    unread: tuple[Unread, ...]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The photos' labels, int64 (N,)."""
+        return np.array(labels_of(self.photos), dtype=np.int64)
 
 
 def stream(
@@ -53,7 +69,7 @@ def stream(
     device = backbone.mean.device
     for batch in batches_of(loader_of(photos, in_order(len(photos), BATCH, share=share), workers=workers, start=start)):
         with torch.inference_mode():
-            values = in_pieces(backbone.normalise(batch.pixels.to(device, non_blocking=True)))
+            values = in_pieces(backbone.normalise(moved(batch.pixels, device)))
         yield Logits(values.float().cpu().numpy(), dict(batch.damaged))
 
 
@@ -93,10 +109,13 @@ def infer(
     workers: int = 0,
     start: str | None = None,
     progress: Callable[[int], object] | None = None,
-) -> Logits:
+) -> Inferred:
     """All of ``stream`` in one array, with the module in eval mode; ``progress`` gets the number of photos just done.
 
     Several processes share the photos, and all get the whole array.
+
+    Raises:
+        UserError: not one of the photos can be read, so that a figure would mean nothing.
     """
     values: list[np.ndarray] = []
     damaged: dict[int, str] = {}
@@ -107,7 +126,18 @@ def infer(
             if progress:
                 progress(len(part.values))
     own = np.concatenate(values) if values else np.zeros((0, 0), np.float32)
-    return _joined(processes.from_each(Logits(own, damaged)), len(photos))
+    return _read(_joined(processes.from_each(Logits(own, damaged)), len(photos)), photos.photos)
+
+
+def _read(whole: Logits, photos: tuple[Photo, ...]) -> Inferred:
+    """The rows of the photos that could be read."""
+    assert photos, "no photos, of which nothing can be said"
+    lines = sorted(whole.damaged.items())
+    unread = tuple(Unread(photos[at], line.removeprefix(f"{printable(photos[at].name)}: ")) for at, line in lines)
+    if len(unread) == len(photos):
+        raise unreadable(unread, of=len(photos))
+    rows = [at for at in range(len(photos)) if at not in whole.damaged]
+    return Inferred(whole.values[rows], tuple(photos[at] for at in rows), unread)
 
 
 def _joined(parts: list[Logits], count: int) -> Logits:

@@ -21,36 +21,43 @@ Headline = Literal["top1", "mean_per_class"]
 class Metrics:
     """Shares in [0, 1] over ``n`` photos; means over classes leave out classes without a photo.
 
-    ``confusion`` (C, C) counts photos by true class (row) and predicted class (column).
+    ``top5`` is None below six classes, of which five are nearly all; ``confusion`` (C, C) counts photos by true class
+    (row) and predicted class (column).
     """
 
     n: int
     top1: float
-    top5: float
+    top5: float | None
     mean_per_class: float
     macro_f1: float
     confusion: np.ndarray
 
 
 def measure(logits: np.ndarray, labels: np.ndarray) -> Metrics:
-    """Metrics of float logits (N, C) against int labels (N,)."""
+    """Metrics of float logits (N, C) against int labels (N,), N at least 1."""
     scores, truth = torch.from_numpy(logits), torch.from_numpy(labels)
     count, classes = scores.shape
-    if not count:
-        return Metrics(0, 0.0, 0.0, 0.0, 0.0, np.zeros((classes, classes), np.int64))
+    assert count, "no photos, of which no figure can be given"
     present = truth.unique()
-    top = {
-        k: float(multiclass_accuracy(scores, truth, classes, average="micro", top_k=min(k, classes))) for k in (1, 5)
-    }
+
+    def top(k: int) -> float:
+        return float(multiclass_accuracy(scores, truth, classes, average="micro", top_k=k))
+
     return Metrics(
         n=count,
-        top1=top[1],
-        top5=top[5],
+        top1=top(1),
+        top5=top(5) if classes > 5 else None,
         # torchmetrics' own mean counts a class without a photo as soon as it is predicted once
         mean_per_class=float(multiclass_accuracy(scores, truth, classes, average="none")[present].mean()),
         macro_f1=float(multiclass_f1_score(scores, truth, classes, average="none")[present].mean()),
         confusion=multiclass_confusion_matrix(scores, truth, classes).numpy(),
     )
+
+
+def log_probabilities(logits: np.ndarray) -> np.ndarray:
+    """The logarithms of the softmax of logits (N, C), in float64."""
+    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
 
 
 def headline(counts: Sequence[int]) -> Headline:
@@ -79,7 +86,7 @@ def per_class(confusion: np.ndarray, classes: Sequence[str]) -> list[dict[str, o
                 "photos": int(truth[i]),
                 "recall": _share(hits[i], truth[i]),
                 "precision": _share(hits[i], predicted[i]),
-                "f1": _share(2 * hits[i], truth[i] + predicted[i]),
+                "f1": _share(2 * hits[i], truth[i] and truth[i] + predicted[i]),
                 "most_taken_for": classes[worst] if wrong[i, worst] else "",
                 "times": int(wrong[i, worst]),
             }

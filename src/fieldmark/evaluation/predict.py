@@ -1,23 +1,30 @@
-"""``fieldmark predict``: the classes of photographs, in order, with a reason for each file that cannot be read."""
+"""``fieldmark predict``: the classes of photographs, in order, with a reason for each one that cannot be read."""
 
 import csv
-import os
+import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
+from rich.console import Console
 
+from fieldmark.console import tell
 from fieldmark.data.dataset import Photo
-from fieldmark.data.folder import IMAGE_SUFFIXES, is_ignored, natural_order
 from fieldmark.data.opening import refuse_without_boxes
-from fieldmark.data.outputs import is_table_with, refuse_file
-from fieldmark.data.table import read_unlabelled
+from fieldmark.data.outputs import is_json_with, is_table_with, refuse_file
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.inference import in_eval_mode, stream
-from fieldmark.files import growing_file
+from fieldmark.evaluation.metrics import log_probabilities
+from fieldmark.files import STANDARD_OUTPUT, growing_file, is_device, standard_output
+from fieldmark.images.pictures import Held
 from fieldmark.input.loading import Photographs
 from fieldmark.runs.folder import Opened
+
+SHOWN, UNREADABLE, CLASSES = 20, 10, 5
+"""The most photos whose classes are printed; of more, the unreadable photos and the commonest classes that are."""
 
 
 @dataclass(frozen=True)
@@ -29,46 +36,49 @@ class Prediction:
     probabilities: tuple[float, ...] = ()
     reason: str = ""
 
+    def __str__(self) -> str:
+        """One line: the file, and its classes in whole percents, less those that round to nothing."""
+        if self.reason:
+            return f"{self.file}  cannot be read: {self.reason}"
+        first, *others = zip(self.classes, self.probabilities, strict=True)
+        likely = [first, *((name, share) for name, share in others if share >= 0.005)]
+        return f"{self.file}  {', '.join(f'{name} {100 * share:.0f} %' for name, share in likely)}"
 
-def photos_of(inputs: Sequence[Path]) -> list[Photo]:
-    """The photos that files, folders (with their subfolders, in natural order) and tables (path, box) name, in order.
 
-    Raises:
-        UserError: an input that does not exist, or no photos at all.
+@dataclass
+class Tally:
+    """What is told of predictions, however many: the first and the unreadable ones, and how often a class came first.
+
+    ``count`` is the number of photos.
     """
-    photos: list[Photo] = []
-    for path in inputs:
-        if path.is_dir():
-            photos += [Photo(str(image), image) for image in _images_below(path)]
-        elif path.suffix.lower() == ".csv":
-            photos += read_unlabelled(path)
-        elif os.path.lexists(path):
-            photos.append(Photo(str(path), path))
-        else:
-            raise UserError(f"{printable(str(path))}: no such file or folder")
-    if not photos:
-        raise UserError(f"no photos in {', '.join(printable(str(path)) for path in inputs)}")
-    return photos
+
+    count: int = 0
+    first: list[Prediction] = field(default_factory=list)
+    unreadable: list[Prediction] = field(default_factory=list)
+    classes: Counter[str] = field(default_factory=Counter)
+
+    def counted(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+        """The predictions as they come, each counted."""
+        for prediction in predictions:
+            self.count += 1
+            if self.count <= SHOWN:
+                self.first.append(prediction)
+            if prediction.reason:
+                self.unreadable.append(prediction)
+            else:
+                self.classes[prediction.classes[0]] += 1
+            yield prediction
 
 
-def _images_below(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder, onerror=_refuse_folder):
-        folders[:] = sorted((name for name in folders if not is_ignored(name)), key=natural_order)
-        for name in sorted(files, key=natural_order):
-            if not is_ignored(name) and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                yield Path(parent) / name
-
-
-def _refuse_folder(error: OSError) -> None:
-    raise UserError(f"{printable(str(error.filename))}: the folder cannot be read ({error.strerror})")
-
-
-def predict(opened: Opened, photos: Sequence[Photo], *, top: int = 5, workers: int = 0) -> Iterator[Prediction]:
+def predict(
+    opened: Opened, photos: Sequence[Photo], *, pictures: Sequence[Held] = (), top: int = 5, workers: int = 0
+) -> Iterator[Prediction]:
     """One prediction per photo, in order, as soon as it is made.
 
     Args:
         opened: the run, its learner on the device to use.
         photos: to predict.
+        pictures: those in memory that ``row`` of a photo indexes.
         top: classes per photo.
         workers: processes that read photos ahead.
 
@@ -79,19 +89,19 @@ def predict(opened: Opened, photos: Sequence[Photo], *, top: int = 5, workers: i
         raise UserError(f"--top {top}: at least 1")
     if opened.recipe.pixels.fit == "box":
         refuse_without_boxes(photos)
-    return _predictions(opened, photos, top=min(top, len(opened.classes)), workers=workers)
+    views = Photographs(photos, opened.recipe.pixels, packed=pictures)
+    return _predictions(opened, views, top=min(top, len(opened.classes)), workers=workers)
 
 
-def _predictions(opened: Opened, photos: Sequence[Photo], *, top: int, workers: int) -> Iterator[Prediction]:
+def _predictions(opened: Opened, views: Photographs, *, top: int, workers: int) -> Iterator[Prediction]:
     method = opened.learner.method
-    views = Photographs(photos, opened.recipe.pixels)
     with in_eval_mode(method):
         start = 0
         for part in stream(method, views, method=method, workers=workers):
-            probabilities = _softmax(part.values)
+            probabilities = np.exp(log_probabilities(part.values))
             order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
             for row, best in enumerate(order):
-                name = photos[start + row].name
+                name = views.photos[start + row].name
                 if line := part.damaged.get(start + row):
                     yield Prediction(name, reason=line.removeprefix(f"{printable(name)}: "))
                 else:
@@ -100,26 +110,72 @@ def _predictions(opened: Opened, photos: Sequence[Photo], *, top: int, workers: 
             start += len(order)
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
-    return shifted / shifted.sum(1, keepdims=True)
+def refuse_output(path: Path, *, inputs: Sequence[Path] = ()) -> None:
+    """Refuses an output that predictions must not be written to, before the work begins.
+
+    Raises:
+        UserError: an input, a picture, a file that holds anything else but predictions, or one whose suffix is neither
+            .csv nor .json.
+    """
+    if path in STANDARD_OUTPUT:
+        return
+    is_ours = is_table_with("file", "class_1", "probability_1", "error")
+    refuse_file(path, option="-o", inputs=inputs, is_ours=is_json_with("predictions") if _is_json(path) else is_ours)
+    if not (_is_json(path) or path.suffix.lower() == ".csv" or is_device(path)):
+        raise UserError(f"-o {printable(str(path))}: name a .csv or .json file, or - for standard output")
 
 
-def refuse_table(path: Path, *, inputs: Sequence[Path] = ()) -> None:
-    """Raises ``UserError`` for an output file that is an input, a picture, or anything else but earlier predictions."""
-    refuse_file(path, option="-o", inputs=inputs, is_ours=is_table_with("file", "class_1", "probability_1", "error"))
+def _is_json(path: Path) -> bool:
+    return path.suffix.lower() == ".json"
 
 
-def write_predictions(path: Path, predictions: Iterable[Prediction], *, top: int) -> tuple[int, int]:
-    """Writes a CSV row per prediction as it comes; returns how many there were, and how many had no classes."""
+def write_predictions(path: Path, predictions: Iterable[Prediction], *, top: int) -> Tally:
+    """Writes each prediction as it comes: an object of a .json file, else a row of a CSV with ``top`` classes."""
+    tally = Tally()
+    with standard_output() if path in STANDARD_OUTPUT else growing_file(path) as file:
+        if _is_json(path):
+            _write_json(file, tally.counted(predictions))
+        else:
+            _write_csv(file, tally.counted(predictions), top)
+    return tally
+
+
+def _write_csv(file: TextIO, predictions: Iterable[Prediction], top: int) -> None:
     columns = [f"{what}_{rank}" for rank in range(1, top + 1) for what in ("class", "probability")]
-    count = failed = 0
-    with growing_file(path) as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", *columns, "error"])
-        for prediction in predictions:
-            ranked = zip(prediction.classes, prediction.probabilities, strict=True)
-            cells = [cell for name, share in ranked for cell in (name, f"{share:.6f}")]
-            writer.writerow([prediction.file, *cells, *[""] * (2 * top - len(cells)), prediction.reason])
-            count, failed = count + 1, failed + bool(prediction.reason)
-    return count, failed
+    writer = csv.writer(file)
+    writer.writerow(["file", *columns, "error"])
+    for prediction in predictions:
+        ranked = zip(prediction.classes, prediction.probabilities, strict=True)
+        cells = [cell for name, share in ranked for cell in (name, f"{share:.6f}")]
+        writer.writerow([prediction.file, *cells, *[""] * (2 * top - len(cells)), prediction.reason])
+
+
+def _write_json(file: TextIO, predictions: Iterable[Prediction]) -> None:
+    """An object a line, so that lines that were written before a stop can be read, too."""
+    comma = ""
+    file.write('{"predictions": [')
+    for prediction in predictions:
+        ranked = zip(prediction.classes, prediction.probabilities, strict=True)
+        classes = [{"class": name, "probability": round(share, 6)} for name, share in ranked]
+        value = {"file": prediction.file, "classes": classes, "error": prediction.reason or None}
+        file.write(f"{comma}\n{json.dumps(value, ensure_ascii=False)}")
+        comma = ","
+    file.write("\n]}\n")
+
+
+def print_predictions(tally: Tally, path: Path, console: Console) -> None:
+    """Prints the answers if they are few, else a summary; which photos cannot be read; and where everything is."""
+    to_file, few = path not in STANDARD_OUTPUT, tally.count <= SHOWN
+    if to_file and few:
+        tell(console, *map(str, tally.first))
+    else:
+        tell(console, *map(str, tally.unreadable[:UNREADABLE]))
+        if (more := len(tally.unreadable) - UNREADABLE) > 0:
+            tell(console, f"and {more:,} more that cannot be read: see error")
+    if not few and tally.classes:
+        rare = len(tally.classes) - CLASSES
+        common = [f"{name} {count:,}" for name, count in tally.classes.most_common(CLASSES)]
+        tell(console, f"likeliest class: {', '.join(common)}" + (f", and {rare:,} others" if rare > 0 else ""))
+    photos = f"{tally.count:,} photo{'s' * (tally.count != 1)}"
+    failed = f", {len(tally.unreadable):,} of them unreadable" if tally.unreadable else ""
+    tell(console, photos + failed + (f": {path}" if to_file else ""))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fieldmark.data.dataset import Dataset
-from fieldmark.evaluation.inference import infer
+from fieldmark.evaluation.inference import Inferred, infer
 from fieldmark.evaluation.metrics import Metrics, measure
 from fieldmark.evaluation.regression import regress
 from fieldmark.input.loading import Photographs
@@ -45,7 +45,7 @@ class Probed:
         figures = self.metrics
         measured = {"top1": figures.top1, "mean_per_class": figures.mean_per_class, "n": figures.n}
         cost = {"feature_seconds": self.feature_seconds, "fit_seconds": self.fit_seconds, "strength": self.strength}
-        return {"backbone": self.backbone} | measured | cost
+        return {"backbone": self.backbone} | measured | cost | {"damaged": list(self.damaged)}
 
 
 def print_probed(results: Sequence[Probed], console: Console) -> None:
@@ -82,9 +82,12 @@ def probe(
         train_on: splits to fit on.
         split: split to measure on.
         size: of the images, in pixels.
-        device: "cpu" or "cuda".
+        device: as ``device_of`` gives it.
         workers: processes that read photos ahead.
         progress: called with the number of photos just done.
+
+    Raises:
+        UserError: none of the photos to fit on, or to measure, can be read.
     """
     from fieldmark.building import build_learner
 
@@ -93,22 +96,23 @@ def probe(
     recipe = Recipe(model=model, pixels=Pixels(size=size, eval_size=size))
     method = build_learner(recipe, classes=max(2, len(dataset.classes))).method.to(device)
 
-    features: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    names: tuple[str, ...] = ()
-    damaged: list[str] = []
-    for splits in (tuple(train_on), (split,)):
-        chosen = dataset.of(splits)
-        photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
-        embeddings = infer(method.classifier.pooled, photos, method=method, workers=workers, progress=progress)
-        read = [index for index in range(len(chosen)) if index not in embeddings.damaged]
-        features.append(embeddings.values[read].astype(np.float64))
-        labels.append(np.array([chosen[index].label for index in read], dtype=np.int64))
-        names = tuple(chosen[index].name for index in read)
-        damaged += embeddings.damaged.values()
+    def embedded(splits: Sequence[str]) -> Inferred:
+        photos = Photographs(dataset.of(splits), recipe.pixels, packed=dataset.pixels)
+        return infer(method.classifier.pooled, photos, method=method, workers=workers, progress=progress)
+
+    known, new = embedded(train_on), embedded([split])
     features_done = time.perf_counter()
-    fitted = regress(features[0], labels[0], classes=len(dataset.classes))
-    seconds = features_done - begun, time.perf_counter() - features_done
-    scores = fitted.log_probabilities(features[1]).astype(np.float32)
-    figures, trained = measure(scores, labels[1]), len(labels[0])
-    return Probed(backbone, figures, fitted.strength, *seconds, names, labels[1], scores, trained, tuple(damaged))
+    fitted = regress(known.values, known.labels, classes=len(dataset.classes))
+    scores = fitted.log_probabilities(new.values).astype(np.float32)
+    return Probed(
+        backbone,
+        measure(scores, new.labels),
+        fitted.strength,
+        feature_seconds=features_done - begun,
+        fit_seconds=time.perf_counter() - features_done,
+        names=tuple(photo.name for photo in new.photos),
+        labels=new.labels,
+        scores=scores,
+        trained=len(known.photos),
+        damaged=tuple(photo.line for photo in (*known.unread, *new.unread)),
+    )

@@ -4,6 +4,7 @@ A method's accuracy varies for two reasons that have nothing to do with its meri
 views), and which photos the test set happens to hold. Both are samples, and the interval of a difference counts both.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -32,6 +33,21 @@ class Difference(NamedTuple):
     error: float
     df: float
     p: float
+
+
+def share_interval(hits: int, count: int, *, level: float = LEVEL) -> Interval:
+    """Wilson's interval of the share ``hits`` of ``count`` photos: what other photos of the kind would give.
+
+    It stays within 0 and 1, also for few photos and for shares near the ends (E. B. Wilson, "Probable inference, the
+    law of succession, and statistical inference", Journal of the American Statistical Association 22 (1927), 209-212).
+    Raises ``ValueError`` without photos.
+    """
+    if not 0 <= hits <= count or not count:
+        raise ValueError(f"{hits} of {count} photos are no share")
+    share, square = hits / count, float(stats.norm.ppf(0.5 + level / 2)) ** 2 / count
+    centre, half = share + square / 2, math.sqrt(square * (share * (1 - share) + square / 4))
+    low, high = (centre - half) / (1 + square), (centre + half) / (1 + square)
+    return Interval(share, low if hits else 0.0, high if hits < count else 1.0)  # but for rounding
 
 
 def seed_interval(values: Sequence[float] | np.ndarray, *, level: float = LEVEL) -> Interval:

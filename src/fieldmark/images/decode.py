@@ -7,6 +7,7 @@ several threads: no setting of Pillow is read or changed.
 import hashlib
 import io
 import math
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from PIL import Image
+from PIL import Image, features
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
@@ -30,6 +31,7 @@ from fieldmark.images.colour import to_rgb, upright
 from fieldmark.images.exif import Exif, read_exif, read_exif_stream
 from fieldmark.images.guard import DEFAULT, Limits, Source, check_bytes, check_size, opened, system_reason
 from fieldmark.images.headers import FRAMES, Facts, Refusal, examine, sniff
+from fieldmark.images.jpeg import Jpeg
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -66,23 +68,33 @@ class Inspection:
     sha: str
 
 
-class _Jpeg(JpegImageFile):
-    """Pillow's reader without its search of the EXIF for a resolution, which costs time and warns of damage."""
+def _heic(stream: BinaryIO) -> ImageFile:
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        raise Refusal("HEIC content: pip install 'fieldmark[heic]', or convert it to JPEG") from None
+    return HeifImageFile(stream)
 
-    def _read_dpi_from_exif(self) -> None:
-        return
+
+def _avif(stream: BinaryIO) -> ImageFile:
+    if not features.check("avif"):
+        raise Refusal("AVIF content, which this build of Pillow cannot read; convert it to JPEG")
+    return AvifImageFile(stream)
 
 
 # Not ``Image.open``: its check for decompression bombs warns and refuses by a global setting.
-# A multi-picture (MPO) file begins with its main picture as plain JPEG.
+# A multi-picture (MPO) file begins with its main picture as plain JPEG. HEIC and AVIF are turned by their container and
+# not by their EXIF; the EXIF that these readers give agrees with what is left to turn.
 _READERS: dict[str, Callable[[BinaryIO], ImageFile]] = {
-    "JPEG": _Jpeg,
+    "JPEG": Jpeg,
     "PNG": PngImageFile,
     "WEBP": WebPImageFile,
     "GIF": GifImageFile,
     "TIFF": TiffImageFile,
     "BMP": BmpImageFile,
     "PPM": PpmImageFile,
+    "HEIC": _heic,
+    "AVIF": _avif,
 }
 
 
@@ -105,12 +117,12 @@ def decode_image(data: bytes, *, name: str, limits: Limits = DEFAULT, reduce_to:
     return _guarded(name, source, lambda source: _decode(source, limits, reduce_to))
 
 
-def opened_image(image: Image.Image, *, name: str = "the picture") -> Image.Image:
+def opened_image(image: Image.Image, *, name: str = "the picture", limits: Limits = DEFAULT) -> Image.Image:
     """An image opened with Pillow as ``read_image`` gives its file: upright 8-bit RGB.
 
     It is not turned where it is upright already or has lost its EXIF.
     """
-    return _guarded(name, nullcontext(image), _flattened)
+    return _guarded(name, nullcontext(image), lambda image: _flattened(image, limits))
 
 
 def inspect_image(path: Path, *, name: str | None = None, limits: Limits = DEFAULT) -> Inspection:
@@ -159,11 +171,12 @@ def _pillow(kind: str, facts: Facts | None) -> Iterator[None]:
 def _damage(kind: str, error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"not enough memory to decode this {kind}"
-    if isinstance(error, EOFError) or "truncated" in str(error).lower():
-        return f"truncated {kind}"
-    if isinstance(error, KeyError):  # the text would be a bare number
-        return f"an unknown variant of {kind}"
     text = printable(" ".join(str(error).split()))[:80]
+    if isinstance(error, EOFError) or re.search("truncated|end of file", text, re.IGNORECASE):
+        return f"truncated {kind}"
+    # The text of a KeyError would be a bare number.
+    if isinstance(error, KeyError) or text in ("unknown pixel mode", "unknown data organization"):
+        return f"an unknown variant of {kind}; save it again as JPEG or PNG"
     return f"damaged {kind} ({text or type(error).__name__})"
 
 
@@ -204,8 +217,9 @@ def _decode(source: Source, limits: Limits, reduce_to: Side | None) -> Image.Ima
         return decoded
 
 
-def _flattened(image: Image.Image) -> Image.Image:
+def _flattened(image: Image.Image, limits: Limits) -> Image.Image:
     kind = image.format or image.mode
+    check_size(Facts(*image.size), 4 * image.width * image.height, limits)
     with _pillow(kind, None):
         image.load()
         flat = to_rgb(image)
@@ -234,7 +248,7 @@ def _inspect(source: Source, limits: Limits) -> Inspection:
             image.draft(None, (_SMALL // 2, _SMALL // 2))
         image.load()
         about = about or _exif(kind, facts, image)
-        frames = image.n_frames if isinstance(image, WebPImageFile) else facts.frames
+        frames = getattr(image, "n_frames", 1) if kind in ("WEBP", "AVIF", "HEIC") else facts.frames
         transparent = image.has_transparency_data
         turned = 1 if kind == "TIFF" else about.orientation
         small = to_rgb(image)
@@ -264,6 +278,7 @@ def _remarks(kind: str, mode: str, frames: int, depth: int) -> tuple[str, ...]:
     if frames > 1:
         many = f"more than {FRAMES}" if frames == FRAMES and kind in ("GIF", "TIFF") else str(frames)
         what = {"TIFF": "{} pages: the first is used", "JPEG": "{} pictures: the first is used"}
+        what["HEIC"] = "{} pictures: the main one is used"
         remarks.append(what.get(kind, "animated: the first of {} frames is used").format(many))
     if mode in ("CMYK", "LAB", "YCbCr"):
         remarks.append(mode)

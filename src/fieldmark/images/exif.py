@@ -66,6 +66,11 @@ class Tiff:
             entries.setdefault(tag, (kind, count, place))
         return entries, self._unpack(narrow, at + step * length)[0]
 
+    @property
+    def is_big_endian(self) -> bool:
+        """Whether numbers begin with their highest byte."""
+        return self._order == ">"
+
     def __contains__(self, tag: int) -> bool:
         return tag in self._entries
 

@@ -45,10 +45,10 @@ _FORMATS = (
     (rb"(?!II\*\0\x10\0\0\0CR)(II[*+]\0|MM\0[*+])", "TIFF"),  # Canon's raw files (CR2) begin as TIFF too
     (rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0", "BMP"),
     (rb"P[1-6f]\s", "PPM"),
+    (rb".{4}ftyp.{0,40}avi[fs]", "AVIF"),
+    (rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", "HEIC"),
 )
 _STRANGERS = (
-    (rb".{4}ftyp.{0,40}avi[fs]", "AVIF content; convert it to JPEG"),
-    (rb".{4}ftyp(hei|hev|mif1|msf1)", "HEIC content; convert it to JPEG"),
     (rb".{4}ftypcrx ", "a camera's raw file; convert it to JPEG"),
     (rb".{4}(ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF.{4}AVI |\0\0\x01[\xb3\xba]|OggS|FLV", "a video, not an image"),
     (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL content; convert it to JPEG"),
@@ -67,13 +67,16 @@ _STRANGERS = (
 
 
 def sniff(stream: BinaryIO) -> str:
-    """The format by its first bytes: JPEG, PNG, WEBP, GIF, TIFF, BMP or PPM. Raises :class:`Refusal` for any other."""
+    """The format by its first bytes: JPEG, PNG, WEBP, GIF, TIFF, BMP, PPM, HEIC or AVIF.
+
+    Raises :class:`Refusal` for any other.
+    """
     stream.seek(0)
-    head = stream.read(16)
+    head = stream.read(64)
     for pattern, kind in _FORMATS:
         if re.match(pattern, head, re.DOTALL):
             return kind
-    raise Refusal(_stranger(head + stream.read(496)))
+    raise Refusal(_stranger(head + stream.read(448)))
 
 
 def _stranger(head: bytes) -> str:
@@ -86,7 +89,7 @@ def _stranger(head: bytes) -> str:
 
 
 def examine(stream: BinaryIO, kind: str, *, count: bool = False) -> Facts | None:
-    """The facts of a file of format ``kind``; None for BMP and PPM, whose opening by Pillow is cheap and safe.
+    """The facts of a file of format ``kind``; None for BMP, PPM, HEIC and AVIF, whose opening decodes nothing.
 
     With ``count``, the frames of a GIF and the pages of a TIFF are counted too (up to ``FRAMES``). Raises
     :class:`Refusal`.
@@ -116,8 +119,8 @@ def _jpeg(stream: BinaryIO, count: bool) -> Facts:
             if progressive or shared < layers:
                 _check_scans(stream, width * height)
             return Facts(width, height, 8 * layers, frames, exif)
-        body = stream.read(length) if marker in (0xE1, 0xE2) or 0xC0 <= marker <= 0xCF else b""
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+        body = stream.read(length) if marker in (0xE1, 0xE2) or is_frame(marker) else b""
+        if is_frame(marker):
             height, width, layers = struct.unpack_from(">HHB", body, 1)
             progressive = marker in (0xC2, 0xC6, 0xCA, 0xCE)
         elif not exif and body.startswith(b"Exif\0\0"):
@@ -125,6 +128,11 @@ def _jpeg(stream: BinaryIO, count: bool) -> Facts:
         elif count and body.startswith(b"MPF\0"):
             frames = Tiff(io.BytesIO(body[4:])).number(0xB001, 1)
     raise Refusal("a JPEG without image data" if stream.read(1) else "truncated JPEG")
+
+
+def is_frame(marker: int) -> bool:
+    """Whether a JPEG's marker (its second byte) begins the frame header."""
+    return 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
 
 
 def _segments(stream: BinaryIO) -> Iterator[tuple[int, int]]:
@@ -272,4 +280,23 @@ def _tiff(stream: BinaryIO, count: bool) -> Facts:
     if tiff.number(322, 0) * tiff.number(323, 0) > max(4 * width * height, 2**22):
         raise Refusal("a TIFF whose tiles are absurdly larger than the image")
     depth = max(tiff.numbers(258) or (1,))
+    _check_tiff(tiff, depth, samples)
     return Facts(width, height, depth * samples, tiff.pages(FRAMES) if count else 1, depth=depth)
+
+
+def _check_tiff(tiff: Tiff, depth: int, samples: int) -> None:
+    """Refuses what Pillow would read as another picture, without a word."""
+    is_plain, number_type, white_is_zero = tiff.number(259, 1) == 1, tiff.number(339, 1), tiff.number(262, 1) == 0
+    in_planes = tiff.number(284, 1) == 2
+    reasons = {
+        f"channels of {depth} bits in separate planes": in_planes
+        and (samples == 2 or (is_plain and (depth != 8 or white_is_zero))),
+        f"grey of {depth} bits whose zero is white": white_is_zero and depth > 8,
+        f"{depth} bits a channel": depth not in (1, 2, 4, 8, 16, 32),
+        "signed numbers of 8 bits": number_type == 2 and depth == 8,
+        "unsigned numbers of 32 bits": number_type == 1 and depth == 32,
+        "compressed numbers in big-endian order": number_type in (2, 3) and tiff.is_big_endian and not is_plain,
+    }
+    for what, is_so in reasons.items():
+        if is_so:
+            raise Refusal(f"a TIFF of {what}, which is not read; save it again with 8 bits a channel")

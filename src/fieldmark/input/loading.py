@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from multiprocessing.queues import Queue
 from multiprocessing.util import Finalize
@@ -29,10 +30,12 @@ from fieldmark.data.dataset import Photo, labels_of
 from fieldmark.errors import UnreadableImage, UserError
 from fieldmark.images.decode import Side, read_image
 from fieldmark.images.guard import DEFAULT, Limits, up_to
+from fieldmark.images.pictures import Held, picture_of
 from fieldmark.input.views import GREY, Frame, RandomView, evaluation_view, place
 from fieldmark.recipe import Pixels
 
 LOG = logging.getLogger(__name__)
+Packed = np.ndarray | Sequence[Held]
 MOMENT = 0.5
 """Seconds after which a killed process is certain to be reported as dead."""
 
@@ -68,19 +71,19 @@ def _arrived(pixels: Tensor | np.ndarray, labels: np.ndarray, indices: np.ndarra
 
 
 def open_photo(
-    photo: Photo, *, packed: np.ndarray | None = None, limits: Limits = DEFAULT, reduce_to: Side | None = None
+    photo: Photo, *, packed: Packed | None = None, limits: Limits = DEFAULT, reduce_to: Side | None = None
 ) -> Image.Image:
     """The upright RGB image of a photo, without the banner of a camera trap.
 
     Args:
         photo: the photo to read.
-        packed: ``Dataset.pixels``.
+        packed: ``Dataset.pixels``, or the pictures in memory that ``row`` of a photo indexes.
         limits: limits of the guarded decode.
         reduce_to: in training, the shorter side that a JPEG may be decoded down to.
     """
     if photo.row >= 0:
         assert packed is not None
-        return Image.fromarray(packed[photo.row])
+        return picture_of(packed[photo.row], name=photo.name, limits=limits)
     image = read_image(photo.path, name=photo.name, limits=limits, reduce_to=None if photo.trim_bottom else reduce_to)
     return image.crop((0, 0, image.width, image.height - photo.trim_bottom)) if photo.trim_bottom else image
 
@@ -92,12 +95,10 @@ class Photographs(TorchDataset[Batch]):
         photos: the photos, in the order of their indices.
         pixels: settings of the views.
         seed: seed of the training views.
-        packed: ``Dataset.pixels``.
+        packed: as for ``open_photo``.
     """
 
-    def __init__(
-        self, photos: Sequence[Photo], pixels: Pixels, *, seed: int = 0, packed: np.ndarray | None = None
-    ) -> None:
+    def __init__(self, photos: Sequence[Photo], pixels: Pixels, *, seed: int = 0, packed: Packed | None = None) -> None:
         self.photos, self.pixels, self.seed, self.packed = tuple(photos), pixels, seed, packed
         self.limits = up_to(pixels.megapixels)
 
@@ -250,21 +251,15 @@ def batches_of(loader: "DataLoader[Batch]", *, advice: str = "end other programs
         LostWorker: a worker process has died for whatever reason; raised within seconds.
     """
     iterator, mark = _started(loader), f"{UserError.__module__}.{UserError.__qualname__}: "
-    while True:
-        try:
-            with _deaths(iterator, advice):
-                batch = next(iterator, None)
-        except LostWorker:
-            raise
-        except UserError as error:
-            raise UserError(str(error).rpartition(mark)[2].strip()) from error
-        except (RuntimeError, ConnectionError, FileNotFoundError, EOFError):
-            time.sleep(MOMENT)  # a broken transfer may show before the death of its process
-            _refuse_dead(iterator, advice)
-            raise
-        if batch is None:
-            return
-        yield batch
+    try:
+        while (batch := _received(iterator, advice)) is not None:
+            yield batch
+    except LostWorker:
+        for process in getattr(iterator, "_workers", ()):  # nobody reads what the others send
+            process.kill()
+        raise
+    except UserError as error:
+        raise UserError(str(error).rpartition(mark)[2].strip()) from error
 
 
 def _started(loader: "DataLoader[Batch]") -> Iterator[Batch]:
@@ -278,21 +273,42 @@ def _started(loader: "DataLoader[Batch]") -> Iterator[Batch]:
         return iter(loader_of(loader.dataset, loader.batch_sampler, workers=0))  # pyright: ignore[reportArgumentType]
 
 
-@contextmanager
-def _deaths(iterator: Iterator[Batch], advice: str) -> Iterator[None]:
-    """Raises an error as soon as a worker process dies, even in the middle of receiving its batch."""
-    with _own_signals() as signals:
-        if signals:
-            signal.signal(signal.SIGCHLD, lambda *_: _refuse_dead(iterator, advice))
+def _received(iterator: Iterator[Batch], advice: str) -> Batch | None:
+    """The next batch, None at the end; an error as soon as a worker process dies, even while it sends its batch."""
+    try:
+        with _own_signals() as signals:
+            if signals:
+                signal.signal(signal.SIGCHLD, lambda *_: _refuse_dead(iterator, advice))
+            _refuse_dead(iterator, advice)
+            is_safe = signals or not hasattr(iterator, "_workers")
+            return next(iterator, None) if is_safe else _received_in_a_thread(iterator, advice)
+    except (RuntimeError, ConnectionError, FileNotFoundError, EOFError):
+        time.sleep(MOMENT)  # a broken transfer may show before the death of its process
         _refuse_dead(iterator, advice)
-        yield
+        raise
+
+
+def _received_in_a_thread(iterator: Iterator[Batch], advice: str) -> Batch | None:
+    """The same where signals do not arrive: one that waits for the rest of a batch in vain is left waiting."""
+    future: Future[Batch | None] = Future()
+
+    def receive() -> None:
+        try:
+            future.set_result(next(iterator, None))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=receive, daemon=True).start()
+    while not wait([future], timeout=MOMENT).done:
+        _refuse_dead(iterator, advice)
+    return future.result()
 
 
 @contextmanager
 def _own_signals() -> Iterator[bool]:
     """Restores SIGCHLD, as PyTorch's handler would raise errors anywhere; yields whether it can be handled here."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
-        yield False  # deaths are noticed within a few seconds
+        yield False
         return
     before = signal.getsignal(signal.SIGCHLD)
     try:

@@ -12,6 +12,7 @@ import sys
 import torch
 
 _OUT_OF_MEMORY = ("DefaultCPUAllocator:", "not enough memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+_OUT_OF_MEMORY += ("MPS backend out of memory",)
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 
 

@@ -9,15 +9,18 @@ Equations
     Eq. 6   confusion_between    its mean over all pairs of two sets of vectors
     Eq. 7   confusion_between    the same where both sets have n vectors
     Eq. 8   energy_distance      squared energy distance of two sets, by norms as printed or by their squares
+    Eq. 9   PairwiseConfusion    the sum over all pairs of images of two classes: the plan ExhaustivePairs (batches.py)
     Eq. 10  PairwiseConfusion    the training objective's added part, over the pairs of a batch
-    Eq. 9, all pairs of two images of different classes, is the plan ExhaustivePairs in batches.py.
 
 Paper and released code
     The default is the paper: squared norm, only pairs of different labels. The released PyTorch code takes the norm
     itself and every pair (``squared=False, label_aware=False``); the released Caffe code squares and takes every pair
     (``label_aware=False``). Both halve the batch in the sampler's order (``shuffle=False``).
     With cross-entropy averaged over B images, the paper's sum over B/2 pairs becomes lambda * (1/B) * sum.
-    The paper gives lambda between 10 and 20 or 0.05 to 0.15 times the number of classes.
+    The paper gives lambda between 10 and 20 or 0.05 to 0.15 times the number of classes, 10 and 0.05 here
+    (``weight=None``). On 20 classes each weight that was tried cost accuracy (docs/pairwise_confusion.md).
+    Under gradient accumulation pairs are those of each piece, as in the released Caffe code. In a shuffled batch they
+    are as random as those of the whole: the pieces' loss has the same distribution.
     The halves of a shuffled batch are pairs as in Algorithm 1, except that with its two orders of the whole set an
     image may meet itself, and comes twice per epoch. To the letter, that is the plan ``ShuffledPairs`` (batches.py).
     Both plans go with ``shuffle=False``. Eq. 9 weights a pair by lambda / n^2, n images per class, where Eq. 10 has
@@ -27,53 +30,64 @@ Paper and released code
     but with equality wherever the two means agree, not only for equal sets.
 """
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
-from fieldmark.core.inputs import refuse_choices, refuse_inputs
+from fieldmark.core.inputs import refuse_inputs, refuse_misfits
 from fieldmark.core.pairs import halves
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised
+from fieldmark.plain import NotNegative
+
+Vectors = Annotated[Tensor, "P C"]
+First = Annotated[Tensor, "m C"]
+Second = Annotated[Tensor, "n C"]
+PER_CLASS = 0.05
+"""The least of the paper's weights per class."""
 
 
-def jeffreys_divergence(p: Tensor, q: Tensor) -> Tensor:
+def jeffreys_divergence(p: Vectors, q: Vectors) -> Tensor:
     """Symmetric Kullback-Leibler divergence of two (P, C) probability batches, (P,), in nats.
 
     Infinite if one has mass where the other has none, which is why the paper does not train with it. In float32 or
     better, and never below 0, as p - q and the difference of the logarithms have one sign.
     """
+    refuse_misfits(jeffreys_divergence, p, q)
     p, q = raised(p), raised(q)
     neither = (p == 0) & (q == 0)  # no difference there, but a logarithm with a gradient of NaN
     p, q = p.masked_fill(neither, 1), q.masked_fill(neither, 1)
     return (torch.xlogy(p - q, p) - torch.xlogy(p - q, q)).sum(1)  # Eq. 2
 
 
-def jeffreys_bound(delta1: Tensor, delta2: Tensor) -> Tensor:
+def jeffreys_bound(delta1: Annotated[Tensor, "..."], delta2: Annotated[Tensor, "..."]) -> Tensor:
     """The least Jeffreys divergence between two images of different classes, in nats, elementwise.
 
     Args:
         delta1: what the classifier leaves to the wrong class for the first image, in (0, 1/2).
         delta2: the same for the second image, of the other class.
     """
+    refuse_misfits(jeffreys_bound, delta1, delta2)
     gap = 1 - delta1 - delta2
     return gap * (2 * gap.log() - delta1.log() - delta2.log())  # Eq. 3
 
 
-def euclidean_confusion(p: Tensor, q: Tensor) -> Tensor:
+def euclidean_confusion(p: Vectors, q: Vectors) -> Tensor:
     """Squared Euclidean distance of two (P, C) probability batches, (P,), between 0 and 2; in float32 or better."""
+    refuse_misfits(euclidean_confusion, p, q)
     return (raised(p) - raised(q)).square().sum(1)  # Eq. 5
 
 
-def confusion_between(first: Tensor, second: Tensor) -> Tensor:
+def confusion_between(first: First, second: Second) -> Tensor:
     """The mean Euclidean confusion of all pairs of two sets of probability vectors, (m, C) and (n, C), a scalar.
 
     Without forming the pairs: the distance of the two means and the spread about each. 0 if a set is empty. In float32
     or better.
     """
+    refuse_misfits(confusion_between, first, second)
     first, second = raised(first), raised(second)
     if not (len(first) and len(second)):
         return 0 * (first.sum() + second.sum())
@@ -83,15 +97,15 @@ def confusion_between(first: Tensor, second: Tensor) -> Tensor:
     return (means[0] - means[1]).square().sum() + spread  # Eq. 6
 
 
-def confusion_within(points: Tensor) -> Tensor:
+def confusion_within(points: First) -> Tensor:
     """The same within one set, (n, C), each vector with itself included: what Corollary 1 compares with."""
     return confusion_between(points, points)
 
 
-def energy_distance(first: Tensor, second: Tensor, *, squared: bool = False) -> Tensor:
+def energy_distance(first: First, second: Second, *, squared: bool = False) -> Tensor:
     """D_EN squared of two sets of vectors, (m, C) and (n, C), drawn from uniformly; a scalar, 0 if a set is empty.
 
-    In float32 or better.
+    In float32 or better, and never below 0.
 
     Args:
         first: one set.
@@ -99,11 +113,14 @@ def energy_distance(first: Tensor, second: Tensor, *, squared: bool = False) -> 
         squared: squared norms, with which the paper's Lemma 3 holds; then it is twice the squared distance of the
             means. False takes the norms as printed.
     """
+    refuse_misfits(energy_distance, first, second, squared)
     first, second = raised(first), raised(second)
     if not (len(first) and len(second)):
         return 0 * (first.sum() + second.sum())
-    mean_of = confusion_between if squared else _mean_norm
-    return 2 * mean_of(first, second) - mean_of(first, first) - mean_of(second, second)  # Eq. 8
+    if squared:
+        return 2 * (first.mean(0) - second.mean(0)).square().sum()
+    distance = 2 * _mean_norm(first, second) - _mean_norm(first, first) - _mean_norm(second, second)  # Eq. 8
+    return distance.clamp_min(0)  # near sets leave the rounding of what cancels
 
 
 def _mean_norm(first: Tensor, second: Tensor) -> Tensor:
@@ -117,37 +134,43 @@ class PairwiseConfusion(Term):
         loss = F.cross_entropy(logits, labels) + PairwiseConfusion()(logits, labels)
 
     Args:
-        weight: lambda.
+        weight: lambda; None takes ``per_class`` for each class.
         label_aware: only pairs whose labels differ count (gamma of Eq. 10).
         squared: the squared norm of Eq. 5; False takes the norm itself, with gradient 0 for equal predictions.
         on: "probabilities", or "logits", as some users of the released code do.
         shuffle: draw the pairs anew inside the batch; False keeps the pairs that a sampler made (image i with image
             i + B/2), such as ``ShuffledPairs`` and ``ExhaustivePairs``. A batch sorted by class needs True,
             or both images of each pair have one class.
+        per_class: lambda over the number of classes C, if ``weight`` is None; the paper's range is 0.05 to 0.15.
 
     Raises:
-        UserError: an unknown word for ``on``, or a weight below 0.
+        UserError: an unknown word for ``on``, a weight that is negative or not finite, or a ``per_class`` beside a
+            weight.
     """
 
     reads = ("logits",)
     batch_wide: ClassVar[bool] = True
+    in_pieces: ClassVar[bool] = True
 
     def __init__(
         self,
-        weight: float = 10.0,
+        weight: NotNegative | None = 10.0,
         label_aware: bool = True,
         squared: bool = True,
         on: Literal["probabilities", "logits"] = "probabilities",
         shuffle: bool = True,
+        per_class: NotNegative = PER_CLASS,
     ) -> None:
         super().__init__()
-        refuse_choices("PairwiseConfusion", {"on": (on, Literal["probabilities", "logits"])})
-        if weight < 0:
-            raise UserError(f"PairwiseConfusion(weight={weight}): the weight is at least 0")
+        refuse_misfits(PairwiseConfusion, weight, label_aware, squared, on, shuffle, per_class)
+        if weight is not None and per_class != PER_CLASS:
+            call = f"PairwiseConfusion(weight={weight}, per_class={per_class})"
+            raise UserError(f"{call}: per_class takes weight=None (none on the command line)")
         self.weight, self.label_aware, self.squared, self.on, self.shuffle = weight, label_aware, squared, on, shuffle
+        self.per_class = per_class
 
     def forward(self, logits: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
-        """The weighted sum over the pairs of the batch, divided by B; 0 for a batch of one.
+        """The weighted sum over the pairs of the batch, divided by B; 0 for a batch of one or none.
 
         In evaluation image i is paired with image i + B/2.
 
@@ -157,6 +180,7 @@ class PairwiseConfusion(Term):
             draws: those of a run's step; None outside a run.
         """
         refuse_inputs("PairwiseConfusion", "logits", logits, labels)
+        weight = self.per_class * logits.shape[1] if self.weight is None else self.weight
         draws, logits = drawn(draws, training=self.training), raised(logits)
         values = logits.softmax(1) if self.on == "probabilities" else logits
         count = len(values)
@@ -168,4 +192,5 @@ class PairwiseConfusion(Term):
             distance = torch.where(distance > 0, safe.sqrt(), distance)
         if self.label_aware:
             distance = distance * (labels[first] != labels[second])
-        return self.weight * distance.sum() / count  # Eq. 10
+        # over all batches of the plan ExhaustivePairs (batches.py), and with a weight of its own, it is also Eq. 9
+        return weight * distance.sum() / max(count, 1)  # Eq. 10

@@ -21,10 +21,16 @@ PAPERS = (
 """One line per paper. The names of ``--method``, and of the parts that a recipe may hold, come from here."""
 
 COMPOSITIONS: tuple[Composition, ...] = tuple(paper.COMPOSITION for paper in PAPERS)
-MODULES: dict[str, str] = {
-    name: paper.__name__.replace(".recipes.", ".papers.") for paper in PAPERS for name in paper.COMPOSITION.parts
+PLACES = ("neck", "pool", "head", "criterion", "method", "term")
+PARTS: dict[str, dict[str, str]] = {
+    place: {
+        name: paper.__name__.replace(".recipes.", ".papers.")
+        for paper in PAPERS
+        for name in paper.COMPOSITION.parts.get(place, ())
+    }
+    for place in PLACES
 }
-"""The module of each part by the part's name."""
+"""The module of each part by the part's place and name."""
 
 ROWS: dict[str, Row] = {f"{paper.COMPOSITION.name}/{row.name}": row for paper in PAPERS for row in paper.ROWS}
 """The rows of the papers' tables by the name that ``--recipe`` takes, such as ``api-net/cub-resnet101``."""

@@ -2,12 +2,14 @@
 
     fieldmark train DATA --recipe mc-loss/cub-resnet50
     fieldmark train DATA --method mc-loss --neck channel-expansion,xi=3
+    fieldmark train DATA --method mc-loss --neck channel-expansion,xi=3 --weights none    from scratch, with mu 1.5
 
 ``ROWS`` holds what the authors ran themselves and whose parts exist here: Tables III and IV (fine-tuning at 448 px), V,
 VI and VII (from scratch at 224 px), VIII (soft channel labels). B-CNN rows and the other losses of Table VI are left
 out.
 
-The paper's figures, top-1 in %; ours: not yet run.
+The paper's figures, top-1 in %; ours: not yet run. The released scripts measure the test photos after each epoch and
+report the best epoch; a run here has one figure, that of its last.
 
 | Tables III, IV, VIII: fine-tuned   | CUB-200-2011 | FGVC-Aircraft | Stanford Cars | Flowers-102 |
 |------------------------------------|--------------|---------------|---------------|-------------|
@@ -34,9 +36,10 @@ The paper's figures, top-1 in %; ours: not yet run.
 From the paper: SGD, weight decay 5e-4, 300 epochs, the rate divided by 10 at epochs 150 and 225; fine-tuning has 0.01
 for the new layers and 1e-4 throughout for the others, mu 0.005 (soft labels 0.5); from scratch has 0.1 for all and mu
 1.5; lambda 10; all of each photo is resized to the square; Flowers-102 and Aircraft train on training and validation
-photos (Table I). Not in the paper, so from the released code: momentum 0.9 without Nesterov, batches of 64 for
-fine-tuning and of 32 from scratch, mirroring, the head of its ResNets (global max pooling, BN, FC 512, BN, ELU, FC),
-which all rows have, those of cross-entropy too, and VGG-16 with batch norm where it starts from scratch.
+photos (Table I). Not in the paper, so from the released code: momentum 0.9 without Nesterov, weight decay on all
+parameters, float32, batches of 64 for fine-tuning and of 32 from scratch, mirroring, the head of its ResNets (global
+max pooling, BN, FC 512, BN, ELU, FC), which all rows have, those of cross-entropy too, and VGG-16 with batch norm where
+it starts from scratch.
 
 These rows do not do what else that code does. Its VGG-16 from scratch pools 2 x 2 positions, so that the head sees
 7 x 7 of them, 600 * 49 = 29,400 numbers, and has 600 channels in conv4_3 as well as at the end. Its ResNet-18 keeps
@@ -45,20 +48,41 @@ them, and train on random crops of 224 px out of the photo at 224 px with a bord
 448 px out of the photo at 600 px, at random in training and from the centre in evaluation; papers/mutual_channel/ lists
 its weights and rates, which differ, too.
 
-Ours: pretrained weights are those of the paper's time; biases and norms do not decay; each of the three stages of
-fine-tuning starts without momentum. The rows of Table VIII depart from Eq. 12 to the letter: their L_intra and L_inter
-train the SE block that makes the labels and not the network (``into_maps=False``; with ``into_maps=True`` both, as
-Eq. 12 has it). papers/mutual_channel/soft_labels.py says why.
+Ours: pretrained weights are those of the paper's time; each of the three stages of fine-tuning starts without momentum.
+The rows of Table VIII depart from Eq. 12 to the letter: their L_intra and L_inter train the SE block that makes the
+labels and not the network (``into_maps=False``; with ``into_maps=True`` both, as Eq. 12 has it).
+papers/mutual_channel/soft_labels.py says why.
 """
+
+from collections.abc import Iterator
 
 from fieldmark.batches import Shuffled
 from fieldmark.recipe import PLAIN, Model, Part, Pixels, Recipe, Sgd, Stage, StepDecay
-from fieldmark.recipes.composition import UNSMOOTHED, Composition, Row
+from fieldmark.recipes.composition import BEST_EPOCH, UNSMOOTHED, Composition, Row
+
+FROM_SCRATCH = Part("MutualChannelLoss", {"weight": 1.5})
+
+
+def _notices(model: Model, classes: int) -> Iterator[str]:
+    """Which mu a network without pretrained weights gets, where the user has not said another."""
+    for part in model.terms if model.from_scratch else ():
+        if part == FROM_SCRATCH:
+            yield "Mutual-Channel Loss from scratch: mu, its weight, is 1.5 as in the paper (0.005 for fine-tuning)"
+        elif part.name == FROM_SCRATCH.name and "weight" not in part.options:
+            yield "Mutual-Channel Loss from scratch: mu is 0.005, for fine-tuning; the paper has 1.5 here (weight=1.5)"
+
 
 COMPOSITION = Composition(
     "mc-loss",
     terms=(Part("MutualChannelLoss"),),
-    parts=("MutualChannelLoss", "SoftChannelLabels", "ChannelExpansion", "TwoLayerHead"),
+    parts={
+        "term": ("MutualChannelLoss", "SoftChannelLabels"),
+        "neck": ("ChannelExpansion",),
+        "head": ("TwoLayerHead",),
+    },
+    from_scratch=(FROM_SCRATCH,),
+    notices=_notices,
+    remark=BEST_EPOCH,
 )
 
 SETS = ("cub", "aircraft", "cars", "flowers")
@@ -74,7 +98,7 @@ def _model(backbone: str, *, weights: str, terms: tuple[Part, ...], xi: int = 0)
 
 def _sgd(lr: float, *, backbone: float) -> Sgd:
     """The rate of new layers and that of the backbone."""
-    return Sgd(lr, nesterov=False, weight_decay=5e-4, scales={"backbone": backbone / lr})
+    return Sgd(lr, nesterov=False, weight_decay=5e-4, decayed="all", scales={"backbone": backbone / lr})
 
 
 def _tuned(data: str, model: Model) -> Recipe:
@@ -92,7 +116,7 @@ def _scratch(data: str, model: Model) -> Recipe:
 def _recipe(data: str, model: Model, *, size: int, batch: int, stages: tuple[Stage, ...]) -> Recipe:
     pixels = Pixels(size, size, eval_crop=1.0, fit="stretch", min_scale=1.0)
     train_on = _TRAIN_ON.get(data, ("train",))
-    return Recipe(model, pixels, Shuffled(batch), stages, train_on=train_on)
+    return Recipe(model, pixels, Shuffled(batch), stages, precision="fp32", train_on=train_on)
 
 
 def _tuned_rows() -> list[Row]:
@@ -116,7 +140,6 @@ def _soft_rows() -> list[Row]:
 
 def _scratch_rows() -> list[Row]:
     """Tables V to VII: name, table, channels per class (0: the network's own), options of the loss, figures."""
-    from_scratch = {"weight": 1.5}
     settings = (
         ("vgg16-scratch", "VI", 3, {}, (65.98, 89.20, 90.85, 83.23)),
         ("vgg16-scratch-xi1", "V", 1, {}, (58.80, 82.08, 84.88, 69.99)),
@@ -134,7 +157,7 @@ def _scratch_rows() -> list[Row]:
     )
     rows = []
     for name, table, xi, options, figures in settings:
-        terms = () if options is None else (Part("MutualChannelLoss", from_scratch | options),)
+        terms = () if options is None else (Part(FROM_SCRATCH.name, {**FROM_SCRATCH.options, **options}),)
         backbone = "resnet18" if name.startswith("resnet18") else "vgg16_bn"
         model = _model(backbone, weights="none", terms=terms, xi=xi)
         for data, figure in zip(SETS, figures, strict=True):

@@ -1,12 +1,13 @@
 """From what a user types to a part, a paper or a row: our own names in any spelling, or a class from elsewhere."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from fieldmark.errors import UserError, printable
 from fieldmark.plain import did_you_mean, shown, value_of
 from fieldmark.recipe import Part
-from fieldmark.recipes import COMPOSITIONS, MODULES, PAPERS, ROWS
+from fieldmark.recipes import COMPOSITIONS, PAPERS, PARTS, ROWS
 from fieldmark.recipes.composition import Composition, Row
 
 
@@ -49,38 +50,57 @@ def rows_of(paper: str | None = None) -> dict[str, Row]:
     return {key: row for key, row in ROWS.items() if key.startswith(f"{name}/")}
 
 
+def remarks_on(rows: Iterable[str]) -> list[str]:
+    """What to know of the figures of these rows' papers before they are compared with ours."""
+    papers = {name.partition("/")[0] for name in rows}
+    return [f"{paper.name}: {paper.remark}" for paper in COMPOSITIONS if paper.remark and paper.name in papers]
+
+
 def part_of(text: str, *, option: str) -> Part:
     """A part from ``name,option=value,...``; the name is one of our own in any spelling, or ``package.module:Class``.
 
+    Args:
+        text: what was typed.
+        option: for which place, such as "--neck" or, for messages in Python's words, "neck".
+
     Raises:
-        UserError: no such part, or an option that is not ``name=value``.
+        UserError: no such part for that place, or an option that is not ``name=value``.
     """
     name, *options = text.split(",")
-    return Part(part_name(name, option=option), dict(_option(item, option) for item in options))
+    return Part(_part_name(name, option), dict(_option(item, option) for item in options))
 
 
-def part_name(name: str, *, option: str) -> str:
-    """The name of one of our parts from any spelling; the name of a class from elsewhere as it is.
-
-    Raises:
-        UserError: no such part.
-    """
+def _part_name(name: str, option: str) -> str:
+    """The name of one of our parts from any spelling; the name of a class from elsewhere as it is."""
     if ":" in name:
         return name
-    plain = re.sub(r"[-_ ]", "", name).lower()
-    for part in MODULES:
-        if part.lower() == plain:
-            return part
-    spellings = (re.sub(r"(?<=[a-z])(?=[A-Z])", "-", part).lower() for part in MODULES)
-    nearest = did_you_mean(name.lower(), spellings)
+    place, plain = option.removeprefix("--"), re.sub(r"[-_ ]", "", name).lower()
+    known = next((part for parts in PARTS.values() for part in parts if part.lower() == plain), name)
+    if known in PARTS[place]:
+        return known
+    spellings = (re.sub(r"(?<=[a-z])(?=[A-Z])", "-", part).lower() for part in PARTS[place])
+    other = _other_place(known)
+    nearest = (f"that is a {other}; " if other else "") + did_you_mean(name.lower(), spellings)
     raise UserError(f"{option} {printable(name)}: {nearest} (or package.module:Class for a class of your own)")
 
 
-def refuse_unknown(*parts: Part) -> None:
-    """Raises ``UserError`` for the first name that is neither one of our parts nor that of a class from elsewhere."""
-    for part in parts:
-        if ":" not in part.name and part.name not in MODULES:
-            raise UserError(f"there is no part {shown(part.name)}; {did_you_mean(part.name, MODULES)}")
+def refuse_unknown(place: str, part: Part) -> None:
+    """Raises ``UserError`` for a name that is neither that of a class from elsewhere nor of one of ours for the place.
+
+    Args:
+        place: a key of ``PARTS``.
+        part: what stands there.
+    """
+    if ":" in part.name or part.name in PARTS[place]:
+        return
+    other = _other_place(part.name)
+    said = f"there is no {place} {shown(part.name)}" + (f", which is a {other}" if other else "")
+    raise UserError(f"{said}; {did_you_mean(part.name, PARTS[place])}")
+
+
+def _other_place(name: str) -> str:
+    """The place of a part of ours; "" for other names."""
+    return next((place for place, parts in PARTS.items() if name in parts), "")
 
 
 def _option(text: str, option: str) -> tuple[str, Any]:

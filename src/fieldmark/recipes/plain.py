@@ -2,6 +2,14 @@
 
 from fieldmark.recipes.composition import Composition, Row
 
-COMPOSITION = Composition("plain", parts=("Plain", "Average", "Maximum", "Linear", "CrossEntropy"))
+COMPOSITION = Composition(
+    "plain",
+    parts={
+        "method": ("Plain",),
+        "pool": ("Average", "Maximum"),
+        "head": ("Linear",),
+        "criterion": ("CrossEntropy",),
+    },
+)
 
 ROWS: tuple[Row, ...] = ()

@@ -10,13 +10,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fieldmark.core.learner import Learner
+from fieldmark.core.weights import MODEL
 from fieldmark.errors import UserError
 from fieldmark.files import replace_file
 from fieldmark.runs.upgrade import upgraded
 
 STATE = "state/last.pt"
 FORMAT, FORMAT_VERSION = "format_version", 2
-MODEL = "model.safetensors"
 RESCUE = "what was saved before is intact; make room there and continue with the same command and --resume"
 _TORCH_CANNOT_WRITE = ("inline_container", "PytorchStreamWriter", "iostream")
 

@@ -7,23 +7,23 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from fieldmark.building import build_learner, classes_named
 from fieldmark.core.contract import Method
 from fieldmark.core.learner import Learner
+from fieldmark.core.weights import RECIPE
 from fieldmark.data.dataset import Box
 from fieldmark.errors import UserError
 from fieldmark.files import write_json, write_text
-from fieldmark.images.decode import opened_image, read_image
 from fieldmark.images.guard import up_to
+from fieldmark.images.pictures import Picture, read_picture
 from fieldmark.input.views import evaluation_view
 from fieldmark.plain import from_plain, to_plain
-from fieldmark.recipe import Pixels, Recipe, recipe_from_json, recipe_to_json
+from fieldmark.recipe import External, Pixels, Recipe, recipe_from_json, recipe_to_json
 from fieldmark.runs.checkpoint import load_model
 
-RECIPE, CLASSES, ABOUT, SCAN = "recipe.json", "classes.json", "run.json", "scan.json"
+CLASSES, ABOUT, SCAN = "classes.json", "run.json", "scan.json"
 FORMAT_VERSION = 1
 T = TypeVar("T")
 
@@ -61,19 +61,18 @@ class Transform:
     def __init__(self, pixels: Pixels, *, mean: Tensor, std: Tensor) -> None:
         self.pixels, self.mean, self.std = pixels, mean.cpu().clone(), std.cpu().clone()
 
-    def __call__(self, image: Image.Image | str | Path, box: Box | None = None) -> Tensor:
-        """Turns a photo's file, or a picture that Pillow opened, into a normalised float32 tensor (3, S, S).
+    def __call__(self, image: Picture, box: Box | None = None) -> Tensor:
+        """Turns a picture into a normalised float32 tensor (3, S, S).
 
-        Both are converted to upright RGB as by ``predict``; ``box``, in pixels of the upright picture, is needed if
-        ``fit`` is "box".
+        Args:
+            image: a path, the bytes of a file, an open file, a picture of Pillow's, or a uint8 array (H, W, 3); upright
+                RGB is made of it as by ``predict``.
+            box: in pixels of the upright picture; needed if ``fit`` is "box".
 
         Raises:
-            UserError: a file that cannot be read, or a missing box.
+            UserError: neither a path nor a picture, one that cannot be read, or a missing box.
         """
-        if isinstance(image, Image.Image):
-            picture = opened_image(image)
-        else:
-            picture = read_image(Path(image), limits=up_to(self.pixels.megapixels))
+        picture = read_picture(image, limits=up_to(self.pixels.megapixels))
         view = torch.from_numpy(evaluation_view(picture, self.pixels, box).copy())
         mean, scale = 255 * self.mean, 1 / (255 * self.std)  # in evaluation's order, so that bits are equal
         return (view.permute(2, 0, 1).float() - mean[:, None, None]) * scale[:, None, None]
@@ -97,7 +96,7 @@ class Opened(NamedTuple):
     learner: Learner
 
 
-def load(run: str | Path, *, external: Sequence[str | type] = ()) -> Loaded:
+def load(run: str | Path, *, external: External = ()) -> Loaded:
     """Opens a run for use in Python: model (in eval mode), transform and classes.
 
     Args:
@@ -113,7 +112,7 @@ def load(run: str | Path, *, external: Sequence[str | type] = ()) -> Loaded:
     return Loaded(method, Transform(opened.recipe.pixels, mean=backbone.mean, std=backbone.std), opened.classes)
 
 
-def open_run(run: Path, *, external: Sequence[str | type] = ()) -> Opened:
+def open_run(run: Path, *, external: External = ()) -> Opened:
     """Reads recipe, classes and tensors, and builds the learner in eval mode."""
     recipe, classes, about = read_run(run)
     learner = build_learner(recipe, classes=len(classes), weights="none", external=classes_named(external))

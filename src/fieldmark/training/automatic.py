@@ -16,18 +16,16 @@ from fieldmark.batches import Balanced, Shuffled
 from fieldmark.building import Classes, class_of, refuse_parts
 from fieldmark.core.backbone import GOOGLENET, refuse_unknown
 from fieldmark.core.classifier import Average, IdentityNeck, Linear, Maximum
-from fieldmark.core.device import is_half
-from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, NONE, lite0_is_installed
+from fieldmark.core.device import precision_of
+from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, lite0_is_installed
 from fieldmark.plain import from_plain, to_plain
 from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes.naming import composition_of
-from fieldmark.training.overrides import read_recipe, with_fields, with_model, with_settings
+from fieldmark.training.overrides import OPTIMISERS, RATES, read_recipe, with_fields, with_model, with_settings
 from fieldmark.training.settings import RecipeSettings
 
-RATES = {Sgd: 0.1 / 16, AdamW: 1e-3 / 32}
-"""Learning rates of the new layers, per photo of a batch."""
-SGD_BACKBONE, ADAM_BACKBONE = 0.1, 0.05
-"""The backbone's learning rate, as a share of it."""
+BACKBONE = {Sgd: 0.1, AdamW: 0.05}
+"""The backbone's learning rate, as a share of that of the new layers."""
 BATCH = 16
 VIEWS = 12_000
 """Training views in a whole fine-tuning run, within the bounds of ``EPOCHS``."""
@@ -78,7 +76,7 @@ class Draft:
         if settings.epochs is None:
             low, high = EPOCHS
             epochs = min(max(round(VIEWS / max(photos, 1)), low), high)
-            stage = replace(stage, epochs=epochs * (FROM_SCRATCH if recipe.model.weights == NONE else 1))
+            stage = replace(stage, epochs=epochs * (FROM_SCRATCH if recipe.model.from_scratch else 1))
         if isinstance(batches, Balanced) and settings.batch is None:
             batches = replace(batches, classes=min(batches.classes, classes))
         elif isinstance(batches, Shuffled):
@@ -94,7 +92,7 @@ def draft_of(settings: RecipeSettings, *, device: str, external: Classes, recipe
 
     Args:
         settings: those of the user.
-        device: "cpu" or "cuda".
+        device: as ``device_of`` gives it.
         external: classes from elsewhere that parts may name.
         recipe: what to follow, in place of ``settings.recipe``.
 
@@ -110,7 +108,7 @@ def draft_of(settings: RecipeSettings, *, device: str, external: Classes, recipe
         recipe = from_plain(to_plain(recipe), Recipe)
         start = replace(recipe, model=with_model(recipe.model, settings))
     draft = Draft(start, settings, follows)
-    refuse_parts(draft.recipe.model, external)
+    refuse_parts(draft.recipe, external)
     return draft
 
 
@@ -124,8 +122,8 @@ def _chosen(settings: RecipeSettings, device: str, external: Classes) -> Recipe:
     batch, side = _room(settings.precision or "auto", device)
     size = settings.size or _size(model.backbone, side)
     batches = composition_of(settings.method or "plain").batches or Shuffled(batch)
-    kind, share = (AdamW, ADAM_BACKBONE) if _likes_adam(model.backbone) else (Sgd, SGD_BACKBONE)
-    scales = ({} if model.weights == NONE else {"backbone": share}) | _rates_of_parts(model, external)
+    kind = OPTIMISERS[settings.optimizer or ("adamw" if _likes_adam(model.backbone) else "sgd")]
+    scales = ({} if model.from_scratch else {"backbone": BACKBONE[kind]}) | _rates_of_parts(model, external)
     stage = Stage(EPOCHS[1], kind(RATES[kind] * batches.size, scales=scales), OneCycle())
     start = "probe" if _can_start_as_probe(model, external) else "zero"
     return Recipe(model, Pixels(size, size), batches, stages=(stage,), start=start)
@@ -135,7 +133,7 @@ def _room(precision: str, device: str) -> tuple[int, int]:
     """The batch and the image size; 448 px, which shows fine details, needs a GPU."""
     if device == "cpu":
         return BATCH, 224
-    return fitting(_memory(), half=is_half(precision, device))
+    return fitting(_memory(device), half=precision_of(precision, device) != "fp32")
 
 
 def fitting(memory: float, *, half: bool) -> tuple[int, int]:
@@ -149,11 +147,11 @@ def fitting(memory: float, *, half: bool) -> tuple[int, int]:
     return next((batch, side) for least, batch, side in ROOMY if room >= least)
 
 
-def _memory() -> float:
+def _memory(device: str) -> float:
     """Bytes of the GPU's memory; infinite where the GPU is in another machine."""
-    if not torch.cuda.is_available():
-        return math.inf
-    return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+    if device == "mps":
+        return torch.mps.recommended_max_memory()
+    return torch.cuda.get_device_properties(device).total_memory if torch.cuda.is_available() else math.inf
 
 
 def _size(backbone: str, side: int) -> int:
@@ -166,10 +164,13 @@ def _size(backbone: str, side: int) -> int:
 
 def _rates_of_parts(model: Model, external: Classes) -> dict[str, float]:
     """Shares of the learning rate for a neck and terms whose class has a ``rate``; the least one for all terms."""
-    parts = {"neck": [model.neck] if model.neck else [], "terms": model.terms}
-    kinds = {group: [class_of(part, external) for part in members] for group, members in parts.items()}
-    rates = {group: [kind.rate for kind in members if hasattr(kind, "rate")] for group, members in kinds.items()}
-    return {group: min(shares) for group, shares in rates.items() if shares}
+    rates: dict[str, float] = {}
+    for place, part in model.parts:
+        group = {"neck": "neck", "term": "terms"}.get(place)
+        rate = getattr(class_of(part, external, place=place), "rate", None)
+        if group and rate is not None:
+            rates[group] = min(rate, rates.get(group, rate))
+    return rates
 
 
 def _can_start_as_probe(model: Model, external: Classes) -> bool:

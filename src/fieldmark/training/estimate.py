@@ -134,8 +134,8 @@ def _least_seconds(work: Callable[[], None], fabric: Fabric, *, times: int) -> f
     for _ in range(times):
         begun = time.perf_counter()
         work()
-        if fabric.device.type == "cuda":
-            torch.cuda.synchronize()
+        if fabric.device.type != "cpu":
+            torch.accelerator.synchronize(fabric.device)
         seconds.append(time.perf_counter() - begun)
     return min(seconds[1:])
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fieldmark.batches import WholeRun
 from fieldmark.core import processes
+from fieldmark.core.device import moved
 from fieldmark.core.draws import Draws, key_of
 from fieldmark.core.learner import Learner, total
 from fieldmark.data.dataset import labels_of
@@ -27,7 +28,7 @@ from fieldmark.recipe import Recipe, Stage
 from fieldmark.runs.checkpoint import save_state
 from fieldmark.training.estimate import enough_memory
 from fieldmark.training.interrupts import stop_requests
-from fieldmark.training.nonfinite import Watch
+from fieldmark.training.nonfinite import Outcome, Watch
 from fieldmark.training.optim import MovingAverage, NormKeeper, freeze, make_optimiser, set_rates
 from fieldmark.training.runlog import RunLog
 
@@ -69,6 +70,7 @@ class Loop:
         self.wrapped = fabric.setup_module(learner)
         self.average = MovingAverage(learner, recipe.ema) if recipe.ema else None
         self.keeper = NormKeeper(learner)
+        self.scaler: torch.amp.GradScaler | None = getattr(fabric.strategy.precision, "scaler", None)
         self.optimiser: torch.optim.Optimizer = make_optimiser(self.groups, recipe.stages[0].optimiser)
         self.sums: dict[str, Tensor] = {}
         self.plan = WholeRun(
@@ -84,6 +86,8 @@ class Loop:
         stage, _ = self._stage_at(max(self.position.step - 1, 0))
         self.optimiser = make_optimiser(self.groups, stage.optimiser)
         self.optimiser.load_state_dict(state["optimiser"])
+        if self.scaler and state.get("scaler"):  # a run may go on where its precision is another
+            self.scaler.load_state_dict(state["scaler"])
         self.sums = {name: value.to(self.fabric.device) for name, value in state["sums"].items()}
         if self.average:
             self.average.load(state["average"])
@@ -94,6 +98,7 @@ class Loop:
             "position": vars(self.position),
             "learner": self.learner.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict() if self.scaler else None,
             "sums": self.sums,
             "average": self.average.state() if self.average else None,
         }
@@ -168,45 +173,53 @@ class Loop:
 
     def _step(self, batch: Batch, watch: Watch) -> None:
         self._begin_step()
-        losses = processes.means(self._backward(batch))
-        finite = self._update(torch.stack(list(losses.values())))
-        for name, value in {**losses, STEPS: torch.ones_like(finite, dtype=torch.float32)}.items():
+        means = processes.means(self._backward(batch))
+        outcome = self._update(means["loss"])
+        finite = outcome.finite
+        for name, value in {**means, STEPS: torch.ones_like(finite, dtype=torch.float32)}.items():
             self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + torch.where(finite, value, 0.0)
-        watch.saw(finite, losses, batch)
+        watch.saw(outcome, means, batch)
         self.position.step += 1
 
     def _backward(self, batch: Batch) -> dict[str, Tensor]:
-        """Computes gradients, in pieces where the recipe accumulates; returns the named losses and the accuracy."""
+        """Computes gradients, in pieces where the recipe accumulates; returns losses, figures and accuracy by name."""
         pieces = self.recipe.accumulate
         means: dict[str, Tensor] = {}
         device = self.fabric.device
         for pixels, labels, rows in zip(*(t.chunk(pieces) for t in batch[:3]), strict=True):
             share = len(labels) / len(batch.labels)
-            labels, rows = labels.to(device, non_blocking=True), rows.to(device, non_blocking=True)
-            images = self.learner.method.classifier.backbone.normalise(pixels.to(device, non_blocking=True))
+            pixels, labels, rows = (moved(part, device) for part in (pixels, labels, rows))
+            images = self.learner.method.classifier.backbone.normalise(pixels)
             output = self.wrapped(images, labels, Draws(self.recipe.seed, self.position.step, rows), processes.gather)
             loss = total(output)
             self.fabric.backward(loss * share if share < 1 else loss)
             hits = (output.logits.detach().argmax(1) == output.labels).float().mean()
-            for name, value in {"loss": loss, **output.losses, "train_top1": hits}.items():
+            for name, value in {"loss": loss, **output.losses, **output.figures, "train_top1": hits}.items():
                 means[name] = means.get(name, torch.zeros((), device=device)) + value.detach().float() * share
         return means
 
-    def _update(self, losses: Tensor) -> Tensor:
-        """The optimiser's step, undone on the device unless losses and gradients are finite; says if they are."""
+    def _update(self, loss: Tensor) -> Outcome:
+        """The optimiser's step, undone on the device unless loss and gradients are finite; says if they are."""
+        scale = torch.ones((), device=loss.device)
+        if self.scaler:
+            self.scaler.unscale_(self.optimiser)
+            scale = self.scaler.scale(scale)
         parameters = [p for group in self.optimiser.param_groups for p in group["params"] if p.grad is not None]
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        finite = losses.isfinite().all() & norm.isfinite()
+        forward = loss.isfinite()
+        finite = forward & norm.isfinite()
         if self.recipe.clip:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.recipe.clip, norm)
         self.optimiser.found_inf = (~finite).float()  # pyright: ignore[reportAttributeAccessIssue]
         self.optimiser.step()
+        if self.scaler:
+            self.scaler.update()
         self.optimiser.zero_grad()
         self.keeper.settle(finite)
         if self.average:
             self.average.update(finite)
-        return finite
+        return Outcome(finite, forward & ~finite & (scale > 1))
 
     def _end_epoch(self, validate: Validate | None, stopped: list[int]) -> None:
         """Logs the epoch, validates, saves the state."""

@@ -1,5 +1,6 @@
 """Reports non-finite steps one step late, and files that became unreadable at once."""
 
+import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -10,13 +11,25 @@ from fieldmark.errors import UserError, printable
 from fieldmark.input.loading import Batch
 from fieldmark.training.runlog import RunLog
 
+LOG = logging.getLogger(__name__)
 PATIENCE = 20
 """This many non-finite steps in a row end the run."""
 
 
-class _Step(NamedTuple):
+class Outcome(NamedTuple):
+    """Of a step, bool scalars on the device.
+
+    ``finite``: losses and gradients were; ``overflowed``: gradients were not, as the scale that keeps fp16's gradients
+    from vanishing was too large. That is ordinary while the scale is searched for: it is then halved.
+    """
+
     finite: Tensor
-    arrived: torch.cuda.Event | None  # of the copy of ``finite`` from a GPU, which is waited for only when needed
+    overflowed: Tensor
+
+
+class _Step(NamedTuple):
+    flags: Tensor  # whether it was finite, and else whether that is ordinary
+    arrived: torch.cuda.Event | None  # of the copy of ``flags`` from a GPU, which is waited for only when needed
     losses: Mapping[str, Tensor]
     batch: Batch
 
@@ -34,14 +47,14 @@ class Watch:
         self._previous: _Step | None = None
         self._in_a_row = 0
 
-    def saw(self, finite: Tensor, losses: Mapping[str, Tensor], batch: Batch) -> None:
-        """Takes a step's flag (a bool scalar on the device), and reports the previous step."""
+    def saw(self, outcome: Outcome, losses: Mapping[str, Tensor], batch: Batch) -> None:
+        """Takes a step's outcome, and reports the previous step."""
         self.settle()
-        flag, arrived = finite.to("cpu", non_blocking=True), None
-        if finite.is_cuda:
-            arrived = torch.cuda.Event()
-            arrived.record()
-        self._previous = _Step(flag, arrived, losses, batch)
+        flags, arrived = torch.stack(outcome), None
+        if flags.is_cuda:
+            flags, arrived = flags.to("cpu", non_blocking=True), torch.cuda.Event()
+            arrived.record(torch.cuda.current_stream(outcome.finite.device))
+        self._previous = _Step(flags, arrived, losses, batch)
         for _, line in batch.damaged:
             self.log.note(f"became unreadable, another photo took its place: {line}")
 
@@ -52,8 +65,12 @@ class Watch:
             return
         if step.arrived is not None:
             step.arrived.synchronize()
-        if bool(step.finite):
+        finite, overflowed = step.flags.tolist()
+        if finite:
             self._in_a_row = 0
+            return
+        if overflowed:
+            LOG.info("gradients were too large for fp16 as scaled; the step was undone, and the scale is halved")
             return
         self._in_a_row += 1
         culprits = [name for name, value in step.losses.items() if not bool(value.isfinite())] or ["a gradient"]
@@ -62,4 +79,5 @@ class Watch:
         line = f"{' and '.join(parts)} was not finite; the step was undone (photos {files} …)"
         self.log.note(line)
         if self._in_a_row >= PATIENCE:
-            raise UserError(f"{PATIENCE} steps in a row were not finite: {line}\nlower the learning rate (--lr)")
+            advice = "lower the learning rate (--lr), or use --precision fp32 if this is a half type"
+            raise UserError(f"{PATIENCE} steps in a row were not finite: {line}\n{advice}")

@@ -11,7 +11,7 @@ from fieldmark.recipe import AdamW, Sgd, Stage
 
 
 def make_optimiser(groups: Mapping[str, list[nn.Parameter]], settings: Sgd | AdamW) -> Optimizer:
-    """Two parameter groups per name: one for its weights, one for its biases and norms, which are not decayed.
+    """Two parameter groups per name: one for its weights, one for its biases and norms, decayed only if all are.
 
     Fused: one pass over the weights, and the update can be masked on the device (``found_inf``).
 
@@ -22,9 +22,9 @@ def make_optimiser(groups: Mapping[str, list[nn.Parameter]], settings: Sgd | Ada
     parameters = []
     for name, members in groups.items():
         scale = settings.scales.get(name, 1.0)
-        for decayed in (True, False):
-            chosen = [p for p in members if (p.ndim > 1) == decayed]
-            decay = settings.weight_decay if decayed else 0.0
+        for is_weight in (True, False):
+            chosen = [p for p in members if (p.ndim > 1) == is_weight]
+            decay = settings.weight_decay if is_weight or settings.decayed == "all" else 0.0
             if chosen:
                 parameters.append({"params": chosen, "weight_decay": decay, "name": name, "scale": scale})
     if isinstance(settings, AdamW):

@@ -14,11 +14,13 @@ from fieldmark.errors import UserError, printable
 from fieldmark.plain import changed, did_you_mean, to_plain, value_of
 from fieldmark.recipe import (
     FORMAT_VERSION,
+    AdamW,
     Cosine,
     Model,
     Part,
     Pixels,
     Recipe,
+    Sgd,
     Stage,
     StepDecay,
     recipe_from_json,
@@ -28,6 +30,9 @@ from fieldmark.recipes import ROWS
 from fieldmark.recipes.naming import composition_of, part_of, refuse_unknown
 from fieldmark.training.settings import RecipeSettings
 
+OPTIMISERS: dict[str, type[Sgd | AdamW]] = {"sgd": Sgd, "adamw": AdamW}
+RATES = {Sgd: 0.1 / 16, AdamW: 1e-3 / 32}
+"""Learning rates of the new layers, per photo of a batch."""
 _COPIED = ("clip", "ema", "precision", "accumulate", "start", "seed")
 
 
@@ -42,7 +47,8 @@ def read_recipe(name: str) -> Recipe:
     option = f"--recipe {printable(name)}"
     try:
         recipe = recipe_from_json(Path(name).read_text("utf-8"))
-        refuse_unknown(*(part for _, part in recipe.model.parts))
+        for place, part in recipe.model.parts:
+            refuse_unknown(place, part)
         return recipe
     except FileNotFoundError as error:
         raise UserError(f"{option}: no such file, and no such row of a paper; {did_you_mean(name, ROWS)}") from error
@@ -55,7 +61,8 @@ def read_recipe(name: str) -> Recipe:
 def with_model(model: Model, settings: RecipeSettings) -> Model:
     """The model with the user's parts, backbone and weights, and further terms beside its own.
 
-    ``method`` brings all parts of its paper; ``neck``, ``pool``, ``head``, ``backbone`` and ``weights`` replace.
+    ``method`` brings all parts of its paper, and the label smoothing that goes with them; ``neck``, ``pool``, ``head``,
+    ``backbone`` and ``weights`` replace.
 
     Raises:
         UserError: no such method or part.
@@ -63,9 +70,8 @@ def with_model(model: Model, settings: RecipeSettings) -> Model:
     model = replace(model, backbone=settings.backbone or model.backbone, weights=settings.weights or model.weights)
     if settings.method is not None:
         paper = composition_of(settings.method)
-        model = replace(
-            model, method=paper.method, neck=paper.neck, pool=paper.pool, head=paper.head, terms=paper.terms
-        )
+        terms = (model.from_scratch and paper.from_scratch) or paper.terms
+        model = replace(model, method=paper.method, neck=paper.neck, pool=paper.pool, head=paper.head, terms=terms)
     texts = {name: getattr(settings, name) for name in ("neck", "pool", "head")}
     parts: dict[str, Part] = {name: part_of(text, option=f"--{name}") for name, text in texts.items() if text}
     terms = tuple(part_of(text, option="--term") for text in settings.term)
@@ -76,8 +82,9 @@ def with_settings(recipe: Recipe, settings: RecipeSettings) -> Recipe:
     """The recipe with all of the user's other settings; its model is left as it is.
 
     ``method`` brings its paper's batches, if it has its own. ``size`` applies to training and evaluation. ``batch``
-    keeps the kind of batches: balanced ones get as many classes as fit. ``epochs`` and ``lr`` are those of the only
-    stage; what happens at an epoch (steps of the rate, warm-up, frozen epochs) moves along with ``epochs``.
+    keeps the kind of batches: balanced ones get as many classes as fit. ``optimizer`` is that of all stages, its
+    rate translated. ``epochs`` and ``lr`` are those of the only stage; what happens at an epoch (steps of the rate,
+    warm-up, frozen epochs) moves along with ``epochs``.
 
     Raises:
         UserError: a setting that does not go with the recipe.
@@ -124,16 +131,19 @@ def with_places(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
         return recipe
     try:
         recipe = recipe_from_plain({"format_version": FORMAT_VERSION} | changed(to_plain(recipe), changes))
-        refuse_unknown(*(part for _, part in recipe.model.parts))
+        for place, part in recipe.model.parts:
+            refuse_unknown(place, part)
         return recipe
     except UserError as error:
         raise UserError(f"--set {printable(str(error))}") from None
 
 
 def _criterion(criterion: Part, settings: RecipeSettings) -> Part:
-    options = dict(criterion.options)
-    if settings.smoothing is not None:
-        options["smoothing"] = settings.smoothing
+    options, smoothing = dict(criterion.options), settings.smoothing
+    if smoothing is None and settings.method is not None and "smoothing" in options:
+        smoothing = composition_of(settings.method).smoothing
+    if smoothing is not None:
+        options["smoothing"] = smoothing
     if settings.balance is not None:
         options.pop("adjust", None)
         options |= {"adjust": True} if settings.balance == "logit-adjust" else {}
@@ -176,11 +186,22 @@ def _stages(stages: tuple[Stage, ...], settings: RecipeSettings) -> tuple[Stage,
         if getattr(settings, name) is not None and len(stages) != 1:
             example = f"--set stages.0.{field}={getattr(settings, name)}"
             raise UserError(f"--{name}: the recipe has {len(stages)} stages; name one, as in {example}")
+    if settings.optimizer is not None:
+        kind = OPTIMISERS[settings.optimizer]
+        stages = tuple(replace(stage, optimiser=_converted(stage.optimiser, kind)) for stage in stages)
     if settings.epochs is not None:
         stages = (stretched(stages[0], settings.epochs),)
     if settings.lr is not None:
         stages = (replace(stages[0], optimiser=replace(stages[0].optimiser, lr=settings.lr)),)
     return stages
+
+
+def _converted(optimiser: Sgd | AdamW, kind: type[Sgd | AdamW]) -> Sgd | AdamW:
+    """The optimiser as one of another kind, whose rate is as many times that kind's usual one; groups keep theirs."""
+    if isinstance(optimiser, kind):
+        return optimiser
+    rate = optimiser.lr * RATES[kind] / RATES[type(optimiser)]
+    return kind(rate, decayed=optimiser.decayed, scales=optimiser.scales)
 
 
 def stretched(stage: Stage, epochs: int) -> Stage:

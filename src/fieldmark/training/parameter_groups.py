@@ -16,7 +16,7 @@ def refuse_unknown_groups(recipe: Recipe, *, external: Classes) -> None:
     named = {name for stage in recipe.stages for name in (*stage.optimiser.scales, *stage.frozen)}
     if named <= set(usual):
         return
-    method = class_of(recipe.model.method, external)
+    method = class_of(recipe.model.method, external, place="method")
     if getattr(method, "parameter_groups", None) is Method.parameter_groups:
         refuse_groups({name: [] for name in usual}, recipe.stages)
     else:  # only the method itself knows groups of its own

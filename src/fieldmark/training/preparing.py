@@ -1,6 +1,7 @@
 """The data of a run: read, scanned, split, and on --resume compared with what they were when the run began."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -8,10 +9,12 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from fieldmark.batches import WholeRun
 from fieldmark.building import Classes, refuse_parts
 from fieldmark.console import counted, tell
+from fieldmark.core import processes
 from fieldmark.core.backbone import refuse_backbone
-from fieldmark.data.dataset import Dataset, labels_of
+from fieldmark.data.dataset import Dataset, Photo, labels_of
 from fieldmark.data.opening import (
     OpenedData,
     open_photos,
@@ -21,7 +24,15 @@ from fieldmark.data.opening import (
 )
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import Scan
-from fieldmark.data.split import SPLITS_FILE, digest, read_splits, refuse_untrained, with_splits, write_splits
+from fieldmark.data.split import (
+    SPLITS_FILE,
+    digest,
+    for_photos,
+    read_splits,
+    refuse_untrained,
+    with_splits,
+    write_splits,
+)
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.metrics import headline
 from fieldmark.input.views import frame_of
@@ -88,19 +99,20 @@ def prepare_new(
     """
     options, recipe = settings.data, draft.recipe
     named = opened.dataset if opened else read_dataset(data, annotation=options.annotation)
-    _refuse_by_names(named, recipe, options, pinned)
+    pinned = for_photos(pinned, named.photos)
+    _refuse_by_names(named, draft, options, pinned)
     refuse_backbone(recipe.model.backbone, weights=recipe.model.weights)
     scanned = opened or _scanned(named, recipe, Scan.load(run / SCAN).sound, console)
     scanned.refuse_damage(strict=options.strict)
     ready = scanned.split(seed=recipe.seed, pinned=pinned, hold_out=options.hold_out)
     if not opened:
-        tell(console, *ready.remarks)
+        tell(console, *ready.remarks, *_unmatched(named, pinned, options.splits))
     dataset, train_on = ready.dataset, recipe.train_on
     refuse_missing_splits(dataset, train_on, source="--train-on")  # too few photos for the cut to fill them all
     tell(console, *split_notices(dataset, train_on, was_cut=ready.was_cut))
     photos, classes = dataset.of(train_on), len(dataset.classes)
     recipe = draft.fitted(photos=len(photos), classes=classes)
-    recipe.batches.epoch(labels_of(photos), seed=recipe.seed, epoch=0)  # refuses labels that it cannot make batches of
+    _refuse_batches(recipe, photos, share=processes.world())
     _refuse_boxes_outside(ready, recipe)
     about = About(
         fieldmark=version("fieldmark"),
@@ -126,7 +138,7 @@ def prepare_again(
         UserError: they changed since the run began, or ``external`` lacks a class that the run names.
     """
     recipe, classes, about = read_run(run)
-    refuse_parts(recipe.model, external)
+    refuse_parts(recipe, external)
     known = Scan.load(run / SCAN)
     if opened is None:
         opened = _scanned(read_dataset(data, annotation=about.annotation), recipe, known, console)
@@ -142,8 +154,9 @@ def prepare_again(
     return Prepared(replace(opened, dataset=dataset, was_cut=about.cut), recipe, about)
 
 
-def _refuse_by_names(dataset: Dataset, recipe: Recipe, options: DataSettings, pinned: dict[str, str]) -> None:
+def _refuse_by_names(dataset: Dataset, draft: Draft, options: DataSettings, pinned: dict[str, str]) -> None:
     """Raises ``UserError`` for what the names alone show to be wrong, before a photo is opened."""
+    recipe = draft.recipe
     if options.splits and dataset.is_split:
         raise UserError(f"--splits {options.splits}: the data already have splits; leave it out")
     if options.splits:
@@ -156,6 +169,25 @@ def _refuse_by_names(dataset: Dataset, recipe: Recipe, options: DataSettings, pi
         refuse_untrained(dataset, recipe.train_on)
     if recipe.pixels.fit == "box":
         refuse_without_boxes(dataset.photos)
+    photos = dataset.of(recipe.train_on) if dataset.is_split else dataset.photos
+    recipe = draft.fitted(photos=len(photos), classes=len(dataset.classes))
+    # how many photos of unsplit data will share a batch is only known once they are cut
+    _refuse_batches(recipe, photos, share=processes.world() if dataset.is_split else (0, 1))
+
+
+def _refuse_batches(recipe: Recipe, photos: Sequence[Photo], *, share: tuple[int, int]) -> None:
+    """Raises ``UserError`` for batches that cannot be made of these photos, or not be shared by the processes."""
+    WholeRun(recipe.batches, labels_of(photos), seed=recipe.seed, epochs=recipe.epochs, share=share)
+
+
+def _unmatched(dataset: Dataset, pinned: dict[str, str], source: Path | None) -> tuple[str, ...]:
+    """A notice where ``--splits`` names photos that are not there."""
+    names = {photo.name for photo in dataset.photos}
+    missing = [name for name in pinned if name not in names] if source else []
+    if not missing:
+        return ()
+    count = f"{len(missing):,} of {len(pinned):,} names"
+    return (f"--splits {source}: {count} there match no photo, such as {printable(missing[0])}",)
 
 
 def _scanned(dataset: Dataset, recipe: Recipe, known: Scan, console: Console) -> OpenedData:

@@ -1,16 +1,22 @@
 """The log of a run: a live display, or plain lines without a terminal; metrics.csv and curves.png."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from fieldmark.console import SILENCE, tell
-from fieldmark.files import replace_file, write_csv
+from fieldmark.files import write_csv
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 METRICS, CURVES = "metrics.csv", "curves.png"
+_NO_CURVES = ("epoch", "lr", "seconds")
 
 
 def clock(seconds: float) -> str:
@@ -27,10 +33,12 @@ class RunLog:
     Args:
         run: the run's folder.
         console: where lines go; plain lines unless it is a terminal.
+        headline: the figure of validation that an epoch's line shows, "top1" or "mean_per_class".
     """
 
-    def __init__(self, run: Path, *, console: Console) -> None:
+    def __init__(self, run: Path, *, console: Console, headline: str = "top1") -> None:
         self.run, self.console = run, console
+        self.shown = ("loss", "train_top1", "val_top1" if headline == "top1" else "val_per_class")
         self.steps = self.per_epoch = 1
         self._images = self._done = 0
         self._begun = self._last_line = time.perf_counter()
@@ -80,8 +88,9 @@ class RunLog:
         """An epoch is done: all rows so far go to metrics.csv, the last one to the console."""
         write_metrics(self.run / METRICS, rows)
         row, epoch = rows[-1], round(rows[-1]["epoch"])
-        names = [name for name in ("loss", "train_top1", "val_top1") if name in row]
-        figures = [f"{name.replace('_', ' ')} {row[name]:.3f}" for name in names]
+        parts = [name for name in row if "/" in name]  # a term's figures, by their own names
+        names = [name for name in (self.shown[0], *parts, *self.shown[1:]) if name in row]
+        figures = [f"{name if name in parts else name.replace('_', ' ')} {row[name]:.3f}" for name in names]
         place, pace = f"epoch {epoch}/{self.steps // self.per_epoch}", self._pace(epoch * self.per_epoch)
         self.note("  ".join((place, *figures, *pace)))
 
@@ -100,20 +109,54 @@ def write_metrics(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def draw_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Losses and accuracies by epoch, as a picture."""
+    """Losses and accuracies by epoch, as a picture; curves that are the same all the way share one line."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    from fieldmark.evaluation.pictures import save_picture
+
+    taken = f", trained in {clock(rows[-1]['seconds'])}" if rows and "seconds" in rows[-1] else ""
+    title = f"training, {len(rows)} epoch{'' if len(rows) == 1 else 's'}{taken}"
+    names = [name for name in dict.fromkeys(key for row in rows for key in row) if name not in _NO_CURVES]
+    shares = [name for name in names if name.endswith(("top1", "per_class"))]
+    losses = [name for name in names if name not in shares]
+    figure = Figure(figsize=(10, 4 + 0.22 * max(len(losses), len(shares))), layout="constrained")
+    figure.suptitle(title)
     left, right = figure.subplots(1, 2)
-    epochs = [row["epoch"] for row in rows]
-    skipped = ("epoch", "lr", "seconds")
-    for name in dict.fromkeys(key for row in rows for key in row if key not in skipped):
-        is_share = name.endswith(("top1", "per_class"))
-        values = [row.get(name, float("nan")) * (100 if is_share else 1) for row in rows]
-        (right if is_share else left).plot(epochs, values, marker=".", label=name.replace("_", " "))
-    for axes, title in ((left, "loss"), (right, "accuracy, %")):
-        axes.set(xlabel="epoch", title=title)
-        axes.grid(alpha=0.3)
-        if axes.lines:
-            axes.legend(frameon=False)
-    replace_file(path, lambda draft: figure.savefig(draft, dpi=110))
+    _plot(left, rows, losses, title="losses", unit="loss (no unit)")
+    _plot(right, rows, shares, title="accuracies", unit="accuracy, %", factor=100)
+    save_picture(path, figure)
+
+
+def _plot(
+    axes: "Axes", rows: Sequence[Mapping[str, float]], names: Sequence[str], *, title: str, unit: str, factor: float = 1
+) -> None:
+    """Draws curves of a kind: a line on top is thinner, with dashes and marks of its own, so none hides another."""
+    from matplotlib.ticker import MaxNLocator
+
+    from fieldmark.evaluation.pictures import families_of
+
+    curves: dict[str, list[str]] = {}  # the names by what they are, to the digits of metrics.csv
+    for name in names:
+        curves.setdefault(str([f"{row.get(name, math.nan):.6g}" for row in rows]), []).append(name)
+    for at, (name, *others) in enumerate(curves.values()):
+        axes.plot(
+            [row["epoch"] for row in rows],
+            [row.get(name, math.nan) * factor for row in rows],
+            label=" = ".join(each.replace("_", " ").strip() for each in (name, *others)),
+            linewidth=max(3.6 - 0.8 * at, 0.8),
+            linestyle=("-", "--", ":", "-.")[at % 4],
+            marker="osD^vP*X"[at % 8],
+            markersize=max(8 - at, 3),
+            markerfacecolor="none",
+            markevery=max(1, len(rows) // 12),
+        )
+    axes.set(xlabel="epoch", ylabel=unit, title=title)
+    axes.set_xlim(0.5, max(len(rows), 1) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(alpha=0.3)
+    if curves:
+        families, _ = families_of("".join(names))
+        look: dict[str, Any] = {"frameon": False, "prop": {"family": families}}
+        legend = axes.legend(loc="upper left", bbox_to_anchor=(0, 0), borderaxespad=3.5, **look)  # below: it hides none
+        for text in legend.get_texts():
+            text.set_parse_math(False)  # names of losses are not formulas, even with dollar signs

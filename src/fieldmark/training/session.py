@@ -2,13 +2,13 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision, Precision
 from lightning_fabric.strategies.ddp import DDPStrategy
 from rich.console import Console
 
@@ -24,7 +24,9 @@ from fieldmark.evaluation.inference import infer
 from fieldmark.evaluation.metrics import measure
 from fieldmark.input.loading import Photographs
 from fieldmark.ops.memory import keep_freed_memory
-from fieldmark.recipe import Recipe
+from fieldmark.plain import several
+from fieldmark.recipe import External, Recipe
+from fieldmark.recipes import COMPOSITIONS
 from fieldmark.runs.checkpoint import MODEL, load_state, save_model
 from fieldmark.runs.folder import RECIPE
 from fieldmark.training.automatic import draft_of
@@ -50,7 +52,7 @@ def train(
     settings: Settings,
     *,
     console: Console,
-    external: Sequence[str | type] = (),
+    external: External = (),
     recipe: Recipe | None = None,
     opened: OpenedData | None = None,
 ) -> Path:
@@ -74,7 +76,7 @@ def train(
     source, run = Path(data), destination.folder(Path(data))
     settings = settings.checked()
     device = device_of(settings.machine.device)
-    known = classes_named((*external, *settings.recipe.external_names))
+    known = classes_named((*several(external), *settings.recipe.external_names))
     processes.join(device)
     if not processes.is_first():
         console = QUIET
@@ -115,7 +117,7 @@ def _train(
         return
     if resumed and settings != Settings(machine=settings.machine):
         tell(console, f"continuing with the settings of {run / RECIPE}; those of this command are ignored")
-    fabric = _fabric(prepared.recipe, device_of(settings.machine.device))
+    fabric = fabric_of(prepared.recipe, device_of(settings.machine.device))
     with timed("building the network"):
         learner = build_learner(
             prepared.recipe,
@@ -139,23 +141,31 @@ def _train(
     _run(prepared, learner, run, fabric=fabric, machine=settings.machine, console=console)
 
 
-def _fabric(recipe: Recipe, device: str) -> Fabric:
+def fabric_of(recipe: Recipe, device: str) -> Fabric:
     """Device, precision and, among several processes, the averaging of gradients."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the session says it in plain words
-    precision = precision_of(recipe.precision, device)
+    kind, _, number = device.partition(":")
+    precision = _precision(precision_of(recipe.precision, device), kind)
     if processes.world()[1] == 1:
-        return Fabric(accelerator=device, devices=1, precision=precision)  # pyright: ignore[reportArgumentType]
+        return Fabric(accelerator=kind, devices=[int(number)] if number else 1, plugins=precision)
     local = int(os.environ["LOCAL_WORLD_SIZE"])
     strategy = DDPStrategy(find_unused_parameters=any(stage.frozen for stage in recipe.stages))
     fabric = Fabric(
-        accelerator=device,
+        accelerator=kind,
         devices=local,
         num_nodes=processes.world()[1] // local,
         strategy=strategy,
-        precision=precision,  # pyright: ignore[reportArgumentType]
+        plugins=precision,
     )
     fabric.launch()
     return fabric
+
+
+def _precision(precision: str, kind: str) -> Precision:
+    """For fp16 with a scaler of the loss, on a CPU too, where Fabric itself would take bf16 instead."""
+    if precision == "fp32":
+        return Precision()
+    return MixedPrecision("16-mixed" if precision == "fp16" else "bf16-mixed", device=kind)
 
 
 def _is_finished(run: Path, recipe: Recipe) -> bool:
@@ -173,12 +183,12 @@ def _run(
     keep_freed_memory()
     recipe, dataset = prepared.recipe, prepared.dataset
     photos = Photographs(dataset.of(recipe.train_on), recipe.pixels, seed=recipe.seed, packed=dataset.pixels)
-    with RunLog(run, console=console) as log:
+    with RunLog(run, console=console, headline=prepared.about.headline) as log:
         loop = Loop(learner, recipe, fabric=fabric, photos=photos, run=run, log=log)
         state = load_state(run)
         if state is not None:
             loop.restore(state)
-        workers, precision = _workers(machine, fabric), precision_of(recipe.precision, fabric.device.type)
+        workers, precision = _workers(machine, fabric), precision_of(recipe.precision, str(fabric.device))
         LOG.info("device %s, precision %s, %d processes read photos", fabric.device, precision, workers)
         _announce(prepared, loop, console, workers=workers)
         if prepared.newly_cut:
@@ -223,9 +233,12 @@ def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int)
     tell(
         console,
         f"{model.backbone} from {model.weights}, {recipe.pixels.size} px, epochs: {recipe.epochs}, "
-        f"batches of {per_batch}, seed {recipe.seed}, {loop.fabric.device.type}",
+        f"batches of {per_batch}, seed {recipe.seed}, {str(loop.fabric.device).removesuffix(':0')}",
     )
+    if note := loop.learner.method.classifier.backbone.note:
+        tell(console, note)
     tell(console, f"expected time: about {clock(seconds)}" + (" (resumed)" if loop.position.step else ""))
+    tell(console, *(line for paper in COMPOSITIONS for line in paper.notices(model, len(dataset.classes))))
     if prepared.about.headline != "top1" and not _balances(recipe):
         uneven = f"the largest class has {IMBALANCE} times the photos of the smallest, or more"
         tell(console, f"{uneven}: look at mean per-class accuracy, and consider --balance logit-adjust")
@@ -249,12 +262,15 @@ def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int, start: s
     if not chosen:
         return None
     photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
-    labels = np.array([photo.label for photo in chosen])
     keeps_best = prepared.data.was_cut and len(chosen) >= ENOUGH_TO_CHOOSE
-    method = loop.learner.method
+    method, told = loop.learner.method, set[str]()
 
     def validate() -> Mapping[str, float]:
-        metrics = measure(infer(method, photos, method=method, workers=workers, start=start).values, labels)
+        read = infer(method, photos, method=method, workers=workers, start=start)
+        for line in (photo.line for photo in read.unread if photo.line not in told):
+            told.add(line)
+            loop.log.note(f"became unreadable, left out of validation: {line}")
+        metrics = measure(read.values, read.labels)
         figure = metrics.top1 if prepared.about.headline == "top1" else metrics.mean_per_class
         if keeps_best and figure > loop.position.best:
             loop.position.best = figure

@@ -13,7 +13,7 @@ from fieldmark.plain import BelowOne, Count, Natural, NotNegative, Positive, did
 from fieldmark.recipe import Fit, Precision, Start
 
 Balance = Literal["none", "sampler", "logit-adjust"]
-Device = Literal["auto", "cpu", "cuda"]
+OptimizerName = Literal["sgd", "adamw"]
 StartMethod = Literal["fork", "spawn"]
 
 
@@ -34,20 +34,24 @@ class RecipeSettings:
         pool: average or maximum; maximum goes with the two-layer-head of Mutual-Channel Loss.
         head: linear, or two-layer-head.
         backbone: any timm model, or googlenet.
-        weights: initial weights of the backbone: hub, lite0, none, or a .safetensors file.
+        weights: initial weights of the backbone: hub, lite0, none, a .safetensors file, or the folder of a run, whose
+            backbone is taken, and its neck if it is the same part.
         start: what the head begins as: probe (a logistic regression on the pretrained features), or zero; by default
             probe where backbone, pool and head allow it.
         epochs: passes over the training photos; the schedule of a recipe with one stage is stretched to fit.
         batch: photos per step; class-balanced batches keep their number of photos per class.
         size: height and width of the network's input, in pixels.
-        lr: learning rate of the new layers; the backbone's is a fixed fraction of it.
+        optimizer: sgd or adamw; by default what suits the backbone (adamw for those without batch norms). The rate
+            of a recipe with the other one is translated: as many times what is usual.
+        lr: learning rate of the new layers; the backbone's is a fixed fraction of it, or the same from scratch.
         seed: of everything random; 0 by default.
         fit: how a photo fills the square: crop (the default), pad, stretch, or box (needs boxes).
         balance: remedy for uneven classes: none (the default), sampler, or logit-adjust.
-        smoothing: label smoothing, 0 to 1.
+        smoothing: label smoothing, from 0 to below 1; 0.1 by default, none with --method pc.
         ema: decay per step of the weights' moving average; 0 keeps the last weights.
         clip: largest gradient norm; 0 (the default) does not clip.
-        precision: auto (the default), fp32 or bf16.
+        precision: fp32, bf16, fp16, or auto (a half type where the device computes in it); rows of papers have fp32,
+            all else auto.
         accumulate: pieces that a batch is computed in, to save memory; 1 by default.
         train_on: the splits trained on, joined by "+", such as train+val; train by default.
     """
@@ -65,6 +69,7 @@ class RecipeSettings:
     epochs: Count | None = None
     batch: Count | None = None
     size: Count | None = None
+    optimizer: OptimizerName | None = None
     lr: Positive | None = None
     seed: Natural | None = None
     fit: Fit | None = None
@@ -106,12 +111,12 @@ class MachineSettings:
     """How a run is computed, which does not change the recipe.
 
     Args:
-        device: auto, cpu or cuda.
+        device: auto (a GPU of CUDA, else cpu), cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         workers: processes that read photos ahead.
         start_method: how those processes start, fork or spawn.
     """
 
-    device: Device = "auto"
+    device: str = "auto"
     workers: Natural | None = None
     start_method: StartMethod | None = None
 
@@ -145,6 +150,7 @@ class Keywords(TypedDict, total=False):
     epochs: int
     batch: int
     size: int
+    optimizer: OptimizerName
     lr: float
     seed: int
     fit: Fit
@@ -159,7 +165,7 @@ class Keywords(TypedDict, total=False):
     splits: str | Path
     hold_out: float
     strict: bool
-    device: Device
+    device: str
     workers: int
     start_method: StartMethod
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from fieldmark.data.check import class_findings
+from fieldmark.data.check import class_findings, in_words
 from fieldmark.data.dataset import SPLITS, Dataset
 from fieldmark.data.split import SPLITS_FILE, read_splits
 from fieldmark.errors import printable
@@ -31,7 +31,7 @@ def split_notices(dataset: Dataset, train_on: tuple[str, ...], *, was_cut: bool)
     expected = filled | {"train"} | ({"val"} - set(train_on) if was_cut else set())
     for finding in class_findings(trained, splits=expected):
         more = f", and {len(finding.items) - 5:,} more" if len(finding.items) > 5 else ""
-        names = ", ".join(printable(name) for (name, *_) in finding.items[:5]) + more
+        names = ", ".join(map(in_words, finding.items[:5])) + more
         yield f"{finding.severity}: {finding.text}: {names}. {finding.advice}"
 
 

@@ -340,15 +340,15 @@ def test_a_learner_held_in_bfloat16_takes_a_step(options: dict[str, Any], monkey
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mutual": "bilinear"}, "API-Net.mutual='bilinear'.: choose 'mlp', 'individual', 'compact_bilinear'"),
-        ({"mutual": None}, "API-Net.mutual=None.: choose 'mlp'"),
-        ({"gate": "both"}, "API-Net.gate='both'.: choose 'pair', 'single'"),
-        ({"intra": "near"}, "API-Net.intra='near'.: choose 'similar', 'dissimilar', None"),
-        ({"inter": "random"}, "API-Net.inter='random'.: choose 'similar', 'dissimilar', None"),
+        ({"mutual": "bilinear"}, "mutual of ApiInteraction is 'bilinear'; did you mean compact_bilinear"),
+        ({"mutual": None}, "mutual of ApiInteraction is None; it must be one of mlp, individual"),
+        ({"gate": "both"}, "gate of ApiInteraction is 'both'; choose pair, single"),
+        ({"intra": "near"}, "intra of ApiInteraction is 'near'; choose similar, dissimilar"),
+        ({"inter": "random"}, "inter of ApiInteraction is 'random'; choose similar, dissimilar"),
         ({"mutual": "individual", "gate": "single"}, "no mutual vector"),
-        ({"weight": -1.0}, "weight is at least 0"),
-        ({"dropout": 1.0}, "dropout 0 to below 1"),
-        ({"mates": 0}, "mates at least 1"),
+        ({"weight": -1.0}, "weight of ApiInteraction is -1.0; it must be at least 0"),
+        ({"dropout": 1.0}, "dropout of ApiInteraction is 1.0; it must be at least 0 and below 1"),
+        ({"mates": 0}, "mates of ApiInteraction is 0; it must be at least 1"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

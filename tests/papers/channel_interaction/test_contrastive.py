@@ -471,13 +471,13 @@ def test_maps_of_another_size_than_the_layers_have_are_refused_in_words():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"operation": "divide"}, "operation='divide'.: choose 'subtract', 'add'"),
-        ({"pairs": "some"}, "pairs='some'.: choose 'random', 'all', 'hard'"),
-        ({"loss": "hinge"}, "loss='hinge'.: choose 'contrastive', 'triplet'"),
+        ({"operation": "divide"}, "operation of .* is 'divide'; choose subtract, add"),
+        ({"pairs": "some"}, "pairs of .* is 'some'; choose random, all, hard"),
+        ({"loss": "hinge"}, "loss of .* is 'hinge'; choose contrastive, triplet"),
         ({"loss": "triplet", "pairs": "all"}, "triplets take pairs='random' or 'hard'"),
-        ({"weight": -1.0}, "the weight and positions are at least 0"),
-        ({"margin": 0.0}, "the margin above 0"),
-        ({"positions": -1}, "positions are at least 0"),
+        ({"weight": -1.0}, "weight of .* is -1.0; it must be at least 0"),
+        ({"margin": 0.0}, "margin of .* is 0.0; it must be above 0"),
+        ({"positions": -1}, "positions of .* is -1; it must be at least 0"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(options: dict[str, Any], message: str):
@@ -610,7 +610,7 @@ def test_gradients_of_contrasted_weights(operation: Operation):
 
 
 def test_another_operation_is_refused():
-    with pytest.raises(UserError, match=r"contrast_weights.'divide'.: choose 'subtract', 'add'"):
+    with pytest.raises(UserError, match="operation of contrast_weights is 'divide'; choose subtract, add"):
         contrast_weights(drawn(1, 2, 2), drawn(1, 2, 2), drawn(1), "divide")  # pyright: ignore[reportArgumentType]
 
 

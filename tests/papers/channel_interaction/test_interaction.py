@@ -360,14 +360,16 @@ def test_w_is_never_held_of_the_whole_batch_where_no_gradient_is_wanted(monkeypa
 @pytest.mark.parametrize("shape", [(2, 5, 3, 3), (2, 4, 9), (4, 3, 3)])
 @pytest.mark.parametrize("call", ["forward", "pooled", "interact"])
 def test_maps_of_another_shape_are_refused_in_one_line(shape: tuple[int, ...], call: str):
-    message = re.escape(f"SelfChannelInteraction(4) takes maps (B, 4, h, w), not a tensor of shape {shape}")
-    with torch.no_grad(), pytest.raises(UserError, match=message):
+    message = (
+        f"maps of SelfChannelInteraction is a tensor of shape {list(shape)} and type float64; it must be (B, D, h, w)"
+    )
+    with torch.no_grad(), pytest.raises(UserError, match=re.escape(message)):
         getattr(layer(4), call)(drawn(*shape))
 
 
 @pytest.mark.parametrize("scale", [0.0, math.nan, math.inf])
 def test_a_scale_that_means_nothing_is_refused(scale: float):
-    with pytest.raises(UserError, match="the scale is a number other than 0"):
+    with pytest.raises(UserError, match=r"scale is a number other than 0|scale of .*; it must be finite"):
         SelfChannelInteraction(4, scale)
 
 

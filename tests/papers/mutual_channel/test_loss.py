@@ -136,7 +136,7 @@ def test_groups_of_any_sizes_do():
     maps, groups = random_maps(2, 9), (2, 1, 1, 4, 1)
     torch.testing.assert_close(discriminality_logits(maps, groups), table(eq_5(maps, groups, [True] * 9)))
     torch.testing.assert_close(diversity(maps, groups), table(eq_7(maps, groups)))
-    with pytest.raises(UserError, match="groups of 9 channels do not fit maps of 8"):
+    with pytest.raises(UserError, match="5 groups with 9 channels in all do not fit maps of 8 channels"):
         diversity(maps[:, :8], groups)
 
 
@@ -323,11 +323,11 @@ def test_flat_maps_give_finite_losses_and_gradients(maps: Tensor, labels: list[i
     ("options", "message"),
     [
         ({"weight": -1.0}, "at least 0"),
-        ({"drop": 1.0}, "drop is below 1"),
+        ({"drop": 1.0}, "drop of MutualChannelLoss is 1.0; it must be at least 0 and below 1"),
         ({"diversity": 0.0, "discriminality": 0.0}, "nothing is left"),
-        ({"across": "sum"}, "across='sum'.: choose 'max', 'average'"),
-        ({"of": "none"}, "of='none'.: choose 'all', 'label'"),
-        ({"form": "code"}, "form='code'.: choose 'paper', 'released'"),
+        ({"across": "sum"}, "across of .* is 'sum'; choose max, average"),
+        ({"of": "none"}, "of of .* is 'none'; choose all, label"),
+        ({"form": "code"}, "form of .* is 'code'; choose paper, released"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused_when_it_is_made(options: dict[str, object], message: str):
@@ -371,7 +371,7 @@ def test_the_neck_makes_so_many_channels_none_negative(options: dict[str, int]):
     made = neck(torch.randn(3, 8, 4, 5))
     assert made.shape == (3, options.get("total", 10 * options.get("xi", 0)), 4, 5)
     assert made.amin() >= 0
-    with pytest.raises(UserError, match="xi is at least 1"):
+    with pytest.raises(UserError, match="xi of ChannelExpansion is 0; it must be at least 1"):
         ChannelExpansion(8, 10, xi=0)
 
 
@@ -435,3 +435,23 @@ def test_the_pieces_make_a_classifier_by_hand():
 
 def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):
     check_golden("mc-loss", numbers_of_a_step(tiny_learner(COMPOSITION, monkeypatch)))
+
+
+@pytest.mark.parametrize(("form", "of"), [("paper", "all"), ("paper", "label"), ("released", "all")])
+def test_the_parts_of_the_loss_are_its_figures(form: str, of: str):
+    term = MutualChannelLoss(3, 0.7, 3.0, form=form, of=of)  # pyright: ignore[reportArgumentType]
+    maps, labels = random_maps(5, 8).abs().requires_grad_(), torch.tensor([0, 2, 1, 2, 2])
+    loss = term(maps, labels, draws=DRAWS)
+    assert list(term.figures) == ["L_dis", "L_div"]
+    assert not any(part.requires_grad for part in term.figures.values())
+    expected = 0.7 * (term.figures["L_dis"] - 3.0 * term.figures["L_div"])
+    torch.testing.assert_close(loss.detach(), expected, rtol=1e-12, atol=0)
+    if form == "paper" and of == "all":
+        assert 1 <= term.figures["L_div"].item() <= 3
+
+
+@pytest.mark.parametrize(("options", "names"), [({"diversity": 0.0}, ["L_dis"]), ({"discriminality": 0.0}, ["L_div"])])
+def test_a_part_that_is_left_out_is_no_figure(options: dict[str, float], names: list[str]):
+    term = MutualChannelLoss(3, **options)  # pyright: ignore[reportArgumentType]
+    term(random_maps(4, 7).abs(), torch.tensor([0, 1, 2, 1]), draws=DRAWS)
+    assert list(term.figures) == names

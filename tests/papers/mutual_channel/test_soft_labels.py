@@ -6,11 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from channel_terms import DRAWS, random_maps
+from channel_terms import DRAWS, random_maps, weighted
 from fieldmark.building import build_learner
 from fieldmark.core.classifier import Average, Classifier
 from fieldmark.core.draws import EVALUATION, Draws
@@ -24,7 +22,6 @@ from fieldmark.papers.mutual_channel.soft_labels import (
     intra_class,
     refined_channels,
     spatial_softmax,
-    weighted_maximum,
 )
 from fieldmark.recipe import Model, Part, Recipe
 from fieldmark.recipes.composition import Composition
@@ -67,20 +64,6 @@ def eq_11(t: list[list[float]], labels: list[int], classes: int) -> float:
     return total
 
 
-def weighted(values: Tensor, weights: Tensor) -> Tensor:
-    """The maximum over j of w_ij * F_jk, one number at a time."""
-    images, channels, positions = values.shape
-    numbers, shares = values.tolist(), weights.tolist()
-    rows = [
-        [
-            [max(shares[i][j] * numbers[b][j][k] for j in range(channels)) for k in range(positions)]
-            for i in range(len(shares))
-        ]
-        for b in range(images)
-    ]
-    return torch.tensor(rows, dtype=values.dtype)
-
-
 def test_labels_are_the_weights_of_an_se_block():
     block = ChannelLabels(6, reduction=3).double()
     maps = random_maps(3, 6)
@@ -112,39 +95,6 @@ def test_label_losses_have_the_right_gradients():
     t, labels = torch.rand(6, 5, dtype=torch.float64).requires_grad_(), torch.tensor(LABELS)
     assert torch.autograd.gradcheck(lambda values: intra_class(class_maxima(values, labels, 4)), t)
     assert torch.autograd.gradcheck(lambda values: inter_class(class_maxima(values, labels, 4)), t)
-
-
-@given(st.integers(1, 3), st.integers(1, 70), st.integers(1, 5), st.integers(1, 4), st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
-def test_weighted_maxima_are_those_of_the_loop(images: int, channels: int, positions: int, classes: int, seed: int):
-    values = random_maps(images, channels, positions, 1, seed).flatten(2)
-    weights = torch.rand(classes, channels, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    torch.testing.assert_close(weighted_maximum(values, weights), weighted(values, weights), rtol=0, atol=1e-15)
-
-
-@pytest.mark.parametrize("channels", [3, 32, 45])
-def test_weighted_maxima_have_the_right_gradients(channels: int):
-    values = random_maps(2, channels).flatten(2).requires_grad_()
-    weights = torch.rand(3, channels, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda v: weighted_maximum(v, weights), values)
-
-
-def test_pieces_give_what_one_piece_gives():
-    """Enough products for several pieces; the gradient reaches each position's winner, times its weight."""
-    values = random_maps(2, 2000, 3, 2).flatten(2).float().requires_grad_()
-    weights = torch.rand(150, 2000)
-    actual = weighted_maximum(values, weights)
-    products = values.detach()[:, None] * weights[None, :, :, None]
-    best = products.max(2)
-    assert torch.equal(actual.detach(), best.values)
-    actual.sum().backward()
-    expected = torch.zeros(2, 2000, 6)
-    for b in range(2):
-        for i in range(150):
-            for k, j in enumerate(best.indices[b, i].tolist()):
-                expected[b, j, k] += weights[i, j]
-    assert values.grad is not None
-    torch.testing.assert_close(values.grad, expected)
 
 
 @pytest.mark.parametrize("draws", [DRAWS, EVALUATION], ids=["training", "evaluation"])
@@ -259,9 +209,9 @@ def test_mixed_precision_leaves_the_means_in_single_precision():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weight": -1.0}, "weight and diversity >= 0"),
-        ({"drop": 1.0}, "drop < 1"),
-        ({"label_weight": 0.0}, "label_weight > 0"),
+        ({"weight": -1.0}, "weight of SoftChannelLabels is -1.0; it must be at least 0"),
+        ({"drop": 1.0}, "drop of SoftChannelLabels is 1.0; it must be at least 0 and below 1"),
+        ({"label_weight": 0.0}, "label_weight of SoftChannelLabels is 0.0; it must be above 0"),
         ({"momentum": 0.0}, "above 0"),
     ],
 )
@@ -345,3 +295,16 @@ def test_the_term_keeps_the_contract():
 def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):
     composition = Composition("soft", terms=(Part("SoftChannelLabels", {"reduction": 4}),))
     check_golden("mc-loss-soft", numbers_of_a_step(tiny_learner(composition, monkeypatch)))
+
+
+def test_the_parts_of_the_loss_are_its_figures():
+    term, maps, labels = soft_term(weight=0.7, diversity=3.0, label_weight=0.9).eval(), random_maps(6, 6), LABELS
+    loss = term(maps, torch.tensor(labels), draws=DRAWS)
+    parts = term.figures
+    assert list(parts) == ["L_dis", "L_div", "L_intra", "L_inter"]
+    mutual, soft = parts["L_dis"] - 3.0 * parts["L_div"], parts["L_intra"] + parts["L_inter"]
+    torch.testing.assert_close(loss.detach(), 0.7 * mutual + 0.9 * soft, rtol=1e-12, atol=0)
+    t = term.soft_labels(maps.relu()).tolist()
+    assert parts["L_intra"].item() == pytest.approx(eq_10(t, labels, 4), abs=1e-10)
+    assert parts["L_inter"].item() == pytest.approx(eq_11(t, labels, 4), abs=1e-10)
+    assert not any(part.requires_grad for part in parts.values())

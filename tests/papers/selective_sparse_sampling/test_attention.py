@@ -148,7 +148,7 @@ def test_of_equal_neighbours_the_first_is_the_peak():
 
 @pytest.mark.parametrize("window", [0, 2, -3])
 def test_windows_without_a_middle_are_refused(window: int):
-    with pytest.raises(UserError, match="odd number of cells"):
+    with pytest.raises(UserError, match=r"odd number of cells|window of local_peaks is .*; it must be at least 1"):
         local_peaks(torch.zeros(1, 3, 3), window)
 
 

@@ -92,6 +92,11 @@ def shown(method: S3N, pictures: Tensor) -> dict[str, Tensor]:
     return {"logits": evidence.logits, "peaks": evidence.peaks["response"], **evidence.branches, **drawn, **heatmaps}
 
 
+def reaching_the_mean(response: Tensor, window: int) -> Tensor:
+    peaks = paper.local_peaks(response, window) & (response > 1e-6)
+    return peaks & (response >= response.mean((1, 2), keepdim=True))
+
+
 def expected_evidence(method: S3N, threshold: float = 0.2, window: int = 3) -> dict[str, Tensor]:
     """The whole of S3N once more, from the equations' functions and the released defaults."""
     classifier, pixels = method.classifier, images()
@@ -100,7 +105,7 @@ def expected_evidence(method: S3N, threshold: float = 0.2, window: int = 3) -> d
     assert isinstance(classifier.head, nn.Linear)
     class_maps = enlarged(paper.class_response_maps(features.refined, classifier.head.weight), 31)
     response = paper.response_map(class_maps, features.logits, threshold)
-    peaks = paper.local_peaks(response, window) & (response > 1e-6)
+    peaks = reaching_the_mean(response, window)
     strong, weak = paper.partition(response, peaks, torch.full_like(response, 0.5))
     actual = {"response": response, "peaks": peaks, "original": features.logits}
     embeddings = [features.embedding]
@@ -164,7 +169,7 @@ def test_a_wider_r_has_fewer_peaks():
     for window in (1, 3, 5, 9, 61):
         evidence = shown(built(window=window).eval(), images())
         response = evidence["response"]
-        assert torch.equal(evidence["peaks"], paper.local_peaks(response, window) & (response > 1e-6))
+        assert torch.equal(evidence["peaks"], reaching_the_mean(response, window))
         counts.append(int(evidence["peaks"].sum()))
     assert counts == sorted(set(counts), reverse=True)
     assert counts[-1] == 5, "the highest of each image"
@@ -313,8 +318,8 @@ def test_extremes_are_for_evaluation_alone(monkeypatch: pytest.MonkeyPatch):
     assert (trained[False][1] | trained[True][1]).sum((1, 2)).min() > 1
 
 
-def test_peaks_may_have_to_reach_the_mean():
-    every, above = (shown(built(peaks=peaks).eval(), images()) for peaks in ("all", "above_mean"))
+def test_peaks_reach_the_mean_unless_all_are_asked_for():
+    every, above = (shown(method.eval(), images()) for method in (built(peaks="all"), built()))
     response, mean = every["response"], every["response"].mean((1, 2), keepdim=True)
     assert torch.equal(above["peaks"], every["peaks"] & (response >= mean))
     assert above["peaks"].sum() < every["peaks"].sum()
@@ -414,7 +419,7 @@ def test_untrained_heads_sample_nothing_anew():
     assert (evidence["heatmap"] == 0).all()
 
 
-@pytest.mark.parametrize("options", [{}, {"evaluation": "extremes"}, {"partition": "all"}, {"peaks": "above_mean"}])
+@pytest.mark.parametrize("options", [{}, {"evaluation": "extremes"}, {"partition": "all"}, {"peaks": "all"}])
 def test_a_branch_without_a_peak_sees_the_image_as_it_is(options: dict[str, object]):
     """A constant map, one peak and two in one batch: each image has what it would have alone."""
     method = seeing_brightness(built(drawn=False, **options), nn.AvgPool2d(4)).eval()  # pyright: ignore[reportArgumentType]
@@ -579,15 +584,15 @@ def test_a_learned_kernel_gets_a_gradient():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kernel": "free"}, "kernel='free'.: choose 'gaussian', 'learned'"),
-        ({"smoothing": 1.0}, "smoothing=1.0.: choose a number from 0"),
-        ({"smoothing": -0.1}, "smoothing=-0.1.: choose a number from 0"),
-        ({"smoothing": math.nan}, "smoothing=nan.: choose a number from 0"),
-        ({"branches": "XY"}, "branches='XY'.: choose 'ODC', 'OD'"),
-        ({"partition": "half"}, "choose 'probability', 'all', 'random'"),
-        ({"attention": "dense"}, "choose 'sparse', 'class_response', 'saliency'"),
-        ({"peaks": "some"}, "choose 'all', 'above_mean'"),
-        ({"evaluation": "all"}, "choose 'half', 'extremes'"),
+        ({"kernel": "free"}, "kernel of S3N is 'free'; choose gaussian, learned"),
+        ({"smoothing": 1.0}, "smoothing of S3N is 1.0; it must be at least 0 and below 1"),
+        ({"smoothing": -0.1}, "smoothing of S3N is -0.1; it must be"),
+        ({"smoothing": math.nan}, "smoothing of S3N is nan; it must be"),
+        ({"branches": "XY"}, "branches of S3N is 'XY'; choose ODC, OD"),
+        ({"partition": "half"}, "choose probability, all, random"),
+        ({"attention": "dense"}, "choose sparse, class_response, saliency"),
+        ({"peaks": "some"}, "choose above_mean, all"),
+        ({"evaluation": "all"}, "choose half, extremes"),
         ({"window": 2}, "odd number of cells"),
         ({"pool": Maximum()}, "linear head on average-pooled maps"),
     ],
@@ -608,7 +613,7 @@ def test_another_head_is_refused():
 @pytest.mark.parametrize(
     "options",
     [
-        {"branches": "DC", "partition": "random", "evaluation": "extremes", "peaks": "above_mean"},
+        {"branches": "DC", "partition": "random", "evaluation": "extremes", "peaks": "all"},
         {
             "attention": "saliency",
             "convolutions": True,
@@ -645,7 +650,7 @@ def test_the_pieces_train_in_a_loop_of_ones_own():
 
 
 def test_one_step_is_the_golden_one(monkeypatch: pytest.MonkeyPatch):
-    learner = tiny_learner(COMPOSITION, monkeypatch)
+    learner = tiny_learner(replace(COMPOSITION, method=Part("S3N", {"peaks": "all"})), monkeypatch)
     assert isinstance(learner.method, S3N)
     with torch.no_grad():  # wide enough that they matter
         for radius in learner.method.radii.values():

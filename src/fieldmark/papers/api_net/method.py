@@ -30,7 +30,7 @@ Paper and released code
     confidences are low: calibrate them.
 """
 
-from typing import ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -40,22 +40,26 @@ from fieldmark.core.contract import Encoded, Method, TrainOutput
 from fieldmark.core.criterion import Criterion, CrossEntropy
 from fieldmark.core.draws import EVALUATION, Draws, drawn
 from fieldmark.core.evidence import Evidence
-from fieldmark.core.inputs import refuse_choices, refuse_inputs
+from fieldmark.core.inputs import refuse_inputs, refuse_misfits
 from fieldmark.core.pairs import Mate, Pairs, mine_pairs, random_pairs
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import raised, suited
-from fieldmark.papers.api_net.mutual import Individual, Operation, dropped, make_mutual
+from fieldmark.papers.api_net.mutual import Individual, Operation, Rows, dropped, make_mutual
+from fieldmark.plain import BelowOne, Count, NotNegative
 
 Gate = Literal["pair", "single"]
+Scores = Annotated[Tensor, "P"]
 
 
-def gate(mutual: Tensor, x: Tensor) -> Tensor:
+def gate(mutual: Rows, x: Rows) -> Tensor:
     """How much each number of an embedding matters in the pair: (P, D) mutual vectors and embeddings to (P, D)."""
+    refuse_misfits(gate, mutual, x)
     return torch.sigmoid(mutual * x)  # Eq. 2
 
 
-def interact(x1: Tensor, x2: Tensor, g1: Tensor, g2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def interact(x1: Rows, x2: Rows, g1: Rows, g2: Rows) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Both images under their own gate and under their partner's, all (P, D): (self1, self2, other1, other2)."""
+    refuse_misfits(interact, x1, x2, g1, g2)
     self1 = x1 + x1 * g1  # Eq. 3
     self2 = x2 + x2 * g2  # Eq. 4
     other1 = x1 + x1 * g2  # Eq. 5
@@ -63,11 +67,12 @@ def interact(x1: Tensor, x2: Tensor, g1: Tensor, g2: Tensor) -> tuple[Tensor, Te
     return self1, self2, other1, other2
 
 
-def score_ranking(self_scores: Tensor, other_scores: Tensor, margin: float = 0.05) -> Tensor:
+def score_ranking(self_scores: Scores, other_scores: Scores, margin: NotNegative = 0.05) -> Tensor:
     """By how much an image's score under its own gate fails to exceed that under its partner's by ``margin``.
 
     Probabilities of the true class, (P,) and (P,), to (P,), for one image of each pair; Eq. 10 adds up both images.
     """
+    refuse_misfits(score_ranking, self_scores, other_scores, margin)
     return torch.relu(other_scores - self_scores + margin)  # Eq. 10
 
 
@@ -105,26 +110,22 @@ class ApiInteraction(nn.Module):
 
     def __init__(
         self,
-        width: int,
+        width: Count,
         *,
         mutual: Operation = "mlp",
         gate: Gate = "pair",
-        weight: float = 1.0,
-        margin: float = 0.05,
-        dropout: float = 0.5,
+        weight: NotNegative = 1.0,
+        margin: NotNegative = 0.05,
+        dropout: BelowOne = 0.5,
         intra: Mate | None = "similar",
         inter: Mate | None = "similar",
-        mates: int = 1,
+        mates: Count = 1,
         criterion: Criterion | None = None,
     ) -> None:
         super().__init__()
-        pairing = {"intra": (intra, Literal[Mate, None]), "inter": (inter, Literal[Mate, None])}
-        refuse_choices("API-Net", {"mutual": (mutual, Operation), "gate": (gate, Gate)} | pairing)
+        refuse_misfits(ApiInteraction, width, mutual, gate, weight, margin, dropout, intra, inter, mates)
         if mutual == "individual" and gate == "single":
             raise UserError("API-Net(mutual='individual') has no mutual vector for gate='single' to be made of")
-        if weight < 0 or not 0 <= dropout < 1 or mates < 1:
-            options = f"API-Net(weight={weight}, dropout={dropout}, mates={mates})"
-            raise UserError(f"{options}: weight is at least 0, dropout 0 to below 1, mates at least 1")
         self.mutual = make_mutual(mutual, width, dropout=dropout)
         self.width, self.single, self.weight, self.margin = width, gate == "single", weight, margin
         self.dropout, self.mates = dropout, mates
@@ -158,7 +159,7 @@ class ApiInteraction(nn.Module):
             scores = raised(logits).softmax(1).gather(1, truth[:, None])  # Eq. 7
             ranking = score_ranking(*scores.flatten().chunk(2), margin=self.margin)
             losses["ranking"] = self.weight * mean_of_valid(ranking, pairs.valid)  # Eq. 8
-        return PairStep(losses, pairs, logits.unflatten(0, (-1, len(pairs.anchor))))
+        return PairStep(losses, pairs, logits.unflatten(0, (2 if self.single else 4, len(pairs.anchor))))
 
     def pairs(self, embeddings: Tensor, labels: Tensor, draws: Draws) -> Pairs:
         """The pairs of a batch of embeddings (B, E) and labels (B,), by the rules ``intra`` and ``inter``."""
@@ -212,16 +213,16 @@ class ApiNet(Method):
         self,
         classifier: Classifier,
         criterion: Criterion,
-        width: int,
+        width: Count,
         *,
         mutual: Operation = "mlp",
         gate: Gate = "pair",
-        weight: float = 1.0,
-        margin: float = 0.05,
-        dropout: float = 0.5,
+        weight: NotNegative = 1.0,
+        margin: NotNegative = 0.05,
+        dropout: BelowOne = 0.5,
         intra: Mate | None = "similar",
         inter: Mate | None = "similar",
-        mates: int = 1,
+        mates: Count = 1,
     ) -> None:
         super().__init__(classifier, criterion)
         self.interaction = ApiInteraction(
@@ -258,5 +259,7 @@ class ApiNet(Method):
 
 def mean_of_valid(rows: Tensor, valid: Tensor) -> Tensor:
     """The mean of (k * P,) losses, k rows of one loss per pair, over the valid pairs (P,); 0 without valid pairs."""
+    if not len(valid):
+        return rows.sum()
     rows = rows.view(-1, len(valid))
     return (rows * valid).sum() / (valid.sum() * len(rows)).clamp_min(1)

@@ -18,28 +18,32 @@ Paper and released code
     without Eq. 1.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
 from fieldmark.core.draws import Draws
+from fieldmark.core.inputs import refuse_misfits
 from fieldmark.core.sketch import TensorSketch
 from fieldmark.ops.precision import suited
+from fieldmark.plain import BelowOne, Count
 
 HIDDEN = 512
 """Width between the two layers."""
 
+Rows = Annotated[Tensor, "P D"]
 Operation = Literal[
     "mlp", "individual", "compact_bilinear", "subtract_square", "sum", "product", "weight_attention"
 ]  # fmt: skip
 
 
-def dropped(values: Tensor, purpose: str, *, dropout: float, draws: Draws) -> Tensor:
+def dropped(values: Annotated[Tensor, "..."], purpose: str, *, dropout: BelowOne, draws: Draws) -> Tensor:
     """``values``, each number set to zero with probability ``dropout``, the rest scaled up so that the mean stays.
 
     The draws of evaluation leave the values as they are.
     """
+    refuse_misfits(dropped, values, purpose, dropout)
     if not dropout or not draws.random:
         return values
     keep = draws.keep(purpose, tuple(values.shape), probability=1 - dropout, like=values)
@@ -49,13 +53,15 @@ def dropped(values: Tensor, purpose: str, *, dropout: float, draws: Draws) -> Te
 class TwoLayers(nn.Module):
     """FC(inputs -> 512), dropout, FC(512 -> outputs)."""
 
-    def __init__(self, inputs: int, outputs: int, *, dropout: float) -> None:
+    def __init__(self, inputs: Count, outputs: Count, *, dropout: BelowOne) -> None:
         super().__init__()
+        refuse_misfits(TwoLayers, inputs, outputs, dropout)
         self.first, self.second = nn.Linear(inputs, HIDDEN), nn.Linear(HIDDEN, outputs)
         self.dropout = dropout
 
-    def forward(self, rows: Tensor, draws: Draws) -> Tensor:
+    def forward(self, rows: Rows, draws: Draws) -> Tensor:
         """(P, inputs) to (P, outputs)."""
+        refuse_misfits(TwoLayers.forward, rows, sizes={"D": self.first.in_features})
         hidden = dropped(self.first(suited(rows, self)), "api_net hidden", dropout=self.dropout, draws=draws)
         return self.second(hidden)
 
@@ -63,24 +69,28 @@ class TwoLayers(nn.Module):
 class Mlp(nn.Module):
     """f_m([x1, x2]) with two layers, FC(2D -> 512) and FC(512 -> D): the paper's choice."""
 
-    def __init__(self, width: int, *, dropout: float) -> None:
+    def __init__(self, width: Count, *, dropout: BelowOne) -> None:
         super().__init__()
+        refuse_misfits(Mlp, width, dropout)
         self.layers = TwoLayers(2 * width, width, dropout=dropout)
 
-    def forward(self, x1: Tensor, x2: Tensor, draws: Draws) -> Tensor:
+    def forward(self, x1: Rows, x2: Rows, draws: Draws) -> Tensor:
         """(P, D) and (P, D) to (P, D)."""
+        refuse_misfits(Mlp.forward, x1, x2)
         return self.layers(torch.cat([x1, x2], 1), draws)  # Eq. 1
 
 
 class Individual(nn.Module):
     """f_m(x_i) of each image alone, FC(D -> 512) and FC(512 -> D): the comparison without a mutual vector."""
 
-    def __init__(self, width: int, *, dropout: float) -> None:
+    def __init__(self, width: Count, *, dropout: BelowOne) -> None:
         super().__init__()
+        refuse_misfits(Individual, width, dropout)
         self.layers = TwoLayers(width, width, dropout=dropout)
 
-    def forward(self, x1: Tensor, x2: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    def forward(self, x1: Rows, x2: Rows, draws: Draws) -> tuple[Tensor, Tensor]:
         """(P, D) and (P, D) to a (P, D) for each image, whose sigmoid is its gate."""
+        refuse_misfits(Individual.forward, x1, x2)
         first, second = self.layers(torch.cat([x1, x2]), draws).chunk(2)
         return first, second
 
@@ -88,12 +98,14 @@ class Individual(nn.Module):
 class WeightAttention(nn.Module):
     """w1 x1 + w2 x2, with (w1, w2) the softmax of FC(2D -> 512) and FC(512 -> 2)."""
 
-    def __init__(self, width: int, *, dropout: float) -> None:
+    def __init__(self, width: Count, *, dropout: BelowOne) -> None:
         super().__init__()
+        refuse_misfits(WeightAttention, width, dropout)
         self.layers = TwoLayers(2 * width, 2, dropout=dropout)
 
-    def forward(self, x1: Tensor, x2: Tensor, draws: Draws) -> Tensor:
+    def forward(self, x1: Rows, x2: Rows, draws: Draws) -> Tensor:
         """(P, D) and (P, D) to (P, D)."""
+        refuse_misfits(WeightAttention.forward, x1, x2)
         weights = self.layers(torch.cat([x1, x2], 1), draws).to(x1.dtype).softmax(1)
         return weights[:, :1] * x1 + weights[:, 1:] * x2  # Eq. 1
 
@@ -101,11 +113,12 @@ class WeightAttention(nn.Module):
 class CompactBilinear(nn.Module):
     """The outer product of x1 and x2 sketched into D numbers."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: Count) -> None:
         super().__init__()
+        refuse_misfits(CompactBilinear, width)
         self.sketch = TensorSketch(width, width)
 
-    def forward(self, x1: Tensor, x2: Tensor, draws: Draws) -> Tensor:
+    def forward(self, x1: Rows, x2: Rows, draws: Draws) -> Tensor:
         """(P, D) and (P, D), in float32 or better, to (P, D)."""
         return self.sketch(x1, x2)  # Eq. 1
 
@@ -113,35 +126,42 @@ class CompactBilinear(nn.Module):
 class SubtractSquare(nn.Module):
     """(x1 - x2) squared."""
 
-    def forward(self, x1: Tensor, x2: Tensor, draws: Draws) -> Tensor:
+    def forward(self, x1: Rows, x2: Rows, draws: Draws) -> Tensor:
         """(P, D) and (P, D) to (P, D)."""
+        refuse_misfits(SubtractSquare.forward, x1, x2)
         return (x1 - x2).square()  # Eq. 1
 
 
 class Sum(nn.Module):
     """x1 + x2."""
 
-    def forward(self, x1: Tensor, x2: Tensor, draws: Draws) -> Tensor:
+    def forward(self, x1: Rows, x2: Rows, draws: Draws) -> Tensor:
         """(P, D) and (P, D) to (P, D)."""
+        refuse_misfits(Sum.forward, x1, x2)
         return x1 + x2  # Eq. 1
 
 
 class Product(nn.Module):
     """x1 times x2, channel by channel."""
 
-    def forward(self, x1: Tensor, x2: Tensor, draws: Draws) -> Tensor:
+    def forward(self, x1: Rows, x2: Rows, draws: Draws) -> Tensor:
         """(P, D) and (P, D) to (P, D)."""
+        refuse_misfits(Product.forward, x1, x2)
         return x1 * x2  # Eq. 1
 
 
-def make_mutual(operation: Operation, width: int, *, dropout: float) -> nn.Module:
+def make_mutual(operation: Operation, width: Count, *, dropout: BelowOne) -> nn.Module:
     """The module of an operation: (x1, x2, draws) to the mutual vector (P, D); two of them for "individual".
 
     Args:
         operation: as in Table 2.
         width: D, numbers per embedding.
         dropout: between the two layers of the operations that have layers.
+
+    Raises:
+        UserError: an unknown operation, no width, or a dropout that is no share below 1.
     """
+    refuse_misfits(make_mutual, operation, width, dropout)
     match operation:
         case "mlp":
             return Mlp(width, dropout=dropout)

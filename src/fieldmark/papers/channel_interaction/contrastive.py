@@ -45,7 +45,7 @@ Computing in pieces
     Second derivatives are those of autograd on all pairs at once, with W_AB kept.
 """
 
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -54,11 +54,12 @@ from torch import Tensor, nn
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
-from fieldmark.core.inputs import refuse_choices, refuse_labels
+from fieldmark.core.inputs import refuse_labels, refuse_misfits
 from fieldmark.core.pairs import Pairs, different, halves, mine_pairs
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, raised, suited
 from fieldmark.papers.channel_interaction.interaction import Interaction, SelfChannelInteraction, weighted
+from fieldmark.plain import Count, Natural, NotNegative, Positive
 
 Operation = Literal["subtract", "add", "multiply", "concatenate", "none"]
 Chosen = Literal["random", "all", "hard"]
@@ -67,14 +68,19 @@ _PAIRS = 2
 """Pairs that are computed at a time."""
 _WIDTH = 512
 """r, the size of h's output."""
+Weights = Annotated[Tensor, "P M D"]
+Embedded = Annotated[Tensor, "P r"]
 
 
-def contrast_weights(w_a: Tensor, w_b: Tensor, eta: Tensor, operation: Operation = "subtract") -> Tensor:
+def contrast_weights(
+    w_a: Weights, w_b: Weights, eta: Annotated[Tensor, "P"], operation: Operation = "subtract"
+) -> Tensor:
     """W_AB (P, D, D) of w_a, w_b (P, D, D) and eta (P,); (P, D, 2 D) for "concatenate".
 
     Raises:
-        UserError: an unknown operation.
+        UserError: an unknown operation, or tensors of other shapes.
     """
+    refuse_misfits(contrast_weights, w_a, w_b, eta, operation)
     other = eta[:, None, None] * w_b
     match operation:
         case "subtract":
@@ -87,24 +93,29 @@ def contrast_weights(w_a: Tensor, w_b: Tensor, eta: Tensor, operation: Operation
             return torch.cat([w_a, other], 2)
         case "none":
             return w_a
-    raise UserError(f"contrast_weights({operation!r}): choose {', '.join(map(repr, get_args(Operation)))}")
 
 
-def pair_contrastive(h_a: Tensor, h_b: Tensor, same: Tensor, margin: float = 0.5) -> Tensor:
+def pair_contrastive(
+    h_a: Embedded, h_b: Embedded, same: Annotated[Tensor, "P", bool], margin: NotNegative = 0.5
+) -> Tensor:
     """The loss (P,) of pairs h_a, h_b (P, r): ``same`` (P,) bool says whether they have one class.
 
     Two equal images of different classes, where the distance has no gradient, get the gradient 0.
     """
+    refuse_misfits(pair_contrastive, h_a, h_b, same, margin)
     squared = (h_a - h_b).square().sum(1)
     distance = torch.where(squared > 0, squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt(), squared)
     return torch.where(same, squared, F.relu(margin - distance).square())  # Eq. 8
 
 
-def triplet(h_a: Tensor, h_b: Tensor, margin: float = 0.5) -> Tensor:
+def triplet(h_a: Embedded, h_b: Embedded, margin: NotNegative = 0.5) -> Tensor:
     """The loss (B,) of 2 B pairs h_a, h_b (2 B, r), first each image with a mate of its class, then of another.
 
     On squared distances, as Schroff et al. (2015) have it.
     """
+    refuse_misfits(triplet, h_a, h_b, margin)
+    if len(h_a) % 2:
+        raise UserError(f"triplet takes two pairs for each image, not {len(h_a)} in all")
     near, far = (h_a - h_b).square().sum(1).chunk(2)
     return F.relu(near - far + margin)
 
@@ -138,26 +149,25 @@ class ContrastiveChannelInteraction(Term):
 
     def __init__(
         self,
-        channels: int,
+        channels: Count,
         *,
-        weight: float = 2.0,
-        margin: float = 0.5,
+        weight: NotNegative = 2.0,
+        margin: Positive = 0.5,
         operation: Operation = "subtract",
         loss: Loss = "contrastive",
         pairs: Chosen = "random",
         normalise: bool = False,
-        positions: int = 0,
+        positions: Natural = 0,
     ) -> None:
         super().__init__()
         self.channels, self.weight, self.margin = channels, weight, margin
         self.operation: Operation = operation
         self.loss, self.pairs, self.normalise, self.positions = loss, pairs, normalise, positions
-        name = type(self).__name__
-        refuse_choices(name, {"operation": (operation, Operation), "pairs": (pairs, Chosen), "loss": (loss, Loss)})
+        options = (weight, margin, operation, loss, pairs, normalise, positions)
+        refuse_misfits(ContrastiveChannelInteraction, channels, *options)
         if loss == "triplet" and pairs == "all":
+            name = type(self).__name__
             raise UserError(f"{name}(loss='triplet', pairs='all'): triplets take pairs='random' or 'hard'")
-        if weight < 0 or margin <= 0 or positions < 0:
-            raise UserError(f"{name}: the weight and positions are at least 0 and the margin above 0")
         width = channels * max(positions, 1)
         self.psi = None if operation == "none" else nn.Linear(2 * width, 1)
         self.h = nn.Linear(width, _WIDTH, bias=False)
@@ -169,7 +179,7 @@ class ContrastiveChannelInteraction(Term):
             raise UserError(f"ContrastiveChannelInteraction uses the neck's convolution: {needed}")
 
     def forward(self, interaction: Interaction, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
-        """The weighted mean over the pairs of the batch, a scalar; 0 for a batch of one.
+        """The weighted mean over the pairs of the batch, a scalar; 0 for a batch of one or none.
 
         Args:
             interaction: what ``SelfChannelInteraction.interact`` returns for the batch's maps.
@@ -200,7 +210,7 @@ class ContrastiveChannelInteraction(Term):
             anchor, mate = halves(len(labels), order=order, like=embedding)
         else:
             anchor, mate = torch.triu_indices(len(labels), len(labels), 1, device=labels.device)
-        return Pairs(anchor, mate, labels[anchor] == labels[mate], different(anchor, mate, draws.rows))
+        return Pairs(anchor, mate, labels[anchor] == labels[mate], different(len(labels), anchor, mate, draws.rows))
 
     def _embedded(self, interaction: Interaction, pairs: Tensor) -> Tensor:
         """h(Z') of both images of each of the pairs (2, P): (2, P, r)."""
@@ -237,7 +247,13 @@ class ContrastiveChannelInteraction(Term):
 
 
 def contrasted(
-    weights: Tensor, rows: Tensor, eta: Tensor, pairs: Tensor, *, operation: Operation, lower: torch.dtype
+    weights: Annotated[Tensor, "B M D"],
+    rows: Annotated[Tensor, "B k D"],
+    eta: Annotated[Tensor, "2 P"],
+    pairs: Annotated[Tensor, "2 P", int],
+    *,
+    operation: Operation,
+    lower: torch.dtype,
 ) -> Tensor:
     """W_AB V_A and W_BA V_B of pairs of images, (2, P, k, D).
 
@@ -249,6 +265,7 @@ def contrasted(
         operation: as in ``contrast_weights``; for "concatenate" W_A V_A + eta W_B V_B.
         lower: the type of the products with the maps.
     """
+    refuse_misfits(contrasted, weights, rows, eta, pairs, operation)
     if torch.compiler.is_compiling():  # the compiler chooses by itself what to keep
         return _of_pairs(operation, *_by_image(weights, rows, pairs), *eta)
     kind = torch.bfloat16 if lower == torch.bfloat16 else weights.dtype

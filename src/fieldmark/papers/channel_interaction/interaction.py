@@ -24,42 +24,48 @@ The average of Z
     position.
 """
 
-import math
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fieldmark.core.inputs import refuse_misfits
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, lower_type, raised, suited
+from fieldmark.plain import Count, Finite
 
 _IMAGES = 4
 """Images whose W is held at a time when no gradient is recorded: 16.8 MB each for 2,048 channels."""
+Flat = Annotated[Tensor, "B D l"]
+Maps = Annotated[Tensor, "B D h w"]
 
 
-def channel_weights(x: Tensor, scale: float = 1.0) -> Tensor:
+def channel_weights(x: Flat, scale: Finite = 1.0) -> Tensor:
     """W (B, D, D) of x (B, D, l): how much channel k complements channel i; each row sums to one.
 
     In float32 for half types. Negative ``scale`` prefers channels that are alike.
     """
+    refuse_misfits(channel_weights, x, scale)
     x = raised(x)
     with full_precision(x):
         return torch.softmax((-scale * x) @ x.mT, 2)  # Eq. 2
 
 
-def self_channel_interaction(x: Tensor, scale: float = 1.0) -> Tensor:
+def self_channel_interaction(x: Flat, scale: Finite = 1.0) -> Tensor:
     """Y (B, D, l) of x (B, D, l), in float32 for half types.
 
     It is attention over the channels with negated queries; PyTorch's CPU kernels for that do not hold W.
     """
+    refuse_misfits(self_channel_interaction, x, scale)
     x = raised(x)[:, None]
     with full_precision(x):
         return F.scaled_dot_product_attention(-scale * x, x, x, scale=1.0).squeeze(1)  # Eq. 1
 
 
-def weighted(rows: Tensor, weights: Tensor) -> Tensor:
+def weighted(rows: Annotated[Tensor, "B k D"], weights: Annotated[Tensor, "B M D"]) -> Tensor:
     """Rows V (B, k, D), such as maps with their channels last, mixed by weights W (B, M, D): V W^T, (B, k, M)."""
+    refuse_misfits(weighted, rows, weights)
     with full_precision(rows):
         return _Weighted.apply(rows, weights)  # pyright: ignore[reportReturnType]
 
@@ -82,11 +88,13 @@ class _Weighted(torch.autograd.Function):
         return gradient @ weights, gradient.mT @ rows
 
 
-def window_averages(maps: Tensor) -> Tensor:
+def window_averages(maps: Maps) -> Tensor:
     """(B, 9, D) of maps (B, D, h, w): what each tap of a 3x3 convolution sees of them, averaged over the positions.
 
     In float32 for half types. Zeros lie around the maps; the fifth window is the whole map.
     """
+
+    refuse_misfits(window_averages, maps)
 
     def taps(count: int) -> Tensor:
         mask = torch.ones(3, count, dtype=x.dtype, device=x.device)
@@ -146,16 +154,17 @@ class SelfChannelInteraction(nn.Module):
     rate: ClassVar[float] = 0.1
     """The share of the head's learning rate: at the full rate training fails, as phi sums over nine times D numbers."""
 
-    def __init__(self, channels: int, scale: float = 1.0) -> None:
+    def __init__(self, channels: Count, scale: Finite = 1.0) -> None:
         super().__init__()
-        if not math.isfinite(scale) or scale == 0:
-            raise UserError(f"SelfChannelInteraction(scale={scale}): the scale is a number other than 0")
+        refuse_misfits(SelfChannelInteraction, channels, scale)
+        if scale == 0:
+            raise UserError("SelfChannelInteraction(scale=0): the scale is a number other than 0")
         phi = nn.Conv2d(channels, channels, 3, padding=1)
         self.phi = phi.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         """Its weight lies as (D, 3, 3, D) in memory, so that ``average`` takes it as a matrix without a copy."""
         self.scale = scale
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Maps) -> Tensor:
         """Z."""
         self._refuse(maps)
         return self.added(self_channel_interaction(maps.flatten(2), self.scale).view(maps.shape), maps)
@@ -207,7 +216,4 @@ class SelfChannelInteraction(nn.Module):
             return x + raised(F.linear(y.flatten(1).to(kernel.dtype), kernel)) + raised(self.phi.bias)  # Eq. 3
 
     def _refuse(self, maps: Tensor) -> None:
-        channels = self.phi.in_channels
-        if maps.dim() != 4 or maps.shape[1] != channels:
-            expected = f"SelfChannelInteraction({channels}) takes maps (B, {channels}, h, w)"
-            raise UserError(f"{expected}, not a tensor of shape {tuple(maps.shape)}")
+        refuse_misfits(SelfChannelInteraction.forward, maps, sizes={"D": self.phi.in_channels})

@@ -13,9 +13,10 @@ Equations
     Eq. 8 to 12, the soft channel labels, are in soft_labels.py.
 
 Paper and released code
-    The default is the paper. Its letters: N channels, c classes, xi_i channels of class i, mu ``weight``, lambda
-    ``diversity``. Weights: mu 0.005 for fine-tuning and 1.5 from scratch, lambda 10. N is not always xi * c: the first
-    classes have floor(N/c) channels and the last N mod c one more (Table II).
+    The default is the paper. Its letters: N channels, c classes, xi_i channels of class i; mu, the option ``weight``,
+    is the weight of the whole loss, and lambda, the option ``diversity``, that of L_div in it. h, the function
+    ``diversity``, is what L_div averages. Weights: mu 0.005 for fine-tuning and 1.5 from scratch, lambda 10. N is not
+    always xi * c: the first classes have floor(N/c) channels and the last N mod c one more (Table II).
     The released code replaces -lambda * L_div by b * (1 - mean of h/xi), added up over the sizes of groups
     (``form="released"``; b = ``weight * diversity``), and drops 4 of 10 or 11 channels (``drop=0.4``) or 1 of 3. At
     equal weight and diversity, and with groups of one size, it pushes h xi times less than the paper's form, which
@@ -34,9 +35,8 @@ Choices of ours where the paper is silent
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import groupby
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -45,19 +45,23 @@ from torch import Tensor, nn
 from fieldmark.core.classifier import Classifier, Linear
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
-from fieldmark.core.inputs import refuse_choices, refuse_inputs, refuse_negative
+from fieldmark.core.inputs import refuse_inputs, refuse_misfits, refuse_negative
 from fieldmark.errors import UserError
+from fieldmark.ops.channel_maxima import group_maximum, runs
 from fieldmark.ops.precision import raised
-from fieldmark.papers.mutual_channel.soft_labels import after_relu, refined_channels, spatial_softmax
-from fieldmark.plain import Count
+from fieldmark.papers.mutual_channel.soft_labels import Maps, after_relu, refined_channels, spatial_softmax
+from fieldmark.plain import BelowOne, Count, Natural, NotNegative
+
+Kept = Annotated[Tensor, "N", bool]
 
 
-def channel_groups(channels: int, classes: int) -> tuple[int, ...]:
+def channel_groups(channels: Count, classes: Count) -> tuple[int, ...]:
     """How many neighbouring channels each class has, (c,): the first floor(N/c) each, the last N mod c one more.
 
     Raises:
         UserError: fewer channels than classes.
     """
+    refuse_misfits(channel_groups, channels, classes)
     base, extra = divmod(channels, classes)
     if not base:
         advice = f"the neck ChannelExpansion (channel-expansion) makes {3 * classes} of them"
@@ -65,108 +69,68 @@ def channel_groups(channels: int, classes: int) -> tuple[int, ...]:
     return (base,) * (classes - extra) + (base + 1,) * extra  # Eq. 1
 
 
-class _Run(NamedTuple):
-    """Neighbouring classes with equally many channels: ``number`` groups of ``size``, from channel ``first`` on."""
-
-    first: int
-    number: int
-    size: int
-
-    def channels_of(self, tensor: Tensor, dim: int) -> Tensor:
-        """The run's part of the channels along ``dim``, as two dimensions (number, size) in its place; a view."""
-        return tensor.narrow(dim, self.first, self.number * self.size).unflatten(dim, (self.number, self.size))
+def _refuse_groups(groups: Sequence[int], maps: Tensor) -> None:
+    if not groups or min(groups) < 1 or sum(groups) != maps.shape[1]:
+        sizes = f"{len(groups)} groups with {sum(groups)} channels in all"
+        raise UserError(f"{sizes} do not fit maps of {maps.shape[1]} channels; each class has one or more")
 
 
-def _runs(groups: Sequence[int]) -> Iterator[_Run]:
-    """The groups in runs of equal size: two at most for those of ``channel_groups``."""
-    first = 0
-    for size, equal in groupby(groups):
-        run = _Run(first, len(list(equal)), size)
-        first += run.number * size
-        yield run
-
-
-class _GroupMaximum(torch.autograd.Function):
-    """Maximum over each group's channels, (B, N, l) to (B, c, l), whose gradient goes to the winners alone.
-
-    Written out because PyTorch's own gradient makes several tensors as big as the maps.
-    """
-
-    @staticmethod
-    def forward(maps: Tensor, keep: Tensor | None, groups: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        masked = maps if keep is None else maps * keep[:, None]
-        values, winners = [], []
-        for run in _runs(groups):
-            value, winner = run.channels_of(masked, 1).max(2)
-            starts = torch.arange(run.first, run.first + run.number * run.size, run.size, device=maps.device)
-            values.append(value)
-            winners.append(winner + starts[:, None])
-        return torch.cat(values, 1), torch.cat(winners, 1)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor | None, tuple[int, ...]], output: Any) -> None:
-        maps, keep, _ = inputs
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(output[1], keep)
-        ctx.layout = torch.empty_like(maps, device="meta")  # shape and order in memory, without the memory
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        winners, keep = ctx.saved_tensors
-        share = grads[0] if keep is None else grads[0] * keep.take(winners)
-        gradient = torch.zeros_like(ctx.layout, dtype=share.dtype, device=share.device)
-        return gradient.scatter_(1, winners, share), None, None
-
-
-def _group_maximum(maps: Tensor, groups: Sequence[int], keep: Tensor | None = None) -> Tensor:
-    """Cross-channel max pooling: (B, N, l) to (B, c, l); channels where ``keep`` (N,) is False count as 0."""
-    if sum(groups) != maps.shape[1]:
-        raise UserError(f"groups of {sum(groups)} channels do not fit maps of {maps.shape[1]}")
-    return _GroupMaximum.apply(maps, keep, tuple(groups))[0]  # pyright: ignore[reportReturnType, reportIndexIssue]
-
-
-def channel_attention(groups: Sequence[int], *, drop: float, draws: Draws, like: Tensor) -> Tensor | None:
+def channel_attention(groups: Sequence[int], *, drop: BelowOne, draws: Draws, like: Tensor) -> Tensor | None:
     """CWA's mask, bool (N,): False at floor(drop * xi_i) random channels of each class, drawn anew at each step.
 
     None, which keeps all, in evaluation and if nothing is dropped.
     """
+    refuse_misfits(channel_attention, groups, drop)
     dropped = {size: math.floor(drop * size + 1e-9) for size in set(groups)}
     if not draws.random or not any(dropped.values()):
         return None
     numbers = draws.uniform("mutual_channel", (sum(groups),), like=like.new_empty(0, dtype=torch.float32))
-    orders = ((run, torch.argsort(run.channels_of(numbers, 0), dim=1, stable=True)) for run in _runs(groups))
+    orders = ((run, torch.argsort(run.channels_of(numbers, 0), dim=1, stable=True)) for run in runs(groups))
     return torch.cat([(order.argsort(1) >= dropped[run.size]).flatten() for run, order in orders])
 
 
-def discriminality_logits(maps: Tensor, groups: Sequence[int], keep: Tensor | None = None) -> Tensor:
+def discriminality_logits(maps: Maps, groups: Sequence[int], keep: Kept | None = None) -> Tensor:
     """g(F_i), the response of each class: maps (B, N, h, w) to (B, c), in float32 or better.
 
     Args:
         maps: after ReLU.
         groups: (c,), channels of each class, as from ``channel_groups``.
         keep: bool (N,), channels that count; the rest respond with 0.
+
+    Raises:
+        UserError: tensors of other shapes, or groups that are not those of N channels.
     """
-    return _group_maximum(raised(maps).flatten(2), groups, keep).mean(2)  # Eq. 5
+    refuse_misfits(discriminality_logits, maps, groups, keep)
+    _refuse_groups(groups, maps)
+    return group_maximum(raised(maps).flatten(2), groups, keep).mean(2)  # Eq. 5
 
 
-def average_logits(maps: Tensor, groups: Sequence[int], keep: Tensor | None = None) -> Tensor:
+def average_logits(maps: Maps, groups: Sequence[int], keep: Kept | None = None) -> Tensor:
     """As ``discriminality_logits``, but with CCAP, the mean over a class's channels (dropped ones count as 0)."""
+    refuse_misfits(average_logits, maps, groups, keep)
+    _refuse_groups(groups, maps)
     means = raised(maps).mean((2, 3))
     masked = means if keep is None else means * keep
-    return torch.cat([run.channels_of(masked, 1).mean(2) for run in _runs(groups)], 1)
+    return torch.cat([run.channels_of(masked, 1).mean(2) for run in runs(groups)], 1)
 
 
 def discriminality(logits: Tensor, labels: Tensor) -> Tensor:
-    """L_dis, cross-entropy of (B, c) responses as they are and (B,) labels, averaged over the batch."""
-    return F.cross_entropy(logits, labels)  # Eq. 4
+    """L_dis, cross-entropy of (B, c) responses as they are and (B,) labels, averaged over the batch; 0 for none."""
+    refuse_inputs("discriminality", "logits", logits, labels)
+    return F.cross_entropy(logits, labels) if len(labels) else logits.sum()  # Eq. 4
 
 
-def diversity(maps: Tensor, groups: Sequence[int]) -> Tensor:
+def diversity(maps: Maps, groups: Sequence[int]) -> Tensor:
     """h(F_i), how differently a class's channels respond over the positions: maps (B, N, h, w) to (B, c).
 
     From 1 to xi_i; in float32 or better.
+
+    Raises:
+        UserError: maps of another shape, or groups that are not those of N channels.
     """
-    return _group_maximum(spatial_softmax(maps), groups).sum(2)  # Eq. 7
+    refuse_misfits(diversity, maps, groups)
+    _refuse_groups(groups, maps)
+    return group_maximum(spatial_softmax(maps), groups).sum(2)  # Eq. 7
 
 
 class MutualChannelLoss(Term):
@@ -178,8 +142,8 @@ class MutualChannelLoss(Term):
 
     Args:
         classes: c.
-        weight: mu.
-        diversity: lambda; 0 leaves L_div out.
+        weight: mu of Eq. 2, the weight of the whole loss: 0.005 for fine-tuning, 1.5 from scratch.
+        diversity: lambda of Eq. 3, the weight of L_div; 0 leaves it out.
         drop: share of each class's channels that CWA drops, rounded down; 0 leaves CWA out.
         discriminality: factor of L_dis; 0 leaves it out.
         across: what joins a class's channels in L_dis, "max" (CCMP) or "average" (CCAP).
@@ -194,24 +158,21 @@ class MutualChannelLoss(Term):
 
     def __init__(
         self,
-        classes: int,
-        weight: float = 0.005,
-        diversity: float = 10.0,
-        drop: float = 0.5,
-        discriminality: float = 1.0,
+        classes: Count,
+        weight: NotNegative = 0.005,
+        diversity: NotNegative = 10.0,
+        drop: BelowOne = 0.5,
+        discriminality: NotNegative = 1.0,
         across: Literal["max", "average"] = "max",
         of: Literal["all", "label"] = "all",
         form: Literal["paper", "released"] = "paper",
     ) -> None:
         super().__init__()
-        if min(weight, diversity, discriminality) < 0 or not 0 <= drop < 1:
-            raise UserError("MutualChannelLoss: weight, diversity and discriminality are at least 0, drop is below 1")
+        refuse_misfits(MutualChannelLoss, classes, weight, diversity, drop, discriminality, across, of, form)
         if not diversity and not discriminality:
             raise UserError("MutualChannelLoss(diversity=0, discriminality=0): nothing is left of it")
-        choices = {"across": (across, Literal["max", "average"]), "of": (of, Literal["all", "label"])}
-        refuse_choices("MutualChannelLoss", choices | {"form": (form, Literal["paper", "released"])})
-        self.classes, self.weight, self.diversity, self.drop = classes, weight, diversity, drop
-        self.discriminality, self.across, self.of, self.form = discriminality, across, of, form
+        self.classes, self.mu, self.lambda_, self.drop = classes, weight, diversity, drop
+        self.factor, self.across, self.of, self.form = discriminality, across, of, form
         self.checked = False  # whether a custom loop's first maps were checked: only those, as it waits for the device
 
     def check(self, classifier: Classifier) -> None:
@@ -221,7 +182,9 @@ class MutualChannelLoss(Term):
         channel_groups(refined_channels(classifier), self.classes)
 
     def forward(self, maps: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
-        """mu * (L_dis - lambda * L_div), a scalar.
+        """mu * (L_dis - lambda * L_div), a scalar; 0 without images.
+
+        ``figures`` are L_dis and L_div, without their weights.
 
         Args:
             maps: (B, N, h, w), after ReLU; N is at least the number of classes.
@@ -231,30 +194,34 @@ class MutualChannelLoss(Term):
         refuse_inputs("MutualChannelLoss", "maps", maps, labels)
         if draws is None and not self.checked:
             self.checked = refuse_negative("MutualChannelLoss", maps)
+        if not len(maps):
+            self.figures = {}
+            return maps.sum()
         draws, maps = drawn(draws, training=self.training), after_relu(maps)
-        groups = channel_groups(maps.shape[1], self.classes)
-        separation = maps.new_zeros(())
-        if self.discriminality:
+        groups, l_dis, l_div = channel_groups(maps.shape[1], self.classes), maps.new_zeros(()), maps.new_zeros(())
+        if self.factor:
             keep = channel_attention(groups, drop=self.drop, draws=draws, like=maps)
             joined = discriminality_logits if self.across == "max" else average_logits
-            separation = self.discriminality * discriminality(joined(maps, groups, keep), labels)
-        spread = self._spread(maps, groups, labels) if self.diversity else maps.new_zeros(())
-        loss = separation - self.diversity * spread  # Eq. 3
-        return self.weight * loss  # Eq. 2
+            l_dis = discriminality(joined(maps, groups, keep), labels)
+        if self.lambda_:
+            l_div = self._l_div(diversity(maps, groups), groups, labels)
+        parts = (("L_dis", self.factor, l_dis), ("L_div", self.lambda_, l_div))
+        self.figures = {name: part.detach() for name, weight, part in parts if weight}
+        loss = self.factor * l_dis - self.lambda_ * l_div  # Eq. 3
+        return self.mu * loss  # Eq. 2
 
-    def _spread(self, maps: Tensor, groups: tuple[int, ...], labels: Tensor) -> Tensor:
-        """L_div; in the released form, what its -b multiplies."""
-        places = diversity(maps, groups)
+    def _l_div(self, h: Tensor, groups: tuple[int, ...], labels: Tensor) -> Tensor:
+        """L_div of h (B, c); in the released form, what its -b multiplies."""
         if self.form == "released":
-            runs = list(_runs(groups))
-            parts = zip(places.split([run.number for run in runs], 1), runs, strict=True)
+            sizes = list(runs(groups))
+            parts = zip(h.split([run.number for run in sizes], 1), sizes, strict=True)
             shares = [part / run.size - 1 for part, run in parts]
             if self.of == "all":
                 return torch.stack([share.mean() for share in shares]).sum()
-            places = torch.cat(shares, 1)
+            h = torch.cat(shares, 1)
         if self.of == "label":
-            return places.gather(1, labels[:, None]).mean()
-        return places.mean()  # Eq. 6
+            return h.gather(1, labels[:, None]).mean()
+        return h.mean()  # Eq. 6
 
 
 class ChannelExpansion(nn.Module):
@@ -269,16 +236,16 @@ class ChannelExpansion(nn.Module):
         total: channels in all, if not xi * c; 0 means xi * c.
     """
 
-    def __init__(self, channels: int, classes: int, xi: int = 3, total: int = 0) -> None:
+    def __init__(self, channels: Count, classes: Count, xi: Count = 3, total: Natural = 0) -> None:
         super().__init__()
-        if xi < 1 or total < 0:
-            raise UserError(f"ChannelExpansion(xi={xi}, total={total}): xi is at least 1, total at least 0")
+        refuse_misfits(ChannelExpansion, channels, classes, xi, total)
         width = total or xi * classes
         self.convolution = nn.Conv2d(channels, width, 1, bias=False)
         self.norm = nn.BatchNorm2d(width)
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Annotated[Tensor, "B D h w"]) -> Tensor:
         """(B, D, h, w) to (B, xi * c, h, w), nowhere negative."""
+        refuse_misfits(ChannelExpansion.forward, maps, sizes={"D": self.convolution.in_channels})
         return self.norm(self.convolution(maps)).relu()
 
 
@@ -291,11 +258,14 @@ class TwoLayerHead(nn.Module):
         hidden: width between the two layers.
     """
 
-    def __init__(self, width: int, classes: int, hidden: Count = 512) -> None:
+    def __init__(self, width: Count, classes: Count, hidden: Count = 512) -> None:
         super().__init__()
+        refuse_misfits(TwoLayerHead, width, classes, hidden)
+        self.width = width
         first = (nn.BatchNorm1d(width), nn.Linear(width, hidden))
         self.layers = nn.Sequential(*first, nn.BatchNorm1d(hidden), nn.ELU(), Linear(hidden, classes))
 
-    def forward(self, embedding: Tensor) -> Tensor:
+    def forward(self, embedding: Annotated[Tensor, "B E"]) -> Tensor:
         """Logits (B, c)."""
+        refuse_misfits(TwoLayerHead.forward, embedding, sizes={"E": self.width})
         return self.layers(embedding)

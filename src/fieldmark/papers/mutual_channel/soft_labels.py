@@ -17,7 +17,7 @@ Paper and released code
     carries no gradient from L_MC to t. It starts at 0.5, is updated with the batch before it is used, and is fixed in
     evaluation. CWA drops half of all channels, the same for all classes. The SE block (Hu et al., CVPR 2018) makes
     labels only: it does not scale the maps that the classifier sees. A class without images in the batch counts as 0 in
-    L_intra. L_MC needs B * c * N * l products; they are made in pieces of fixed size and never held at once.
+    L_intra.
     L_intra and L_inter train the SE block alone (``into_maps=False``). They are sums over N channels: on the maps of 16
     CUB photos (EfficientNet-Lite0, 20 classes) their joint gradient is 40 times as long as that of cross-entropy when
     that is at 2.2 nats, and 146 times when it is at 0.2 (``benchmarks/soft_label_gradients.py``), and the network would
@@ -27,7 +27,7 @@ Paper and released code
 """
 
 from copy import deepcopy
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -36,24 +36,26 @@ from torch import Tensor, nn
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
-from fieldmark.core.inputs import refuse_inputs, refuse_negative
+from fieldmark.core.inputs import refuse_inputs, refuse_labels, refuse_misfits, refuse_negative
 from fieldmark.errors import UserError
+from fieldmark.ops.channel_maxima import weighted_maximum
 from fieldmark.ops.precision import full_precision, raised, suited
-from fieldmark.plain import Count
+from fieldmark.plain import BelowOne, Count, Fraction, NotNegative, Positive
 
-_RESIDUES = 32
-"""Channels are folded to this number before the winner is searched; about the square root of a usual N."""
+Maps = Annotated[Tensor, "B N h w"]
+Maxima = Annotated[Tensor, "c N"]
 
 
-def after_relu(maps: Tensor) -> Tensor:
+def after_relu(maps: Annotated[Tensor, "..."]) -> Tensor:
     """Maps with negative responses at 0, in float32 or better; maps nowhere negative keep values and gradients."""
     values = raised(maps)
     # as clamp_min(0), whose gradient takes ten times as long
     return F.threshold(values, -torch.finfo(values.dtype).tiny, 0.0)
 
 
-def spatial_softmax(maps: Tensor) -> Tensor:
+def spatial_softmax(maps: Maps) -> Tensor:
     """Each channel's softmax over its positions: (B, N, h, w) to (B, N, l), in float32 or better."""
+    refuse_misfits(spatial_softmax, maps)
     flat = raised(maps).flatten(2)
     if flat.stride(1) == 1:  # channels last: along the axis in its memory order, without a copy
         return flat.transpose(1, 2).softmax(1).transpose(1, 2)
@@ -75,73 +77,37 @@ class ChannelLabels(nn.Module):
         reduction: N over the width of its hidden layer.
     """
 
-    def __init__(self, channels: int, reduction: int = 16) -> None:
+    def __init__(self, channels: Count, reduction: Count = 16) -> None:
         super().__init__()
+        refuse_misfits(ChannelLabels, channels, reduction)
         hidden = max(channels // reduction, 1)
         self.squeeze, self.excite = nn.Linear(channels, hidden), nn.Linear(hidden, channels)
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Maps) -> Tensor:
         """One row per image, in float32 or better."""
+        refuse_misfits(ChannelLabels.forward, maps, sizes={"N": self.squeeze.in_features})
         hidden = self.squeeze(suited(maps.mean((2, 3)), self.squeeze)).relu()
         return raised(self.excite(hidden)).sigmoid()  # Eq. 8
 
 
-def class_maxima(soft: Tensor, labels: Tensor, classes: int) -> Tensor:
+def class_maxima(soft: Annotated[Tensor, "B N"], labels: Tensor, classes: Count) -> Tensor:
     """The maximum of t over the images of each class: (B, N) and (B,) to (c, N); 0 for a class without images."""
+    refuse_misfits(class_maxima, soft, labels, classes)
+    refuse_labels("class_maxima", labels, images=len(soft))
     index = labels[:, None].expand_as(soft)
     return soft.new_zeros(classes, soft.shape[1]).scatter_reduce(0, index, soft, "amax")  # Eq. 9
 
 
-def intra_class(maxima: Tensor) -> Tensor:
+def intra_class(maxima: Maxima) -> Tensor:
     """L_intra of (c, N) maxima: their sum over channels, averaged over classes."""
+    refuse_misfits(intra_class, maxima)
     return maxima.sum(1).mean()  # Eq. 10
 
 
-def inter_class(maxima: Tensor) -> Tensor:
+def inter_class(maxima: Maxima) -> Tensor:
     """L_inter of (c, N) maxima: minus the sum over channels of the largest of any class."""
+    refuse_misfits(inter_class, maxima)
     return -maxima.amax(0).sum()  # Eq. 11
-
-
-class _WeightedMaximum(torch.autograd.Function):
-    """``weighted_maximum``; the weights get no gradient. What backward needs is the winners, (B, c, l)."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, weights: Tensor) -> Tensor:
-        (images, channels, positions), classes = values.shape, len(weights)
-        spare = -channels % _RESIDUES  # the last channel again, so that the number can be folded
-        repeat = torch.arange(channels + spare, device=values.device).clamp_max(channels - 1)
-        rows = values.transpose(1, 2).reshape(-1, channels)
-        rows, weights = (part.index_select(1, repeat) if spare else part for part in (rows, weights))
-        piece = 2**19 if values.device.type == "cpu" else 2**26  # a core's cache; a GPU needs more at once
-        pieces = [_winners(part, weights) for part in rows.split(max(1, piece // weights.numel()))]
-        flat = (torch.cat(part).view(images, positions, classes) for part in zip(*pieces, strict=True))
-        best, winners = (part.transpose(1, 2) for part in flat)
-        ctx.save_for_backward(winners.clamp_max(channels - 1), weights.expand(images, -1, -1).gather(2, winners))
-        ctx.shape = values.shape
-        return best
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        winners, weights = ctx.saved_tensors
-        return grads[0].new_zeros(ctx.shape).scatter_add_(1, winners, grads[0] * weights), None
-
-
-def _winners(rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest product a row and class, and its channel: (p, N) and (c, N) to twice (p, c).
-
-    ``max`` with indices over all N would be several times as slow: first which residue, then which channel of it.
-    """
-    residue = (rows[:, None] * weights).unflatten(2, (-1, _RESIDUES)).amax(2).max(2).indices
-    steps = torch.arange(0, weights.shape[1], _RESIDUES, device=rows.device)
-    candidates = residue[..., None] + steps  # (p, c, N / residues)
-    of_rows = rows.gather(1, candidates.flatten(1)).view_as(candidates)
-    best, place = (of_rows * weights.expand(len(rows), -1, -1).gather(2, candidates)).max(2)
-    return best, place * _RESIDUES + residue
-
-
-def weighted_maximum(values: Tensor, weights: Tensor) -> Tensor:
-    """The maximum over channels of weight times value: (B, N, l) and (c, N) to (B, c, l); no gradient to weights."""
-    return _WeightedMaximum.apply(values, weights.detach().to(values.dtype))  # pyright: ignore[reportReturnType]
 
 
 class SoftChannelLabels(Term):
@@ -154,8 +120,8 @@ class SoftChannelLabels(Term):
     Args:
         channels: N, of the backbone; a neck must keep their number.
         classes: c.
-        weight: mu.
-        diversity: lambda.
+        weight: mu of Eq. 12, the weight of L_MC.
+        diversity: lambda of Eq. 3, the weight of L_div in it.
         drop: share of all channels that CWA drops, rounded down.
         label_weight: of L_intra + L_inter.
         momentum: share of a batch in its classes' running means.
@@ -175,22 +141,20 @@ class SoftChannelLabels(Term):
 
     def __init__(
         self,
-        channels: int,
-        classes: int,
-        weight: float = 0.5,
-        diversity: float = 10.0,
-        drop: float = 0.5,
-        label_weight: float = 1.0,
-        momentum: float = 0.1,
+        channels: Count,
+        classes: Count,
+        weight: NotNegative = 0.5,
+        diversity: NotNegative = 10.0,
+        drop: BelowOne = 0.5,
+        label_weight: Positive = 1.0,
+        momentum: Fraction = 0.1,
         reduction: Count = 16,
         into_maps: bool = False,
     ) -> None:
         super().__init__()
-        if min(weight, diversity) < 0 or not 0 <= drop < 1 or label_weight <= 0:
-            raise UserError("SoftChannelLabels: weight and diversity >= 0, 0 <= drop < 1, label_weight > 0")
-        if not 0 < momentum <= 1:
-            raise UserError(f"SoftChannelLabels(momentum={momentum}): above 0, at most 1")
-        self.weight, self.diversity, self.drop = weight, diversity, drop
+        numbers = (weight, diversity, drop, label_weight, momentum, reduction, into_maps)
+        refuse_misfits(SoftChannelLabels, channels, classes, *numbers)
+        self.mu, self.lambda_, self.drop = weight, diversity, drop
         self.label_weight, self.momentum, self.into_maps = label_weight, momentum, into_maps
         self.checked = False  # whether a custom loop's first maps were checked: only those, as it waits for the device
         self.soft_labels = ChannelLabels(channels, reduction)
@@ -206,9 +170,10 @@ class SoftChannelLabels(Term):
             raise UserError(f"SoftChannelLabels(classes={classes}): the classifier has {classifier.classes}")
 
     def forward(self, maps: Tensor, labels: Tensor, *, draws: Draws | None = None) -> Tensor:
-        """mu * (L_dis - lambda * L_div) + label_weight * (L_intra + L_inter), a scalar.
+        """mu * (L_dis - lambda * L_div) + label_weight * (L_intra + L_inter), a scalar; 0 without images.
 
-        In training it also moves the running means, and CWA drops other channels at each call.
+        In training it also moves the running means, and CWA drops other channels at each call. ``figures`` are L_dis,
+        L_div, L_intra and L_inter, without their weights.
 
         Args:
             maps: (B, N, h, w), after ReLU.
@@ -218,15 +183,20 @@ class SoftChannelLabels(Term):
         refuse_inputs("SoftChannelLabels", "maps", maps, labels, size=self.means.shape[1])
         if draws is None and not self.checked:
             self.checked = refuse_negative("SoftChannelLabels", maps)
+        if not len(maps):
+            self.figures = {}
+            return maps.sum()
         draws, maps = drawn(draws, training=self.training), after_relu(maps)
         soft = self.soft_labels(maps if self.into_maps else maps.detach())
         if self.training:
             self._follow(soft.detach(), labels)
-        logits = self._logits(maps, draws)
-        spread = weighted_maximum(spatial_softmax(maps), self.means).sum(2).mean()
-        mutual = F.cross_entropy(logits, labels) - self.diversity * spread
+        l_dis = F.cross_entropy(self._logits(maps, draws), labels)
+        l_div = weighted_maximum(spatial_softmax(maps), self.means).sum(2).mean()
         maxima = class_maxima(soft, labels, len(self.means))
-        return self.weight * mutual + self.label_weight * (intra_class(maxima) + inter_class(maxima))  # Eq. 12
+        l_intra, l_inter = intra_class(maxima), inter_class(maxima)
+        parts = {"L_dis": l_dis, "L_div": l_div, "L_intra": l_intra, "L_inter": l_inter}
+        self.figures = {name: part.detach() for name, part in parts.items()}
+        return self.mu * (l_dis - self.lambda_ * l_div) + self.label_weight * (l_intra + l_inter)  # Eq. 12
 
     def top_channels(self, count: int = 10) -> Tensor:
         """The channels that belong most to each class, the most important first: (c, count) long, as in Table IX.

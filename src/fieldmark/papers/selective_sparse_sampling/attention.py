@@ -25,13 +25,16 @@ Paper and released code
 """
 
 import math
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fieldmark.core.inputs import refuse_misfits
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, raised
+from fieldmark.plain import Count, NotNegative
 
 TOP = 5
 """Number of likeliest classes that count."""
@@ -45,50 +48,63 @@ RADII = {"D": 0.09, "C": 0.3}
 """S3N's initial radii by branch, as fractions of the grid's diagonal."""
 
 
-def top_entropy(logits: Tensor, k: int = TOP) -> Tensor:
+Maps = Annotated[Tensor, "B h w"]
+Mask = Annotated[Tensor, "B h w", bool]
+Logits = Annotated[Tensor, "B C"]
+
+
+def top_entropy(logits: Logits, k: Count = TOP) -> Tensor:
     """The share of the k largest probabilities in the entropy, in nats: (B, C) to (B,); of all C if C is below k."""
+    refuse_misfits(top_entropy, logits, k)
     logarithms = raised(logits).log_softmax(1).topk(min(k, logits.shape[1]), 1).values
     return -(logarithms.exp() * logarithms).sum(1)  # Eq. 2
 
 
-def combined(maps: Tensor, entropy: Tensor, threshold: float) -> Tensor:
+def combined(maps: Annotated[Tensor, "B k h w"], entropy: Annotated[Tensor, "B"], threshold: NotNegative) -> Tensor:
     """Maps of the k likeliest classes, likeliest first, to the response map: (B, k, h, w) to (B, h, w) in [0, 1].
 
     The first map if ``entropy`` (B,) is at most ``threshold``, else the sum of all. A map that is constant up to the
     rounding of what was summed becomes 0.
     """
+    refuse_misfits(combined, maps, entropy, threshold)
     response = torch.where((entropy <= threshold)[:, None, None], maps[:, 0], maps.sum(1))  # Eq. 3
     return min_max(response, rounding=rounding_of(maps))
 
 
-def rounding_of(maps: Tensor) -> Tensor:
+def rounding_of(maps: Annotated[Tensor, "B k h w"]) -> Tensor:
     """By how much a constant sum or average of these maps (B, k, h, w) may vary by rounding: (B,)."""
+    refuse_misfits(rounding_of, maps)
     return 16 * torch.finfo(maps.dtype).eps * maps.detach().abs().amax((1, 2, 3))
 
 
-def min_max(maps: Tensor, *, rounding: Tensor | None = None) -> Tensor:
+def min_max(maps: Maps, *, rounding: Annotated[Tensor, "B"] | None = None) -> Tensor:
     """Each of the maps (B, h, w) shifted and scaled to [0, 1]; 0 if it is constant up to ``rounding`` (B,)."""
+    refuse_misfits(min_max, maps, rounding)
     low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
     uneven = high - low > (0 if rounding is None else rounding[:, None, None])
     return torch.where(uneven, (maps - low) / torch.where(uneven, high - low, torch.ones_like(low)), 0.0)
 
 
-def response_map(class_maps: Tensor, logits: Tensor, threshold: float = 0.2, k: int = TOP) -> Tensor:
+def response_map(
+    class_maps: Annotated[Tensor, "B C h w"], logits: Logits, threshold: NotNegative = 0.2, k: Count = TOP
+) -> Tensor:
     """R from class maps (B, C, h, w) and logits (B, C): (B, h, w) in [0, 1], 0 for a constant map.
 
     The likeliest class's map if ``top_entropy`` is at most ``threshold``, else the sum of the k likeliest.
     """
+    refuse_misfits(response_map, class_maps, logits, threshold, k)
     likeliest = logits.topk(min(k, logits.shape[1]), 1).indices[:, :, None, None]
     maps = raised(class_maps).gather(1, likeliest.expand(-1, -1, *class_maps.shape[2:]))
     return combined(maps, top_entropy(logits, k), threshold)  # Eq. 3
 
 
-def saliency_map(scores: Tensor) -> Tensor:
+def saliency_map(scores: Maps) -> Tensor:
     """The softmax of scores (B, h, w) over the positions, divided by its largest value: (B, h, w) in (0, 1]."""
+    refuse_misfits(saliency_map, scores)
     return torch.exp(scores - scores.amax((1, 2), keepdim=True))
 
 
-def local_peaks(response: Tensor, window: int = 3) -> Tensor:
+def local_peaks(response: Maps, window: Count = 3) -> Tensor:
     """Where the response (B, h, w) is the largest in the window around it: bool (B, h, w).
 
     Of equal values in a window only the first, row by row, is a peak: a plateau is not all peaks.
@@ -96,14 +112,15 @@ def local_peaks(response: Tensor, window: int = 3) -> Tensor:
     Raises:
         UserError: a window without a middle.
     """
-    if window < 1 or window % 2 == 0:
+    refuse_misfits(local_peaks, response, window)
+    if window % 2 == 0:
         raise UserError(f"a window of peaks is an odd number of cells, not {window}")
     _, largest = F.max_pool2d(response[:, None], window, stride=1, padding=window // 2, return_indices=True)
     height, width = response.shape[1:]
     return largest[:, 0] == torch.arange(height * width, device=response.device).view(height, width)
 
 
-def partition(response: Tensor, peaks: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+def partition(response: Maps, peaks: Mask, draws: Maps) -> tuple[Tensor, Tensor]:
     """The peaks of the discriminative and of the complementary branch: two bool masks (B, h, w), together ``peaks``.
 
     Args:
@@ -111,22 +128,27 @@ def partition(response: Tensor, peaks: Tensor, draws: Tensor) -> tuple[Tensor, T
         peaks: bool (B, h, w).
         draws: uniform numbers (B, h, w); 0.5 everywhere in evaluation.
     """
+    refuse_misfits(partition, response, peaks, draws)
     strong = response > draws  # Eq. 4
     return peaks & strong, peaks & ~strong
 
 
-def extremes(response: Tensor, peaks: Tensor) -> tuple[Tensor, Tensor]:
+def extremes(response: Maps, peaks: Mask) -> tuple[Tensor, Tensor]:
     """The highest and the lowest peak of each response (B, h, w), as two bool masks: the released code's test rule.
 
     One peak per mask, of equal ones the first, row by row; none if there is no peak.
     """
+    refuse_misfits(extremes, response, peaks)
     highest = response.masked_fill(~peaks, -math.inf).flatten(1).argmax(1)
     lowest = response.masked_fill(~peaks, math.inf).flatten(1).argmin(1)
-    cells = torch.arange(response[0].numel(), device=response.device).view(response.shape[1:])
+    height, width = response.shape[1:]
+    cells = torch.arange(height * width, device=response.device).view(height, width)
     return peaks & (cells == highest[:, None, None]), peaks & (cells == lowest[:, None, None])
 
 
-def sparse_attention(response: Tensor, peaks: Tensor, beta: Tensor | float, inverse: bool = False) -> Tensor:
+def sparse_attention(
+    response: Maps, peaks: Mask, beta: Annotated[Tensor, ""] | NotNegative, inverse: bool = False
+) -> Tensor:
     """The sum of all peaks' Gaussians, (B, h, w), differentiable in ``response`` and ``beta``.
 
     A Gaussian is the product of its rows and its columns, so the sum over peaks is one product of matrices.
@@ -137,6 +159,7 @@ def sparse_attention(response: Tensor, peaks: Tensor, beta: Tensor | float, inve
         beta: the radius of a peak of 1, in cells; a number or a scalar.
         inverse: height 1/R instead of R (the complementary branch).
     """
+    refuse_misfits(sparse_attention, response, peaks, beta, inverse)
     response = raised(response)
     visible = peaks & (response > FAINTEST)
     value = torch.where(visible, response, torch.ones_like(response))

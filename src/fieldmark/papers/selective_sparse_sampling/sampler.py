@@ -23,20 +23,24 @@ kernel of any values is a convolution.
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fieldmark.core.inputs import refuse_misfits
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, raised
-from fieldmark.papers.selective_sparse_sampling.attention import min_max, rounding_of
+from fieldmark.papers.selective_sparse_sampling.attention import Maps, min_max, rounding_of
+from fieldmark.plain import Count
 
+Pictures = Annotated[Tensor, "B K H W"]
 FWHM = 13 / 31
 """Full width at half maximum of the Gaussian kernel, as a fraction of the grid's side."""
 
 
-def displacement(attention: Tensor, kernel: Tensor | None = None) -> Tensor:
+def displacement(attention: Maps, kernel: Annotated[Tensor, "y x"] | None = None) -> Tensor:
     """How far from itself each cell of the new picture samples the image: attention Q (B, h, w), at least 0, to (B, 2,
     h, w).
 
@@ -47,6 +51,9 @@ def displacement(attention: Tensor, kernel: Tensor | None = None) -> Tensor:
         attention: Q.
         kernel: k, (2h - 1, 2w - 1), as from ``gaussian_kernel``; None is that one, by a shorter way.
     """
+    refuse_misfits(displacement, attention)
+    sizes = {"y": 2 * attention.shape[1] - 1, "x": 2 * attention.shape[2] - 1}
+    refuse_misfits(displacement, attention, kernel, sizes=sizes)
     attention = raised(attention)
     with full_precision(attention):
         largest = attention.detach().amax((1, 2), keepdim=True)  # the result does not depend on Q's scale
@@ -59,8 +66,9 @@ def displacement(attention: Tensor, kernel: Tensor | None = None) -> Tensor:
     return (cells + shift).clamp(-1, 1) - cells
 
 
-def gaussian_kernel(height: int, width: int) -> Tensor:
+def gaussian_kernel(height: Count, width: Count) -> Tensor:
     """The kernel k of a grid of ``height`` x ``width`` cells, (2 height - 1, 2 width - 1) with 1 in its middle."""
+    refuse_misfits(gaussian_kernel, height, width)
     down, across = (_gaussian(torch.arange(1.0 - side, side), side) for side in (height, width))
     return down[:, None] * across
 
@@ -126,11 +134,12 @@ def localised(
     return min_max(torch.stack(scaled).sum(0))
 
 
-def resample(pictures: Tensor, grid: Tensor) -> Tensor:
+def resample(pictures: Pictures, grid: Annotated[Tensor, "B y x 2"]) -> Tensor:
     """``pictures`` (B, K, H, W) sampled at ``grid`` (B, H', W', 2): (B, K, H', W').
 
     In the pictures' dtype and memory format.
     """
+    refuse_misfits(resample, pictures, grid)
     dtype = torch.promote_types(pictures.dtype, grid.dtype)
     options = {"mode": "bilinear", "padding_mode": "border", "align_corners": True}
     sampled = F.grid_sample(pictures.to(dtype), grid.to(dtype), **options).to(pictures.dtype)
@@ -138,8 +147,9 @@ def resample(pictures: Tensor, grid: Tensor) -> Tensor:
     return sampled.contiguous(memory_format=last) if pictures.is_contiguous(memory_format=last) else sampled
 
 
-def enlarged(maps: Tensor, size: int | tuple[int, int]) -> Tensor:
+def enlarged(maps: Pictures, size: int | tuple[int, int]) -> Tensor:
     """Maps (B, K, h, w) to (B, K, H, W), bilinear, corners aligned."""
+    refuse_misfits(enlarged, maps)
     return F.interpolate(maps, _sides(size), mode="bilinear", align_corners=True)
 
 
@@ -150,7 +160,10 @@ def lattice(size: tuple[int, int], *, like: Tensor) -> Tensor:
 
 
 def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
+        raise UserError(f"a picture has 1 x 1 pixels or more, not {height} x {width}")
+    return height, width
 
 
 def _places(count: int, like: Tensor) -> Tensor:
@@ -176,7 +189,8 @@ def _sums(q: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     across, down = 2 * lattice(
         (2 * height - 1, 2 * width - 1), like=q
     )  # from k's middle to its border is the whole grid
-    return F.conv2d(around, torch.stack((kernel, kernel * across, kernel * down))[:, None]).unbind(1)
+    mass, x, y = F.conv2d(around, torch.stack((kernel, kernel * across, kernel * down))[:, None]).unbind(1)
+    return mass, x, y
 
 
 def _axis(count: int, like: Tensor) -> tuple[Tensor, Tensor]:
