@@ -93,9 +93,12 @@ def test_a_network_without_such_an_output_stride_says_so(name: str, stride: int)
 
 def moved(backbone: Backbone) -> set[str]:
     """The names of parameters and statistics that a step in training mode changes."""
+    with torch.no_grad():  # some scales start at 0, and what they scale has no gradient
+        for parameter in backbone.parameters():
+            parameter += 0.1 * torch.rand_like(parameter)
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
     optimiser = torch.optim.SGD(backbone.trained_parameters(), lr=1.0)
-    backbone.train()(torch.randn(4, 3, 64, 64)).square().mean().backward()
+    (backbone.train()(torch.randn(4, 3, 64, 64)) * torch.linspace(-1, 1, backbone.channels)[:, None, None]).sum().backward()
     optimiser.step()
     return {name for name, value in backbone.state_dict().items() if not torch.equal(value, before[name])}
 

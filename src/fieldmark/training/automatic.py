@@ -175,11 +175,11 @@ def _rates_of_parts(model: Model, external: Classes) -> dict[str, float]:
 
 def _can_start_as_probe(model: Model, external: Classes) -> bool:
     """Whether a regression on pretrained features can stand in a linear head, behind no neck or one that steps aside."""
-    pool, head = (class_of(part, external) for part in (model.pool, model.head))
-    aside = model.neck is None or issubclass(class_of(model.neck, external), IdentityNeck)
+    kinds = {place: class_of(part, external, place=place) for place, part in model.parts if place != "term"}
+    aside = "neck" not in kinds or issubclass(kinds["neck"], IdentityNeck)
+    linear = issubclass(kinds["head"], Linear) and issubclass(kinds["pool"], Average | Maximum)
     narrow = model.backbone == GOOGLENET or _network(model.backbone).num_features <= MOST_FEATURES
-    linear = issubclass(head, Linear) and issubclass(pool, Average | Maximum)
-    return model.weights != NONE and linear and aside and narrow
+    return linear and aside and narrow and not model.from_scratch
 
 
 def _network(backbone: str) -> Any:
