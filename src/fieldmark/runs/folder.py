@@ -23,7 +23,7 @@ from fieldmark.plain import from_plain, to_plain
 from fieldmark.recipe import External, Pixels, Recipe, recipe_from_json, recipe_to_json
 from fieldmark.runs.checkpoint import load_model
 
-CLASSES, ABOUT, SCAN = "classes.json", "run.json", "scan.json"
+CLASSES, ABOUT, SCAN, START = "classes.json", "run.json", "scan.json", "start.json"
 FORMAT_VERSION = 1
 T = TypeVar("T")
 
@@ -47,6 +47,20 @@ class About:
     fieldmark: str = ""
     torch: str = ""
     python: str = ""
+
+
+@dataclass(frozen=True)
+class Start:
+    """How good the probe is that the head of a run began as: the content of ``start.json``.
+
+    ``right`` of the ``photos`` in ``splits`` were classified rightly out of fold; ``photos`` is 0 where no class has two.
+    ``strength`` is the inverse strength of the penalty that cross-validation chose.
+    """
+
+    splits: tuple[str, ...]
+    photos: int
+    right: int
+    strength: float
 
 
 class Transform:
@@ -137,6 +151,16 @@ def write_run(run: Path, recipe: Recipe, *, classes: Sequence[str], about: About
     write_text(run / RECIPE, recipe_to_json(recipe))
     for file, value in ((CLASSES, _Classes(tuple(classes))), (ABOUT, about)):
         write_json(run / file, {"format_version": FORMAT_VERSION} | to_plain(value))
+
+
+def write_start(run: Path, start: Start) -> None:
+    """Writes how good the start of a run is."""
+    write_json(run / START, {"format_version": FORMAT_VERSION} | to_plain(start))
+
+
+def read_start(run: Path) -> Start | None:
+    """How good the start of a run was; None where the head did not begin as a probe."""
+    return _read(run / START, Start) if (run / START).is_file() else None
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,8 @@ def _refuse_by_names(dataset: Dataset, draft: Draft, options: DataSettings, pinn
     if options.splits:
         advice = "name the photos as they are named in that file, or leave --splits out"
         refuse_unknown_names(dataset, pinned, source=f"--splits {options.splits}", advice=advice)
+    if draft.settings.all and dataset.is_split:
+        raise UserError("--all: the data have their own splits; name those to train on, as in --train-on train+val")
     refuse_missing_splits(dataset, recipe.train_on, source="--train-on")
     if options.hold_out and (not dataset.is_split or dataset.of(["val"])):
         raise UserError("--hold-out: the data have validation photos, or get some when they are split; leave it out")

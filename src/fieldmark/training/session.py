@@ -28,7 +28,7 @@ from fieldmark.plain import several
 from fieldmark.recipe import External, Recipe
 from fieldmark.recipes import COMPOSITIONS
 from fieldmark.runs.checkpoint import MODEL, load_state, save_model
-from fieldmark.runs.folder import RECIPE
+from fieldmark.runs.folder import RECIPE, write_start
 from fieldmark.training.automatic import draft_of
 from fieldmark.training.destination import clear, locked_folder, pinned_splits, refuse_deletion, resumes_run
 from fieldmark.training.estimate import Ahead, expected_seconds
@@ -39,7 +39,7 @@ from fieldmark.training.preparing import Prepared, prepare_again, prepare_new
 from fieldmark.training.runlog import CURVES, RunLog, clock, draw_curves
 from fieldmark.training.settings import Destination, MachineSettings, Settings
 from fieldmark.training.split_notices import cut_notice
-from fieldmark.training.starting import begin_as_probe
+from fieldmark.training.starting import begin_as_probe, start_lines
 
 LOG = logging.getLogger(__name__)
 ENOUGH_TO_CHOOSE = 1000
@@ -137,7 +137,10 @@ def _train(
         prepared.write(run)
     processes.wait_for_all()
     if recipe.start == "probe" and not resumed:
-        begin_as_probe(learner.method, prepared.dataset, recipe, workers=_workers(settings.machine, fabric), console=console)
+        workers = _workers(settings.machine, fabric)
+        start = begin_as_probe(learner.method, prepared.data, recipe, workers=workers, console=console)
+        write_start(run, start)
+        tell(console, *start_lines(start, prepared.dataset))
     _run(prepared, learner, run, fabric=fabric, machine=settings.machine, console=console)
 
 

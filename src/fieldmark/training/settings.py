@@ -54,6 +54,8 @@ class RecipeSettings:
             all else auto.
         accumulate: pieces that a batch is computed in, to save memory; 1 by default.
         train_on: the splits trained on, joined by "+", such as train+val; train by default.
+        all: train on every photo, those of val and test too, where Fieldmark cut the data: for the last model, whose
+            estimate is the accuracy out of fold that training says.
     """
 
     recipe: str | None = None
@@ -80,6 +82,7 @@ class RecipeSettings:
     precision: Precision | None = None
     accumulate: Count | None = None
     train_on: str | None = None
+    all: bool = False
 
     @property
     def external_names(self) -> tuple[str, ...]:
@@ -161,6 +164,7 @@ class Keywords(TypedDict, total=False):
     precision: Precision
     accumulate: int
     train_on: str
+    all: bool
     annotation: str
     splits: str | Path
     hold_out: float
