@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from torch.utils.data import DataLoader
 
 import fieldmark
 from fieldmark.core.device import device_of
-from fieldmark.data.dataset import Photo
+from fieldmark.data.dataset import Photo, labels_of
 from fieldmark.runs.folder import read_run
 from fieldmark.training.settings import Keywords
 
@@ -95,15 +96,19 @@ def train_fastai(task: Task, epochs: int, passed: Callable[[], None]) -> Trained
     """fastai's ``fine_tune``: an epoch with a frozen backbone, then the others."""
     fastai = importlib.import_module(FASTAI)
     fastai.set_seed(task.seed)
+
+    def pairs(photos: Sequence[Photo]) -> list[tuple[Path, str]]:
+        return [(photo.path, task.classes[label]) for photo, label in zip(photos, labels_of(photos), strict=True)]
+
     block = fastai.DataBlock(
         blocks=(fastai.ImageBlock, fastai.CategoryBlock(vocab=list(task.classes), sort=False)),
-        get_x=lambda photo: photo.path,
-        get_y=lambda photo: task.classes[photo.label],
+        get_x=fastai.ItemGetter(0),
+        get_y=fastai.ItemGetter(1),
         splitter=fastai.IndexSplitter([]),  # nothing is validated, which would take time and decide nothing
         item_tfms=fastai.RandomResizedCrop(task.size, min_scale=0.5),
         batch_tfms=fastai.aug_transforms(),
     )
-    loaders = block.dataloaders(task.train, bs=min(64, len(task.train)), num_workers=task.readers)
+    loaders = block.dataloaders(pairs(task.train), bs=min(64, len(task.train)), num_workers=task.readers)
     learner = fastai.vision_learner(
         loaders,
         task.backbone,
@@ -115,7 +120,7 @@ def train_fastai(task: Task, epochs: int, passed: Callable[[], None]) -> Trained
 
     def predicted() -> np.ndarray:
         with learner.no_bar():
-            return learner.get_preds(dl=loaders.test_dl(list(task.test)))[0].argmax(1).numpy()
+            return learner.get_preds(dl=loaders.test_dl(pairs(task.test)))[0].argmax(1).numpy()
 
     return Trained(epochs, predicted)
 
@@ -149,13 +154,14 @@ def train_timm(task: Task, epochs: int, passed: Callable[[], None]) -> Trained:
 
 
 def _loader(photos: tuple[Photo, ...], view: Any, workers: int, shuffle: bool) -> DataLoader:
-    """Batches of images (B, 3, S, S) and labels (B,), read as a plain script does."""
-
-    def batch(photos: Sequence[Photo]) -> tuple[Tensor, Tensor]:
-        images = [view(Image.open(photo.path).convert("RGB")) for photo in photos]
-        return torch.stack(images), torch.tensor([photo.label for photo in photos])
-
+    batch = partial(_batch, view=view)
     return DataLoader(photos, BATCH, shuffle, num_workers=workers, collate_fn=batch)  # pyright: ignore[reportArgumentType]
+
+
+def _batch(photos: Sequence[Photo], view: Any) -> tuple[Tensor, Tensor]:
+    """Images (B, 3, S, S) and labels (B,), read as a plain script does."""
+    images = [view(Image.open(photo.path).convert("RGB")) for photo in photos]
+    return torch.stack(images), torch.tensor(labels_of(photos))
 
 
 class System(NamedTuple):

@@ -38,8 +38,8 @@ import numpy as np
 import torch
 
 from fieldmark.bench.provenance import file_digest, session_here
-from fieldmark.core.device import device_of
-from fieldmark.data.dataset import Dataset
+from fieldmark.core.device import device_of, precision_of
+from fieldmark.data.dataset import Dataset, labels_of
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.split import digest
 from fieldmark.files import write_csv, write_json
@@ -56,7 +56,7 @@ def work(task: Task, train: Train, epochs: int) -> dict[str, Any]:
     begun, processor = time.perf_counter(), sum(os.times()[:4])
     trained = train(task, epochs, lambda: ends.append(time.perf_counter() - begun))
     seconds, processor_seconds = time.perf_counter() - begun, sum(os.times()[:4]) - processor
-    right = trained.predicted() == np.array([photo.label for photo in task.test])
+    right = trained.predicted() == np.array(labels_of(task.test))
     return {
         "epochs": trained.epochs,
         "seconds": seconds,
@@ -105,10 +105,15 @@ def limited(dataset: Dataset, limit: int, table: Path) -> Dataset:
 
 def setting_of(task: Task, dataset: Dataset) -> dict[str, Any]:
     """What figures depend on besides system and seed."""
-    session = session_here(device_of("auto"), {})
-    extra = {"fastai": version("fastai")} if has_fastai() else {}
-    photos, weights = digest(dataset), file_digest(task.weights)
-    session = replace(session, versions={**session.versions, **extra}, data_digest=photos, weights_digest=weights)
+    device = device_of("auto")
+    session = session_here(device, {})
+    session = replace(
+        session,
+        versions={**session.versions, **({"fastai": version("fastai")} if has_fastai() else {})},
+        precision=precision_of("auto", device),  # Fieldmark's: the others compute in fp32
+        data_digest=digest(dataset),
+        weights_digest=file_digest(task.weights),
+    )
     scripts = "+".join(file_digest(Path(__file__).with_name(name)) for name in ("peers.py", "peer_systems.py"))
     options = {"backbone": task.backbone, "size": task.size, "workers": task.workers, "scripts": scripts}
     return asdict(session) | options
