@@ -109,7 +109,9 @@ class Backbone(nn.Module):
             raise UserError(f"frozen_stages is {stages}: this backbone has {len(self._stages) or 'no'} stages")
         modules = list(self.network.named_modules())
         last = f"{self._stages[stages - 1]}." if stages else ""
-        end = max((place for place, (name, _) in enumerate(modules) if stages and f"{name}.".startswith(last)), default=-1)
+        end = max(
+            (place for place, (name, _) in enumerate(modules) if stages and f"{name}.".startswith(last)), default=-1
+        )
         first = [module for _, module in modules[: end + 1]]
         self._frozen = frozenset(p for module in first for p in module.parameters(recurse=False))
         for parameter in self._frozen:

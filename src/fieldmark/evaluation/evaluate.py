@@ -140,7 +140,12 @@ def evaluate(
         unread=(*chosen.unread, *read.unread),
         headline=opened.about.headline,
         branches={name: measure(own, labels).top1 for name, own in zip(method.scored_views, branches, strict=True)},
-        notes=(*dataset.notes, *_absent(labels, opened.classes), *_trained(split, opened.recipe.train_on), *_little(metrics, start)),
+        notes=(
+            *dataset.notes,
+            *_absent(labels, opened.classes),
+            *_trained(split, opened.recipe.train_on),
+            *_little(metrics, start),
+        ),
     )
 
 

@@ -36,9 +36,7 @@ class Regression(NamedTuple):
         return logits - np.log(np.exp(logits).sum(1, keepdims=True))
 
 
-def regress(
-    features: np.ndarray, labels: np.ndarray, *, classes: int, units: np.ndarray | None = None
-) -> Regression:
+def regress(features: np.ndarray, labels: np.ndarray, *, classes: int, units: np.ndarray | None = None) -> Regression:
     """Fits a multinomial logistic regression to standardised features.
 
     The penalty is chosen by cross-validation. A class whose photos are all in one fold counts as missed there.
@@ -80,7 +78,9 @@ def _cuts(labels: np.ndarray, units: np.ndarray) -> list[tuple[np.ndarray, np.nd
         return [(others, fold) for others, fold in cuts if len(fold) and len(np.unique(labels[others])) > 1]
 
 
-def _out_of_fold(x: np.ndarray, y: np.ndarray, cuts: list[tuple[np.ndarray, np.ndarray]], strength: float) -> np.ndarray:
+def _out_of_fold(
+    x: np.ndarray, y: np.ndarray, cuts: list[tuple[np.ndarray, np.ndarray]], strength: float
+) -> np.ndarray:
     hits = np.zeros(len(y), dtype=bool)
     for others, fold in cuts:
         hits[fold] = _fit(x[others], y[others], strength).predict(x[fold]) == y[fold]
