@@ -61,7 +61,7 @@ def regress(features: np.ndarray, labels: np.ndarray, *, classes: int, units: np
     if len(fitted.classes_) == 2:
         coefficients, intercepts = (np.concatenate([-value / 2, value / 2]) for value in (coefficients, intercepts))
     weight, bias = np.zeros((classes, x.shape[1])), np.full(classes, -np.inf)
-    weight[fitted.classes_] = coefficients / np.asarray(scaler.scale_)
+    weight[fitted.classes_] = coefficients / scale
     bias[fitted.classes_] = intercepts - weight[fitted.classes_] @ mean
     return Regression(weight, bias, strength, hits)
 
