@@ -10,10 +10,11 @@ from typing import Any, Literal, TypedDict
 
 from fieldmark.errors import UserError
 from fieldmark.plain import BelowOne, Count, Natural, NotNegative, Positive, did_you_mean, from_plain, to_plain
-from fieldmark.recipe import Fit, Precision, Start
+from fieldmark.recipe import Fit, Precision
 
 Balance = Literal["none", "sampler", "logit-adjust"]
 OptimizerName = Literal["sgd", "adamw"]
+StartWord = Literal["auto", "probe", "zero"]
 StartMethod = Literal["fork", "spawn"]
 
 
@@ -67,7 +68,7 @@ class RecipeSettings:
     head: str | None = None
     backbone: str | None = None
     weights: str | None = None
-    start: Start | Literal["auto"] | None = None
+    start: StartWord | None = None
     epochs: Count | None = None
     batch: Count | None = None
     size: Count | None = None
@@ -149,7 +150,7 @@ class Keywords(TypedDict, total=False):
     head: str
     backbone: str
     weights: str
-    start: Start | Literal["auto"]
+    start: StartWord
     epochs: int
     batch: int
     size: int
