@@ -3,7 +3,7 @@
 import csv
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -128,7 +128,7 @@ def evaluate(
     read = infer(partial(scored, method), photos, method=method, workers=workers, progress=progress)
     logits, *branches = np.split(read.values, 1 + len(method.scored_views), axis=1)
     labels = read.labels
-    metrics, start = measure(logits, labels), read_start(opened.path)
+    metrics = measure(logits, labels)
     return Evaluation(
         split=split,
         data=dataset.root,
@@ -140,8 +140,17 @@ def evaluate(
         unread=(*chosen.unread, *read.unread),
         headline=opened.about.headline,
         branches={name: measure(own, labels).top1 for name, own in zip(method.scored_views, branches, strict=True)},
-        notes=(*dataset.notes, *_absent(labels, opened.classes), *_trained(split, opened.recipe.train_on), *_little(metrics, start)),
+        notes=(*dataset.notes, *_remarks(opened, split, labels, metrics)),
     )
+
+
+def _remarks(opened: Opened, split: str, labels: np.ndarray, metrics: Metrics) -> Iterator[str]:
+    """What the user should know of the figures."""
+    yield from _absent(labels, opened.classes)
+    if split in opened.recipe.train_on:
+        yield f"the run was trained on these photos ({split}): the figures do not say how it does on others"
+    else:
+        yield from _little(metrics, read_start(opened.path))
 
 
 def _absent(labels: np.ndarray, classes: Sequence[str]) -> list[str]:
@@ -155,13 +164,6 @@ def _absent(labels: np.ndarray, classes: Sequence[str]) -> list[str]:
     return [f"{len(names):,} of the run's {len(classes):,} classes have no photo here ({examples}): {means}"]
 
 
-def _trained(split: str, train_on: Sequence[str]) -> list[str]:
-    """A remark where the photos were trained on."""
-    if split not in train_on:
-        return []
-    return [f"the run was trained on these photos ({split}): the figures do not say how it does on others"]
-
-
 def _little(metrics: Metrics, start: Start | None) -> list[str]:
     """A remark on what few photos can tell, and on a figure of more photos where there is one."""
     top1 = share_interval(int(np.trace(metrics.confusion)), metrics.n)
@@ -172,8 +174,9 @@ def _little(metrics: Metrics, start: Start | None) -> list[str]:
     if start is None or start.photos <= metrics.n:
         return [remark]
     probe = share_interval(start.right, start.photos)
-    figure = f"{probe.mean:.1%} of {start.photos:,} photos of {' + '.join(start.splits)} (95 % interval: {probe.low:.1%} to {probe.high:.1%})"
-    return [f"{remark}; the probe that training began as was right, out of fold, on {figure}"]
+    figure = f"{probe.mean:.1%} of {start.photos:,} photos of {' + '.join(start.splits)}"
+    between = f"95 % interval: {probe.low:.1%} to {probe.high:.1%}"
+    return [f"{remark}; the probe that training began as was right, out of fold, on {figure} ({between})"]
 
 
 def split_of_run(run: Path, data: Path | Dataset | None, split: str) -> OpenedData:

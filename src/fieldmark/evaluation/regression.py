@@ -1,7 +1,7 @@
 """Logistic regression on frozen features: what a probe measures, and what a classifier may begin as."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -36,9 +36,7 @@ class Regression(NamedTuple):
         return logits - np.log(np.exp(logits).sum(1, keepdims=True))
 
 
-def regress(
-    features: np.ndarray, labels: np.ndarray, *, classes: int, units: np.ndarray | None = None
-) -> Regression:
+def regress(features: np.ndarray, labels: np.ndarray, *, classes: int, units: np.ndarray | None = None) -> Regression:
     """Fits a multinomial logistic regression to standardised features.
 
     The penalty is chosen by cross-validation. A class whose photos are all in one fold counts as missed there.
@@ -51,7 +49,8 @@ def regress(
     """
     features = features.astype(np.float64)
     scaler = StandardScaler().fit(features)
-    x, strength, hits = np.asarray(scaler.transform(features)), STRENGTHS[1], None
+    mean, scale = np.asarray(scaler.mean_), np.asarray(scaler.scale_)
+    x, strength, hits = (features - mean) / scale, STRENGTHS[1], None
     if cuts := _cuts(labels, np.arange(len(labels)) if units is None else units):
         tried = {c: _out_of_fold(x, labels, cuts, c) for c in STRENGTHS}
         strength = max(tried, key=lambda c: tried[c].sum())
@@ -62,8 +61,8 @@ def regress(
     if len(fitted.classes_) == 2:
         coefficients, intercepts = (np.concatenate([-value / 2, value / 2]) for value in (coefficients, intercepts))
     weight, bias = np.zeros((classes, x.shape[1])), np.full(classes, -np.inf)
-    weight[fitted.classes_] = coefficients / scaler.scale_
-    bias[fitted.classes_] = intercepts - weight[fitted.classes_] @ scaler.mean_
+    weight[fitted.classes_] = coefficients / scale
+    bias[fitted.classes_] = intercepts - weight[fitted.classes_] @ mean
     return Regression(weight, bias, strength, hits)
 
 
@@ -80,7 +79,7 @@ def _cuts(labels: np.ndarray, units: np.ndarray) -> list[tuple[np.ndarray, np.nd
         return [(others, fold) for others, fold in cuts if len(fold) and len(np.unique(labels[others])) > 1]
 
 
-def _out_of_fold(x: np.ndarray, y: np.ndarray, cuts: list[tuple[np.ndarray, np.ndarray]], strength: float) -> np.ndarray:
+def _out_of_fold(x: np.ndarray, y: np.ndarray, cuts: Sequence[tuple[np.ndarray, ...]], strength: float) -> np.ndarray:
     hits = np.zeros(len(y), dtype=bool)
     for others, fold in cuts:
         hits[fold] = _fit(x[others], y[others], strength).predict(x[fold]) == y[fold]

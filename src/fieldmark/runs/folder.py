@@ -53,8 +53,8 @@ class About:
 class Start:
     """How good the probe is that the head of a run began as: the content of ``start.json``.
 
-    ``right`` of the ``photos`` in ``splits`` were classified rightly out of fold; ``photos`` is 0 where no class has two.
-    ``strength`` is the inverse strength of the penalty that cross-validation chose.
+    ``right`` of the ``photos`` in ``splits`` were classified rightly out of fold; ``photos`` is 0 where no class has
+    two. ``strength`` is the inverse strength of the penalty that cross-validation chose.
     """
 
     splits: tuple[str, ...]

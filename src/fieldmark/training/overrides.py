@@ -34,7 +34,7 @@ from fieldmark.training.settings import RecipeSettings
 OPTIMISERS: dict[str, type[Sgd | AdamW]] = {"sgd": Sgd, "adamw": AdamW}
 RATES = {Sgd: 0.1 / 16, AdamW: 1e-3 / 32}
 """Learning rates of the new layers, per photo of a batch."""
-_COPIED = ("clip", "ema", "precision", "accumulate", "start", "seed")
+_COPIED = ("clip", "ema", "precision", "accumulate", "seed")
 
 
 def read_recipe(name: str) -> Recipe:
@@ -92,6 +92,8 @@ def with_settings(recipe: Recipe, settings: RecipeSettings) -> Recipe:
     """
     values = {name: getattr(settings, name) for name in _COPIED}
     copied: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+    if settings.start not in (None, "auto"):
+        copied["start"] = settings.start
     if settings.train_on is not None and settings.all:
         raise UserError("--all trains on every split, --train-on on those that it names: leave one of them out")
     if settings.train_on is not None or settings.all:

@@ -10,10 +10,11 @@ from typing import Any, Literal, TypedDict
 
 from fieldmark.errors import UserError
 from fieldmark.plain import BelowOne, Count, Natural, NotNegative, Positive, did_you_mean, from_plain, to_plain
-from fieldmark.recipe import Fit, Precision, Start
+from fieldmark.recipe import Fit, Precision
 
 Balance = Literal["none", "sampler", "logit-adjust"]
 OptimizerName = Literal["sgd", "adamw"]
+StartWord = Literal["auto", "probe", "zero"]
 StartMethod = Literal["fork", "spawn"]
 
 
@@ -36,8 +37,8 @@ class RecipeSettings:
         backbone: any timm model, or googlenet.
         weights: initial weights of the backbone: hub, lite0, none, a .safetensors file, or the folder of a run, whose
             backbone is taken, and its neck if it is the same part.
-        start: what the head begins as: probe (a logistic regression on the pretrained features), or zero; by default
-            probe where backbone, pool and head allow it.
+        start: what the head begins as: probe (a logistic regression on the pretrained features), zero, or auto (the
+            default: probe where backbone, neck, pool and head allow it; rows of papers as they are).
         epochs: passes over the training photos; the schedule of a recipe with one stage is stretched to fit.
         batch: photos per step; class-balanced batches keep their number of photos per class.
         size: height and width of the network's input, in pixels.
@@ -67,7 +68,7 @@ class RecipeSettings:
     head: str | None = None
     backbone: str | None = None
     weights: str | None = None
-    start: Start | None = None
+    start: StartWord | None = None
     epochs: Count | None = None
     batch: Count | None = None
     size: Count | None = None
@@ -149,7 +150,7 @@ class Keywords(TypedDict, total=False):
     head: str
     backbone: str
     weights: str
-    start: Start
+    start: StartWord
     epochs: int
     batch: int
     size: int

@@ -1,4 +1,4 @@
-"""How a run begins: the head as a logistic regression on the pretrained features, so that training does not start below.
+"""How a run begins: its head as a logistic regression on the pretrained features, below which training does not start.
 
 From a zero head at a large rate, fine-tuning first spoils good features (Kumar et al., ICLR 2022, arXiv:2202.10054).
 """
@@ -83,4 +83,5 @@ def start_lines(start: Start, dataset: Dataset) -> Iterator[str]:
     if len(start.splits) == len(SPLITS) and fewest:
         few = share_interval(round(share * fewest), fewest)
         half = 100 * (few.high - few.low) / 2
-        yield f"trust that figure (95 % interval: {low:.1%} to {high:.1%}): {fewest:,} photos alone tell it to ± {half:.0f} points"
+        interval = f"95 % interval: {low:.1%} to {high:.1%}"
+        yield f"trust that figure ({interval}): {fewest:,} photos alone tell it to ± {half:.0f} points"
