@@ -4,7 +4,6 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,8 @@ from small_runs import BACKBONE, write_photos
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Photos with an official split: 3 classes, 4 training and 2 test photos of each."""
-    for split, photos in (("train", 4), ("test", 2)):
+    """Photos with an official split: 3 classes, 3 training photos, 1 for validation and 2 test photos of each."""
+    for split, photos in (("train", 3), ("val", 1), ("test", 2)):
         write_photos(tmp_path / "drawn" / split, photos=photos)
     return tmp_path / "drawn"
 
@@ -52,7 +51,8 @@ def call(
 
 
 def test_a_table_and_a_record_of_each_run(call: Callable[..., list[list[str]]], tmp_path: Path):
-    _, header, *rows = call("--systems", "timm-time")
+    title, header, *rows = call("--systems", "timm-time")
+    assert " ".join(title[1:7]) == "12 training and 6 test photos;"
     assert header == ["system", "seed", "top-1", "seconds", "processor", "epochs"]
     records = [json.loads((tmp_path / "out" / "drawn" / f"{row[0]}-5.json").read_text("utf-8")) for row in rows]
     assert [record["system"] for record in records] == ["fieldmark", "timm-style", "timm-time"]
@@ -86,7 +86,7 @@ def test_finished_runs_are_not_worked_again(
 def test_training_reads_no_test_photo(train: Train, data: Path, weights: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(automatic, "EPOCHS", (1, 2))
     dataset = read_dataset(data)
-    splits = (dataset.of("train"), dataset.of("test"))
+    splits = (dataset.of(("train", "val")), dataset.of("test"))
     task = Task(data, dataset.classes, *splits, backbone=BACKBONE, weights=weights, size=64, workers=0)
     contents = {photo.path: photo.path.read_bytes() for photo in task.test}
     for path in contents:
@@ -94,17 +94,10 @@ def test_training_reads_no_test_photo(train: Train, data: Path, weights: Path, m
     trained = train(task, 2, lambda: None)
     for path, content in contents.items():
         path.write_bytes(content)
-    assert trained.epochs == 2
+    assert (task.train_on, trained.epochs) == ("train+val", 2)
     predicted = trained.predicted()
     assert predicted.shape == (6,)
     assert set(predicted) <= {0, 1, 2}
-
-
-def test_validation_photos_are_trained_on(data: Path):
-    dataset = read_dataset(data)
-    both = dataset.of("train") + tuple(replace(photo, split="val") for photo in dataset.of("train"))
-    tasks = [Task(data, dataset.classes, train, (), "", Path(), 64) for train in (both, dataset.of("train"))]
-    assert [task.train_on for task in tasks] == ["train+val", "train"]
 
 
 def test_as_many_epochs_as_fit():
@@ -126,7 +119,7 @@ def test_what_a_system_needs_comes_first(monkeypatch: pytest.MonkeyPatch):
 def test_some_photos_of_each_class_and_split(data: Path, tmp_path: Path):
     few = peers.limited(read_dataset(data), 2, tmp_path / "few" / "photos.csv")
     assert Counter((photo.label, photo.split) for photo in few.photos) == {
-        (label, split): 2 for label in range(3) for split in ("train", "test")
+        (label, split): count for label in range(3) for split, count in (("train", 2), ("val", 1), ("test", 2))
     }
     assert all(photo.path.is_file() for photo in few.photos)
 
