@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -30,6 +31,7 @@ from fieldmark.recipes import COMPOSITIONS
 from fieldmark.runs.checkpoint import MODEL, load_state, save_model
 from fieldmark.runs.folder import RECIPE, write_start
 from fieldmark.training.automatic import draft_of
+from fieldmark.training.candidates import best_candidate, candidates_of
 from fieldmark.training.destination import clear, locked_folder, pinned_splits, refuse_deletion, resumes_run
 from fieldmark.training.estimate import Ahead, expected_seconds
 from fieldmark.training.loop import Loop, Validate
@@ -88,9 +90,14 @@ def train(
         if resumes_run(run, destination):
             return True, prepare_again(source, run, console=console, external=known, opened=opened)
         pinned = pinned_splits(run, settings.data.splits)
-        draft = draft_of(settings.recipe, device=device, external=known, recipe=recipe)
-        refuse_unknown_groups(draft.recipe, external=known)
-        prepared = prepare_new(source, run, settings, draft=draft, pinned=pinned, console=console, opened=opened)
+        candidates = candidates_of(settings.recipe)
+        drafts = [draft_of(candidate, device=device, external=known, recipe=recipe) for candidate in candidates]
+        for draft in drafts:
+            refuse_unknown_groups(draft.recipe, external=known)
+        choose = partial(best_candidate, device=device, external=known, workers=settings.machine.workers or 0)
+        prepared = prepare_new(
+            source, run, settings, drafts=drafts, choose=choose, pinned=pinned, console=console, opened=opened
+        )
         refuse_deletion(run, settings, prepared.dataset)
         return False, prepared
 

@@ -34,7 +34,8 @@ class RecipeSettings:
         neck: a layer between backbone and pooling: self-channel-interaction, or channel-expansion.
         pool: average or maximum; maximum goes with the two-layer-head of Mutual-Channel Loss.
         head: linear, or two-layer-head.
-        backbone: any timm model, or googlenet.
+        backbone: any timm model, or googlenet; of several with commas between them, the one is taken whose frozen
+            features tell the training photos apart best.
         weights: initial weights of the backbone: hub, lite0, none, a .safetensors file, or the folder of a run, whose
             backbone is taken, and its neck if it is the same part.
         start: what the head begins as: probe (a logistic regression on the pretrained features), zero, or auto (the
