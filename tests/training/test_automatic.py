@@ -72,6 +72,20 @@ def test_the_optimiser_follows_the_norms_of_the_backbone() -> None:
     assert scratch == Sgd(0.5)
 
 
+def test_a_head_that_starts_as_a_probe_has_frozen_norms_and_rates_that_suit_them() -> None:
+    assert chosen().start == chosen(start="auto").start == chosen(start="zero").start == "zero"
+    recipe = chosen(start="probe", backbone="resnet18", batch=32)
+    assert (recipe.start, recipe.frozen_stages, recipe.frozen_norms) == ("probe", 3, True)
+    assert recipe.stages[0].optimiser == AdamW(0.002, scales={"backbone": 0.1})
+    sgd = chosen(start="probe", optimizer="sgd").stages[0].optimiser
+    assert sgd == Sgd(0.01, scales={"backbone": 0.3})
+    layer_norms = chosen(start="probe", backbone="test_vit")
+    assert (layer_norms.start, layer_norms.frozen_stages, layer_norms.frozen_norms) == ("probe", 0, False)
+    assert chosen(start="probe", backbone="resnet18", method="cin").stages[0].optimiser.scales["neck"] == 0.1
+    row = chosen(recipe="pc/cub-resnet50")
+    assert (row.start, row.frozen_stages, row.frozen_norms) == ("zero", 0, False)
+
+
 def test_batches() -> None:
     assert chosen().batches == Shuffled(16)
     assert chosen(device="cuda").batches == Shuffled(32)

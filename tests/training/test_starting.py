@@ -103,7 +103,7 @@ def test_a_run_keeps_the_figure_and_evaluation_tells_it(
     from fieldmark.api import evaluate
 
     run = tmp_path / "run"
-    told = train_small(photos, run, small(weights=str(weights), epochs=1))
+    told = train_small(photos, run, small(weights=str(weights), epochs=1, start="probe"))
     start = read_start(run)
     assert start is not None
     assert start.photos == 36

@@ -7,7 +7,8 @@ a test split.
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cache
+from typing import NamedTuple
 
 import timm
 import torch
@@ -20,13 +21,21 @@ from fieldmark.core.device import precision_of
 from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, lite0_is_installed
 from fieldmark.errors import UserError
 from fieldmark.plain import from_plain, to_plain
-from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage
+from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage, Start
 from fieldmark.recipes.naming import composition_of
 from fieldmark.training.overrides import OPTIMISERS, RATES, read_recipe, with_fields, with_model, with_settings
 from fieldmark.training.settings import RecipeSettings
 
 BACKBONE = {Sgd: 0.1, AdamW: 0.05}
 """The backbone's learning rate, as a share of that of the new layers."""
+AUTO: Start = "zero"
+"""What ``--start auto`` is where both are possible."""
+PROBE_RATES = {Sgd: 0.01 / 16, AdamW: 1e-3 / 16}
+"""Learning rates of the new layers, per photo of a batch, where the head starts as a probe."""
+PROBE_BACKBONE = {Sgd: 0.3, AdamW: 0.1}
+"""The backbone's rate then, as a share: batch norms at fixed statistics do not stand a larger one."""
+FROZEN_STAGES = 3
+"""Stages that never change then, of backbones with batch norms and five stages: up to an eighth of the side."""
 BATCH = 16
 VIEWS = 12_000
 """Training views in a whole fine-tuning run, within the bounds of ``EPOCHS``."""
@@ -83,7 +92,7 @@ class Draft:
         elif isinstance(batches, Shuffled):
             batches = replace(batches, size=min(batches.size, max(photos, 1)))
         if settings.lr is None:
-            rate = RATES[type(stage.optimiser)] * batches.size
+            rate = self.start.stages[0].optimiser.lr * batches.size / self.start.batches.size
             stage = replace(stage, optimiser=replace(stage.optimiser, lr=rate))
         return with_fields(replace(recipe, batches=batches, stages=(stage,)), settings.set)
 
@@ -125,11 +134,18 @@ def _chosen(settings: RecipeSettings, device: str, external: Classes) -> Recipe:
     batch, side = _room(settings.precision or "auto", device)
     size = settings.size or _size(model.backbone, side)
     batches = composition_of(settings.method or "plain").batches or Shuffled(batch)
-    kind = OPTIMISERS[settings.optimizer or ("adamw" if _likes_adam(model.backbone) else "sgd")]
-    scales = ({} if model.from_scratch else {"backbone": BACKBONE[kind]}) | _rates_of_parts(model, external)
-    stage = Stage(EPOCHS[1], kind(RATES[kind] * batches.size, scales=scales), OneCycle())
-    start = "zero" if _obstacle_to_probe(model, external) else "probe"
-    return Recipe(model, Pixels(size, size), batches, stages=(stage,), start=start)
+    wish = AUTO if settings.start in (None, "auto") else settings.start
+    as_probe = wish == "probe" and not _obstacle_to_probe(model, external)
+    network = _Network.of(model.backbone)
+    kind = OPTIMISERS[settings.optimizer or ("sgd" if network.has_batch_norms and not as_probe else "adamw")]
+    rate, share = (PROBE_RATES[kind], PROBE_BACKBONE[kind]) if as_probe else (RATES[kind], BACKBONE[kind])
+    scales = ({} if model.from_scratch else {"backbone": share}) | _rates_of_parts(model, external)
+    stage = Stage(EPOCHS[1], kind(rate * batches.size, scales=scales), OneCycle())
+    recipe = Recipe(model, Pixels(size, size), batches, stages=(stage,))
+    if not as_probe:
+        return recipe
+    frozen = FROZEN_STAGES if network.has_batch_norms and network.stages == 5 else 0
+    return replace(recipe, start="probe", frozen_stages=frozen, frozen_norms=network.has_batch_norms)
 
 
 def _room(precision: str, device: str) -> tuple[int, int]:
@@ -185,19 +201,27 @@ def _obstacle_to_probe(model: Model, external: Classes) -> str:
         return f"{kinds['neck'].__name__} cannot begin as the identity"
     if not (issubclass(kinds["head"], Linear) and issubclass(kinds["pool"], Average | Maximum)):
         return "it needs a linear head on average or maximum pooling"
-    width = 1024 if model.backbone == GOOGLENET else _network(model.backbone).num_features
+    width = _Network.of(model.backbone).features
     return f"{width:,} features are too many" if width > MOST_FEATURES else ""
 
 
-def _network(backbone: str) -> Any:
-    """timm's network of that name, without numbers."""
-    with torch.device("meta"):
-        return timm.create_model(backbone)
+class _Network(NamedTuple):
+    """What the choices depend on: ``features`` of the last maps, ``stages``, and whether there are batch norms.
 
+    Networks without batch norms (with layer norms instead) are always trained with AdamW in publications.
+    """
 
-def _likes_adam(backbone: str) -> bool:
-    """Networks without batch norms (with layer norms instead) are always trained with AdamW in publications."""
-    if backbone == GOOGLENET:
-        return False
-    network = _network(backbone)
-    return not any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    features: int
+    stages: int
+    has_batch_norms: bool
+
+    @staticmethod
+    @cache
+    def of(backbone: str) -> "_Network":
+        """That of a name; no numbers are made."""
+        if backbone == GOOGLENET:
+            return _Network(1024, 0, has_batch_norms=True)
+        with torch.device("meta"):
+            network = timm.create_model(backbone)
+        has_batch_norms = any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in network.modules())
+        return _Network(int(network.num_features), len(getattr(network, "feature_info", ())), has_batch_norms)
