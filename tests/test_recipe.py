@@ -85,9 +85,14 @@ def test_a_recipe_with_everything_changed_comes_back():
         4,
         7,
         ("train", "val"),
+        "probe",
+        2,
+        True,
+        0.5,
     )
     assert round_trip(recipe) == recipe
     assert recipe.epochs == 10
+    assert round_trip(dataclasses.replace(recipe, stages=())) == dataclasses.replace(recipe, stages=()), "a start alone"
 
 
 def test_defaults_may_be_left_out_of_a_file():

@@ -229,8 +229,9 @@ class Recipe:
 
     ``ema`` is the decay per step of the weights' moving average, which is kept instead of them (0: none); ``clip`` the
     largest gradient norm (0: none); ``accumulate`` the number of pieces that a batch is computed in. ``start`` "probe"
-    makes the head begin as a logistic regression on the pretrained features. The first ``frozen_stages`` stages of the
-    backbone never change; with ``frozen_norms`` its batch norms keep their pretrained statistics.
+    makes the head begin as a logistic regression on the pretrained features; without stages, that is all. The first
+    ``frozen_stages`` stages of the backbone never change; with ``frozen_norms`` its batch norms keep their pretrained
+    statistics. The weights that are kept lie ``blend`` of the way from the start to the end of training.
     """
 
     model: Model = field(default_factory=Model)
@@ -241,16 +242,17 @@ class Recipe:
     ema: BelowOne = 0.0
     precision: Precision = "auto"
     accumulate: Count = 1
+    seed: Natural = 0
+    train_on: tuple[str, ...] = ("train",)
     start: Start = "zero"
     frozen_stages: Natural = 0
     frozen_norms: bool = False
-    seed: Natural = 0
-    train_on: tuple[str, ...] = ("train",)
+    blend: Fraction = 1.0
 
     def __post_init__(self) -> None:
-        """Refuses a recipe without stages or training splits."""
+        """Refuses a recipe without training splits, or without stages where nothing else gives an answer."""
         for name in ("stages", "train_on"):
-            if not getattr(self, name):
+            if not getattr(self, name) and not (name == "stages" and self.start == "probe"):
                 raise UserError(f"{name} is empty; it must have at least one entry")
 
     @property

@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from fieldmark.errors import UserError
 from fieldmark.recipe import AdamW, Cosine, Decayed, OneCycle, Poly, Sgd, Stage, StepDecay
-from fieldmark.training.optim import MovingAverage, NormKeeper, freeze, make_optimiser, refuse_groups, set_rates
+from fieldmark.training.optim import Blend, MovingAverage, NormKeeper, freeze, make_optimiser, refuse_groups, set_rates
 
 
 def network() -> nn.Sequential:
@@ -210,3 +212,23 @@ def test_norm_statistics_of_a_bad_step_are_taken_back() -> None:
     keeper.settle(torch.tensor(False))
     assert all(torch.equal(value, good[name]) for name, value in norm.state_dict().items())
     assert int(norm.num_batches_tracked) == 1
+
+
+def test_a_blend_lies_part_of_the_way_from_the_start() -> None:
+    module = network()
+    for parameter in module[0].parameters():
+        parameter.requires_grad_(False)
+    blend = Blend(module, 0.25)
+    start = copy.deepcopy(module.state_dict())
+    with torch.no_grad():
+        for value in module.state_dict().values():
+            value += 4
+    end = copy.deepcopy(module.state_dict())
+    with blend.mixed():
+        for name, value in module.state_dict().items():
+            moves = value.is_floating_point() and not name.startswith("0.")
+            torch.testing.assert_close(value, start[name] + 1 if moves else end[name])
+    assert all(torch.equal(value, end[name]) for name, value in module.state_dict().items())
+    other = Blend(module, 0.25)
+    other.load(blend.start)
+    assert all(torch.equal(a, b) for a, b in zip(other.start, blend.start, strict=True))

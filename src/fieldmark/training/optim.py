@@ -1,6 +1,7 @@
 """Parameter groups, optimisers, learning rates and the moving average of the weights."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -117,6 +118,44 @@ class MovingAverage:
         self.updates.copy_(updates)
         for mean, saved in zip(self.values, values, strict=True):
             mean.copy_(saved)
+
+
+class Blend:
+    """Where training began, and the weights part of the way from there to where it is.
+
+    What fine-tuning gains it has half of the way along, and what it loses less (WiSE-FT: Wortsman et al., CVPR 2022,
+    arXiv:2109.01903). All of the floating-point state is blended but parameters that never change.
+
+    Args:
+        module: as it begins.
+        share: of the way, in (0, 1].
+    """
+
+    def __init__(self, module: nn.Module, share: float) -> None:
+        self.share = share
+        state = [t for t in module.state_dict(keep_vars=True).values() if t.is_floating_point()]
+        self._live = [t for t in state if t.requires_grad or not isinstance(t, nn.Parameter)]
+        self.start = [t.detach().clone() for t in self._live]
+
+    @contextmanager
+    def mixed(self) -> Iterator[None]:
+        """Puts the blend into the module for a while."""
+        kept = [t.detach().clone() for t in self._live]
+        self._set([start.lerp(end, self.share) for start, end in zip(self.start, kept, strict=True)])
+        try:
+            yield
+        finally:
+            self._set(kept)
+
+    @torch.no_grad()
+    def _set(self, values: Iterable[Tensor]) -> None:
+        for live, value in zip(self._live, values, strict=True):
+            live.copy_(value)
+
+    def load(self, start: Iterable[Tensor]) -> None:
+        """Takes over where training began."""
+        for own, saved in zip(self.start, start, strict=True):
+            own.copy_(saved)
 
 
 class NormKeeper:
