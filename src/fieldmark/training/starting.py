@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from fieldmark.console import counted, tell
+from fieldmark.console import counted, tell, working
 from fieldmark.core import processes
 from fieldmark.core.contract import Method
-from fieldmark.data.dataset import Dataset, labels_of
+from fieldmark.data.dataset import Dataset
 from fieldmark.evaluation.inference import infer
 from fieldmark.evaluation.regression import Regression, regress
 from fieldmark.input.loading import Photographs
@@ -34,13 +34,12 @@ def begin_as_probe(method: Method, dataset: Dataset, recipe: Recipe, *, workers:
     photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
     with counted(console, "features for the start", len(chosen)) as tick:
         features = infer(method.classifier.pooled, photos, method=method, workers=workers, progress=tick)
-    read = [index for index in range(len(chosen)) if index not in features.damaged]
-    labels = np.array(labels_of(chosen))[read]
 
     def fit() -> Regression:
-        return regress(features.values[read].astype(np.float64), labels, classes=len(dataset.classes))
+        return regress(features.values.astype(np.float64), features.labels, classes=len(dataset.classes))
 
-    fitted = processes.from_first(fit)
+    with working(console, "fitting the head to them"):
+        fitted = processes.from_first(fit)
     device = method.classifier.backbone.mean.device
     weight, bias = (torch.from_numpy(value).float().to(device) for value in (fitted.weight, fitted.bias))
     method.adopt(weight, bias)
