@@ -72,7 +72,7 @@ def prepare_small(
 ) -> Prepared:
     """The recipe and the data of a new run, as ``train`` makes them before it trains."""
     draft = draft_of(settings.recipe, device="cpu", external={})
-    return prepare_new(data, run, settings, draft=draft, pinned=dict(pinned or {}), console=console)
+    return prepare_new(data, run, settings, drafts=[draft], pinned=dict(pinned or {}), console=console)
 
 
 def train_small(data: Path, run: Path, settings: Settings = SMALL, *, resume: bool = False) -> list[str]:

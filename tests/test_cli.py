@@ -21,7 +21,7 @@ from cyclopts.completion import detect
 from fieldmark import api, cli
 from fieldmark.data.split import read_splits
 from fieldmark.evaluation.evaluate import OPENINGS
-from fieldmark.runs.checkpoint import MODEL, STATE
+from fieldmark.runs.checkpoint import MODEL
 from small_runs import spelt, write_photo, write_photos
 
 COMMANDS = {

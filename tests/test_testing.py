@@ -40,6 +40,11 @@ class TwoHeads(Method):
         losses = {"sum": self.criterion(encoded.logits, labels), "own": self.criterion(encoded.views["own"], labels)}
         return TrainOutput(losses, encoded.logits, labels, encoded.features, encoded.views)
 
+    def adopt(self, weight: Tensor, bias: Tensor) -> None:
+        super().adopt(weight, bias)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
 
 class ConstantLoss(TwoHeads):
     def objective(self, encoded, labels, draws):
@@ -193,10 +198,20 @@ class ByBatchSize(TwoHeads):
         return torch.cat([super(ByBatchSize, self).forward(image[None]) for image in images])
 
 
+class AddsToTheProbe(TwoHeads):
+    adopt = Method.adopt
+
+
+class StartsAtZeroAlone(TwoHeads):
+    def adopt(self, weight, bias):
+        raise UserError("TwoHeads cannot begin as a probe; use --start zero")
+
+
 def test_methods_that_keep_the_contract_pass():
     check_method(Plain, size=SIZE)
     check_method(TwoHeads, options={"scale": 0.5}, classes=3, size=SIZE)
     check_method(LearnsLate, size=SIZE)
+    check_method(StartsAtZeroAlone, size=SIZE)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +240,7 @@ def test_methods_that_keep_the_contract_pass():
         (FlatHeatmap, "heatmaps 'maps' has the shape .*, not 3 dimensions"),
         (OpenGates, "gates must be between 0 and 1"),
         (ByBatchSize, "export"),
+        (AddsToTheProbe, "after adopt, forward in eval mode does not give the logits"),
         (nn.Linear, "is not a subclass of Method"),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",

@@ -292,7 +292,7 @@ def recipe_from_plain(data: Any) -> Recipe:
     Raises:
         UserError: as for ``recipe_from_json``.
     """
-    version = data.get("format_version") if isinstance(data, dict) else None
+    version: Any = data.get("format_version") if isinstance(data, dict) else None
     if version not in range(1, FORMAT_VERSION + 1):
         format_ = "no format_version" if version is None else f"format {shown(version)}"
         raise UserError(f"not a recipe that this Fieldmark reads: it has {format_}, and {FORMAT_VERSION} is the newest")
@@ -318,11 +318,10 @@ def _from_first_format(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _from_second_format(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Until format 2, S3N without the option took all peaks."""
-    model = data.get("model")
-    method = model.get("method") if isinstance(model, Mapping) else None
-    if not isinstance(method, Mapping) or method.get(TYPE) != "S3N":
-        return data
-    return {**data, "model": {**model, "method": {"peaks": "all", **method}}}
+    match data:
+        case {"model": {"method": {"type": "S3N"} as method} as model}:
+            return {**data, "model": {**model, "method": {"peaks": "all", **method}}}
+    return data
 
 
 def _tuples(value: Any) -> Any:

@@ -18,6 +18,7 @@ from fieldmark.core.contract import Encoded, Method, Term, TrainOutput, Value
 from fieldmark.core.draws import EVALUATION, Draws
 from fieldmark.core.evidence import Evidence
 from fieldmark.core.learner import Learner, total
+from fieldmark.errors import UserError
 from fieldmark.ops.hostreads import no_reading_back
 from fieldmark.recipe import Model, Part, Pixels, Recipe, external_name
 
@@ -57,6 +58,7 @@ def check_method(
     _require(isinstance(kind, type) and issubclass(kind, Method), f"{kind!r} is not a subclass of Method")
     model = Model(Part(external_name(kind), options or {}), backbone=backbone, weights="none")
     check_learner(lambda seed: _build(model, classes, size, seed, kind), size=size)
+    _check_start(_build(model, classes, size, 0, kind).method.eval(), size)
 
 
 def check_term(
@@ -268,6 +270,21 @@ def _check_inference(method: Method, images: Tensor, labels: Tensor) -> None:
     output = method.objective(encoded, labels, EVALUATION)
     _require(_close(logits, output.logits), "objective's logits are not forward's in eval mode")
     _check_evidence(method.evidence(images), logits)
+
+
+@torch.no_grad()
+def _check_start(method: Method, size: int) -> None:
+    classifier = method.classifier
+    images, _, _ = _batch(classifier.classes, size)
+    features = classifier.pooled(images)
+    weight = Draws(2).uniform("weight", (classifier.classes, features.shape[1]), like=features) - 0.5
+    bias = weight[:, 0].clone()
+    try:
+        method.adopt(weight, bias)
+    except UserError:  # it has no place for such a start, and says so
+        return
+    close = _close(method(images), torch.nn.functional.linear(features, weight, bias))
+    _require(close, "after adopt, forward in eval mode does not give the logits of that linear classifier")
 
 
 def _check_evidence(evidence: Evidence, logits: Tensor) -> None:

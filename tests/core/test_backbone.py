@@ -98,7 +98,9 @@ def moved(backbone: Backbone) -> set[str]:
             parameter += 0.1 * torch.rand_like(parameter)
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
     optimiser = torch.optim.SGD(backbone.trained_parameters(), lr=1.0)
-    (backbone.train()(torch.randn(4, 3, 64, 64)) * torch.linspace(-1, 1, backbone.channels)[:, None, None]).sum().backward()
+    (
+        backbone.train()(torch.randn(4, 3, 64, 64)) * torch.linspace(-1, 1, backbone.channels)[:, None, None]
+    ).sum().backward()
     optimiser.step()
     return {name for name, value in backbone.state_dict().items() if not torch.equal(value, before[name])}
 

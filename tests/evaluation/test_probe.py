@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+
 import small_runs
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read_dataset

@@ -60,3 +60,24 @@ def test_a_constant_feature_does_no_harm() -> None:
     fitted = regress(x, labels, classes=2)
     assert np.isfinite(fitted.weight).all()
     assert np.isfinite(fitted.bias).all()
+
+
+def test_photos_of_one_unit_share_a_fold() -> None:
+    """Each unit has three copies: taken apart, all would be known from a copy."""
+    units = np.repeat(np.arange(20), 3)
+    labels = (np.arange(20) % 2)[units]
+    x = np.random.default_rng(0).normal(size=(20, 80))[units]
+    apart, together = (regress(x, labels, classes=2, units=value).hits for value in (None, units))
+    assert apart is not None
+    assert together is not None
+    assert apart.all()
+    assert together.mean() < 0.8
+    assert all(len(set(together[units == unit])) == 1 for unit in range(20))
+
+
+def test_a_class_of_one_photo_counts_as_missed() -> None:
+    labels = np.array([0, 0, 0, 1, 1, 1, 2])
+    hits = regress(np.eye(3)[labels], labels, classes=3).hits
+    assert hits is not None
+    assert hits.tolist() == [True] * 6 + [False]
+    assert regress(np.eye(3), np.arange(3), classes=3, units=np.arange(3)).hits is None

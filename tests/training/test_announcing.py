@@ -31,7 +31,7 @@ def minutes(told: list[str]) -> str:
 
 
 def test_a_run_tells_all_that_is_before_it(
-    photos: Path, tmp_path: Path, asked: list[Work], monkeypatch: pytest.MonkeyPatch
+    photos: Path, pretrained: Path, tmp_path: Path, asked: list[Work], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also what took place already: imports, the scan, the network."""
     now, build = [5000.0], session.build_learner
@@ -42,10 +42,13 @@ def test_a_run_tells_all_that_is_before_it(
 
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(session, "build_learner", built)
+    probe = small(
+        start="probe", weights=str(pretrained), epochs=3
+    )  # photos are few, so those of all splits are looked at
     times = [
         (SMALL, Work(per_batch=8, measured=3), 600 + 6 * 10 + 2 * 1000),
         (small(epochs=1, train_on="train+val"), Work(per_batch=8), 600 + 3 * 10),
-        (small(start="probe", epochs=3), Work(per_batch=8, measured=3, features=24), 600 + 100 + 9 * 10 + 3 * 1000),
+        (probe, Work(per_batch=8, measured=3, features=30, fitted=54), 600 + 100 + 9 * 10 + 3 * 1000),
     ]
     for number, (settings, work, seconds) in enumerate(times):
         told = train_small(photos, tmp_path / str(number), settings)
@@ -53,7 +56,9 @@ def test_a_run_tells_all_that_is_before_it(
         assert minutes(told) == announcing.clock(seconds + CLOSING)
 
 
-def test_what_came_before_the_call_is_counted_too(photos: Path, tmp_path: Path, asked: list[Work]) -> None:
+def test_what_came_before_the_call_is_counted_too(
+    photos: Path, pretrained: Path, tmp_path: Path, asked: list[Work]
+) -> None:
     stream = io.StringIO()
     begun = time.perf_counter() - 7200
     session.train(
@@ -62,8 +67,10 @@ def test_what_came_before_the_call_is_counted_too(photos: Path, tmp_path: Path, 
     assert minutes(stream.getvalue().splitlines()).startswith("2 h 3")
 
 
-def test_of_a_run_that_goes_on_the_rest_is_told(photos: Path, tmp_path: Path, asked: list[Work]) -> None:
-    settings = small(start="probe", epochs=3, size=32)
+def test_of_a_run_that_goes_on_the_rest_is_told(
+    photos: Path, pretrained: Path, tmp_path: Path, asked: list[Work]
+) -> None:
+    settings = small(start="probe", weights=str(pretrained), epochs=3, size=32)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(session.Interrupted):
         stop_after(patch, 4)
         train_small(photos, tmp_path, settings)
@@ -72,7 +79,9 @@ def test_of_a_run_that_goes_on_the_rest_is_told(photos: Path, tmp_path: Path, as
     assert asked[-1] == Work(per_batch=8, measured=3)
 
 
-def test_it_is_told_before_the_features(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_told_before_the_features(
+    photos: Path, pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines: list[str] = []
 
     def stop(*_: object, **__: object) -> None:
@@ -82,5 +91,5 @@ def test_it_is_told_before_the_features(photos: Path, tmp_path: Path, monkeypatc
     tell = announcing.tell
     monkeypatch.setattr(announcing, "tell", lambda console, *told: (lines.extend(told), tell(console, *told)))
     with pytest.raises(session.Interrupted):
-        train_small(photos, tmp_path, small(start="probe"))
+        train_small(photos, tmp_path, small(start="probe", weights=str(pretrained)))
     assert lines[2].startswith("expected time: about ")

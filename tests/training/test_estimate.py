@@ -103,10 +103,12 @@ def test_a_start_as_the_probe_has_features_a_fit_and_a_validation(
         return 40.0
 
     monkeypatch.setattr(estimate, "_regression_seconds", fit)
-    parts = expected(make_loop(photos, tmp_path), Work(per_batch=8, measured=measured, features=15, workers=1))
+    parts = expected(
+        make_loop(photos, tmp_path), Work(per_batch=8, measured=measured, features=15, fitted=70, workers=1)
+    )
     assert parts.start == pytest.approx(15 * GLANCE + 40 + measured * LOOK)
-    ((count, width, classes),) = asked  # the first process fits the features of all
-    assert (count, classes) == (30, 3)
+    ((count, width, classes),) = asked
+    assert (count, classes) == (70, 3)
     assert width == make_loop(photos, tmp_path).learner.method.classifier.head.in_features
 
 
@@ -118,7 +120,7 @@ def test_the_fit_grows_with_the_photos(monkeypatch: pytest.MonkeyPatch) -> None:
         return now[0]
 
     monkeypatch.setattr(time, "perf_counter", moved)
-    for photos, share in ((100, 1.0), (estimate.ROWS, 1.0), (3 * estimate.ROWS, 3.0)):
+    for photos, share in ((0, 0.0), (estimate.ROWS, 1.0), (3 * estimate.ROWS, 3.0)):
         assert estimate._regression_seconds(photos, 16, 3) == pytest.approx(0.5 * estimate.PASSES * share)
 
 

@@ -188,18 +188,18 @@ def test_the_same_number_of_epochs_changes_nothing(photos: Path, tmp_path: Path)
 
 
 def test_before_the_first_step_it_is_as_if_that_had_been_asked_for(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    probe = small(size=32, epochs=3, start="probe")
+    five = small(size=32, epochs=5, start="probe", weights=str(pretrained))
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
 
         def stop(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
         patch.setattr(RunLog, "begin", stop)
-        train_small(photos, tmp_path / "run", small(size=32, epochs=5, start="probe"))
+        train_small(photos, tmp_path / "run", five)
     train_small(photos, tmp_path / "run", small(epochs=3), resume=True)
-    train_small(photos, tmp_path / "whole", probe)
+    train_small(photos, tmp_path / "whole", replace(five, recipe=replace(five.recipe, epochs=3)))
     assert (tmp_path / "run" / MODEL).read_bytes() == (tmp_path / "whole" / MODEL).read_bytes()
     assert read_run(tmp_path / "run")[0] == read_run(tmp_path / "whole")[0]
 
@@ -320,9 +320,11 @@ def test_a_slower_machine_shortens_the_schedule_which_still_ends(
     assert rows[-1]["lr"] < 0.05 * max(row["lr"] for row in rows)
 
 
-def test_a_start_that_takes_longer_than_expected_costs_epochs(photos: Path, tmp_path: Path, clock: Clock) -> None:
+def test_a_start_that_takes_longer_than_expected_costs_epochs(
+    photos: Path, pretrained: Path, tmp_path: Path, clock: Clock
+) -> None:
     clock.start, clock.expected = 80.0, Expected(start=10.0, step=10.0, validation=0.0)
-    told = train_small(photos, tmp_path, timed("3m", start="probe"))
+    told = train_small(photos, tmp_path, timed("3m", start="probe", weights=str(pretrained)))
     assert "epochs: 5 in place of 9, to end within 3m" in told  # 10 + 5 * 30 + 3
     assert "epochs: 3 in place of 5, to end within 3m" in told  # 80 + 3 * 30 + 3
     assert read_run(tmp_path)[0].epochs == 3

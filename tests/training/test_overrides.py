@@ -136,6 +136,9 @@ def test_nothing_said_changes_nothing() -> None:
         ("precision", "fp32", {"precision": "fp32"}),
         ("accumulate", 2, {"accumulate": 2}),
         ("train_on", "train", {"train_on": ("train",)}),
+        ("all", True, {"train_on": ("train", "val", "test")}),
+        ("start", "probe", {"start": "probe"}),
+        ("start", "auto", {}),
     ],
 )
 def test_each_setting_replaces_its_own_field(name: str, value: object, changed: dict[str, typing.Any]) -> None:

@@ -97,8 +97,8 @@ def test_numbers_out_of_range(name: str, value: float) -> None:
 @pytest.mark.parametrize(
     ("said", "seconds"),
     [
-        ("90s", 90), ("10m", 600), ("2h", 7200), ("1h30m", 5400), ("1h0m5s", 3605), ("1.5h", 5400), ("45", 45), ("1m30", 90),
-        (" 10M ", 600), (45, 45), (0.5, 0.5), (None, None),
+        ("90s", 90), ("10m", 600), ("2h", 7200), ("1h30m", 5400), ("1h0m5s", 3605), ("1.5h", 5400), ("45", 45),
+        ("1m30", 90),        (" 10M ", 600), (45, 45), (0.5, 0.5), (None, None),
     ],
 )  # fmt: skip
 def test_a_time_in_words(said: Any, seconds: float | None) -> None:

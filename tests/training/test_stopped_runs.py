@@ -26,12 +26,15 @@ from fieldmark.training.runlog import CURVES, RunLog
 from fieldmark.training.settings import Settings
 from small_runs import small, spelt, stop_after, train_small
 
-PROBE = small(start="probe", size=32, epochs=2, ema=0.5)
-"""Of the 24 training photos three batches make an epoch."""
-
 
 class Killed(BaseException):
     """What nothing catches."""
+
+
+@pytest.fixture(scope="module")
+def probe(pretrained: Path) -> Settings:
+    """Two epochs, of three batches each, after a start as a probe."""
+    return small(start="probe", weights=str(pretrained), size=32, epochs=2, ema=0.5)
 
 
 def models_of(data: Path, run: Path, settings: Settings) -> dict[int, bytes]:
@@ -50,9 +53,9 @@ def models_of(data: Path, run: Path, settings: Settings) -> dict[int, bytes]:
 
 
 @pytest.fixture(scope="module")
-def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, bytes]]:
+def whole(photos: Path, probe: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, bytes]]:
     run = tmp_path_factory.mktemp("whole") / "run"
-    return run, models_of(photos, run, PROBE)
+    return run, models_of(photos, run, probe)
 
 
 def stopped(data: Path, run: Path, steps: int, settings: Settings, *, resume: bool = False) -> str:
@@ -75,12 +78,14 @@ def test_each_epoch_leaves_a_model_of_its_own(whole: tuple[Path, dict[int, bytes
     assert (run / MODEL).read_bytes() == models[2]
 
 
-def test_the_start_is_measured_as_epoch_0(photos: Path, whole: tuple[Path, dict[int, bytes]], tmp_path: Path) -> None:
+def test_the_start_is_measured_as_epoch_0(
+    photos: Path, probe: Settings, whole: tuple[Path, dict[int, bytes]], tmp_path: Path
+) -> None:
     run, _ = whole
     start, *_ = rows_of(run)
     assert (start["epoch"], start["loss"], start["lr"]) == ("0", "", "")
     assert [row["epoch"] for row in rows_of(run)] == ["0", "1", "2"]
-    stopped(photos, tmp_path / "run", 2, PROBE)
+    stopped(photos, tmp_path / "run", 2, probe)
     assert fieldmark.evaluate(tmp_path / "run", split="val").metrics.top1 == pytest.approx(float(start["val_top1"]))
 
 
@@ -93,15 +98,21 @@ def test_the_start_is_measured_as_epoch_0(photos: Path, whole: tuple[Path, dict[
     ],
 )
 def test_a_stopped_run_says_how_it_answers_and_does(
-    steps: int, where: str, kept: int, photos: Path, tmp_path: Path, whole: tuple[Path, dict[int, bytes]]
+    steps: int,
+    where: str,
+    kept: int,
+    photos: Path,
+    probe: Settings,
+    tmp_path: Path,
+    whole: tuple[Path, dict[int, bytes]],
 ) -> None:
     run, (unbroken, models) = tmp_path / "run", whole
-    said = stopped(photos, run, steps, PROBE)
+    said = stopped(photos, run, steps, probe)
     assert said == f"stopped {where.format(run)}; the same command with --resume goes on"
     assert (run / MODEL).read_bytes() == models[kept]
     (remark,) = open_run(run).remarks
     assert remark.startswith(f"{run} has done {kept} of 2 epochs")
-    told = train_small(photos, run, PROBE, resume=True)
+    told = train_small(photos, run, probe, resume=True)
     assert not any("starts as a probe" in line for line in told)
     assert (run / MODEL).read_bytes() == models[2]
     assert rows_of(run) == rows_of(unbroken)
@@ -121,6 +132,7 @@ def test_a_stop_before_the_first_step_says_so_too(
     module: ModuleType,
     stage: str,
     photos: Path,
+    probe: Settings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     whole: tuple[Path, dict[int, bytes]],
@@ -131,21 +143,21 @@ def test_a_stop_before_the_first_step_says_so_too(
     with monkeypatch.context() as patch:
         patch.setattr(module, stage, stop)
         with pytest.raises(Interrupted, match=r"stopped at once; .* cannot answer yet; the same command with --resume"):
-            train_small(photos, tmp_path / "run", PROBE)
-    train_small(photos, tmp_path / "run", PROBE, resume=True)
+            train_small(photos, tmp_path / "run", probe)
+    train_small(photos, tmp_path / "run", probe, resume=True)
     assert (tmp_path / "run" / MODEL).read_bytes() == whole[1][2]
 
 
-def test_a_second_ctrl_c_says_what_is_left(photos: Path, tmp_path: Path) -> None:
+def test_a_second_ctrl_c_says_what_is_left(photos: Path, probe: Settings, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, 5)
-        said = stopped(photos, tmp_path, 5, PROBE)
+        said = stopped(photos, tmp_path, 5, probe)
     assert said == f"stopped at once; {tmp_path} answers as after epoch 1; the same command with --resume goes on"
 
 
 @pytest.mark.parametrize("writes", range(1, 9))
 def test_a_run_killed_before_any_of_its_writes_is_whole_and_goes_on(
-    writes: int, photos: Path, tmp_path: Path, whole: tuple[Path, dict[int, bytes]]
+    writes: int, photos: Path, probe: Settings, tmp_path: Path, whole: tuple[Path, dict[int, bytes]]
 ) -> None:
     run, (unbroken, models), number = tmp_path / "run", whole, count(1)
     begun: list[bool] = []
@@ -163,28 +175,30 @@ def test_a_run_killed_before_any_of_its_writes_is_whole_and_goes_on(
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         patch.setattr(os, "fsync", killed)
         patch.setattr(session.Loop, "start", noted)
-        train_small(photos, run, PROBE)
+        train_small(photos, run, probe)
     kept = (None, None, 0, 0, 0, 1, 1, 1)[writes - 1]  # of the start and of each epoch: state, model, table
     assert (run / MODEL).is_file() == (kept is not None)
     if kept is not None:
         assert (run / MODEL).read_bytes() == models[kept]
-    train_small(photos, run, PROBE, resume=True)
+    train_small(photos, run, probe, resume=True)
     assert (run / MODEL).read_bytes() == models[2]
     assert rows_of(run) == rows_of(unbroken)
     assert (run / CURVES).is_file()
 
 
 def test_a_model_that_a_kill_kept_from_being_written_is_written_at_once(
-    photos: Path, tmp_path: Path, whole: tuple[Path, dict[int, bytes]]
+    photos: Path, probe: Settings, tmp_path: Path, whole: tuple[Path, dict[int, bytes]]
 ) -> None:
     run, (_, models) = tmp_path / "run", whole
-    stopped(photos, run, 3, PROBE)
+    stopped(photos, run, 3, probe)
     (run / MODEL).write_bytes(models[0])  # killed between state and model
-    stopped(photos, run, 1, PROBE, resume=True)
+    stopped(photos, run, 1, probe, resume=True)
     assert (run / MODEL).read_bytes() == models[1]
 
 
-def test_the_start_is_a_candidate_for_the_best(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_start_is_a_candidate_for_the_best(
+    photos: Path, probe: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(session, "ENOUGH_TO_CHOOSE", 1)
     measure = session.measure
     for figures, best, said in (
@@ -194,7 +208,7 @@ def test_the_start_is_a_candidate_for_the_best(photos: Path, tmp_path: Path, mon
         told = iter([*figures[:3], *figures])
         with monkeypatch.context() as patch:
             patch.setattr(session, "measure", lambda *given, told=told: replace(measure(*given), top1=next(told)))
-            settings = small(start="probe", size=32, epochs=3)
+            settings = replace(probe, recipe=replace(probe.recipe, epochs=3))
             assert said in stopped(photos, tmp_path / f"stopped {best}", 8, settings)
             models = models_of(photos, tmp_path / f"run {best}", settings)
         assert (tmp_path / f"run {best}" / MODEL).read_bytes() == models[best]
@@ -202,17 +216,17 @@ def test_the_start_is_a_candidate_for_the_best(photos: Path, tmp_path: Path, mon
             assert (tmp_path / run / MODEL).read_bytes() == models[best]
 
 
-def test_without_validation_the_start_is_saved_and_no_row(photos: Path, tmp_path: Path) -> None:
-    stopped(photos, tmp_path, 2, small(start="probe", size=32, train_on="train+val"))
+def test_without_validation_the_start_is_saved_and_no_row(photos: Path, probe: Settings, tmp_path: Path) -> None:
+    stopped(photos, tmp_path, 2, replace(probe, recipe=replace(probe.recipe, train_on="train+val")))
     assert (tmp_path / MODEL).is_file()
     assert not (tmp_path / METRICS).exists()
     assert "has done 0 of 2 epochs" in open_run(tmp_path).remarks[0]
-    train_small(photos, tmp_path, resume=True)
+    train_small(photos, tmp_path, probe, resume=True)
     assert [row["epoch"] for row in rows_of(tmp_path)] == ["1", "2"]
 
 
 def test_what_answers_is_put_into_the_network_in_one_place(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, probe: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Validation, the model of each epoch and the last one all see the weights that ``answering`` gives."""
     entered: list[float] = []
@@ -223,7 +237,7 @@ def test_what_answers_is_put_into_the_network_in_one_place(
         return answering(self)
 
     monkeypatch.setattr(session.Loop, "answering", noted)
-    train_small(photos, tmp_path, PROBE)
+    train_small(photos, tmp_path, probe)
     assert entered == [0, 0, 3, 3, 6, 6]
     model = open_run(tmp_path).learner
     val = session.prepare_again(photos, tmp_path, console=session.QUIET, external={}).dataset.of(["val"])
@@ -263,16 +277,16 @@ def test_an_unfinished_run_is_used_with_a_line_and_nothing_in_the_data(
 
 
 def test_a_terminal_shows_what_is_being_done_from_the_beginning(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    photos: Path, pretrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In each of these something moves; what comes between them takes no time."""
     monkeypatch.setattr(cli, "make_console", lambda **_: Console(force_terminal=True, width=200))
-    words = spelt("--start", "probe", "--size", "32", "--epochs", "1")
+    words = spelt("--start", "probe", "--weights", str(pretrained), "--size", "32", "--epochs", "1")
     assert cli.run(["train", str(photos), "--out", str(tmp_path / "run"), *words]) == 0
     shown = capsys.readouterr().out
     stages = [
         "starting", "reading names and labels", "scanning photos", "looking for copies and splitting",
-        "building the network", "measuring how long it will take", "features for the start", "fitting the head",
+        "building the network", "measuring how long it will take", "features", "fitting the head",
         "measuring the start", "epoch 1/1",
     ]  # fmt: skip
     places = [shown.find(stage) for stage in stages]

@@ -108,9 +108,11 @@ class Backbone(nn.Module):
         if stages > len(self._stages):
             raise UserError(f"frozen_stages is {stages}: this backbone has {len(self._stages) or 'no'} stages")
         modules = list(self.network.named_modules())
-        last = f"{self._stages[stages - 1]}." if stages else ""
-        end = max((place for place, (name, _) in enumerate(modules) if stages and f"{name}.".startswith(last)), default=-1)
-        first = [module for _, module in modules[: end + 1]]
+        end = 0
+        if stages:
+            last = f"{self._stages[stages - 1]}."
+            end = 1 + max(place for place, (name, _) in enumerate(modules) if f"{name}.".startswith(last))
+        first = [module for _, module in modules[:end]]
         self._frozen = frozenset(p for module in first for p in module.parameters(recurse=False))
         for parameter in self._frozen:
             parameter.requires_grad_(False)

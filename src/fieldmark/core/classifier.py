@@ -170,7 +170,9 @@ class Classifier(nn.Module):
         if isinstance(self.neck, IdentityNeck):
             self.neck.become_identity()
         elif not isinstance(self.neck, nn.Identity):
-            raise UserError(f"{type(self.neck).__name__} cannot begin as the identity, as --start probe needs; use zero")
+            raise UserError(
+                f"{type(self.neck).__name__} cannot begin as the identity, as --start probe needs; use zero"
+            )
         adopt(self.head, weight, bias)
 
     def interact(self, maps: Tensor) -> Interaction:

@@ -98,7 +98,11 @@ class Method(nn.Module, ABC):
         backbone, neck = (list(part.parameters()) for part in (self.classifier.backbone, self.classifier.neck))
         grouped = {id(parameter) for parameter in (*backbone, *neck)}
         head = [p for p in self.parameters() if id(p) not in grouped]
-        return {"backbone": self.classifier.backbone.trained_parameters(), **({"neck": neck} if neck else {}), "head": head}
+        return {
+            "backbone": self.classifier.backbone.trained_parameters(),
+            **({"neck": neck} if neck else {}),
+            "head": head,
+        }
 
     def adopt(self, weight: Tensor, bias: Tensor) -> None:
         """Begins as a linear classifier on the backbone's pooled maps: ``forward`` gives its logits in eval mode.

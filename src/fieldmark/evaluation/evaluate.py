@@ -3,7 +3,7 @@
 import csv
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -31,9 +31,11 @@ from fieldmark.evaluation.metrics import Metrics, confused_pairs, measure
 from fieldmark.evaluation.statistics import Interval, share_interval
 from fieldmark.files import refuse_unwritable
 from fieldmark.input.loading import Photographs
-from fieldmark.runs.folder import SCAN, About, Opened, read_run
+from fieldmark.runs.folder import SCAN, About, Opened, Start, read_run, read_start
 
 OPENINGS = "test_openings.csv"
+CLEAR = 5.0
+"""Points to either side of top-1 above which photos are few."""
 OPEN_TEST = ("test", "all")
 """Splits that hold test photos: each measurement is logged."""
 
@@ -126,6 +128,7 @@ def evaluate(
     read = infer(partial(scored, method), photos, method=method, workers=workers, progress=progress)
     logits, *branches = np.split(read.values, 1 + len(method.scored_views), axis=1)
     labels = read.labels
+    metrics = measure(logits, labels)
     return Evaluation(
         split=split,
         data=dataset.root,
@@ -133,12 +136,21 @@ def evaluate(
         photos=read.photos,
         logits=logits,
         labels=labels,
-        metrics=measure(logits, labels),
+        metrics=metrics,
         unread=(*chosen.unread, *read.unread),
         headline=opened.about.headline,
         branches={name: measure(own, labels).top1 for name, own in zip(method.scored_views, branches, strict=True)},
-        notes=(*dataset.notes, *_absent(labels, opened.classes)),
+        notes=(*dataset.notes, *_remarks(opened, split, labels, metrics)),
     )
+
+
+def _remarks(opened: Opened, split: str, labels: np.ndarray, metrics: Metrics) -> Iterator[str]:
+    """What the user should know of the figures."""
+    yield from _absent(labels, opened.classes)
+    if split in opened.recipe.train_on:
+        yield f"the run was trained on these photos ({split}): the figures do not say how it does on others"
+    else:
+        yield from _little(metrics, read_start(opened.path))
 
 
 def _absent(labels: np.ndarray, classes: Sequence[str]) -> list[str]:
@@ -150,6 +162,21 @@ def _absent(labels: np.ndarray, classes: Sequence[str]) -> list[str]:
     examples = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     means = f"means over classes are those of the other {len(present):,}"
     return [f"{len(names):,} of the run's {len(classes):,} classes have no photo here ({examples}): {means}"]
+
+
+def _little(metrics: Metrics, start: Start | None) -> list[str]:
+    """A remark on what few photos can tell, and on a figure of more photos where there is one."""
+    top1 = share_interval(int(np.trace(metrics.confusion)), metrics.n)
+    half = 100 * (top1.high - top1.low) / 2
+    if half < CLEAR:
+        return []
+    remark = f"{metrics.n:,} photos tell top-1 to ± {half:.0f} points, which cannot show what is better by less"
+    if start is None or start.photos <= metrics.n:
+        return [remark]
+    probe = share_interval(start.right, start.photos)
+    figure = f"{probe.mean:.1%} of {start.photos:,} photos of {' + '.join(start.splits)}"
+    between = f"95 % interval: {probe.low:.1%} to {probe.high:.1%}"
+    return [f"{remark}; the probe that training began as was right, out of fold, on {figure} ({between})"]
 
 
 def split_of_run(run: Path, data: Path | Dataset | None, split: str) -> OpenedData:

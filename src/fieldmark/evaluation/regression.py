@@ -1,12 +1,14 @@
 """Logistic regression on frozen features: what a probe measures, and what a classifier may begin as."""
 
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
@@ -19,7 +21,7 @@ class Regression(NamedTuple):
 
     ``weight`` (C, E) and ``bias`` (C,), -inf for a class without photos, are for features as they are, float64;
     ``strength`` is the chosen inverse penalty; ``hits``, bool (N,), says which photos were classified rightly by a fit
-    to the other folds, and is None where a class has a single photo.
+    to the other folds, and is None where no class has two units.
     """
 
     weight: np.ndarray
@@ -34,21 +36,22 @@ class Regression(NamedTuple):
         return logits - np.log(np.exp(logits).sum(1, keepdims=True))
 
 
-def regress(features: np.ndarray, labels: np.ndarray, *, classes: int) -> Regression:
+def regress(features: np.ndarray, labels: np.ndarray, *, classes: int, units: np.ndarray | None = None) -> Regression:
     """Fits a multinomial logistic regression to standardised features.
 
-    The penalty is chosen by cross-validation.
+    The penalty is chosen by cross-validation. A class whose photos are all in one fold counts as missed there.
 
     Args:
-        features: (N, E) float64.
+        features: (N, E).
         labels: (N,) integers below ``classes``, of at least two classes.
         classes: C.
+        units: (N,), equal for photos that must share a fold, such as those of one animal; by default each is its own.
     """
+    features = features.astype(np.float64)
     scaler = StandardScaler().fit(features)
-    x, strength, hits = np.asarray(scaler.transform(features)), STRENGTHS[1], None
-    folds = min(FOLDS, int(np.unique(labels, return_counts=True)[1].min()))
-    if folds >= 2:  # no class with a single photo
-        cuts = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(x, labels))
+    mean, scale = np.asarray(scaler.mean_), np.asarray(scaler.scale_)
+    x, strength, hits = (features - mean) / scale, STRENGTHS[1], None
+    if cuts := _cuts(labels, np.arange(len(labels)) if units is None else units):
         tried = {c: _out_of_fold(x, labels, cuts, c) for c in STRENGTHS}
         strength = max(tried, key=lambda c: tried[c].sum())
         hits = tried[strength]
@@ -58,12 +61,25 @@ def regress(features: np.ndarray, labels: np.ndarray, *, classes: int) -> Regres
     if len(fitted.classes_) == 2:
         coefficients, intercepts = (np.concatenate([-value / 2, value / 2]) for value in (coefficients, intercepts))
     weight, bias = np.zeros((classes, x.shape[1])), np.full(classes, -np.inf)
-    weight[fitted.classes_] = coefficients / scaler.scale_
-    bias[fitted.classes_] = intercepts - weight[fitted.classes_] @ scaler.mean_
+    weight[fitted.classes_] = coefficients / scale
+    bias[fitted.classes_] = intercepts - weight[fitted.classes_] @ mean
     return Regression(weight, bias, strength, hits)
 
 
-def _out_of_fold(x: np.ndarray, y: np.ndarray, cuts: list[tuple[np.ndarray, np.ndarray]], strength: float) -> np.ndarray:
+def _cuts(labels: np.ndarray, units: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The other photos and those of each fold; none where each class is a single unit."""
+    pairs = np.unique(np.stack([labels, units]), axis=1)
+    folds = min(FOLDS, int(np.unique(pairs[0], return_counts=True)[1].max()))
+    if folds < 2:
+        return []
+    single = len(np.unique(units)) == len(units)
+    splitter = (StratifiedKFold if single else StratifiedGroupKFold)(folds, shuffle=True, random_state=0)
+    with _ignored(UserWarning):  # a class with fewer units than folds
+        cuts = splitter.split(labels, labels) if single else splitter.split(labels, labels, units)
+        return [(others, fold) for others, fold in cuts if len(fold) and len(np.unique(labels[others])) > 1]
+
+
+def _out_of_fold(x: np.ndarray, y: np.ndarray, cuts: Sequence[tuple[np.ndarray, ...]], strength: float) -> np.ndarray:
     hits = np.zeros(len(y), dtype=bool)
     for others, fold in cuts:
         hits[fold] = _fit(x[others], y[others], strength).predict(x[fold]) == y[fold]
@@ -71,6 +87,12 @@ def _out_of_fold(x: np.ndarray, y: np.ndarray, cuts: list[tuple[np.ndarray, np.n
 
 
 def _fit(x: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 200 iterations are enough for a probe
+    with _ignored(ConvergenceWarning):  # 200 iterations are enough for a probe
         return LogisticRegression(C=strength, max_iter=200).fit(x, y)
+
+
+@contextmanager
+def _ignored(kind: type[Warning]) -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kind)
+        yield

@@ -26,7 +26,7 @@ from fieldmark.recipe import External, Pixels, Recipe, recipe_from_json, recipe_
 from fieldmark.runs.checkpoint import STATE, load_model
 
 LOG = logging.getLogger(__name__)
-CLASSES, ABOUT, SCAN, METRICS = "classes.json", "run.json", "scan.json", "metrics.csv"
+CLASSES, ABOUT, SCAN, START, METRICS = "classes.json", "run.json", "scan.json", "start.json", "metrics.csv"
 FORMAT_VERSION = 1
 T = TypeVar("T")
 
@@ -50,6 +50,20 @@ class About:
     fieldmark: str = ""
     torch: str = ""
     python: str = ""
+
+
+@dataclass(frozen=True)
+class Start:
+    """How good the probe is that the head of a run began as: the content of ``start.json``.
+
+    ``right`` of the ``photos`` in ``splits`` were classified rightly out of fold; ``photos`` is 0 where no class has
+    two. ``strength`` is the inverse strength of the penalty that cross-validation chose.
+    """
+
+    splits: tuple[str, ...]
+    photos: int
+    right: int
+    strength: float
 
 
 class Transform:
@@ -165,6 +179,16 @@ def write_run(run: Path, recipe: Recipe, *, classes: Sequence[str], about: About
 def write_recipe(run: Path, recipe: Recipe) -> None:
     """Writes the recipe alone, as when the number of epochs changes."""
     write_text(run / RECIPE, recipe_to_json(recipe))
+
+
+def write_start(run: Path, start: Start) -> None:
+    """Writes how good the start of a run is."""
+    write_json(run / START, {"format_version": FORMAT_VERSION} | to_plain(start))
+
+
+def read_start(run: Path) -> Start | None:
+    """How good the start of a run was; None where the head did not begin as a probe."""
+    return _read(run / START, Start) if (run / START).is_file() else None
 
 
 @dataclass(frozen=True)

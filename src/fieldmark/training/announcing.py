@@ -11,6 +11,7 @@ from fieldmark.training.estimate import Budget, Work, expected_seconds
 from fieldmark.training.loop import Loop
 from fieldmark.training.preparing import Prepared
 from fieldmark.training.runlog import clock
+from fieldmark.training.starting import splits_of_start
 
 
 def announce(
@@ -63,10 +64,13 @@ def _expected_time(
 ) -> str:
     """The line on how long the command will take in all, once its epochs are fitted to the budget."""
     step, per_epoch, count = loop.position.step, loop.plan.per_epoch, loop.plan.share[1]
+    looked_at = len(prepared.dataset.of(splits_of_start(prepared.data, loop.recipe))) if features else 0
+    more = looked_at if looked_at > len(loop.labels) else 0  # they have a regression of their own
     work = Work(
         per_batch=-(-per_batch // count),
         measured=-(-len(validation_photos(prepared)) // count),
-        features=-(-len(loop.labels) // count) if features else 0,
+        features=-(-looked_at // count),
+        fitted=len(loop.labels) + more if features else 0,
         workers=workers,
     )
     expected = expected_seconds(loop.learner, loop.recipe, fabric=loop.fabric, photos=loop.photos, work=work)

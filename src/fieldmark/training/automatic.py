@@ -18,6 +18,7 @@ from fieldmark.core.backbone import GOOGLENET, refuse_unknown
 from fieldmark.core.classifier import Average, IdentityNeck, Linear, Maximum
 from fieldmark.core.device import precision_of
 from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, lite0_is_installed
+from fieldmark.errors import UserError
 from fieldmark.plain import from_plain, to_plain
 from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage
 from fieldmark.recipes.naming import composition_of
@@ -109,6 +110,8 @@ def draft_of(settings: RecipeSettings, *, device: str, external: Classes, recipe
         start = replace(recipe, model=with_model(recipe.model, settings))
     draft = Draft(start, settings, follows)
     refuse_parts(draft.recipe, external)
+    if draft.recipe.start == "probe" and (obstacle := _obstacle_to_probe(draft.recipe.model, external)):
+        raise UserError(f"--start probe: {obstacle}; use --start zero")
     return draft
 
 
@@ -125,7 +128,7 @@ def _chosen(settings: RecipeSettings, device: str, external: Classes) -> Recipe:
     kind = OPTIMISERS[settings.optimizer or ("adamw" if _likes_adam(model.backbone) else "sgd")]
     scales = ({} if model.from_scratch else {"backbone": BACKBONE[kind]}) | _rates_of_parts(model, external)
     stage = Stage(EPOCHS[1], kind(RATES[kind] * batches.size, scales=scales), OneCycle())
-    start = "probe" if _can_start_as_probe(model, external) else "zero"
+    start = "zero" if _obstacle_to_probe(model, external) else "probe"
     return Recipe(model, Pixels(size, size), batches, stages=(stage,), start=start)
 
 
@@ -173,13 +176,17 @@ def _rates_of_parts(model: Model, external: Classes) -> dict[str, float]:
     return rates
 
 
-def _can_start_as_probe(model: Model, external: Classes) -> bool:
-    """Whether a regression on pretrained features can stand in a linear head, behind no neck or one that steps aside."""
+def _obstacle_to_probe(model: Model, external: Classes) -> str:
+    """Why no regression on pretrained features can stand in this model's head; "" where it can."""
     kinds = {place: class_of(part, external, place=place) for place, part in model.parts if place != "term"}
-    aside = "neck" not in kinds or issubclass(kinds["neck"], IdentityNeck)
-    linear = issubclass(kinds["head"], Linear) and issubclass(kinds["pool"], Average | Maximum)
-    narrow = model.backbone == GOOGLENET or _network(model.backbone).num_features <= MOST_FEATURES
-    return linear and aside and narrow and not model.from_scratch
+    if model.from_scratch:
+        return "the backbone is not pretrained"
+    if "neck" in kinds and not issubclass(kinds["neck"], IdentityNeck):
+        return f"{kinds['neck'].__name__} cannot begin as the identity"
+    if not (issubclass(kinds["head"], Linear) and issubclass(kinds["pool"], Average | Maximum)):
+        return "it needs a linear head on average or maximum pooling"
+    width = 1024 if model.backbone == GOOGLENET else _network(model.backbone).num_features
+    return f"{width:,} features are too many" if width > MOST_FEATURES else ""
 
 
 def _network(backbone: str) -> Any:

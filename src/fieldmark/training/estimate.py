@@ -59,14 +59,15 @@ def enough_memory(learner: Learner, recipe: Recipe) -> Iterator[None]:
 class Work:
     """What one process does: steps of ``per_batch`` photos, and ``measured`` photos after each epoch.
 
-    With ``features`` above 0 the head begins as a probe: so many photos are looked at before the first step, a
-    regression is fitted to the features of all, and the start is measured like an epoch. ``workers`` are the processes
-    that read for it; 0 if it reads by itself.
+    Where the head begins as a probe, it looks at ``features`` photos before the first step, waits until a regression is
+    fitted to those of ``fitted`` photos, and measures the start like an epoch. ``workers`` are the processes that read
+    for it; 0 if it reads by itself.
     """
 
     per_batch: int
     measured: int = 0
     features: int = 0
+    fitted: int = 0
     workers: int = 0
 
 
@@ -128,7 +129,7 @@ def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, photos
     validation = work.measured * _together(look, reading, work.workers)
     start = 0.0
     if work.features:
-        fit = _regression_seconds(len(photos), getattr(classifier.head, "in_features", 1), classifier.classes)
+        fit = _regression_seconds(work.fitted, getattr(classifier.head, "in_features", 1), classifier.classes)
         start = work.features * _together(feature, reading, work.workers) + fit + validation
     return Expected(start, step, validation)
 
@@ -191,12 +192,12 @@ def _least_seconds(work: Callable[[], object], fabric: Fabric, *, times: int) ->
 
 def _regression_seconds(photos: int, width: int, classes: int) -> float:
     """Seconds to fit a regression to features (photos, width)."""
-    features, weights, seconds = np.ones((min(photos, ROWS), width)), np.ones((width, classes)), []
+    features, weights, seconds = np.ones((ROWS, width)), np.ones((width, classes)), []
     for _ in range(3):
         begun = time.perf_counter()
         features.dot(weights)
         seconds.append(time.perf_counter() - begun)
-    return min(seconds) * PASSES * photos / len(features)
+    return min(seconds) * PASSES * photos / ROWS
 
 
 def _read_seconds(photos: Photographs, *, epoch: int) -> float:

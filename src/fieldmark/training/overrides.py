@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldmark.batches import Balanced, Batches, Shuffled
+from fieldmark.data.dataset import SPLITS
 from fieldmark.errors import UserError, printable
 from fieldmark.plain import changed, did_you_mean, to_plain, value_of
 from fieldmark.recipe import (
@@ -33,7 +34,7 @@ from fieldmark.training.settings import RecipeSettings
 OPTIMISERS: dict[str, type[Sgd | AdamW]] = {"sgd": Sgd, "adamw": AdamW}
 RATES = {Sgd: 0.1 / 16, AdamW: 1e-3 / 32}
 """Learning rates of the new layers, per photo of a batch."""
-_COPIED = ("clip", "ema", "precision", "accumulate", "start", "seed")
+_COPIED = ("clip", "ema", "precision", "accumulate", "seed")
 
 
 def read_recipe(name: str) -> Recipe:
@@ -91,8 +92,12 @@ def with_settings(recipe: Recipe, settings: RecipeSettings) -> Recipe:
     """
     values = {name: getattr(settings, name) for name in _COPIED}
     copied: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
-    if settings.train_on is not None:
-        copied["train_on"] = tuple(settings.train_on.split("+"))
+    if settings.start not in (None, "auto"):
+        copied["start"] = settings.start
+    if settings.train_on is not None and settings.all:
+        raise UserError("--all trains on every split, --train-on on those that it names: leave one of them out")
+    if settings.train_on is not None or settings.all:
+        copied["train_on"] = SPLITS if settings.all else tuple(str(settings.train_on).split("+"))
     return replace(
         recipe,
         pixels=_pixels(recipe.pixels, settings),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from rich.console import Console
@@ -43,6 +44,12 @@ from fieldmark.training.settings import DataSettings, Settings
 from fieldmark.training.split_notices import split_notices
 
 
+class Choose(Protocol):
+    """Takes one of several drafts by what it sees in the training photos."""
+
+    def __call__(self, drafts: Sequence[Draft], data: OpenedData, *, console: Console) -> Draft: ...
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Data and recipe of a run, before anything is built; ``about`` is the content of ``run.json``."""
@@ -78,10 +85,11 @@ def prepare_new(
     run: Path,
     settings: Settings,
     *,
-    draft: Draft,
+    drafts: Sequence[Draft],
     pinned: dict[str, str],
     console: Console,
     opened: OpenedData | None = None,
+    choose: Choose | None = None,
 ) -> Prepared:
     """The data of a new run; nothing is written yet.
 
@@ -89,19 +97,22 @@ def prepare_new(
         data: the path that the user gave.
         run: the run's folder; what an earlier run there recorded about its sound photos is reused.
         settings: those of the user.
-        draft: the recipe to fit to the photos.
+        drafts: the recipe to fit to the photos, or several to choose from.
         pinned: the splits of an earlier cut, by photo; these photos stay where they were.
         console: for progress and notices.
         opened: the photos, if they were opened, and their notices shown, before.
+        choose: takes one of several drafts.
 
     Raises:
         UserError: data that cannot be trained on.
     """
-    options, recipe = settings.data, draft.recipe
+    options, draft = settings.data, drafts[0]
+    recipe = draft.recipe
     named = opened.dataset if opened else _named(data, options.annotation, console)
     pinned = for_photos(pinned, named.photos)
     _refuse_by_names(named, draft, options, pinned)
-    refuse_backbone(recipe.model.backbone, weights=recipe.model.weights)
+    for model in (each.recipe.model for each in drafts):
+        refuse_backbone(model.backbone, weights=model.weights)
     scanned = opened or _scanned(named, recipe, Scan.load(run / SCAN).sound, console)
     scanned.refuse_damage(strict=options.strict)
     with working(console, "looking for copies and splitting"):
@@ -112,6 +123,8 @@ def prepare_new(
     refuse_missing_splits(dataset, train_on, source="--train-on")  # too few photos for the cut to fill them all
     tell(console, *split_notices(dataset, train_on, was_cut=ready.was_cut))
     photos, classes = dataset.of(train_on), len(dataset.classes)
+    if choose and len(drafts) > 1:
+        draft = choose(drafts, ready, console=console)
     recipe = draft.fitted(photos=len(photos), classes=classes)
     _refuse_batches(recipe, photos, share=processes.world())
     _refuse_boxes_outside(ready, recipe)
@@ -163,6 +176,8 @@ def _refuse_by_names(dataset: Dataset, draft: Draft, options: DataSettings, pinn
     if options.splits:
         advice = "name the photos as they are named in that file, or leave --splits out"
         refuse_unknown_names(dataset, pinned, source=f"--splits {options.splits}", advice=advice)
+    if draft.settings.all and dataset.is_split:
+        raise UserError("--all: the data have their own splits; name those to train on, as in --train-on train+val")
     refuse_missing_splits(dataset, recipe.train_on, source="--train-on")
     if options.hold_out and (not dataset.is_split or dataset.of(["val"])):
         raise UserError("--hold-out: the data have validation photos, or get some when they are split; leave it out")

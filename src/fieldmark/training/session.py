@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,10 @@ from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.plain import several
 from fieldmark.recipe import External, Recipe
 from fieldmark.runs.checkpoint import MODEL, load_state
-from fieldmark.runs.folder import METRICS, RECIPE, read_run, write_recipe
+from fieldmark.runs.folder import METRICS, RECIPE, read_run, write_recipe, write_start
 from fieldmark.training.announcing import announce, validation_photos
 from fieldmark.training.automatic import draft_of
+from fieldmark.training.candidates import best_candidate, candidates_of
 from fieldmark.training.course import as_recorded
 from fieldmark.training.destination import clear, locked_folder, pinned_splits, refuse_deletion, resumes_run
 from fieldmark.training.estimate import Budget
@@ -43,7 +45,7 @@ from fieldmark.training.preparing import Prepared, prepare_again, prepare_new
 from fieldmark.training.runlog import CURVES, RunLog, clock, draw_curves, write_metrics
 from fieldmark.training.settings import Destination, MachineSettings, Settings
 from fieldmark.training.split_notices import cut_notice
-from fieldmark.training.starting import begin_as_probe
+from fieldmark.training.starting import begin_as_probe, start_lines
 
 LOG = logging.getLogger(__name__)
 ENOUGH_TO_CHOOSE = 1000
@@ -115,11 +117,16 @@ def train(
             _refuse_several_stages(read_run(run)[0], command.length_option)
             return True, prepare_again(source, run, console=console, external=known, opened=opened)
         pinned = pinned_splits(run, settings.data.splits)
-        draft = draft_of(settings.recipe, device=device, external=known, recipe=recipe)
-        refuse_unknown_groups(draft.recipe, external=known)
-        if budget:
-            _refuse_several_stages(draft.recipe, command.length_option)
-        prepared = prepare_new(source, run, settings, draft=draft, pinned=pinned, console=console, opened=opened)
+        candidates = candidates_of(settings.recipe)
+        drafts = [draft_of(candidate, device=device, external=known, recipe=recipe) for candidate in candidates]
+        for draft in drafts:
+            refuse_unknown_groups(draft.recipe, external=known)
+            if budget:
+                _refuse_several_stages(draft.recipe, command.length_option)
+        choose = partial(best_candidate, device=device, external=known, workers=settings.machine.workers or 0)
+        prepared = prepare_new(
+            source, run, settings, drafts=drafts, choose=choose, pinned=pinned, console=console, opened=opened
+        )
         refuse_deletion(run, settings, prepared.dataset)
         return False, prepared
 
@@ -269,7 +276,10 @@ def _run(
             tell(console, cut_notice(run))
         validate = _validator(prepared, loop, workers, machine.start_method)
         if starts_as_probe:
-            begin_as_probe(learner.method, dataset, recipe, workers=workers, console=console)
+            start = begin_as_probe(learner.method, prepared.data, recipe, workers=workers, console=console)
+            if processes.is_first():
+                write_start(run, start)
+            tell(console, *start_lines(start, dataset))
             with working(console, "measuring the start"):
                 loop.start(validate)
             if command.budget:

@@ -12,10 +12,11 @@ from typing import Any, Literal, TypedDict
 
 from fieldmark.errors import UserError, printable
 from fieldmark.plain import BelowOne, Count, Natural, NotNegative, Positive, did_you_mean, from_plain, to_plain
-from fieldmark.recipe import Fit, Precision, Start
+from fieldmark.recipe import Fit, Precision
 
 Balance = Literal["none", "sampler", "logit-adjust"]
 OptimizerName = Literal["sgd", "adamw"]
+StartWord = Literal["auto", "probe", "zero"]
 StartMethod = Literal["fork", "spawn"]
 
 
@@ -35,11 +36,12 @@ class RecipeSettings:
         neck: a layer between backbone and pooling: self-channel-interaction, or channel-expansion.
         pool: average or maximum; maximum goes with the two-layer-head of Mutual-Channel Loss.
         head: linear, or two-layer-head.
-        backbone: any timm model, or googlenet.
+        backbone: any timm model, or googlenet; of several with commas between them, the one is taken whose frozen
+            features tell the training photos apart best.
         weights: initial weights of the backbone: hub, lite0, none, a .safetensors file, or the folder of a run, whose
             backbone is taken, and its neck if it is the same part.
-        start: what the head begins as: probe (a logistic regression on the pretrained features), or zero; by default
-            probe where backbone, pool and head allow it.
+        start: what the head begins as: probe (a logistic regression on the pretrained features), zero, or auto (the
+            default: probe where backbone, neck, pool and head allow it; rows of papers as they are).
         epochs: passes over the training photos; the schedule of a recipe with one stage is stretched to fit. With
             --resume, those of the whole run from now on.
         batch: photos per step; class-balanced batches keep their number of photos per class.
@@ -57,6 +59,8 @@ class RecipeSettings:
             all else auto.
         accumulate: pieces that a batch is computed in, to save memory; 1 by default.
         train_on: the splits trained on, joined by "+", such as train+val; train by default.
+        all: train on every photo, those of val and test too, where Fieldmark cut the data: for the last model, whose
+            estimate is the accuracy out of fold that training says.
     """
 
     recipe: str | None = None
@@ -68,7 +72,7 @@ class RecipeSettings:
     head: str | None = None
     backbone: str | None = None
     weights: str | None = None
-    start: Start | None = None
+    start: StartWord | None = None
     epochs: Count | None = None
     batch: Count | None = None
     size: Count | None = None
@@ -83,6 +87,7 @@ class RecipeSettings:
     precision: Precision | None = None
     accumulate: Count | None = None
     train_on: str | None = None
+    all: bool = False
 
     @property
     def external_names(self) -> tuple[str, ...]:
@@ -167,7 +172,7 @@ class Keywords(TypedDict, total=False):
     head: str
     backbone: str
     weights: str
-    start: Start
+    start: StartWord
     epochs: int
     batch: int
     size: int
@@ -182,6 +187,7 @@ class Keywords(TypedDict, total=False):
     precision: Precision
     accumulate: int
     train_on: str
+    all: bool
     annotation: str
     splits: str | Path
     hold_out: float

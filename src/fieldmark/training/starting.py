@@ -1,47 +1,92 @@
-"""How a run begins: the head as a logistic regression on the pretrained features, so that training never starts below.
+"""How a run begins: its head as a logistic regression on the pretrained features, below which training does not start.
 
 From a zero head at a large rate, fine-tuning first spoils good features (Kumar et al., ICLR 2022, arXiv:2202.10054).
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from rich.console import Console
 
-from fieldmark.console import counted, tell, working
+from fieldmark.console import counted, working
 from fieldmark.core import processes
 from fieldmark.core.contract import Method
-from fieldmark.data.dataset import Dataset
-from fieldmark.evaluation.inference import infer
+from fieldmark.data.dataset import SPLITS, Dataset
+from fieldmark.data.groups import units_of
+from fieldmark.data.opening import OpenedData
+from fieldmark.evaluation.inference import Inferred, infer
 from fieldmark.evaluation.regression import Regression, regress
+from fieldmark.evaluation.statistics import share_interval
 from fieldmark.input.loading import Photographs
 from fieldmark.recipe import Recipe
+from fieldmark.runs.folder import Start
+
+FEW = 50
+"""Photos per class below which the photos that a cut leaves for measuring decide little."""
 
 
-def begin_as_probe(method: Method, dataset: Dataset, recipe: Recipe, *, workers: int, console: Console) -> None:
-    """Fits the regression to the training photos, and makes the method answer as it does.
+def begin_as_probe(method: Method, data: OpenedData, recipe: Recipe, *, workers: int, console: Console) -> Start:
+    """Fits a regression to the training photos and makes the method answer as it does; says how good it is.
+
+    The accuracy is out of fold, over the training photos; where Fieldmark cut the data and photos are few, over all of
+    them, in all splits.
 
     Args:
         method: new, on its device.
-        dataset: split.
+        data: split.
         recipe: of the run.
         workers: processes that read photos ahead.
-        console: for progress, and the accuracy out of fold.
+        console: for progress.
 
     Raises:
-        UserError: a neck or head that cannot begin so.
+        UserError: a neck or head that cannot begin so, or not one photo can be read.
     """
-    chosen = dataset.of(recipe.train_on)
-    photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
-    with counted(console, "features for the start", len(chosen)) as tick:
+    dataset, classes = data.dataset, len(data.dataset.classes)
+    measured = splits_of_start(data, recipe)
+    photos = Photographs(dataset.of(measured), recipe.pixels, packed=dataset.pixels)
+    with counted(console, "features", len(photos)) as tick:
         features = infer(method.classifier.pooled, photos, method=method, workers=workers, progress=tick)
+    trained = np.array([photo.split in recipe.train_on for photo in features.photos])
 
-    def fit() -> Regression:
-        return regress(features.values.astype(np.float64), features.labels, classes=len(dataset.classes))
+    def fit() -> tuple[Regression, Start]:
+        units, _ = units_of(features.photos, data.scan)
+        fitted = _fitted(features, units, trained, classes)
+        whole = fitted if trained.all() else _fitted(features, units, np.ones_like(trained), classes)
+        hits = whole.hits if whole.hits is not None else np.zeros(0, dtype=bool)
+        return fitted, Start(measured, len(hits), int(hits.sum()), fitted.strength)
 
     with working(console, "fitting the head to them"):
-        fitted = processes.from_first(fit)
+        fitted, start = processes.from_first(fit)
     device = method.classifier.backbone.mean.device
-    weight, bias = (torch.from_numpy(value).float().to(device) for value in (fitted.weight, fitted.bias))
-    method.adopt(weight, bias)
-    if fitted.hits is not None:
-        tell(console, f"the head starts as a probe, {fitted.hits.mean():.1%} right out of fold")
+    # a class without photos keeps a logit that no photo reaches, and that training can raise
+    bias = np.where(np.isfinite(fitted.bias), fitted.bias, fitted.bias[np.isfinite(fitted.bias)].min())
+    method.adopt(*(torch.from_numpy(value).float().to(device) for value in (fitted.weight, bias)))
+    return start
+
+
+def splits_of_start(data: OpenedData, recipe: Recipe) -> tuple[str, ...]:
+    """The splits whose photos are looked at before training: all, where Fieldmark cut the data and photos are few."""
+    dataset = data.dataset
+    is_few = data.was_cut and len(dataset.of(recipe.train_on)) < FEW * len(dataset.classes)
+    return tuple(split for split in SPLITS if dataset.of(split)) if is_few else tuple(recipe.train_on)
+
+
+def _fitted(features: Inferred, units: np.ndarray, chosen: np.ndarray, classes: int) -> Regression:
+    return regress(features.values[chosen], features.labels[chosen], classes=classes, units=units[chosen])
+
+
+def start_lines(start: Start, dataset: Dataset) -> Iterator[str]:
+    """What the probe shows, for the user."""
+    if not start.photos:
+        yield "the head starts as a probe; how good that is cannot be told, as no class has two photos"
+        return
+    share, low, high = share_interval(start.right, start.photos)
+    splits = " + ".join(start.splits)
+    yield f"the head starts as a probe, out of fold right on {share:.1%} of {start.photos:,} photos of {splits}"
+    fewest = min(len(dataset.of(split)) for split in ("val", "test"))
+    if len(start.splits) == len(SPLITS) and fewest:
+        few = share_interval(round(share * fewest), fewest)
+        half = 100 * (few.high - few.low) / 2
+        interval = f"95 % interval: {low:.1%} to {high:.1%}"
+        yield f"trust that figure ({interval}): {fewest:,} photos alone tell it to ± {half:.0f} points"
