@@ -106,8 +106,7 @@ def prepare_new(
     Raises:
         UserError: data that cannot be trained on.
     """
-    options, draft = settings.data, drafts[0]
-    recipe = draft.recipe
+    options, draft, recipe = settings.data, drafts[0], drafts[0].recipe
     named = opened.dataset if opened else _named(data, options.annotation, console)
     pinned = for_photos(pinned, named.photos)
     _refuse_by_names(named, draft, options, pinned)

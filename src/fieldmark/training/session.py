@@ -103,32 +103,17 @@ def train(
     begun = time.perf_counter() if begun is None else begun
     settings = settings.checked()
     budget = _budget(settings, begun)
-    device = device_of(settings.machine.device)
     known = classes_named((*several(external), *settings.recipe.external_names))
-    processes.join(device)
-    if not processes.is_first():
-        console = QUIET
-
-    command, held = _Command(run, settings, known, console, begun, budget), ExitStack()
+    processes.join(device_of(settings.machine.device))
+    command = _Command(run, settings, known, console if processes.is_first() else QUIET, begun, budget)
+    held = ExitStack()
 
     def prepare() -> tuple[bool, Prepared]:
         held.enter_context(locked_folder(source, run, destination))
         if resumes_run(run, destination):
             _refuse_several_stages(read_run(run)[0], command.length_option)
-            return True, prepare_again(source, run, console=console, external=known, opened=opened)
-        pinned = pinned_splits(run, settings.data.splits)
-        candidates = candidates_of(settings.recipe)
-        drafts = [draft_of(candidate, device=device, external=known, recipe=recipe) for candidate in candidates]
-        for draft in drafts:
-            refuse_unknown_groups(draft.recipe, external=known)
-            if budget:
-                _refuse_several_stages(draft.recipe, command.length_option)
-        choose = partial(best_candidate, device=device, external=known, workers=settings.machine.workers or 0)
-        prepared = prepare_new(
-            source, run, settings, drafts=drafts, choose=choose, pinned=pinned, console=console, opened=opened
-        )
-        refuse_deletion(run, settings, prepared.dataset)
-        return False, prepared
+            return True, prepare_again(source, run, console=command.console, external=known, opened=opened)
+        return False, _prepared(command, source, recipe, opened)
 
     with held:
         resumed, prepared = processes.from_first(prepare)
@@ -137,6 +122,25 @@ def train(
         else:
             _begin(command, prepared, overwrite=destination.overwrite)
     return run
+
+
+def _prepared(command: _Command, source: Path, recipe: Recipe | None, opened: OpenedData | None) -> Prepared:
+    """The data of a new run; ``recipe`` and ``opened`` as for ``train``."""
+    run, settings, external = command.run, command.settings, command.external
+    device = device_of(settings.machine.device)
+    pinned = pinned_splits(run, settings.data.splits)
+    candidates = candidates_of(settings.recipe)
+    drafts = [draft_of(candidate, device=device, external=external, recipe=recipe) for candidate in candidates]
+    for draft in drafts:
+        refuse_unknown_groups(draft.recipe, external=external)
+        if command.budget:
+            _refuse_several_stages(draft.recipe, command.length_option)
+    choose = partial(best_candidate, device=device, external=external, workers=settings.machine.workers or 0)
+    prepared = prepare_new(
+        source, run, settings, drafts=drafts, choose=choose, pinned=pinned, console=command.console, opened=opened
+    )
+    refuse_deletion(run, settings, prepared.dataset)
+    return prepared
 
 
 def _budget(settings: Settings, begun: float) -> Budget | None:
