@@ -44,6 +44,19 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of the small network that count as pretrained, so that a head may begin as a probe on its features."""
+    import torch
+    from safetensors.torch import save_file
+    from timm import create_model
+
+    path = tmp_path_factory.mktemp("pretrained") / "weights.safetensors"
+    torch.manual_seed(0)
+    save_file(create_model("test_resnet").state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Iterator[Path]:
     """A small run that was trained on ``photos``; not to be changed."""
     import small_runs

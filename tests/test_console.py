@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from fieldmark.console import QUIET, console, counted, details, speaks, tell, timed
+from fieldmark.console import QUIET, console, counted, details, speaks, tell, timed, working
 
 
 @pytest.mark.parametrize(("rank", "heard"), [(None, True), ("0", True), ("1", False)])
@@ -36,6 +36,20 @@ def test_progress_shows_in_a_terminal_alone(capsys: pytest.CaptureFixture[str]) 
     with counted(Console(), "working", None) as tick:
         tick(4)
     assert capsys.readouterr().out == ""
+
+
+def test_work_of_unknown_length_moves_on_a_terminal_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    with working(Console(force_terminal=True, width=80), "reading"):
+        tell(Console(), "said meanwhile")
+    out = capsys.readouterr().out
+    assert "reading" in out
+    assert "said meanwhile" in out
+    for silent in (Console(), Console(force_terminal=True, quiet=True)):
+        with details(True), working(silent, "reading"):
+            pass
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("reading: ")  # it is timed, too
 
 
 def test_without_a_terminal_a_line_is_told_now_and_then(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from rich.console import Console
 
-from fieldmark.console import QUIET, counted, tell
+from fieldmark.console import QUIET, counted, tell, working
 from fieldmark.data.check import Report, check_dataset
 from fieldmark.data.dataset import labels_of
 from fieldmark.data.opening import OpenedData, open_photos, refuse_missing_splits
@@ -133,10 +133,11 @@ def load(run: str | Path, *, device: str = "cpu", external: External = ()) -> "L
 
     ``transform`` takes a path, the bytes of a file, an open file, a picture of Pillow's or an array of NumPy's. With
     another ``device`` (auto, cuda, cuda:N or mps) the model is there, and images have to be moved there, too:
-    ``transform("photo.jpg")[None].to(device)``. ``external``: classes of your own that the run's recipe names.
+    ``transform("photo.jpg")[None].to(device)``. ``external``: classes of your own that the run's recipe names. That a
+    run has not done all of its epochs is logged as a warning.
 
     Raises:
-        UserError: not a finished run, or a device that is not here.
+        UserError: not a run, one that cannot answer yet, or a device that is not here.
     """
     from fieldmark.core.device import device_of
     from fieldmark.runs.folder import load as load_run
@@ -175,7 +176,7 @@ def evaluate(
     folder = Path(run)
     chosen = split_of_run(folder, None if data is None else Path(data), split)
     refuse_unlogged(folder, split)
-    opened = _opened(folder, device, external)
+    opened = _opened(folder, device, external, console)
     with counted(console, f"evaluating {split}") as tick:
         return measure_run(opened, chosen, split=split, progress=tick)
 
@@ -207,7 +208,7 @@ def predict(
 
     photos, pictures, notes = photos_of(inputs)
     tell(console, *notes)
-    opened = _opened(run, device, external)
+    opened = _opened(run, device, external, console)
     workers = 1 if len(photos) > 200 and not pictures else 0
     return predict_photos(opened, photos, pictures=pictures, top=top, workers=workers)
 
@@ -303,13 +304,16 @@ def _refuse_probe(dataset: "Dataset", train_on: Sequence[str], measured: str) ->
         raise UserError("a probe needs training photos of at least two classes")
 
 
-def _opened(run: str | Path, device: str, external: External) -> "Opened":
+def _opened(run: str | Path, device: str, external: External, console: Console) -> "Opened":
+    """A run on its device; that it is unfinished is told."""
     from fieldmark.core import processes
     from fieldmark.core.device import device_of
     from fieldmark.runs.folder import open_run
 
     device = device_of(device)
-    opened = open_run(Path(run), external=external)
-    processes.join(device)
-    opened.learner.to(device)
+    with working(console, "building the network"):
+        opened = open_run(Path(run), external=external)
+        processes.join(device)
+        opened.learner.to(device)
+    tell(console, *opened.remarks)
     return opened

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.markup import escape
 from fieldmark.bench.commands import Speaking
 from fieldmark.bench.commands import app as bench
 from fieldmark.console import console as make_console
-from fieldmark.console import details, speaks, tell
+from fieldmark.console import details, speaks, tell, working
 from fieldmark.data.outputs import is_json_with, refuse_file
 from fieldmark.errors import Interrupted, UserError, printable
 from fieldmark.files import STANDARD_OUTPUT, write_json
@@ -87,13 +88,14 @@ def train(
         data: a folder of class folders, a CSV, or a benchmark's folder.
         external: a class of your own (package.module:Class) that the recipe's file names; repeat for several.
     """
+    begun = time.perf_counter()
     if not data.exists():  # before the heavy imports, which take seconds
         raise UserError(f"{printable(str(data))}: no such folder or file; name the photos to train on")
-    from fieldmark.training.session import train as run
-    from fieldmark.training.split_notices import next_command
-
+    with working(console, "starting"):
+        from fieldmark.training.session import train as run
+        from fieldmark.training.split_notices import next_command
     settings = Settings(recipe or RecipeSettings(), photos or DataSettings(), machine or MachineSettings())
-    folder = run(data, destination or Destination(), settings, console=console, external=external)
+    folder = run(data, destination or Destination(), settings, console=console, external=external, begun=begun)
     if speaks():
         tell(console, f"next: {next_command(folder)}")
 
@@ -127,9 +129,9 @@ def probe(
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         json_file: also write the figures as JSON to this file.
     """
-    from fieldmark.api import probe as run
-    from fieldmark.evaluation.probe import print_probed
-
+    with working(console, "starting"):
+        from fieldmark.api import probe as run
+        from fieldmark.evaluation.probe import print_probed
     _refuse_json(json_file, "probes", inputs=[data])
     results = run(
         data,
@@ -172,9 +174,9 @@ def evaluate(
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
-    from fieldmark.api import evaluate as measure
-    from fieldmark.evaluation.output import print_evaluation, refuse_results, write_evaluation
-
+    with working(console, "starting"):
+        from fieldmark.api import evaluate as measure
+        from fieldmark.evaluation.output import print_evaluation, refuse_results, write_evaluation
     folder = out or run / "evaluation" / split
     refuse_results(folder, run, data, split=split)
     _refuse_json(json_file, "split", "most_confused", inputs=[data] if data else ())
@@ -209,14 +211,14 @@ def predict(
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
-    from fieldmark.api import predict as predict_photos
-    from fieldmark.evaluation.predict import print_predictions, refuse_output, write_predictions
-
+    if out in STANDARD_OUTPUT:  # which then holds the table and nothing else
+        console = make_console(stderr=True, quiet=console.quiet)
+    with working(console, "starting"):
+        from fieldmark.api import predict as predict_photos
+        from fieldmark.evaluation.predict import print_predictions, refuse_output, write_predictions
     if not inputs:
         raise UserError("name the photos: fieldmark predict RUN FILES_OR_FOLDERS -o predictions.csv")
     refuse_output(out, inputs=[Path(path) for path in inputs])
-    if out in STANDARD_OUTPUT:  # which then holds the table and nothing else
-        console = make_console(stderr=True, quiet=console.quiet)
     predictions = predict_photos(run, inputs, top=top, device=device, external=external, console=console)
     if not speaks():  # only the first of several processes predicts
         return 0
@@ -306,8 +308,8 @@ def demo(
         epochs: passes over the training pictures.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
     """
-    from fieldmark.demo import run_demo
-
+    with working(console, "starting"):
+        from fieldmark.demo import run_demo
     run_demo(out, species=species, images=images, epochs=epochs, device=device, console=console)
 
 
@@ -353,9 +355,9 @@ def launch(
 
 def _failed(error: BaseException) -> int:
     """Prints what went wrong and returns the exit code; an error that is not the user's is raised again."""
-    code, words = 2, str(error)
+    code, words = 130 if isinstance(error, Interrupted) else 2, str(error)
     match error:
-        case UserError():
+        case UserError() | Interrupted():
             pass
         case OSError():
             words = printable(words)
@@ -366,8 +368,6 @@ def _failed(error: BaseException) -> int:
             words = f"PyTorch cannot compute this on mps ({' '.join(words.split())[:160]})\n{advice}"
         case KeyboardInterrupt():
             code, words = 130, "stopped"
-        case Interrupted():
-            code, words = 130, "stopped; the state is saved; continue with the same command and --resume"
         case _:
             raise error
     said = "\n".join((words, *getattr(error, "__notes__", ())))

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -60,6 +60,13 @@ def counted(console: Console, what: str, total: int | None = None) -> Iterator[C
                 tell(console, f"{what}: {done:,}" + ("" if total is None else f" of {total:,}"))
 
         yield speak
+
+
+@contextmanager
+def working(console: Console, what: str) -> Iterator[None]:
+    """Shows on a terminal that something is going on, of which nobody knows how far it is; it is timed, too."""
+    with console.status(what) if console.is_terminal and not console.quiet else nullcontext(), timed(what):
+        yield
 
 
 @contextmanager

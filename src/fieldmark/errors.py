@@ -6,7 +6,7 @@ class UserError(ValueError):
 
 
 class Interrupted(Exception):
-    """The user stopped a run; its state is saved and ``--resume`` goes on."""
+    """The user stopped a run; ``--resume`` goes on. The text says what the run is good for as it is."""
 
 
 class UnreadableImage(UserError):

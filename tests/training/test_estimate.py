@@ -11,26 +11,26 @@ import torch
 from loops import RECIPE, Noisy, differing, make_loop, with_method
 from torch import nn
 
+from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import TrainOutput
 from fieldmark.errors import UserError
 from fieldmark.input.loading import Batch, Photographs
 from fieldmark.papers.plain import Plain
 from fieldmark.recipes.naming import part_of
-from fieldmark.training import session
-from fieldmark.training.estimate import Ahead, enough_memory, expected_seconds
+from fieldmark.training import estimate
+from fieldmark.training.estimate import CLOSING, Budget, Expected, Work, enough_memory, expected_seconds
 from fieldmark.training.loop import Loop
-from small_runs import SMALL, small, train_small
 
-STEP, LOOK = 2.0, 0.5
+STEP, LOOK, GLANCE = 2.0, 0.5, 0.375
 TRAINING, EVALUATION = 0.25, 0.125
-"""Seconds that the clock of ``timed`` gives a photo: in a step, in evaluation, and read for one or the other."""
+"""Seconds that the clock of ``timed`` gives a photo: in a step, in evaluation, for its features; and to be read."""
 
 
 @pytest.fixture
 def timed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A clock that moves with photos alone."""
     now = [0.0]
-    objective, forward, read = Plain.objective, Plain.forward, Photographs.__getitems__
+    objective, forward, pooled, read = Plain.objective, Plain.forward, Classifier.pooled, Photographs.__getitems__
 
     def trained(self: Plain, encoded: Any, labels: torch.Tensor, draws: Any) -> TrainOutput:
         now[0] += STEP * len(labels)
@@ -41,6 +41,10 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         now[0] += LOOK * len(images)
         return forward(self, images)
 
+    def glanced(self: Classifier, images: torch.Tensor) -> torch.Tensor:
+        now[0] += GLANCE * len(images)
+        return pooled(self, images)
+
     def opened(self: Photographs, keys: list[tuple[int, int]]) -> Batch:
         now[0] += sum(EVALUATION if epoch < 0 else TRAINING for epoch, _ in keys)
         return read(self, keys)
@@ -48,71 +52,118 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setattr(Plain, "objective", trained)
         patch.setattr(Plain, "forward", looked)
+        patch.setattr(Classifier, "pooled", glanced)
         patch.setattr(Photographs, "__getitems__", opened)
         patch.setattr(time, "perf_counter", lambda: now[0])
         patch.setattr(torch.multiprocessing, "cpu_count", lambda: 8)
         yield
 
 
-def expected(loop: Loop, ahead: Ahead) -> float:
-    return expected_seconds(loop.learner, loop.recipe, fabric=loop.fabric, photos=loop.photos, ahead=ahead)
+def expected(loop: Loop, work: Work) -> Expected:
+    return expected_seconds(loop.learner, loop.recipe, fabric=loop.fabric, photos=loop.photos, work=work)
 
 
 def test_measuring_the_time_changes_nothing(photos: Path, tmp_path: Path) -> None:
     loop = make_loop(photos, tmp_path, with_method(Noisy))
     before = {name: value.clone() for name, value in loop.learner.state_dict().items()}
     random = torch.get_rng_state()
-    assert 0 < expected(loop, Ahead(steps=10, per_batch=8, epochs=2, measured=5)) < 100
+    seconds = expected(loop, Work(per_batch=8, measured=5, features=30))
+    assert all(0 < part < 100 for part in seconds)
     assert differing(before, dict(loop.learner.state_dict())) == []
     assert torch.equal(random, torch.get_rng_state())
     assert all(p.grad is None for p in loop.learner.parameters())
     assert loop.learner.training
 
 
+def test_the_parts_add_up() -> None:
+    parts = Expected(start=100.0, step=2.0, validation=7.0)
+    assert parts.of(steps=6, epochs=2) == 100 + 6 * 2 + 2 * 7 + CLOSING
+    assert parts.of(steps=0, epochs=0) == 100 + CLOSING
+
+
 @pytest.mark.usefixtures("timed")
 def test_steps_and_photos_measured_after_epochs_are_counted(photos: Path, tmp_path: Path) -> None:
     loop = make_loop(photos, tmp_path)
-    for steps, epochs, measured in ((6, 2, 0), (6, 2, 5), (6, 2, 100), (6, 3, 100), (3, 1, 40)):
-        ahead = Ahead(steps=steps, per_batch=8, epochs=epochs, measured=measured, workers=1)
-        assert expected(loop, ahead) == pytest.approx(steps * 8 * STEP + epochs * measured * LOOK)
+    for measured in (0, 5, 100):
+        parts = expected(loop, Work(per_batch=8, measured=measured, workers=1))
+        assert parts == (0.0, pytest.approx(8 * STEP), pytest.approx(measured * LOOK))
     in_pieces = make_loop(photos, tmp_path, replace(RECIPE, accumulate=4))
-    assert expected(in_pieces, Ahead(steps=6, per_batch=8, workers=1)) == pytest.approx(6 * 8 * STEP)
+    assert expected(in_pieces, Work(per_batch=8, workers=1)).step == pytest.approx(8 * STEP)
+
+
+@pytest.mark.usefixtures("timed")
+@pytest.mark.parametrize("measured", [0, 10])
+def test_a_start_as_the_probe_has_features_a_fit_and_a_validation(
+    measured: int, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def fit(*sizes: int) -> float:
+        asked.append(sizes)
+        return 40.0
+
+    monkeypatch.setattr(estimate, "_regression_seconds", fit)
+    parts = expected(
+        make_loop(photos, tmp_path), Work(per_batch=8, measured=measured, features=15, fitted=70, workers=1)
+    )
+    assert parts.start == pytest.approx(15 * GLANCE + 40 + measured * LOOK)
+    ((count, width, classes),) = asked
+    assert (count, classes) == (70, 3)
+    assert width == make_loop(photos, tmp_path).learner.method.classifier.head.in_features
+
+
+def test_the_fit_grows_with_the_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    def moved() -> float:
+        now[0] += 0.5
+        return now[0]
+
+    monkeypatch.setattr(time, "perf_counter", moved)
+    for photos, share in ((0, 0.0), (estimate.ROWS, 1.0), (3 * estimate.ROWS, 3.0)):
+        assert estimate._regression_seconds(photos, 16, 3) == pytest.approx(0.5 * estimate.PASSES * share)
 
 
 @pytest.mark.usefixtures("timed")
 def test_reading_counts_where_it_is_slower(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loop = make_loop(photos, tmp_path)
-    ahead = Ahead(steps=6, per_batch=8, epochs=2, measured=10)
-    both = 6 * 8 * (STEP + TRAINING) + 20 * (LOOK + EVALUATION)
-    assert expected(loop, ahead) == pytest.approx(both)  # one process does one after the other
+    monkeypatch.setattr(estimate, "_regression_seconds", lambda *_: 0.0)
+    work = Work(per_batch=8, measured=10, features=30)
+
+    def parts(step: float, look: float, glance: float) -> tuple[Any, ...]:
+        return tuple(pytest.approx(seconds) for seconds in (30 * glance + 10 * look, 8 * step, 10 * look))
+
+    both = parts(STEP + TRAINING, LOOK + EVALUATION, GLANCE + EVALUATION)  # one process does one after the other
+    assert expected(loop, work) == both
     for name, seconds in (("TRAINING", 16.0), ("EVALUATION", 8.0)):
         monkeypatch.setitem(globals(), name, seconds)
-    assert expected(loop, replace(ahead, workers=1)) == pytest.approx(6 * 8 * 16 + 20 * 8)
-    assert expected(loop, replace(ahead, workers=4)) == pytest.approx(6 * 8 * 4 + 20 * 2)
-    assert expected(loop, replace(ahead, workers=800)) == pytest.approx(6 * 8 * 2 + 20 * 1)  # on eight cores
+    assert expected(loop, replace(work, workers=1)) == parts(16, 8, 8)
+    assert expected(loop, replace(work, workers=4)) == parts(4, 2, 2)
+    assert expected(loop, replace(work, workers=800)) == parts(2, 1, 1)  # on eight cores
 
 
 def test_few_photos_are_read_for_it(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loop = make_loop(photos, tmp_path)
     read: list[tuple[int, int]] = []
-    get = Photographs.__getitems__
-    monkeypatch.setattr(Photographs, "__getitems__", lambda self, keys: read.extend(keys) or get(self, keys))
-    expected(loop, Ahead(steps=600, per_batch=8, epochs=20, measured=1000))
+    getitems = Photographs.__getitems__
+
+    def noted(self: Photographs, keys: list[tuple[int, int]]) -> Batch:
+        read.extend(keys)
+        return getitems(self, keys)
+
+    monkeypatch.setattr(Photographs, "__getitems__", noted)
+    loop = make_loop(photos, tmp_path)
+    expected(loop, Work(per_batch=8, measured=1000, features=30))
     assert 2 < len(read) <= 18
     assert {epoch for epoch, _ in read} == {0, -1}
 
 
-def test_a_run_tells_all_that_is_before_it(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Ahead] = []
-
-    def noted(*_: object, ahead: Ahead, **__: object) -> float:
-        seen.append(ahead)
-        return 1.0
-
-    monkeypatch.setattr(session, "expected_seconds", noted)
-    train_small(photos, tmp_path / "run", SMALL)
-    train_small(photos, tmp_path / "all", small(epochs=1, train_on="train+val"))
-    assert seen == [Ahead(steps=6, per_batch=8, epochs=2, measured=3), Ahead(steps=3, per_batch=8, epochs=1)]
+def test_a_budget_counts_whole_and_broken_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "perf_counter", lambda: 1000.0)
+    budget = Budget("2m", 1120.0, epoch=20.0)
+    assert budget.epochs_left() == pytest.approx((120 - CLOSING) / 20)
+    assert budget.epochs_left(before=50.0) == pytest.approx((70 - CLOSING) / 20)
+    assert budget.epochs_left(before=500.0) == 0
+    assert Budget("2m", 1120.0).epochs_left() == 0
 
 
 class Failing(nn.Module):
@@ -141,7 +192,7 @@ def test_too_little_memory_is_told_before_training(
     loop = make_loop(photos, tmp_path, replace(RECIPE, model=replace(RECIPE.model, terms=terms)))
     loop.learner.method.classifier.backbone.network = Failing(error)
     with pytest.raises(UserError) as caught:
-        expected(loop, Ahead(steps=10, per_batch=8))
+        expected(loop, Work(per_batch=8))
     first, second = str(caught.value).splitlines()
     assert first.startswith(f"{where}choose a smaller --batch (it is 8) or --size (it is 32)")
     assert ("--accumulate 2" in first) is not pair  # refused where images of a batch are compared
@@ -159,5 +210,5 @@ def test_other_errors_go_their_way(error: Exception, photos: Path, tmp_path: Pat
     loop = make_loop(photos, tmp_path)
     loop.learner.method.classifier.backbone.network = Failing(error)
     with pytest.raises(type(error)) as caught:
-        expected(loop, Ahead(steps=10, per_batch=8))
+        expected(loop, Work(per_batch=8))
     assert (type(caught.value), caught.value.args) == (type(error), error.args)  # a copy, as the network's is

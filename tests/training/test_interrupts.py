@@ -13,7 +13,7 @@ from fieldmark.data.reading import read_dataset
 from fieldmark.errors import Interrupted
 from fieldmark.input.loading import Batch, LostWorker, Photographs, batches_of, in_order, loader_of
 from fieldmark.recipe import Pixels
-from fieldmark.training.interrupts import stop_requests
+from fieldmark.training.interrupts import stop_notice, stop_requests
 from fieldmark.training.loop import Loop
 from fieldmark.training.nonfinite import Watch
 
@@ -106,3 +106,17 @@ def test_a_validation_that_fails_of_itself_fails(photos: Path, tmp_path: Path) -
 
     with pytest.raises(RuntimeError, match="of itself"):
         make_loop(photos, tmp_path).train(workers=0, validate=validate)
+
+
+@pytest.mark.parametrize(
+    ("kept", "best", "said"),
+    [
+        (-1, False, "cannot answer yet"),
+        (0, True, "answers as the probe that it began as"),
+        (2, False, "answers as after epoch 2"),
+        (2, True, "answers as after epoch 2, its best so far"),
+    ],
+)
+def test_what_a_stopped_run_is_good_for(kept: int, best: bool, said: str) -> None:
+    line = stop_notice(Path("runs/a\nb"), "in epoch 3 of 20", kept=kept, best=best)
+    assert line == f"stopped in epoch 3 of 20; runs/a\\nb {said}; the same command with --resume goes on"

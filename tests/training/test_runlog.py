@@ -51,6 +51,40 @@ def curves(rows: list[dict[str, float]], monkeypatch: pytest.MonkeyPatch) -> Fig
     return figures[0]
 
 
+START = {"epoch": 0.0, "val_top1": 0.5, "seconds": 0.0}
+"""What the start is measured as."""
+
+
+def test_the_start_is_a_row_a_line_and_a_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    log = RunLog(tmp_path, console=Console(file=stream, width=160))
+    for rows in ([START], [START, *ROWS]):
+        log.epoch(rows)
+    start, last = stream.getvalue().splitlines()
+    assert start == "start  val top1 0.500"
+    assert last.startswith("epoch 2/1  ")
+    text = (tmp_path / METRICS).read_text("utf-8")
+    assert text.startswith("epoch,loss,cross_entropy,train_top1,val_top1,lr,seconds\n")
+    assert [row["val_top1"] for row in csv.DictReader(text.splitlines())] == ["0.5", "", "0.75"]
+    figure = curves([START, *ROWS], monkeypatch)
+    assert figure.get_suptitle() == "training, 2 epochs, trained in 4 s"
+    _, shares = figure.axes
+    assert np.asarray(shares.lines[-1].get_xdata()).tolist() == [0, 1, 2]
+    assert shares.get_xlim() == (-0.5, 2.5)
+
+
+def test_a_run_may_become_shorter(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    with RunLog(tmp_path, console=Console(file=stream, force_terminal=True, width=160)) as log:
+        log.begin(steps=60, per_epoch=3, done=0)
+        log.resize(steps=9)
+        log.step(8, 3, 1.0)
+        assert log._progress is not None
+        assert log._progress.tasks[0].total == 9
+        log.epoch(ROWS[:1])
+    assert "epoch 1/3  loss" in stream.getvalue()
+
+
 def test_curves_have_titles_and_axes_with_units(monkeypatch: pytest.MonkeyPatch) -> None:
     figure = curves(ROWS, monkeypatch)
     assert figure.get_suptitle() == "training, 2 epochs, trained in 4 s"

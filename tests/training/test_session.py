@@ -19,7 +19,7 @@ from fieldmark.locks import LOCK, locked
 from fieldmark.recipe import Recipe
 from fieldmark.runs.checkpoint import MODEL, STATE, load_state
 from fieldmark.runs.folder import RECIPE, open_run
-from fieldmark.training import session
+from fieldmark.training import loop, session
 from fieldmark.training.runlog import METRICS, RunLog
 from fieldmark.training.session import train
 from fieldmark.training.settings import Destination, Settings, settings_of
@@ -273,13 +273,13 @@ def test_the_best_epoch_is_kept_where_there_are_enough_photos(
     measure = session.measure
     monkeypatch.setattr(session, "measure", lambda *given: replace(measure(*given), top1=next(figures)))
     saved: list[float] = []
-    save = session.save_model
+    save = loop.save_model
 
     def counted(run: Path, learner: torch.nn.Module) -> None:
         saved.append(0)
         save(run, learner)
 
-    monkeypatch.setattr(session, "save_model", counted)
+    monkeypatch.setattr(loop, "save_model", counted)
     train_small(photos, tmp_path / "run", small(epochs=4, size=32))
     assert len(saved) == 2  # after the first and the second epoch
     monkeypatch.undo()

@@ -94,6 +94,30 @@ def test_numbers_out_of_range(name: str, value: float) -> None:
     assert refused(**{name: value}).startswith(f"{name} is {value}; it must be ")
 
 
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("90s", 90), ("10m", 600), ("2h", 7200), ("1h30m", 5400), ("1h0m5s", 3605), ("1.5h", 5400), ("45", 45),
+        ("1m30", 90),        (" 10M ", 600), (45, 45), (0.5, 0.5), (None, None),
+    ],
+)  # fmt: skip
+def test_a_time_in_words(said: Any, seconds: float | None) -> None:
+    assert settings_of({"time": said}).machine.seconds == seconds
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "0", "0m", -3, 0, "-10m", "10 m", "m", "30m1h", "10min", "1.2.3s", "inf", float("inf"), "1e3"],
+)
+def test_what_is_no_time_is_refused(said: Any) -> None:
+    with pytest.raises(UserError, match=r"--time .*: write it as 90s, 10m, 2h or 1h30m"):
+        _ = MachineSettings(time=said).seconds
+
+
+def test_a_time_is_a_text_or_a_number() -> None:
+    assert refused(time=True).startswith("time is True; it must be a text or a whole number or a number")
+
+
 def test_the_ends_of_the_ranges_pass() -> None:
     settings_of({"epochs": 1, "batch": 1, "size": 1, "smoothing": 0.0, "ema": 0.0, "clip": 0.0, "workers": 0})
     settings_of({"lr": 1e-9, "seed": 0, "hold_out": 0.0})

@@ -84,7 +84,7 @@ def load_model(run: Path, learner: Learner) -> None:
     """
     path = run / MODEL
     if not path.is_file():
-        raise UserError(f"{run} has no trained model ({MODEL}) yet; finish training with: fieldmark train … --resume")
+        raise UserError(f"{run} has no trained model ({MODEL}) yet; go on with: fieldmark train … --resume")
     try:
         learner.load_state_dict(upgraded(load_file(path), learner))
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:

@@ -1,6 +1,8 @@
 """The folder of a run: its files, and how it is opened."""
 
 import json
+import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +16,17 @@ from fieldmark.core.contract import Method
 from fieldmark.core.learner import Learner
 from fieldmark.core.weights import RECIPE
 from fieldmark.data.dataset import Box
-from fieldmark.errors import UserError
+from fieldmark.errors import UserError, printable
 from fieldmark.files import write_json, write_text
 from fieldmark.images.guard import up_to
 from fieldmark.images.pictures import Picture, read_picture
 from fieldmark.input.views import evaluation_view
 from fieldmark.plain import from_plain, to_plain
 from fieldmark.recipe import External, Pixels, Recipe, recipe_from_json, recipe_to_json
-from fieldmark.runs.checkpoint import load_model
+from fieldmark.runs.checkpoint import STATE, load_model
 
-CLASSES, ABOUT, SCAN, START = "classes.json", "run.json", "scan.json", "start.json"
+LOG = logging.getLogger(__name__)
+CLASSES, ABOUT, SCAN, START, METRICS = "classes.json", "run.json", "scan.json", "start.json", "metrics.csv"
 FORMAT_VERSION = 1
 T = TypeVar("T")
 
@@ -109,6 +112,14 @@ class Opened(NamedTuple):
     about: About
     learner: Learner
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """A line where the run has not done all of its epochs."""
+        epochs, whole = _epochs_done(self.path), self.recipe.epochs
+        if epochs is None or epochs >= whole:
+            return ()
+        return (f"{printable(str(self.path))} has done {epochs} of {whole} epochs; training it with --resume goes on",)
+
 
 def load(run: str | Path, *, external: External = ()) -> Loaded:
     """Opens a run for use in Python: model (in eval mode), transform and classes.
@@ -117,10 +128,14 @@ def load(run: str | Path, *, external: External = ()) -> Loaded:
         run: the run's folder.
         external: classes of your own that its recipe names.
 
+    A run that has not done all of its epochs answers as well as it does by then; a warning is logged.
+
     Raises:
-        UserError: not a run, an unfinished one, or one whose recipe names a class that ``external`` lacks.
+        UserError: not a run, one that cannot answer yet, or one whose recipe names a class that ``external`` lacks.
     """
     opened = open_run(Path(run), external=external)
+    for remark in opened.remarks:
+        LOG.warning(remark)
     method = opened.learner.method.eval()
     backbone = method.classifier.backbone
     return Loaded(method, Transform(opened.recipe.pixels, mean=backbone.mean, std=backbone.std), opened.classes)
@@ -132,6 +147,14 @@ def open_run(run: Path, *, external: External = ()) -> Opened:
     learner = build_learner(recipe, classes=len(classes), weights="none", external=classes_named(external))
     load_model(run, learner)
     return Opened(run, recipe, classes, about, learner.eval())
+
+
+def _epochs_done(run: Path) -> int | None:
+    """By the table of metrics, which may have gone through a spreadsheet; None where nothing tells."""
+    if not (run / METRICS).is_file():
+        return 0 if (run / STATE).is_file() else None
+    epochs = re.findall(r"^\d+", (run / METRICS).read_text("utf-8", "replace"), re.MULTILINE)
+    return int(epochs[-1]) if epochs else None
 
 
 def read_run(run: Path) -> tuple[Recipe, tuple[str, ...], About]:
@@ -148,9 +171,14 @@ def read_run(run: Path) -> tuple[Recipe, tuple[str, ...], About]:
 
 def write_run(run: Path, recipe: Recipe, *, classes: Sequence[str], about: About) -> None:
     """Writes what describes a run, before it is trained."""
-    write_text(run / RECIPE, recipe_to_json(recipe))
+    write_recipe(run, recipe)
     for file, value in ((CLASSES, _Classes(tuple(classes))), (ABOUT, about)):
         write_json(run / file, {"format_version": FORMAT_VERSION} | to_plain(value))
+
+
+def write_recipe(run: Path, recipe: Recipe) -> None:
+    """Writes the recipe alone, as when the number of epochs changes."""
+    write_text(run / RECIPE, recipe_to_json(recipe))
 
 
 def write_start(run: Path, start: Start) -> None:

@@ -1,11 +1,14 @@
 """What a run needs: how long it will take, and advice where memory runs out."""
 
 import copy
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 
@@ -22,6 +25,13 @@ READ = 8
 PATIENCE = 0.5
 CPU_BATCH = 8
 """Photos of a trial evaluation on a CPU, where the time per photo hardly depends on the batch."""
+CLOSING = 3.0
+"""Seconds that are set aside for the last files of a run; the picture of its curves needs matplotlib."""
+PASSES = 700
+"""Products of all features and weights while a regression is fitted: on 600 photos of 20 classes of CUB, folds and
+penalties come to 315 iterations over all photos, with two products each, and some in addition."""
+ROWS = 512
+"""Photos of the product that is timed for it."""
 
 
 @contextmanager
@@ -46,21 +56,52 @@ def enough_memory(learner: Learner, recipe: Recipe) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """What one process still has to do: ``steps`` of ``per_batch`` photos, and ``measured`` photos after each epoch.
+class Work:
+    """What one process does: steps of ``per_batch`` photos, and ``measured`` photos after each epoch.
 
-    ``workers`` are the processes that read for it; 0 if it reads by itself.
+    Where the head begins as a probe, it looks at ``features`` photos before the first step, waits until a regression is
+    fitted to those of ``fitted`` photos, and measures the start like an epoch. ``workers`` are the processes that read
+    for it; 0 if it reads by itself.
     """
 
-    steps: int
     per_batch: int
-    epochs: int = 0
     measured: int = 0
+    features: int = 0
+    fitted: int = 0
     workers: int = 0
 
 
-def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, photos: Photographs, ahead: Ahead) -> float:
-    """How long the rest of a run will take: its steps, and the validation after each epoch, reading included.
+class Expected(NamedTuple):
+    """Seconds: of what comes before the first step, of each step, and of the validation after each epoch."""
+
+    start: float
+    step: float
+    validation: float
+
+    def of(self, *, steps: int, epochs: int) -> float:
+        """All that is ahead, with the last files of a run."""
+        return self.start + steps * self.step + epochs * self.validation + CLOSING
+
+
+@dataclass
+class Budget:
+    """The time that a command may take.
+
+    ``words`` is what the user said, ``end`` on the clock of ``time.perf_counter``; ``epoch`` are the seconds of an
+    epoch with its validation, as expected and later as measured.
+    """
+
+    words: str
+    end: float
+    epoch: float = math.inf
+
+    def epochs_left(self, before: float = 0.0) -> float:
+        """How many epochs there is time for after ``before`` seconds of other work."""
+        return max(self.end - time.perf_counter() - before - CLOSING, 0.0) / self.epoch
+
+
+def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, photos: Photographs, work: Work) -> Expected:
+    """How long the parts of a run take, reading included.
 
     It is measured in a second or two on a copy that is thrown away; the learner, its statistics and torch's random
     numbers stay as they are. Where other processes read ahead, the slower of reading and computing counts, else both.
@@ -70,7 +111,7 @@ def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, photos
         recipe: size, precision and pieces of the steps.
         fabric: device and precision.
         photos: the training photos; a few are read.
-        ahead: what is left to do.
+        work: what is to be done.
 
     Raises:
         UserError: memory runs out.
@@ -78,15 +119,19 @@ def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, photos
     state = torch.get_rng_state()
     with enough_memory(learner, recipe):
         trial = copy.deepcopy(learner)
-        step = _step_seconds(trial, recipe, fabric, ahead.per_batch)
-        count = min(ahead.measured, CPU_BATCH if fabric.device.type == "cpu" else BATCH)
-        validation = _validation_seconds(trial, recipe, fabric, count) if count else 0.0
+        step = _step_seconds(trial, recipe, fabric, work.per_batch)
+        classifier = trial.method.classifier
+        look = _look_seconds(trial.method, trial, recipe, fabric, work.measured)
+        feature = _look_seconds(classifier.pooled, trial, recipe, fabric, work.features)
     torch.set_rng_state(state)
-    seconds = ahead.steps * _together(step, ahead.per_batch * _read_seconds(photos, epoch=0), ahead.workers)
-    if ahead.measured:
-        each = _together(validation, _read_seconds(photos, epoch=-1), ahead.workers)
-        seconds += ahead.epochs * ahead.measured * each
-    return seconds
+    step = _together(step, work.per_batch * _read_seconds(photos, epoch=0), work.workers)
+    reading = _read_seconds(photos, epoch=-1) if work.measured or work.features else 0.0
+    validation = work.measured * _together(look, reading, work.workers)
+    start = 0.0
+    if work.features:
+        fit = _regression_seconds(work.fitted, getattr(classifier.head, "in_features", 1), classifier.classes)
+        start = work.features * _together(feature, reading, work.workers) + fit + validation
+    return Expected(start, step, validation)
 
 
 def _together(computing: float, reading: float, workers: int) -> float:
@@ -110,14 +155,19 @@ def _step_seconds(trial: Learner, recipe: Recipe, fabric: Fabric, per_batch: int
     return piece * recipe.accumulate
 
 
-def _validation_seconds(trial: Learner, recipe: Recipe, fabric: Fabric, count: int) -> float:
-    """Seconds per photo of an evaluation: the forward pass, in float32 as there."""
+def _look_seconds(
+    function: Callable[[torch.Tensor], torch.Tensor], trial: Learner, recipe: Recipe, fabric: Fabric, count: int
+) -> float:
+    """Seconds per photo of a function of images, in float32 as in an evaluation; 0 for no photos."""
+    count = min(count, CPU_BATCH if fabric.device.type == "cpu" else BATCH)
+    if not count:
+        return 0.0
     trial.eval()
     images, _ = _images(trial, fabric, count=count, size=recipe.pixels.eval_size)
 
     def forward() -> None:
         with torch.inference_mode():
-            trial.method(images)
+            function(images)
 
     return _least_seconds(forward, fabric, times=2) / count
 
@@ -128,7 +178,7 @@ def _images(trial: Learner, fabric: Fabric, *, count: int, size: int) -> tuple[t
     return images, torch.arange(count, device=fabric.device) % trial.method.classifier.classes
 
 
-def _least_seconds(work: Callable[[], None], fabric: Fabric, *, times: int) -> float:
+def _least_seconds(work: Callable[[], object], fabric: Fabric, *, times: int) -> float:
     """The shortest time, leaving out the first."""
     seconds = []
     for _ in range(times):
@@ -138,6 +188,16 @@ def _least_seconds(work: Callable[[], None], fabric: Fabric, *, times: int) -> f
             torch.accelerator.synchronize(fabric.device)
         seconds.append(time.perf_counter() - begun)
     return min(seconds[1:])
+
+
+def _regression_seconds(photos: int, width: int, classes: int) -> float:
+    """Seconds to fit a regression to features (photos, width)."""
+    features, weights, seconds = np.ones((ROWS, width)), np.ones((width, classes)), []
+    for _ in range(3):
+        begun = time.perf_counter()
+        features.dot(weights)
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds) * PASSES * photos / ROWS
 
 
 def _read_seconds(photos: Photographs, *, epoch: int) -> float:

@@ -8,7 +8,8 @@ continues as if it had never been stopped.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ from fieldmark.core.learner import Learner, total
 from fieldmark.data.dataset import labels_of
 from fieldmark.errors import Interrupted
 from fieldmark.input.loading import Batch, LostWorker, Photographs, batches_of, loader_of
-from fieldmark.recipe import Recipe, Stage
-from fieldmark.runs.checkpoint import save_state
-from fieldmark.training.estimate import enough_memory
-from fieldmark.training.interrupts import stop_requests
+from fieldmark.recipe import Recipe
+from fieldmark.runs.checkpoint import save_model, save_state
+from fieldmark.runs.folder import write_recipe
+from fieldmark.training.course import Course, as_recorded
+from fieldmark.training.estimate import Budget, enough_memory
+from fieldmark.training.interrupts import stop_notice, stop_requests
 from fieldmark.training.nonfinite import Outcome, Watch
 from fieldmark.training.optim import MovingAverage, NormKeeper, freeze, make_optimiser, set_rates
 from fieldmark.training.runlog import RunLog
@@ -39,12 +42,17 @@ STEPS = "steps"
 
 @dataclass
 class Position:
-    """How far a run is: what a checkpoint holds besides tensors."""
+    """How far a run is: what a checkpoint holds besides tensors.
+
+    ``kept`` is the epoch whose weights are the saved model's, 0 for the start, -1 as long as none is saved; ``best``
+    its figure, where the best epoch is kept.
+    """
 
     step: int = 0
     seconds: float = 0.0
     rows: list[dict[str, float]] = field(default_factory=list)
     best: float = -1.0
+    kept: int = -1
 
 
 class Loop:
@@ -55,15 +63,24 @@ class Loop:
         recipe: stages, batches, seed and the rest.
         fabric: device and precision.
         photos: the training photos; their labels are class indices.
-        run: the run's folder, where the state is saved after each epoch and when stopped.
+        run: the run's folder, where the state is saved after each epoch and when stopped, the model after each epoch.
         log: receives each step and epoch.
+        best_by: the figure of validation by which the best epoch's model is kept; "": the last one's is.
     """
 
     def __init__(
-        self, learner: Learner, recipe: Recipe, *, fabric: Fabric, photos: Photographs, run: Path, log: RunLog
+        self,
+        learner: Learner,
+        recipe: Recipe,
+        *,
+        fabric: Fabric,
+        photos: Photographs,
+        run: Path,
+        log: RunLog,
+        best_by: str = "",
     ) -> None:
         self.learner, self.recipe, self.fabric = learner, recipe, fabric
-        self.photos, self.run, self.log = photos, run, log
+        self.photos, self.run, self.log, self.best_by = photos, run, log, best_by
         self.labels = labels_of(photos.photos)
         self.position = Position()
         self.groups = learner.parameter_groups()
@@ -76,14 +93,40 @@ class Loop:
         self.plan = WholeRun(
             recipe.batches, self.labels, seed=recipe.seed, epochs=recipe.epochs, share=processes.world()
         )
+        self.course = Course(recipe.stages, self.plan.per_epoch)
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Puts the weights that answer into the learner for a while: the moving average, where the recipe has one.
+
+        Whatever measures or saves a model does so within.
+        """
+        if self.average:
+            self.average.swap()
+        try:
+            yield
+        finally:
+            if self.average:
+                self.average.swap()
+
+    def start(self, validate: Validate | None = None) -> None:
+        """Begins from the weights that the learner has by now, which answer already: they are measured and saved."""
+        self.average = MovingAverage(self.learner, self.recipe.ema) if self.recipe.ema else None
+        self.keeper = NormKeeper(self.learner)
+        if validate:
+            with self.answering():
+                self.position.rows.append({"epoch": 0.0, **validate(), "seconds": 0.0})
+        self._keep()
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continues from what ``state()`` returned."""
         self.position = Position(**state["position"])
+        self.course.load(state.get("course"))
+        self._follow_course()
         self.learner.load_state_dict(state["learner"])
         self.keeper = NormKeeper(self.learner)
         # the stage of the last step: a stage that is about to begin makes a new optimiser, maybe of another kind
-        stage, _ = self._stage_at(max(self.position.step - 1, 0))
+        stage, _ = self.course.at(max(self.position.step - 1, 0))
         self.optimiser = make_optimiser(self.groups, stage.optimiser)
         self.optimiser.load_state_dict(state["optimiser"])
         if self.scaler and state.get("scaler"):  # a run may go on where its precision is another
@@ -91,6 +134,8 @@ class Loop:
         self.sums = {name: value.to(self.fabric.device) for name, value in state["sums"].items()}
         if self.average:
             self.average.load(state["average"])
+        if self._has_kept():  # the model comes after the state, and a run may be killed between the two
+            self.save_model()
 
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
@@ -101,15 +146,46 @@ class Loop:
             "scaler": self.scaler.state_dict() if self.scaler else None,
             "sums": self.sums,
             "average": self.average.state() if self.average else None,
+            "course": self.course.state(),
         }
 
-    def train(self, *, workers: int, start: str | None = None, validate: Validate | None = None) -> None:
+    def resize(self, epochs: int) -> None:
+        """Changes the number of epochs of the whole run, and records it at once.
+
+        What is left of the schedule is spread over what is left of the epochs.
+        """
+        self.course.change(self.position.step, epochs)
+        self._follow_course()
+        self.log.resize(steps=self.course.steps)
+        if self.course.has_changed:
+            self._save()
+        if processes.is_first():
+            write_recipe(self.run, self.recipe)
+
+    def keep_within(self, budget: Budget, *, least: int, before: float = 0.0) -> None:
+        """Shortens the run, if need be, so that it ends in time.
+
+        Args:
+            budget: the time that is left, and what an epoch takes.
+            least: the smallest number of epochs of the whole run.
+            before: seconds of other work before the next step.
+        """
+        possible = int(self.position.step / self.plan.per_epoch + budget.epochs_left(before))
+        epochs = processes.from_first(lambda: max(possible, least))
+        if epochs < self.course.epochs:
+            self.log.note(f"epochs: {epochs} in place of {self.course.epochs}, to end within {budget.words}")
+            self.resize(epochs)
+
+    def train(
+        self, *, workers: int, start: str | None = None, validate: Validate | None = None, budget: Budget | None = None
+    ) -> None:
         """Trains to the end of the last stage.
 
         Args:
             workers: processes that read photos ahead.
             start: how they start, "fork", "spawn" or None for the platform's way.
-            validate: called after each epoch (with the averaged weights in place); its figures are logged.
+            validate: called after each epoch (with the weights that answer in place); its figures are logged.
+            budget: the time to end in; epochs that do not fit are left out.
 
         Raises:
             Interrupted: the user stopped the run; the state is saved.
@@ -121,7 +197,8 @@ class Loop:
         watch = Watch(self.log, [photo.name for photo in self.photos.photos])
         advice = "use fewer --workers (0: none), and continue with the same command and --resume"
         with enough_memory(self.learner, self.recipe), stop_requests() as stopped:
-            begun = time.perf_counter() - self.position.seconds
+            first, begun_here = self.position.step, time.perf_counter()
+            begun = begun_here - self.position.seconds
             for batch in self._until_stopped(batches_of(loader, advice=advice), stopped):
                 self._step(batch, watch)
                 self.position.seconds = time.perf_counter() - begun
@@ -129,16 +206,20 @@ class Loop:
                 self.log.step(images, self.position.step, self.position.seconds)
                 if self.position.step % self.plan.per_epoch == 0:
                     self._end_epoch(validate, stopped)
+                    if budget:
+                        epochs = (self.position.step - first) / self.plan.per_epoch
+                        budget.epoch = (time.perf_counter() - begun_here) / epochs
+                        self.keep_within(budget, least=self.position.step // self.plan.per_epoch)
                     begun = time.perf_counter() - self.position.seconds
-            if self.position.step < self.recipe.epochs * self.plan.per_epoch:
+            if self.position.step < self.course.steps:
                 self._save()
             watch.settle()
             if processes.any_of(bool(stopped)):
-                raise Interrupted
+                raise Interrupted(self._stop_notice())
 
     def _until_stopped(self, batches: Iterator[Batch], stopped: list[int]) -> Iterator[Batch]:
-        """The batches until the user stops the run, which may also kill the processes that read them."""
-        while not processes.any_of(bool(stopped)):
+        """The batches of the run, or until the user stops it, which may also kill the processes that read them."""
+        while self.position.step < self.course.steps and not processes.any_of(bool(stopped)):
             try:
                 yield next(batches)
             except StopIteration:
@@ -147,26 +228,23 @@ class Loop:
                 if not stopped:
                     raise
 
-    def _stage_at(self, step: int) -> tuple[Stage, int]:
-        """The stage that a step belongs to, and the first epoch of that stage."""
-        epoch, first = step // self.plan.per_epoch, 0
-        for stage in self.recipe.stages:
-            if epoch < first + stage.epochs:
-                return stage, first
-            first += stage.epochs
-        return self.recipe.stages[-1], first - self.recipe.stages[-1].epochs
+    def _follow_course(self) -> None:
+        """Takes over the number of epochs that the run has come to."""
+        self.recipe = replace(self.recipe, stages=self.course.stages)
+        self.recipe = as_recorded(self.recipe, self.course.state())
+        self.plan.epochs = self.course.epochs
 
     def _begin_step(self) -> None:
         """Sets what depends on the position: stage, frozen groups, learning rates, progress, torch's seed."""
-        step, per_epoch = self.position.step, self.plan.per_epoch
-        stage, first = self._stage_at(step)
-        if step == first * per_epoch and step > 0:
+        step, since = self.position.step, self.position.step % self.plan.per_epoch
+        stage, epoch = self.course.at(step)
+        if epoch == 0 and step > 0:
             self.optimiser = make_optimiser(self.groups, stage.optimiser)
-        if step % per_epoch == 0 or step == self.plan.first:
-            freeze(self.groups, stage, epoch=step // per_epoch - first)
+        if since == 0 or step == self.plan.first:  # as at the epoch's beginning, wherever in it a session begins
+            freeze(self.groups, stage, epoch=int(self.course.at(step - since)[1]))
             self.wrapped.train()
-        set_rates(self.optimiser, stage, epoch=step / per_epoch - first)
-        self.learner.method.set_progress(step / (self.recipe.epochs * per_epoch))
+        set_rates(self.optimiser, stage, epoch=epoch)
+        self.learner.method.set_progress(self.course.fraction(step))
         # layers inside a backbone draw from torch's own generator; each process has its own images
         rank = self.plan.share[0]
         torch.manual_seed(key_of(self.recipe.seed, f"torch/{rank}" if rank else "torch", step))
@@ -232,21 +310,46 @@ class Loop:
         row["seconds"] = round(self.position.seconds, 3)
         self.sums = {}
         if validate:
-            if self.average:
-                self.average.swap()
-            row |= _validated(validate, stopped)
-            if self.average:
-                self.average.swap()
+            with self.answering():
+                row |= _validated(validate, stopped)
         self.position.rows.append(row)
+        self._keep()
+
+    def _keep(self) -> None:
+        """Saves the state and the rows, and the model unless that of an earlier epoch is better."""
+        position = self.position
+        best = position.rows[-1][self.best_by] if self.best_by else position.best
+        if not self.best_by or best > position.best:
+            position.best, position.kept = best, position.step // self.plan.per_epoch
         self._save()
+        if self._has_kept():
+            self.save_model()
+        if processes.is_first() and position.rows:
+            self.log.epoch(position.rows)
+
+    def _has_kept(self) -> bool:
+        """Whether the weights that the saved model is to have are those of this very step."""
+        return self.position.kept * self.plan.per_epoch == self.position.step
+
+    def save_model(self) -> None:
+        """The first process writes the weights that answer."""
         if processes.is_first():
-            self.log.epoch(self.position.rows)
+            with self.answering():
+                save_model(self.run, self.learner)
+        processes.wait_for_all()
 
     def _save(self) -> None:
         """The first process writes the state that all of them hold."""
         if processes.is_first():
             save_state(self.run, self.state())
         processes.wait_for_all()
+
+    def _stop_notice(self) -> str:
+        done, more = divmod(self.position.step, self.plan.per_epoch)
+        where = f"in epoch {done + 1}" if more else f"after epoch {done}"
+        return stop_notice(
+            self.run, f"{where} of {self.course.epochs}", kept=self.position.kept, best=bool(self.best_by)
+        )
 
 
 def _validated(validate: Validate, stopped: list[int]) -> Mapping[str, float]:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from fieldmark.batches import WholeRun
 from fieldmark.building import Classes, refuse_parts
-from fieldmark.console import counted, tell
+from fieldmark.console import counted, tell, working
 from fieldmark.core import processes
 from fieldmark.core.backbone import refuse_backbone
 from fieldmark.data.dataset import Dataset, Photo, labels_of
@@ -106,16 +106,16 @@ def prepare_new(
     Raises:
         UserError: data that cannot be trained on.
     """
-    options, draft = settings.data, drafts[0]
-    recipe = draft.recipe
-    named = opened.dataset if opened else read_dataset(data, annotation=options.annotation)
+    options, draft, recipe = settings.data, drafts[0], drafts[0].recipe
+    named = opened.dataset if opened else _named(data, options.annotation, console)
     pinned = for_photos(pinned, named.photos)
     _refuse_by_names(named, draft, options, pinned)
     for model in (each.recipe.model for each in drafts):
         refuse_backbone(model.backbone, weights=model.weights)
     scanned = opened or _scanned(named, recipe, Scan.load(run / SCAN).sound, console)
     scanned.refuse_damage(strict=options.strict)
-    ready = scanned.split(seed=recipe.seed, pinned=pinned, hold_out=options.hold_out)
+    with working(console, "looking for copies and splitting"):
+        ready = scanned.split(seed=recipe.seed, pinned=pinned, hold_out=options.hold_out)
     if not opened:
         tell(console, *ready.remarks, *_unmatched(named, pinned, options.splits))
     dataset, train_on = ready.dataset, recipe.train_on
@@ -154,7 +154,7 @@ def prepare_again(
     refuse_parts(recipe, external)
     known = Scan.load(run / SCAN)
     if opened is None:
-        opened = _scanned(read_dataset(data, annotation=about.annotation), recipe, known, console)
+        opened = _scanned(_named(data, about.annotation, console), recipe, known, console)
         tell(console, *opened.remarks)
     before = known.by_name()
     replaced = any(before.get(facts.name, facts).sha != facts.sha for facts in opened.scan.facts)
@@ -203,6 +203,11 @@ def _unmatched(dataset: Dataset, pinned: dict[str, str], source: Path | None) ->
         return ()
     count = f"{len(missing):,} of {len(pinned):,} names"
     return (f"--splits {source}: {count} there match no photo, such as {printable(missing[0])}",)
+
+
+def _named(data: Path, annotation: str, console: Console) -> Dataset:
+    with working(console, "reading names and labels"):
+        return read_dataset(data, annotation=annotation)
 
 
 def _scanned(dataset: Dataset, recipe: Recipe, known: Scan, console: Console) -> OpenedData:

@@ -11,11 +11,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from fieldmark.console import SILENCE, tell
 from fieldmark.files import write_csv
+from fieldmark.runs.folder import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-METRICS, CURVES = "metrics.csv", "curves.png"
+CURVES = "curves.png"
 _NO_CURVES = ("epoch", "lr", "seconds")
 
 
@@ -69,6 +70,12 @@ class RunLog:
             self._task = self._progress.add_task("epoch 1", total=steps, completed=done, rate="")
             self._progress.start()
 
+    def resize(self, *, steps: int) -> None:
+        """The whole run has another number of steps from now on."""
+        self.steps = steps
+        if self._progress:
+            self._progress.update(self._task, total=steps)
+
     def note(self, text: str) -> None:
         """Shows a line to the user."""
         self._last_line = time.perf_counter()
@@ -85,14 +92,14 @@ class RunLog:
             self.note(f"epoch {epoch} step {step}/{self.steps}  {rate}  {left}")
 
     def epoch(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """An epoch is done: all rows so far go to metrics.csv, the last one to the console."""
+        """An epoch is done, or the start measured, as epoch 0: rows go to metrics.csv, the last one to the console."""
         write_metrics(self.run / METRICS, rows)
         row, epoch = rows[-1], round(rows[-1]["epoch"])
         parts = [name for name in row if "/" in name]  # a term's figures, by their own names
         names = [name for name in (self.shown[0], *parts, *self.shown[1:]) if name in row]
         figures = [f"{name if name in parts else name.replace('_', ' ')} {row[name]:.3f}" for name in names]
         place, pace = f"epoch {epoch}/{self.steps // self.per_epoch}", self._pace(epoch * self.per_epoch)
-        self.note("  ".join((place, *figures, *pace)))
+        self.note("  ".join((place, *figures, *pace) if epoch else ("start", *figures)))
 
     def _pace(self, step: int) -> tuple[str, str]:
         """The speed so far, and the time left after a step."""
@@ -103,9 +110,14 @@ class RunLog:
 
 def write_metrics(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """Writes one row per epoch; a column that some rows lack is empty there."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+    columns = _columns(rows)
     cells = [[f"{row[key]:.6g}" if key in row else "" for key in columns] for row in rows]
     write_csv(path, [columns, *cells])
+
+
+def _columns(rows: Sequence[Mapping[str, float]]) -> list[str]:
+    """All columns, in the order of the last row: that of the start, epoch 0, has few."""
+    return list(dict.fromkeys(key for row in reversed(rows) for key in row))
 
 
 def draw_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
@@ -115,8 +127,9 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     from fieldmark.evaluation.pictures import save_picture
 
     taken = f", trained in {clock(rows[-1]['seconds'])}" if rows and "seconds" in rows[-1] else ""
-    title = f"training, {len(rows)} epoch{'' if len(rows) == 1 else 's'}{taken}"
-    names = [name for name in dict.fromkeys(key for row in rows for key in row) if name not in _NO_CURVES]
+    epochs = round(rows[-1]["epoch"]) if rows else 0
+    title = f"training, {epochs} epoch{'' if epochs == 1 else 's'}{taken}"
+    names = [name for name in _columns(rows) if name not in _NO_CURVES]
     shares = [name for name in names if name.endswith(("top1", "per_class"))]
     losses = [name for name in names if name not in shares]
     figure = Figure(figsize=(10, 4 + 0.22 * max(len(losses), len(shares))), layout="constrained")
@@ -151,7 +164,8 @@ def _plot(
             markevery=max(1, len(rows) // 12),
         )
     axes.set(xlabel="epoch", ylabel=unit, title=title)
-    axes.set_xlim(0.5, max(len(rows), 1) + 0.5)
+    ends = [row["epoch"] for row in rows] or [1]
+    axes.set_xlim(ends[0] - 0.5, ends[-1] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     if curves:

@@ -2,10 +2,13 @@
 
 import logging
 import os
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -13,32 +16,33 @@ from lightning_fabric.plugins import MixedPrecision, Precision
 from lightning_fabric.strategies.ddp import DDPStrategy
 from rich.console import Console
 
-from fieldmark.batches import Shuffled
 from fieldmark.building import Classes, build_learner, classes_named
-from fieldmark.console import QUIET, tell, timed
+from fieldmark.console import QUIET, tell, working
 from fieldmark.core import processes
 from fieldmark.core.device import device_of, precision_of
 from fieldmark.core.learner import Learner
-from fieldmark.data.dataset import IMBALANCE, Photo
 from fieldmark.data.opening import OpenedData
+from fieldmark.errors import Interrupted, UserError, printable
 from fieldmark.evaluation.inference import infer
 from fieldmark.evaluation.metrics import measure
 from fieldmark.input.loading import Photographs
 from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.plain import several
 from fieldmark.recipe import External, Recipe
-from fieldmark.recipes import COMPOSITIONS
-from fieldmark.runs.checkpoint import MODEL, load_state, save_model
-from fieldmark.runs.folder import RECIPE, write_start
+from fieldmark.runs.checkpoint import MODEL, load_state
+from fieldmark.runs.folder import METRICS, RECIPE, read_run, write_recipe, write_start
+from fieldmark.training.announcing import announce, validation_photos
 from fieldmark.training.automatic import draft_of
 from fieldmark.training.candidates import best_candidate, candidates_of
+from fieldmark.training.course import as_recorded
 from fieldmark.training.destination import clear, locked_folder, pinned_splits, refuse_deletion, resumes_run
-from fieldmark.training.estimate import Ahead, expected_seconds
+from fieldmark.training.estimate import Budget
+from fieldmark.training.interrupts import stop_notice
 from fieldmark.training.loop import Loop, Validate
 from fieldmark.training.optim import refuse_groups
 from fieldmark.training.parameter_groups import refuse_unknown_groups
 from fieldmark.training.preparing import Prepared, prepare_again, prepare_new
-from fieldmark.training.runlog import CURVES, RunLog, clock, draw_curves
+from fieldmark.training.runlog import CURVES, RunLog, clock, draw_curves, write_metrics
 from fieldmark.training.settings import Destination, MachineSettings, Settings
 from fieldmark.training.split_notices import cut_notice
 from fieldmark.training.starting import begin_as_probe, start_lines
@@ -46,6 +50,24 @@ from fieldmark.training.starting import begin_as_probe, start_lines
 LOG = logging.getLogger(__name__)
 ENOUGH_TO_CHOOSE = 1000
 """With this many validation photos or more, the best epoch on a user's own data is kept instead of the last."""
+
+
+@dataclass(frozen=True)
+class _Command:
+    """What the user asked for: ``begun`` is the moment when, on the clock of ``time.perf_counter``."""
+
+    run: Path
+    settings: Settings
+    external: Classes
+    console: Console
+    begun: float
+    budget: Budget | None = None
+
+    @property
+    def length_option(self) -> str | None:
+        """The option that says how long the run is to be, besides the recipe."""
+        epochs = self.settings.recipe.epochs
+        return f"--time {self.budget.words}" if self.budget else f"--epochs {epochs}" if epochs else None
 
 
 def train(
@@ -57,98 +79,137 @@ def train(
     external: External = (),
     recipe: Recipe | None = None,
     opened: OpenedData | None = None,
+    begun: float | None = None,
 ) -> Path:
     """Trains a classifier and returns the run's folder.
 
     Args:
         data: a folder of class folders, a CSV or a benchmark's folder.
         destination: where the run goes.
-        settings: those of the user; ``--resume`` keeps the run's own recipe.
+        settings: those of the user; ``--resume`` keeps the run's own recipe, but for the number of epochs.
         console: for progress and notices.
         external: classes of the user's own that a recipe's file names, or their names; those in ``settings`` need not
             be given again.
         recipe: what to follow, instead of ``settings.recipe.recipe`` or a choice for this machine; ``settings``
             override its own.
         opened: the photographs of ``data``, if they were scanned before.
+        begun: when the command began, on the clock of ``time.perf_counter``; by default now.
 
     Raises:
         UserError: a mistake that the user can correct.
-        Interrupted: the user stopped the run; its state is saved.
+        Interrupted: the user stopped the run.
     """
     source, run = Path(data), destination.folder(Path(data))
+    begun = time.perf_counter() if begun is None else begun
     settings = settings.checked()
-    device = device_of(settings.machine.device)
+    budget = _budget(settings, begun)
     known = classes_named((*several(external), *settings.recipe.external_names))
-    processes.join(device)
-    if not processes.is_first():
-        console = QUIET
-
+    processes.join(device_of(settings.machine.device))
+    command = _Command(run, settings, known, console if processes.is_first() else QUIET, begun, budget)
     held = ExitStack()
 
     def prepare() -> tuple[bool, Prepared]:
         held.enter_context(locked_folder(source, run, destination))
         if resumes_run(run, destination):
-            return True, prepare_again(source, run, console=console, external=known, opened=opened)
-        pinned = pinned_splits(run, settings.data.splits)
-        candidates = candidates_of(settings.recipe)
-        drafts = [draft_of(candidate, device=device, external=known, recipe=recipe) for candidate in candidates]
-        for draft in drafts:
-            refuse_unknown_groups(draft.recipe, external=known)
-        choose = partial(best_candidate, device=device, external=known, workers=settings.machine.workers or 0)
-        prepared = prepare_new(
-            source, run, settings, drafts=drafts, choose=choose, pinned=pinned, console=console, opened=opened
-        )
-        refuse_deletion(run, settings, prepared.dataset)
-        return False, prepared
+            _refuse_several_stages(read_run(run)[0], command.length_option)
+            return True, prepare_again(source, run, console=command.console, external=known, opened=opened)
+        return False, _prepared(command, source, recipe, opened)
 
     with held:
         resumed, prepared = processes.from_first(prepare)
-        overwrite = destination.overwrite
-        _train(prepared, run, settings, resumed=resumed, overwrite=overwrite, external=known, console=console)
+        if resumed:
+            _go_on(command, prepared)
+        else:
+            _begin(command, prepared, overwrite=destination.overwrite)
     return run
 
 
-def _train(
-    prepared: Prepared,
-    run: Path,
-    settings: Settings,
-    *,
-    resumed: bool,
-    overwrite: bool,
-    external: Classes,
-    console: Console,
-) -> None:
-    """Trains what was prepared, in a folder that is locked for this run."""
-    if resumed and _is_finished(run, prepared.recipe):
-        tell(console, f"{run} has finished all of its {prepared.recipe.epochs} epochs; nothing is left to do")
-        return
-    if resumed and settings != Settings(machine=settings.machine):
-        tell(console, f"continuing with the settings of {run / RECIPE}; those of this command are ignored")
-    fabric = fabric_of(prepared.recipe, device_of(settings.machine.device))
-    with timed("building the network"):
-        learner = build_learner(
-            prepared.recipe,
-            classes=len(prepared.dataset.classes),
-            counts=torch.tensor(prepared.counts),
-            weights="none" if resumed else None,
-            external=external,
-        )
-    recipe, backbone = prepared.recipe, learner.method.classifier.backbone
-    backbone.freeze(stages=recipe.frozen_stages, norms=recipe.frozen_norms)
-    refuse_groups(learner.parameter_groups(), recipe.stages)
-    learner.to(device=fabric.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    if not resumed and processes.is_first():
+def _prepared(command: _Command, source: Path, recipe: Recipe | None, opened: OpenedData | None) -> Prepared:
+    """The data of a new run; ``recipe`` and ``opened`` as for ``train``."""
+    run, settings, external = command.run, command.settings, command.external
+    device = device_of(settings.machine.device)
+    pinned = pinned_splits(run, settings.data.splits)
+    candidates = candidates_of(settings.recipe)
+    drafts = [draft_of(candidate, device=device, external=external, recipe=recipe) for candidate in candidates]
+    for draft in drafts:
+        refuse_unknown_groups(draft.recipe, external=external)
+        if command.budget:
+            _refuse_several_stages(draft.recipe, command.length_option)
+    choose = partial(best_candidate, device=device, external=external, workers=settings.machine.workers or 0)
+    prepared = prepare_new(
+        source, run, settings, drafts=drafts, choose=choose, pinned=pinned, console=command.console, opened=opened
+    )
+    refuse_deletion(run, settings, prepared.dataset)
+    return prepared
+
+
+def _budget(settings: Settings, begun: float) -> Budget | None:
+    """The time that the user gave."""
+    seconds = settings.machine.seconds
+    if seconds is None:
+        return None
+    if settings.recipe.epochs is not None:
+        raise UserError("--time and --epochs exclude each other: leave one of them out")
+    return Budget(printable(str(settings.machine.time)), begun + seconds)
+
+
+def _refuse_several_stages(recipe: Recipe, option: str | None) -> None:
+    if option and len(recipe.stages) > 1:
+        raise UserError(f"{option}: the recipe has {len(recipe.stages)} stages, each with its own epochs; leave it out")
+
+
+def _begin(command: _Command, prepared: Prepared, *, overwrite: bool) -> None:
+    """Trains what was prepared, from the start, in a folder that is locked for this run."""
+    fabric, learner = _built(command, prepared)
+    if processes.is_first():
         # not before, so that a mistake in the command neither destroys an earlier run nor leaves half of one
         if overwrite:
-            clear(run)
-        prepared.write(run)
+            clear(command.run)
+        for name in (METRICS, CURVES):  # of a run whose state was deleted
+            (command.run / name).unlink(missing_ok=True)
+        prepared.write(command.run)
     processes.wait_for_all()
-    if recipe.start == "probe" and not resumed:
-        workers = _workers(settings.machine, fabric)
-        start = begin_as_probe(learner.method, prepared.data, recipe, workers=workers, console=console)
-        write_start(run, start)
-        tell(console, *start_lines(start, prepared.dataset))
-    _run(prepared, learner, run, fabric=fabric, machine=settings.machine, console=console)
+    _train(command, prepared, learner, fabric, state=None)
+
+
+def _go_on(command: _Command, prepared: Prepared) -> None:
+    """Trains on from the state of the run."""
+    run, settings, console = command.run, command.settings, command.console
+    state = load_state(run)
+    assert state is not None
+    recipe = as_recorded(prepared.recipe, state.get("course"))
+    if _is_finished(run, recipe, state):
+        if settings.recipe.epochs not in (None, recipe.epochs):
+            ended = f"its {recipe.epochs} epochs are done, and with them its schedule"
+            advice = f"train another run from its weights, with --weights {printable(str(run))} and another --out"
+            raise UserError(f"--epochs {settings.recipe.epochs}: {ended};\n{advice}")
+        tell(console, f"{run} has finished all of its {recipe.epochs} epochs; nothing is left to do")
+        return
+    if replace(settings, recipe=replace(settings.recipe, epochs=None)) != Settings(machine=settings.machine):
+        tell(console, f"continuing with the settings of {run / RECIPE}; those of this command are ignored")
+    if recipe != prepared.recipe and processes.is_first():  # the recipe comes after the state, like the model
+        write_recipe(run, recipe)
+    prepared = replace(prepared, recipe=recipe)
+    fabric, learner = _built(command, prepared, weights="none")
+    _train(command, prepared, learner, fabric, state=state)
+
+
+def _built(command: _Command, prepared: Prepared, *, weights: str | None = None) -> tuple[Fabric, Learner]:
+    """The device, and the network on it."""
+    recipe = prepared.recipe
+    fabric = fabric_of(recipe, device_of(command.settings.machine.device))
+    with working(command.console, "building the network"):
+        learner = build_learner(
+            recipe,
+            classes=len(prepared.dataset.classes),
+            counts=torch.tensor(prepared.counts),
+            weights=weights,
+            external=command.external,
+        )
+        learner.method.classifier.backbone.freeze(stages=recipe.frozen_stages, norms=recipe.frozen_norms)
+        refuse_groups(learner.parameter_groups(), recipe.stages)
+        learner.to(device=fabric.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return fabric, learner
 
 
 def fabric_of(recipe: Recipe, device: str) -> Fabric:
@@ -178,43 +239,79 @@ def _precision(precision: str, kind: str) -> Precision:
     return MixedPrecision("16-mixed" if precision == "fp16" else "bf16-mixed", device=kind)
 
 
-def _is_finished(run: Path, recipe: Recipe) -> bool:
+def _is_finished(run: Path, recipe: Recipe, state: Mapping[str, Any]) -> bool:
     """Whether all epochs are done and the last file is written."""
-    if not ((run / MODEL).is_file() and (run / CURVES).is_file()):
-        return False
-    state = load_state(run)
-    return state is not None and len(state["position"]["rows"]) >= recipe.epochs
+    done = max((row["epoch"] for row in state["position"]["rows"]), default=0)
+    return (run / MODEL).is_file() and (run / CURVES).is_file() and done >= recipe.epochs
+
+
+def _train(
+    command: _Command, prepared: Prepared, learner: Learner, fabric: Fabric, *, state: Mapping[str, Any] | None
+) -> None:
+    """Trains to the end; a second Ctrl-C, or one before the first step, is told like the first."""
+    try:
+        _run(command, prepared, learner, fabric, state=state)
+    except KeyboardInterrupt:
+        saved = load_state(command.run)
+        kept = saved["position"].get("kept", -1) if saved else -1
+        raise Interrupted(stop_notice(command.run, "at once", kept=kept)) from None
 
 
 def _run(
-    prepared: Prepared, learner: Learner, run: Path, *, fabric: Fabric, machine: MachineSettings, console: Console
+    command: _Command, prepared: Prepared, learner: Learner, fabric: Fabric, *, state: Mapping[str, Any] | None
 ) -> None:
-    """Trains to the end and saves the model."""
     keep_freed_memory()
-    recipe, dataset = prepared.recipe, prepared.dataset
+    run, console, machine = command.run, command.console, command.settings.machine
+    recipe, dataset, workers = prepared.recipe, prepared.dataset, _workers(machine, fabric)
     photos = Photographs(dataset.of(recipe.train_on), recipe.pixels, seed=recipe.seed, packed=dataset.pixels)
     with RunLog(run, console=console, headline=prepared.about.headline) as log:
-        loop = Loop(learner, recipe, fabric=fabric, photos=photos, run=run, log=log)
-        state = load_state(run)
+        best_by = _best_by(prepared)
+        loop = Loop(learner, recipe, fabric=fabric, photos=photos, run=run, log=log, best_by=best_by)
         if state is not None:
             loop.restore(state)
-        workers, precision = _workers(machine, fabric), precision_of(recipe.precision, str(fabric.device))
-        LOG.info("device %s, precision %s, %d processes read photos", fabric.device, precision, workers)
-        _announce(prepared, loop, console, workers=workers)
+            _change_length(loop, command)
+        starts_as_probe = state is None and recipe.start == "probe"
+        LOG.info(
+            "device %s, precision %s, %d processes read photos",
+            fabric.device, precision_of(recipe.precision, str(fabric.device)), workers,
+        )  # fmt: skip
+        announce(prepared, loop, workers=workers, features=starts_as_probe, begun=command.begun, budget=command.budget)
         if prepared.newly_cut:
             tell(console, cut_notice(run))
-        per_epoch = loop.plan.per_epoch
-        log.begin(steps=recipe.epochs * per_epoch, per_epoch=per_epoch, done=loop.position.step)
-        validate = _validator(prepared, loop, run, workers, machine.start_method)
-        loop.train(workers=workers, start=machine.start_method, validate=validate)
-    if loop.average:
-        loop.average.swap()
+        validate = _validator(prepared, loop, workers, machine.start_method)
+        if starts_as_probe:
+            start = begin_as_probe(learner.method, prepared.data, recipe, workers=workers, console=console)
+            if processes.is_first():
+                write_start(run, start)
+            tell(console, *start_lines(start, dataset))
+            with working(console, "measuring the start"):
+                loop.start(validate)
+            if command.budget:
+                loop.keep_within(command.budget, least=1)
+        log.begin(steps=loop.course.steps, per_epoch=loop.plan.per_epoch, done=loop.position.step)
+        loop.train(workers=workers, start=machine.start_method, validate=validate, budget=command.budget)
+    if not (run / MODEL).is_file():  # deleted, or of a run by an earlier version
+        loop.save_model()
     if processes.is_first():
-        if loop.position.best < 0 or not (run / MODEL).is_file():
-            save_model(run, learner)
+        write_metrics(run / METRICS, loop.position.rows)
         draw_curves(run / CURVES, loop.position.rows)
     processes.wait_for_all()
     tell(console, f"trained in {clock(loop.position.seconds)}; the run is in {run}")
+
+
+def _change_length(loop: Loop, command: _Command) -> None:
+    """Gives a run that goes on the number of epochs that the user asks for."""
+    epochs, before = command.settings.recipe.epochs, loop.course.epochs
+    if epochs in (None, before):
+        return
+    begun = -(-loop.position.step // loop.plan.per_epoch)
+    if epochs < begun:
+        raise UserError(
+            f"--epochs {epochs}: epoch {begun} of {printable(str(loop.run))} has begun; {begun} is the least"
+        )
+    loop.resize(epochs)
+    rest = "the schedule goes on where it is and ends there, as in no run of one length"
+    tell(command.console, f"epochs: {epochs} in place of {before}; {rest}")
 
 
 def _workers(machine: MachineSettings, fabric: Fabric) -> int:
@@ -225,54 +322,20 @@ def _workers(machine: MachineSettings, fabric: Fabric) -> int:
     return 1 if fabric.device.type == "cpu" else max(1, min(cores - 1, 12))
 
 
-def _announce(prepared: Prepared, loop: Loop, console: Console, *, workers: int) -> None:
-    """Says what is about to happen and how long it will take."""
-    recipe, dataset = prepared.recipe, prepared.dataset
-    per_batch = len(recipe.batches.epoch(loop.labels, seed=recipe.seed, epoch=0)[0])
-    steps, count = recipe.epochs * loop.plan.per_epoch - loop.position.step, loop.plan.share[1]
-    ahead = Ahead(
-        steps=steps,
-        per_batch=-(-per_batch // count),
-        epochs=-(-steps // loop.plan.per_epoch),
-        measured=-(-len(_validation_photos(prepared)) // count),
-        workers=workers,
-    )
-    seconds = expected_seconds(loop.learner, recipe, fabric=loop.fabric, photos=loop.photos, ahead=ahead)
-    splits, model = " + ".join(recipe.train_on), recipe.model
-    tell(console, f"{len(loop.labels):,} photos of {len(dataset.classes)} classes ({dataset.layout}, {splits})")
-    tell(
-        console,
-        f"{model.backbone} from {model.weights}, {recipe.pixels.size} px, epochs: {recipe.epochs}, "
-        f"batches of {per_batch}, seed {recipe.seed}, {str(loop.fabric.device).removesuffix(':0')}",
-    )
-    if note := loop.learner.method.classifier.backbone.note:
-        tell(console, note)
-    tell(console, f"expected time: about {clock(seconds)}" + (" (resumed)" if loop.position.step else ""))
-    tell(console, *(line for paper in COMPOSITIONS for line in paper.notices(model, len(dataset.classes))))
-    if prepared.about.headline != "top1" and not _balances(recipe):
-        uneven = f"the largest class has {IMBALANCE} times the photos of the smallest, or more"
-        tell(console, f"{uneven}: look at mean per-class accuracy, and consider --balance logit-adjust")
+def _best_by(prepared: Prepared) -> str:
+    """The figure of validation by which the best epoch is kept; "" where the last one is."""
+    enough = len(validation_photos(prepared)) >= ENOUGH_TO_CHOOSE
+    if not (prepared.data.was_cut and enough):
+        return ""
+    return "val_top1" if prepared.about.headline == "top1" else "val_per_class"
 
 
-def _balances(recipe: Recipe) -> bool:
-    """Whether the recipe has a remedy for uneven classes, such as ``--balance`` gives it."""
-    even = isinstance(recipe.batches, Shuffled) and recipe.batches.even
-    return even or recipe.model.criterion.options.get("adjust") is True
-
-
-def _validation_photos(prepared: Prepared) -> tuple[Photo, ...]:
-    """The photos measured after each epoch: the validation split, unless it is trained on."""
-    return () if "val" in prepared.recipe.train_on else prepared.dataset.of(["val"])
-
-
-def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int, start: str | None) -> Validate | None:
+def _validator(prepared: Prepared, loop: Loop, workers: int, start: str | None) -> Validate | None:
     """What measures the validation split after an epoch; None where there is no such split, or it is trained on."""
-    recipe, dataset = prepared.recipe, prepared.dataset
-    chosen = _validation_photos(prepared)
+    chosen = validation_photos(prepared)
     if not chosen:
         return None
-    photos = Photographs(chosen, recipe.pixels, packed=dataset.pixels)
-    keeps_best = prepared.data.was_cut and len(chosen) >= ENOUGH_TO_CHOOSE
+    photos = Photographs(chosen, prepared.recipe.pixels, packed=prepared.dataset.pixels)
     method, told = loop.learner.method, set[str]()
 
     def validate() -> Mapping[str, float]:
@@ -281,11 +344,6 @@ def _validator(prepared: Prepared, loop: Loop, run: Path, workers: int, start: s
             told.add(line)
             loop.log.note(f"became unreadable, left out of validation: {line}")
         metrics = measure(read.values, read.labels)
-        figure = metrics.top1 if prepared.about.headline == "top1" else metrics.mean_per_class
-        if keeps_best and figure > loop.position.best:
-            loop.position.best = figure
-            if processes.is_first():
-                save_model(run, loop.learner)
         return {"val_top1": metrics.top1, "val_per_class": metrics.mean_per_class}
 
     return validate

@@ -3,12 +3,14 @@
 Settings of the recipe, of the data and of the machine are kept apart: only the first change the recipe.
 """
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-from fieldmark.errors import UserError
+from fieldmark.errors import UserError, printable
 from fieldmark.plain import BelowOne, Count, Natural, NotNegative, Positive, did_you_mean, from_plain, to_plain
 from fieldmark.recipe import Fit, Precision
 
@@ -40,7 +42,8 @@ class RecipeSettings:
             backbone is taken, and its neck if it is the same part.
         start: what the head begins as: probe (a logistic regression on the pretrained features), zero, or auto (the
             default: probe where backbone, neck, pool and head allow it; rows of papers as they are).
-        epochs: passes over the training photos; the schedule of a recipe with one stage is stretched to fit.
+        epochs: passes over the training photos; the schedule of a recipe with one stage is stretched to fit. With
+            --resume, those of the whole run from now on.
         batch: photos per step; class-balanced batches keep their number of photos per class.
         size: height and width of the network's input, in pixels.
         optimizer: sgd or adamw; by default what suits the backbone (adamw for those without batch norms). The rate
@@ -113,17 +116,35 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class MachineSettings:
-    """How a run is computed, which does not change the recipe.
+    """How a run is computed, which does not change the recipe, but for the epochs that there is time for.
 
     Args:
         device: auto (a GPU of CUDA, else cpu), cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         workers: processes that read photos ahead.
         start_method: how those processes start, fork or spawn.
+        time: what the whole command may take on this machine, such as 90s, 10m, 1h30m (or a number of seconds): as many
+            epochs as fit, at least one, at most the recipe's. Not together with epochs.
     """
 
     device: str = "auto"
     workers: Natural | None = None
     start_method: StartMethod | None = None
+    time: str | int | float | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """``time`` in seconds; raises ``UserError`` where it is no time."""
+        if self.time is None:
+            return None
+        words = str(self.time).strip().lower()
+        parts = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", words)
+        try:
+            hours, minutes, seconds = (float(part or 0) for part in parts.groups()) if parts else (0, 0, 0)
+        except ValueError:  # such as 1.2.3
+            hours = minutes = seconds = 0
+        if (total := 3600 * hours + 60 * minutes + seconds) > 0 and math.isfinite(total):
+            return total
+        raise UserError(f"--time {printable(words)}: write it as 90s, 10m, 2h or 1h30m")
 
 
 @dataclass(frozen=True)
@@ -174,6 +195,7 @@ class Keywords(TypedDict, total=False):
     device: str
     workers: int
     start_method: StartMethod
+    time: str | int | float
 
 
 def settings_of(keywords: Mapping[str, Any]) -> Settings:
@@ -198,7 +220,7 @@ class Destination:
 
     Args:
         out: the run's folder; by default runs/NAME, after the data's name.
-        resume: continue the run in that folder; start it if there is no run.
+        resume: continue the run in that folder; start it if there is no run. With --epochs N it becomes N epochs long.
         overwrite: delete the run in that folder first.
     """
 

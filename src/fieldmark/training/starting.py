@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from fieldmark.console import counted
+from fieldmark.console import counted, working
 from fieldmark.core import processes
 from fieldmark.core.contract import Method
 from fieldmark.data.dataset import SPLITS, Dataset
@@ -43,9 +43,8 @@ def begin_as_probe(method: Method, data: OpenedData, recipe: Recipe, *, workers:
         UserError: a neck or head that cannot begin so, or not one photo can be read.
     """
     dataset, classes = data.dataset, len(data.dataset.classes)
-    splits = tuple(split for split in SPLITS if dataset.of(split))
-    is_few = data.was_cut and len(dataset.of(recipe.train_on)) < FEW * classes
-    photos = Photographs(dataset.of(splits if is_few else recipe.train_on), recipe.pixels, packed=dataset.pixels)
+    measured = splits_of_start(data, recipe)
+    photos = Photographs(dataset.of(measured), recipe.pixels, packed=dataset.pixels)
     with counted(console, "features", len(photos)) as tick:
         features = infer(method.classifier.pooled, photos, method=method, workers=workers, progress=tick)
     trained = np.array([photo.split in recipe.train_on for photo in features.photos])
@@ -55,16 +54,22 @@ def begin_as_probe(method: Method, data: OpenedData, recipe: Recipe, *, workers:
         fitted = _fitted(features, units, trained, classes)
         whole = fitted if trained.all() else _fitted(features, units, np.ones_like(trained), classes)
         hits = whole.hits if whole.hits is not None else np.zeros(0, dtype=bool)
-        measured = splits if is_few else tuple(recipe.train_on)
         return fitted, Start(measured, len(hits), int(hits.sum()), fitted.strength)
 
-    with counted(console, "probe", 1):
+    with working(console, "fitting the head to them"):
         fitted, start = processes.from_first(fit)
     device = method.classifier.backbone.mean.device
     # a class without photos keeps a logit that no photo reaches, and that training can raise
     bias = np.where(np.isfinite(fitted.bias), fitted.bias, fitted.bias[np.isfinite(fitted.bias)].min())
     method.adopt(*(torch.from_numpy(value).float().to(device) for value in (fitted.weight, bias)))
     return start
+
+
+def splits_of_start(data: OpenedData, recipe: Recipe) -> tuple[str, ...]:
+    """The splits whose photos are looked at before training: all, where Fieldmark cut the data and photos are few."""
+    dataset = data.dataset
+    is_few = data.was_cut and len(dataset.of(recipe.train_on)) < FEW * len(dataset.classes)
+    return tuple(split for split in SPLITS if dataset.of(split)) if is_few else tuple(recipe.train_on)
 
 
 def _fitted(features: Inferred, units: np.ndarray, chosen: np.ndarray, classes: int) -> Regression:

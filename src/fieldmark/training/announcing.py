@@ -1,0 +1,96 @@
+"""What is told before training: photos, network and epochs, the expected time, and what one should know."""
+
+import time
+
+from fieldmark.batches import Shuffled
+from fieldmark.console import tell, working
+from fieldmark.data.dataset import IMBALANCE, Photo
+from fieldmark.recipe import Recipe
+from fieldmark.recipes import COMPOSITIONS
+from fieldmark.training.estimate import Budget, Work, expected_seconds
+from fieldmark.training.loop import Loop
+from fieldmark.training.preparing import Prepared
+from fieldmark.training.runlog import clock
+from fieldmark.training.starting import splits_of_start
+
+
+def announce(
+    prepared: Prepared, loop: Loop, *, workers: int, features: bool, begun: float, budget: Budget | None = None
+) -> None:
+    """Says what is about to happen and how long the whole command will take; its epochs are first fitted to a budget.
+
+    Args:
+        prepared: data and recipe.
+        loop: at the place where it is to begin or to go on.
+        workers: processes that read photos ahead.
+        features: whether the head has yet to begin as a probe.
+        begun: when the command began, on the clock of ``time.perf_counter``.
+        budget: the time that the user gave.
+
+    Raises:
+        UserError: memory runs out.
+    """
+    console, dataset, model = loop.log.console, prepared.dataset, loop.recipe.model
+    per_batch = len(loop.recipe.batches.epoch(loop.labels, seed=loop.recipe.seed, epoch=0)[0])
+    with working(console, "measuring how long it will take"):
+        time_line = _expected_time(
+            prepared, loop, per_batch, workers=workers, features=features, begun=begun, budget=budget
+        )
+    recipe, splits = loop.recipe, " + ".join(loop.recipe.train_on)
+    tell(console, f"{len(loop.labels):,} photos of {len(dataset.classes)} classes ({dataset.layout}, {splits})")
+    tell(
+        console,
+        f"{model.backbone} from {model.weights}, {recipe.pixels.size} px, epochs: {recipe.epochs}, "
+        f"batches of {per_batch}, seed {recipe.seed}, {str(loop.fabric.device).removesuffix(':0')}",
+    )
+    if note := loop.learner.method.classifier.backbone.note:
+        tell(console, note)
+    tell(console, time_line)
+    tell(console, *(line for paper in COMPOSITIONS for line in paper.notices(model, len(dataset.classes))))
+    if prepared.about.headline != "top1" and not _balances(recipe):
+        uneven = f"the largest class has {IMBALANCE} times the photos of the smallest, or more"
+        tell(console, f"{uneven}: look at mean per-class accuracy, and consider --balance logit-adjust")
+
+
+def _expected_time(
+    prepared: Prepared,
+    loop: Loop,
+    per_batch: int,
+    *,
+    workers: int,
+    features: bool,
+    begun: float,
+    budget: Budget | None,
+) -> str:
+    """The line on how long the command will take in all, once its epochs are fitted to the budget."""
+    step, per_epoch, count = loop.position.step, loop.plan.per_epoch, loop.plan.share[1]
+    looked_at = len(prepared.dataset.of(splits_of_start(prepared.data, loop.recipe))) if features else 0
+    more = looked_at if looked_at > len(loop.labels) else 0  # they have a regression of their own
+    work = Work(
+        per_batch=-(-per_batch // count),
+        measured=-(-len(validation_photos(prepared)) // count),
+        features=-(-looked_at // count),
+        fitted=len(loop.labels) + more if features else 0,
+        workers=workers,
+    )
+    expected = expected_seconds(loop.learner, loop.recipe, fabric=loop.fabric, photos=loop.photos, work=work)
+    if budget:
+        budget.epoch = per_epoch * expected.step + expected.validation
+        loop.keep_within(budget, least=step // per_epoch + 1, before=expected.start)
+    steps = loop.course.steps - step
+    now = time.perf_counter()
+    seconds = now - begun + expected.of(steps=steps, epochs=-(-steps // per_epoch))
+    line = f"expected time: about {clock(seconds)}" + (" (resumed)" if step else "")
+    too_long = budget and begun + seconds > budget.end and steps <= per_epoch
+    return f"{line}; not even one epoch fits into {budget.words}" if budget and too_long else line
+
+
+def validation_photos(prepared: Prepared) -> tuple[Photo, ...]:
+    """The photos measured after each epoch: the validation split, unless it is trained on."""
+    return () if "val" in prepared.recipe.train_on else prepared.dataset.of(["val"])
+
+
+def _balances(recipe: Recipe) -> bool:
+    """Whether the recipe has a remedy for uneven classes, such as ``--balance`` gives it."""
+    even = isinstance(recipe.batches, Shuffled) and recipe.batches.even
+    return even or recipe.model.criterion.options.get("adjust") is True
