@@ -224,6 +224,7 @@ def probe(
     seed: int = 0,
     annotation: str = "variant",
     device: str = "auto",
+    out: str | Path | None = None,
     console: Console = QUIET,
 ) -> "list[Probed]":
     """Fits a logistic regression to frozen features of each backbone: a first answer within the hour.
@@ -238,6 +239,7 @@ def probe(
         seed: for splitting data that have no splits.
         annotation: which labels to use of a dataset that has several.
         device: auto, cpu, cuda, cuda:N or mps.
+        out: also keep the probe as a run in this folder, as ``train`` with ``quick`` does; for a single backbone.
         console: for progress.
 
     Raises:
@@ -255,7 +257,16 @@ def probe(
     models = [draft_of(choice, device=device, external={}).recipe.model for choice in choices]
     for model in models:  # before the photos are scanned
         refuse_backbone(model.backbone, weights=model.weights)
+    if out is not None and len(models) > 1:
+        backbones_listed = ",".join(model.backbone for model in models)
+        advice = f"fieldmark train --quick --backbone {backbones_listed} takes the best by the training photos alone"
+        raise UserError(f"--out: {len(models)} backbones, but a run has one;\n{advice}")
     opened = _probe_data(data, train_on=train_on, split=split, annotation=annotation, seed=seed, console=console)
+    if out is not None:
+        (model,) = models
+        network: Keywords = {"backbone": model.backbone, "weights": model.weights, "size": size, "device": device}
+        chosen: Keywords = {"train_on": "+".join(train_on), "annotation": annotation, "seed": seed, "quick": True}
+        train(data, out, console=console, **network, **chosen)
     dataset, measured = opened.dataset, split or "val"
 
     def probed(model: "Model") -> "Probed":

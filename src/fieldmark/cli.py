@@ -112,6 +112,7 @@ def probe(
     seed: int = 0,
     annotation: str = "variant",
     device: str = "auto",
+    out: Path | None = None,
     json_file: JsonFile = None,
     console: Speaking,
 ) -> None:
@@ -127,6 +128,7 @@ def probe(
         seed: for splitting data that have no splits.
         annotation: which labels to use of a dataset that has several.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
+        out: also keep the probe as a run in this folder, for evaluate, predict and the rest; for a single backbone.
         json_file: also write the figures as JSON to this file.
     """
     with working(console, "starting"):
@@ -143,6 +145,7 @@ def probe(
         seed=seed,
         annotation=annotation,
         device=device,
+        out=out,
         console=console,
     )
     print_probed(results, console)

@@ -1,8 +1,7 @@
 """Parameter groups, rates, the moving average, and what undoes a step."""
 
-from dataclasses import replace
-
 import copy
+from dataclasses import replace
 
 import pytest
 import torch

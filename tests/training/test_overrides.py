@@ -138,6 +138,7 @@ def test_nothing_said_changes_nothing() -> None:
         ("train_on", "train", {"train_on": ("train",)}),
         ("all", True, {"train_on": ("train", "val", "test")}),
         ("start", "probe", {"start": "probe"}),
+        ("quick", True, {"start": "probe", "stages": ()}),
         ("start", "auto", {}),
     ],
 )

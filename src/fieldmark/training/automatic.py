@@ -82,7 +82,8 @@ class Draft:
         if self.follows:
             return self.recipe
         settings, recipe = self.settings, with_settings(self.start, self.settings)
-        (stage,), batches = recipe.stages, recipe.batches
+        batches = recipe.batches
+        stage = (*recipe.stages, Stage())[0]
         if settings.epochs is None:
             low, high = EPOCHS
             epochs = min(max(round(VIEWS / max(photos, 1)), low), high)
@@ -94,7 +95,8 @@ class Draft:
         if settings.lr is None:
             rate = self.start.stages[0].optimiser.lr * batches.size / self.start.batches.size
             stage = replace(stage, optimiser=replace(stage.optimiser, lr=rate))
-        return with_fields(replace(recipe, batches=batches, stages=(stage,)), settings.set)
+        stages = (stage,) if recipe.stages else ()
+        return with_fields(replace(recipe, batches=batches, stages=stages), settings.set)
 
 
 def draft_of(settings: RecipeSettings, *, device: str, external: Classes, recipe: Recipe | None = None) -> Draft:
@@ -135,7 +137,7 @@ def _chosen(settings: RecipeSettings, device: str, external: Classes) -> Recipe:
     size = settings.size or _size(model.backbone, side)
     batches = composition_of(settings.method or "plain").batches or Shuffled(batch)
     wish = AUTO if settings.start in (None, "auto") else settings.start
-    as_probe = wish == "probe" and not _obstacle_to_probe(model, external)
+    as_probe = (settings.quick or wish == "probe") and not _obstacle_to_probe(model, external)
     network = _Network.of(model.backbone)
     kind = OPTIMISERS[settings.optimizer or ("sgd" if network.has_batch_norms and not as_probe else "adamw")]
     rate, share = (PROBE_RATES[kind], PROBE_BACKBONE[kind]) if as_probe else (RATES[kind], BACKBONE[kind])

@@ -8,7 +8,7 @@ continues as if it had never been stopped.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,14 @@ from fieldmark.core.learner import Learner, total
 from fieldmark.data.dataset import labels_of
 from fieldmark.errors import Interrupted
 from fieldmark.input.loading import Batch, LostWorker, Photographs, batches_of, loader_of
-from fieldmark.recipe import Recipe
+from fieldmark.recipe import Recipe, Stage
 from fieldmark.runs.checkpoint import save_model, save_state
 from fieldmark.runs.folder import write_recipe
 from fieldmark.training.course import Course, as_recorded
 from fieldmark.training.estimate import Budget, enough_memory
 from fieldmark.training.interrupts import stop_notice, stop_requests
 from fieldmark.training.nonfinite import Outcome, Watch
-from fieldmark.training.optim import MovingAverage, NormKeeper, freeze, make_optimiser, set_rates
+from fieldmark.training.optim import Blend, MovingAverage, NormKeeper, freeze, make_optimiser, set_rates
 from fieldmark.training.runlog import RunLog
 
 Validate = Callable[[], Mapping[str, float]]
@@ -85,10 +85,9 @@ class Loop:
         self.position = Position()
         self.groups = learner.parameter_groups()
         self.wrapped = fabric.setup_module(learner)
-        self.average = MovingAverage(learner, recipe.ema) if recipe.ema else None
-        self.keeper = NormKeeper(learner)
+        self._follow_learner()
         self.scaler: torch.amp.GradScaler | None = getattr(fabric.strategy.precision, "scaler", None)
-        self.optimiser: torch.optim.Optimizer = make_optimiser(self.groups, recipe.stages[0].optimiser)
+        self.optimiser: torch.optim.Optimizer = make_optimiser(self.groups, (*recipe.stages, Stage())[0].optimiser)
         self.sums: dict[str, Tensor] = {}
         self.plan = WholeRun(
             recipe.batches, self.labels, seed=recipe.seed, epochs=recipe.epochs, share=processes.world()
@@ -97,22 +96,28 @@ class Loop:
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Puts the weights that answer into the learner for a while: the moving average, where the recipe has one.
+        """Puts the weights that answer into the learner for a while: the moving average or blend of the recipe.
 
         Whatever measures or saves a model does so within.
         """
         if self.average:
             self.average.swap()
         try:
-            yield
+            with self.blend.mixed() if self.blend else nullcontext():
+                yield
         finally:
             if self.average:
                 self.average.swap()
 
+    def _follow_learner(self) -> None:
+        """Takes the learner's weights for where training begins."""
+        self.average = MovingAverage(self.learner, self.recipe.ema) if self.recipe.ema else None
+        self.blend = Blend(self.learner, self.recipe.blend) if self.recipe.blend < 1 else None
+        self.keeper = NormKeeper(self.learner)
+
     def start(self, validate: Validate | None = None) -> None:
         """Begins from the weights that the learner has by now, which answer already: they are measured and saved."""
-        self.average = MovingAverage(self.learner, self.recipe.ema) if self.recipe.ema else None
-        self.keeper = NormKeeper(self.learner)
+        self._follow_learner()
         if validate:
             with self.answering():
                 self.position.rows.append({"epoch": 0.0, **validate(), "seconds": 0.0})
@@ -134,6 +139,8 @@ class Loop:
         self.sums = {name: value.to(self.fabric.device) for name, value in state["sums"].items()}
         if self.average:
             self.average.load(state["average"])
+        if self.blend:
+            self.blend.load(state["blend"])
         if self._has_kept():  # the model comes after the state, and a run may be killed between the two
             self.save_model()
 
@@ -146,6 +153,7 @@ class Loop:
             "scaler": self.scaler.state_dict() if self.scaler else None,
             "sums": self.sums,
             "average": self.average.state() if self.average else None,
+            "blend": self.blend.start if self.blend else None,
             "course": self.course.state(),
         }
 

@@ -92,8 +92,8 @@ def with_settings(recipe: Recipe, settings: RecipeSettings) -> Recipe:
     """
     values = {name: getattr(settings, name) for name in _COPIED}
     copied: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
-    if settings.start not in (None, "auto"):
-        copied["start"] = settings.start
+    if settings.quick or settings.start not in (None, "auto"):
+        copied["start"] = "probe" if settings.quick else settings.start
     if settings.train_on is not None and settings.all:
         raise UserError("--all trains on every split, --train-on on those that it names: leave one of them out")
     if settings.train_on is not None or settings.all:
@@ -187,6 +187,13 @@ def _resized(batches: Batches, size: int) -> Batches:
 
 
 def _stages(stages: tuple[Stage, ...], settings: RecipeSettings) -> tuple[Stage, ...]:
+    if settings.quick:
+        for name in ("epochs", "lr", "optimizer", "ema"):
+            if getattr(settings, name) is not None:
+                raise UserError(f"--quick trains the head alone, without steps: leave --{name} out")
+        if settings.start == "zero":
+            raise UserError("--quick is the start as a probe alone: leave --start zero out")
+        return ()
     for name, field in (("epochs", "epochs"), ("lr", "optimiser.lr")):
         if getattr(settings, name) is not None and len(stages) != 1:
             example = f"--set stages.0.{field}={getattr(settings, name)}"

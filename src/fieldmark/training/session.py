@@ -148,6 +148,8 @@ def _budget(settings: Settings, begun: float) -> Budget | None:
     seconds = settings.machine.seconds
     if seconds is None:
         return None
+    if settings.recipe.quick:
+        raise UserError("--quick trains the head alone, without steps: leave --time out")
     if settings.recipe.epochs is not None:
         raise UserError("--time and --epochs exclude each other: leave one of them out")
     return Budget(printable(str(settings.machine.time)), begun + seconds)
