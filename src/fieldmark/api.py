@@ -264,9 +264,9 @@ def probe(
     opened = _probe_data(data, train_on=train_on, split=split, annotation=annotation, seed=seed, console=console)
     if out is not None:
         (model,) = models
-        network: Keywords = {"backbone": model.backbone, "weights": model.weights, "size": size, "device": device}
-        chosen: Keywords = {"train_on": "+".join(train_on), "annotation": annotation, "seed": seed, "quick": True}
-        train(data, out, console=console, **network, **chosen)
+        kept: Keywords = {"backbone": model.backbone, "weights": model.weights, "size": size, "device": device}
+        kept |= {"train_on": "+".join(train_on), "annotation": annotation, "seed": seed, "quick": True}
+        train(data, out, console=console, **kept)
     dataset, measured = opened.dataset, split or "val"
 
     def probed(model: "Model") -> "Probed":

@@ -226,4 +226,4 @@ class _Network(NamedTuple):
         with torch.device("meta"):
             network = timm.create_model(backbone)
         has_batch_norms = any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in network.modules())
-        return _Network(int(network.num_features), len(getattr(network, "feature_info", ())), has_batch_norms)
+        return _Network(getattr(network, "num_features", 0), len(getattr(network, "feature_info", ())), has_batch_norms)
