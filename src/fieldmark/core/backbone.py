@@ -114,7 +114,7 @@ class Backbone(nn.Module):
         self._frozen = frozenset(p for module in first for p in module.parameters(recurse=False))
         for parameter in self._frozen:
             parameter.requires_grad_(False)
-        still = [module for module in first if not any(module.children())]
+        still = [module for module in first if {*module.modules()} <= {*first}]
         still += [module for _, module in modules if norms and isinstance(module, _BatchNorm)]
         self._still = tuple(still)
         self.train(self.training)
