@@ -70,6 +70,12 @@ def test_gradcheck(size: int, stride: int, padding: int):
     assert torch.autograd.gradcheck(layer, x)
 
 
+def test_gradcheck_of_weight_and_bias_that_are_computed():
+    layer = replaced(depthwise(5, 2, 2))
+    x, bias = torch.randn(1, 3, 6, 7, dtype=torch.float64), torch.randn(3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda weight, bias: layer._conv_forward(x, 2 * weight, bias), (layer.weight, bias))
+
+
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_memory_formats_agree(channels_last: bool):
     x = torch.randn(2, 3, 9, 9, dtype=torch.float64)

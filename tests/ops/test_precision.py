@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fieldmark.ops.precision import full_precision, lower_type, raised, suited
+from fieldmark.ops.precision import convolution, full_precision, lower_type, raised, suited
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,26 @@ def test_the_lower_type_is_the_values_own_or_that_of_automatic_mixed_precision()
         assert lower_type(double) is None
         with full_precision(single):
             assert lower_type(single) is None
+
+
+@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor has no bfloat16")
+def test_a_bias_is_not_rounded_with_the_maps():
+    torch.manual_seed(0)
+    layer, images = torch.nn.Conv2d(3, 4, 3, stride=2, padding=1), torch.randn(2, 3, 64, 64).bfloat16()
+    weight, bias = layer.weight.detach().bfloat16(), torch.full((4,), 1 + 2**-8, requires_grad=True)
+    exact = torch.nn.functional.conv2d(images.float(), weight.float(), bias, 2, 1)
+    errors = {kind: convolution(images, weight, bias.to(kind), layer) - exact for kind in (bias.dtype, torch.bfloat16)}
+    assert errors[bias.dtype].mean().abs() < 2e-4
+    assert errors[torch.bfloat16].mean().abs() > 2e-3
+    convolution(images, weight, bias, layer).sum().backward()
+    assert bias.grad is not None
+    torch.testing.assert_close(bias.grad, torch.full((4,), 2.0 * 32 * 32))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
+def test_a_bias_is_rounded_where_it_must_be(dtype: torch.dtype):
+    layer, images = torch.nn.Conv2d(4, 4, 3, groups=2, padding=2, dilation=2).to(dtype), torch.randn(1, 4, 8, 8)
+    assert layer.bias is not None
+    actual = convolution(images.to(dtype), layer.weight, layer.bias.double(), layer)
+    assert actual.dtype == dtype
+    torch.testing.assert_close(actual, layer(images.to(dtype)))

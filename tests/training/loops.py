@@ -115,6 +115,7 @@ def make_loop(data: Path, run: Path, recipe: Recipe = RECIPE, log: RunLog | None
     dataset = read_dataset(data)
     photos = Photographs(dataset.photos, recipe.pixels, seed=recipe.seed)
     learner = build_learner(recipe, classes=len(dataset.classes), external=OWN)
+    learner.method.classifier.backbone.freeze(stages=recipe.frozen_stages, norms=recipe.frozen_norms)
     return Loop(learner, recipe, fabric=fabric_of(recipe, "cpu"), photos=photos, run=run, log=log or Recorder(run))
 
 

@@ -38,6 +38,7 @@ KINDS = {
     "dropout": with_method(Noisy),
     "two stages": TWO_STAGES,
     "fp16": replace(RECIPE, precision="fp16", clip=1.0),
+    "frozen": replace(RECIPE, frozen_stages=2, frozen_norms=True),
     "adamw, clipped, in pieces": replace(RECIPE, stages=(Stage(2, AdamW(lr=1e-3)),), clip=1.0, accumulate=2),
 }
 
@@ -142,11 +143,14 @@ def poisoned(data: Path, run: Path, recipe: Recipe) -> Recorder:
 
 
 @pytest.mark.parametrize("gradient", [False, True])
-@pytest.mark.parametrize("optimiser", [Sgd(lr=0.05), Sgd(lr=0.05, momentum=0.0), AdamW(lr=1e-3)])
+@pytest.mark.parametrize(
+    ("optimiser", "frozen"),
+    [(Sgd(lr=0.05), False), (Sgd(lr=0.05, momentum=0.0), False), (AdamW(lr=1e-3), False), (Sgd(lr=0.05), True)],
+)
 def test_a_step_that_is_not_finite_leaves_everything_as_it_was(
-    optimiser: Sgd | AdamW, gradient: bool, photos: Path, tmp_path: Path
+    optimiser: Sgd | AdamW, frozen: bool, gradient: bool, photos: Path, tmp_path: Path
 ) -> None:
-    recipe = replace(RECIPE, stages=(replace(STAGE, optimiser=optimiser),), clip=1.0)
+    recipe = replace(RECIPE, stages=(replace(STAGE, optimiser=optimiser),), clip=1.0, frozen_norms=frozen)
     log = poisoned(photos, tmp_path, with_method(Poisoned, recipe, at=(3,), gradient=gradient))
     states = [{key: state[key] for key in ("learner", "average", "optimiser")} for state in log.states]
     assert differing(states[2], states[3]) == []

@@ -22,6 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from fieldmark.core.weights import HUB, NONE, Remote, load_weights, pixel_statistics, refuse_source
 from fieldmark.errors import UserError
 from fieldmark.ops.depthwise import with_fast_depthwise
+from fieldmark.ops.folding import Pair, fold, foldable, unfold
 from fieldmark.plain import nearest, shown
 
 GOOGLENET = "googlenet"
@@ -76,6 +77,7 @@ class Backbone(nn.Module):
         self.register_buffer("std", torch.tensor(statistics[1]))
         self._prefix, self._channels_last = prefix, channels_last
         self._stages, self._frozen, self._still = tuple(stages), frozenset[nn.Parameter](), tuple[nn.Module, ...]()
+        self._shape, self._folded = example.shape, tuple[Pair, ...]()
         with torch.no_grad():
             shape = network.eval()(example).shape
         network.train()
@@ -100,7 +102,8 @@ class Backbone(nn.Module):
     def freeze(self, *, stages: int = 0, norms: bool = False) -> None:
         """Freezes the first stages for good, their norms included, and the statistics of all batch norms if ``norms``.
 
-        What is frozen stays in eval mode, and takes no gradient.
+        What is frozen stays in eval mode, and takes no gradient. In training on a processor, the convolutions compute
+        the norms whose statistics are frozen (``ops/folding.py``); in eval mode the network is the ordinary one.
 
         Raises:
             UserError: it has not so many stages.
@@ -116,10 +119,13 @@ class Backbone(nn.Module):
         self._frozen = frozenset(p for module in first for p in module.parameters(recurse=False))
         for parameter in self._frozen:
             parameter.requires_grad_(False)
-        still = [module for module in first if not any(module.children())]
+        still = [module for module in first if {*module.modules()} <= {*first}]
         still += [module for _, module in modules if norms and isinstance(module, _BatchNorm)]
+        training = self.training
+        self.eval()
         self._still = tuple(still)
-        self.train(self.training)
+        self._folded = tuple(foldable(self.network, self.mean.new_zeros(self._shape), resting=still))
+        self.train(training)
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """All that are not frozen for good."""
@@ -130,6 +136,8 @@ class Backbone(nn.Module):
         super().train(mode)
         for module in self._still:
             module.eval()
+        for pair in self._folded:  # elsewhere than on a processor, nobody has measured what folding brings
+            (fold if mode and self.mean.device.type == "cpu" else unfold)(*pair)
         return self
 
     def normalise(self, pixels: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.padding import pad_same
 from torch import Tensor, nn
 
+from fieldmark.ops.precision import convolution, lower_type
+
 
 def _gradient(gradient: Tensor, x: Tensor, weight: Tensor, *, stride: int, padding: int, of_input: bool) -> Tensor:
     """PyTorch's own gradient of a depthwise convolution, with respect to its input or its weight."""
@@ -57,22 +59,22 @@ class _Depthwise(torch.autograd.Function):
     """A depthwise convolution with the gradients above."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, layer: nn.Conv2d) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.stride, ctx.padding = stride, padding
-        return F.conv2d(x, weight, stride=stride, padding=padding, groups=weight.shape[0])
+        ctx.geometry = {"stride": layer.stride[0], "padding": layer.padding[0]}
+        return convolution(x, weight, bias, layer)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *gradients: Tensor
-    ) -> tuple[Tensor | None, Tensor | None, None, None]:
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
         gradient = gradients[0].contiguous(memory_format=torch.channels_last)
-        geometry = {"stride": ctx.stride, "padding": ctx.padding}
-        for_x = input_gradient(gradient, x, weight, **geometry) if ctx.needs_input_grad[0] else None
-        for_weight = weight_gradient(gradient, x, weight, **geometry) if ctx.needs_input_grad[1] else None
-        return for_x, for_weight, None, None
+        for_x = input_gradient(gradient, x, weight, **ctx.geometry) if ctx.needs_input_grad[0] else None
+        for_weight = weight_gradient(gradient, x, weight, **ctx.geometry) if ctx.needs_input_grad[1] else None
+        for_bias = gradient.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None
+        return for_x, for_weight, for_bias, None
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -96,19 +98,15 @@ class DepthwiseConv2d(nn.Conv2d):
         self.weight = original.weight
         self.same = same
 
-    def forward(self, input: Tensor) -> Tensor:
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The convolution; PyTorch's own unless a gradient is needed on the CPU."""
         if self.same:
             input = pad_same(input, list(self.kernel_size), list(self.stride))
+        kind = lower_type(input) or input.dtype
+        input, weight = input.to(kind), weight.to(kind)
         if input.device.type != "cpu" or not torch.is_grad_enabled() or torch.compiler.is_compiling():
-            return self._conv_forward(input, self.weight, None)
-        weight = self.weight
-        if torch.is_autocast_enabled("cpu") and input.dtype != torch.float64:
-            lower = torch.get_autocast_dtype("cpu")
-            input, weight = input.to(lower), weight.to(lower)
-        padding = self.padding[0]
-        assert isinstance(padding, int)
-        return _Depthwise.apply(input, weight, self.stride[0], padding)  # pyright: ignore[reportReturnType]
+            return convolution(input, weight, bias, self)
+        return _Depthwise.apply(input, weight, bias, self)  # pyright: ignore[reportReturnType]
 
 
 def _replaceable(module: nn.Module) -> bool:

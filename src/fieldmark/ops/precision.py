@@ -1,8 +1,9 @@
-"""Half precision: raised to float32 for exponentials, sums and positions, lowered for layers in half precision."""
+"""Half precision: raised for exponentials, sums and positions, kept from biases, lowered for layers in that type."""
 
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 _HALF = (torch.float16, torch.bfloat16)
@@ -35,3 +36,19 @@ def lower_type(like: Tensor) -> torch.dtype | None:
         return like.dtype
     mixed = like.dtype != torch.float64 and torch.is_autocast_enabled(like.device.type)
     return torch.get_autocast_dtype(like.device.type) if mixed else None
+
+
+def convolution(images: Tensor, weight: Tensor, bias: Tensor | None, layer: nn.Conv2d) -> Tensor:
+    """A layer's convolution, padded with zeros, with another weight and a bias that may be of a better type.
+
+    PyTorch rounds the bias to a half type, which moves a channel by the same amount at all positions. The library that
+    computes bfloat16 on processors takes it as it is; elsewhere it is rounded.
+    """
+    assert not isinstance(layer.padding, str)
+    if bias is not None and bias.dtype != images.dtype:
+        native = images.dtype == torch.bfloat16 and images.device.type == "cpu" and not torch.compiler.is_compiling()
+        if native and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            geometry = layer.padding, layer.stride, layer.dilation
+            return torch.mkldnn_convolution(images, weight, bias, *geometry, layer.groups)
+        bias = bias.to(images.dtype)
+    return F.conv2d(images, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
