@@ -231,8 +231,7 @@ def probe(
 
     Args:
         data: the photographs.
-        backbones: names; without any, what ``train`` would choose.
-        weights: for all of them; None for what ``train`` would choose.
+        backbones: names, and ``weights`` for all of them; without, what ``train`` would choose.
         size: of the images, in pixels.
         split: to evaluate on; None is val, or without a val split a held-out part of the official training photos.
         train_on: splits to fit on; several are a list, or joined by "+".
@@ -245,26 +244,16 @@ def probe(
     Raises:
         UserError: a mistake that the user can correct.
     """
-    from fieldmark.core.backbone import refuse_backbone
     from fieldmark.core.device import device_of
     from fieldmark.evaluation.probe import probe as probe_one
-    from fieldmark.training.automatic import draft_of
 
     if size < 1:
         raise UserError(f"--size {size}: it must be at least 1")
     device, train_on = device_of(device), "+".join(several(train_on)).split("+")
-    choices = [RecipeSettings(backbone=name, weights=weights) for name in several(backbones) or (None,)]
-    models = [draft_of(choice, device=device, external={}).recipe.model for choice in choices]
-    for model in models:  # before the photos are scanned
-        refuse_backbone(model.backbone, weights=model.weights)
-    if out is not None and len(models) > 1:
-        backbones_listed = ",".join(model.backbone for model in models)
-        advice = f"fieldmark train --quick --backbone {backbones_listed} takes the best by the training photos alone"
-        raise UserError(f"--out: {len(models)} backbones, but a run has one;\n{advice}")
+    models = _models(backbones, weights, device, out)
     opened = _probe_data(data, train_on=train_on, split=split, annotation=annotation, seed=seed, console=console)
     if out is not None:
-        (model,) = models
-        kept: Keywords = {"backbone": model.backbone, "weights": model.weights, "size": size, "device": device}
+        kept: Keywords = {"backbone": models[0].backbone, "weights": models[0].weights, "size": size, "device": device}
         kept |= {"train_on": "+".join(train_on), "annotation": annotation, "seed": seed, "quick": True}
         train(data, out, console=console, **kept)
     dataset, measured = opened.dataset, split or "val"
@@ -284,6 +273,22 @@ def probe(
         return replace(result, damaged=(*opened.damaged, *result.damaged))
 
     return [probed(model) for model in models]
+
+
+def _models(backbones: str | Sequence[str], weights: str | None, device: str, out: str | Path | None) -> "list[Model]":
+    """The networks to probe, refused before a photo is scanned."""
+    from fieldmark.core.backbone import refuse_backbone
+    from fieldmark.training.automatic import draft_of
+
+    choices = [RecipeSettings(backbone=name, weights=weights) for name in several(backbones) or (None,)]
+    models = [draft_of(choice, device=device, external={}).recipe.model for choice in choices]
+    for model in models:
+        refuse_backbone(model.backbone, weights=model.weights)
+    if out is not None and len(models) > 1:
+        names = ",".join(model.backbone for model in models)
+        advice = f"fieldmark train --quick --backbone {names} takes the best by the training photos alone"
+        raise UserError(f"--out: {len(models)} backbones, but a run has one;\n{advice}")
+    return models
 
 
 def _probe_data(
