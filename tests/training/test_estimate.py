@@ -166,6 +166,26 @@ def test_a_budget_counts_whole_and_broken_epochs(monkeypatch: pytest.MonkeyPatch
     assert Budget("2m", 1120.0).epochs_left() == 0
 
 
+def test_a_budget_learns_what_an_epoch_takes_but_for_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    budget = Budget("2m", 1000.0, epoch=20.0)
+    for epoch in range(2):
+        for step in range(3):
+            now[0] += 5.0 if epoch or step else 90.0
+            budget.after_step()
+        now[0] += 7.0 + 2 * epoch
+        budget.after_epoch(3)
+        assert budget.epoch == pytest.approx(3 * 5 + 7 + epoch)
+    alone = Budget("2m", 1000.0, epoch=20.0)  # an epoch of a single step
+    for epoch in range(3):
+        now[0] += 5.0 if epoch else 90.0
+        alone.after_step()
+        now[0] += 2.0
+        alone.after_epoch(1)
+        assert alone.epoch == (7 if epoch else 20)
+
+
 class Failing(nn.Module):
     def __init__(self, error: Exception) -> None:
         super().__init__()

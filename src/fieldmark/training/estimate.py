@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -95,6 +95,26 @@ class Budget:
     words: str
     end: float
     epoch: float = math.inf
+    _last: float | None = field(default=None, init=False)
+    _steps: int = field(default=0, init=False)
+    _in_steps: float = field(default=0.0, init=False)
+    _epochs: int = field(default=0, init=False)
+    _between_epochs: float = field(default=0.0, init=False)
+
+    def after_step(self) -> None:
+        """Counts a step; not the first, in which processes start and kernels are chosen."""
+        now = time.perf_counter()
+        if self._last is not None:
+            self._steps, self._in_steps = self._steps + 1, self._in_steps + now - self._last
+        self._last = now
+
+    def after_epoch(self, per_epoch: int) -> None:
+        """Takes what an epoch of so many steps took on average, validation and saving included, for what it will."""
+        now = time.perf_counter()
+        self._epochs, self._between_epochs = self._epochs + 1, self._between_epochs + now - (self._last or now)
+        self._last = now
+        if self._steps:
+            self.epoch = per_epoch * self._in_steps / self._steps + self._between_epochs / self._epochs
 
     def epochs_left(self, before: float = 0.0) -> float:
         """How many epochs there is time for after ``before`` seconds of other work."""
