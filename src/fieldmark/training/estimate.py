@@ -25,8 +25,9 @@ READ = 8
 PATIENCE = 0.5
 CPU_BATCH = 8
 """Photos of a trial evaluation on a CPU, where the time per photo hardly depends on the batch."""
-CLOSING = 3.0
-"""Seconds that are set aside for the last files of a run; the picture of its curves needs matplotlib."""
+CLOSING, UNLOADING = 3.0, 0.5
+"""What is set aside for the end: seconds for the last files (the picture of the curves needs matplotlib), and for the
+libraries, which it takes time to put away too, a share of the seconds in which they were loaded."""
 PASSES = 700
 """Products of all features and weights while a regression is fitted: on 600 photos of 20 classes of CUB, folds and
 penalties come to 315 iterations over all photos, with two products each, and some in addition."""
@@ -79,16 +80,16 @@ class Expected(NamedTuple):
     validation: float
 
     def of(self, *, steps: int, epochs: int) -> float:
-        """All that is ahead, with the last files of a run."""
-        return self.start + steps * self.step + epochs * self.validation + CLOSING
+        """All that is ahead, up to the last step."""
+        return self.start + steps * self.step + epochs * self.validation
 
 
 @dataclass
 class Budget:
     """The time that a command may take.
 
-    ``words`` is what the user said, ``end`` on the clock of ``time.perf_counter``; ``epoch`` are the seconds of an
-    epoch with its validation, as expected and later as measured.
+    ``words`` is what the user said, ``end`` when the last step has to be done, on the clock of ``time.perf_counter``;
+    ``epoch`` are the seconds of an epoch with its validation, as expected and later as measured.
     """
 
     words: str
@@ -97,7 +98,7 @@ class Budget:
 
     def epochs_left(self, before: float = 0.0) -> float:
         """How many epochs there is time for after ``before`` seconds of other work."""
-        return max(self.end - time.perf_counter() - before - CLOSING, 0.0) / self.epoch
+        return max(self.end - time.perf_counter() - before, 0.0) / self.epoch
 
 
 def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, photos: Photographs, work: Work) -> Expected:
