@@ -18,7 +18,7 @@ from fieldmark.input.loading import Batch, Photographs
 from fieldmark.papers.plain import Plain
 from fieldmark.recipes.naming import part_of
 from fieldmark.training import estimate
-from fieldmark.training.estimate import CLOSING, Budget, Expected, Work, enough_memory, expected_seconds
+from fieldmark.training.estimate import Budget, Expected, Work, enough_memory, expected_seconds
 from fieldmark.training.loop import Loop
 
 STEP, LOOK, GLANCE = 2.0, 0.5, 0.375
@@ -77,8 +77,8 @@ def test_measuring_the_time_changes_nothing(photos: Path, tmp_path: Path) -> Non
 
 def test_the_parts_add_up() -> None:
     parts = Expected(start=100.0, step=2.0, validation=7.0)
-    assert parts.of(steps=6, epochs=2) == 100 + 6 * 2 + 2 * 7 + CLOSING
-    assert parts.of(steps=0, epochs=0) == 100 + CLOSING
+    assert parts.of(steps=6, epochs=2) == 100 + 6 * 2 + 2 * 7
+    assert parts.of(steps=0, epochs=0) == 100
 
 
 @pytest.mark.usefixtures("timed")
@@ -160,10 +160,30 @@ def test_few_photos_are_read_for_it(photos: Path, tmp_path: Path, monkeypatch: p
 def test_a_budget_counts_whole_and_broken_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "perf_counter", lambda: 1000.0)
     budget = Budget("2m", 1120.0, epoch=20.0)
-    assert budget.epochs_left() == pytest.approx((120 - CLOSING) / 20)
-    assert budget.epochs_left(before=50.0) == pytest.approx((70 - CLOSING) / 20)
+    assert budget.epochs_left() == pytest.approx(120 / 20)
+    assert budget.epochs_left(before=50.0) == pytest.approx(70 / 20)
     assert budget.epochs_left(before=500.0) == 0
     assert Budget("2m", 1120.0).epochs_left() == 0
+
+
+def test_a_budget_learns_what_an_epoch_takes_but_for_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    budget = Budget("2m", 1000.0, epoch=20.0)
+    for epoch in range(2):
+        for step in range(3):
+            now[0] += 5.0 if epoch or step else 90.0
+            budget.after_step()
+        now[0] += 7.0 + 2 * epoch
+        budget.after_epoch(3)
+        assert budget.epoch == pytest.approx(3 * 5 + 7 + epoch)
+    alone = Budget("2m", 1000.0, epoch=20.0)  # an epoch of a single step
+    for epoch in range(3):
+        now[0] += 5.0 if epoch else 90.0
+        alone.after_step()
+        now[0] += 2.0
+        alone.after_epoch(1)
+        assert alone.epoch == (7 if epoch else 20)
 
 
 class Failing(nn.Module):

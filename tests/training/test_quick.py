@@ -84,3 +84,16 @@ def test_a_probe_can_be_kept_as_a_run(photos: Path, tmp_path: Path, weights: str
         fieldmark.probe(photos, backbones=["test_resnet", "test_vit"], out=tmp_path / "b", **network)
     with pytest.raises(UserError, match="it holds a run"):
         fieldmark.probe(photos, backbones="test_resnet", out=run, **network)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_it_has_no_epochs_to_change_and_goes_on_where_it_was_killed(
+    whole: bool, photos: Path, tmp_path: Path, weights: str
+) -> None:
+    quick(photos, tmp_path, weights)
+    if not whole:
+        (tmp_path / "curves.png").unlink()  # the last file of all
+    with pytest.raises(UserError, match=f"--epochs 5: its 0 epochs are done(.|\n)*--weights {tmp_path}"):
+        train_small(photos, tmp_path, small(epochs=5), resume=True)
+    train_small(photos, tmp_path, small(epochs=None, time="10m"), resume=True)
+    assert (tmp_path / "curves.png").is_file()

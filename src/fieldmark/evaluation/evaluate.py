@@ -170,7 +170,8 @@ def _little(metrics: Metrics, start: Start | None) -> list[str]:
     half = 100 * (top1.high - top1.low) / 2
     if half < CLEAR:
         return []
-    remark = f"{metrics.n:,} photos tell top-1 to ± {half:.0f} points, which cannot show what is better by less"
+    count = "one photo tells" if metrics.n == 1 else f"{metrics.n:,} photos tell"
+    remark = f"{count} top-1 to ± {half:.0f} points, which cannot show what is better by less"
     if start is None or start.photos <= metrics.n:
         return [remark]
     probe = share_interval(start.right, start.photos)

@@ -52,11 +52,12 @@ class Course:
         # rounded, so that what happens at an epoch does not wait a step for a fraction that is all but there
         epoch = round(self.fraction(step) * self.stages[0].epochs, 9) if self.has_changed else step / self.per_epoch
         first = 0
-        for stage in self.stages[:-1]:
+        *others, last = self.stages or (Stage(),)  # of a run that is its start alone
+        for stage in others:
             if epoch < first + stage.epochs:
                 return stage, epoch - first
             first += stage.epochs
-        return self.stages[-1], epoch - first
+        return last, epoch - first
 
     def change(self, step: int, epochs: int) -> None:
         """Gives the run another number of epochs, over which what is left of the schedule is spread from a step on."""

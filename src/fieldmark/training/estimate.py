@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +25,9 @@ READ = 8
 PATIENCE = 0.5
 CPU_BATCH = 8
 """Photos of a trial evaluation on a CPU, where the time per photo hardly depends on the batch."""
-CLOSING = 3.0
-"""Seconds that are set aside for the last files of a run; the picture of its curves needs matplotlib."""
+CLOSING, UNLOADING = 3.0, 0.5
+"""What is set aside for the end: seconds for the last files (the picture of the curves needs matplotlib), and for the
+libraries, which it takes time to put away too, a share of the seconds in which they were loaded."""
 PASSES = 700
 """Products of all features and weights while a regression is fitted: on 600 photos of 20 classes of CUB, folds and
 penalties come to 315 iterations over all photos, with two products each, and some in addition."""
@@ -79,25 +80,45 @@ class Expected(NamedTuple):
     validation: float
 
     def of(self, *, steps: int, epochs: int) -> float:
-        """All that is ahead, with the last files of a run."""
-        return self.start + steps * self.step + epochs * self.validation + CLOSING
+        """All that is ahead, up to the last step."""
+        return self.start + steps * self.step + epochs * self.validation
 
 
 @dataclass
 class Budget:
     """The time that a command may take.
 
-    ``words`` is what the user said, ``end`` on the clock of ``time.perf_counter``; ``epoch`` are the seconds of an
-    epoch with its validation, as expected and later as measured.
+    ``words`` is what the user said, ``end`` when the last step has to be done, on the clock of ``time.perf_counter``;
+    ``epoch`` are the seconds of an epoch with its validation, as expected and later as measured.
     """
 
     words: str
     end: float
     epoch: float = math.inf
+    _last: float | None = field(default=None, init=False)
+    _steps: int = field(default=0, init=False)
+    _in_steps: float = field(default=0.0, init=False)
+    _epochs: int = field(default=0, init=False)
+    _between_epochs: float = field(default=0.0, init=False)
+
+    def after_step(self) -> None:
+        """Counts a step; not the first, in which processes start and kernels are chosen."""
+        now = time.perf_counter()
+        if self._last is not None:
+            self._steps, self._in_steps = self._steps + 1, self._in_steps + now - self._last
+        self._last = now
+
+    def after_epoch(self, per_epoch: int) -> None:
+        """Takes what an epoch of so many steps took on average, validation and saving included, for what it will."""
+        now = time.perf_counter()
+        self._epochs, self._between_epochs = self._epochs + 1, self._between_epochs + now - (self._last or now)
+        self._last = now
+        if self._steps:
+            self.epoch = per_epoch * self._in_steps / self._steps + self._between_epochs / self._epochs
 
     def epochs_left(self, before: float = 0.0) -> float:
         """How many epochs there is time for after ``before`` seconds of other work."""
-        return max(self.end - time.perf_counter() - before - CLOSING, 0.0) / self.epoch
+        return max(self.end - time.perf_counter() - before, 0.0) / self.epoch
 
 
 def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, photos: Photographs, work: Work) -> Expected:

@@ -205,18 +205,18 @@ class Loop:
         watch = Watch(self.log, [photo.name for photo in self.photos.photos])
         advice = "use fewer --workers (0: none), and continue with the same command and --resume"
         with enough_memory(self.learner, self.recipe), stop_requests() as stopped:
-            first, begun_here = self.position.step, time.perf_counter()
-            begun = begun_here - self.position.seconds
+            begun = time.perf_counter() - self.position.seconds
             for batch in self._until_stopped(batches_of(loader, advice=advice), stopped):
                 self._step(batch, watch)
                 self.position.seconds = time.perf_counter() - begun
                 images = len(batch.labels) * self.plan.share[1]
                 self.log.step(images, self.position.step, self.position.seconds)
+                if budget:
+                    budget.after_step()
                 if self.position.step % self.plan.per_epoch == 0:
                     self._end_epoch(validate, stopped)
                     if budget:
-                        epochs = (self.position.step - first) / self.plan.per_epoch
-                        budget.epoch = (time.perf_counter() - begun_here) / epochs
+                        budget.after_epoch(self.plan.per_epoch)
                         self.keep_within(budget, least=self.position.step // self.plan.per_epoch)
                     begun = time.perf_counter() - self.position.seconds
             if self.position.step < self.course.steps:

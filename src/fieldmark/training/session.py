@@ -36,7 +36,7 @@ from fieldmark.training.automatic import draft_of
 from fieldmark.training.candidates import best_candidate, candidates_of
 from fieldmark.training.course import as_recorded
 from fieldmark.training.destination import clear, locked_folder, pinned_splits, refuse_deletion, resumes_run
-from fieldmark.training.estimate import Budget
+from fieldmark.training.estimate import CLOSING, UNLOADING, Budget
 from fieldmark.training.interrupts import stop_notice
 from fieldmark.training.loop import Loop, Validate
 from fieldmark.training.optim import refuse_groups
@@ -54,7 +54,10 @@ ENOUGH_TO_CHOOSE = 1000
 
 @dataclass(frozen=True)
 class _Command:
-    """What the user asked for: ``begun`` is the moment when, on the clock of ``time.perf_counter``."""
+    """What the user asked for.
+
+    ``begun`` is the moment when, on the clock of ``time.perf_counter``, put back by what is set aside for the end.
+    """
 
     run: Path
     settings: Settings
@@ -100,7 +103,9 @@ def train(
         Interrupted: the user stopped the run.
     """
     source, run = Path(data), destination.folder(Path(data))
-    begun = time.perf_counter() if begun is None else begun
+    now = time.perf_counter()
+    begun = now if begun is None else begun
+    begun -= CLOSING + UNLOADING * (now - begun)
     settings = settings.checked()
     budget = _budget(settings, begun)
     known = classes_named((*several(external), *settings.recipe.external_names))
@@ -180,11 +185,12 @@ def _go_on(command: _Command, prepared: Prepared) -> None:
     state = load_state(run)
     assert state is not None
     recipe = as_recorded(prepared.recipe, state.get("course"))
-    if _is_finished(run, recipe, state):
-        if settings.recipe.epochs not in (None, recipe.epochs):
-            ended = f"its {recipe.epochs} epochs are done, and with them its schedule"
-            advice = f"train another run from its weights, with --weights {printable(str(run))} and another --out"
-            raise UserError(f"--epochs {settings.recipe.epochs}: {ended};\n{advice}")
+    finished = _is_finished(run, recipe, state)
+    if (finished or not recipe.stages) and settings.recipe.epochs not in (None, recipe.epochs):
+        ended = f"its {recipe.epochs} epochs are done, and with them its schedule"
+        advice = f"train another run from its weights, with --weights {printable(str(run))} and another --out"
+        raise UserError(f"--epochs {settings.recipe.epochs}: {ended};\n{advice}")
+    if finished:
         tell(console, f"{run} has finished all of its {recipe.epochs} epochs; nothing is left to do")
         return
     if replace(settings, recipe=replace(settings.recipe, epochs=None)) != Settings(machine=settings.machine):
