@@ -1,8 +1,10 @@
 """Several backbones to choose from: the one whose features tell the photos apart is taken, and the table says why."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -12,8 +14,9 @@ from fieldmark.core import processes
 from fieldmark.errors import UserError
 from fieldmark.recipe import recipe_from_json
 from fieldmark.training import candidates
-from fieldmark.training.candidates import candidates_of
-from small_runs import small, train_small, write_photos
+from fieldmark.training.automatic import draft_of
+from fieldmark.training.candidates import best_candidate, candidates_of
+from small_runs import QUIET, prepare_small, small, train_small, write_photos
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,18 @@ def test_where_time_is_short_they_see_fewer_photos_of_each_class(
     both = {"backbone": ",".join(weights), "weights": ",".join(weights.values())}
     told = "\n".join(train_small(photos, tmp_path / "run", small(epochs=1, **both)))
     assert "2 backbones are tried on frozen features of 9 training photos" in told
+
+
+def test_pictures_that_a_benchmark_packs_in_one_file_are_seen_too(photos: Path, weights: dict[str, str]) -> None:
+    prepared = prepare_small(photos, photos / "run")
+    packed = np.random.default_rng(0).integers(0, 256, (30, 40, 40, 3), dtype=np.uint8)
+    rows = [replace(p, row=row, path=Path("nowhere")) for row, p in enumerate(prepared.dataset.photos)]
+    dataset = replace(prepared.dataset, photos=tuple(rows), pixels=packed)
+    both = {"backbone": ",".join(weights), "weights": ",".join(weights.values())}
+    named = candidates_of(small(**both).recipe)
+    drafts = [draft_of(settings, device="cpu", external={}) for settings in named]
+    options = {"device": "cpu", "external": {}, "workers": 0, "console": QUIET}
+    assert best_candidate(drafts, replace(prepared.data, dataset=dataset), **options) in drafts
 
 
 def test_settings_that_do_not_name_candidates(monkeypatch: pytest.MonkeyPatch) -> None:

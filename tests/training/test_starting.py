@@ -1,5 +1,6 @@
 """A run that begins as a probe: its head, the figure that is kept and told, and what stands in its way."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,16 @@ def test_copies_share_a_fold(tmp_path: Path) -> None:
     assert start.photos == 24
     assert start.right % 3 == 0
     assert start.right < 24
+
+
+def test_a_class_without_photos_is_never_the_answer(photos: Path, tmp_path: Path) -> None:
+    prepared = prepare_small(photos, tmp_path / "run")
+    dataset = replace(prepared.dataset, classes=(*prepared.dataset.classes, "dodo"))
+    prepared = replace(prepared, data=replace(prepared.data, dataset=dataset))
+    method, _ = begun(prepared)
+    logits = infer(method, Photographs(dataset.of(["train"]), prepared.recipe.pixels), method=method).values
+    assert np.isfinite(logits).all()
+    assert (logits.argmax(1) < 3).all()
 
 
 def test_one_photo_per_class_is_no_figure(tmp_path: Path) -> None:

@@ -82,7 +82,9 @@ def best_candidate(
     """
     photos = data.dataset.of(drafts[0].recipe.train_on)
     methods = [_method(draft, data, device, external) for draft in drafts]
-    expected = sum(_seconds(m, d, photos) for m, d in zip(methods, drafts, strict=True))
+    few = photos[:: max(1, len(photos) // BATCH)][:BATCH]
+    seconds = sum(_tried_seconds(m, d, few, data) for m, d in zip(methods, drafts, strict=True))
+    expected = seconds / len(few) * len(photos)
     chosen = _thinned(photos, share=min(1.0, BUDGET / max(expected, 1e-9)))
     tell(console, f"{len(drafts)} backbones are tried on frozen features of {len(chosen):,} training photos")
     results = [
@@ -98,12 +100,15 @@ def _method(draft: Draft, data: OpenedData, device: str, external: Classes) -> M
     return learner.method.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
-def _seconds(method: Method, draft: Draft, photos: Sequence[Photo]) -> float:
-    """How long the features of all photos will take, from one batch."""
-    few = Photographs(photos[:: max(1, len(photos) // BATCH)][:BATCH], draft.recipe.pixels)
+def _tried_seconds(method: Method, draft: Draft, photos: Sequence[Photo], data: OpenedData) -> float:
+    """How long the features of a few photos take."""
     begun = time.perf_counter()
-    infer(method.classifier.pooled, few, method=method)
-    return (time.perf_counter() - begun) / len(few) * len(photos)
+    infer(method.classifier.pooled, _view(photos, draft, data), method=method)
+    return time.perf_counter() - begun
+
+
+def _view(photos: Sequence[Photo], draft: Draft, data: OpenedData) -> Photographs:
+    return Photographs(photos, draft.recipe.pixels, packed=data.dataset.pixels)
 
 
 def _thinned(photos: Sequence[Photo], *, share: float) -> tuple[Photo, ...]:
@@ -118,7 +123,7 @@ def _tried(
     draft: Draft, method: Method, photos: Sequence[Photo], data: OpenedData, workers: int, console: Console
 ) -> Candidate:
     begun, backbone = time.perf_counter(), draft.recipe.model.backbone
-    view = Photographs(photos, draft.recipe.pixels, packed=data.dataset.pixels)
+    view = _view(photos, draft, data)
     with counted(console, f"features of {backbone}", len(photos)) as tick:
         features = infer(method.classifier.pooled, view, method=method, workers=workers, progress=tick)
     units, _ = units_of(features.photos, data.scan)

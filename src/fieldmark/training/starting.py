@@ -54,14 +54,15 @@ def begin_as_probe(method: Method, data: OpenedData, recipe: Recipe, *, workers:
         fitted = _fitted(features, units, trained, classes)
         whole = fitted if trained.all() else _fitted(features, units, np.ones_like(trained), classes)
         hits = whole.hits if whole.hits is not None else np.zeros(0, dtype=bool)
+        logits = features.values[trained] @ fitted.weight.T + fitted.bias
+        # a class without photos gets a logit that is nowhere the largest, and that training can raise
+        fitted.bias[np.isneginf(fitted.bias)] = logits[np.isfinite(logits)].min()
         return fitted, Start(measured, len(hits), int(hits.sum()), fitted.strength)
 
     with working(console, "fitting the head to them"):
         fitted, start = processes.from_first(fit)
     device = method.classifier.backbone.mean.device
-    # a class without photos keeps a logit that no photo reaches, and that training can raise
-    bias = np.where(np.isfinite(fitted.bias), fitted.bias, fitted.bias[np.isfinite(fitted.bias)].min())
-    method.adopt(*(torch.from_numpy(value).float().to(device) for value in (fitted.weight, bias)))
+    method.adopt(*(torch.from_numpy(value).float().to(device) for value in (fitted.weight, fitted.bias)))
     return start
 
 
