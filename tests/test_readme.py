@@ -128,5 +128,5 @@ def test_the_plan_of_a_comparison_can_be_run(tmp_path: Path):
     assert not [line for line in advice_on(plan) if "unequal" in line]
     context = {"photos": 600, "classes": 20, "device": "cpu", "folder": tmp_path, "external": {}}
     made = [recipe_of(entry, **context, changes=trial) for entry in plan.entries for trial in entry.trials or ({},)]
-    assert made[1].stages[0].optimiser.lr == 0.05 < made[0].stages[0].optimiser.lr
+    assert made[1].stages[0].optimiser.lr == 0.0005 < made[0].stages[0].optimiser.lr
     assert [part.options["weight"] for part in made[3].model.terms] == [2.0]

@@ -229,7 +229,9 @@ class Recipe:
 
     ``ema`` is the decay per step of the weights' moving average, which is kept instead of them (0: none); ``clip`` the
     largest gradient norm (0: none); ``accumulate`` the number of pieces that a batch is computed in. ``start`` "probe"
-    makes the head begin as a logistic regression on the pretrained features; without stages, that is all. The first
+    makes the head begin as a logistic regression on the pretrained features; without stages, that is all. With
+    ``length_by_start``, the epochs of the only stage are those for features that fit badly, and the better the
+    regression is, the fewer are trained. The first
     ``frozen_stages`` stages of the backbone never change; with ``frozen_norms`` its batch norms keep their pretrained
     statistics. The weights that are kept lie ``blend`` of the way from the start to the end of training.
     """
@@ -245,6 +247,7 @@ class Recipe:
     seed: Natural = 0
     train_on: tuple[str, ...] = ("train",)
     start: Start = "zero"
+    length_by_start: bool = False
     frozen_stages: Natural = 0
     frozen_norms: bool = False
     blend: Fraction = 1.0
@@ -254,6 +257,8 @@ class Recipe:
         for name in ("stages", "train_on"):
             if not getattr(self, name) and not (name == "stages" and self.start == "probe"):
                 raise UserError(f"{name} is empty; it must have at least one entry")
+        if self.length_by_start and (self.start != "probe" or len(self.stages) != 1):
+            raise UserError("length_by_start needs start = probe and one stage")
 
     @property
     def epochs(self) -> int:

@@ -13,12 +13,16 @@ from fieldmark.recipe import CROSS_ENTROPY, AdamW, OneCycle, Part, Recipe, Sgd, 
 from fieldmark.recipes import ROWS
 from fieldmark.recipes.composition import UNSMOOTHED, Composition
 from fieldmark.training import automatic, overrides
-from fieldmark.training.automatic import draft_of, fitting
+from fieldmark.training.automatic import draft_of, epochs_after, fitting
 from fieldmark.training.settings import settings_of
 
 
 def chosen(photos: int = 1000, device: str = "cpu", classes: int = 200, **said: object) -> Recipe:
     return draft_of(settings_of(said).recipe, device=device, external={}).fitted(photos=photos, classes=classes)
+
+
+def from_zero(photos: int = 1000, device: str = "cpu", classes: int = 200, **said: object) -> Recipe:
+    return chosen(photos, device, classes, start="zero", **said)
 
 
 def of_paper(batches: Batches, patch: pytest.MonkeyPatch) -> None:
@@ -56,34 +60,64 @@ def test_few_photos_are_seen_more_often() -> None:
     low, high = automatic.EPOCHS
     middle = automatic.VIEWS // (low + high) * 2
     for photos, epochs in ((1, high), (middle, (low + high) // 2), (10**6, low)):
-        assert chosen(photos).epochs == epochs
-        assert chosen(photos, backbone="resnet18", weights="none").epochs == automatic.FROM_SCRATCH * epochs
-        assert chosen(photos, epochs=3, weights="none").epochs == 3
+        assert from_zero(photos).epochs == epochs
+        assert from_zero(photos, backbone="resnet18", weights="none").epochs == automatic.FROM_SCRATCH * epochs
+        assert from_zero(photos, epochs=3, weights="none").epochs == 3
 
 
 def test_the_optimiser_follows_the_norms_of_the_backbone() -> None:
-    sgd = chosen(backbone="test_resnet", batch=32).stages[0].optimiser
+    sgd = from_zero(backbone="test_resnet", batch=32).stages[0].optimiser
     assert sgd == Sgd(0.2, scales={"backbone": 0.1})
-    adam = chosen(backbone="test_vit", batch=32).stages[0].optimiser
+    adam = from_zero(backbone="test_vit", batch=32).stages[0].optimiser
     assert adam == AdamW(0.001, scales={"backbone": 0.05})
-    assert isinstance(chosen(backbone="test_convnext").stages[0].optimiser, AdamW)
-    assert isinstance(chosen(backbone="googlenet").stages[0].optimiser, Sgd)
-    scratch = chosen(backbone="test_resnet", weights="none", lr=0.5).stages[0].optimiser
+    assert isinstance(from_zero(backbone="test_convnext").stages[0].optimiser, AdamW)
+    assert isinstance(from_zero(backbone="googlenet").stages[0].optimiser, Sgd)
+    scratch = from_zero(backbone="test_resnet", weights="none", lr=0.5).stages[0].optimiser
     assert scratch == Sgd(0.5)
 
 
 def test_a_head_that_starts_as_a_probe_has_frozen_norms_and_rates_that_suit_them() -> None:
-    assert chosen().start == chosen(start="auto").start == chosen(start="zero").start == "zero"
-    recipe = chosen(start="probe", backbone="resnet18", batch=32)
+    assert chosen().start == chosen(start="auto").start == "probe"
+    assert chosen(start="zero").start == chosen(weights="none").start == "zero"
+    recipe = chosen(backbone="resnet18", batch=32)
     assert (recipe.start, recipe.frozen_stages, recipe.frozen_norms) == ("probe", 3, True)
-    assert recipe.stages[0].optimiser == AdamW(0.002, scales={"backbone": 0.1})
-    sgd = chosen(start="probe", optimizer="sgd").stages[0].optimiser
+    assert (recipe.clip, recipe.blend, recipe.length_by_start) == (1.0, 0.75, True)
+    assert recipe.stages[0].optimiser == AdamW(0.002, scales={"backbone": 0.2, "head": 0.1})
+    assert chosen().stages[0].optimiser == AdamW(0.001, scales={"backbone": 1.0, "head": 0.1})  # depthwise
+    sgd = chosen(optimizer="sgd").stages[0].optimiser
     assert sgd == Sgd(0.01, scales={"backbone": 0.3})
-    layer_norms = chosen(start="probe", backbone="test_vit")
-    assert (layer_norms.start, layer_norms.frozen_stages, layer_norms.frozen_norms) == ("probe", 0, False)
-    assert chosen(start="probe", backbone="resnet18", method="cin").stages[0].optimiser.scales["neck"] == 0.1
+    for backbone in ("test_vit", "test_convnext"):
+        layer_norms = chosen(backbone=backbone)
+        assert (layer_norms.start, layer_norms.frozen_stages, layer_norms.frozen_norms) == ("probe", 0, False)
+        assert layer_norms.stages[0].optimiser.scales == {"backbone": 0.05, "head": 0.1}
+    assert chosen(backbone="resnet18", method="cin").stages[0].optimiser.scales["neck"] == 0.1
     row = chosen(recipe="pc/cub-resnet50")
-    assert (row.start, row.frozen_stages, row.frozen_norms) == ("zero", 0, False)
+    assert (row.start, row.frozen_stages, row.frozen_norms, row.blend) == ("zero", 0, False, 1.0)
+
+
+def test_the_better_the_probe_the_shorter_the_training() -> None:
+    low, high = automatic.EPOCHS
+    epochs = [epochs_after(share, photos=600) for share in (0.0, 0.45, 0.84, 1.0)]
+    assert epochs == [37, 25, 16, 12]
+    assert (epochs_after(0.5, photos=20), epochs_after(0.5, photos=10**6)) == (high, low)
+    assert chosen(600).epochs == epochs[0]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"epochs": 7},
+        {"quick": True},
+        {"start": "zero"},
+        {"set": ("stages.0.epochs=7",)},
+        {"set": ('stages=[{"epochs": 7}]',)},
+        {"set": ("start=zero",)},
+    ],
+)
+def test_epochs_that_are_said_are_not_left_to_the_probe(said: dict[str, object]) -> None:
+    assert chosen(set=("stages.0.optimiser.lr=0.01",)).length_by_start
+    assert chosen(set=("start=probe",)).length_by_start
+    assert not chosen(**said).length_by_start
 
 
 def test_batches() -> None:
@@ -117,27 +151,27 @@ def test_batch_and_size_fit_the_gpu(gigabytes: int, half: tuple[int, int], whole
 
 def test_the_rate_follows_the_batch_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(automatic, "_memory", lambda _: 8.3e9)
-    recipe = chosen(device="cuda")
+    recipe = from_zero(device="cuda")
     assert (recipe.batches, recipe.pixels.size) == (Shuffled(16), 448)
     assert recipe.stages[0].optimiser.lr == pytest.approx(0.1)
-    assert chosen(device="cuda", precision="fp32").batches == Shuffled(8)
+    assert from_zero(device="cuda", precision="fp32").batches == Shuffled(8)
     monkeypatch.setattr(automatic, "precision_of", lambda *_: "fp32")
-    recipe = chosen(device="cuda", backbone="test_convnext")
+    recipe = from_zero(device="cuda", backbone="test_convnext")
     assert recipe.batches == Shuffled(8)
     assert recipe.stages[0].optimiser.lr == pytest.approx(0.001 / 4)
-    recipe = chosen(device="cuda", batch=64, size=96)
+    recipe = from_zero(device="cuda", batch=64, size=96)
     assert (recipe.batches, recipe.pixels.size) == (Shuffled(64), 96)
-    assert chosen().batches == Shuffled(16)
+    assert from_zero().batches == Shuffled(16)
 
 
 @pytest.mark.parametrize("backbone", ["test_resnet", "test_convnext"])
 def test_an_optimiser_that_is_named_gets_its_own_usual_rates(backbone: str) -> None:
-    sgd, adamw = (chosen(backbone=backbone, optimizer=name).stages[0].optimiser for name in ("sgd", "adamw"))
+    sgd, adamw = (from_zero(backbone=backbone, optimizer=name).stages[0].optimiser for name in ("sgd", "adamw"))
     assert sgd == Sgd(pytest.approx(0.1), scales={"backbone": 0.1})
     assert adamw == AdamW(pytest.approx(5e-4), scales={"backbone": 0.05})
-    assert chosen(backbone=backbone).stages[0].optimiser == {"test_resnet": sgd, "test_convnext": adamw}[backbone]
-    assert chosen(backbone=backbone, optimizer="adamw", lr=2e-3, batch=64).stages[0].optimiser.lr == 2e-3
-    assert chosen(backbone=backbone, optimizer="adamw", batch=64).stages[0].optimiser.lr == pytest.approx(2e-3)
+    assert from_zero(backbone=backbone).stages[0].optimiser == {"test_resnet": sgd, "test_convnext": adamw}[backbone]
+    assert from_zero(backbone=backbone, optimizer="adamw", lr=2e-3, batch=64).stages[0].optimiser.lr == 2e-3
+    assert from_zero(backbone=backbone, optimizer="adamw", batch=64).stages[0].optimiser.lr == pytest.approx(2e-3)
 
 
 def test_a_gpu_is_asked_for_all_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,27 +196,27 @@ def test_a_name_that_is_none(name: str) -> None:
 
 def test_a_paper_with_batches_of_its_own_keeps_their_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     of_paper(Balanced(3, 2), monkeypatch)
-    assert chosen(method="own").batches == Balanced(3, 2)
-    assert chosen(method="own", batch=8).batches == Balanced(4, 2)
-    assert chosen(method="own", batch=8).stages[0].optimiser.lr == pytest.approx(0.1 * 8 / 16)
+    assert from_zero(method="own").batches == Balanced(3, 2)
+    assert from_zero(method="own", batch=8).batches == Balanced(4, 2)
+    assert from_zero(method="own", batch=8).stages[0].optimiser.lr == pytest.approx(0.1 * 8 / 16)
     with pytest.raises(UserError, match="--batch 9: the recipe has 2 images of each class"):
-        chosen(method="own", batch=9)
+        from_zero(method="own", batch=9)
     with pytest.raises(UserError, match="--balance sampler: the recipe has its own kind of batches, Balanced"):
-        chosen(method="own", balance="sampler")
+        from_zero(method="own", balance="sampler")
 
 
 def test_parts_that_say_a_rate_get_it() -> None:
-    scales = chosen(method="cin").stages[0].optimiser.scales
+    scales = from_zero(method="cin").stages[0].optimiser.scales
     assert scales == {"backbone": 0.1, "neck": 0.1, "terms": 0.1}
-    assert chosen(method="cin", weights="none").stages[0].optimiser.scales == {"neck": 0.1, "terms": 0.1}
-    own = chosen(method="pc", neck="self-channel-interaction").stages[0].optimiser.scales
+    assert from_zero(method="cin", weights="none").stages[0].optimiser.scales == {"neck": 0.1, "terms": 0.1}
+    own = from_zero(method="pc", neck="self-channel-interaction").stages[0].optimiser.scales
     assert own == {"backbone": 0.1, "neck": 0.1}
-    soft = chosen(term=("soft-channel-labels",), device="cpu").stages[0].optimiser
+    soft = from_zero(term=("soft-channel-labels",), device="cpu").stages[0].optimiser
     assert soft.scales == {"backbone": 0.1, "terms": 0.1}
     assert soft.lr * soft.scales["terms"] == pytest.approx(0.01)  # the paper's
-    both = chosen(method="mc-loss", term=("soft-channel-labels",), weights="none").stages[0].optimiser.scales
+    both = from_zero(method="mc-loss", term=("soft-channel-labels",), weights="none").stages[0].optimiser.scales
     assert both == {"terms": 0.1}
-    expanded = chosen(method="mc-loss", neck="channel-expansion").stages[0].optimiser.scales
+    expanded = from_zero(method="mc-loss", neck="channel-expansion").stages[0].optimiser.scales
     assert expanded == {"backbone": 0.1}
 
 
@@ -211,11 +245,11 @@ def test_the_criterion_adjusts_if_asked() -> None:
 def test_a_paper_s_own_batches_have_no_more_classes_than_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
     of_paper(Balanced(30, 4), monkeypatch)
     for classes, expected in ((200, 30), (30, 30), (7, 7)):
-        recipe = chosen(classes=classes, method="own", backbone="test_resnet")
+        recipe = from_zero(classes=classes, method="own", backbone="test_resnet")
         assert recipe.batches == Balanced(expected, 4)
         assert recipe.stages[0].optimiser.lr == pytest.approx(0.1 * expected * 4 / 16)
     of_paper(ShuffledPairs(8), monkeypatch)
-    assert chosen(classes=2, method="own").batches == ShuffledPairs(8)
+    assert from_zero(classes=2, method="own").batches == ShuffledPairs(8)
 
 
 def test_any_field_can_be_set() -> None:
@@ -238,8 +272,8 @@ def test_any_field_can_be_set() -> None:
 )
 def test_what_is_set_for_the_stage_is_not_fitted_to_the_photos(change: str, kept: dict[str, object]) -> None:
     fitted_stage = Stage(12, Sgd(0.1, scales={"backbone": 0.1}), OneCycle())
-    assert chosen(1000).stages == (fitted_stage,)
-    assert chosen(1000, set=(change,)).stages == (replace(fitted_stage, **kept),)
+    assert from_zero(1000).stages == (fitted_stage,)
+    assert from_zero(1000, set=(change,)).stages == (replace(fitted_stage, **kept),)
 
 
 def test_whole_stages_and_batches_that_are_set_stay() -> None:
@@ -253,7 +287,7 @@ def test_whole_stages_and_batches_that_are_set_stay() -> None:
 
 
 def test_what_is_said_is_not_fitted_to_the_photos() -> None:
-    recipe = chosen(10**6, classes=3, epochs=50, lr=0.7, method="api-net", batch=20)
+    recipe = from_zero(10**6, classes=3, epochs=50, lr=0.7, method="api-net", batch=20)
     assert recipe.stages == (Stage(50, Sgd(0.7, scales={"backbone": 0.1}), OneCycle()),)
     assert recipe.batches == Balanced(5, 4)
 
@@ -287,8 +321,8 @@ def test_choices_of_earlier_versions_stay(
     lr: float,
     scales: dict[str, float],
 ) -> None:
-    """As an earlier version chose them, so that a command means the same."""
-    recipe = chosen(photos, device, classes, **said)
+    """As an earlier version chose them, so that a command with ``--start zero`` means what it meant without."""
+    recipe = from_zero(photos, device, classes, **said)
     (stage,) = recipe.stages
     assert recipe.batches == batches
     assert (stage.epochs, stage.optimiser.scales, stage.schedule) == (epochs, scales, OneCycle())

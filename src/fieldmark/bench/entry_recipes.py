@@ -74,7 +74,16 @@ def with_weights(recipe: Recipe, files: Mapping[str, Path]) -> Recipe:
 def shortened(recipe: Recipe, share: float) -> Recipe:
     """The same recipe in a share of its epochs: stages, milestones and warm-ups shrink alike, to whole epochs."""
     stages = (stretched(stage, max(1, math.ceil(stage.epochs * share - 1e-9))) for stage in recipe.stages)
-    return replace(recipe, stages=tuple(stages))
+    return replace(recipe, stages=tuple(stages), length_by_start=False)
+
+
+def are_alike(recipe: Recipe, other: Recipe) -> bool:
+    """Whether they are the same, but for where weights lie, and for epochs that the start decides."""
+    first, second = (
+        replace(each, stages=tuple(stretched(stage, 1) for stage in each.stages)) if each.length_by_start else each
+        for each in (recipe, other)
+    )
+    return described(first) == described(second)
 
 
 def described(recipe: Recipe) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from fieldmark.bench.datasets import BenchData
-from fieldmark.bench.entry_recipes import described, recipe_of, shortened, with_weights
+from fieldmark.bench.entry_recipes import are_alike, described, recipe_of, shortened, with_weights
 from fieldmark.bench.plan import PROBE, Plan, PlannedRun, trials_of
 from fieldmark.bench.provenance import file_digest
 from fieldmark.bench.results import DONE, FAILED, Answers, Result, Session, json_path, read_result
@@ -82,7 +82,7 @@ class RunFolder:
         except (UserError, UnicodeDecodeError):  # cut short, as by a power failure: there is nothing to go on with
             return False
         alike = (last.data_digest, last.weights_digest) == (session.data_digest, session.weights_digest)
-        return alike and described(known) == described(recipe)
+        return alike and are_alike(known, recipe)
 
     def delete(self) -> None:
         """Deletes what lies here."""
@@ -180,7 +180,7 @@ class Executor:
             known = recipe_from_plain(result.recipe)
         except UserError:  # a field that there is no more
             return False
-        return recipe == replace(known, model=replace(known.model, weights=recipe.model.weights))
+        return are_alike(recipe, replace(known, model=replace(known.model, weights=recipe.model.weights)))
 
     def execute(self, run: PlannedRun) -> tuple[Result, Answers | None]:
         """Trains (or goes on), measures, and returns what is to be recorded; a run that fails is recorded as such.
@@ -258,6 +258,7 @@ class Executor:
         openings, state = place.path / OPENINGS, load_state(place.path)
         result = replace(
             result,
+            recipe=described(opened.recipe),
             sessions=sessions,
             seconds=round(state["position"]["seconds"], 3) if state else 0.0,
             photos={"trained": len(data.of(recipe.train_on))} if run.trial is None else {},

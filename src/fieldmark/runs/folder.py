@@ -65,6 +65,11 @@ class Start:
     right: int
     strength: float
 
+    @property
+    def share(self) -> float | None:
+        """Of the photos that were classified rightly; None where there are none."""
+        return self.right / self.photos if self.photos else None
+
 
 class Transform:
     """From a picture to the network's input, as in evaluation.

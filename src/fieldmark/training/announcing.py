@@ -7,7 +7,8 @@ from fieldmark.console import tell, working
 from fieldmark.data.dataset import IMBALANCE, Photo
 from fieldmark.recipe import Recipe
 from fieldmark.recipes import COMPOSITIONS
-from fieldmark.training.estimate import Budget, Work, expected_seconds
+from fieldmark.training.automatic import epochs_after
+from fieldmark.training.estimate import Budget, Expected, Work, expected_seconds
 from fieldmark.training.loop import Loop
 from fieldmark.training.preparing import Prepared
 from fieldmark.training.runlog import clock
@@ -16,8 +17,10 @@ from fieldmark.training.starting import splits_of_start
 
 def announce(
     prepared: Prepared, loop: Loop, *, workers: int, features: bool, begun: float, budget: Budget | None = None
-) -> None:
+) -> Expected:
     """Says what is about to happen and how long the whole command will take; its epochs are first fitted to a budget.
+
+    What is expected is returned, as how many epochs there will be may depend on the start.
 
     Args:
         prepared: data and recipe.
@@ -33,37 +36,65 @@ def announce(
     console, dataset, model = loop.log.console, prepared.dataset, loop.recipe.model
     per_batch = len(loop.recipe.batches.epoch(loop.labels, seed=loop.recipe.seed, epoch=0)[0])
     with working(console, "measuring how long it will take"):
-        time_line = _expected_time(
-            prepared, loop, per_batch, workers=workers, features=features, begun=begun, budget=budget
-        )
+        expected = _expected(prepared, loop, per_batch, workers=workers, features=features)
+        if budget:
+            budget.epoch = loop.plan.per_epoch * expected.step + expected.validation
+            least = loop.position.step // loop.plan.per_epoch + 1
+            loop.keep_within(budget, least=least, before=expected.start)
     recipe, splits = loop.recipe, " + ".join(loop.recipe.train_on)
+    bound = "at most " if features and recipe.length_by_start else ""
     tell(console, f"{len(loop.labels):,} photos of {len(dataset.classes)} classes ({dataset.layout}, {splits})")
     tell(
         console,
-        f"{model.backbone} from {model.weights}, {recipe.pixels.size} px, epochs: {recipe.epochs}, "
+        f"{model.backbone} from {model.weights}, {recipe.pixels.size} px, epochs: {bound}{recipe.epochs}, "
         f"batches of {per_batch}, seed {recipe.seed}, {str(loop.fabric.device).removesuffix(':0')}",
     )
     if note := loop.learner.method.classifier.backbone.note:
         tell(console, note)
-    tell(console, time_line)
+    if line := _fixed_line(recipe):
+        tell(console, line)
+    tell(console, _time_line(loop, expected, begun=begun, budget=budget, bound=bound))
     tell(console, *(line for paper in COMPOSITIONS for line in paper.notices(model, len(dataset.classes))))
     if prepared.about.headline != "top1" and not _balances(recipe):
         uneven = f"the largest class has {IMBALANCE} times the photos of the smallest, or more"
         tell(console, f"{uneven}: look at mean per-class accuracy, and consider --balance logit-adjust")
+    return expected
 
 
-def _expected_time(
-    prepared: Prepared,
-    loop: Loop,
-    per_batch: int,
-    *,
-    workers: int,
-    features: bool,
-    begun: float,
-    budget: Budget | None,
-) -> str:
-    """The line on how long the command will take in all, once its epochs are fitted to the budget."""
-    step, per_epoch, count = loop.position.step, loop.plan.per_epoch, loop.plan.share[1]
+def announce_length(
+    loop: Loop, share: float | None, expected: Expected, *, begun: float, budget: Budget | None = None
+) -> None:
+    """Says how many epochs there will be after a start as a probe, why, and how long the whole command will take.
+
+    Args:
+        loop: before its first step.
+        share: of photos that the probe has right, out of fold; None where that cannot be told.
+        expected: what ``announce`` returned.
+        begun: as for ``announce``.
+        budget: the time that the user gave.
+    """
+    photos, count = len(loop.labels), loop.recipe.epochs
+    why = "as how good the probe is cannot be told" if share is None else f"as the probe has {share:.0%} right"
+    if budget and (share is None or count < epochs_after(share, photos=photos)):
+        why = f"to end within {budget.words}"
+    tell(
+        loop.log.console,
+        f"epochs: {count}, {why} (the more, the fewer); {_time_line(loop, expected._replace(start=0.0), begun=begun)}",
+    )
+
+
+def _fixed_line(recipe: Recipe) -> str:
+    """What does not change in training, and which weights are kept; "" where all do, and the last."""
+    stages = f"the backbone's first {recipe.frozen_stages} stages" if recipe.frozen_stages else ""
+    norms = "the statistics of its batch norms" if recipe.frozen_norms else ""
+    fixed = " and ".join(filter(None, (stages, norms)))
+    kept = f"kept are the weights {recipe.blend:g} of the way from start to end" if recipe.blend < 1 else ""
+    return "; ".join(filter(None, (f"fixed: {fixed}" if fixed else "", kept)))
+
+
+def _expected(prepared: Prepared, loop: Loop, per_batch: int, *, workers: int, features: bool) -> Expected:
+    """What this process's parts of the run will take."""
+    count = loop.plan.share[1]
     looked_at = len(prepared.dataset.of(splits_of_start(prepared.data, loop.recipe))) if features else 0
     more = looked_at if looked_at > len(loop.labels) else 0  # they have a regression of their own
     work = Work(
@@ -73,14 +104,16 @@ def _expected_time(
         fitted=len(loop.labels) + more if features else 0,
         workers=workers,
     )
-    expected = expected_seconds(loop.learner, loop.recipe, fabric=loop.fabric, photos=loop.photos, work=work)
-    if budget:
-        budget.epoch = per_epoch * expected.step + expected.validation
-        loop.keep_within(budget, least=step // per_epoch + 1, before=expected.start)
+    return expected_seconds(loop.learner, loop.recipe, fabric=loop.fabric, photos=loop.photos, work=work)
+
+
+def _time_line(loop: Loop, expected: Expected, *, begun: float, budget: Budget | None = None, bound: str = "") -> str:
+    """How long the command will take in all."""
+    step, per_epoch = loop.position.step, loop.plan.per_epoch
     steps = loop.course.steps - step
     now = time.perf_counter()
     seconds = now - begun + expected.of(steps=steps, epochs=-(-steps // per_epoch))
-    line = f"expected time: about {clock(seconds)}" + (" (resumed)" if step else "")
+    line = f"expected time: {bound or 'about '}{clock(seconds)}" + (" (resumed)" if step else "")
     too_long = budget and begun + seconds > budget.end and steps <= per_epoch
     return f"{line}; not even one epoch fits into {budget.words}" if budget and too_long else line
 

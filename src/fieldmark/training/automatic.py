@@ -28,17 +28,26 @@ from fieldmark.training.settings import RecipeSettings
 
 BACKBONE = {Sgd: 0.1, AdamW: 0.05}
 """The backbone's learning rate, as a share of that of the new layers."""
-AUTO: Start = "zero"
+AUTO: Start = "probe"
 """What ``--start auto`` is where both are possible."""
 PROBE_RATES = {Sgd: 0.01 / 16, AdamW: 1e-3 / 16}
-"""Learning rates of the new layers, per photo of a batch, where the head starts as a probe."""
-PROBE_BACKBONE = {Sgd: 0.3, AdamW: 0.1}
-"""The backbone's rate then, as a share: batch norms at fixed statistics do not stand a larger one."""
+"""Learning rates of new layers, per photo of a batch, where the head starts as a probe."""
+PROBE_HEAD = 0.1
+"""The head's rate then, as a share: it is good already."""
+PROBE_BACKBONE = {"depthwise": 1.0, "batch norms": 0.2, "other": 0.05}
+"""The backbone's rate then, as a share, for AdamW, whose steps do not know how large weights are: those of networks of
+depthwise convolutions and batch norms are about five times as large as those of ResNets or VGG."""
+PROBE_BACKBONE_SGD = 0.3
+PROBE_CLIP = 1.0
+"""The largest gradient norm then: at fixed statistics of the norms, a single large step may be one too many."""
+PROBE_BLEND = 0.75
 FROZEN_STAGES = 3
 """Stages that never change then, of backbones with batch norms and five stages: up to an eighth of the side."""
 BATCH = 16
 VIEWS = 12_000
-"""Training views in a whole fine-tuning run, within the bounds of ``EPOCHS``."""
+"""Training views in a whole fine-tuning run from a head at zero, within the bounds of ``EPOCHS``."""
+PROBE_VIEWS = (7_000, 22_000)
+"""The same after a probe that is always right, and after one that never is."""
 EPOCHS = (8, 40)
 FROM_SCRATCH = 5  # times as many epochs
 ROOMY = ((12e9, 32, 448), (7.2e9, 16, 448), (4.5e9, 8, 448), (0, 16, 224))
@@ -85,8 +94,8 @@ class Draft:
         batches = recipe.batches
         stage = (*recipe.stages, Stage())[0]
         if settings.epochs is None:
-            low, high = EPOCHS
-            epochs = min(max(round(VIEWS / max(photos, 1)), low), high)
+            views = PROBE_VIEWS[1] if recipe.length_by_start else VIEWS
+            epochs = _epochs(views, photos)
             stage = replace(stage, epochs=epochs * (FROM_SCRATCH if recipe.model.from_scratch else 1))
         if isinstance(batches, Balanced) and settings.batch is None:
             batches = replace(batches, classes=min(batches.classes, classes))
@@ -97,6 +106,22 @@ class Draft:
             stage = replace(stage, optimiser=replace(stage.optimiser, lr=rate))
         stages = (stage,) if recipe.stages else ()
         return with_fields(replace(recipe, batches=batches, stages=stages), settings.set)
+
+
+def epochs_after(share: float, *, photos: int) -> int:
+    """How many epochs to train from a probe that is right on a share of the photos, out of fold.
+
+    Args:
+        share: between 0 and 1.
+        photos: trained on.
+    """
+    least, most = PROBE_VIEWS
+    return _epochs(most + (least - most) * share, photos)
+
+
+def _epochs(views: float, photos: int) -> int:
+    least, most = EPOCHS
+    return min(max(round(views / max(photos, 1)), least), most)
 
 
 def draft_of(settings: RecipeSettings, *, device: str, external: Classes, recipe: Recipe | None = None) -> Draft:
@@ -140,14 +165,24 @@ def _chosen(settings: RecipeSettings, device: str, external: Classes) -> Recipe:
     as_probe = (settings.quick or wish == "probe") and not _obstacle_to_probe(model, external)
     network = _Network.of(model.backbone)
     kind = OPTIMISERS[settings.optimizer or ("sgd" if network.has_batch_norms and not as_probe else "adamw")]
-    rate, share = (PROBE_RATES[kind], PROBE_BACKBONE[kind]) if as_probe else (RATES[kind], BACKBONE[kind])
-    scales = ({} if model.from_scratch else {"backbone": share}) | _rates_of_parts(model, external)
+    rate, shares = (RATES[kind], {} if model.from_scratch else {"backbone": BACKBONE[kind]})
+    if as_probe:
+        rate, shares = PROBE_RATES[kind], network.shares_after_probe(kind)
+    scales = shares | _rates_of_parts(model, external)
     stage = Stage(EPOCHS[1], kind(rate * batches.size, scales=scales), OneCycle())
     recipe = Recipe(model, Pixels(size, size), batches, stages=(stage,))
     if not as_probe:
         return recipe
     frozen = FROZEN_STAGES if network.has_batch_norms and network.stages == 5 else 0
-    return replace(recipe, start="probe", frozen_stages=frozen, frozen_norms=network.has_batch_norms)
+    return replace(
+        recipe,
+        start="probe",
+        length_by_start=True,
+        clip=PROBE_CLIP,
+        frozen_stages=frozen,
+        frozen_norms=network.has_batch_norms,
+        blend=PROBE_BLEND,
+    )
 
 
 def _room(precision: str, device: str) -> tuple[int, int]:
@@ -208,7 +243,7 @@ def _obstacle_to_probe(model: Model, external: Classes) -> str:
 
 
 class _Network(NamedTuple):
-    """What the choices depend on: ``features`` of the last maps, ``stages``, and whether there are batch norms.
+    """What the choices depend on: ``features`` of the last maps, ``stages``, and which layers there are.
 
     Networks without batch norms (with layer norms instead) are always trained with AdamW in publications.
     """
@@ -216,6 +251,15 @@ class _Network(NamedTuple):
     features: int
     stages: int
     has_batch_norms: bool
+    is_depthwise: bool = False
+
+    def shares_after_probe(self, kind: type[Sgd | AdamW]) -> dict[str, float]:
+        """Shares of the learning rate, by parameter group, where the head starts as a probe."""
+        if kind is Sgd:
+            return {"backbone": PROBE_BACKBONE_SGD}
+        family = "batch norms" if self.has_batch_norms else "other"
+        family = "depthwise" if self.has_batch_norms and self.is_depthwise else family
+        return {"backbone": PROBE_BACKBONE[family], "head": PROBE_HEAD}
 
     @staticmethod
     @cache
@@ -225,5 +269,11 @@ class _Network(NamedTuple):
             return _Network(1024, 0, has_batch_norms=True)
         with torch.device("meta"):
             network = timm.create_model(backbone)
-        has_batch_norms = any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in network.modules())
-        return _Network(getattr(network, "num_features", 0), len(getattr(network, "feature_info", ())), has_batch_norms)
+        modules = [*network.modules()]
+        convolutions = [module for module in modules if isinstance(module, torch.nn.Conv2d)]
+        return _Network(
+            getattr(network, "num_features", 0),
+            len(getattr(network, "feature_info", ())),
+            any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in modules),
+            any(module.groups == module.in_channels > 1 for module in convolutions),
+        )

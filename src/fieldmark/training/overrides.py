@@ -4,6 +4,7 @@ The recipe is one that is followed, or the default of ``automatic.py``. Settings
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,8 @@ OPTIMISERS: dict[str, type[Sgd | AdamW]] = {"sgd": Sgd, "adamw": AdamW}
 RATES = {Sgd: 0.1 / 16, AdamW: 1e-3 / 32}
 """Learning rates of the new layers, per photo of a batch."""
 _COPIED = ("clip", "ema", "precision", "accumulate", "seed")
+_EPOCHS = re.compile(r"stages(\.\d+(\.epochs)?)?")
+"""Places in a recipe that say how many epochs there are."""
 
 
 def read_recipe(name: str) -> Recipe:
@@ -94,6 +97,8 @@ def with_settings(recipe: Recipe, settings: RecipeSettings) -> Recipe:
     copied: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     if settings.quick or settings.start not in (None, "auto"):
         copied["start"] = "probe" if settings.quick else settings.start
+    if settings.quick or settings.epochs is not None or settings.start == "zero":
+        copied["length_by_start"] = False
     if settings.train_on is not None and settings.all:
         raise UserError("--all trains on every split, --train-on on those that it names: leave one of them out")
     if settings.train_on is not None or settings.all:
@@ -127,13 +132,15 @@ def with_fields(recipe: Recipe, changes: Sequence[str]) -> Recipe:
 
 
 def with_places(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    """The same with values instead of texts, in their order.
+    """The same with values instead of texts, in their order; epochs that are said are no longer left to the start.
 
     Raises:
         UserError: as for ``with_fields``.
     """
     if not changes:
         return recipe
+    if recipe.length_by_start and (any(map(_EPOCHS.fullmatch, changes)) or changes.get("start", "probe") != "probe"):
+        changes = {"length_by_start": False} | dict(changes)
     try:
         recipe = recipe_from_plain({"format_version": FORMAT_VERSION} | changed(to_plain(recipe), changes))
         for place, part in recipe.model.parts:

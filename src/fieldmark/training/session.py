@@ -31,8 +31,8 @@ from fieldmark.plain import several
 from fieldmark.recipe import External, Recipe
 from fieldmark.runs.checkpoint import MODEL, load_state
 from fieldmark.runs.folder import METRICS, RECIPE, read_run, write_recipe, write_start
-from fieldmark.training.announcing import announce, validation_photos
-from fieldmark.training.automatic import draft_of
+from fieldmark.training.announcing import announce, announce_length, validation_photos
+from fieldmark.training.automatic import draft_of, epochs_after
 from fieldmark.training.candidates import best_candidate, candidates_of
 from fieldmark.training.course import as_recorded
 from fieldmark.training.destination import clear, locked_folder, pinned_splits, refuse_deletion, resumes_run
@@ -283,7 +283,8 @@ def _run(
             "device %s, precision %s, %d processes read photos",
             fabric.device, precision_of(recipe.precision, str(fabric.device)), workers,
         )  # fmt: skip
-        announce(prepared, loop, workers=workers, features=starts_as_probe, begun=command.begun, budget=command.budget)
+        clocked = {"begun": command.begun, "budget": command.budget}
+        expected = announce(prepared, loop, workers=workers, features=starts_as_probe, **clocked)
         if prepared.newly_cut:
             tell(console, cut_notice(run))
         validate = _validator(prepared, loop, workers, machine.start_method)
@@ -294,8 +295,12 @@ def _run(
             tell(console, *start_lines(start, dataset))
             with working(console, "measuring the start"):
                 loop.start(validate)
+            if recipe.length_by_start:
+                loop.resize(epochs_after(start.share or 0.0, photos=len(loop.labels)))
             if command.budget:
                 loop.keep_within(command.budget, least=1)
+            if recipe.length_by_start:
+                announce_length(loop, start.share, expected, **clocked)
         log.begin(steps=loop.course.steps, per_epoch=loop.plan.per_epoch, done=loop.position.step)
         loop.train(workers=workers, start=machine.start_method, validate=validate, budget=command.budget)
     if not (run / MODEL).is_file():  # deleted, or of a run by an earlier version
@@ -317,6 +322,7 @@ def _change_length(loop: Loop, command: _Command) -> None:
         raise UserError(
             f"--epochs {epochs}: epoch {begun} of {printable(str(loop.run))} has begun; {begun} is the least"
         )
+    loop.recipe = replace(loop.recipe, length_by_start=False)
     loop.resize(epochs)
     rest = "the schedule goes on where it is and ends there, as in no run of one length"
     tell(command.console, f"epochs: {epochs} in place of {before}; {rest}")

@@ -40,11 +40,11 @@ class RecipeSettings:
             features tell the training photos apart best.
         weights: initial weights of the backbone: hub, lite0, none, a .safetensors file, or the folder of a run, whose
             backbone is taken, and its neck if it is the same part.
-        start: what the head begins as: zero (auto, the default), or probe (a logistic regression on the pretrained
-            features, where neck, pool and head allow it).
+        start: what the head begins as: probe (a logistic regression on the pretrained features), zero, or auto (the
+            default: probe, where backbone, neck, pool and head allow it).
         quick: only the start as a probe, without any training of the backbone: a run like any other in a minute.
-        epochs: passes over the training photos; the schedule of a recipe with one stage is stretched to fit. With
-            --resume, those of the whole run from now on.
+        epochs: passes over the training photos, by default as the probe decides; the schedule of a recipe with one
+            stage is stretched to fit. With --resume, those of the whole run from now on.
         batch: photos per step; class-balanced batches keep their number of photos per class.
         size: height and width of the network's input, in pixels.
         optimizer: sgd or adamw; by default what suits the backbone (adamw for those without batch norms). The rate
