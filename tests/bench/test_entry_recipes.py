@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from fieldmark.batches import Balanced, Shuffled
-from fieldmark.bench.entry_recipes import described, recipe_of, settings_of, shortened, with_weights
+from fieldmark.bench.entry_recipes import are_alike, described, recipe_of, settings_of, shortened, with_weights
 from fieldmark.bench.plan import Entry
 from fieldmark.errors import UserError
 from fieldmark.papers.pairwise_confusion import PairwiseConfusion
 from fieldmark.papers.plain import Plain
-from fieldmark.recipe import Cosine, OneCycle, Part, Stage, StepDecay, recipe_to_json
+from fieldmark.recipe import Cosine, OneCycle, Part, Recipe, Stage, StepDecay, recipe_to_json
 from fieldmark.recipes.pairwise_confusion import COMPOSITION
 from fieldmark.training.settings import RecipeSettings
 
@@ -113,3 +113,14 @@ def test_shorter_runs_keep_their_shape() -> None:
     assert [stage.frozen_epochs for stage in short.stages] == [None, 4, None]
     assert short.stages[2].schedule == Cosine(warmup=0.6)
     assert shortened(recipe, 1.0) == recipe
+
+
+def test_epochs_that_the_start_decides_make_no_other_recipe() -> None:
+    planned = Recipe(start="probe", length_by_start=True, stages=(Stage(9),))
+    decided = replace(planned, stages=(Stage(4),), model=replace(planned.model, weights="elsewhere/hub"))
+    assert are_alike(planned, decided)
+    assert are_alike(decided, planned)
+    assert not are_alike(planned, replace(decided, clip=1.0))
+    assert not are_alike(planned, replace(decided, length_by_start=False))
+    assert not are_alike(*(replace(recipe, length_by_start=False) for recipe in (planned, decided)))
+    assert not shortened(planned, 0.5).length_by_start

@@ -15,8 +15,8 @@ from fieldmark.errors import Interrupted, UserError
 from fieldmark.recipe import OneCycle, Recipe, Sgd, Stage, StepDecay, recipe_from_json
 from fieldmark.runs.checkpoint import MODEL, load_state
 from fieldmark.runs.folder import RECIPE as RECIPE_FILE
-from fieldmark.runs.folder import open_run, read_run, write_recipe
-from fieldmark.training import announcing
+from fieldmark.runs.folder import Start, open_run, read_run, write_recipe
+from fieldmark.training import announcing, automatic
 from fieldmark.training.estimate import Expected
 from fieldmark.training.loop import Loop
 from fieldmark.training.overrides import stretched
@@ -243,6 +243,59 @@ def test_a_stop_at_the_end_of_an_epoch_may_be_made_the_end(photos: Path, tmp_pat
     assert open_run(run).remarks == ()
 
 
+# a start as a probe
+
+
+@pytest.fixture
+def open_length(monkeypatch: pytest.MonkeyPatch, pretrained: Path) -> Settings:
+    """Of a run of three epochs at most, of which the probe leaves two."""
+    monkeypatch.setattr(automatic, "EPOCHS", (1, 3))
+    monkeypatch.setattr(automatic, "PROBE_VIEWS", (48, 72))  # of 24 training photos
+    monkeypatch.setattr(Start, "share", 1.0)
+    return small(epochs=None, weights=str(pretrained), size=32)
+
+
+def test_the_start_decides_the_length(photos: Path, tmp_path: Path, open_length: Settings) -> None:
+    told = "\n".join(train_small(photos, tmp_path / "run", open_length))
+    assert "px, epochs: at most 3, batches" in told
+    assert "expected time: at most " in told
+    assert "epochs: 2 (the better the probe, the fewer); expected time: about " in told
+    recipe = read_run(tmp_path / "run")[0]
+    assert (recipe.epochs, recipe.length_by_start) == (2, True)
+    said = replace(open_length, recipe=replace(open_length.recipe, epochs=2))
+    train_small(photos, tmp_path / "same", said)
+    assert (tmp_path / "run" / MODEL).read_bytes() == (tmp_path / "same" / MODEL).read_bytes()
+
+
+def test_a_start_that_tells_nothing_leaves_the_most(
+    photos: Path, tmp_path: Path, open_length: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Start, "share", None)
+    told = "\n".join(train_small(photos, tmp_path, open_length))
+    assert "epochs: 3 (how good the probe is cannot be told); expected time: about " in told
+    assert read_run(tmp_path)[0].epochs == 3
+
+
+def test_a_length_that_the_start_decided_stays(photos: Path, tmp_path: Path, open_length: Settings) -> None:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+        stop_after(patch, 4)
+        train_small(photos, tmp_path / "run", open_length)
+    train_small(photos, tmp_path / "run", open_length, resume=True)
+    train_small(photos, tmp_path / "whole", open_length)
+    assert (tmp_path / "run" / MODEL).read_bytes() == (tmp_path / "whole" / MODEL).read_bytes()
+    recipes = [read_run(tmp_path / name)[0] for name in ("run", "whole")]
+    assert recipes[0] == recipes[1]
+
+
+def test_epochs_that_are_said_later_are_not_the_start_s(photos: Path, tmp_path: Path, open_length: Settings) -> None:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+        stop_after(patch, 1)
+        train_small(photos, tmp_path, open_length)
+    train_small(photos, tmp_path, small(epochs=1), resume=True)
+    recipe = read_run(tmp_path)[0]
+    assert (recipe.epochs, recipe.length_by_start) == (1, False)
+
+
 # a time
 
 
@@ -294,6 +347,16 @@ def test_as_many_epochs_as_there_is_time_for(
     train_small(photos, tmp_path / "same", small(size=32, epochs=None, set=(f"stages.0.epochs={epochs}",)))
     assert (tmp_path / "run" / MODEL).read_bytes() == (tmp_path / "same" / MODEL).read_bytes()
     assert read_run(tmp_path / "run")[0] == read_run(tmp_path / "same")[0]
+
+
+def test_a_time_may_be_too_short_for_what_the_start_asks_for(
+    photos: Path, tmp_path: Path, open_length: Settings, clock: Clock
+) -> None:
+    settings = replace(open_length, machine=replace(open_length.machine, time="1m"))  # an epoch takes 35 s, the end 3
+    told = train_small(photos, tmp_path, settings)
+    assert any(line.startswith("epochs: 1 (to end within 1m); expected time: about 38 s") for line in told)
+    recipe = read_run(tmp_path)[0]
+    assert (recipe.epochs, recipe.length_by_start) == (1, True)
 
 
 def test_where_not_even_one_epoch_fits_that_is_said(photos: Path, tmp_path: Path, clock: Clock) -> None:

@@ -73,14 +73,12 @@ def announce_length(
         begun: as for ``announce``.
         budget: the time that the user gave.
     """
-    photos, count = len(loop.labels), loop.recipe.epochs
-    why = "as how good the probe is cannot be told" if share is None else f"as the probe has {share:.0%} right"
-    if budget and (share is None or count < epochs_after(share, photos=photos)):
+    count, photos = loop.recipe.epochs, len(loop.labels)
+    why = "how good the probe is cannot be told" if share is None else "the better the probe, the fewer"
+    if budget and count < epochs_after(share or 0.0, photos=photos):
         why = f"to end within {budget.words}"
-    tell(
-        loop.log.console,
-        f"epochs: {count}, {why} (the more, the fewer); {_time_line(loop, expected._replace(start=0.0), begun=begun)}",
-    )
+    line = _time_line(loop, expected._replace(start=0.0), begun=begun)
+    tell(loop.log.console, f"epochs: {count} ({why}); {line}")
 
 
 def _fixed_line(recipe: Recipe) -> str:
