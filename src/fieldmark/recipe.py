@@ -231,9 +231,9 @@ class Recipe:
     largest gradient norm (0: none); ``accumulate`` the number of pieces that a batch is computed in. ``start`` "probe"
     makes the head begin as a logistic regression on the pretrained features; without stages, that is all. With
     ``length_by_start``, the epochs of the only stage are those for features that fit badly, and the better the
-    regression is, the fewer are trained. The first
-    ``frozen_stages`` stages of the backbone never change; with ``frozen_norms`` its batch norms keep their pretrained
-    statistics. The weights that are kept lie ``blend`` of the way from the start to the end of training.
+    regression is, the fewer are trained. The first ``frozen_stages`` stages of the backbone never change; with
+    ``frozen_norms`` its batch norms keep their pretrained statistics. The weights that are kept lie ``blend`` of the
+    way from the start to the end of training.
     """
 
     model: Model = field(default_factory=Model)

@@ -38,9 +38,11 @@ PROBE_BACKBONE = {"depthwise": 1.0, "batch norms": 0.2, "other": 0.05}
 """The backbone's rate then, as a share, for AdamW, whose steps do not know how large weights are: those of networks of
 depthwise convolutions and batch norms are about five times as large as those of ResNets or VGG."""
 PROBE_BACKBONE_SGD = 0.3
+"""The same for SGD."""
 PROBE_CLIP = 1.0
 """The largest gradient norm then: at fixed statistics of the norms, a single large step may be one too many."""
 PROBE_BLEND = 0.75
+"""How far from start to end the weights lie that are kept then (WiSE-FT, arXiv:2109.01903)."""
 FROZEN_STAGES = 3
 """Stages that never change then, of backbones with batch norms and five stages: up to an eighth of the side."""
 BATCH = 16
