@@ -89,11 +89,12 @@ def test_a_recipe_with_everything_changed_comes_back():
         False,
         2,
         True,
-        0.5,
     )
     assert round_trip(recipe) == recipe
     shorter = dataclasses.replace(recipe, stages=stages[:1], length_by_start=True)
     assert round_trip(shorter) == shorter
+    averaged = dataclasses.replace(recipe, ema=0.0, average_degree=1.5)
+    assert round_trip(averaged) == averaged
     assert recipe.epochs == 10
     assert round_trip(dataclasses.replace(recipe, stages=())) == dataclasses.replace(recipe, stages=()), "a start alone"
 

@@ -232,8 +232,9 @@ class Recipe:
     makes the head begin as a logistic regression on the pretrained features; without stages, that is all. With
     ``length_by_start``, the epochs of the only stage are those for features that fit badly, and the better the
     regression is, the fewer are trained. The first ``frozen_stages`` stages of the backbone never change; with
-    ``frozen_norms`` its batch norms keep their pretrained statistics. The weights that are kept lie ``blend`` of the
-    way from the start to the end of training.
+    ``frozen_norms`` its batch norms keep their pretrained statistics. ``average_degree`` is that of a polynomial
+    average, in which the weights after step n count about n^degree times, and which is kept in place of a moving one
+    (0: none).
     """
 
     model: Model = field(default_factory=Model)
@@ -250,7 +251,7 @@ class Recipe:
     length_by_start: bool = False
     frozen_stages: Natural = 0
     frozen_norms: bool = False
-    blend: Fraction = 1.0
+    average_degree: NotNegative = 0.0
 
     def __post_init__(self) -> None:
         """Refuses a recipe without training splits, or without stages where nothing else gives an answer."""
@@ -259,6 +260,8 @@ class Recipe:
                 raise UserError(f"{name} is empty; it must have at least one entry")
         if self.length_by_start and (self.start != "probe" or len(self.stages) != 1):
             raise UserError("length_by_start needs start = probe and one stage")
+        if self.ema and self.average_degree:
+            raise UserError("ema and average_degree are two averages, of which one can be kept: set one of them to 0")
 
     @property
     def epochs(self) -> int:
@@ -308,6 +311,7 @@ def recipe_from_plain(data: Any) -> Recipe:
         settings = _from_first_format(settings)
     if version < FORMAT_VERSION:
         settings = _from_second_format(settings)
+    settings = {key: value for key, value in settings.items() if key != "blend"}  # for a while part of format 3
     return from_plain(settings, Recipe)
 
 

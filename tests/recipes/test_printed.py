@@ -140,7 +140,10 @@ def shuffled(size: int) -> dict[str, Any]:
 
 SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     # all five papers: plain cross-entropy, half of the views mirrored
-    ("*", {"start": "zero", "frozen_stages": 0, "frozen_norms": False, "blend": 1.0, "length_by_start": False}),
+    (
+        "*",
+        {"start": "zero", "frozen_stages": 0, "frozen_norms": False, "average_degree": 0.0, "length_by_start": False},
+    ),
     ("*", {"clip": 0.0, "ema": 0.0, "precision": "fp32", "accumulate": 1, "seed": 0, "train_on.0": "train"}),
     ("*", {"model.method.type": "Plain", "model.pool.type": "Average", "model.head.type": "Linear"}),
     ("*", {"model.criterion.type": "CrossEntropy", "model.criterion.smoothing": 0.0}),

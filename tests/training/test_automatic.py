@@ -13,7 +13,7 @@ from fieldmark.recipe import CROSS_ENTROPY, AdamW, OneCycle, Part, Recipe, Sgd, 
 from fieldmark.recipes import ROWS
 from fieldmark.recipes.composition import UNSMOOTHED, Composition
 from fieldmark.training import automatic, overrides
-from fieldmark.training.automatic import draft_of, epochs_after, fitting
+from fieldmark.training.automatic import draft_of, epochs_after, fitting, rate_share
 from fieldmark.training.settings import settings_of
 
 
@@ -81,7 +81,7 @@ def test_a_head_that_starts_as_a_probe_has_frozen_norms_and_rates_that_suit_them
     assert chosen(start="zero").start == chosen(weights="none").start == "zero"
     recipe = chosen(backbone="resnet18", batch=32)
     assert (recipe.start, recipe.frozen_stages, recipe.frozen_norms) == ("probe", 3, True)
-    assert (recipe.clip, recipe.blend, recipe.length_by_start) == (1.0, 0.75, True)
+    assert (recipe.clip, recipe.average_degree, recipe.length_by_start) == (1.0, 2.0, True)
     assert recipe.stages[0].optimiser == AdamW(0.002, scales={"backbone": 0.2, "head": 0.1})
     assert chosen().stages[0].optimiser == AdamW(0.001, scales={"backbone": 1.0, "head": 0.1})  # depthwise
     sgd = chosen(optimizer="sgd").stages[0].optimiser
@@ -92,15 +92,29 @@ def test_a_head_that_starts_as_a_probe_has_frozen_norms_and_rates_that_suit_them
         assert layer_norms.stages[0].optimiser.scales == {"backbone": 0.05, "head": 0.1}
     assert chosen(backbone="resnet18", method="cin").stages[0].optimiser.scales["neck"] == 0.1
     row = chosen(recipe="pc/cub-resnet50")
-    assert (row.start, row.frozen_stages, row.frozen_norms, row.blend) == ("zero", 0, False, 1.0)
+    assert (row.start, row.frozen_stages, row.frozen_norms, row.average_degree) == ("zero", 0, False, 0.0)
 
 
 def test_the_better_the_probe_the_shorter_the_training() -> None:
     low, high = automatic.EPOCHS
     epochs = [epochs_after(share, photos=600) for share in (0.0, 0.45, 0.84, 1.0)]
-    assert epochs == [37, 25, 16, 12]
+    assert epochs == [37, 25, 15, 11]
     assert (epochs_after(0.5, photos=20), epochs_after(0.5, photos=10**6)) == (high, low)
     assert chosen(600).epochs == epochs[0]
+
+
+def test_a_short_run_from_a_probe_has_a_smaller_rate() -> None:
+    def rate(photos: int = 600, **said: object) -> float:
+        return chosen(photos, **said).stages[0].optimiser.lr
+
+    enough = automatic.PROBE_VIEWS[0]
+    assert rate() == rate(enough, epochs=1) == rate(10**6, epochs=1) == 0.001
+    assert rate(enough, epochs=4, batch=32) == 0.002
+    assert rate(enough // 4, epochs=1) == pytest.approx(0.0005)
+    assert rate(enough // 100, epochs=4) == pytest.approx(0.0002)
+    assert rate(epochs=1, lr=0.003) == 0.003
+    assert from_zero(epochs=1).stages[0].optimiser.lr == from_zero().stages[0].optimiser.lr
+    assert rate_share(enough) == rate_share(2 * enough) == 1
 
 
 @pytest.mark.parametrize(
@@ -231,7 +245,9 @@ def test_parts_by_name() -> None:
 def test_zero_is_a_choice_too() -> None:
     recipe = chosen(smoothing=0.0, ema=0.0)
     assert (recipe.model.criterion, recipe.ema) == (Part("CrossEntropy", {"smoothing": 0.0}), 0.0)
-    assert chosen(ema=0.9).ema == 0.9
+    for decay in (0.0, 0.9):
+        recipe = chosen(ema=decay)
+        assert (recipe.ema, recipe.average_degree) == (decay, 0.0)
 
 
 def test_the_criterion_adjusts_if_asked() -> None:

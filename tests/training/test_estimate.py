@@ -56,6 +56,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         patch.setattr(Photographs, "__getitems__", opened)
         patch.setattr(time, "perf_counter", lambda: now[0])
         patch.setattr(torch.multiprocessing, "cpu_count", lambda: 8)
+        patch.setattr(torch, "get_num_threads", lambda: 1)
         yield
 
 
@@ -139,7 +140,19 @@ def test_reading_counts_where_it_is_slower(photos: Path, tmp_path: Path, monkeyp
         monkeypatch.setitem(globals(), name, seconds)
     assert expected(loop, replace(work, workers=1)) == parts(16, 8, 8)
     assert expected(loop, replace(work, workers=4)) == parts(4, 2, 2)
-    assert expected(loop, replace(work, workers=800)) == parts(2, 1, 1)  # on eight cores
+    on_eight_cores = parts((STEP + 16) / 8, (LOOK + 8) / 8, (GLANCE + 8) / 8)
+    assert expected(loop, replace(work, workers=800)) == on_eight_cores
+
+
+@pytest.mark.usefixtures("timed")
+def test_readers_share_the_cores(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.multiprocessing, "cpu_count", lambda: 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    work = Work(per_batch=8, measured=10, workers=1)
+    parts = expected(make_loop(photos, tmp_path), work)
+    assert parts == (0.0, pytest.approx(8 * (STEP + TRAINING / 2)), pytest.approx(10 * (LOOK + EVALUATION / 2)))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert expected(make_loop(photos, tmp_path), work).step == pytest.approx(8 * STEP)
 
 
 def test_few_photos_are_read_for_it(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -359,6 +359,18 @@ def test_a_time_may_be_too_short_for_what_the_start_asks_for(
     assert (recipe.epochs, recipe.length_by_start) == (1, True)
 
 
+@pytest.mark.parametrize("said", [{}, {"lr": 0.004}, {"set": ("stages.0.optimiser.lr=0.004",)}])
+def test_a_run_that_a_time_shortens_has_a_short_one_s_rate(
+    said: dict[str, object], photos: Path, tmp_path: Path, open_length: Settings, clock: Clock
+) -> None:
+    settings = replace(open_length, recipe=replace(open_length.recipe, **({"lr": None} | said)))
+    for folder, limit, share in (("long", "1h", 1.0), ("short", "1m", 24 / 48)):
+        train_small(photos, tmp_path / folder, replace(settings, machine=replace(settings.machine, time=limit)))
+        whole = 0.004 if said else 0.0005  # batches of 8
+        rate = read_run(tmp_path / folder)[0].stages[0].optimiser.lr
+        assert rate == pytest.approx(whole if said else whole * share**0.5)
+
+
 def test_where_not_even_one_epoch_fits_that_is_said(photos: Path, tmp_path: Path, clock: Clock) -> None:
     told = train_small(photos, tmp_path, timed("20s"))
     assert "expected time: about 38 s; not even one epoch fits into 20s" in told

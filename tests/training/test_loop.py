@@ -34,6 +34,7 @@ TWO_STAGES = replace(
 KINDS = {
     "plain": RECIPE,
     "no average": replace(RECIPE, ema=0.0),
+    "polynomial average": replace(RECIPE, ema=0.0, average_degree=2.0),
     "pc": PC,
     "dropout": with_method(Noisy),
     "two stages": TWO_STAGES,

@@ -1,6 +1,5 @@
 """Parameter groups, rates, the moving average, and what undoes a step."""
 
-import copy
 from dataclasses import replace
 
 import pytest
@@ -9,7 +8,7 @@ from torch import nn
 
 from fieldmark.errors import UserError
 from fieldmark.recipe import AdamW, Cosine, Decayed, OneCycle, Poly, Sgd, Stage, StepDecay
-from fieldmark.training.optim import Blend, MovingAverage, NormKeeper, freeze, make_optimiser, refuse_groups, set_rates
+from fieldmark.training.optim import MovingAverage, NormKeeper, freeze, make_optimiser, refuse_groups, set_rates
 
 
 def network() -> nn.Sequential:
@@ -213,21 +212,27 @@ def test_norm_statistics_of_a_bad_step_are_taken_back() -> None:
     assert int(norm.num_batches_tracked) == 1
 
 
-def test_a_blend_lies_part_of_the_way_from_the_start() -> None:
-    module = network()
-    for parameter in module[0].parameters():
-        parameter.requires_grad_(False)
-    blend = Blend(module, 0.25)
-    start = copy.deepcopy(module.state_dict())
-    with torch.no_grad():
-        for value in module.state_dict().values():
-            value += 4
-    end = copy.deepcopy(module.state_dict())
-    with blend.mixed():
-        for name, value in module.state_dict().items():
-            moves = value.is_floating_point() and not name.startswith("0.")
-            torch.testing.assert_close(value, start[name] + 1 if moves else end[name])
-    assert all(torch.equal(value, end[name]) for name, value in module.state_dict().items())
-    other = Blend(module, 0.25)
-    other.load(blend.start)
-    assert all(torch.equal(a, b) for a, b in zip(other.start, blend.start, strict=True))
+@pytest.mark.parametrize("degree", [0.5, 1.0, 2.0])
+def test_a_polynomial_average_weighs_each_state_as_the_paper_does(degree: float) -> None:
+    module = nn.Linear(1, 1, bias=False).double()
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn(30, generator=generator, dtype=torch.float64)
+
+    def stand_at(place: int) -> None:
+        with torch.no_grad():
+            module.weight.fill_(float(states[place]))
+
+    stand_at(0)
+    average = MovingAverage(module, degree=degree)
+    expected = states[0]
+    for step in range(1, 30):
+        stand_at(step)
+        average.update(torch.tensor(False))
+        torch.testing.assert_close(average.values[0].squeeze(), expected, rtol=1e-6, atol=1e-6)
+        average.update(torch.tensor(True))
+        t = step + 1  # the first state is that of t = 1, eq. 4 of Shamir and Zhang
+        expected = (1 - (degree + 1) / (t + degree)) * expected + (degree + 1) / (t + degree) * states[step]
+        torch.testing.assert_close(average.values[0].squeeze(), expected, rtol=1e-6, atol=1e-6)
+    if degree == 1:
+        weights = torch.arange(1.0, 31.0, dtype=torch.float64)
+        torch.testing.assert_close(expected, (weights * states).sum() / weights.sum())

@@ -86,7 +86,7 @@ def _fixed_line(recipe: Recipe) -> str:
     stages = f"the backbone's first {recipe.frozen_stages} stages" if recipe.frozen_stages else ""
     norms = "the statistics of its batch norms" if recipe.frozen_norms else ""
     fixed = " and ".join(filter(None, (stages, norms)))
-    kept = f"kept are the weights {recipe.blend:g} of the way from start to end" if recipe.blend < 1 else ""
+    kept = "kept is the average of the weights, later ones counting more" if recipe.average_degree else ""
     return "; ".join(filter(None, (f"fixed: {fixed}" if fixed else "", kept)))
 
 

@@ -41,14 +41,15 @@ PROBE_BACKBONE_SGD = 0.3
 """The same for SGD."""
 PROBE_CLIP = 1.0
 """The largest gradient norm then: at fixed statistics of the norms, a single large step may be one too many."""
-PROBE_BLEND = 0.75
-"""How far from start to end the weights lie that are kept then (WiSE-FT, arXiv:2109.01903)."""
+PROBE_AVERAGE = 2.0
+"""The degree of the polynomial average of the weights that is kept then: it answers at least about as well as the start
+at any moment, and at the end better than the last weights where features fit already."""
 FROZEN_STAGES = 3
 """Stages that never change then, of backbones with batch norms and five stages: up to an eighth of the side."""
 BATCH = 16
 VIEWS = 12_000
 """Training views in a whole fine-tuning run from a head at zero, within the bounds of ``EPOCHS``."""
-PROBE_VIEWS = (7_000, 22_000)
+PROBE_VIEWS = (6_500, 22_000)
 """The same after a probe that is always right, and after one that never is."""
 EPOCHS = (8, 40)
 FROM_SCRATCH = 5  # times as many epochs
@@ -105,6 +106,8 @@ class Draft:
             batches = replace(batches, size=min(batches.size, max(photos, 1)))
         if settings.lr is None:
             rate = self.start.stages[0].optimiser.lr * batches.size / self.start.batches.size
+            if self.start.start == "probe":
+                rate *= rate_share(photos * stage.epochs)
             stage = replace(stage, optimiser=replace(stage.optimiser, lr=rate))
         stages = (stage,) if recipe.stages else ()
         return with_fields(replace(recipe, batches=batches, stages=stages), settings.set)
@@ -119,6 +122,17 @@ def epochs_after(share: float, *, photos: int) -> int:
     """
     least, most = PROBE_VIEWS
     return _epochs(most + (least - most) * share, photos)
+
+
+def rate_share(views: int) -> float:
+    """The share of the learning rate for a short run from a probe: with the root of what it is shorter.
+
+    At the whole rate it would leave the start and not arrive.
+
+    Args:
+        views: of training photos in the whole run.
+    """
+    return min(1.0, math.sqrt(views / PROBE_VIEWS[0]))
 
 
 def _epochs(views: float, photos: int) -> int:
@@ -183,7 +197,7 @@ def _chosen(settings: RecipeSettings, device: str, external: Classes) -> Recipe:
         clip=PROBE_CLIP,
         frozen_stages=frozen,
         frozen_norms=network.has_batch_norms,
-        blend=PROBE_BLEND,
+        average_degree=PROBE_AVERAGE,
     )
 
 

@@ -67,6 +67,12 @@ class Course:
         before = [corner for corner in self.corners if corner[0] < step]
         self.corners = [*before, (step, self.fraction(step)), (epochs * self.per_epoch, 1.0)]
 
+    def scale(self, rate: float) -> None:
+        """Multiplies the learning rate of the only stage, before the first step."""
+        (stage,) = self.stages
+        assert not self.has_changed
+        self.stages = (replace(stage, optimiser=replace(stage.optimiser, lr=rate * stage.optimiser.lr)),)
+
     def state(self) -> dict[str, Any] | None:
         """What a checkpoint holds; None as long as the recipe says all."""
         if not self.has_changed:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -125,7 +126,8 @@ def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, photos
     """How long the parts of a run take, reading included.
 
     It is measured in a second or two on a copy that is thrown away; the learner, its statistics and torch's random
-    numbers stay as they are. Where other processes read ahead, the slower of reading and computing counts, else both.
+    numbers stay as they are. Where other processes read ahead, the slower of reading and computing counts, else both;
+    on a processor they also share its cores.
 
     Args:
         learner: on the fabric's device.
@@ -145,20 +147,24 @@ def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, photos
         look = _look_seconds(trial.method, trial, recipe, fabric, work.measured)
         feature = _look_seconds(classifier.pooled, trial, recipe, fabric, work.features)
     torch.set_rng_state(state)
-    step = _together(step, work.per_batch * _read_seconds(photos, epoch=0), work.workers)
+    threads = torch.get_num_threads() if fabric.device.type == "cpu" else 0
+    both = partial(_together, workers=work.workers, threads=threads)
+    step = both(step, work.per_batch * _read_seconds(photos, epoch=0))
     reading = _read_seconds(photos, epoch=-1) if work.measured or work.features else 0.0
-    validation = work.measured * _together(look, reading, work.workers)
+    validation = work.measured * both(look, reading)
     start = 0.0
     if work.features:
         fit = _regression_seconds(work.fitted, getattr(classifier.head, "in_features", 1), classifier.classes)
-        start = work.features * _together(feature, reading, work.workers) + fit + validation
+        start = work.features * both(feature, reading) + fit + validation
     return Expected(start, step, validation)
 
 
-def _together(computing: float, reading: float, workers: int) -> float:
-    """Seconds for both, where ``workers`` processes read ahead."""
-    readers = min(workers, torch.multiprocessing.cpu_count())
-    return max(computing, reading / readers) if readers else computing + reading
+def _together(computing: float, reading: float, *, workers: int, threads: int) -> float:
+    """Seconds for both, where ``workers`` processes read ahead and ``threads`` compute on the same cores."""
+    cores = torch.multiprocessing.cpu_count()
+    if not workers:
+        return computing + reading
+    return max(computing, reading / min(workers, cores), (computing * threads + reading) / cores)
 
 
 def _step_seconds(trial: Learner, recipe: Recipe, fabric: Fabric, per_batch: int) -> float:

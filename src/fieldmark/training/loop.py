@@ -8,7 +8,7 @@ continues as if it had never been stopped.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from fieldmark.training.course import Course, as_recorded
 from fieldmark.training.estimate import Budget, enough_memory
 from fieldmark.training.interrupts import stop_notice, stop_requests
 from fieldmark.training.nonfinite import Outcome, Watch
-from fieldmark.training.optim import Blend, MovingAverage, NormKeeper, freeze, make_optimiser, set_rates
+from fieldmark.training.optim import MovingAverage, NormKeeper, freeze, make_optimiser, set_rates
 from fieldmark.training.runlog import RunLog
 
 Validate = Callable[[], Mapping[str, float]]
@@ -96,23 +96,22 @@ class Loop:
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Puts the weights that answer into the learner for a while: the moving average or blend of the recipe.
+        """Puts the weights that answer into the learner for a while: the recipe's average, if it has one.
 
         Whatever measures or saves a model does so within.
         """
         if self.average:
             self.average.swap()
         try:
-            with self.blend.mixed() if self.blend else nullcontext():
-                yield
+            yield
         finally:
             if self.average:
                 self.average.swap()
 
     def _follow_learner(self) -> None:
         """Takes the learner's weights for where training begins."""
-        self.average = MovingAverage(self.learner, self.recipe.ema) if self.recipe.ema else None
-        self.blend = Blend(self.learner, self.recipe.blend) if self.recipe.blend < 1 else None
+        decay, degree = self.recipe.ema, self.recipe.average_degree
+        self.average = MovingAverage(self.learner, decay, degree=degree) if decay or degree else None
         self.keeper = NormKeeper(self.learner)
 
     def start(self, validate: Validate | None = None) -> None:
@@ -139,8 +138,6 @@ class Loop:
         self.sums = {name: value.to(self.fabric.device) for name, value in state["sums"].items()}
         if self.average:
             self.average.load(state["average"])
-        if self.blend:
-            self.blend.load(state["blend"])
         if self._has_kept():  # the model comes after the state, and a run may be killed between the two
             self.save_model()
 
@@ -153,16 +150,21 @@ class Loop:
             "scaler": self.scaler.state_dict() if self.scaler else None,
             "sums": self.sums,
             "average": self.average.state() if self.average else None,
-            "blend": self.blend.start if self.blend else None,
             "course": self.course.state(),
         }
 
-    def resize(self, epochs: int) -> None:
+    def resize(self, epochs: int, *, rate: float = 1.0) -> None:
         """Changes the number of epochs of the whole run, and records it at once.
 
         What is left of the schedule is spread over what is left of the epochs.
+
+        Args:
+            epochs: from now on.
+            rate: what the learning rate is multiplied by; before the first step only.
         """
         self.course.change(self.position.step, epochs)
+        if rate != 1:
+            self.course.scale(rate)
         self._follow_course()
         self.log.resize(steps=self.course.steps)
         if self.course.has_changed:

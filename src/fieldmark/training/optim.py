@@ -1,7 +1,6 @@
 """Parameter groups, optimisers, learning rates and the moving average of the weights."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -72,14 +71,21 @@ def _refuse_unknown(names: Iterable[str], groups: Mapping[str, list[nn.Parameter
 
 
 class MovingAverage:
-    """An exponential moving average of a module's floating-point state (parameters and buffers).
+    """A moving average of a module's floating-point state (parameters and buffers).
 
-    The decay starts low, as (1 + n) / (10 + n) after n updates, and ends at ``decay``, so that the initial weights are
-    soon forgotten.
+    By a decay it is exponential; the decay starts low, as (1 + n) / (10 + n) after n updates, so that the initial
+    weights are soon forgotten. By a degree it is that of all states so far, the first one included, in which the t-th
+    counts about t^degree times, whatever the length of training (polynomial-decay averaging: Shamir and Zhang, ICML
+    2013, arXiv:1212.1824, section 4).
+
+    Args:
+        module: as it begins.
+        decay: what the exponential decay ends at.
+        degree: of the polynomial, if above 0, in place of a decay.
     """
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
+    def __init__(self, module: nn.Module, decay: float = 0.0, *, degree: float = 0.0) -> None:
+        self.decay, self.degree = decay, degree
         self._live = [t for t in module.state_dict(keep_vars=True).values() if t.is_floating_point()]
         self.values = [t.detach().clone() for t in self._live]
         self.updates = torch.zeros((), device=self.values[0].device)
@@ -92,10 +98,15 @@ class MovingAverage:
     def update(self, finite: Tensor) -> None:
         """Moves towards the module's current state, except where ``finite`` (a bool scalar on the device) is False."""
         self.updates += finite
-        decay = ((1 + self.updates) / (10 + self.updates)).clamp_max(self.decay)
         moves = torch._foreach_sub([t.detach() for t in self._live], self.values)  # pyright: ignore[reportPrivateImportUsage]
-        torch._foreach_mul_(moves, (1 - decay) * finite)  # pyright: ignore[reportPrivateImportUsage]
+        torch._foreach_mul_(moves, self._share() * finite)  # pyright: ignore[reportPrivateImportUsage]
         torch._foreach_add_(self.values, moves)  # pyright: ignore[reportPrivateImportUsage]
+
+    def _share(self) -> Tensor:
+        """Of the way to the current state, a scalar on the device."""
+        if self.degree:
+            return (self.degree + 1) / (self.updates + self.degree + 1)
+        return 1 - ((1 + self.updates) / (10 + self.updates)).clamp_max(self.decay)
 
     @torch.no_grad()
     def swap(self) -> None:
@@ -118,44 +129,6 @@ class MovingAverage:
         self.updates.copy_(updates)
         for mean, saved in zip(self.values, values, strict=True):
             mean.copy_(saved)
-
-
-class Blend:
-    """Where training began, and the weights part of the way from there to where it is.
-
-    What fine-tuning gains it has half of the way along, and what it loses less (WiSE-FT: Wortsman et al., CVPR 2022,
-    arXiv:2109.01903). All of the floating-point state is blended but parameters that never change.
-
-    Args:
-        module: as it begins.
-        share: of the way, in (0, 1].
-    """
-
-    def __init__(self, module: nn.Module, share: float) -> None:
-        self.share = share
-        state = [t for t in module.state_dict(keep_vars=True).values() if t.is_floating_point()]
-        self._live = [t for t in state if t.requires_grad or not isinstance(t, nn.Parameter)]
-        self.start = [t.detach().clone() for t in self._live]
-
-    @contextmanager
-    def mixed(self) -> Iterator[None]:
-        """Puts the blend into the module for a while."""
-        kept = [t.detach().clone() for t in self._live]
-        self._set([start.lerp(end, self.share) for start, end in zip(self.start, kept, strict=True)])
-        try:
-            yield
-        finally:
-            self._set(kept)
-
-    @torch.no_grad()
-    def _set(self, values: Iterable[Tensor]) -> None:
-        for live, value in zip(self._live, values, strict=True):
-            live.copy_(value)
-
-    def load(self, start: Iterable[Tensor]) -> None:
-        """Takes over where training began."""
-        for own, saved in zip(self.start, start, strict=True):
-            own.copy_(saved)
 
 
 class NormKeeper:

@@ -95,6 +95,8 @@ def with_settings(recipe: Recipe, settings: RecipeSettings) -> Recipe:
     """
     values = {name: getattr(settings, name) for name in _COPIED}
     copied: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+    if settings.ema is not None:
+        copied["average_degree"] = 0.0
     if settings.quick or settings.start not in (None, "auto"):
         copied["start"] = "probe" if settings.quick else settings.start
     if settings.quick or settings.epochs is not None or settings.start == "zero":

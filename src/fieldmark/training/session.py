@@ -32,7 +32,7 @@ from fieldmark.recipe import External, Recipe
 from fieldmark.runs.checkpoint import MODEL, load_state
 from fieldmark.runs.folder import METRICS, RECIPE, read_run, write_recipe, write_start
 from fieldmark.training.announcing import announce, announce_length, validation_photos
-from fieldmark.training.automatic import draft_of, epochs_after
+from fieldmark.training.automatic import draft_of, epochs_after, rate_share
 from fieldmark.training.candidates import best_candidate, candidates_of
 from fieldmark.training.course import as_recorded
 from fieldmark.training.destination import clear, locked_folder, pinned_splits, refuse_deletion, resumes_run
@@ -299,6 +299,7 @@ def _run(
                 loop.resize(epochs_after(start.share or 0.0, photos=len(loop.labels)))
             if command.budget:
                 loop.keep_within(command.budget, least=1)
+                _slow_down(loop, command, planned=recipe.epochs)
             if recipe.length_by_start:
                 announce_length(loop, start.share, expected, **clocked)
         log.begin(steps=loop.course.steps, per_epoch=loop.plan.per_epoch, done=loop.position.step)
@@ -310,6 +311,15 @@ def _run(
         draw_curves(run / CURVES, loop.position.rows)
     processes.wait_for_all()
     tell(console, f"trained in {clock(loop.position.seconds)}; the run is in {run}")
+
+
+def _slow_down(loop: Loop, command: _Command, *, planned: int) -> None:
+    """Gives a run that a budget made shorter than ``planned`` a short one's rate, unless the user said one."""
+    settings = command.settings.recipe
+    is_said = settings.lr is not None or any(change.startswith("stages") for change in settings.set)
+    if loop.recipe.length_by_start and not is_said:
+        now, then = (rate_share(epochs * len(loop.labels)) for epochs in (loop.recipe.epochs, planned))
+        loop.resize(loop.recipe.epochs, rate=now / then)
 
 
 def _change_length(loop: Loop, command: _Command) -> None:
