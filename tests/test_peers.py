@@ -37,7 +37,7 @@ def call(
     data: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., list[list[str]]]:
     """The script with a few more words; returns the words of its lines. Epochs are few."""
-    monkeypatch.setattr(automatic, "EPOCHS", (1, 2))
+    monkeypatch.setattr(automatic, "PROBE_EPOCHS", (1, 2))
     monkeypatch.setitem(SYSTEMS, "timm-style", SYSTEMS["timm-style"]._replace(epochs=3))
 
     def main(*words: str) -> list[list[str]]:
@@ -84,7 +84,7 @@ def test_finished_runs_are_not_worked_again(
 
 @pytest.mark.parametrize("train", [train_fieldmark, train_timm])
 def test_training_reads_no_test_photo(train: Train, data: Path, weights: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(automatic, "EPOCHS", (1, 2))
+    monkeypatch.setattr(automatic, "PROBE_EPOCHS", (1, 2))
     dataset = read_dataset(data)
     splits = (dataset.of(("train", "val")), dataset.of("test"))
     task = Task(data, dataset.classes, *splits, backbone=BACKBONE, weights=weights, size=64, workers=0)

@@ -96,9 +96,9 @@ def test_a_head_that_starts_as_a_probe_has_frozen_norms_and_rates_that_suit_them
 
 
 def test_the_better_the_probe_the_shorter_the_training() -> None:
-    low, high = automatic.EPOCHS
+    low, high = automatic.PROBE_EPOCHS
     epochs = [epochs_after(share, photos=600) for share in (0.0, 0.45, 0.84, 1.0)]
-    assert epochs == [37, 25, 15, 11]
+    assert epochs == [37, 25, 15, 12]
     assert (epochs_after(0.5, photos=20), epochs_after(0.5, photos=10**6)) == (high, low)
     assert chosen(600).epochs == epochs[0]
 

@@ -249,7 +249,7 @@ def test_a_stop_at_the_end_of_an_epoch_may_be_made_the_end(photos: Path, tmp_pat
 @pytest.fixture
 def open_length(monkeypatch: pytest.MonkeyPatch, pretrained: Path) -> Settings:
     """Of a run of three epochs at most, of which the probe leaves two."""
-    monkeypatch.setattr(automatic, "EPOCHS", (1, 3))
+    monkeypatch.setattr(automatic, "PROBE_EPOCHS", (1, 3))
     monkeypatch.setattr(automatic, "PROBE_VIEWS", (48, 72))  # of 24 training photos
     monkeypatch.setattr(Start, "share", 1.0)
     return small(epochs=None, weights=str(pretrained), size=32)

@@ -47,11 +47,10 @@ at any moment, and at the end better than the last weights where features fit al
 FROZEN_STAGES = 3
 """Stages that never change then, of backbones with batch norms and five stages: up to an eighth of the side."""
 BATCH = 16
-VIEWS = 12_000
-"""Training views in a whole fine-tuning run from a head at zero, within the bounds of ``EPOCHS``."""
-PROBE_VIEWS = (6_500, 22_000)
-"""The same after a probe that is always right, and after one that never is."""
-EPOCHS = (8, 40)
+VIEWS, EPOCHS = 12_000, (8, 40)
+"""Training views in a whole fine-tuning run from a head at zero, and the bounds of its epochs."""
+PROBE_VIEWS, PROBE_EPOCHS = (6_500, 22_000), (12, 40)
+"""Views after a probe that is always right and after one that never is, and the bounds of their epochs."""
 FROM_SCRATCH = 5  # times as many epochs
 ROOMY = ((12e9, 32, 448), (7.2e9, 16, 448), (4.5e9, 8, 448), (0, 16, 224))
 """(bytes of GPU memory, batch, size): what fits in at least that much memory, in half precision. ResNet-50 at 448 px
@@ -97,8 +96,7 @@ class Draft:
         batches = recipe.batches
         stage = (*recipe.stages, Stage())[0]
         if settings.epochs is None:
-            views = PROBE_VIEWS[1] if recipe.length_by_start else VIEWS
-            epochs = _epochs(views, photos)
+            epochs = epochs_after(0.0, photos=photos) if recipe.length_by_start else _clamped(VIEWS, photos, EPOCHS)
             stage = replace(stage, epochs=epochs * (FROM_SCRATCH if recipe.model.from_scratch else 1))
         if isinstance(batches, Balanced) and settings.batch is None:
             batches = replace(batches, classes=min(batches.classes, classes))
@@ -121,7 +119,7 @@ def epochs_after(share: float, *, photos: int) -> int:
         photos: trained on.
     """
     least, most = PROBE_VIEWS
-    return _epochs(most + (least - most) * share, photos)
+    return _clamped(most + (least - most) * share, photos, PROBE_EPOCHS)
 
 
 def rate_share(views: int) -> float:
@@ -135,8 +133,9 @@ def rate_share(views: int) -> float:
     return min(1.0, math.sqrt(views / PROBE_VIEWS[0]))
 
 
-def _epochs(views: float, photos: int) -> int:
-    least, most = EPOCHS
+def _clamped(views: float, photos: int, bounds: tuple[int, int]) -> int:
+    """Epochs for so many views, within bounds."""
+    least, most = bounds
     return min(max(round(views / max(photos, 1)), least), most)
 
 
