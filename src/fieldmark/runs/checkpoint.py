@@ -16,7 +16,7 @@ from fieldmark.files import replace_file
 from fieldmark.runs.upgrade import upgraded
 
 STATE = "state/last.pt"
-FORMAT, FORMAT_VERSION = "format_version", 2
+FORMAT, FORMAT_VERSION = "format_version", 3
 RESCUE = "what was saved before is intact; make room there and continue with the same command and --resume"
 _TORCH_CANNOT_WRITE = ("inline_container", "PytorchStreamWriter", "iostream")
 
