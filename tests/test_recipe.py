@@ -104,6 +104,15 @@ def test_defaults_may_be_left_out_of_a_file():
     assert recipe_from_json('{"format_version": 2, "model": {"head": {"type": "Linear"}}}') == Recipe()
 
 
+def test_the_line_from_the_start_was_part_of_the_third_format_for_a_while() -> None:
+    assert recipe_from_json('{"format_version": 3, "blend": 0.75, "clip": 1}') == Recipe(clip=1.0)
+
+
+def test_there_is_one_average() -> None:
+    with pytest.raises(UserError, match=r"^ema and average_degree are two averages.*set one of them to 0$"):
+        Recipe(ema=0.9, average_degree=2.0)
+
+
 def test_whole_numbers_serve_as_numbers_and_no_code_stands_in_the_file():
     assert isinstance(recipe_from_json(with_value("clip", 0)).clip, float)
     assert "fieldmark." not in recipe_to_json(Recipe())
