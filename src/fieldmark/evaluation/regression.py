@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
 """Inverse strengths of the penalty that cross-validation within the training photos tries."""
@@ -39,7 +40,8 @@ class Regression(NamedTuple):
 def regress(features: np.ndarray, labels: np.ndarray, *, classes: int, units: np.ndarray | None = None) -> Regression:
     """Fits a multinomial logistic regression to standardised features.
 
-    The penalty is chosen by cross-validation. A class whose photos are all in one fold counts as missed there.
+    The penalty is chosen by cross-validation. A class whose photos are all in one fold counts as missed there. One thread
+    computes, as several wait for each other between the short steps of L-BFGS.
 
     Args:
         features: (N, E).
@@ -87,7 +89,8 @@ def _out_of_fold(x: np.ndarray, y: np.ndarray, cuts: Sequence[tuple[np.ndarray, 
 
 
 def _fit(x: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
-    with _ignored(ConvergenceWarning):  # 200 iterations are enough for a probe
+    # 200 iterations are enough for a probe
+    with _ignored(ConvergenceWarning), threadpool_limits(1, user_api="blas"):
         return LogisticRegression(C=strength, max_iter=200).fit(x, y)
 
 
