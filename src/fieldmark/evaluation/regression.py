@@ -40,8 +40,8 @@ class Regression(NamedTuple):
 def regress(features: np.ndarray, labels: np.ndarray, *, classes: int, units: np.ndarray | None = None) -> Regression:
     """Fits a multinomial logistic regression to standardised features.
 
-    The penalty is chosen by cross-validation. A class whose photos are all in one fold counts as missed there. One thread
-    computes, as several wait for each other between the short steps of L-BFGS.
+    The penalty is chosen by cross-validation. A class whose photos are all in one fold counts as missed there. One
+    thread computes, as several wait for each other between the short steps of L-BFGS.
 
     Args:
         features: (N, E).
