@@ -36,8 +36,8 @@ penalties come to 315 iterations over all photos, with two products each, and so
 ROWS = 512
 """Photos of the product that is timed for it."""
 VECTOR_PASSES = 300_000
-"""Products of all weights with themselves that take as long as L-BFGS's own work then: measured were 240,000 to 350,000,
-on 300 to 2,040 photos of 20 and 102 classes."""
+"""Products of all weights with themselves that take as long as L-BFGS does for itself; measured were 240,000 to
+350,000, on 300 to 2,040 photos of 20 and 102 classes."""
 
 
 @contextmanager
