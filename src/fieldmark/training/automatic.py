@@ -42,8 +42,8 @@ PROBE_BACKBONE_SGD = 0.3
 PROBE_CLIP = 1.0
 """The largest gradient norm then: at fixed statistics of the norms, a single large step may be one too many."""
 PROBE_AVERAGE = 2.0
-"""The degree of the polynomial average of the weights that is kept then: it answers at least about as well as the start
-at any moment, and at the end better than the last weights where features fit already."""
+"""The degree of the polynomial average of the weights that is kept then: on the way it answers far better than the last
+weights, and at the end as well, mostly with a lower log loss."""
 FROZEN_STAGES = 3
 """Stages that never change then, of backbones with batch norms and five stages: up to an eighth of the side."""
 BATCH = 16
