@@ -263,6 +263,44 @@ def test_a_process_that_is_killed_while_it_sends_ends_the_wait_for_it(photos, mo
         assert death(batches_of(loader, advice="do this"), killed=signal.SIGKILL)
 
 
+@pytest.fixture
+def kill(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Every worker waits at its first batch, the lock of the event that tells it to stop in its hands; kills them."""
+    parent, is_set, pipe = os.getpid(), multiprocessing.synchronize.Event.is_set, os.pipe()
+
+    def deadly(self: Any) -> bool:
+        if os.getpid() != parent:
+            self._cond.acquire(block=False)  # the second finds it taken
+            os.read(pipe[0], 1)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return is_set(self)
+
+    monkeypatch.setattr(multiprocessing.synchronize.Event, "is_set", deadly)
+    return lambda: (os.write(pipe[1], b"12"), None)[1]
+
+
+def test_a_process_that_is_killed_with_a_lock_in_its_hands_stops_no_other(photos, kill):
+    loader = loader_of(Photographs(photos, PIXELS), in_order(12, 1), workers=2, start="fork")
+    threading.Timer(0.5, kill).start()
+    assert "SIGKILL" in death(batches_of(loader, advice="do this"))
+    kill()
+    assert len(in_a_thread(lambda: death(batches_of(loader, advice="do this")))) == 1
+
+
+def test_nor_does_it_where_no_more_batches_are_wanted(photos, kill, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter, "_next_data", lambda _: "a batch")
+    batches = batches_of(loader_of(Photographs(photos, PIXELS), in_order(12, 1), workers=2, start="fork"))
+    others = set(multiprocessing.active_children())
+    assert next(batches) == "a batch"
+    workers = set(multiprocessing.active_children()) - others
+    kill()
+    for process in workers:
+        process.join()
+    begun = time.monotonic()
+    batches.close()
+    assert time.monotonic() - begun < 30
+
+
 def test_in_a_thread_a_process_that_is_killed_ends_the_wait_for_it(photos):
     loader = loader_of(Photographs(photos, PIXELS), in_order(12, 1) * 50, workers=2)
     assert len(in_a_thread(lambda: death(batches_of(loader, advice="do this"), killed=signal.SIGKILL))) == 1

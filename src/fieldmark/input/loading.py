@@ -239,6 +239,10 @@ class LostWorker(UserError):
     """A worker process that reads photos has died."""
 
 
+class _Interrupted(BaseException):
+    """Raised by the signal of a death; PyTorch, which handles every Exception while it waits, lets it pass."""
+
+
 def batches_of(loader: "DataLoader[Batch]", *, advice: str = "end other programs and try again") -> Iterator[Batch]:
     """The loader's batches; photos are read in this process where no others can be started.
 
@@ -255,11 +259,12 @@ def batches_of(loader: "DataLoader[Batch]", *, advice: str = "end other programs
         while (batch := _received(iterator, advice)) is not None:
             yield batch
     except LostWorker:
-        for process in getattr(iterator, "_workers", ()):  # nobody reads what the others send
-            process.kill()
         raise
     except UserError as error:
         raise UserError(str(error).rpartition(mark)[2].strip()) from error
+    finally:
+        if _death(iterator):
+            _abandon(iterator)
 
 
 def _started(loader: "DataLoader[Batch]") -> Iterator[Batch]:
@@ -278,11 +283,11 @@ def _received(iterator: Iterator[Batch], advice: str) -> Batch | None:
     try:
         with _own_signals() as signals:
             if signals:
-                signal.signal(signal.SIGCHLD, lambda *_: _refuse_dead(iterator, advice))
+                signal.signal(signal.SIGCHLD, lambda *_: _interrupt(iterator))
             _refuse_dead(iterator, advice)
             is_safe = signals or not hasattr(iterator, "_workers")
             return next(iterator, None) if is_safe else _received_in_a_thread(iterator, advice)
-    except (RuntimeError, ConnectionError, FileNotFoundError, EOFError):
+    except (_Interrupted, RuntimeError, ConnectionError, FileNotFoundError, EOFError):
         time.sleep(MOMENT)  # a broken transfer may show before the death of its process
         _refuse_dead(iterator, advice)
         raise
@@ -317,11 +322,30 @@ def _own_signals() -> Iterator[bool]:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None else before)  # None: not set from Python
 
 
+def _interrupt(iterator: Iterator[Batch]) -> None:
+    if _death(iterator):
+        raise _Interrupted
+
+
 def _refuse_dead(iterator: Iterator[Batch], advice: str) -> None:
+    if reason := _death(iterator):
+        raise LostWorker(f"a process that reads photos has died ({reason}): too little memory?\n{advice}")
+
+
+def _death(iterator: Iterator[Batch]) -> str:
+    """Why a worker process has died; empty if none has."""
+    codes = [code for process in getattr(iterator, "_workers", ()) if (code := process.exitcode)]
+    return "" if not codes else signal.Signals(-codes[0]).name if codes[0] < 0 else f"exit code {codes[0]}"
+
+
+def _abandon(iterator: Iterator[Batch]) -> None:
+    """Ends the other workers, as nobody reads what they send, so that the iterator can be closed without waiting.
+
+    The dead one may hold the lock of the event by which PyTorch tells workers to stop: nobody may touch it again.
+    """
     for process in getattr(iterator, "_workers", ()):
-        if code := process.exitcode:
-            reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            raise LostWorker(f"a process that reads photos has died ({reason}): too little memory?\n{advice}")
+        process.kill()
+    iterator._workers_done_event = threading.Event()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def in_order(count: int, size: int, *, share: tuple[int, int] = (0, 1)) -> list[list[tuple[int, int]]]:
