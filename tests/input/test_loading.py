@@ -1,6 +1,7 @@
 """From files to batches: the same pixels whatever reads them, and damage that does not stop a run."""
 
 import multiprocessing
+import multiprocessing.synchronize
 import os
 import shutil
 import signal
@@ -289,7 +290,7 @@ def test_a_process_that_is_killed_with_a_lock_in_its_hands_stops_no_other(photos
 
 def test_nor_does_it_where_no_more_batches_are_wanted(photos, kill, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_MultiProcessingDataLoaderIter, "_next_data", lambda _: "a batch")
-    batches = batches_of(loader_of(Photographs(photos, PIXELS), in_order(12, 1), workers=2, start="fork"))
+    batches: Any = batches_of(loader_of(Photographs(photos, PIXELS), in_order(12, 1), workers=2, start="fork"))
     others = set(multiprocessing.active_children())
     assert next(batches) == "a batch"
     workers = set(multiprocessing.active_children()) - others
