@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fieldmark.core.backbone import Backbone, make_backbone
+from fieldmark.core.backbone import Backbone
+from fieldmark.core.networks import make_backbone
 from fieldmark.data.reading import read_dataset
 from fieldmark.input.loading import Photographs, in_order, loader_of
 from fieldmark.ops.memory import keep_freed_memory

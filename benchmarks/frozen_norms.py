@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fieldmark.core.backbone import Backbone, make_backbone
+from fieldmark.core.backbone import Backbone
+from fieldmark.core.networks import make_backbone
 from fieldmark.data.reading import read_dataset
 from fieldmark.input.loading import Photographs
 from fieldmark.ops.folding import unfold

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fieldmark.core.backbone import make_backbone
+from fieldmark.core.networks import make_backbone
 from fieldmark.data.reading import read_dataset
 from fieldmark.input.loading import Photographs
 from fieldmark.ops.memory import keep_freed_memory

@@ -277,7 +277,7 @@ def probe(
 
 def _models(backbones: str | Sequence[str], weights: str | None, device: str, out: str | Path | None) -> "list[Model]":
     """The networks to probe, refused before a photo is scanned."""
-    from fieldmark.core.backbone import refuse_backbone
+    from fieldmark.core.networks import refuse_backbone
     from fieldmark.training.automatic import draft_of
 
     choices = [RecipeSettings(backbone=name, weights=weights) for name in several(backbones) or (None,)]

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark.batches import Shuffled
-from fieldmark.core.backbone import make_backbone
 from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Method, Term
 from fieldmark.core.criterion import Criterion
 from fieldmark.core.inputs import refuse_option
 from fieldmark.core.learner import Learner
+from fieldmark.core.networks import make_backbone
 from fieldmark.core.weights import neck_of_run
 from fieldmark.errors import UserError, printable
 from fieldmark.plain import did_you_mean, several, shown

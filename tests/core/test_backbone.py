@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from fieldmark.core import backbone as backbone_module
-from fieldmark.core.backbone import Backbone, make_backbone, refuse_backbone
+from fieldmark.core import networks
+from fieldmark.core.backbone import Backbone
+from fieldmark.core.networks import make_backbone, refuse_backbone
 from fieldmark.core.weights import Remote
 from fieldmark.errors import UserError
 
@@ -192,10 +193,8 @@ def test_names_and_where_their_weights_lie_are_known_at_once(monkeypatch: pytest
         raise AssertionError("a network was built")
 
     calls: list[tuple[str, str, Remote | None]] = []
-    monkeypatch.setattr(backbone_module.timm, "create_model", built)
-    monkeypatch.setattr(
-        backbone_module, "refuse_source", lambda source, *, name, hub: calls.append((source, name, hub))
-    )
+    monkeypatch.setattr(networks.timm, "create_model", built)
+    monkeypatch.setattr(networks, "refuse_source", lambda source, *, name, hub: calls.append((source, name, hub)))
     for name, message in (("resnet18.nobody", "did you mean resnet18"), ("no-such-thing", "use one of timm's names")):
         for weights in ("hub", "none"):
             with pytest.raises(UserError, match=message):

@@ -12,10 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fieldmark.building import build_classifier
-from fieldmark.core import backbone as backbone_module
-from fieldmark.core import weights
-from fieldmark.core.backbone import make_backbone
+from fieldmark.core import networks, weights
 from fieldmark.core.classifier import Classifier
+from fieldmark.core.networks import make_backbone
 from fieldmark.core.weights import (
     LITE0_BACKBONE,
     MODEL,
@@ -67,7 +66,7 @@ def test_half_precision_weights_are_cast(shared_weights: Path, monkeypatch: pyte
     options = {"cfg": timm.models.vgg.cfgs["vgg16"], "num_classes": 0, "mlp_ratio": 1 / 64}
     made = timm.models.vgg.VGG(**options)
     made.pretrained_cfg = {"mean": (0.5,) * 3, "std": (0.5,) * 3}  # pyright: ignore[reportAttributeAccessIssue]
-    monkeypatch.setattr(backbone_module.timm, "create_model", lambda name, **_: made)
+    monkeypatch.setattr(networks.timm, "create_model", lambda name, **_: made)
     path = shared_weights / "vgg16_conv_fp16.safetensors"
     backbone = make_backbone("vgg16", weights=str(path), size=32)
     tensors = load_file(path)
@@ -247,7 +246,7 @@ def test_timms_hub_is_asked_for_the_named_weights(monkeypatch: pytest.MonkeyPatc
             raise OSError("offline")
         return create(name, pretrained=False, **options)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(backbone_module.timm, "create_model", created)
+    monkeypatch.setattr(networks.timm, "create_model", created)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args: [])
     with pytest.raises(UserError, match=r"weights of test_resnet.r160_in1k cannot be fetched \(OSError: offline\)"):
         make_backbone("test_resnet.r160_in1k", size=64)

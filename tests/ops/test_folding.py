@@ -14,7 +14,8 @@ from timm.layers.std_conv import StdConv2d
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from fieldmark.core.backbone import Backbone, make_backbone
+from fieldmark.core.backbone import Backbone
+from fieldmark.core.networks import make_backbone
 from fieldmark.ops import folding
 from fieldmark.ops.depthwise import with_fast_depthwise
 from fieldmark.ops.folding import fold, foldable, unfold

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from fieldmark.building import build_learner
-from fieldmark.core.backbone import GOOGLENET
 from fieldmark.core.learner import Learner
+from fieldmark.core.networks import GOOGLENET
 from fieldmark.input.views import evaluation_view
 from fieldmark.recipe import Recipe, StepDecay, recipe_from_json, recipe_to_json
 from fieldmark.recipes import PAPERS, ROWS

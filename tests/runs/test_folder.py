@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from fieldmark.building import build_learner, classes_named
-from fieldmark.core.backbone import make_backbone
+from fieldmark.core.networks import make_backbone
 from fieldmark.data.dataset import Box, Photo
 from fieldmark.errors import UserError
 from fieldmark.images.decode import opened_image

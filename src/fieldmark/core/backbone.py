@@ -1,43 +1,16 @@
-"""Any timm network, or torchvision's GoogLeNet, cut before pooling: normalised images to maps.
+"""A network cut before pooling: normalised images to maps."""
 
-What timm does after its last maps (pooling, fully connected layers) is removed, so that every remaining parameter is
-used. A norm that follows the maps in timm's head (ConvNeXt, MaxViT, some ViT) stays, and is applied at each position.
-"""
-
-import inspect
 import math
-from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-import timm
 import torch
-from timm.layers.norm import LayerNorm2d
-from timm.models.mobilenetv3 import MobileNetV3
-from timm.models.vgg import VGG
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fieldmark.core.weights import HUB, NONE, Remote, load_weights, pixel_statistics, refuse_source
 from fieldmark.errors import UserError
-from fieldmark.ops.depthwise import with_fast_depthwise
 from fieldmark.ops.folding import Pair, fold, foldable, unfold
-from fieldmark.plain import nearest, shown
 
-GOOGLENET = "googlenet"
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_AFTER_MAPS = (
-    "pre_logits",
-    "norm_head",
-    "head",
-    "head_dist",
-    "head_drop",
-    "fc",
-    "classifier",
-    "global_pool",
-    "last_linear",
-)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Backbone(nn.Module):
@@ -66,7 +39,7 @@ class Backbone(nn.Module):
         example: Tensor,
         prefix: int = 0,
         channels_last: bool = False,
-        statistics: tuple[tuple[float, ...], tuple[float, ...]] = (_IMAGENET_MEAN, _IMAGENET_STD),
+        statistics: tuple[tuple[float, ...], tuple[float, ...]] = (IMAGENET_MEAN, IMAGENET_STD),
         stages: Sequence[str] = (),
         note: str = "",
     ) -> None:
@@ -146,164 +119,3 @@ class Backbone(nn.Module):
         width = pixels.shape[2]
         shift, scale = (255 * self.mean).repeat(width), (1 / (255 * self.std)).repeat(width)
         return pixels.flatten(2).float().sub_(shift).mul_(scale).view(pixels.shape).permute(0, 3, 1, 2)
-
-
-class _Maps(nn.Module):
-    """A timm model without what follows its maps; the norm at ``norm`` (a submodule's path) is applied to them."""
-
-    def __init__(self, model: nn.Module, norm: str) -> None:
-        super().__init__()
-        self.model = model
-        self._norm = norm
-
-    def forward(self, images: Tensor) -> Tensor:
-        maps = self.model.forward_features(images)  # pyright: ignore[reportCallIssue]
-        if not self._norm:
-            return maps
-        norm = self.model.get_submodule(self._norm)
-        if maps.ndim == 4 and not isinstance(norm, LayerNorm2d):
-            return norm(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return norm(maps)
-
-
-def make_backbone(name: str, *, weights: str = HUB, size: int = 224, output_stride: int = 0) -> Backbone:
-    """The named network with its weights.
-
-    Args:
-        name: any of timm's names, or "googlenet" (torchvision).
-        weights: "hub" (timm's pretrained), "none", "lite0" (the installed package), a .safetensors file or a run.
-        size: side of the images in pixels; networks that are built for one size are built for this one.
-        output_stride: pixels per position of the maps, where timm can build the network so (8, 16 or 32): its last
-            stages keep their positions, and their convolutions are dilated; 0 leaves the network as it is.
-
-    Raises:
-        UserError: an unknown name, weights that do not fit or are not available, a size that the network refuses, or an
-            output stride that it does not have.
-    """
-    example = torch.zeros(1, 3, size, size)
-    try:
-        if name == GOOGLENET:
-            backbone = _googlenet(weights, example)
-        else:
-            backbone = _from_timm(name, weights, example, output_stride)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        reason = (str(error).splitlines() or ["it does not fit"])[0][:200]
-        raise UserError(f"{name} cannot be built for images of {size} px ({reason}); choose another --size") from error
-    backbone.load_state_dict(pixel_statistics(weights), strict=False)
-    with_fast_depthwise(backbone.network)
-    return backbone
-
-
-def refuse_backbone(name: str, *, weights: str) -> None:
-    """Checks what can be checked of a backbone and its weights at once, before anything slow.
-
-    Raises:
-        UserError: as ``make_backbone``, for an unknown name, or weights that are not available.
-    """
-    refuse_unknown(name)
-    refuse_source(weights, name=name, hub=_remote(name) if weights == HUB else None)
-
-
-def refuse_unknown(name: str) -> None:
-    """Raises ``UserError``, with similar names, if no backbone is called ``name``."""
-    architecture, word = name.split(".")[0], name
-    known = [GOOGLENET, *timm.list_models()]
-    if architecture not in known:
-        word = architecture
-    elif name != architecture:
-        known = [architecture, *timm.list_models(f"{architecture}.*", include_tags=True)]
-    if name in known:
-        return
-    similar = nearest(word, known)
-    advice = f"did you mean {' or '.join(similar)}?" if similar else "use one of timm's names, such as resnet50"
-    raise UserError(f"no backbone is called {shown(name)}; {advice}")
-
-
-def _remote(name: str) -> Remote | None:
-    """Where the pretrained weights of a backbone are; None if there are none."""
-    if name == GOOGLENET:
-        from torchvision.models import GoogLeNet_Weights
-
-        return Remote("", (GoogLeNet_Weights.DEFAULT.url,))
-    config: Any = timm.get_pretrained_cfg(name)
-    if config is None:
-        return None
-    if config.file or config.state_dict:  # a network that the user registered
-        return Remote("", ())
-    if config.hf_hub_id:
-        file = config.hf_hub_filename or "pytorch_model.bin"
-        alternatives = ("model.safetensors", "open_clip_model.safetensors", str(Path(file).with_suffix(".safetensors")))
-        return Remote(config.hf_hub_id, (file, *alternatives))
-    return Remote("", (config.url,)) if config.url else None
-
-
-def _googlenet(weights: str, example: Tensor) -> Backbone:
-    from torchvision.models import GoogLeNet_Weights, googlenet
-
-    # transform_input would undo ImageNet's statistics; the images are normalised with the right ones instead
-    model = googlenet(weights=None, aux_logits=False, transform_input=False, init_weights=weights == NONE)
-    kept = OrderedDict((key, part) for key, part in model.named_children() if key not in ("avgpool", "dropout", "fc"))
-    network = nn.Sequential(kept)
-    note = load_weights(
-        network, weights, name=GOOGLENET, hub=lambda: GoogLeNet_Weights.DEFAULT.get_state_dict(progress=False)
-    )
-    # torchvision's file was trained on pixels scaled to [-1, 1]
-    half = (0.5, 0.5, 0.5)
-    return Backbone(network, example=example, statistics=(half, half), note=note)
-
-
-def _from_timm(name: str, weights: str, example: Tensor, output_stride: int) -> Backbone:
-    refuse_unknown(name)
-    with torch.device("meta"):  # only to see which arguments its class takes
-        accepted = inspect.signature(type(timm.create_model(name)).__init__).parameters
-    options: dict[str, Any] = {}
-    if "dynamic_img_size" in accepted:
-        options["dynamic_img_size"] = True
-    elif "img_size" in accepted:
-        options["img_size"] = example.shape[2]
-    if output_stride:
-        options["output_stride"] = output_stride
-    try:
-        model = timm.create_model(name, **options)
-    except (TypeError, AssertionError) as error:
-        if not output_stride:
-            raise
-        raise UserError(f"{name} cannot be built with an output_stride of {output_stride}; leave it out") from error
-    config: Any = model.pretrained_cfg
-    network = _Maps(model, _cut(model))
-
-    def from_hub() -> dict[str, Tensor]:
-        return timm.create_model(name, pretrained=True, **options).state_dict()
-
-    note = load_weights(model, weights, name=name, hub=from_hub)
-    return Backbone(
-        network,
-        example=example,
-        prefix=getattr(model, "num_prefix_tokens", 0),
-        channels_last=getattr(model, "output_fmt", "") == "NHWC",
-        statistics=(tuple(config["mean"]), tuple(config["std"])),
-        stages=[f"model.{stage['module']}" for stage in getattr(model, "feature_info", ())],
-        note=note,
-    )
-
-
-def _cut(model: nn.Module) -> str:
-    """Removes, in place, what follows the maps; returns the path of the norm that stays, or ""."""
-    norm = ""
-    head = getattr(model, "head", None)
-    head_norm = getattr(head, "norm", None)
-    if isinstance(head_norm, nn.Module) and list(head_norm.parameters()):
-        norm = "head.norm"
-    elif list(getattr(model, "fc_norm", nn.Identity()).parameters()):
-        norm = "fc_norm"
-    # EfficientNet's last convolution belongs to the maps; MobileNetV3 and V4 have theirs after the pooling
-    for key in (*_AFTER_MAPS, "conv_head") if isinstance(model, MobileNetV3) else _AFTER_MAPS:
-        if isinstance(getattr(model, key, None), nn.Module):
-            setattr(model, key, nn.Identity())
-    if norm == "head.norm":
-        model.head = nn.ModuleDict({"norm": head_norm})  # pyright: ignore[reportArgumentType]
-    if isinstance(model, VGG) and isinstance(model.features[-1], nn.MaxPool2d):
-        model.features[-1] = nn.Identity()  # the maps of relu5_3, not of the pooling after it
-    return norm

@@ -15,9 +15,9 @@ import torch
 
 from fieldmark.batches import Balanced, Shuffled
 from fieldmark.building import Classes, class_of, refuse_parts
-from fieldmark.core.backbone import GOOGLENET, refuse_unknown
 from fieldmark.core.classifier import Average, IdentityNeck, Linear, Maximum
 from fieldmark.core.device import precision_of
+from fieldmark.core.networks import GOOGLENET, refuse_unknown
 from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, lite0_is_installed
 from fieldmark.errors import UserError
 from fieldmark.plain import from_plain, to_plain

@@ -14,7 +14,7 @@ from fieldmark.batches import WholeRun
 from fieldmark.building import Classes, refuse_parts
 from fieldmark.console import counted, tell, working
 from fieldmark.core import processes
-from fieldmark.core.backbone import refuse_backbone
+from fieldmark.core.networks import refuse_backbone
 from fieldmark.data.dataset import Dataset, Photo, labels_of
 from fieldmark.data.opening import (
     OpenedData,
