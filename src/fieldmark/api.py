@@ -23,10 +23,11 @@ from fieldmark.training.settings import Destination, Keywords, RecipeSettings, s
 
 if TYPE_CHECKING:
     from fieldmark.core.classifier import Classifier
-    from fieldmark.data.dataset import Dataset
+    from fieldmark.data.dataset import Dataset, Unread
     from fieldmark.evaluation.evaluate import Evaluation
     from fieldmark.evaluation.predict import Prediction
     from fieldmark.evaluation.probe import Probed
+    from fieldmark.explanations.explanation import Explanation
     from fieldmark.recipe import Model, Recipe
     from fieldmark.runs.folder import Loaded, Opened
 
@@ -211,6 +212,43 @@ def predict(
     opened = _opened(run, device, external, console)
     workers = 1 if len(photos) > 200 and not pictures else 0
     return predict_photos(opened, photos, pictures=pictures, top=top, workers=workers)
+
+
+def explain(
+    run: str | Path,
+    inputs: Picture | Iterable[Picture],
+    *,
+    of: str = "",
+    against: str = "",
+    layer: str = "auto",
+    device: str = "auto",
+    external: External = (),
+    console: Console = QUIET,
+) -> "Iterator[Explanation | Unread]":
+    """Why photos get their classes, and what there speaks against another class, one value per photo, as they come.
+
+    Args:
+        run: the run's folder.
+        inputs: as for ``predict``.
+        of: the class to explain; by default the likeliest.
+        against: the other class; by default the likeliest of the rest.
+        layer: "auto", two layers together; "maps", "stage4" or a submodule's path for Grad-CAM there; "response" for
+            class-response maps.
+        device: auto, cpu, cuda, cuda:N or mps.
+        external: classes of your own that the run's recipe names, or their names.
+        console: is told which files of a folder are passed over.
+
+    Raises:
+        UserError: a mistake that the user can correct.
+    """
+    from fieldmark.explanations.explaining import Asked
+    from fieldmark.explanations.explaining import explain as explain_photos
+
+    photos, pictures, notes = photos_of(inputs)
+    tell(console, *notes)
+    opened = _opened(run, device, external, console)
+    asked = Asked(of=of, against=against, layer=layer)
+    return explain_photos(opened, photos, asked=asked, pictures=pictures)
 
 
 def probe(

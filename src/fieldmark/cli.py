@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from fieldmark.bench.commands import Speaking
 from fieldmark.bench.commands import app as bench
+from fieldmark.commands import explain
 from fieldmark.console import console as make_console
 from fieldmark.console import details, speaks, tell, working
 from fieldmark.data.outputs import is_json_with, refuse_file
@@ -27,6 +28,7 @@ app = App(
     default_parameter=Parameter(negative=()),  # no --no-resume, no --empty-term
 )
 app.command(bench)
+app.command(explain)
 Flat = Parameter(name="*")
 JsonFile = Annotated[Path | None, Parameter(name="--json")]
 External = Annotated[tuple[str, ...], Parameter(name="--external")]

@@ -12,8 +12,8 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -60,6 +60,29 @@ def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = "
     finally:
         with suppress(OSError):  # without the folder there is no draft either
             draft.unlink(missing_ok=True)
+
+
+def replace_files(folder: Path, contents: Mapping[str, Callable[[Path], object]]) -> None:
+    """``replace_file`` for files that belong together: every one is written before the first gets its name.
+
+    Args:
+        folder: where they go.
+        contents: by name, what fills the file.
+
+    Raises:
+        UserError: one cannot be written; what was there before is intact.
+    """
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            drafts = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".", dir=folder)))
+            for name, write in contents.items():
+                (drafts / name).touch()
+                write(drafts / name)
+            for name in contents:
+                (drafts / name).replace(os.path.realpath(folder / name))
+        except OSError as error:
+            raise _cannot_be_written(folder, error) from error
 
 
 def refuse_unwritable(path: Path, *, grows: bool = False, advice: str) -> None:

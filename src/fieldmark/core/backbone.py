@@ -1,7 +1,8 @@
 """A network cut before pooling: normalised images to maps."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,9 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Backbone(nn.Module):
     """A network cut before pooling: normalised images (B, 3, H, W) to maps (B, D, h, w).
 
-    ``channels`` is D, ``stride`` the side in pixels of the square that a position stands for; ``mean`` and ``std`` are
-    the (3,) pixel statistics, for images in [0, 1], that the weights were trained with: buffers, saved with the model.
+    ``channels`` is D, ``stride`` the side in pixels of the square that a position stands for, ``stages`` as below;
+    ``mean`` and ``std`` are the (3,) pixel statistics, for images in [0, 1], that the weights were trained with:
+    buffers, saved with the model.
 
     Args:
         network: normalised images to maps (B, D, h, w), to the same with channels last, or to tokens (B, N, D).
@@ -25,7 +27,8 @@ class Backbone(nn.Module):
         prefix: tokens before those of the patches (class, registers).
         channels_last: whether four-dimensional outputs are (B, h, w, D).
         statistics: mean and std.
-        stages: the last submodule of each stage of ``network``, by its path, in order.
+        stages: the last submodule of each stage of ``network``, by its path, in order, and the pixels between its
+            positions.
         note: what the user should know of where the weights come from.
     """
 
@@ -40,7 +43,7 @@ class Backbone(nn.Module):
         prefix: int = 0,
         channels_last: bool = False,
         statistics: tuple[tuple[float, ...], tuple[float, ...]] = (IMAGENET_MEAN, IMAGENET_STD),
-        stages: Sequence[str] = (),
+        stages: Mapping[str, int] = MappingProxyType({}),
         note: str = "",
     ) -> None:
         super().__init__()
@@ -49,7 +52,7 @@ class Backbone(nn.Module):
         self.register_buffer("mean", torch.tensor(statistics[0]))
         self.register_buffer("std", torch.tensor(statistics[1]))
         self._prefix, self._channels_last = prefix, channels_last
-        self._stages, self._frozen, self._still = tuple(stages), frozenset[nn.Parameter](), tuple[nn.Module, ...]()
+        self.stages, self._frozen, self._still = dict(stages), frozenset[nn.Parameter](), tuple[nn.Module, ...]()
         self._shape, self._folded = example.shape, tuple[Pair, ...]()
         with torch.no_grad():
             shape = network.eval()(example).shape
@@ -66,11 +69,22 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, 3, H, W) to maps (B, D, h, w)."""
-        maps = self.network(images)
-        if maps.ndim == 3:
-            height, width = images.shape[2] // self.stride, images.shape[3] // self.stride
-            return maps[:, self._prefix :].transpose(1, 2).reshape(-1, self.channels, height, width)
-        return maps.permute(0, 3, 1, 2) if self._channels_last else maps
+        return self.as_maps(self.network(images), (images.shape[2], images.shape[3]))
+
+    def as_maps(self, output: Tensor, size: tuple[int, int]) -> Tensor:
+        """What the network, or a stage of it, gives for images of ``size`` (H, W), as maps (B, D, h, w).
+
+        Raises:
+            UserError: it has no positions.
+        """
+        if output.ndim == 4:
+            return output.permute(0, 3, 1, 2) if self._channels_last else output
+        height, width = (side // self.stride for side in size)
+        patches = output[:, self._prefix :].mT if output.ndim == 3 else output[..., None]
+        finer = math.isqrt(patches.shape[-1] // (height * width))  # an earlier stage may have more positions
+        if not finer or patches.shape[-1] != finer**2 * height * width:
+            raise UserError(f"an output of shape {tuple(output.shape)} is no map of the image; choose another layer")
+        return patches.unflatten(-1, (finer * height, finer * width))
 
     def freeze(self, *, stages: int = 0, norms: bool = False) -> None:
         """Freezes the first stages for good, their norms included, and the statistics of all batch norms if ``norms``.
@@ -81,12 +95,12 @@ class Backbone(nn.Module):
         Raises:
             UserError: it has not so many stages.
         """
-        if stages > len(self._stages):
-            raise UserError(f"frozen_stages is {stages}: this backbone has {len(self._stages) or 'no'} stages")
+        if stages > len(self.stages):
+            raise UserError(f"frozen_stages is {stages}: this backbone has {len(self.stages) or 'no'} stages")
         modules = list(self.network.named_modules())
         end = 0
         if stages:
-            last = f"{self._stages[stages - 1]}."
+            last = f"{[*self.stages][stages - 1]}."
             end = 1 + max(place for place, (name, _) in enumerate(modules) if f"{name}.".startswith(last))
         first = [module for _, module in modules[:end]]
         self._frozen = frozenset(p for module in first for p in module.parameters(recurse=False))

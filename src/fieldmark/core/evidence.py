@@ -1,7 +1,7 @@
 """What a method looked at, for figures and explanations."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from torch import Tensor
 
@@ -28,3 +28,9 @@ class Evidence:
     gates: Mapping[str, Tensor] = field(default_factory=dict)
     mates: Mapping[str, Tensor] = field(default_factory=dict)
     views: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def detached(self) -> "Evidence":
+        """The same without a graph."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "logits"}
+        parts = {name: {key: tensor.detach() for key, tensor in part.items()} for name, part in values.items()}
+        return Evidence(self.logits.detach(), **parts)

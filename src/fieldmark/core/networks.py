@@ -172,7 +172,7 @@ def _from_timm(name: str, weights: str, example: Tensor, output_stride: int) -> 
         prefix=getattr(model, "num_prefix_tokens", 0),
         channels_last=getattr(model, "output_fmt", "") == "NHWC",
         statistics=(tuple(config["mean"]), tuple(config["std"])),
-        stages=[f"model.{stage['module']}" for stage in getattr(model, "feature_info", ())],
+        stages={f"model.{stage['module']}": stage["reduction"] for stage in getattr(model, "feature_info", ())},
         note=note,
     )
 

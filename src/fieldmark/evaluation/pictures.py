@@ -64,6 +64,11 @@ def _letters_in(file: str, letters: set[str]) -> set[str]:
 
 def save_picture(path: Path, figure: Figure) -> None:
     """Writes a diagram with all that is around it as PNG, all or nothing; letters that no font has show as boxes."""
+    replace_file(path, lambda draft: save_figure(draft, figure))
+
+
+def save_figure(path: Path, figure: Figure) -> None:
+    """The same into a draft that is there already."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        replace_file(path, lambda draft: figure.savefig(draft, dpi=110, bbox_inches="tight", pad_inches=0.15))
+        figure.savefig(path, dpi=110, bbox_inches="tight", pad_inches=0.15)

@@ -1,5 +1,6 @@
 """The folder of a run: its files, and how it is opened."""
 
+import hashlib
 import json
 import logging
 import re
@@ -14,7 +15,7 @@ from torch import Tensor
 from fieldmark.building import build_learner, classes_named
 from fieldmark.core.contract import Method
 from fieldmark.core.learner import Learner
-from fieldmark.core.weights import RECIPE
+from fieldmark.core.weights import MODEL, RECIPE
 from fieldmark.data.dataset import Box
 from fieldmark.errors import UserError, printable
 from fieldmark.files import write_json, write_text
@@ -152,6 +153,12 @@ def open_run(run: Path, *, external: External = ()) -> Opened:
     learner = build_learner(recipe, classes=len(classes), weights="none", external=classes_named(external))
     load_model(run, learner)
     return Opened(run, recipe, classes, about, learner.eval())
+
+
+def digest_of(run: Path) -> str:
+    """Tells one state of a trained network from another: the start of the SHA-256 of its tensors."""
+    with (run / MODEL).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _epochs_done(run: Path) -> int | None:

@@ -1,0 +1,106 @@
+"""Heatmaps drawn so that the photo stays readable: lit where they are high, dim and grey where they are low."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from PIL import Image
+
+from fieldmark.errors import printable
+from fieldmark.evaluation.pictures import families_of, save_figure
+
+LEVELS = (0.25, 0.5, 0.75)
+"""Shares of a heatmap's maximum whose lines are drawn."""
+COLOURS = "plasma"
+"""Of the lines: tells levels apart with any colour vision, and by lightness alone."""
+DARKEST = 0.3
+"""Brightness where a heatmap is 0."""
+_GREYS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+_SIDE, _GAP, _WORDS = 2.9, 0.12, 0.75  # inches
+_LINES, _LETTERS = 4, 46  # above a panel
+
+
+class Panel(NamedTuple):
+    """A picture uint8 (H, W, 3), a heatmap (h, w) in [0, 1] over it or None, and words above it."""
+
+    picture: np.ndarray
+    heatmap: np.ndarray | None
+    title: str
+
+
+def lit(picture: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
+    """The picture uint8 (H, W, 3), in colour where a heatmap (h, w) in [0, 1] is high, dim and grey where it is low."""
+    height, width = picture.shape[:2]
+    light = enlarged_to(heatmap, (height, width))[..., None]
+    grey = (picture @ _GREYS)[..., None]
+    colour = grey + (picture - grey) * np.sqrt(light)
+    return (colour * (DARKEST + (1 - DARKEST) * np.sqrt(light)) + 0.5).astype(np.uint8)
+
+
+def enlarged_to(heatmap: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A heatmap (h, w) in [0, 1] at another size (H, W), float32."""
+    image = Image.fromarray(heatmap.astype(np.float32))
+    return np.clip(np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC)), 0, 1)
+
+
+def draw_panels(path: Path, *, rows: Sequence[Sequence[Panel]], title: str = "") -> str:
+    """Draws rows of panels, with one scale for all heatmaps, as PNG.
+
+    Args:
+        path: of the PNG.
+        rows: of panels, the first of each row leftmost.
+        title: above all.
+
+    Returns:
+        The letters of the words that no font on this machine has, "" where all are there.
+    """
+    words = "".join(panel.title for row in rows for panel in row) + title
+    families, lacking = families_of(printable(words.replace("\n", " ")))
+    columns = max(map(len, rows))
+    width, height = columns * (_SIDE + _GAP), len(rows) * (_SIDE + _WORDS)
+    figure, font = Figure(figsize=(width, height)), {"fontfamily": families, "parse_math": False}
+    if title:
+        figure.suptitle(printable(title), y=1 + 0.25 / height, fontsize=11, **font)
+    for down, row in enumerate(rows):
+        for across, panel in enumerate(row):
+            left, bottom = across * (_SIDE + _GAP) / width, 1 - (down + 1) * (_SIDE + _WORDS) / height
+            axes = figure.add_axes((left, bottom, _SIDE / width, _SIDE / height))
+            axes.set_title(_lines(panel.title), fontsize=9, loc="left", linespacing=1.3, **font)
+            _draw(axes, panel)
+    if any(panel.heatmap is not None for row in rows for panel in row):
+        _draw_scale(figure, width, height)
+    save_figure(path, figure)
+    return lacking
+
+
+def _draw(axes: Axes, panel: Panel) -> None:
+    picture, heatmap = panel.picture, panel.heatmap
+    axes.set_axis_off()
+    if heatmap is None:
+        axes.imshow(picture)
+        return
+    axes.imshow(lit(picture, heatmap))
+    if heatmap.max() > min(LEVELS):
+        large = enlarged_to(heatmap, picture.shape[:2])
+        lines = axes.contour(large, levels=LEVELS, cmap=COLOURS, vmin=0, vmax=1, linewidths=1.2)
+        lines.set_path_effects([withStroke(linewidth=2.2, foreground="black", alpha=0.6)])
+
+
+def _draw_scale(figure: Figure, width: float, height: float) -> None:
+    axes = figure.add_axes((1 + 0.05 / width, 1 - (_SIDE + _WORDS) / height, 0.12 / width, _SIDE / height))
+    scale = figure.colorbar(ScalarMappable(Normalize(0, 1), COLOURS), cax=axes, ticks=(0, *LEVELS, 1))
+    scale.set_label("share of the maximum", fontsize=8)
+    axes.tick_params(labelsize=8)
+
+
+def _lines(text: str) -> str:
+    """At most ``_LINES`` lines of at most ``_LETTERS`` letters; longer names are cut."""
+    lines = [part for line in text.split("\n") for part in textwrap.wrap(printable(line), _LETTERS) or [""]]
+    return "\n".join(lines[:_LINES])

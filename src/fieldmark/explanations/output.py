@@ -1,0 +1,70 @@
+"""Explanations on disk, three files per photo, and what is printed of them."""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from fieldmark.console import tell
+from fieldmark.data.dataset import Unread
+from fieldmark.data.outputs import is_json_with, refuse_folder
+from fieldmark.errors import UserError, printable
+from fieldmark.explanations.explanation import Explanation
+from fieldmark.files import refuse_unwritable
+
+SUFFIXES = (".png", ".npz", ".json")
+SHOWN = 20
+"""The most photos that are printed one by one."""
+_LONGEST = 60
+_is_ours = is_json_with("format_version", "run", "reasons")
+
+
+def names_of(photos: Sequence[str]) -> list[str]:
+    """A file name, without suffix, for each photo's explanation: its number and its own name."""
+    digits = len(str(len(photos)))
+    stems = (re.sub(r"[^\w.-]+", "_", printable(Path(photo).stem))[:_LONGEST] for photo in photos)
+    return [f"{number:0{digits}d}-{stem}" for number, stem in enumerate(stems, 1)]
+
+
+def refuse_explanations(folder: Path, names: Iterable[str], *, inputs: Iterable[Path]) -> None:
+    """Refuses, before the work, a folder that explanations must not be written to; earlier ones are replaced.
+
+    Raises:
+        UserError: it is a file, is or lies in a folder of photos, cannot be written, or holds something else under one
+            of the names.
+    """
+    for photos in inputs:
+        refuse_folder(folder, option="--out", photos=photos)
+    refuse_unwritable(folder / "any", advice="name a folder for the explanations with --out")
+    for name in names if folder.is_dir() else ():
+        files = [folder / f"{name}{suffix}" for suffix in SUFFIXES]
+        if any(map(os.path.lexists, files)) and not (files[-1].is_file() and _is_ours(files[-1])):
+            taken = next(file.name for file in files if os.path.lexists(file))
+            advice = "choose another folder"
+            raise UserError(f"--out {printable(str(folder))}: its {taken} is not an earlier explanation; {advice}")
+
+
+def save_explanations(
+    explained: Iterable[Explanation | Unread], folder: Path, names: Sequence[str], console: Console
+) -> int:
+    """Saves each explanation as it comes, and prints a line on it; returns how many photos could be read."""
+    saved = 0
+    for number, (value, name) in enumerate(zip(explained, names, strict=True)):
+        if isinstance(value, Unread):
+            tell(console, f"{value.photo.name}  cannot be read: {value.reason}")
+            continue
+        path, saved = value.save(folder, name), saved + 1
+        if number < SHOWN:
+            tell(console, f"{value.photo}  {_words(value)}: {path.name}")
+    if len(names) > SHOWN:
+        tell(console, f"and {len(names) - SHOWN:,} more")
+    return saved
+
+
+def _words(value: Explanation) -> str:
+    answer = value.answers[0]
+    return ", ".join(
+        (f"{answer.name} {100 * answer.probability:.0f} %", *(reason.title for reason in value.reasons[1:]))
+    )
