@@ -40,7 +40,7 @@ COMMANDS = {
         "--set",
     ],
     "probe": ["--backbone", "--split", "--train-on", "--json"],
-    "evaluate": ["--data", "--split", "--out", "--json", "--external"],
+    "evaluate": ["--data", "--split", "--against", "--max-regression", "--out", "--json", "--external"],
     "predict": ["--out", "-o", "--top", "--external"],
     "convert": ["SOURCE", "TARGET"],
     "equations": ["PAPER", "--json"],

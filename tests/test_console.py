@@ -3,7 +3,8 @@
 import pytest
 from rich.console import Console
 
-from fieldmark.console import QUIET, console, counted, details, speaks, tell, timed, working
+from fieldmark.console import QUIET, console, counted, details, speaks, tell, tell_error, timed, working
+from fieldmark.errors import Interrupted, UserError
 
 
 @pytest.mark.parametrize(("rank", "heard"), [(None, True), ("0", True), ("1", False)])
@@ -27,6 +28,15 @@ def test_lines_are_plain_and_whole(capsys: pytest.CaptureFixture[str]) -> None:
     tell(QUIET, "nothing")
     tell(console(quiet=True), "nothing")
     assert capsys.readouterr().out == ""
+
+
+def test_errors_of_the_user_are_told_and_others_raised(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tell_error(UserError("[no] such run;\nname another")) == 2
+    assert capsys.readouterr() == ("", "fieldmark: [no] such run;\nname another\n")
+    assert (tell_error(Interrupted("half done")), tell_error(KeyboardInterrupt())) == (130, 130)
+    assert capsys.readouterr().err == "fieldmark: half done\nfieldmark: stopped\n"
+    with pytest.raises(ZeroDivisionError):
+        tell_error(ZeroDivisionError())
 
 
 def test_progress_shows_in_a_terminal_alone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -154,6 +154,7 @@ def evaluate(
     data: str | Path | None = None,
     *,
     split: str = "test",
+    against: str | Path | None = None,
     device: str = "auto",
     external: External = (),
     console: Console = QUIET,
@@ -164,22 +165,30 @@ def evaluate(
         run: the run's folder.
         data: labelled photographs.
         split: train, val, test or all.
+        against: another run of the same classes, to answer the same photos; ``Evaluation.against`` compares the two.
         device: auto, cpu, cuda, cuda:N or mps.
-        external: classes of your own that the run's recipe names, or their names.
+        external: classes of your own that the recipes of the runs name, or their names.
         console: for progress.
 
     Raises:
         UserError: a mistake that the user can correct.
     """
+    from fieldmark.evaluation.against import compared, pairing
     from fieldmark.evaluation.evaluate import evaluate as measure_run
     from fieldmark.evaluation.evaluate import refuse_unlogged, split_of_run
 
     folder = Path(run)
     chosen = split_of_run(folder, None if data is None else Path(data), split)
     refuse_unlogged(folder, split)
-    opened = _opened(folder, device, external, console)
-    with counted(console, f"evaluating {split}") as tick:
-        return measure_run(opened, chosen, split=split, progress=tick)
+    pair = None if against is None else pairing(folder, Path(against), chosen, split=split)
+    opened = [_opened(each, device, external, console) for each in (pair.runs if pair else (folder,))]
+
+    def measured(at: int, photos: OpenedData) -> "Evaluation":
+        with counted(console, f"evaluating {split}" + (f" by {opened[at].path}" if pair else "")) as tick:
+            return measure_run(opened[at], photos, split=split, progress=tick)
+
+    result = measured(0, chosen)
+    return replace(result, against=compared(result, measured(1, pair.photos), pair)) if pair else result
 
 
 def predict(

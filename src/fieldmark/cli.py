@@ -1,6 +1,7 @@
 """The command line: one function per command. Heavy imports happen inside, so that help and mistakes are quick."""
 
 import io
+import math
 import sys
 import time
 import traceback
@@ -9,15 +10,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
-from rich.markup import escape
 
 from fieldmark.bench.commands import Speaking
 from fieldmark.bench.commands import app as bench
 from fieldmark.commands import explain
 from fieldmark.console import console as make_console
-from fieldmark.console import details, speaks, tell, working
+from fieldmark.console import details, speaks, tell, tell_error, working
 from fieldmark.data.outputs import is_json_with, refuse_file
-from fieldmark.errors import Interrupted, UserError, printable
+from fieldmark.errors import UserError, printable
 from fieldmark.files import STANDARD_OUTPUT, write_json
 from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings, Settings
 
@@ -160,37 +160,56 @@ def evaluate(
     *,
     data: Path | None = None,
     split: str = "test",
+    against: Path | None = None,
+    max_regression: float | None = None,
     out: Path | None = None,
     json_file: JsonFile = None,
     device: str = "auto",
     external: External = (),
     console: Speaking,
-) -> None:
+) -> int:
     """Evaluate a run: accuracies, the most confused pairs, tables by class and by photo, the worst mistakes first.
 
-    A confusion matrix and each photo's logits lie beside them.
+    A confusion matrix and each photo's logits lie beside them, and with --against a comparison with another run.
 
     Args:
         run: the run's folder.
         data: labelled photos; by default the data it was trained on.
         split: train, val, test or all.
+        against: another run of the same classes, to be compared with on the same photos.
+        max_regression: exit with 1, not 0, if the headline figure is more points than this below that of --against.
         out: folder for the results; by default RUN/evaluation/SPLIT.
         json_file: also write the figures as JSON to this file.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
+    _refuse_limit(max_regression, against)
     with working(console, "starting"):
         from fieldmark.api import evaluate as measure
+        from fieldmark.evaluation.comparison_output import print_limit
         from fieldmark.evaluation.output import print_evaluation, refuse_results, write_evaluation
     folder = out or run / "evaluation" / split
-    refuse_results(folder, run, data, split=split)
+    refuse_results(folder, run, data, split=split, against=against)
     _refuse_json(json_file, "split", "most_confused", inputs=[data] if data else ())
-    result = measure(run, data, split=split, device=device, external=external, console=console)
-    if not speaks():  # only the first of several processes writes
-        return
+    result = measure(run, data, split=split, against=against, device=device, external=external, console=console)
+    if not speaks():  # only the first of several processes writes, and fails: torchrun would stop it as it writes
+        return 0
     write_evaluation(result, folder, console=console)
     _write_json(json_file, result.to_json())
     print_evaluation(result, folder, console)
+    if result.against is None or max_regression is None:
+        return 0
+    print_limit(result.against, max_regression, console)
+    return int(result.against.regressed(max_regression))
+
+
+def _refuse_limit(points: float | None, against: Path | None) -> None:
+    if points is None:
+        return
+    if against is None:
+        raise UserError("--max-regression needs --against RUN, the run that this one may be so many points below")
+    if not 0 <= points < math.inf:
+        raise UserError(f"--max-regression {points}: it must be a number of points from 0 on, such as 1 or 0.5")
 
 
 @app.command
@@ -354,45 +373,22 @@ def launch(
         except (Exception, KeyboardInterrupt) as error:
             if verbose and speaks():
                 traceback.print_exception(error)
-            return _failed(error)
+            return tell_error(error)
     return result if isinstance(result, int) else 0
-
-
-def _failed(error: BaseException) -> int:
-    """Prints what went wrong and returns the exit code; an error that is not the user's is raised again."""
-    code, words = 130 if isinstance(error, Interrupted) else 2, str(error)
-    match error:
-        case UserError() | Interrupted():
-            pass
-        case OSError():
-            words = printable(words)
-        case ModuleNotFoundError() if not (error.name or "").startswith("fieldmark"):
-            words = f"this command needs the package {error.name}: pip install 'fieldmark[train]'"
-        case RuntimeError() | TypeError() if "MPS" in words:  # an operation or a type that Apple's GPUs lack
-            advice = "use --device cpu, or set PYTORCH_ENABLE_MPS_FALLBACK=1 so that the CPU does what is missing"
-            words = f"PyTorch cannot compute this on mps ({' '.join(words.split())[:160]})\n{advice}"
-        case KeyboardInterrupt():
-            code, words = 130, "stopped"
-        case _:
-            raise error
-    said = "\n".join((words, *getattr(error, "__notes__", ())))
-    lines = "\n".join(map(printable, said.split("\n")))
-    make_console(stderr=True).print(f"[bold red]fieldmark:[/] {escape(lines)}", highlight=False, soft_wrap=True)
-    return code
 
 
 def run(tokens: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code.
 
-    It is 0; 1 for a strict check that found something; 2 for a mistake that the user can correct; 130 for a stopped
-    run.
+    It is 0; 1 for a strict check that found something, or a run that is further below another than allowed; 2 for a
+    mistake that the user can correct; 130 for a stopped run.
     """
     try:
         result = app.meta(tokens, exit_on_error=False, print_error=False, result_action="return_value")
         return result if isinstance(result, int) else 0
     except CycloptsError as error:
         chain = " ".join(("fieldmark", *(error.command_chain or ()), "--help"))
-        return _failed(UserError(f"{str(error).strip()}\nsee: {chain}"))
+        return tell_error(UserError(f"{str(error).strip()}\nsee: {chain}"))
 
 
 def main() -> None:

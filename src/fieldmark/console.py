@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fieldmark.errors import printable
+from fieldmark.errors import Interrupted, UserError, printable
 
 QUIET = Console(quiet=True)
 LOG = logging.getLogger(__name__)
@@ -35,6 +36,29 @@ def tell(console: Console, *lines: str) -> None:
     """Prints plain lines, uncut, with control characters in file names escaped."""
     for line in lines:
         console.print(printable(line), markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def tell_error(error: BaseException) -> int:
+    """Says on standard error what went wrong, and returns the exit code; an error of our own is raised again."""
+    code, words = 130 if isinstance(error, Interrupted) else 2, str(error)
+    match error:
+        case UserError() | Interrupted():
+            pass
+        case OSError():
+            words = printable(words)
+        case ModuleNotFoundError() if not (error.name or "").startswith("fieldmark"):
+            words = f"this command needs the package {error.name}: pip install 'fieldmark[train]'"
+        case RuntimeError() | TypeError() if "MPS" in words:  # an operation or a type that Apple's GPUs lack
+            advice = "use --device cpu, or set PYTORCH_ENABLE_MPS_FALLBACK=1 so that the CPU does what is missing"
+            words = f"PyTorch cannot compute this on mps ({' '.join(words.split())[:160]})\n{advice}"
+        case KeyboardInterrupt():
+            code, words = 130, "stopped"
+        case _:
+            raise error
+    said = "\n".join((words, *getattr(error, "__notes__", ())))
+    lines = "\n".join(map(printable, said.split("\n")))
+    console(stderr=True).print(f"[bold red]fieldmark:[/] {escape(lines)}", highlight=False, soft_wrap=True)
+    return code
 
 
 @contextmanager

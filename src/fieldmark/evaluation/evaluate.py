@@ -26,8 +26,9 @@ from fieldmark.data.reading import read_dataset
 from fieldmark.data.scan import Scan, is_other_file, recognised
 from fieldmark.data.split import digest, for_photos, read_splits, with_splits
 from fieldmark.errors import UserError, printable
+from fieldmark.evaluation.comparison import Comparison
 from fieldmark.evaluation.inference import infer, scored
-from fieldmark.evaluation.metrics import Metrics, confused_pairs, measure
+from fieldmark.evaluation.metrics import Headline, Metrics, confused_pairs, measure
 from fieldmark.evaluation.statistics import Interval, share_interval
 from fieldmark.files import refuse_unwritable
 from fieldmark.input.loading import Photographs
@@ -46,7 +47,8 @@ class Evaluation:
 
     ``logits`` (N, C) and ``labels`` (N,) belong to ``photos``, those below ``data`` that could be read; ``unread`` are
     those that could not; ``headline`` names the figure to look at first; ``branches`` are the top-1 accuracies of a
-    method's branches, each alone; ``notes`` are remarks on the choice of photos.
+    method's branches, each alone; ``notes`` are remarks on the choice of photos; ``against`` compares the run with
+    another one, where one was named.
     """
 
     split: str
@@ -57,9 +59,10 @@ class Evaluation:
     labels: np.ndarray
     metrics: Metrics
     unread: tuple[Unread, ...]
-    headline: str
+    headline: Headline
     branches: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    against: Comparison | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -98,6 +101,7 @@ class Evaluation:
             "damaged": list(self.damaged),
             "notes": list(self.notes),
             **({"branches": dict(self.branches)} if self.branches else {}),
+            **({"against": self.against.to_json()} if self.against else {}),
         }
 
 
@@ -209,7 +213,7 @@ def split_of_run(run: Path, data: Path | Dataset | None, split: str) -> OpenedDa
         dataset = dataset.with_photos(dataset.of([split]))
     if recipe.pixels.fit == "box":
         refuse_without_boxes(dataset.photos)
-    dataset = _relabelled(dataset, classes)
+    dataset = relabelled(dataset, classes)
     chosen = without_damaged(dataset, recognised(dataset.photos, known))
     if not chosen.dataset.photos:
         raise unreadable(chosen.unread, of=len(dataset.photos))
@@ -243,11 +247,15 @@ def _split_by_run(run: Path, dataset: Dataset, known: Scan) -> Dataset:
     return replace(with_splits(dataset, splits), notes=(*dataset.notes, *([note] if unknown else [])))
 
 
-def _relabelled(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
-    """The dataset with the run's classes, whatever their order; other classes are refused."""
-    index = {_composed(name): label for label, name in enumerate(classes)}
+def relabelled(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
+    """The dataset with a run's ``classes``, whatever their order.
+
+    Raises:
+        UserError: photos of other classes.
+    """
+    index = {composed(name): label for label, name in enumerate(classes)}
     index |= {name: label for label, name in enumerate(classes)}
-    known = {name: name if name in index else _composed(name) for name in dataset.classes}
+    known = {name: name if name in index else composed(name) for name in dataset.classes}
     names = ["" if photo.label is None else known[dataset.classes[photo.label]] for photo in dataset.photos]
     if strange := Counter(name for name in names if name not in index):
         shown = [f"{printable(name)!r} ({count:,} photos)" for name, count in strange.most_common(5)]
@@ -261,7 +269,7 @@ def _relabelled(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
     return replace(dataset, classes=classes, photos=tuple(photos))
 
 
-def _composed(name: str) -> str:
+def composed(name: str) -> str:
     """One spelling of a name, which may be written in two: "é", or "e" and an accent, as macOS has it."""
     return unicodedata.normalize("NFC", name)
 

@@ -10,6 +10,8 @@ from rich.table import Table
 from fieldmark.console import QUIET, tell
 from fieldmark.data.outputs import is_json_with, is_table_with, refuse_folder
 from fieldmark.errors import UserError, printable
+from fieldmark.evaluation.comparison_output import AGAINST, print_comparison, write_comparison
+from fieldmark.evaluation.comparison_output import COLUMNS as AGAINST_COLUMNS
 from fieldmark.evaluation.confusion import draw_confusion
 from fieldmark.evaluation.evaluate import Evaluation, refuse_unlogged
 from fieldmark.evaluation.metrics import log_probabilities, per_class
@@ -18,19 +20,20 @@ from fieldmark.runs.folder import read_run
 
 FIGURES, PHOTOS, MISTAKES = "metrics.json", "photos.csv", "mistakes.csv"
 FILES = (FIGURES, "per_class.csv", PHOTOS, MISTAKES, "confusion.png", "logits.npz")
-"""What an evaluation writes, in this order."""
+"""What an evaluation writes, in this order; against another run, then ``AGAINST``, too."""
 COLUMNS = ("path", "split", "true", "predicted", "probability", "true_probability", "true_rank", "error")
 """Of the tables by photo: ``path`` is below the data's folder, ``true_rank`` 1 where the prediction is right."""
 _OURS = {
     FIGURES: is_json_with("split", "most_confused"),
     PHOTOS: is_table_with(*COLUMNS),
     MISTAKES: is_table_with(*COLUMNS),
+    AGAINST: is_table_with(*AGAINST_COLUMNS),
 }
 SHOWN = 5
 """Unreadable photos and confused pairs that are printed; the files have all."""
 
 
-def refuse_results(folder: Path, run: Path, data: Path | None, *, split: str) -> None:
+def refuse_results(folder: Path, run: Path, data: Path | None, *, split: str, against: Path | None = None) -> None:
     """Refuses, before any photo is read, what would keep an evaluation from writing its results.
 
     Args:
@@ -38,6 +41,7 @@ def refuse_results(folder: Path, run: Path, data: Path | None, *, split: str) ->
         run: the run's folder.
         data: the photos; None for those that the run was trained on.
         split: what is measured.
+        against: the folder of another run, if there is a comparison to be written.
 
     Raises:
         UserError: the folder is among the photos, cannot be written, or holds files of these names that are not earlier
@@ -47,7 +51,8 @@ def refuse_results(folder: Path, run: Path, data: Path | None, *, split: str) ->
     refuse_unlogged(run, split)
     if not folder.is_relative_to(run):
         refuse_folder(folder, option="--out", photos=photos)
-    occupied = [name for name in FILES if os.path.lexists(folder / name)]
+    names = FILES if against is None else (*FILES, AGAINST)
+    occupied = [name for name in names if os.path.lexists(folder / name)]
     others = [name for name in occupied if name in _OURS and not _is_ours(folder / name)]
     if strange := others or (occupied if FIGURES not in occupied else []):
         shown = printable(str(folder))
@@ -61,6 +66,8 @@ def _is_ours(path: Path) -> bool:
 
 def write_evaluation(result: Evaluation, folder: Path, *, console: Console = QUIET) -> None:
     """Writes the figures, tables by class and by photo, a picture, and logits (names, labels, logits) to a folder.
+
+    A table of the comparison with another run follows, where there is one; that of an earlier evaluation goes.
 
     Args:
         result: what was measured.
@@ -79,6 +86,10 @@ def write_evaluation(result: Evaluation, folder: Path, *, console: Console = QUI
     names = np.array([printable(name) for name in result.names])
     arrays = {"names": names, "labels": result.labels, "logits": result.logits}
     replace_file(logits, lambda draft: np.savez(draft, allow_pickle=False, **arrays))
+    if result.against:
+        write_comparison(result.against, folder / AGAINST)
+    elif _is_ours(folder / AGAINST):  # of earlier figures, which are gone
+        (folder / AGAINST).unlink()
 
 
 Row = tuple[str | int, ...]
@@ -112,7 +123,7 @@ def _title(result: Evaluation) -> str:
 
 
 def print_evaluation(result: Evaluation, folder: Path, console: Console) -> None:
-    """Prints what was left out, the figures in %, the most confused pairs, and where the results are."""
+    """Prints what was left out, the figures in %, the most confused pairs, any comparison, and where it is."""
     figures = result.to_json()
     tell(console, *result.notes, *(f"left out: {line}" for line in result.damaged[:SHOWN]))
     if len(result.unread) > SHOWN:
@@ -128,6 +139,8 @@ def print_evaluation(result: Evaluation, folder: Path, console: Console) -> None
     console.print(table)
     for pair in figures["most_confused"][:SHOWN]:
         tell(console, f"{pair['photos']:>4} x  {pair['class']}  /  {pair['with']}")
+    if result.against:
+        print_comparison(result.against, console)
     tell(console, f"written to {folder}")
 
 
