@@ -7,7 +7,6 @@ from cyclopts import Parameter
 
 from fieldmark.bench.commands import Speaking
 from fieldmark.console import speaks, tell, working
-from fieldmark.errors import UserError
 
 External = Annotated[tuple[str, ...], Parameter(name="--external")]
 
@@ -44,8 +43,6 @@ def explain(
         from fieldmark.data.unlabelled import photos_of
         from fieldmark.explanations.output import names_of, refuse_explanations, save_explanations
     folder = out or run / "explanations"
-    if not inputs:
-        raise UserError("name the photos: fieldmark explain RUN FILES_OR_FOLDERS")
     names = names_of([photo.name for photo in photos_of(inputs).photos])
     refuse_explanations(folder, names, inputs=[Path(path) for path in inputs])
     explained = explain_photos(

@@ -78,7 +78,7 @@ def test_what_comes_before_the_first_layer_runs_without_a_graph():
     seen: dict[str, bool] = {}
     for name in ("stage2", "stage4"):
         layer_of(backbone, name).register_forward_hook(
-            lambda module, inputs, output, name=name: seen.update({name: output.requires_grad})
+            lambda _, __, output, name=name: seen.update({name: output.requires_grad})
         )
     with torch.no_grad(), recorded(backbone, ["stage3"]) as recording:
         score = scored(backbone, torch.randn(1, 3, 64, 64))

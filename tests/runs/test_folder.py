@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,18 @@ from fieldmark.input.views import evaluation_view
 from fieldmark.papers.plain import Plain
 from fieldmark.recipe import Model, Pixels, Recipe
 from fieldmark.runs.checkpoint import save_model
-from fieldmark.runs.folder import ABOUT, CLASSES, RECIPE, About, Transform, load, open_run, read_run, write_run
+from fieldmark.runs.folder import (
+    ABOUT,
+    CLASSES,
+    RECIPE,
+    About,
+    Transform,
+    digest_of,
+    load,
+    open_run,
+    read_run,
+    write_run,
+)
 from own_parts import own
 
 MODEL = Model(backbone="test_resnet", weights="none")
@@ -139,3 +151,9 @@ def test_a_box_is_asked_for() -> None:
     transform = Transform(Pixels(64, 64, fit="box"), mean=torch.zeros(3), std=torch.ones(3))
     with pytest.raises(UserError, match="box"):
         transform(Image.new("RGB", (50, 50)))
+
+
+def test_a_digest_is_that_of_the_tensors(trained: Path, own_run: Path):
+    assert digest_of(trained) == digest_of(own_run)
+    shutil.copy(own_run / "recipe.json", own_run / "model.safetensors")
+    assert digest_of(trained) != digest_of(own_run)

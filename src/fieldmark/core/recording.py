@@ -7,7 +7,7 @@ costs a forward pass and the part of a backward pass behind that layer.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import ParamSpec
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from fieldmark.errors import UserError
 from fieldmark.plain import nearest, shown
 
 MAPS = "maps"
+P = ParamSpec("P")
 
 
 class Recording:
@@ -50,10 +51,10 @@ class Recording:
 
         return run
 
-    def kept(self, layer: str, forward: Callable[..., Any]) -> Callable[..., Tensor]:
+    def kept(self, layer: str, forward: Callable[P, object]) -> Callable[P, Tensor]:
         """A layer's ``forward`` whose output is kept; gradients begin there."""
 
-        def run(*inputs: Any, **options: Any) -> Tensor:
+        def run(*inputs: P.args, **options: P.kwargs) -> Tensor:
             output = forward(*inputs, **options)
             if not isinstance(output, Tensor):
                 raise UserError(f"--layer {shown(layer)}: its output is no tensor; choose another layer")

@@ -20,7 +20,7 @@ LEVELS = (0.25, 0.5, 0.75)
 """Shares of a heatmap's maximum whose lines are drawn."""
 COLOURS = "plasma"
 """Of the lines: tells levels apart with any colour vision, and by lightness alone."""
-DARKEST = 0.3
+DARKEST = 0.4
 """Brightness where a heatmap is 0."""
 _GREYS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _SIDE, _GAP, _WORDS = 2.9, 0.12, 0.75  # inches
@@ -67,7 +67,12 @@ def draw_panels(path: Path, *, rows: Sequence[Sequence[Panel]], title: str = "")
     width, height = columns * (_SIDE + _GAP), len(rows) * (_SIDE + _WORDS)
     figure, font = Figure(figsize=(width, height)), {"fontfamily": families, "parse_math": False}
     if title:
-        figure.suptitle(printable(title), y=1 + 0.25 / height, fontsize=11, **font)
+        figure.suptitle(
+            textwrap.shorten(printable(title), columns * _LETTERS, placeholder="…"),
+            y=1 + 0.25 / height,
+            fontsize=11,
+            **font,
+        )
     for down, row in enumerate(rows):
         for across, panel in enumerate(row):
             left, bottom = across * (_SIDE + _GAP) / width, 1 - (down + 1) * (_SIDE + _WORDS) / height

@@ -32,11 +32,13 @@ def refuse_explanations(folder: Path, names: Iterable[str], *, inputs: Iterable[
     """Refuses, before the work, a folder that explanations must not be written to; earlier ones are replaced.
 
     Raises:
-        UserError: it is a file, is or lies in a folder of photos, cannot be written, or holds something else under one
-            of the names.
+        UserError: it is a file, holds photos that are explained, cannot be written, or has something else under one of
+            the names.
     """
-    for photos in inputs:
-        refuse_folder(folder, option="--out", photos=photos)
+    for source in inputs:
+        refuse_folder(folder, option="--out", photos=source)
+        if source.is_file() and folder.resolve() == source.resolve().parent:
+            raise UserError(f"--out {printable(str(folder))}: the pictures would lie among the photos; name another")
     refuse_unwritable(folder / "any", advice="name a folder for the explanations with --out")
     for name in names if folder.is_dir() else ():
         files = [folder / f"{name}{suffix}" for suffix in SUFFIXES]
@@ -64,7 +66,8 @@ def save_explanations(
 
 
 def _words(value: Explanation) -> str:
-    answer = value.answers[0]
-    return ", ".join(
-        (f"{answer.name} {100 * answer.probability:.0f} %", *(reason.title for reason in value.reasons[1:]))
+    answer, others = value.answers[0], [reason for reason in value.reasons if reason.against]
+    of = [reason.name for reason in others if reason.name != answer.name]  # asked for
+    return f"{answer.name} {100 * answer.probability:.0f} %" + "".join(
+        f"; why {reason.name if of else ''}{' ' * bool(of)}not {reason.against}" for reason in others
     )

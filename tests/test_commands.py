@@ -1,0 +1,53 @@
+"""Commands that show why, as a user types them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fieldmark import cli
+
+
+def run(*words: object) -> int:
+    """The exit code."""
+    return cli.run([str(word) for word in words])
+
+
+def test_explain(own_run: Path, photos: Path, capsys: pytest.CaptureFixture[str]):
+    assert run("explain", own_run, photos / "ant" / "0.jpg", photos / "bee", "--layer", "maps") == 0
+    said = capsys.readouterr().out
+    assert "0.jpg  " in said
+    assert "not " in said
+    assert "11 explained" in said
+    folder = own_run / "explanations"
+    assert len(list(folder.glob("*.png"))) == len(list(folder.glob("*.json"))) == len(list(folder.glob("*.npz"))) == 11
+    assert json.loads((folder / "01-0.json").read_text())["layer"] == "maps"
+    assert run("explain", own_run, photos / "ant" / "0.jpg", photos / "bee", "--layer", "maps") == 0  # once more
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "requires an argument"),
+        (["nowhere.jpg"], "no such file"),
+        (["PHOTO", "--of", "dragon"], "no class 'dragon'"),
+        (["PHOTO", "--layer", "stage77"], "no such layer"),
+        (["PHOTO", "--out", "PHOTOS/ant"], "among the photos"),
+    ],
+)
+def test_mistakes_get_lines(
+    trained: Path, photos: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+):
+    words = [word.replace("PHOTOS", str(photos)).replace("PHOTO", str(photos / "ant" / "0.jpg")) for word in words]
+    code = run("explain", trained, *words, *([] if "--out" in words else ["--out", trained.parent / "none"]))
+    error = capsys.readouterr().err
+    assert code == 2
+    assert message in " ".join(error.split())
+    assert len(error.splitlines()) <= 6
+    assert not (trained.parent / "none").exists()
+
+
+def test_no_photo_that_can_be_read_is_a_failure(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
+    assert run("explain", trained, tmp_path / "broken.jpg", "--out", tmp_path / "out") == 1
+    assert "cannot be read" in capsys.readouterr().out
