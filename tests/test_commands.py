@@ -51,3 +51,17 @@ def test_no_photo_that_can_be_read_is_a_failure(trained: Path, tmp_path: Path, c
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
     assert run("explain", trained, tmp_path / "broken.jpg", "--out", tmp_path / "out") == 1
     assert "cannot be read" in capsys.readouterr().out
+
+
+def test_compare(own_run: Path, photos: Path, capsys: pytest.CaptureFixture[str]):
+    pair = (photos / "ant" / "0.jpg", photos / "bee" / "1.jpg")
+    assert run("compare", own_run, *pair) == 0
+    said = capsys.readouterr().out
+    assert "nearest: " in said
+    assert (own_run / "comparisons" / "0--1.png").is_file()
+    assert run("compare", own_run, "--classes", "ant", "cat", "--split", "train") == 0
+    assert (own_run / "comparisons" / "ant--cat.json").is_file()
+    assert run("compare", own_run, "--classes", "ant", "cat", "--split", "train") == 0  # once more
+    for words, message in (([pair[0]], "two photos are compared, not 1"), ([], "name two photos")):
+        assert run("compare", own_run, *words) == 2
+        assert message in " ".join(capsys.readouterr().err.split())

@@ -73,6 +73,8 @@ TRAIN_EXTRA = (
 # Modules with functions, but without a test file of their own, and why. (One without any function holds values alone.)
 WITHOUT_TEST_FILE = (
     ("data/dataset.py", "values and three look-ups, which every reader's test uses"),
+    ("explaining.py", "the words of explanations/test_explaining.py and test_comparing.py in Python"),
+    ("on_device.py", "what every command begins with: test_commands.py and test_cli.py"),
     ("birds/painting.py", "one coat of a drawing: birds/test_dataset.py looks at whole drawings"),
     ("birds/picture.py", "the drawing itself, by birds/test_dataset.py"),
     ("birds/scene.py", "the surroundings of a drawing: birds/test_dataset.py"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from rich.console import Console
 
-from fieldmark.console import QUIET, counted, tell, working
+from fieldmark.console import QUIET, counted, tell
 from fieldmark.data.check import Report, check_dataset
 from fieldmark.data.dataset import labels_of
 from fieldmark.data.opening import OpenedData, open_photos, refuse_missing_splits
@@ -16,20 +16,22 @@ from fieldmark.data.reading import read_dataset
 from fieldmark.data.unlabelled import photos_of
 from fieldmark.equations import equations as equations
 from fieldmark.errors import UserError
+from fieldmark.explaining import compare as compare
+from fieldmark.explaining import explain as explain
 from fieldmark.images.pictures import Picture
+from fieldmark.on_device import opened_run
 from fieldmark.plain import several
 from fieldmark.recipe import External
 from fieldmark.training.settings import Destination, Keywords, RecipeSettings, settings_of
 
 if TYPE_CHECKING:
     from fieldmark.core.classifier import Classifier
-    from fieldmark.data.dataset import Dataset, Unread
+    from fieldmark.data.dataset import Dataset
     from fieldmark.evaluation.evaluate import Evaluation
     from fieldmark.evaluation.predict import Prediction
     from fieldmark.evaluation.probe import Probed
-    from fieldmark.explanations.explanation import Explanation
     from fieldmark.recipe import Model, Recipe
-    from fieldmark.runs.folder import Loaded, Opened
+    from fieldmark.runs.folder import Loaded
 
 HELD_OUT = 0.3
 """Share of the official training photos that a probe holds out where the data have no validation split."""
@@ -181,7 +183,10 @@ def evaluate(
     chosen = split_of_run(folder, None if data is None else Path(data), split)
     refuse_unlogged(folder, split)
     pair = None if against is None else pairing(folder, Path(against), chosen, split=split)
-    opened = [_opened(each, device, external, console) for each in (pair.runs if pair else (folder,))]
+    opened = [
+        opened_run(each, device=device, external=external, console=console)
+        for each in (pair.runs if pair else (folder,))
+    ]
 
     def measured(at: int, photos: OpenedData) -> "Evaluation":
         with counted(console, f"evaluating {split}" + (f" by {opened[at].path}" if pair else "")) as tick:
@@ -218,46 +223,9 @@ def predict(
 
     photos, pictures, notes = photos_of(inputs)
     tell(console, *notes)
-    opened = _opened(run, device, external, console)
+    opened = opened_run(run, device=device, external=external, console=console)
     workers = 1 if len(photos) > 200 and not pictures else 0
     return predict_photos(opened, photos, pictures=pictures, top=top, workers=workers)
-
-
-def explain(
-    run: str | Path,
-    inputs: Picture | Iterable[Picture],
-    *,
-    of: str = "",
-    against: str = "",
-    layer: str = "auto",
-    device: str = "auto",
-    external: External = (),
-    console: Console = QUIET,
-) -> "Iterator[Explanation | Unread]":
-    """Why photos get their classes, and what there speaks against another class, one value per photo, as they come.
-
-    Args:
-        run: the run's folder.
-        inputs: as for ``predict``.
-        of: the class to explain; by default the likeliest.
-        against: the other class; by default the likeliest of the rest.
-        layer: "auto", two layers together; "maps", "stage4" or a submodule's path for Grad-CAM there; "response" for
-            class-response maps.
-        device: auto, cpu, cuda, cuda:N or mps.
-        external: classes of your own that the run's recipe names, or their names.
-        console: is told which files of a folder are passed over.
-
-    Raises:
-        UserError: a mistake that the user can correct.
-    """
-    from fieldmark.explanations.explaining import Asked
-    from fieldmark.explanations.explaining import explain as explain_photos
-
-    photos, pictures, notes = photos_of(inputs)
-    tell(console, *notes)
-    opened = _opened(run, device, external, console)
-    asked = Asked(of=of, against=against, layer=layer)
-    return explain_photos(opened, photos, asked=asked, pictures=pictures)
 
 
 def probe(
@@ -365,18 +333,3 @@ def _refuse_probe(dataset: "Dataset", train_on: Sequence[str], measured: str) ->
     photos = dataset.of(train_on) if dataset.is_split else dataset.photos
     if len({*labels_of(photos)} - {-1}) < 2:
         raise UserError("a probe needs training photos of at least two classes")
-
-
-def _opened(run: str | Path, device: str, external: External, console: Console) -> "Opened":
-    """A run on its device; that it is unfinished is told."""
-    from fieldmark.core import processes
-    from fieldmark.core.device import device_of
-    from fieldmark.runs.folder import open_run
-
-    device = device_of(device)
-    with working(console, "building the network"):
-        opened = open_run(Path(run), external=external)
-        processes.join(device)
-        opened.learner.to(device)
-    tell(console, *opened.remarks)
-    return opened

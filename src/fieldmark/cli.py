@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from fieldmark.bench.commands import Speaking
 from fieldmark.bench.commands import app as bench
-from fieldmark.commands import explain
+from fieldmark.commands import compare, explain
 from fieldmark.console import console as make_console
 from fieldmark.console import details, speaks, tell, tell_error, working
 from fieldmark.data.outputs import is_json_with, refuse_file
@@ -29,6 +29,7 @@ app = App(
 )
 app.command(bench)
 app.command(explain)
+app.command(compare)
 Flat = Parameter(name="*")
 JsonFile = Annotated[Path | None, Parameter(name="--json")]
 External = Annotated[tuple[str, ...], Parameter(name="--external")]

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from fieldmark.bench.commands import Speaking
 from fieldmark.console import speaks, tell, working
+from fieldmark.errors import UserError
 
 External = Annotated[tuple[str, ...], Parameter(name="--external")]
 
@@ -53,3 +54,54 @@ def explain(
     saved = save_explanations(explained, folder, names, console)
     tell(console, f"{saved:,} explained: {folder}")
     return 0 if saved else 1
+
+
+def compare(
+    run: Path,
+    photos: tuple[str, ...] = (),
+    *,
+    classes: tuple[str, str] | None = None,
+    data: Path | None = None,
+    split: str | None = None,
+    out: Path | None = None,
+    layer: str = "auto",
+    device: str = "auto",
+    external: External = (),
+    console: Speaking,
+) -> None:
+    """Put two photos, or two classes, side by side: what tells them apart, and which training photos each resembles.
+
+    Args:
+        run: the run's folder.
+        photos: two photos; or none, with --classes.
+        classes: two classes, of which typical photos and the hardest are compared; with photos, what to tell apart.
+        data: labelled photos; by default the data it was trained on.
+        split: to take photos of the classes from; by default val if it has both, else train.
+        out: folder for the results; by default RUN/comparisons.
+        layer: as for explain.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
+        external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
+    """
+    with working(console, "starting"):
+        from fieldmark.api import compare as side_by_side
+        from fieldmark.explanations.output import name_of_pair, refuse_explanations
+    if len(photos) not in (0, 2):
+        raise UserError(f"two photos are compared, not {len(photos)}: fieldmark compare RUN A.jpg B.jpg")
+    folder = out or run / "comparisons"
+    name = name_of_pair(*(photos or classes or ("", "")))
+    refuse_explanations(folder, [name], inputs=[Path(path) for path in photos])
+    result = side_by_side(
+        run,
+        *photos,
+        classes=classes,
+        data=data,
+        split=split,
+        layer=layer,
+        device=device,
+        external=external,
+        console=console,
+    )
+    if not speaks():
+        return
+    path = result.save(folder, name)
+    tell(console, *result.lines(), *result.notes, f"written to {path}")

@@ -24,7 +24,7 @@ DARKEST = 0.4
 """Brightness where a heatmap is 0."""
 _GREYS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _SIDE, _GAP, _WORDS = 2.9, 0.12, 0.75  # inches
-_LINES, _LETTERS = 4, 46  # above a panel
+_LINES, _LETTERS = 4, 40  # above a panel
 
 
 class Panel(NamedTuple):
@@ -107,5 +107,6 @@ def _draw_scale(figure: Figure, width: float, height: float) -> None:
 
 def _lines(text: str) -> str:
     """At most ``_LINES`` lines of at most ``_LETTERS`` letters; longer names are cut."""
-    lines = [part for line in text.split("\n") for part in textwrap.wrap(printable(line), _LETTERS) or [""]]
+    wrapped = (textwrap.wrap(printable(line), _LETTERS, break_on_hyphens=False) for line in text.split("\n"))
+    lines = [part for parts in wrapped for part in parts or [""]]
     return "\n".join(lines[:_LINES])

@@ -1,6 +1,6 @@
 """``fieldmark explain``: why a run answers as it does, photo by photo, as they come."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ class Asked:
     gamma: float = GAMMA
 
 
-class _Shown(NamedTuple):
+class Shown(NamedTuple):
     """A photo as drawn for people, and the part of it that is shown."""
 
     picture: np.ndarray
@@ -96,23 +96,33 @@ def label_of(name: str, classes: Sequence[str]) -> int:
 
 
 def _explanations(opened: Opened, photos: Photographs, asked: Asked, workers: int) -> Iterator[Explanation | Unread]:
+    labels = [label_of(name, opened.classes) if name else None for name in (asked.of, asked.against)]
+    return explanations_of(opened, photos, lambda logits: questions(logits, *labels), asked=asked, workers=workers)
+
+
+def explanations_of(
+    opened: Opened,
+    photos: Photographs,
+    ask: Callable[[Tensor], Sequence[Question]],
+    *,
+    asked: Asked,
+    workers: int = 0,
+) -> Iterator[Explanation | Unread]:
+    """The same with questions of one's own, as for ``heatmaps.look``; ``asked`` says which layer."""
     method, run = opened.learner.method, digest_of(opened.path)
     backbone, device = method.classifier.backbone, method.classifier.backbone.mean.device
-    labels = [label_of(name, opened.classes) if name else None for name in (asked.of, asked.against)]
     with in_eval_mode(method):
         for batch in batches_of(loader_of(photos, in_order(len(photos), BATCH), workers=workers)):
             images = backbone.normalise(moved(batch.pixels, device))
-            looked = look(
-                method, images, lambda logits: questions(logits, *labels), gamma=asked.gamma, layer=asked.layer
-            )
+            looked = look(method, images, ask, gamma=asked.gamma, layer=asked.layer)
             damaged = dict(batch.damaged)
             for row, index in enumerate(batch.indices.tolist()):
                 photo = photos.photos[index]
-                shown_photo = None if index in damaged else _shown(photos, index)
-                if shown_photo is None:
+                if index in damaged:
                     yield Unread(photo, damaged[index].removeprefix(f"{printable(photo.name)}: "))
                 else:
-                    yield _explanation(opened, photo, looked, row, shown_photo, run=run, asked=asked)
+                    large = shown_photo(photos, index)
+                    yield _explanation(opened, photo, looked, row, large, run=run, asked=asked)
 
 
 def questions(logits: Tensor, of: int | None, against: int | None) -> list[Question]:
@@ -128,15 +138,16 @@ def questions(logits: Tensor, of: int | None, against: int | None) -> list[Quest
     return [Question(first), Question(first, second)]
 
 
-def _shown(photos: Photographs, index: int) -> _Shown:
+def shown_photo(photos: Photographs, index: int) -> Shown:
+    """A photo that can be read, as people see it."""
     photo, pixels = photos.photos[index], replace(photos.pixels, eval_size=SIDE)
     image = open_photo(photo, packed=photos.packed, limits=photos.limits)
     frame = evaluation_frame(image.size, pixels, photo.box)
-    return _Shown(draw(image, frame, SIDE), frame)
+    return Shown(draw(image, frame, SIDE), frame)
 
 
 def _explanation(
-    opened: Opened, photo: Photo, looked: Looked, row: int, shown_photo: _Shown, *, run: str, asked: Asked
+    opened: Opened, photo: Photo, looked: Looked, row: int, large: Shown, *, run: str, asked: Asked
 ) -> Explanation:
     probabilities = np.exp(log_probabilities(looked.evidence.logits[row : row + 1].float().cpu().numpy()))[0]
     best = np.argsort(-probabilities, kind="stable")[:TOP]
@@ -147,17 +158,16 @@ def _explanation(
         gamma=asked.gamma,
         answers=tuple(Answer(opened.classes[label], float(probabilities[label])) for label in best),
         reasons=tuple(
-            reason_of(opened.classes, question, heatmaps, row, frame=shown_photo.frame)
-            for question, heatmaps in zip(looked.questions, looked.heatmaps, strict=True)
+            _reason(opened.classes, looked, number, row, frame=large.frame) for number in range(len(looked.questions))
         ),
-        picture=shown_photo.picture,
-        frame=shown_photo.frame,
+        picture=large.picture,
+        frame=large.frame,
     )
 
 
-def reason_of(classes: Sequence[str], question: Question, heatmaps: Tensor, row: int, *, frame: Frame) -> Reason:
-    """A row of a batch in words and in pixels of the photo."""
-    heatmap = heatmaps[row].float().cpu()
+def _reason(classes: Sequence[str], looked: Looked, number: int, row: int, *, frame: Frame) -> Reason:
+    """The answer to one question about one image, in words and in pixels of the photo."""
+    question, heatmap = looked.questions[number], looked.heatmaps[number][row].float().cpu()
     point, (left, top, right, bottom) = peak(heatmap[None])[0].tolist(), boxes_of(heatmap[None].numpy())[0].tolist()
     box = Box(
         frame.left + left * frame.width,
@@ -171,4 +181,5 @@ def reason_of(classes: Sequence[str], question: Question, heatmaps: Tensor, row:
         heatmap=heatmap.numpy(),
         point=(frame.left + point[0] * frame.width, frame.top + point[1] * frame.height),
         box=box if right > left else None,
+        strength=float(looked.strengths[number][row]),
     )

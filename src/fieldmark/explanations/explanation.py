@@ -35,6 +35,7 @@ class Reason:
         heatmap: float32 (h, w) in [0, 1], over the part of the photo that the network saw.
         point: x and y of its maximum, in pixels of the upright photo.
         box: around its largest region above half of the maximum, in the same pixels; None where it is 0 throughout.
+        strength: what 1 in the heatmap stands for, in no unit: comparable where classes are told from each other.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Reason:
     heatmap: np.ndarray
     point: tuple[float, float]
     box: Box | None
+    strength: float
 
     @property
     def title(self) -> str:
@@ -89,6 +91,7 @@ class Explanation:
                     "against": reason.against or None,
                     "point": list(reason.point),
                     "box": None if reason.box is None else list(reason.box),
+                    "strength": reason.strength,
                 }
                 for reason in self.reasons
             ],
@@ -115,12 +118,13 @@ class Explanation:
             folder,
             {
                 f"{name}.png": partial(draw_panels, rows=[self.panels()]),
-                f"{name}.npz": partial(_save_arrays, arrays=arrays | {"picture": self.picture}),
+                f"{name}.npz": partial(save_arrays, arrays=arrays | {"picture": self.picture}),
                 f"{name}.json": lambda draft: draft.write_text(words, "utf-8", "backslashreplace"),
             },
         )
         return folder / f"{name}.png"
 
 
-def _save_arrays(path: Path, *, arrays: dict[str, np.ndarray]) -> None:
+def save_arrays(path: Path, *, arrays: dict[str, np.ndarray]) -> None:
+    """Writes a compressed .npz."""
     np.savez_compressed(path, **arrays)  # pyright: ignore[reportArgumentType]

@@ -39,12 +39,18 @@ class Looked(NamedTuple):
     """What a method says of images, and why.
 
     ``evidence`` is the method's own; ``heatmaps`` (B, h, w), one for each of ``questions``, lie in [0, 1], over the
-    whole image.
+    whole image; ``strengths`` (B,) are what 1 stands for, which can be compared between questions of one kind.
     """
 
     evidence: Evidence
     questions: tuple[Question, ...]
     heatmaps: tuple[Tensor, ...]
+    strengths: tuple[Tensor, ...]
+
+
+def _looked(evidence: Evidence, questions: tuple[Question, ...], raw: Sequence[Tensor]) -> Looked:
+    strengths = tuple(heatmap.clamp_min(0).flatten(1).amax(1) for heatmap in raw)
+    return Looked(evidence, questions, tuple(map(scaled, raw)), strengths)
 
 
 def answer_and_rival(logits: Tensor) -> list[Question]:
@@ -89,21 +95,20 @@ def look(
         evidence, maps = evidence.detached(), {name: recording.maps(name) for name in layers}
         views = tuple(evidence.views.values())
         with torch.no_grad():
-            heatmaps = tuple(_heatmap(maps, gradient, views, size=size) for gradient in gradients)
-    return Looked(evidence, questions, heatmaps)
+            return _looked(evidence, questions, [_heatmap(maps, each, views, size=size) for each in gradients])
 
 
 def _heatmap(
     maps: dict[str, Tensor], gradients: dict[str, Tensor], views: Sequence[Tensor], *, size: tuple[int, int]
 ) -> Tensor:
-    """Grad-CAM of the first layer, times the involvement of a second if there is one."""
+    """Grad-CAM of the first layer, times the involvement of a second if there is one; with signs."""
     over_image = partial(_over_image, views=views, size=size)
     (coarse, *finer) = maps
-    heatmap = scaled(over_image(grad_cam(maps[coarse], gradients[coarse])))
+    heatmap = over_image(grad_cam(maps[coarse], gradients[coarse]))
     for name in finer:
         fine = involvement(maps[name], gradients[name])
         heatmap = heatmap * smoothed(over_image(fine), size[0] / fine.shape[1])
-    return scaled(heatmap)
+    return heatmap
 
 
 def _score(values: Tensor, question: Question, gamma: float) -> Tensor:
@@ -132,5 +137,4 @@ def _responses(
         refined = classifier.features_of(classifier.backbone(images)).refined
         assert refined is not None, "asked for"
         maps, questions = class_response_maps(refined, head.weight), tuple(ask(evidence.logits))
-        heatmaps = tuple(scaled(enlarged(_score(maps, question, gamma), size)) for question in questions)
-    return Looked(evidence, questions, heatmaps)
+        return _looked(evidence, questions, [enlarged(_score(maps, each, gamma), size) for each in questions])

@@ -18,14 +18,22 @@ SUFFIXES = (".png", ".npz", ".json")
 SHOWN = 20
 """The most photos that are printed one by one."""
 _LONGEST = 60
-_is_ours = is_json_with("format_version", "run", "reasons")
+_KINDS = (is_json_with("format_version", "run", "reasons"), is_json_with("format_version", "classes", "photos"))
 
 
 def names_of(photos: Sequence[str]) -> list[str]:
     """A file name, without suffix, for each photo's explanation: its number and its own name."""
     digits = len(str(len(photos)))
-    stems = (re.sub(r"[^\w.-]+", "_", printable(Path(photo).stem))[:_LONGEST] for photo in photos)
-    return [f"{number:0{digits}d}-{stem}" for number, stem in enumerate(stems, 1)]
+    return [f"{number:0{digits}d}-{_stem(photo)}" for number, photo in enumerate(photos, 1)]
+
+
+def name_of_pair(first: str, second: str) -> str:
+    """A file name, without suffix, for two photos or classes beside each other."""
+    return f"{_stem(first)}--{_stem(second)}"
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", printable(Path(name).stem))[:_LONGEST]
 
 
 def refuse_explanations(folder: Path, names: Iterable[str], *, inputs: Iterable[Path]) -> None:
@@ -42,7 +50,9 @@ def refuse_explanations(folder: Path, names: Iterable[str], *, inputs: Iterable[
     refuse_unwritable(folder / "any", advice="name a folder for the explanations with --out")
     for name in names if folder.is_dir() else ():
         files = [folder / f"{name}{suffix}" for suffix in SUFFIXES]
-        if any(map(os.path.lexists, files)) and not (files[-1].is_file() and _is_ours(files[-1])):
+        if any(map(os.path.lexists, files)) and not (
+            files[-1].is_file() and any(is_ours(files[-1]) for is_ours in _KINDS)
+        ):
             taken = next(file.name for file in files if os.path.lexists(file))
             advice = "choose another folder"
             raise UserError(f"--out {printable(str(folder))}: its {taken} is not an earlier explanation; {advice}")
