@@ -64,7 +64,8 @@ def test_under_average_pooling_grad_cam_is_the_class_response_map():
 
 @pytest.mark.parametrize("layer", ["stage3", "maps"])
 def test_it_is_that_of_the_grad_cam_package(layer: str):
-    package = pytest.importorskip("pytorch_grad_cam", reason="the grad-cam package is an oracle: pip install grad-cam")
+    reason = "the grad-cam package is an oracle: pip install grad-cam"
+    package = pytest.importorskip("pytorch_grad_cam", reason=reason, exc_type=ImportError)
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     torch.manual_seed(0)
