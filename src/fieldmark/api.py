@@ -11,7 +11,7 @@ from rich.console import Console
 from fieldmark.console import QUIET, counted, tell
 from fieldmark.data.check import Report, check_dataset
 from fieldmark.data.dataset import labels_of
-from fieldmark.data.opening import OpenedData, open_photos, refuse_missing_splits
+from fieldmark.data.opening import OpenedData, open_photos, refuse_boxless, refuse_missing_splits
 from fieldmark.data.reading import read_dataset
 from fieldmark.data.unlabelled import photos_of
 from fieldmark.equations import equations as equations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fieldmark.evaluation.predict import Prediction
     from fieldmark.evaluation.probe import Probed
     from fieldmark.recipe import Model, Recipe
-    from fieldmark.runs.folder import Loaded
+    from fieldmark.runs.folder import Loaded, Opened
 
 HELD_OUT = 0.3
 """Share of the official training photos that a probe holds out where the data have no validation split."""
@@ -157,6 +157,7 @@ def evaluate(
     *,
     split: str = "test",
     against: str | Path | None = None,
+    localization: bool = False,
     device: str = "auto",
     external: External = (),
     console: Console = QUIET,
@@ -168,6 +169,8 @@ def evaluate(
         data: labelled photographs.
         split: train, val, test or all.
         against: another run of the same classes, to answer the same photos; ``Evaluation.against`` compares the two.
+        localization: also measure where the run (not the other one) looks, by the photos' boxes, as
+            ``Evaluation.localization``, a ``fieldmark.explanations.localization.Localization``.
         device: auto, cpu, cuda, cuda:N or mps.
         external: classes of your own that the recipes of the runs name, or their names.
         console: for progress.
@@ -182,6 +185,8 @@ def evaluate(
     folder = Path(run)
     chosen = split_of_run(folder, None if data is None else Path(data), split)
     refuse_unlogged(folder, split)
+    if localization:
+        refuse_boxless(chosen.dataset.photos)
     pair = None if against is None else pairing(folder, Path(against), chosen, split=split)
     opened = [
         opened_run(each, device=device, external=external, console=console)
@@ -193,7 +198,18 @@ def evaluate(
             return measure_run(opened[at], photos, split=split, progress=tick)
 
     result = measured(0, chosen)
-    return replace(result, against=compared(result, measured(1, pair.photos), pair)) if pair else result
+    if pair:
+        result = replace(result, against=compared(result, measured(1, pair.photos), pair))
+    return _localized(opened[0], result, chosen, console) if localization else result
+
+
+def _localized(opened: "Opened", result: "Evaluation", chosen: OpenedData, console: Console) -> "Evaluation":
+    """The evaluation, and where the run looks in its photos."""
+    from fieldmark.explanations.localization import localize
+
+    with counted(console, f"localising {result.split}") as tick:
+        found = localize(opened, result, packed=chosen.dataset.pixels, progress=tick)
+    return replace(result, localization=found)
 
 
 def predict(

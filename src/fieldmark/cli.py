@@ -1,7 +1,6 @@
 """The command line: one function per command. Heavy imports happen inside, so that help and mistakes are quick."""
 
 import io
-import math
 import sys
 import time
 import traceback
@@ -13,12 +12,11 @@ from cyclopts import App, CycloptsError, Parameter
 
 from fieldmark.bench.commands import Speaking
 from fieldmark.bench.commands import app as bench
-from fieldmark.commands import compare, explain
+from fieldmark.commands import External, JsonFile, compare, evaluate, explain, refuse_json, write_figures
 from fieldmark.console import console as make_console
 from fieldmark.console import details, speaks, tell, tell_error, working
-from fieldmark.data.outputs import is_json_with, refuse_file
 from fieldmark.errors import UserError, printable
-from fieldmark.files import STANDARD_OUTPUT, write_json
+from fieldmark.files import STANDARD_OUTPUT
 from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings, Settings
 
 app = App(
@@ -28,21 +26,10 @@ app = App(
     default_parameter=Parameter(negative=()),  # no --no-resume, no --empty-term
 )
 app.command(bench)
+app.command(evaluate)
 app.command(explain)
 app.command(compare)
 Flat = Parameter(name="*")
-JsonFile = Annotated[Path | None, Parameter(name="--json")]
-External = Annotated[tuple[str, ...], Parameter(name="--external")]
-
-
-def _refuse_json(path: Path | None, *keys: str, inputs: Sequence[Path] = ()) -> None:
-    if path:
-        refuse_file(path, option="--json", inputs=inputs, is_ours=is_json_with(*keys))
-
-
-def _write_json(path: Path | None, value: object) -> None:
-    if path:
-        write_json(path, value)
 
 
 @app.command
@@ -67,10 +54,10 @@ def check(
     from fieldmark.api import check as look
     from fieldmark.data.report import print_report
 
-    _refuse_json(json_file, "layout", "findings", inputs=[data])
+    refuse_json(json_file, "layout", "findings", inputs=[data])
     report = look(data, annotation=annotation, max_megapixels=max_megapixels, console=console)
     print_report(report, console)
-    _write_json(json_file, report.to_json())
+    write_figures(json_file, report.to_json())
     return int(strict and bool(report.findings))
 
 
@@ -137,7 +124,7 @@ def probe(
     with working(console, "starting"):
         from fieldmark.api import probe as run
         from fieldmark.evaluation.probe import print_probed
-    _refuse_json(json_file, "probes", inputs=[data])
+    refuse_json(json_file, "probes", inputs=[data])
     results = run(
         data,
         backbones=backbone,
@@ -152,65 +139,7 @@ def probe(
         console=console,
     )
     print_probed(results, console)
-    _write_json(json_file, {"probes": [result.to_json() for result in results]})
-
-
-@app.command
-def evaluate(
-    run: Path,
-    *,
-    data: Path | None = None,
-    split: str = "test",
-    against: Path | None = None,
-    max_regression: float | None = None,
-    out: Path | None = None,
-    json_file: JsonFile = None,
-    device: str = "auto",
-    external: External = (),
-    console: Speaking,
-) -> int:
-    """Evaluate a run: accuracies, the most confused pairs, tables by class and by photo, the worst mistakes first.
-
-    A confusion matrix and each photo's logits lie beside them, and with --against a comparison with another run.
-
-    Args:
-        run: the run's folder.
-        data: labelled photos; by default the data it was trained on.
-        split: train, val, test or all.
-        against: another run of the same classes, to be compared with on the same photos.
-        max_regression: exit with 1, not 0, if the headline figure is more points than this below that of --against.
-        out: folder for the results; by default RUN/evaluation/SPLIT.
-        json_file: also write the figures as JSON to this file.
-        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
-        external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
-    """
-    _refuse_limit(max_regression, against)
-    with working(console, "starting"):
-        from fieldmark.api import evaluate as measure
-        from fieldmark.evaluation.comparison_output import print_limit
-        from fieldmark.evaluation.output import print_evaluation, refuse_results, write_evaluation
-    folder = out or run / "evaluation" / split
-    refuse_results(folder, run, data, split=split, against=against)
-    _refuse_json(json_file, "split", "most_confused", inputs=[data] if data else ())
-    result = measure(run, data, split=split, against=against, device=device, external=external, console=console)
-    if not speaks():  # only the first of several processes writes, and fails: torchrun would stop it as it writes
-        return 0
-    write_evaluation(result, folder, console=console)
-    _write_json(json_file, result.to_json())
-    print_evaluation(result, folder, console)
-    if result.against is None or max_regression is None:
-        return 0
-    print_limit(result.against, max_regression, console)
-    return int(result.against.regressed(max_regression))
-
-
-def _refuse_limit(points: float | None, against: Path | None) -> None:
-    if points is None:
-        return
-    if against is None:
-        raise UserError("--max-regression needs --against RUN, the run that this one may be so many points below")
-    if not 0 <= points < math.inf:
-        raise UserError(f"--max-regression {points}: it must be a number of points from 0 on, such as 1 or 0.5")
+    write_figures(json_file, {"probes": [result.to_json() for result in results]})
 
 
 @app.command
@@ -281,10 +210,10 @@ def equations(paper: str | None = None, *, json_file: JsonFile = None, console: 
     from fieldmark.api import equations as find
     from fieldmark.listing import equations_to_json, print_equations
 
-    _refuse_json(json_file, "equations")
+    refuse_json(json_file, "equations")
     listed = find(paper)
     print_equations(listed, console)
-    _write_json(json_file, {"equations": equations_to_json(listed)})
+    write_figures(json_file, {"equations": equations_to_json(listed)})
 
 
 @app.command
@@ -301,7 +230,7 @@ def recipes(paper: str | None = None, *, json_file: JsonFile = None, console: Sp
     from fieldmark.recipes.naming import remarks_on, rows_of
     from fieldmark.recipes.quoted import quoted_beside
 
-    _refuse_json(json_file, "recipes")
+    refuse_json(json_file, "recipes")
     rows = rows_of(paper)
     quoted, remarks = quoted_beside(rows), remarks_on(rows)
     print_recipes(rows, console)
@@ -311,7 +240,7 @@ def recipes(paper: str | None = None, *, json_file: JsonFile = None, console: Sp
         print_quoted(quoted, console)
     tell(console, *remarks)
     listed = {"recipes": recipes_to_json(rows), "quoted": [figure._asdict() for figure in quoted], "remarks": remarks}
-    _write_json(json_file, listed)
+    write_figures(json_file, listed)
 
 
 @app.command

@@ -1,15 +1,116 @@
-"""Commands that show why a run answers as it does; heavy imports happen inside, as in ``fieldmark.cli``."""
+"""Commands that say how good a run is, and why it answers as it does; imports are heavy only inside, as in ``cli``."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+from rich.console import Console
 
 from fieldmark.bench.commands import Speaking
 from fieldmark.console import speaks, tell, working
+from fieldmark.data.outputs import is_json_with, refuse_file
 from fieldmark.errors import UserError
+from fieldmark.files import write_json
 
+if TYPE_CHECKING:
+    from fieldmark.evaluation.evaluate import Evaluation
+
+JsonFile = Annotated[Path | None, Parameter(name="--json")]
 External = Annotated[tuple[str, ...], Parameter(name="--external")]
+
+
+def refuse_json(path: Path | None, *keys: str, inputs: Sequence[Path] = ()) -> None:
+    """Raises ``UserError`` where ``--json`` names what must not be written; an earlier result has ``keys``."""
+    if path:
+        refuse_file(path, option="--json", inputs=inputs, is_ours=is_json_with(*keys))
+
+
+def write_figures(path: Path | None, value: object) -> None:
+    """Writes what ``--json`` asks for."""
+    if path:
+        write_json(path, value)
+
+
+def evaluate(
+    run: Path,
+    *,
+    data: Path | None = None,
+    split: str = "test",
+    against: Path | None = None,
+    max_regression: float | None = None,
+    localization: bool = False,
+    out: Path | None = None,
+    json_file: JsonFile = None,
+    device: str = "auto",
+    external: External = (),
+    console: Speaking,
+) -> int:
+    """Evaluate a run: accuracies, the most confused pairs, tables by class and by photo, the worst mistakes first.
+
+    A confusion matrix and each photo's logits lie beside them, and with --against a comparison with another run.
+
+    Args:
+        run: the run's folder.
+        data: labelled photos; by default the data it was trained on.
+        split: train, val, test or all.
+        against: another run of the same classes, to be compared with on the same photos.
+        max_regression: exit with 1, not 0, if the headline figure is more points than this below that of --against.
+        localization: also measure where the run looks, by the photos' boxes around the objects: their overlap with
+            boxes around heatmaps, peaks inside, the nearest parts; another pass over the photos, by this run alone.
+        out: folder for the results; by default RUN/evaluation/SPLIT.
+        json_file: also write the figures as JSON to this file.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
+        external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
+    """
+    _refuse_limit(max_regression, against)
+    with working(console, "starting"):
+        from fieldmark.api import evaluate as measure
+        from fieldmark.evaluation.output import print_evaluation, refuse_results, write_evaluation
+        from fieldmark.explanations.localization_output import print_where, refuse_where, write_where
+    folder = out or run / "evaluation" / split
+    refuse_results(folder, run, data, split=split, against=against)
+    if localization:
+        refuse_where(folder)
+    refuse_json(json_file, "split", "most_confused", inputs=[data] if data else ())
+    result = measure(
+        run,
+        data,
+        split=split,
+        against=against,
+        localization=localization,
+        device=device,
+        external=external,
+        console=console,
+    )
+    if not speaks():  # only the first of several processes writes, and fails: torchrun would stop it as it writes
+        return 0
+    write_evaluation(result, folder, console=console)
+    write_where(result, folder)
+    write_figures(json_file, result.to_json())
+    print_evaluation(result, folder, console)
+    print_where(result, console)
+    return _limited(result, max_regression, console)
+
+
+def _limited(result: "Evaluation", points: float | None, console: Console) -> int:
+    """The exit code: 1, after a line on it, where the run is further below the other one than allowed."""
+    from fieldmark.evaluation.comparison_output import print_limit
+
+    if result.against is None or points is None:
+        return 0
+    print_limit(result.against, points, console)
+    return int(result.against.regressed(points))
+
+
+def _refuse_limit(points: float | None, against: Path | None) -> None:
+    if points is None:
+        return
+    if against is None:
+        raise UserError("--max-regression needs --against RUN, the run that this one may be so many points below")
+    if not 0 <= points < math.inf:
+        raise UserError(f"--max-regression {points}: it must be a number of points from 0 on, such as 1 or 0.5")
 
 
 def explain(

@@ -19,6 +19,7 @@ from fieldmark.data.dataset import Box
 from fieldmark.data.opening import (
     OpenedData,
     open_photos,
+    refuse_boxless,
     refuse_missing_splits,
     refuse_unknown_names,
     refuse_without_boxes,
@@ -313,6 +314,11 @@ def test_boxes_that_are_missing_are_counted(photos: Path) -> None:
     refuse_without_boxes(boxed)
     with pytest.raises(UserError, match=r"^--fit box: 2 of 3 photos have no box, such as ant/1\.jpg;\ngive a table"):
         refuse_without_boxes([boxed[0], *chosen[1:]])
+    refuse_boxless([boxed[0], *chosen[1:]])
+    with pytest.raises(
+        UserError, match=r"^--localization needs boxes .* none of these 3 photos has one;\ngive a table"
+    ):
+        refuse_boxless(chosen)
 
 
 def test_photos_that_a_scan_does_not_know_stay(photos: Path) -> None:

@@ -19,7 +19,7 @@ from bad_inputs import EXPECTED, encoded, orientation, photo, tiff, with_exif
 from PIL import Image
 
 from fieldmark.errors import UnreadableImage
-from fieldmark.images.decode import Limits, decode_image, inspect_image, read_image
+from fieldmark.images.decode import Limits, decode_image, inspect_image, read_image, upright_size
 
 
 def outcome(kind: str, path: Path) -> str:
@@ -171,6 +171,14 @@ def test_inspect_tells_time_camera_size_and_digest(tmp_path: Path):
 )
 def test_inspect_remarks_on_what_was_converted(kind: str, remark: str, bad: dict[str, Path]):
     assert inspect_image(bad[kind]).remarks == (remark,)
+
+
+def test_sizes_are_those_of_the_upright_images(bad: dict[str, Path]):
+    for kind, path in bad.items():
+        if outcome(kind, path) == "read":
+            assert upright_size(path) == read_image(path).size, kind
+    with pytest.raises(UnreadableImage, match="a photo: no such file"):
+        upright_size(Path("nowhere.jpg"), name="a photo")
 
 
 def test_damaged_exif_is_absent_exif():

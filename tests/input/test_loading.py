@@ -32,6 +32,7 @@ from fieldmark.input.loading import (
     in_order,
     loader_of,
     open_photo,
+    size_of,
 )
 from fieldmark.input.views import GREY, Frame, draw, evaluation_view
 from fieldmark.recipe import Pixels
@@ -434,7 +435,7 @@ def test_a_banner_is_cut_off(tmp_path):
     image.paste("black", (0, 200, 300, 240))
     image.save(tmp_path / "trap.png")
     photo = Photo("trap.png", tmp_path / "trap.png", trim_bottom=40)
-    assert open_photo(photo).size == (300, 200)
+    assert open_photo(photo).size == size_of(photo) == (300, 200)
     data = Photographs([photo], Pixels(size=48, eval_size=48, eval_crop=1.0))
     batch = data.__getitems__([(epoch, 0) for epoch in range(30)])
     assert (batch.pixels == 255).all()
@@ -448,6 +449,7 @@ def test_packed_pixels_need_no_files(tmp_path):
     batch = data.__getitems__([(-1, 0), (-1, 3)])
     np.testing.assert_array_equal(batch.pixels.numpy(), packed[[3, 0]])
     assert data.__getitems__([(0, 1)]).pixels.shape == (1, 32, 32, 3)
+    assert size_of(members[0], packed=packed) == (32, 32)
 
 
 def test_real_photos_give_the_reference_views(shared_data):

@@ -36,7 +36,7 @@ MODULES = (
 EXCUSED = {
     *("PairStep", "Interaction", "Branch", "Pass", "Pairs", "Features"),  # results
     *("Criterion", "PooledNeck", "InteractingNeck", "IdentityNeck"),  # abstract
-    *("Classifier", "refined_channels", "localised", "lattice"),  # of other things than tensors and numbers
+    *("Classifier", "refined_channels", "localised", "on_image", "lattice"),  # of other things than tensors and numbers
     "mean_of_valid",  # of losses that it has made itself
     "adopt",  # of a layer, whose sizes it refuses otherwise
 }

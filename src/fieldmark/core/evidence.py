@@ -13,7 +13,8 @@ class Evidence:
     Args:
         logits: (B, C), what ``Method.forward`` gives.
         branches: further logits by name, (B, C).
-        heatmaps: by name, (B, h, w), nowhere negative, over the whole image.
+        heatmaps: by name, (B, h, w), nowhere negative, over the whole image. One called "class" shows where the
+            predicted class is seen, "class/BRANCH" where a branch alone sees it.
         peaks: by name, bool (B, h, w), cells of a heatmap.
         gates: by name, (B, E), how much each number of the embedding counts, from 0 to 1.
         mates: by name, (B,) long, the image of the batch that each image was compared with.

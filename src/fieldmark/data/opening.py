@@ -144,3 +144,12 @@ def refuse_without_boxes(photos: Sequence[Photo]) -> None:
             f"--fit box: {len(without):,} of {len(photos):,} photos have no box, such as {printable(without[0])};\n"
             "give a table (CSV) with a box in the columns x, y, width, height"
         )
+
+
+def refuse_boxless(photos: Sequence[Photo]) -> None:
+    """Raises ``UserError`` where the object's place is to be measured and not one photo has a box."""
+    if all(photo.box is None for photo in photos):
+        raise UserError(
+            f"--localization needs boxes around the objects, and none of these {len(photos):,} photos has one;\n"
+            "give a table (CSV) with a box in the columns x, y, width, height, or a benchmark with its boxes"
+        )

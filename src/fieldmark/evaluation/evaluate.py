@@ -28,7 +28,7 @@ from fieldmark.data.split import digest, for_photos, read_splits, with_splits
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.comparison import Comparison
 from fieldmark.evaluation.inference import infer, scored
-from fieldmark.evaluation.metrics import Headline, Metrics, confused_pairs, measure
+from fieldmark.evaluation.metrics import Figures, Headline, Metrics, confused_pairs, measure
 from fieldmark.evaluation.statistics import Interval, share_interval
 from fieldmark.files import refuse_unwritable
 from fieldmark.input.loading import Photographs
@@ -48,7 +48,7 @@ class Evaluation:
     ``logits`` (N, C) and ``labels`` (N,) belong to ``photos``, those below ``data`` that could be read; ``unread`` are
     those that could not; ``headline`` names the figure to look at first; ``branches`` are the top-1 accuracies of a
     method's branches, each alone; ``notes`` are remarks on the choice of photos; ``against`` compares the run with
-    another one, where one was named.
+    another one, where one was named; ``localization`` says where it looks, where that was asked for.
     """
 
     split: str
@@ -63,6 +63,7 @@ class Evaluation:
     branches: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     against: Comparison | None = None
+    localization: Figures | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,6 +103,7 @@ class Evaluation:
             "notes": list(self.notes),
             **({"branches": dict(self.branches)} if self.branches else {}),
             **({"against": self.against.to_json()} if self.against else {}),
+            **({"localization": self.localization.to_json()} if self.localization else {}),
         }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -15,6 +15,14 @@ from torchmetrics.functional.classification import (
 from fieldmark.data.dataset import is_uneven
 
 Headline = Literal["top1", "mean_per_class"]
+
+
+class Figures(Protocol):
+    """Further figures of an evaluation, which another room measures."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ def share_interval(hits: int, count: int, *, level: float = LEVEL) -> Interval:
 def seed_interval(values: Sequence[float] | np.ndarray, *, level: float = LEVEL) -> Interval:
     """Student's interval of the mean of ``values`` (S,), one per seed: what other seeds would give on the same photos.
 
+    Of values one per photo it says what other photos would give.
     The ends are nan for one value. Raises ``ValueError`` for none.
     """
     sample = np.asarray(values, dtype=np.float64)

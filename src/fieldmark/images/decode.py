@@ -133,6 +133,11 @@ def inspect_image(path: Path, *, name: str | None = None, limits: Limits = DEFAU
     return _guarded(str(path) if name is None else name, opened(path, limits), lambda source: _inspect(source, limits))
 
 
+def upright_size(path: Path, *, name: str | None = None, limits: Limits = DEFAULT) -> tuple[int, int]:
+    """(width, height) of what ``read_image`` gives, without a pixel decoded; raises as it does."""
+    return _guarded(str(path) if name is None else name, opened(path, limits), lambda source: _size(source, limits))
+
+
 def _guarded(name: str, source: AbstractContextManager[S], work: Callable[[S], T]) -> T:
     try:
         with source as content:
@@ -215,6 +220,14 @@ def _decode(source: Source, limits: Limits, reduce_to: Side | None) -> Image.Ima
         decoded = upright(to_rgb(image), orientation)
         decoded.info = {}  # its EXIF is used up: read again, it would turn the image once more
         return decoded
+
+
+def _size(source: Source, limits: Limits) -> tuple[int, int]:
+    kind, facts = _examined(source, limits)
+    with _pillow(kind, facts):
+        image = _open_image(source, kind, facts, limits)
+        width, height = image.size
+        return (height, width) if _exif(kind, facts, image).orientation >= 5 else (width, height)
 
 
 def _flattened(image: Image.Image, limits: Limits) -> Image.Image:

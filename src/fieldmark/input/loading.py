@@ -28,7 +28,7 @@ from torch.utils.data import Dataset as TorchDataset
 from fieldmark.batches import WholeRun
 from fieldmark.data.dataset import Photo, labels_of
 from fieldmark.errors import UnreadableImage, UserError
-from fieldmark.images.decode import Side, read_image
+from fieldmark.images.decode import Side, read_image, upright_size
 from fieldmark.images.guard import DEFAULT, Limits, up_to
 from fieldmark.images.pictures import Held, picture_of
 from fieldmark.input.views import GREY, Frame, RandomView, evaluation_view, place
@@ -86,6 +86,14 @@ def open_photo(
         return picture_of(packed[photo.row], name=photo.name, limits=limits)
     image = read_image(photo.path, name=photo.name, limits=limits, reduce_to=None if photo.trim_bottom else reduce_to)
     return image.crop((0, 0, image.width, image.height - photo.trim_bottom)) if photo.trim_bottom else image
+
+
+def size_of(photo: Photo, *, packed: Packed | None = None, limits: Limits = DEFAULT) -> tuple[int, int]:
+    """(width, height) of the image that ``open_photo`` gives; of a file no pixel is decoded."""
+    if photo.row >= 0:
+        return open_photo(photo, packed=packed, limits=limits).size
+    width, height = upright_size(photo.path, name=photo.name, limits=limits)
+    return width, height - photo.trim_bottom
 
 
 class Photographs(TorchDataset[Batch]):

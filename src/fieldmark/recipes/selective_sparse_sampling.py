@@ -21,7 +21,9 @@ Tables 2 to 4, CUB-200-2011, all but one setting as in cub-resnet50: cub-resnet5
     Table 4   all 87.7, random 87.9
 Row o is the plain network under the same setting. Table 1, the mean hit rate: 94.63, 97.22 and 98.76 % (CUB, Aircraft,
 Cars). A peak of the sparse attention is a hit if its pixel lies in a box of the object, else a miss; an image's rate is
-hits / (hits + misses), and the table has the mean over the images. No row gives it: it is not an accuracy.
+hits / (hits + misses), and the table has the mean over the images. No row gives it: it is not an accuracy. Any run of
+S3N does, and the column "localised", too: fieldmark evaluate RUN --localization. The paper does not say above which
+share of a heatmap's maximum its box is drawn.
 
 From the paper: pictures of 448 x 448, 60 epochs, batches of 16, SGD with momentum 0.9, weight decay 1e-4, first rates
 of 0.001 for pretrained layers and of 0.01 for the rest, including the radii. Aircraft is trained on its 6,667 images of

@@ -510,6 +510,25 @@ def test_the_heatmap_lies_in_the_image():
     assert columns.double().mean().item() == pytest.approx(34 / 123 * 30, abs=1)
 
 
+@pytest.mark.parametrize("branches", BRANCHES)
+def test_each_of_several_branches_has_a_heatmap_of_the_class(branches: str):
+    method = built(branches=branches).eval()
+    heatmaps = {name: value for name, value in method.evidence(images()).heatmaps.items() if name.startswith("class")}
+    names = [f"class/{NAMES[letter]}" for letter in branches] if len(branches) > 1 else []
+    assert set(heatmaps) == {"class", *names}
+    together = torch.stack([heatmaps[name] for name in names or ["class"]]).sum(0)
+    low, high = together.amin((1, 2), keepdim=True), together.amax((1, 2), keepdim=True)
+    torch.testing.assert_close(heatmaps["class"], (together - low) / (high - low), rtol=0, atol=1e-10)
+    if "O" in branches and names:
+        features, best = method.classifier.features(images()), method(images()).argmax(1)
+        assert features.refined is not None
+        assert isinstance(method.classifier.head, nn.Linear)
+        maps = torch.einsum("bdhw,bd->bhw", features.refined, method.classifier.head.weight[best])
+        for own, expected in zip(heatmaps["class/original"], enlarged(maps[:, None], 31)[:, 0], strict=True):
+            span = expected.max() - expected.min()
+            torch.testing.assert_close(own, (expected - expected.min()) / span, rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_under_autocast_positions_stay_in_full_precision(dtype: torch.dtype):
     method = built().float()

@@ -18,6 +18,7 @@ from fieldmark.papers.selective_sparse_sampling.sampler import (
     inverse_grid,
     lattice,
     localised,
+    on_image,
     resample,
     sampling_grid,
 )
@@ -200,11 +201,13 @@ def test_localised_sums_the_branches_maps_where_the_image_shows_them():
 
     first = scaled(enlarged(own, 31)[:, 0])
     second = scaled(resample(enlarged(drawn, 31), inverse_grid(attention, 31))[:, 0])
-    torch.testing.assert_close(localised([(own, None)], 31), first, rtol=0, atol=1e-10)
-    both = localised([(3 * own, None), (drawn, attention)], 31)
-    torch.testing.assert_close(both, scaled(first + second), rtol=0, atol=1e-10)
+    for actual, expected in zip(on_image([(3 * own, None), (drawn, attention)], 31), (first, second), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(localised([first, second]), scaled(first + second), rtol=0, atol=1e-10)
+    assert torch.equal(localised([first]), first)
     flat = torch.full_like(own, 0.7)
-    assert (localised([(flat, None), (flat, attention)], 31) == 0).all()
+    assert (torch.stack(on_image([(flat, None), (flat, attention)], 31)) == 0).all()
+    assert (localised([torch.zeros(1, 31, 31)] * 2) == 0).all()
 
 
 def test_positions_are_exact_under_autocast_and_pictures_keep_their_dtype():

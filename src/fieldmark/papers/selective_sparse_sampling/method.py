@@ -60,6 +60,7 @@ from fieldmark.papers.selective_sparse_sampling.sampler import (
     enlarged,
     gaussian_kernel,
     localised,
+    on_image,
     resample,
     sampling_grid,
 )
@@ -214,11 +215,12 @@ class S3N(Method):
         """The branches, attention and grid of D and C, and the heatmaps "response", which has peaks, and "class".
 
         "class" is that of the predicted class: the branches' class maps, each scaled to [0, 1], those of D and C mapped
-        back by the inverse of their sampling, summed and scaled again (the localisation of Table 2).
+        back by the inverse of their sampling, summed and scaled again (the localisation of Table 2). Before they are
+        summed they are "class/original", "class/discriminative" and "class/complementary", where there are several.
         """
         result = self._look(images, EVALUATION, refined=True)
         logits, sampled = self._joined(result), result.branches.items()
-        heatmaps = {"response": result.response, "class": self._heatmap(result, logits.argmax(1, keepdim=True))}
+        heatmaps = {"response": result.response, **self._class_heatmaps(result, logits.argmax(1, keepdim=True))}
         heatmaps |= {name: branch.attention for name, branch in sampled}
         branches = {"original": result.features.logits} | {name: branch.logits for name, branch in sampled}
         views, peaks = {name: branch.grid for name, branch in sampled}, {"response": result.peaks}
@@ -297,15 +299,18 @@ class S3N(Method):
             return chosen[0].logits
         return self.joint(torch.cat([branch.embedding for branch in chosen], 1))
 
-    def _heatmap(self, result: Pass, best: Tensor) -> Tensor:
-        """The localisation of the classes ``best`` (B, 1)."""
-        maps: list[tuple[Tensor, Tensor | None]] = []
+    def _class_heatmaps(self, result: Pass, best: Tensor) -> dict[str, Tensor]:
+        """Of the classes ``best`` (B, 1): by the branches together, and by each of several."""
+        maps: dict[str, tuple[Tensor, Tensor | None]] = {}
         if "O" in self.branches:
-            maps.append((class_response_maps(_refined(result.features), _weight(self.classifier.head)[best]), None))
+            own = class_response_maps(_refined(result.features), _weight(self.classifier.head)[best])
+            maps[NAMES["O"]] = own, None
         for name, branch in result.branches.items():
             assert branch.maps is not None
-            maps.append((class_response_maps(branch.maps, _weight(self.heads[name])[best]), branch.attention))
-        return localised(maps, GRID, self.kernel)
+            maps[name] = class_response_maps(branch.maps, _weight(self.heads[name])[best]), branch.attention
+        heatmaps = dict(zip(maps, on_image([*maps.values()], GRID, self.kernel), strict=True))
+        alone = {f"class/{name}": heatmap for name, heatmap in heatmaps.items()} if len(heatmaps) > 1 else {}
+        return {"class": localised([*heatmaps.values()]), **alone}
 
 
 def _weight(head: nn.Module) -> Tensor:

@@ -113,17 +113,15 @@ def inverse_grid(attention: Tensor, size: int | tuple[int, int], kernel: Tensor 
         return _upsampled(places.view_as(shift) - cells, size)
 
 
-def localised(
+def on_image(
     maps: Sequence[tuple[Tensor, Tensor | None]], size: int | tuple[int, int], kernel: Tensor | None = None
-) -> Tensor:
-    """Where in an image its branches respond (the localisation of Table 2): a heatmap (B, H, W) in [0, 1].
-
-    The sum of all maps on the image, each scaled to [0, 1] first; a constant map counts as 0.
+) -> list[Tensor]:
+    """Where in an image each of its branches responds: heatmaps (B, H, W) in [0, 1]; a constant map gives 0.
 
     Args:
         maps: for each branch a map (B, 1, h, w) and the attention (B, h', w') that made its picture, None for the
             image.
-        size: pixels (H, W) of the heatmap, or one number for both.
+        size: pixels (H, W) of the heatmaps, or one number for both.
         kernel: as in ``displacement``.
     """
     scaled = []
@@ -131,7 +129,12 @@ def localised(
         large = enlarged(small, size)
         large = large if attention is None else resample(large, inverse_grid(attention, size, kernel))
         scaled.append(min_max(large[:, 0], rounding=rounding_of(small)))
-    return min_max(torch.stack(scaled).sum(0))
+    return scaled
+
+
+def localised(heatmaps: Sequence[Tensor]) -> Tensor:
+    """What the branches' heatmaps (B, H, W) show together (the localisation of Table 2): their sum, in [0, 1]."""
+    return min_max(torch.stack([*heatmaps]).sum(0))
 
 
 def resample(pictures: Pictures, grid: Annotated[Tensor, "B y x 2"]) -> Tensor:
