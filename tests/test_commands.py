@@ -65,3 +65,13 @@ def test_compare(own_run: Path, photos: Path, capsys: pytest.CaptureFixture[str]
     for words, message in (([pair[0]], "two photos are compared, not 1"), ([], "name two photos")):
         assert run("compare", own_run, *words) == 2
         assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_figures(own_run: Path, trained: Path, photos: Path, capsys: pytest.CaptureFixture[str]):
+    assert run("figures", own_run, photos / "ant" / "0.jpg", "--beside", trained) == 0
+    assert "Grad-CAM" in capsys.readouterr().out
+    assert (own_run / "figures" / "grad-cam.png").is_file()
+    assert run("figures", own_run, photos / "ant" / "0.jpg") == 0  # once more
+    assert run("figures", own_run, photos, "--out", own_run / "many") == 2
+    assert "too many" in capsys.readouterr().err
+    assert not (own_run / "many").exists()

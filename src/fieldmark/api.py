@@ -18,6 +18,7 @@ from fieldmark.equations import equations as equations
 from fieldmark.errors import UserError
 from fieldmark.explaining import compare as compare
 from fieldmark.explaining import explain as explain
+from fieldmark.explaining import figures as figures
 from fieldmark.images.pictures import Picture
 from fieldmark.on_device import opened_run
 from fieldmark.plain import several

@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from fieldmark.bench.commands import Speaking
 from fieldmark.bench.commands import app as bench
-from fieldmark.commands import External, JsonFile, compare, evaluate, explain, refuse_json, write_figures
+from fieldmark.commands import External, JsonFile, compare, evaluate, explain, figures, refuse_json, write_figures
 from fieldmark.console import console as make_console
 from fieldmark.console import details, speaks, tell, tell_error, working
 from fieldmark.errors import UserError, printable
@@ -29,6 +29,7 @@ app.command(bench)
 app.command(evaluate)
 app.command(explain)
 app.command(compare)
+app.command(figures)
 Flat = Parameter(name="*")
 
 

@@ -206,3 +206,36 @@ def compare(
         return
     path = result.save(folder, name)
     tell(console, *result.lines(), *result.notes, f"written to {path}")
+
+
+def figures(
+    run: Path,
+    photos: tuple[str, ...],
+    *,
+    beside: Path | None = None,
+    out: Path | None = None,
+    device: str = "auto",
+    external: External = (),
+    console: Speaking,
+) -> None:
+    """Draw the papers' own pictures that a run has the parts for: channels, gates, peaks, sampling, Grad-CAM.
+
+    Args:
+        run: the run's folder.
+        photos: up to 12; API-Net's picture takes them two by two.
+        beside: a run to show beside it, such as the plain baseline.
+        out: folder for the results; by default RUN/figures.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
+        external: a class of your own (package.module:Class) that a run's recipe names; repeat for several.
+    """
+    with working(console, "starting"):
+        from fieldmark.api import figures as paper_figures
+        from fieldmark.explanations.output import refuse_explanations
+    folder = out or run / "figures"
+    refuse_explanations(folder, [], inputs=[Path(path) for path in photos])
+    made = paper_figures(run, photos, beside=beside, device=device, external=external, console=console)
+    if not speaks():
+        return
+    for figure in made:
+        refuse_explanations(folder, [figure.name], inputs=())
+        tell(console, f"{figure.title}: {figure.save(folder)}")

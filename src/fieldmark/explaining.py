@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fieldmark.data.dataset import Unread
     from fieldmark.explanations.explanation import Explanation
     from fieldmark.explanations.side_by_side import SideBySide
+    from fieldmark.paper_figures.figure import PaperFigure
 
 
 def explain(
@@ -113,3 +114,34 @@ def compare(
             )
         chosen = photos_of_classes(opened, source, split, (of, against))
         return compare_classes(opened, (of, against), photos=chosen, training=training, layer=layer)
+
+
+def figures(
+    run: str | Path,
+    inputs: Picture | Iterable[Picture],
+    *,
+    beside: str | Path | None = None,
+    device: str = "auto",
+    external: External = (),
+    console: Console = QUIET,
+) -> "Iterator[PaperFigure]":
+    """The papers' own pictures that a run has the parts for: channels, gates, peaks, sampling, Grad-CAM.
+
+    Args:
+        run: the run's folder.
+        inputs: up to 12 photos, as for ``predict``; a picture of pairs takes them two by two.
+        beside: a run to show beside it, such as the plain baseline.
+        device: auto, cpu, cuda, cuda:N or mps.
+        external: classes of your own that the runs' recipes name, or their names.
+        console: is told which files of a folder are passed over.
+
+    Raises:
+        UserError: a mistake that the user can correct.
+    """
+    from fieldmark.paper_figures.making import figures_of
+
+    photos, pictures, notes = photos_of(inputs)
+    tell(console, *notes)
+    runs = [each for each in (run, beside) if each is not None]
+    own, *others = [opened_run(each, device=device, external=external, console=console) for each in runs]
+    return figures_of(own, photos, beside=others[0] if others else None, pictures=pictures)

@@ -28,11 +28,16 @@ _LINES, _LETTERS = 4, 40  # above a panel
 
 
 class Panel(NamedTuple):
-    """A picture uint8 (H, W, 3), a heatmap (h, w) in [0, 1] over it or None, and words above it."""
+    """A picture uint8 (H, W, 3), a heatmap (h, w) in [0, 1] over it or None, and words above it.
+
+    ``points`` (N, 2) and ``grid`` (h, w, 2) are x and y as shares of the picture's sides: marks, and a lattice's nodes.
+    """
 
     picture: np.ndarray
     heatmap: np.ndarray | None
     title: str
+    points: np.ndarray | None = None
+    grid: np.ndarray | None = None
 
 
 def lit(picture: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
@@ -88,6 +93,7 @@ def draw_panels(path: Path, *, rows: Sequence[Sequence[Panel]], title: str = "")
 def _draw(axes: Axes, panel: Panel) -> None:
     picture, heatmap = panel.picture, panel.heatmap
     axes.set_axis_off()
+    _draw_marks(axes, panel)
     if heatmap is None:
         axes.imshow(picture)
         return
@@ -96,6 +102,19 @@ def _draw(axes: Axes, panel: Panel) -> None:
         large = enlarged_to(heatmap, picture.shape[:2])
         lines = axes.contour(large, levels=LEVELS, cmap=COLOURS, vmin=0, vmax=1, linewidths=1.2)
         lines.set_path_effects([withStroke(linewidth=2.2, foreground="black", alpha=0.6)])
+
+
+def _draw_marks(axes: Axes, panel: Panel) -> None:
+    sides = np.array(panel.picture.shape[1::-1])
+    if panel.grid is not None:
+        places = panel.grid * sides - 0.5
+        for lines in (places, places.swapaxes(0, 1)):
+            for line in lines:
+                axes.plot(line[:, 0], line[:, 1], color="white", linewidth=0.6, alpha=0.8, clip_on=True)
+    if panel.points is not None:
+        x, y = (panel.points * sides - 0.5).T
+        axes.plot(x, y, "o", markersize=7, markerfacecolor="none", markeredgecolor="black", markeredgewidth=3)
+        axes.plot(x, y, "o", markersize=7, markerfacecolor="none", markeredgecolor="white", markeredgewidth=1.5)
 
 
 def _draw_scale(figure: Figure, width: float, height: float) -> None:

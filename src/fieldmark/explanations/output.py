@@ -18,7 +18,11 @@ SUFFIXES = (".png", ".npz", ".json")
 SHOWN = 20
 """The most photos that are printed one by one."""
 _LONGEST = 60
-_KINDS = (is_json_with("format_version", "run", "reasons"), is_json_with("format_version", "classes", "photos"))
+_KINDS = (
+    is_json_with("format_version", "run", "reasons"),
+    is_json_with("format_version", "classes", "photos"),
+    is_json_with("format_version", "figure", "panels"),
+)
 
 
 def names_of(photos: Sequence[str]) -> list[str]:

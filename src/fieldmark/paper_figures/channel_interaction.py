@@ -1,0 +1,100 @@
+"""The Channel Interaction Network (Gao et al., AAAI 2020), Fig. 3, 4 and 5: which channels complete each other."""
+
+import torch
+from torch import Tensor
+
+from fieldmark.explanations.drawing import Panel
+from fieldmark.paper_figures.figure import PaperFigure, Studied, heat, runs_of
+from fieldmark.papers.channel_interaction import (
+    ContrastiveChannelInteraction,
+    SelfChannelInteraction,
+    channel_weights,
+    contrast_weights,
+    self_channel_interaction,
+)
+
+COMPLEMENTARY = 3
+"""Channels beside the one that is looked at, as in Fig. 4."""
+
+
+def fits(own: Studied) -> bool:
+    """Whether the run has the layer SCI."""
+    return isinstance(own.opened.learner.method.classifier.neck, SelfChannelInteraction)
+
+
+def figures(own: Studied, beside: Studied | None) -> list[PaperFigure]:
+    """Fig. 4 (with the row of W that Fig. 3 shows, among its facts), and Fig. 5 of the first photo with each other."""
+    made = [_complementary(own, beside)]
+    terms = [term for term in own.opened.learner.terms if isinstance(term, ContrastiveChannelInteraction)]
+    if terms and terms[0].psi is not None and not terms[0].positions and len(own.photos) > 1:
+        made.append(_contrasted(own, terms[0]))
+    return made
+
+
+def _complementary(own: Studied, beside: Studied | None) -> PaperFigure:
+    """For each photo its strongest channel, the channels with the largest weights in its row of W, and that of Y."""
+    neck = own.opened.learner.method.classifier.neck
+    assert isinstance(neck, SelfChannelInteraction)
+    maps = own.features().maps
+    with torch.no_grad():
+        weights, y = channel_weights(maps.flatten(2), neck.scale), self_channel_interaction(maps.flatten(2), neck.scale)
+    images = torch.arange(len(maps), device=maps.device)
+    channel = maps.mean((2, 3)).argmax(1)
+    row = weights[images, channel]
+    values, others = row.topk(COMPLEMENTARY, 1)
+    rows = []
+    baseline = None if beside is None else beside.features().maps
+    for at, photo in enumerate(own.photo_panels()):
+        before, after = heat(maps[at, channel[at]]), heat(y[at, channel[at]].view(maps.shape[2:]))
+        panels = [photo, Panel(photo.picture, before, f"channel {int(channel[at])}")]
+        for other, value in zip(others[at].tolist(), values[at].tolist(), strict=True):
+            panels.append(Panel(photo.picture, heat(maps[at, other]), f"channel {other}\nW {value:.3f}"))
+        panels.append(Panel(photo.picture, after, f"channel {int(channel[at])}\nafter SCI"))
+        if baseline is not None:
+            title = f"baseline\nchannel {int(channel[at])}"
+            panels.append(Panel(photo.picture, heat(baseline[at, int(channel[at])]), title))
+        rows.append(panels)
+    return PaperFigure(
+        name="cin-figure-4",
+        title="CIN, Fig. 4: a channel, the channels that complete it most, and the channel after SCI",
+        rows=rows,
+        runs=runs_of(own.opened, beside.opened if beside else None),
+        facts={"channel": channel.tolist(), "complementary": others.tolist(), "row_of_W": row.tolist()},
+    )
+
+
+def _contrasted(own: Studied, term: ContrastiveChannelInteraction) -> PaperFigure:
+    """The first photo's maps by CCI, averaged over the channels, as they are in a pair with each of the others."""
+    maps = own.features().maps
+    photos = own.photo_panels()
+    with torch.no_grad():
+        heats, etas = contrast_of_first(own, term, maps)
+    mean = heat(maps.mean(1))
+    rows = [[photos[0], Panel(photos[0].picture, mean[0], "mean of all channels")]]
+    for photo, each, eta in zip(photos[1:], heat(heats), etas.tolist(), strict=True):
+        rows.append([photo, Panel(photos[0].picture, each, f"the first photo, in a pair with this one\neta {eta:.2f}")])
+    return PaperFigure(
+        name="cin-figure-5",
+        title="CIN, Fig. 5: what the first photo shows depends on the photo that it is compared with",
+        rows=rows,
+        runs=runs_of(own.opened, None),
+        facts={"eta": etas.tolist()},
+    )
+
+
+def contrast_of_first(own: Studied, term: ContrastiveChannelInteraction, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean over channels of Y'_A = W_AB X_A (Eq. 5) of the first image A with each other B: (B - 1, h, w).
+
+    And eta (B - 1,), from psi of the averages of Y_A and Y_B.
+    """
+    neck = own.opened.learner.method.classifier.neck
+    assert isinstance(neck, SelfChannelInteraction)
+    assert term.psi is not None
+    x = maps.flatten(2)
+    weights = channel_weights(x, neck.scale)
+    own_y = (weights @ x).mean(2)
+    first, others = own_y[:1].expand(len(maps) - 1, -1), own_y[1:]
+    eta = term.psi(torch.cat([first, others], 1))[:, 0]
+    contrast = contrast_weights(weights[:1].expand(len(others), -1, -1), weights[1:], eta, term.operation)
+    values = torch.cat([x[:1].expand(len(others), -1, -1), x[1:]], 1) if term.operation == "concatenate" else x[:1]
+    return (contrast @ values).mean(1).unflatten(1, maps.shape[2:]), eta
