@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from fieldmark.bench.commands import Speaking
 from fieldmark.bench.commands import app as bench
-from fieldmark.commands import explain
+from fieldmark.commands import explain, report
 from fieldmark.console import console as make_console
 from fieldmark.console import details, speaks, tell, tell_error, working
 from fieldmark.data.outputs import is_json_with, refuse_file
@@ -29,6 +29,7 @@ app = App(
 )
 app.command(bench)
 app.command(explain)
+app.command(report)
 Flat = Parameter(name="*")
 JsonFile = Annotated[Path | None, Parameter(name="--json")]
 External = Annotated[tuple[str, ...], Parameter(name="--external")]
@@ -94,7 +95,7 @@ def train(
     if not data.exists():  # before the heavy imports, which take seconds
         raise UserError(f"{printable(str(data))}: no such folder or file; name the photos to train on")
     with working(console, "starting"):
-        from fieldmark.training.session import train as run
+        from fieldmark.reports.training import train as run
         from fieldmark.training.split_notices import next_command
     settings = Settings(recipe or RecipeSettings(), photos or DataSettings(), machine or MachineSettings())
     folder = run(data, destination or Destination(), settings, console=console, external=external, begun=begun)

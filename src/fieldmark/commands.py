@@ -1,4 +1,4 @@
-"""Commands that show why a run answers as it does; heavy imports happen inside, as in ``fieldmark.cli``."""
+"""Commands that show what a run does and why; heavy imports happen inside, as in ``fieldmark.cli``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -56,3 +56,31 @@ def explain(
     saved = save_explanations(explained, folder, names, console)
     tell(console, f"{saved:,} explained: {folder}")
     return 0 if saved else 1
+
+
+def report(
+    run: Path,
+    *,
+    data: Path | None = None,
+    split: str | None = None,
+    out: Path | None = None,
+    device: str = "auto",
+    external: External = (),
+    console: Speaking,
+) -> None:
+    """Write one page about a run: figures, look-alikes, mistakes with their photos, curves, data, how it was made.
+
+    The page is a single file that opens in any browser, without a network. Measuring test photos is logged in the run.
+
+    Args:
+        run: the run's folder.
+        data: labelled photos; by default the data it was trained on.
+        split: train, val, test or all; by default test if the data have one, or else val.
+        out: the file; by default RUN/report.html.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
+        external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
+    """
+    with working(console, "starting"):
+        from fieldmark.api import report as write
+    path = write(run, data, split=split, out=out, device=device, external=external, console=console)
+    tell(console, f"report: {path}")

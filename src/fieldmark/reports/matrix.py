@@ -1,4 +1,4 @@
-"""The confusion matrix as a table that stays readable: which classes it shows, in which order, and how deep its colours."""
+"""The confusion matrix as a table that stays readable: its classes, their order, and how deep its colours are."""
 
 from typing import NamedTuple
 

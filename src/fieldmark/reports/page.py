@@ -16,7 +16,7 @@ from fieldmark.errors import printable
 from fieldmark.evaluation.evaluate import Evaluation
 from fieldmark.plain import json_text
 from fieldmark.reports.findings import Known, examples_in_words
-from fieldmark.reports.matrix import LARGEST, Matrix, matrix_of
+from fieldmark.reports.matrix import Matrix, matrix_of
 from fieldmark.reports.measured import (
     ClassRow,
     Confidence,
@@ -29,12 +29,14 @@ from fieldmark.reports.measured import (
     most_confident,
 )
 from fieldmark.reports.pictures import MOST, SURE, Gallery, Wanted, asked_of, examples_of
-from fieldmark.reports.plots import Chart, Reliability, charts_of, reliability_of
+from fieldmark.reports.plots import BOTTOM, LEFT, RIGHT, TOP, Chart, Reliability, charts_of, reliability_of
 from fieldmark.reports.provenance import Row
 
 MARK = "Fieldmark report"
 WORST = 12
 """Mistakes that are shown for themselves, beside the most confident ones."""
+UNTRIMMED = 30
+"""Classes of which the table is shown at its full height."""
 NAMES = 20
 """Files of a cell that are named where there is no picture of them."""
 
@@ -62,6 +64,13 @@ class Measured:
     def figures(self) -> list[Figure]:
         """The figures, the headline first."""
         return figures_of(self.result)
+
+    @property
+    def subject(self) -> str:
+        """What was measured: "585 test photos of 20 classes"."""
+        kinds = {"train": "training ", "val": "validation ", "test": "test "}
+        photos = count(self.result.metrics.n, f"{kinds.get(self.result.split, '')}photo")
+        return f"{photos} of {count(len(self.result.classes), 'class', 'classes')}"
 
     def photos_of(self, label: int) -> int:
         """Photos of a class that were measured."""
@@ -169,7 +178,8 @@ def rendered(content: Content) -> str:
         examples_in_words=examples_in_words,
         heading=heading_of(content),
         settings=json_text(content.settings).splitlines(),
-        limits={"classes": LARGEST, "photos": MOST},
+        limits={"photos": MOST, "untrimmed": UNTRIMMED},
+        area={"left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
     )
 
 

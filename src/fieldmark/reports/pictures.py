@@ -15,7 +15,7 @@ from fieldmark.data.dataset import Photo
 from fieldmark.errors import UserError
 from fieldmark.evaluation.evaluate import Evaluation
 from fieldmark.evaluation.inference import in_eval_mode
-from fieldmark.explanations.drawing import lit
+from fieldmark.explanations.drawing import enlarged_to, lit
 from fieldmark.explanations.heatmaps import Question, look
 from fieldmark.images.guard import up_to
 from fieldmark.input.loading import Packed, open_photo
@@ -27,12 +27,14 @@ MOST = 300
 """Photos in a report."""
 SURE = 6
 """Most confident mistakes that are shown."""
-BYTES = 2_900_000
+BYTES = 3_200_000
 """Of all JPEGs together; Base64 makes a third more of it."""
-LARGE, SMALL, FEW = 224, 176, 80
-"""Pixels a side of up to ``FEW`` photos, and of more."""
+SIDES = {80: 224, 160: 184, MOST: 160}
+"""Pixels a side, by how many photos there are at most."""
 BATCH = 16
-PHOTO_QUALITY, HEATMAP_QUALITY = 78, 70
+PHOTO_QUALITY, HEATMAP_QUALITY = 74, 64
+HALF = 0.5
+"""Of a heatmap's maximum: where a line is drawn."""
 
 
 class Wanted(NamedTuple):
@@ -51,7 +53,7 @@ class Pictured(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """The pictures of a report, their side in pixels, and why there are fewer than asked for ("" where all are here)."""
+    """The pictures of a report, their side in pixels, and a remark where something was asked for and is not here."""
 
     pictures: dict[Wanted, Pictured]
     side: int
@@ -96,7 +98,7 @@ def gallery_of(
         until: the moment on the clock of ``time.perf_counter`` after which no further photo is drawn.
         progress: called with the number of photos just done.
     """
-    side = LARGE if len(wanted) <= FEW else SMALL
+    side = next(side for count, side in SIDES.items() if len(wanted) <= count)
     pictures: dict[Wanted, Pictured] = {}
     artist, size, remark = _Artist(opened, packed, side), 0, ""
     with in_eval_mode(opened.learner.method):
@@ -135,7 +137,7 @@ class _Artist:
             asked.append(each)
         heatmaps = self._heatmaps(np.stack(views), asked) if asked else []
         for each, picture, heatmap in zip(asked, seen, heatmaps, strict=True):
-            shown = "" if heatmap is None else jpeg(lit(picture, heatmap), HEATMAP_QUALITY)
+            shown = "" if heatmap is None else jpeg(outlined(picture, heatmap), HEATMAP_QUALITY)
             yield each, Pictured(jpeg(picture, PHOTO_QUALITY), shown)
 
     def _heatmaps(self, views: np.ndarray, asked: Sequence[Wanted]) -> Sequence[np.ndarray | None]:
@@ -153,6 +155,24 @@ class _Artist:
 
 
 _CLASSES = ("of", "against")
+
+
+def outlined(picture: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
+    """The picture uint8 (H, W, 3), lit where a heatmap (h, w) is high, with a line around what is above ``HALF``."""
+    drawn, size = lit(picture, heatmap), picture.shape[:2]
+    above = enlarged_to(heatmap, size) > HALF
+    for grey, reach in ((0, 2), (255, 1)):  # a white line on a dark one, so that it shows on any photo
+        drawn[_edge(above, reach)] = grey
+    return drawn
+
+
+def _edge(inside: np.ndarray, reach: int) -> np.ndarray:
+    """The cells outside of a region (H, W) that are at most ``reach`` steps from it."""
+    grown = inside
+    for _ in range(reach):
+        padded = np.pad(grown, 1)
+        grown = grown | padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
+    return grown & ~inside
 
 
 def jpeg(picture: np.ndarray, quality: int) -> str:

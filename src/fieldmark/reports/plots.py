@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 from fieldmark.reports.measured import Confidence
 
-WIDTH, HEIGHT = 400.0, 260.0
-LEFT, RIGHT, TOP, BOTTOM = 40.0, 392.0, 12.0, 222.0
+LEFT, RIGHT, TOP, BOTTOM = 40, 384, 12, 222
 """Edges of the area inside of the axes."""
 TICKS = 5
 MARKS = 40

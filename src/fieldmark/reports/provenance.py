@@ -35,7 +35,10 @@ def recipe_rows(run: Path, recipe: Recipe) -> list[Row]:
         ("Loss", words.further.get("model.criterion.type", model.criterion.name) + _options(model.criterion.options)),
         ("What it sees", _pixels(recipe.pixels)),
         ("Epochs", f"{recipe.epochs}, in batches: {words.comparable['batches']}" if recipe.stages else "none"),
-        ("Optimiser", words.rate if recipe.stages else "none: the head alone, as logistic regression"),
+        (
+            "Optimiser and learning rate",
+            words.rate if recipe.stages else "none: the head alone, as logistic regression",
+        ),
         *_start_rows(run, recipe),
         ("Trained on", " + ".join(recipe.train_on)),
         ("Seed", str(recipe.seed)),
@@ -50,15 +53,20 @@ def _options(options: object) -> str:
 
 def _pixels(pixels: Pixels) -> str:
     size = f"{pixels.eval_size} × {pixels.eval_size} pixels of {_FITS[pixels.fit]} of each photo"
-    trained = f"; in training, random areas of at least {pixels.min_scale:.0%}"
+    trained = f"; in training, random areas of at least {100 * pixels.min_scale:.0f} % of it"
     return size + trained + (", half of them mirrored" if pixels.flip else "")
 
 
 def _start_rows(run: Path, recipe: Recipe) -> Iterator[Row]:
     start = read_start(run)
     if recipe.start == "probe":
-        right = f", right on {start.share:.1%} of {start.photos:,} photos out of fold" if start and start.share else ""
-        yield "Start", f"the head began as a logistic regression on the network's features{right}"
+        share = start.share if start else None
+        right = "" if share is None or start is None else f"{100 * share:.1f} % of {start.photos:,} photos"
+        yield (
+            "Start",
+            "the head began as a logistic regression on the network's features"
+            + (f", right out of fold on {right}" if right else ""),
+        )
     stages = f"the first {recipe.frozen_stages} stages" if recipe.frozen_stages else ""
     norms = "the statistics of the batch norms" if recipe.frozen_norms else ""
     yield "Kept fixed", " and ".join(filter(None, (stages, norms)))
@@ -87,7 +95,7 @@ def provenance_rows(run: Path, about: About) -> list[Row]:
 def _splits(about: About) -> str:
     if about.cut:
         return "cut by Fieldmark, copies and groups kept together"
-    return f"official; {about.held_out:.0%} of the training photos held out" if about.held_out else "official"
+    return f"official; {100 * about.held_out:.0f} % of the training photos held out" if about.held_out else "official"
 
 
 def _openings(run: Path) -> str:

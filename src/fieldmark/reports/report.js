@@ -43,10 +43,15 @@
   const matrix = one("matrix");
   const cells = all(".cell");
   const every = one("all-cells");
+  const first = 8;
   const show = (chosen) => {
-    cells.forEach((cell) => { cell.hidden = Boolean(chosen) && cell !== chosen; cell.open = cell === chosen; });
-    every.hidden = !chosen;
+    cells.forEach((cell) => { cell.hidden = chosen ? cell !== chosen : false; cell.open = cell === chosen; });
+    every.hidden = !chosen || cells.length < 2;
   };
+  if (cells.length > first) {
+    cells.slice(first).forEach((cell) => { cell.hidden = true; });
+    every.hidden = false;
+  }
   if (matrix && cells.length) {
     const buttons = all("button[data-cell]", matrix);
     const focus = (button) => {
@@ -77,6 +82,7 @@
     });
     every.addEventListener("click", () => {
       show(null);
+      every.hidden = true;
       buttons.forEach((button) => button.setAttribute("aria-expanded", "false"));
       cells[0].querySelector("summary").focus();
     });
@@ -85,9 +91,15 @@
 
   // On paper everything is open.
   let closed = [];
+  let hidden = [];
   addEventListener("beforeprint", () => {
+    hidden = cells.filter((cell) => cell.hidden);
     closed = all("details:not([open])");
+    hidden.forEach((cell) => { cell.hidden = false; });
     closed.forEach((details) => { details.open = true; });
   });
-  addEventListener("afterprint", () => closed.forEach((details) => { details.open = false; }));
+  addEventListener("afterprint", () => {
+    hidden.forEach((cell) => { cell.hidden = true; });
+    closed.forEach((details) => { details.open = false; });
+  });
 })();

@@ -7,28 +7,24 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from fieldmark.console import counted, speaks, tell, working
+from fieldmark.console import counted, speaks, working
 from fieldmark.core import processes
 from fieldmark.core.device import device_of
 from fieldmark.core.weights import MODEL
 from fieldmark.data.opening import OpenedData
 from fieldmark.data.outputs import refuse_file
-from fieldmark.errors import UserError, printable
+from fieldmark.errors import UserError
 from fieldmark.evaluation.evaluate import Evaluation, evaluate, refuse_unlogged, split_of_run
 from fieldmark.files import write_text
 from fieldmark.plain import to_plain
 from fieldmark.recipe import External
-from fieldmark.reports import REPORT
 from fieldmark.reports.findings import known_of, measurable_splits
 from fieldmark.reports.measured import mistakes_of, pairs_of
 from fieldmark.reports.page import Content, Measured, is_report, rendered
 from fieldmark.reports.pictures import gallery_of, wanted_photos
 from fieldmark.reports.provenance import provenance_rows, read_history, recipe_rows
 from fieldmark.runs.folder import Opened, open_run, read_run
-from fieldmark.training.settings import Settings
 
-SHARE, LONGEST = 0.1, 30.0
-"""Of the time that training may take, what is set aside for its report: a share, and at most so many seconds."""
 _CLOSED = (
     "There are no validation photos, and training leaves test photos closed: "
     "fieldmark report RUN measures the run on them, and logs that it did."
@@ -150,39 +146,3 @@ def _drawn(opened: Opened, result: Evaluation, photos: OpenedData, asked: Asked,
             opened, result, wanted, packed=photos.dataset.pixels, until=asked.until, progress=lambda more: tick(more)
         )
     return Measured(result, tuple(pairs), tuple(mistakes), gallery)
-
-
-def set_aside(settings: Settings) -> float:
-    """Seconds of the time that the user gave for training, kept for its report."""
-    seconds = settings.machine.seconds
-    return 0.0 if seconds is None else min(SHARE * seconds, LONGEST)
-
-
-def write_own_report(run: Path, settings: Settings, *, external: External = (), begun: float, console: Console) -> None:
-    """What training ends with: a report on the validation photos, and a line that says where it is.
-
-    Test photos stay closed. A report that cannot be written is told, too, and nothing else comes of it.
-
-    Args:
-        run: the run that was trained.
-        settings: how.
-        external: classes of the user's own.
-        begun: when the command began, on the clock of ``time.perf_counter``.
-        console: for progress and that line.
-    """
-    seconds, out = settings.machine.seconds, run / REPORT
-    until = None if seconds is None else begun + seconds
-    try:
-        names = (external,) if isinstance(external, str | type) else external
-        asked = Asked(
-            device=settings.machine.device,
-            external=(*names, *settings.recipe.external_names),
-            until=until,
-            opens_test=False,
-        )
-        write_report(run, out, asked, console=console)
-    except Exception as error:  # the run is trained: whatever goes wrong here must not make that look undone
-        reason = " ".join(str(error).split()) or type(error).__name__
-        tell(console, f"no report was written ({reason}); fieldmark report {printable(str(run))} tries again")
-        return
-    tell(console, f"report: {printable(str(out))}")
