@@ -37,7 +37,7 @@ WORST = 12
 """Mistakes that are shown for themselves, beside the most confident ones."""
 UNTRIMMED = 30
 """Classes of which the table is shown at its full height."""
-NAMES = 20
+NAMES = 10
 """Files of a cell that are named where there is no picture of them."""
 
 
@@ -71,6 +71,10 @@ class Measured:
         kinds = {"train": "training ", "val": "validation ", "test": "test "}
         photos = count(self.result.metrics.n, f"{kinds.get(self.result.split, '')}photo")
         return f"{photos} of {count(len(self.result.classes), 'class', 'classes')}"
+
+    def name_of(self, row: int) -> str:
+        """Of a photo."""
+        return self.result.photos[row].name
 
     def photos_of(self, label: int) -> int:
         """Photos of a class that were measured."""
@@ -123,7 +127,7 @@ class Measured:
 
     def _told(self, key: tuple[int, int], group: Sequence[Mistake]) -> Told:
         pictured = tuple(mistake for mistake in group if asked_of(mistake) in self.numbers)
-        others = [self.result.names[mistake.row] for mistake in group if asked_of(mistake) not in self.numbers]
+        others = [self.name_of(mistake.row) for mistake in group if asked_of(mistake) not in self.numbers]
         return Told(*key, pictured, tuple(others[:NAMES]), len(group))
 
 

@@ -27,7 +27,7 @@ MOST = 300
 """Photos in a report."""
 SURE = 6
 """Most confident mistakes that are shown."""
-BYTES = 3_200_000
+BYTES = 2_700_000
 """Of all JPEGs together; Base64 makes a third more of it."""
 SIDES = {80: 224, 160: 184, MOST: 160}
 """Pixels a side, by how many photos there are at most."""

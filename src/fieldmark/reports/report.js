@@ -93,13 +93,15 @@
   let closed = [];
   let hidden = [];
   addEventListener("beforeprint", () => {
-    hidden = cells.filter((cell) => cell.hidden);
-    closed = all("details:not([open])");
+    hidden.push(...cells.filter((cell) => cell.hidden));
+    closed.push(...all("details:not([open])"));
     hidden.forEach((cell) => { cell.hidden = false; });
     closed.forEach((details) => { details.open = true; });
   });
   addEventListener("afterprint", () => {
     hidden.forEach((cell) => { cell.hidden = true; });
     closed.forEach((details) => { details.open = false; });
+    hidden = [];
+    closed = [];
   });
 })();
