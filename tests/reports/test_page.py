@@ -81,7 +81,9 @@ def test_only_its_own_style_and_script_may_run() -> None:
 
 def test_everything_is_in_the_file() -> None:
     elements = Elements(page(CLASSES))
-    places = [value for _, names in elements.found for key, value in names.items() if key in ("href", "src", "xlink:href")]
+    places = [
+        value for _, names in elements.found for key, value in names.items() if key in ("href", "src", "xlink:href")
+    ]
     assert places
     assert all(place and place.startswith(("#", "data:")) for place in places)
     ids = [names["id"] for _, names in elements.found if "id" in names]

@@ -35,6 +35,9 @@ _NONE_LEFT = (
 )
 
 
+_NOT_MEASURED = "The photos could not be measured"
+
+
 @dataclass(frozen=True)
 class Asked:
     """What to measure, and with what.
@@ -55,6 +58,11 @@ class Asked:
     until: float | None = None
     opens_test: bool = True
 
+    @property
+    def is_explicit(self) -> bool:
+        """Whether the user named what to measure, so that the lack of it is a mistake."""
+        return self.data is not None or self.split is not None
+
 
 class _Chosen(NamedTuple):
     """A split and its photos, or why there are none."""
@@ -72,15 +80,16 @@ def write_report(run: Path, out: Path, asked: Asked, *, console: Console) -> Pat
     """
     recipe, classes, about = read_run(run)
     refuse_file(out, option="--out", is_ours=is_report)
-    chosen = _chosen(run, asked, recipe.train_on)
-    remarks, measured = [], None
+    chosen, remarks, measured = _chosen(run, asked, recipe.train_on), (), None
     if chosen.photos:
         opened = _opened(run, asked)
-        remarks += opened.remarks
+        remarks = opened.remarks
         result = _measured(opened, chosen, asked, console)
-        if not speaks():  # the other processes have done their share
-            return out
-        measured = _drawn(opened, result, chosen.photos, asked, console)
+        chosen = chosen._replace(problem=result if isinstance(result, str) else "")
+        if isinstance(result, Evaluation) and speaks():
+            measured = _drawn(opened, result, chosen.photos, asked, console)
+    if not speaks():  # the other processes have done their share
+        return out
     with working(console, "writing the report"):
         content = Content(
             run=run,
@@ -94,8 +103,7 @@ def write_report(run: Path, out: Path, asked: Asked, *, console: Console) -> Pat
             problem=chosen.problem,
             measured=measured,
         )
-        if speaks():
-            write_text(out, rendered(content))
+        write_text(out, rendered(content))
     return out
 
 
@@ -111,9 +119,9 @@ def _chosen(run: Path, asked: Asked, train_on: tuple[str, ...]) -> _Chosen:
     try:
         photos = split_of_run(run, asked.data, split)
     except UserError as error:
-        if asked.data or asked.split:
+        if asked.is_explicit:
             raise
-        return _Chosen(split, None, f"The photos could not be measured: {error}")
+        return _Chosen(split, None, f"{_NOT_MEASURED}: {error}")
     refuse_unlogged(run, split)
     return _Chosen(split, photos)
 
@@ -126,16 +134,22 @@ def _opened(run: Path, asked: Asked) -> Opened:
     return opened
 
 
-def _measured(opened: Opened, chosen: _Chosen, asked: Asked, console: Console) -> Evaluation:
+def _measured(opened: Opened, chosen: _Chosen, asked: Asked, console: Console) -> Evaluation | str:
+    """The answers; or why there are none, where the user named nothing."""
     assert chosen.photos, "asked before"
     with counted(console, f"evaluating {chosen.split}", len(chosen.photos.dataset.photos)) as tick:
 
         def progress(more: int) -> None:
             tick(more)
             if asked.until is not None and time.perf_counter() > asked.until:
-                raise UserError("there was no time left to measure the run")
+                raise UserError("there was no time left for it")
 
-        return evaluate(opened, chosen.photos, split=chosen.split, progress=progress)
+        try:
+            return evaluate(opened, chosen.photos, split=chosen.split, progress=progress)
+        except UserError as error:
+            if asked.is_explicit:
+                raise
+            return f"{_NOT_MEASURED}: {error}"
 
 
 def _drawn(opened: Opened, result: Evaluation, photos: OpenedData, asked: Asked, console: Console) -> Measured:
