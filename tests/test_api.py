@@ -28,7 +28,7 @@ SHORT: Keywords = {**KEYWORDS, "epochs": 1}
 
 def test_the_words_are_there_and_importing_them_is_light() -> None:
     assert sorted(fieldmark.__all__) == [
-        "check", "classifier", "equations", "evaluate", "load", "predict", "probe", "train",
+        "check", "classifier", "equations", "evaluate", "explain", "load", "predict", "probe", "report", "train",
     ]  # fmt: skip
     for name in fieldmark.__all__:
         assert callable(getattr(fieldmark, name))

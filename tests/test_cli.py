@@ -42,6 +42,7 @@ COMMANDS = {
     "probe": ["--backbone", "--split", "--train-on", "--json"],
     "evaluate": ["--data", "--split", "--against", "--max-regression", "--out", "--json", "--external"],
     "predict": ["--out", "-o", "--top", "--external"],
+    "report": ["--data", "--split", "--out", "--device", "--external"],
     "convert": ["SOURCE", "TARGET"],
     "equations": ["PAPER", "--json"],
     "recipes": ["PAPER", "--json"],

@@ -1,4 +1,4 @@
-"""The page in a real browser: sorting, searching, cells, the keyboard, widths, print, and that nothing is fetched or run."""
+"""The page in a real browser: sorting, searching, cells, keyboard, widths, print; nothing foreign is fetched or run."""
 
 import os
 import shutil
