@@ -42,7 +42,7 @@ def answers(classes: Sequence[str], *, photos: int = 60, easy: float = 1.5, seed
 
 def shown(result: Evaluation, *, side: int = 24) -> Measured:
     """All that a page shows of answers, with pictures of noise."""
-    pairs, mistakes = pairs_of(result.metrics.confusion), mistakes_of(result)
+    pairs, mistakes = pairs_of(result), mistakes_of(result)
     rng = np.random.default_rng(1)
     noise = [jpeg(rng.integers(0, 256, (side, side, 3), dtype=np.uint8), 70) for _ in range(8)]
     wanted = wanted_photos(result, pairs, mistakes)

@@ -61,10 +61,17 @@ def test_a_row_per_class_the_least_accurate_first_and_those_without_photos_last(
 
 
 def test_pairs_say_both_directions() -> None:
-    (pair,) = pairs_of(np.array([[5, 2, 0], [1, 4, 0], [0, 0, 3]]))
-    assert pair == (0, 1, 2, 1)
-    assert pair.photos == 3
-    assert pairs_of(np.eye(3, dtype=int)) == []
+    first, *others = pairs_of(answered(*FOUR, (0, (0.1, 0.8, 0.1))))
+    assert first[:4] == (0, 1, 2, 1)
+    assert first.photos == 3
+    assert first.probability == pytest.approx((0.2 + 0.6 + 0.8 + 0.8 + 0.02) / 5)
+    assert [(pair.first, pair.second, pair.photos) for pair in others] == [(0, 2, 0), (1, 2, 0)]
+
+
+def test_where_nothing_is_confused_the_nearest_pairs_come() -> None:
+    pairs = pairs_of(answered((0, (0.6, 0.1, 0.3)), (1, (0.05, 0.9, 0.05)), (2, (0.2, 0.1, 0.7))))
+    assert [(pair.first, pair.second) for pair in pairs] == [(0, 2), (0, 1), (1, 2)]
+    assert pairs[0].probability == pytest.approx(0.25)
 
 
 def test_mistakes_are_ranked_by_the_true_class_and_by_confidence() -> None:

@@ -41,7 +41,7 @@ def opened_jpeg(text: str) -> Image.Image:
 
 def test_examples_of_pairs_come_first_then_the_surest_mistakes_then_the_worst() -> None:
     result = answers(["ant", "bee", "cat"], photos=90, easy=0.5)
-    pairs, mistakes = pairs_of(result.metrics.confusion), mistakes_of(result)
+    pairs, mistakes = pairs_of(result), mistakes_of(result)
     wanted = wanted_photos(result, pairs, mistakes)
     assert len(wanted) == len(set(wanted)) == 2 * len(pairs) + len(mistakes)
     examples = wanted[: 2 * len(pairs)]
@@ -57,7 +57,7 @@ def test_examples_of_pairs_come_first_then_the_surest_mistakes_then_the_worst() 
 
 def test_there_are_never_more_than_the_most() -> None:
     result = answers([f"class {at}" for at in range(30)], photos=2000, easy=0.0)
-    assert len(wanted_photos(result, pairs_of(result.metrics.confusion), mistakes_of(result))) == MOST
+    assert len(wanted_photos(result, pairs_of(result), mistakes_of(result))) == MOST
 
 
 def test_photos_and_heatmaps_are_small_jpegs(measured: tuple[Opened, Evaluation]) -> None:

@@ -54,7 +54,7 @@ def test_mistakes_have_their_photos_and_heatmaps(own_run: Path, tmp_path: Path) 
     """Ants are labelled as bees, and bees as ants."""
     photos = write_photos(tmp_path / "photos", classes=("bee", "ant", "cat"))
     text = fieldmark.report(own_run, photos, split="all", out=tmp_path / "page.html").read_text("utf-8")
-    shown = 2 * (20 + 2)  # the examples of the pair ask something else of two of them
+    shown = 2 * (20 + 3 * 2)  # mistakes, and examples of three pairs, of which something else is asked
     assert text.count("<symbol") == text.count("data:image/jpeg;base64,") == shown
     assert "ant taken for bee: 10 photos" in text
     assert "why ant, not bee" in text

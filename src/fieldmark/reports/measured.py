@@ -9,8 +9,8 @@ from fieldmark.evaluation.evaluate import Evaluation
 from fieldmark.evaluation.metrics import confused_pairs, log_probabilities
 from fieldmark.evaluation.statistics import Interval, mean_share_interval, share_interval
 
-PAIRS = 12
-"""Look-alike pairs that are shown."""
+PAIRS, LEAST = 12, 6
+"""Look-alike pairs that are shown at most, and at least: where fewer are confused, those that come nearest to it."""
 BINS = 10
 """Ranges of probability, equally wide, by which confidence is held against accuracy."""
 TOP = 5
@@ -41,12 +41,16 @@ class ClassRow(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two classes that are taken for each other, by label, and how many photos of each were taken for the other."""
+    """Two classes that are taken for each other, by label, and how many photos of each were taken for the other.
+
+    ``probability`` is that of the other class, on average over both classes' photos.
+    """
 
     first: int
     second: int
     first_as_second: int
     second_as_first: int
+    probability: float
 
     @property
     def photos(self) -> int:
@@ -110,10 +114,24 @@ def class_rows(result: Evaluation, trained: Mapping[str, int]) -> list[ClassRow]
     return sorted(rows, key=lambda row: (row.accuracy.mean, -row.photos) if row.accuracy else (2.0, 0))
 
 
-def pairs_of(confusion: np.ndarray) -> list[Pair]:
-    """The pairs of classes that are confused most, most often confused first."""
-    pairs = confused_pairs(confusion, PAIRS)
-    return [Pair(i, j, int(confusion[i, j]), int(confusion[j, i])) for i, j, _ in pairs]
+def pairs_of(result: Evaluation) -> list[Pair]:
+    """The pairs of classes that are confused most, most often confused first; of equals, the nearer to each other."""
+    confusion, given = result.metrics.confusion, _given(result)
+    nearest = np.argsort(-np.triu(given, 1), axis=None, kind="stable")[: LEAST if len(given) > 1 else 0]
+    near = (divmod(int(at), len(given)) for at in nearest if np.triu(given, 1).flat[at] > 0)
+    found = [(i, j) for i, j, _ in confused_pairs(confusion, PAIRS)]
+    found += [pair for pair in near if pair not in found][: max(LEAST - len(found), 0)]
+    pairs = [Pair(i, j, int(confusion[i, j]), int(confusion[j, i]), float(given[i, j])) for i, j in found]
+    return sorted(pairs, key=lambda pair: (-pair.photos, -pair.probability))
+
+
+def _given(result: Evaluation) -> np.ndarray:
+    """The probability (C, C) that photos of two classes give to the other of them, on average."""
+    shares, count = np.exp(log_probabilities(result.logits)), len(result.classes)
+    sums = np.zeros((count, count))
+    np.add.at(sums, result.labels, shares)
+    photos = np.bincount(result.labels, minlength=count)
+    return (sums + sums.T) / np.maximum(photos[:, None] + photos[None], 1)
 
 
 def mistakes_of(result: Evaluation) -> list[Mistake]:

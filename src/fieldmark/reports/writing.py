@@ -153,7 +153,7 @@ def _measured(opened: Opened, chosen: _Chosen, asked: Asked, console: Console) -
 
 
 def _drawn(opened: Opened, result: Evaluation, photos: OpenedData, asked: Asked, console: Console) -> Measured:
-    pairs, mistakes = pairs_of(result.metrics.confusion), mistakes_of(result)
+    pairs, mistakes = pairs_of(result), mistakes_of(result)
     wanted = wanted_photos(result, pairs, mistakes)
     with counted(console, "explaining mistakes", len(wanted)) as tick:
         gallery = gallery_of(
