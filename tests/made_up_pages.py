@@ -26,7 +26,7 @@ def answers(classes: Sequence[str], *, photos: int = 60, easy: float = 1.5, seed
     labels = np.arange(photos) % len(classes)
     logits = rng.normal(size=(photos, len(classes))).astype(np.float32)
     logits[np.arange(photos), labels] += easy
-    names = [f"{classes[label]}/{at}.jpg" for at, label in enumerate(labels)]
+    names = [f"{classes[label]}/{at}.jpg" for at, label in enumerate(labels.tolist())]
     return Evaluation(
         split="test",
         data=Path("photos"),

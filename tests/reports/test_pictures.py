@@ -128,8 +128,8 @@ def test_the_line_lies_around_what_is_above_half() -> None:
     heatmap = np.zeros((20, 20), np.float32)
     heatmap[6:14, 6:14] = 1
     drawn = outlined(np.full((20, 20, 3), 90, np.uint8), heatmap)
-    assert (drawn[5, 6:14] == 255).all()
-    assert (drawn[4, 6:14] == 0).all()
+    assert (drawn[4:6, 6:14] == 255).all()
+    assert (drawn[3, 6:14] == 0).all()
     assert (drawn[9, 9] == 90).all()
     assert drawn[0, 0, 0] == 27  # at 0, 0.3 of the brightness
 

@@ -161,7 +161,7 @@ def outlined(picture: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
     """The picture uint8 (H, W, 3), lit where a heatmap (h, w) is high, with a line around what is above ``HALF``."""
     drawn, size = lit(picture, heatmap), picture.shape[:2]
     above = enlarged_to(heatmap, size) > HALF
-    for grey, reach in ((0, 2), (255, 1)):  # a white line on a dark one, so that it shows on any photo
+    for grey, reach in ((0, 3), (255, 2)):  # a white line on a dark one, so that it shows on any photo
         drawn[_edge(above, reach)] = grey
     return drawn
 

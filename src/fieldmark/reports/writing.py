@@ -85,8 +85,9 @@ def write_report(run: Path, out: Path, asked: Asked, *, console: Console) -> Pat
         opened = _opened(run, asked)
         remarks = opened.remarks
         result = _measured(opened, chosen, asked, console)
-        chosen = chosen._replace(problem=result if isinstance(result, str) else "")
-        if isinstance(result, Evaluation) and speaks():
+        if isinstance(result, str):
+            chosen = chosen._replace(problem=result)
+        elif speaks():
             measured = _drawn(opened, result, chosen.photos, asked, console)
     if not speaks():  # the other processes have done their share
         return out
