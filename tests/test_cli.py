@@ -51,6 +51,7 @@ COMMANDS = {
         "--external",
     ],
     "predict": ["--out", "-o", "--top", "--external"],
+    "report": ["--data", "--split", "--out", "--device", "--external"],
     "convert": ["SOURCE", "TARGET"],
     "equations": ["PAPER", "--json"],
     "recipes": ["PAPER", "--json"],

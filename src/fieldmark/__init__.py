@@ -1,10 +1,11 @@
 """Fieldmark: train, measure and use classifiers for classes that look alike.
 
 ``fieldmark.train``, ``fieldmark.load``, ``fieldmark.evaluate``, ``fieldmark.predict``, ``fieldmark.explain``,
-``fieldmark.compare``, ``fieldmark.figures``, ``fieldmark.probe``, ``fieldmark.check`` and ``fieldmark.equations`` are
-the command line's words in Python, ``fieldmark.bench.run`` and ``fieldmark.bench.report`` those of ``fieldmark bench``,
-and ``fieldmark.recipes.ROWS`` is what ``fieldmark recipes`` lists. ``fieldmark.classifier`` builds backbone, neck, pool
-and head for a loop of your own. Importing the package alone loads nothing heavy.
+``fieldmark.compare``, ``fieldmark.figures``, ``fieldmark.report``, ``fieldmark.probe``, ``fieldmark.check`` and
+``fieldmark.equations`` are the command line's words in Python, ``fieldmark.bench.run`` and ``fieldmark.bench.report``
+those of ``fieldmark bench``, and ``fieldmark.recipes.ROWS`` is what ``fieldmark recipes`` lists.
+``fieldmark.classifier`` builds backbone, neck, pool and head for a loop of your own. Importing the package alone loads
+nothing heavy.
 """
 
 import importlib
@@ -15,11 +16,23 @@ from fieldmark.equations import equations
 
 if TYPE_CHECKING:
     from fieldmark import recipes as recipes
-    from fieldmark.api import check, classifier, compare, evaluate, explain, figures, load, predict, probe, train
+    from fieldmark.api import (
+        check,
+        classifier,
+        compare,
+        evaluate,
+        explain,
+        figures,
+        load,
+        predict,
+        probe,
+        report,
+        train,
+    )
 
 __all__ = [
     "check", "classifier", "compare", "equations", "evaluate", "explain", "figures", "load", "predict", "probe",
-    "train",
+    "report", "train",
 ]  # fmt: skip
 
 

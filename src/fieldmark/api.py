@@ -23,6 +23,7 @@ from fieldmark.images.pictures import Picture
 from fieldmark.on_device import opened_run
 from fieldmark.plain import several
 from fieldmark.recipe import External
+from fieldmark.reports import report as report
 from fieldmark.training.settings import Destination, Keywords, RecipeSettings, settings_of
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def train(
     console: Console = QUIET,
     **settings: Unpack[Keywords],
 ) -> Path:
-    """Trains a classifier on a folder, CSV or benchmark and returns the run's folder.
+    """Trains a classifier on a folder, CSV or benchmark, writes its report, and returns the run's folder.
 
     Args:
         data: the photographs.
@@ -81,7 +82,7 @@ def train(
     Raises:
         UserError: a mistake that the user can correct.
     """
-    from fieldmark.training.session import train as run
+    from fieldmark.reports.training import train as run
 
     destination = Destination(None if out is None else Path(out), resume=resume, overwrite=overwrite)
     name, value = (str(recipe), None) if isinstance(recipe, str | Path) else (None, recipe)

@@ -12,7 +12,17 @@ from cyclopts import App, CycloptsError, Parameter
 
 from fieldmark.bench.commands import Speaking
 from fieldmark.bench.commands import app as bench
-from fieldmark.commands import External, JsonFile, compare, evaluate, explain, figures, refuse_json, write_figures
+from fieldmark.commands import (
+    External,
+    JsonFile,
+    compare,
+    evaluate,
+    explain,
+    figures,
+    refuse_json,
+    report,
+    write_figures,
+)
 from fieldmark.console import console as make_console
 from fieldmark.console import details, speaks, tell, tell_error, working
 from fieldmark.errors import UserError, printable
@@ -30,6 +40,7 @@ app.command(evaluate)
 app.command(explain)
 app.command(compare)
 app.command(figures)
+app.command(report)
 Flat = Parameter(name="*")
 
 
@@ -83,7 +94,7 @@ def train(
     if not data.exists():  # before the heavy imports, which take seconds
         raise UserError(f"{printable(str(data))}: no such folder or file; name the photos to train on")
     with working(console, "starting"):
-        from fieldmark.training.session import train as run
+        from fieldmark.reports.training import train as run
         from fieldmark.training.split_notices import next_command
     settings = Settings(recipe or RecipeSettings(), photos or DataSettings(), machine or MachineSettings())
     folder = run(data, destination or Destination(), settings, console=console, external=external, begun=begun)

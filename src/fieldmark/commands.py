@@ -239,3 +239,31 @@ def figures(
     for figure in made:
         refuse_explanations(folder, [figure.name], inputs=())
         tell(console, f"{figure.title}: {figure.save(folder)}")
+
+
+def report(
+    run: Path,
+    *,
+    data: Path | None = None,
+    split: str | None = None,
+    out: Path | None = None,
+    device: str = "auto",
+    external: External = (),
+    console: Speaking,
+) -> None:
+    """Write one page about a run: figures, look-alikes, mistakes with their photos, curves, data, how it was made.
+
+    The page is a single file that opens in any browser, without a network. Measuring test photos is logged in the run.
+
+    Args:
+        run: the run's folder.
+        data: labelled photos; by default the data it was trained on.
+        split: train, val, test or all; by default test if the data have one, or else val.
+        out: the file; by default RUN/report.html.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
+        external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
+    """
+    with working(console, "starting"):
+        from fieldmark.api import report as write
+    path = write(run, data, split=split, out=out, device=device, external=external, console=console)
+    tell(console, f"report: {path}")

@@ -16,6 +16,7 @@ from fieldmark.errors import UserError
 from fieldmark.evaluation.output import write_evaluation
 from fieldmark.evaluation.predict import refuse_output, write_predictions
 from fieldmark.locks import LOCK, locked
+from fieldmark.reports import REPORT
 from fieldmark.training.runlog import clock
 from fieldmark.training.settings import Keywords
 
@@ -61,6 +62,7 @@ def _run(out: Path, *, species: int, images: int, epochs: int, device: str, cons
         f"top-1 on {result.metrics.n} test pictures: {100 * result.metrics.top1:.1f} % "
         f"(guessing: {100 / len(result.classes):.1f} %), in {clock(time.perf_counter() - begun)}",
         f"  pictures      {birds}",
+        f"  report        {run / REPORT}  (of the validation pictures; open it in a browser)",
         f"  trained run   {run}  (curves.png, metrics.csv, evaluation/test/confusion.png)",
         f"  predictions   {table}",
         f"next, with your own class folders: fieldmark train PHOTOS --out {out.parent / 'runs/mine'}",

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fieldmark.evaluation.statistics import detectable, holm, paired_difference, seed_interval, share_interval
+from fieldmark.evaluation.statistics import (
+    detectable,
+    holm,
+    mean_share_interval,
+    paired_difference,
+    seed_interval,
+    share_interval,
+)
 
 
 def test_the_interval_over_seeds_is_student_s() -> None:
@@ -153,3 +160,25 @@ def test_an_effect_of_that_size_is_seen_that_often(alpha: float) -> None:
     sample = rng.normal(effect, 1, (20_000, values))
     t = sample.mean(1) / (sample.std(1, ddof=1) / math.sqrt(values))
     assert np.mean(t > stats.t.ppf(1 - alpha / 2, values - 1)) == pytest.approx(0.8, abs=0.01)
+
+
+def test_the_mean_of_shares_is_not_certain_where_all_are_right():
+    interval = mean_share_interval(np.array([5, 5, 0]), np.array([5, 5, 0]))
+    assert interval.mean == interval.high == 1
+    half = 1.959964 * np.sqrt(2 * (6 / 7) * (1 / 7) / 5) / 2
+    assert interval.low == pytest.approx(1 - half, abs=1e-6)
+    with pytest.raises(ValueError, match="a class with photos"):
+        mean_share_interval(np.array([0]), np.array([0]))
+
+
+@pytest.mark.parametrize(("classes", "photos"), [(20, 30), (20, 5), (100, 5), (8, 40)])
+def test_the_mean_of_shares_lies_in_its_interval(classes: int, photos: int):
+    """In 93 % of draws or more, for accuracies that differ from class to class."""
+    rng = np.random.default_rng(0)
+    accuracies = np.linspace(0.5, 1.0, classes)
+    counts = np.full(classes, photos)
+    held = []
+    for _ in range(1000):
+        _, low, high = mean_share_interval(rng.binomial(counts, accuracies), counts)
+        held.append(low <= accuracies.mean() <= high)
+    assert np.mean(held) >= 0.93

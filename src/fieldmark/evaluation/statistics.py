@@ -50,6 +50,30 @@ def share_interval(hits: int, count: int, *, level: float = LEVEL) -> Interval:
     return Interval(share, low if hits else 0.0, high if hits < count else 1.0)  # but for rounding
 
 
+def mean_share_interval(hits: np.ndarray, counts: np.ndarray, *, level: float = LEVEL) -> Interval:
+    """The mean of several shares, each of its own photos, with an approximate interval for other photos of the kind.
+
+    The variance of each share is that of (hits + 1) / (count + 2), so that a class of few photos, all of them right,
+    does not count as certain; the mean is taken for normal and kept within 0 and 1. Classes without photos are left
+    out.
+
+    Args:
+        hits: (C,) photos that are right.
+        counts: (C,) all photos, at least one in some class.
+        level: of the interval.
+
+    Raises:
+        ValueError: no class has photos.
+    """
+    hits, counts = hits[counts > 0].astype(np.float64), counts[counts > 0]
+    if not len(counts):
+        raise ValueError("a mean over classes needs a class with photos")
+    mean, moved = float((hits / counts).mean()), (hits + 1) / (counts + 2)
+    error = math.sqrt(float((moved * (1 - moved) / counts).sum())) / len(counts)
+    half = float(stats.norm.ppf(0.5 + level / 2)) * error
+    return Interval(mean, max(mean - half, 0.0), min(mean + half, 1.0))
+
+
 def seed_interval(values: Sequence[float] | np.ndarray, *, level: float = LEVEL) -> Interval:
     """Student's interval of the mean of ``values`` (S,), one per seed: what other seeds would give on the same photos.
 
