@@ -12,6 +12,7 @@ from PIL import Image
 
 from fieldmark.errors import UserError
 from fieldmark.evaluation.evaluate import Evaluation, evaluate, split_of_run
+from fieldmark.explanations.drawing import DARKEST
 from fieldmark.reports import pictures
 from fieldmark.reports.measured import mistakes_of, most_confident, pairs_of
 from fieldmark.reports.pictures import (
