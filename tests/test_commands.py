@@ -14,15 +14,19 @@ def run(*words: object) -> int:
 
 
 def test_explain(own_run: Path, photos: Path, capsys: pytest.CaptureFixture[str]):
-    assert run("explain", own_run, photos / "ant" / "0.jpg", photos / "bee", "--layer", "maps") == 0
+    few = own_run.parent / "few"
+    few.mkdir()
+    for number in range(2):
+        (few / f"{number}.jpg").symlink_to(photos / "bee" / f"{number}.jpg")
+    assert run("explain", own_run, photos / "ant" / "0.jpg", few, "--layer", "maps") == 0
     said = capsys.readouterr().out
     assert "0.jpg  " in said
     assert "not " in said
-    assert "11 explained" in said
+    assert "3 explained" in said
     folder = own_run / "explanations"
-    assert len(list(folder.glob("*.png"))) == len(list(folder.glob("*.json"))) == len(list(folder.glob("*.npz"))) == 11
-    assert json.loads((folder / "01-0.json").read_text())["layer"] == "maps"
-    assert run("explain", own_run, photos / "ant" / "0.jpg", photos / "bee", "--layer", "maps") == 0  # once more
+    assert len(list(folder.glob("*.png"))) == len(list(folder.glob("*.json"))) == len(list(folder.glob("*.npz"))) == 3
+    assert json.loads((folder / "1-0.json").read_text())["layer"] == "maps"
+    assert run("explain", own_run, photos / "ant" / "0.jpg") == 0  # once more, in place of the first
 
 
 @pytest.mark.parametrize(
@@ -61,7 +65,7 @@ def test_compare(own_run: Path, photos: Path, capsys: pytest.CaptureFixture[str]
     assert (own_run / "comparisons" / "0--1.png").is_file()
     assert run("compare", own_run, "--classes", "ant", "cat", "--split", "train") == 0
     assert (own_run / "comparisons" / "ant--cat.json").is_file()
-    assert run("compare", own_run, "--classes", "ant", "cat", "--split", "train") == 0  # once more
+    assert run("compare", own_run, *pair) == 0  # once more
     for words, message in (([pair[0]], "two photos are compared, not 1"), ([], "name two photos")):
         assert run("compare", own_run, *words) == 2
         assert message in " ".join(capsys.readouterr().err.split())

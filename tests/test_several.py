@@ -34,8 +34,10 @@ def test_these_are_all_places() -> None:
         for parameter in inspect.signature(function).parameters.values()
         if any(word in str(parameter.annotation) for word in words)
     }
-    external = {f"{name}.external" for name in ("train", "classifier", "load", "evaluate", "predict", "bench.run")}
-    assert parameters == external | {"predict.inputs", "probe.backbones", "probe.train_on"}
+    open_runs = ("load", "evaluate", "predict", "explain", "compare", "figures", "report")
+    external = {f"{name}.external" for name in ("train", "classifier", "bench.run", *open_runs)}
+    inputs = {f"{name}.inputs" for name in ("predict", "explain", "figures")}
+    assert parameters == external | inputs | {"compare.classes", "probe.backbones", "probe.train_on"}
     settings = get_type_hints(Keywords) | get_type_hints(RunOptions)
     lists = {name for name, hint in settings.items() if any(word in str(hint) for word in words)}
     assert lists == {"set", "term", "data", "weights", "only"}
@@ -58,6 +60,10 @@ def test_one_class_from_elsewhere(photos: Path, trained: Path, tmp_path: Path, m
         "load": lambda external: fieldmark.load(trained, external=external),
         "evaluate": lambda external: fieldmark.evaluate(trained, external=external),
         "predict": lambda external: fieldmark.predict(trained, photos, external=external),
+        "explain": lambda external: fieldmark.explain(trained, photos, external=external),
+        "compare": lambda external: fieldmark.compare(trained, classes=("ant", "bee"), external=external),
+        "figures": lambda external: fieldmark.figures(trained, photos / "ant" / "0.jpg", external=external),
+        "report": lambda external: fieldmark.report(trained, out=tmp_path / "one.html", external=external),
     }
     for call in calls.values():
         for external in (OWN, [OWN]):

@@ -11,6 +11,7 @@ from fieldmark.data.unlabelled import photos_of
 from fieldmark.errors import UserError
 from fieldmark.images.pictures import Picture
 from fieldmark.on_device import opened_run
+from fieldmark.plain import shown
 from fieldmark.recipe import External
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ def compare(
     given = [picture for picture in (first, second) if picture is not None]
     if len(given) == 1 or not (given or classes):
         raise UserError("name two photos, or two classes with --classes")
+    if isinstance(classes, str) or len(classes or ("", "")) != 2:
+        raise UserError(f"classes is {shown(classes)}; two classes are compared")
     unlabelled = photos_of(given) if given else None
     if unlabelled and len(unlabelled.photos) != 2:
         raise UserError(f"two photos are compared, not {len(unlabelled.photos)}: name files, not folders")

@@ -89,6 +89,8 @@ def test_without_its_photos_a_run_still_compares(own_run: Path, photos: Path, tm
         (["ant/0.jpg"], {}, "name two photos"),
         ([], {}, "name two photos"),
         (["ant", "bee/0.jpg"], {}, "two photos are compared, not 11"),
+        ([], {"classes": "ab"}, "classes is 'ab'; two classes"),
+        ([], {"classes": ("ant", "bee", "cat")}, "two classes are compared"),
         ([], {"classes": ("ant", "ant")}, "cannot be told from itself"),
         ([], {"classes": ("ant", "wasp")}, "no class 'wasp'"),
         (["ant/0.jpg", "broken.jpg"], {}, "broken.jpg cannot be read"),

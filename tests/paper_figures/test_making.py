@@ -36,7 +36,7 @@ def made(run: Path, photos: Path, *, beside: Path | None = None, count: int = 3)
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_gets_its_papers_pictures(runs: dict[str, Path], photos: Path, tmp_path: Path, name: str):
-    figures = made(runs[name], photos, beside=runs["plain"])
+    figures = made(runs[name], photos, beside=runs["plain"], count=2)
     assert figures.keys() == NAMES[name]
     for figure in figures.values():
         path = figure.save(tmp_path)
