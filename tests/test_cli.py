@@ -551,7 +551,7 @@ def unbroken(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL])
 def test_a_stopped_program_goes_on(how: signal.Signals, photos: Path, tmp_path: Path, unbroken: bytes) -> None:
     run = tmp_path / "run"
     running = program("train", photos, "--out", run, *spelt(*LONG, "--workers", "1"))

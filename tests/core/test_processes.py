@@ -43,7 +43,7 @@ def under_torchrun(count: int, *words: str, cwd: Path) -> subprocess.CompletedPr
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
 
 
-@pytest.fixture(scope="module", params=[2, 4])
+@pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.slow)])
 def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("processes")
     photos = small_runs.write_photos(folder / "photos", photos=3)
