@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fieldmark import cli
 from fieldmark.evaluation.comparison_output import AGAINST, COLUMNS
 from fieldmark.evaluation.output import FILES
+from typed import ran, refused
 
 
 @pytest.fixture
@@ -19,19 +19,6 @@ def worse(tmp_path: Path, trained: Path) -> Path:
     path = run / "classes.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"classes": ["cat", "ant", "bee"]}))
     return run
-
-
-def ran(*words: object) -> int:
-    return cli.run([str(word) for word in words])
-
-
-def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    capsys.readouterr()
-    assert ran(*words) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert 1 <= len(said.err.splitlines()) <= 3
-    return said.err
 
 
 def test_what_is_printed_and_written(

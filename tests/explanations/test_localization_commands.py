@@ -9,7 +9,6 @@ import layouts
 import pytest
 
 import fieldmark
-from fieldmark import cli
 from fieldmark.birds.dataset import make_species, write_birds
 from fieldmark.errors import UserError
 from fieldmark.evaluation.evaluate import OPENINGS
@@ -17,6 +16,7 @@ from fieldmark.evaluation.output import FILES
 from fieldmark.explanations.localization import Localization
 from fieldmark.explanations.localization_output import COLUMNS, LOCALIZATION
 from small_runs import KEYWORDS
+from typed import ran, refused
 
 BOXLESS = "ant/0.jpg"
 
@@ -42,19 +42,6 @@ def boxed(table: Path, photos: Path, *, lacking: str = BOXLESS) -> Path:
     with table.open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     return table
-
-
-def ran(*words: object) -> int:
-    return cli.run([str(word) for word in words])
-
-
-def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    capsys.readouterr()
-    assert ran(*words) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert 1 <= len(said.err.splitlines()) <= 3
-    return said.err
 
 
 def test_what_is_printed_and_written(
