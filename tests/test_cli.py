@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 from cyclopts.completion import detect
 
-from fieldmark import api, cli
+from fieldmark import api
 from fieldmark.data.split import read_splits
 from fieldmark.evaluation.evaluate import OPENINGS
 from fieldmark.runs.checkpoint import MODEL
 from small_runs import spelt, write_photo, write_photos
+from typed import ran, refused
 
 COMMANDS = {
     "check": ["--json", "--annotation"],
@@ -73,22 +74,6 @@ class Mine(Method):
         losses = {"mine": 2 * self.criterion(encoded.logits, labels)}
         return TrainOutput(losses, encoded.logits, labels, encoded.features, {})
 """
-
-
-def ran(*words: object) -> int:
-    return cli.run([str(word) for word in words])
-
-
-def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    """Runs what has to be refused: exit code 2, nothing on standard output, one to three lines on standard error."""
-    capsys.readouterr()
-    assert ran(*words) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert 1 <= len(said.err.splitlines()) <= 3, said.err
-    assert said.err.startswith("fieldmark: ")
-    assert "Traceback" not in said.err
-    return said.err
 
 
 def program(*words: object, folder: Path | None = None) -> subprocess.Popen[str]:
