@@ -74,6 +74,8 @@ TRAIN_EXTRA = (
 WITHOUT_TEST_FILE = (
     ("data/dataset.py", "values and three look-ups, which every reader's test uses"),
     ("explaining.py", "the words of explanations/test_explaining.py and test_comparing.py in Python"),
+    ("trust.py", "the words of training/test_calibrating.py in Python"),
+    ("trust_commands.py", "the words of training/test_calibrating.py as they are typed"),
     ("on_device.py", "what every command begins with: test_commands.py and test_cli.py"),
     ("paper_figures/api_net.py", "one of the pictures of paper_figures/test_making.py"),
     ("paper_figures/channel_interaction.py", "one of the pictures of paper_figures/test_making.py"),

@@ -34,7 +34,7 @@ def test_these_are_all_places() -> None:
         for parameter in inspect.signature(function).parameters.values()
         if any(word in str(parameter.annotation) for word in words)
     }
-    open_runs = ("load", "evaluate", "predict", "explain", "compare", "figures", "report")
+    open_runs = ("load", "evaluate", "predict", "explain", "compare", "figures", "report", "calibrate")
     external = {f"{name}.external" for name in ("train", "classifier", "bench.run", *open_runs)}
     inputs = {f"{name}.inputs" for name in ("predict", "explain", "figures")}
     assert parameters == external | inputs | {"compare.classes", "probe.backbones", "probe.train_on"}
@@ -57,6 +57,7 @@ def test_one_class_from_elsewhere(photos: Path, trained: Path, tmp_path: Path, m
     calls = {
         "train": lambda external: fieldmark.train(photos, tmp_path / "run", external=external),
         "classifier": lambda external: fieldmark.classifier(classes=2, external=external),
+        "calibrate": lambda external: fieldmark.calibrate(trained, external=external),
         "load": lambda external: fieldmark.load(trained, external=external),
         "evaluate": lambda external: fieldmark.evaluate(trained, external=external),
         "predict": lambda external: fieldmark.predict(trained, photos, external=external),

@@ -1,11 +1,11 @@
 """Fieldmark: train, measure and use classifiers for classes that look alike.
 
 ``fieldmark.train``, ``fieldmark.load``, ``fieldmark.evaluate``, ``fieldmark.predict``, ``fieldmark.explain``,
-``fieldmark.compare``, ``fieldmark.figures``, ``fieldmark.report``, ``fieldmark.probe``, ``fieldmark.check`` and
-``fieldmark.equations`` are the command line's words in Python, ``fieldmark.bench.run`` and ``fieldmark.bench.report``
-those of ``fieldmark bench``, and ``fieldmark.recipes.ROWS`` is what ``fieldmark recipes`` lists.
-``fieldmark.classifier`` builds backbone, neck, pool and head for a loop of your own. Importing the package alone loads
-nothing heavy.
+``fieldmark.compare``, ``fieldmark.figures``, ``fieldmark.report``, ``fieldmark.calibrate``, ``fieldmark.probe``,
+``fieldmark.check`` and ``fieldmark.equations`` are the command line's words in Python, ``fieldmark.bench.run`` and
+``fieldmark.bench.report`` those of ``fieldmark bench``, and ``fieldmark.recipes.ROWS`` is what ``fieldmark recipes``
+lists. ``fieldmark.classifier`` builds backbone, neck, pool and head for a loop of your own. Importing the package alone
+loads nothing heavy.
 """
 
 import importlib
@@ -17,6 +17,7 @@ from fieldmark.equations import equations
 if TYPE_CHECKING:
     from fieldmark import recipes as recipes
     from fieldmark.api import (
+        calibrate,
         check,
         classifier,
         compare,
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "check", "classifier", "compare", "equations", "evaluate", "explain", "figures", "load", "predict", "probe",
-    "report", "train",
+    "calibrate", "check", "classifier", "compare", "equations", "evaluate", "explain", "figures", "load", "predict",
+    "probe", "report", "train",
 ]  # fmt: skip
 
 

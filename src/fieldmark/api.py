@@ -25,6 +25,7 @@ from fieldmark.plain import several
 from fieldmark.recipe import External
 from fieldmark.reports import report as report
 from fieldmark.training.settings import Destination, Keywords, RecipeSettings, settings_of
+from fieldmark.trust import calibrate as calibrate
 
 if TYPE_CHECKING:
     from fieldmark.core.classifier import Classifier

@@ -28,6 +28,7 @@ from fieldmark.console import details, speaks, tell, tell_error, working
 from fieldmark.errors import UserError, printable
 from fieldmark.files import STANDARD_OUTPUT
 from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings, Settings
+from fieldmark.trust_commands import calibrate
 
 app = App(
     name="fieldmark",
@@ -41,6 +42,7 @@ app.command(explain)
 app.command(compare)
 app.command(figures)
 app.command(report)
+app.command(calibrate)
 Flat = Parameter(name="*")
 
 

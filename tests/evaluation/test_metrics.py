@@ -1,12 +1,10 @@
 """Every figure against sklearn's or a loop written from its definition."""
 
-import math
-
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
-from fieldmark.evaluation.metrics import confused_pairs, headline, log_probabilities, measure, per_class
+from fieldmark.evaluation.metrics import confused_pairs, headline, measure, per_class
 
 
 def example(seed: int, *, photos: int = 60, classes: int = 7, absent: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -60,15 +58,6 @@ def test_the_figures_of_a_case_worked_by_hand() -> None:
 )
 def test_the_headline_follows_the_balance(counts: tuple[int, ...], figure: str) -> None:
     assert headline(counts) == figure
-
-
-def test_log_probabilities_by_a_loop() -> None:
-    logits = np.array([[1.0, 2.0, 0.0], [-3.0, 0.5, 0.5]], np.float32)
-    for row, said in zip(logits.tolist(), log_probabilities(logits), strict=True):
-        total = sum(math.exp(value) for value in row)
-        assert said.tolist() == pytest.approx([math.log(math.exp(value) / total) for value in row])
-    far = log_probabilities(np.array([[1000.0, 0.0], [2000.0, 0.0]], np.float32))
-    assert far[:, 1].tolist() == [-1000, -2000]  # which differ though both probabilities are 0
 
 
 def test_confused_pairs_by_a_loop() -> None:

@@ -9,12 +9,12 @@ from fieldmark.evaluation.evaluate import Evaluation
 from fieldmark.evaluation.metrics import measure
 from fieldmark.reports.measured import (
     class_rows,
-    confidence_of,
     example_of,
     figures_of,
     mistakes_of,
     most_confident,
     pairs_of,
+    ranges_of,
 )
 from made_up_pages import answers
 
@@ -83,18 +83,11 @@ def test_mistakes_are_ranked_by_the_true_class_and_by_confidence() -> None:
     assert [mistake.row for mistake in most_confident(mistakes[::-1], 1)] == [2]
 
 
-def test_confidence_counts_photos_in_ranges() -> None:
-    confidence = confidence_of(answered(*FOUR))
-    assert [(part.low, part.photos, part.accuracy.mean) for part in confidence.bins] == [
-        (0.6, 1, 0.0), (0.7, 1, 1.0), (0.8, 1, 0.0), (0.9, 1, 1.0),
+def test_ranges_count_photos() -> None:
+    ranges = ranges_of(answered(*FOUR))
+    assert [(round(15 * part.low), part.photos, part.accuracy.mean) for part in ranges] == [
+        (9, 1, 0.0), (10, 1, 1.0), (12, 1, 0.0), (14, 1, 1.0),
     ]  # fmt: skip
-    assert confidence.probability == pytest.approx((0.7 + 0.6 + 0.8 + 0.95) / 4)
-    assert confidence.error == pytest.approx((0.3 + 0.6 + 0.8 + 0.05) / 4)
-
-
-def test_a_sure_answer_lies_in_the_last_range() -> None:
-    (part,) = confidence_of(answered((0, (1 - 2e-9, 1e-9, 1e-9)))).bins
-    assert (part.low, part.high) == (0.9, 1.0)
 
 
 def test_an_example_is_right_if_any_is_and_the_clearest() -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fieldmark.reports.measured import confidence_of
+from fieldmark.reports.measured import ranges_of
 from fieldmark.reports.plots import BOTTOM, LEFT, RIGHT, TOP, charts_of, reliability_of, ticks, x_of, y_of
 from made_up_pages import HISTORY, answers
 
@@ -54,7 +54,7 @@ def test_ticks_are_round(low: float, high: float, whole: bool, wanted: list[floa
 
 
 def test_confidence_is_drawn_from_the_corner() -> None:
-    plot = reliability_of(confidence_of(answers(["ant", "bee"], photos=200)))
+    plot = reliability_of(ranges_of(answers(["ant", "bee"], photos=200)))
     assert max(mark.bar for mark in plot.marks) == 0.25 * (BOTTOM - TOP)
     assert sum(mark.photos for mark in plot.marks) == 200
     for mark in plot.marks:

@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fieldmark.confidence.calibration import Calibration, calibration_of
+from fieldmark.confidence.probabilities import log_probabilities
+from fieldmark.confidence.record import Confidence
 from fieldmark.core import processes
 from fieldmark.data.dataset import SPLITS, Dataset, Photo, Unread
 from fieldmark.data.opening import (
@@ -48,7 +51,8 @@ class Evaluation:
     ``logits`` (N, C) and ``labels`` (N,) belong to ``photos``, those below ``data`` that could be read; ``unread`` are
     those that could not; ``headline`` names the figure to look at first; ``branches`` are the top-1 accuracies of a
     method's branches, each alone; ``notes`` are remarks on the choice of photos; ``against`` compares the run with
-    another one, where one was named; ``localization`` says where it looks, where that was asked for.
+    another one, where one was named; ``localization`` says where it looks, where that was asked for; ``confidence`` is
+    what the run knows of its certainty.
     """
 
     split: str
@@ -64,6 +68,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     against: Comparison | None = None
     localization: Figures | None = None
+    confidence: Confidence | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,6 +79,16 @@ class Evaluation:
     def damaged(self) -> tuple[str, ...]:
         """A line with name and reason for each photo that could not be read."""
         return tuple(photo.line for photo in self.unread)
+
+    @cached_property
+    def log_probabilities(self) -> np.ndarray:
+        """(N, C), at the run's temperature."""
+        return log_probabilities(self.logits, self.confidence.applied if self.confidence else 1.0)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How far the probabilities can be trusted."""
+        return calibration_of(self.log_probabilities, self.labels)
 
     @property
     def top1_interval(self) -> Interval:
@@ -99,6 +114,10 @@ class Evaluation:
             "most_confused": [
                 {"class": self.classes[i], "with": self.classes[j], "photos": count} for i, j, count in pairs
             ],
+            "calibration": {
+                "temperature": self.confidence.applied if self.confidence else None,
+                **self.calibration.to_json(),
+            },
             "damaged": list(self.damaged),
             "notes": list(self.notes),
             **({"branches": dict(self.branches)} if self.branches else {}),
@@ -147,6 +166,7 @@ def evaluate(
         headline=opened.about.headline,
         branches={name: measure(own, labels).top1 for name, own in zip(method.scored_views, branches, strict=True)},
         notes=(*dataset.notes, *_remarks(opened, split, labels, metrics)),
+        confidence=opened.confidence,
     )
 
 

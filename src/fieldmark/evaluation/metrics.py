@@ -62,12 +62,6 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> Metrics:
     )
 
 
-def log_probabilities(logits: np.ndarray) -> np.ndarray:
-    """The logarithms of the softmax of logits (N, C), in float64."""
-    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-
-
 def headline(counts: Sequence[int]) -> Headline:
     """The figure to look at first, given the photos per class: "top1" or, for uneven classes, "mean_per_class"."""
     return "mean_per_class" if is_uneven(counts) else "top1"

@@ -14,12 +14,13 @@ from fieldmark.evaluation.comparison_output import AGAINST, print_comparison, wr
 from fieldmark.evaluation.comparison_output import COLUMNS as AGAINST_COLUMNS
 from fieldmark.evaluation.confusion import draw_confusion
 from fieldmark.evaluation.evaluate import Evaluation, refuse_unlogged
-from fieldmark.evaluation.metrics import log_probabilities, per_class
+from fieldmark.evaluation.metrics import per_class
+from fieldmark.evaluation.reliability import draw_reliability
 from fieldmark.files import refuse_unwritable, replace_file, write_csv, write_json
 from fieldmark.runs.folder import read_run
 
 FIGURES, PHOTOS, MISTAKES = "metrics.json", "photos.csv", "mistakes.csv"
-FILES = (FIGURES, "per_class.csv", PHOTOS, MISTAKES, "confusion.png", "logits.npz")
+FILES = (FIGURES, "per_class.csv", PHOTOS, MISTAKES, "confusion.png", "reliability.png", "logits.npz")
 """What an evaluation writes, in this order; against another run, then ``AGAINST``, too."""
 COLUMNS = ("path", "split", "true", "predicted", "probability", "true_probability", "true_rank", "error")
 """Of the tables by photo: ``path`` is below the data's folder, ``true_rank`` 1 where the prediction is right."""
@@ -65,7 +66,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def write_evaluation(result: Evaluation, folder: Path, *, console: Console = QUIET) -> None:
-    """Writes the figures, tables by class and by photo, a picture, and logits (names, labels, logits) to a folder.
+    """Writes the figures, tables by class and by photo, pictures, and logits (names, labels, logits) to a folder.
 
     A table of the comparison with another run follows, where there is one; that of an earlier evaluation goes.
 
@@ -74,7 +75,7 @@ def write_evaluation(result: Evaluation, folder: Path, *, console: Console = QUI
         folder: for the files.
         console: is told which letters of the classes' names the picture lacks.
     """
-    figures, by_class, by_photo, mistakes, picture, logits = (folder / name for name in FILES)
+    figures, by_class, by_photo, mistakes, picture, reliability, logits = (folder / name for name in FILES)
     write_json(figures, result.to_json())
     rows = per_class(result.metrics.confusion, result.classes)
     write_csv(by_class, [list(rows[0]), *(row.values() for row in rows)])
@@ -83,6 +84,7 @@ def write_evaluation(result: Evaluation, folder: Path, *, console: Console = QUI
     write_csv(mistakes, [COLUMNS, *wrong])
     if lacking := draw_confusion(picture, result.metrics.confusion, result.classes, title=_title(result)):
         tell(console, f"{picture.name}: no font on this machine has {lacking[:40]}; install one, such as Noto")
+    draw_reliability(reliability, result.calibration, title=_title(result))
     names = np.array([printable(name) for name in result.names])
     arrays = {"names": names, "labels": result.labels, "logits": result.logits}
     replace_file(logits, lambda draft: np.savez(draft, allow_pickle=False, **arrays))
@@ -100,7 +102,7 @@ def photo_rows(result: Evaluation) -> tuple[list[Row], list[Row]]:
 
     The worst mistake is the one whose true class has the smallest probability.
     """
-    shares = log_probabilities(result.logits)
+    shares = result.log_probabilities
     order = np.argsort(-result.logits, axis=1, kind="stable")  # of equals the first, as argmax has it
     ranks = (order == result.labels[:, None]).argmax(1) + 1
     true, likeliest = (np.take_along_axis(shares, at[:, None], 1)[:, 0] for at in (result.labels, order[:, 0]))
@@ -139,9 +141,20 @@ def print_evaluation(result: Evaluation, folder: Path, console: Console) -> None
     console.print(table)
     for pair in figures["most_confused"][:SHOWN]:
         tell(console, f"{pair['photos']:>4} x  {pair['class']}  /  {pair['with']}")
+    tell(console, _calibration_line(result))
     if result.against:
         print_comparison(result.against, console)
     tell(console, f"written to {folder}")
+
+
+def _calibration_line(result: Evaluation) -> str:
+    error, known = result.calibration.error, result.confidence
+    band = f"{100 * error.low:.1f} to {100 * error.high:.1f} by chance alone"
+    line = f"calibration error: {100 * error.value:.1f} points ({band})"
+    if known and known.temperature.is_known:
+        own = ", chosen by these photos" if known.splits == (result.split,) else ""
+        return f"{line} at temperature {known.applied:.2f}{own}"
+    return f"{line}; probabilities are not calibrated (fieldmark calibrate RUN)"
 
 
 def _interval(result: Evaluation) -> str:

@@ -11,13 +11,13 @@ from typing import TextIO
 import numpy as np
 from rich.console import Console
 
+from fieldmark.confidence.probabilities import log_probabilities
 from fieldmark.console import tell
 from fieldmark.data.dataset import Photo
 from fieldmark.data.opening import refuse_without_boxes
 from fieldmark.data.outputs import is_json_with, is_table_with, refuse_file
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.inference import in_eval_mode, stream
-from fieldmark.evaluation.metrics import log_probabilities
 from fieldmark.files import STANDARD_OUTPUT, growing_file, is_device, standard_output
 from fieldmark.images.pictures import Held
 from fieldmark.input.loading import Photographs
@@ -29,7 +29,10 @@ SHOWN, UNREADABLE, CLASSES = 20, 10, 5
 
 @dataclass(frozen=True)
 class Prediction:
-    """The likeliest classes of a file, most likely first, or the reason why it could not be read."""
+    """The likeliest classes of a file, most likely first, or the reason why it could not be read.
+
+    ``probabilities`` are calibrated where the run knows how sure it may be.
+    """
 
     file: str
     classes: tuple[str, ...] = ()
@@ -98,7 +101,7 @@ def _predictions(opened: Opened, views: Photographs, *, top: int, workers: int) 
     with in_eval_mode(method):
         start = 0
         for part in stream(method, views, method=method, workers=workers):
-            probabilities = np.exp(log_probabilities(part.values))
+            probabilities = np.exp(log_probabilities(part.values, opened.temperature))
             order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
             for row, best in enumerate(order):
                 name = views.photos[start + row].name

@@ -53,7 +53,7 @@ def regress(features: np.ndarray, labels: np.ndarray, *, classes: int, units: np
     scaler = StandardScaler().fit(features)
     mean, scale = np.asarray(scaler.mean_), np.asarray(scaler.scale_)
     x, strength, hits = (features - mean) / scale, STRENGTHS[1], None
-    if cuts := _cuts(labels, np.arange(len(labels)) if units is None else units):
+    if cuts := folds_of(labels, np.arange(len(labels)) if units is None else units):
         tried = {c: _out_of_fold(x, labels, cuts, c) for c in STRENGTHS}
         strength = max(tried, key=lambda c: tried[c].sum())
         hits = tried[strength]
@@ -68,10 +68,16 @@ def regress(features: np.ndarray, labels: np.ndarray, *, classes: int, units: np
     return Regression(weight, bias, strength, hits)
 
 
-def _cuts(labels: np.ndarray, units: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The other photos and those of each fold; none where each class is a single unit."""
+def folds_of(labels: np.ndarray, units: np.ndarray, *, folds: int = FOLDS) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The other photos and those of each fold, by index; none where each class is a single unit.
+
+    Args:
+        labels: (N,).
+        units: (N,), equal for photos that must share a fold.
+        folds: how many, or fewer where no class has as many units.
+    """
     pairs = np.unique(np.stack([labels, units]), axis=1)
-    folds = min(FOLDS, int(np.unique(pairs[0], return_counts=True)[1].max()))
+    folds = min(folds, int(np.unique(pairs[0], return_counts=True)[1].max()))
     if folds < 2:
         return []
     single = len(np.unique(units)) == len(units)

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fieldmark.confidence.probabilities import log_probabilities
 from fieldmark.core.device import moved
 from fieldmark.data.dataset import Box, Photo, Unread
 from fieldmark.data.opening import refuse_without_boxes
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.inference import in_eval_mode
-from fieldmark.evaluation.metrics import log_probabilities
 from fieldmark.explanations.explanation import Answer, Explanation, Reason
 from fieldmark.explanations.heatmaps import AUTO, GAMMA, Looked, Question, answer_and_rival, look
 from fieldmark.explanations.maps import peak
@@ -149,7 +149,8 @@ def shown_photo(photos: Photographs, index: int) -> Shown:
 def _explanation(
     opened: Opened, photo: Photo, looked: Looked, row: int, large: Shown, *, run: str, asked: Asked
 ) -> Explanation:
-    probabilities = np.exp(log_probabilities(looked.evidence.logits[row : row + 1].float().cpu().numpy()))[0]
+    logits = looked.evidence.logits[row : row + 1].float().cpu().numpy()
+    probabilities = np.exp(log_probabilities(logits, opened.temperature))[0]
     best = np.argsort(-probabilities, kind="stable")[:TOP]
     return Explanation(
         photo=photo.name,

@@ -6,13 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from fieldmark.evaluation.evaluate import Evaluation
-from fieldmark.evaluation.metrics import confused_pairs, log_probabilities
+from fieldmark.evaluation.metrics import confused_pairs
 from fieldmark.evaluation.statistics import Interval, mean_share_interval, share_interval
 
 PAIRS, LEAST = 12, 6
 """Look-alike pairs that are shown at most, and at least: where fewer are confused, those that come nearest to it."""
-BINS = 10
-"""Ranges of probability, equally wide, by which confidence is held against accuracy."""
 TOP = 5
 
 
@@ -68,7 +66,7 @@ class Mistake(NamedTuple):
     probability: float
 
 
-class Bin(NamedTuple):
+class Range(NamedTuple):
     """Photos whose answers have a probability between two ends: how many, how sure on average, how many are right."""
 
     low: float
@@ -76,14 +74,6 @@ class Bin(NamedTuple):
     photos: int
     probability: float
     accuracy: Interval
-
-
-class Confidence(NamedTuple):
-    """Bins with photos in them, and the mean distance between probability and accuracy, weighted by photos."""
-
-    bins: tuple[Bin, ...]
-    error: float
-    probability: float
 
 
 def figures_of(result: Evaluation) -> list[Figure]:
@@ -127,7 +117,7 @@ def pairs_of(result: Evaluation) -> list[Pair]:
 
 def _given(result: Evaluation) -> np.ndarray:
     """The probability (C, C) that photos of two classes give to the other of them, on average."""
-    shares, count = np.exp(log_probabilities(result.logits)), len(result.classes)
+    shares, count = np.exp(result.log_probabilities), len(result.classes)
     sums = np.zeros((count, count))
     np.add.at(sums, result.labels, shares)
     photos = np.bincount(result.labels, minlength=count)
@@ -136,7 +126,7 @@ def _given(result: Evaluation) -> np.ndarray:
 
 def mistakes_of(result: Evaluation) -> list[Mistake]:
     """All wrong answers, worst first: those whose true class has the smallest probability."""
-    shares, predicted = np.exp(log_probabilities(result.logits)), result.logits.argmax(1)
+    shares, predicted = np.exp(result.log_probabilities), result.logits.argmax(1)
     rows = np.arange(len(result.labels))
     true, likeliest = shares[rows, result.labels], shares[rows, predicted]
     order = np.argsort(true, kind="stable")
@@ -152,19 +142,12 @@ def most_confident(mistakes: list[Mistake], count: int) -> list[Mistake]:
     return sorted(mistakes, key=lambda mistake: -mistake.probability)[:count]
 
 
-def confidence_of(result: Evaluation) -> Confidence:
+def ranges_of(result: Evaluation) -> tuple[Range, ...]:
     """Whether answers are right as often as their probabilities say."""
-    probability = np.exp(log_probabilities(result.logits).max(1))
-    right = result.logits.argmax(1) == result.labels
-    places = np.minimum((probability * BINS).astype(int), BINS - 1)
-    bins = []
-    for place in np.unique(places).tolist():
-        inside = places == place
-        accuracy = share_interval(int(right[inside].sum()), int(inside.sum()))
-        mean = float(probability[inside].mean())
-        bins.append(Bin(place / BINS, (place + 1) / BINS, int(inside.sum()), mean, accuracy))
-    error = sum(part.photos * abs(part.probability - part.accuracy.mean) for part in bins) / len(right)
-    return Confidence(tuple(bins), error, float(probability.mean()))
+    return tuple(
+        Range(part.low, part.high, part.photos, part.probability, share_interval(part.right, part.photos))
+        for part in result.calibration.bins
+    )
 
 
 def example_of(result: Evaluation, label: int, against: int) -> int | None:
@@ -175,7 +158,7 @@ def example_of(result: Evaluation, label: int, against: int) -> int | None:
     rows = np.flatnonzero(result.labels == label)
     if not len(rows):
         return None
-    shares = log_probabilities(result.logits[rows])
+    shares = result.log_probabilities[rows]
     is_right = result.logits[rows].argmax(1) == label
     order = np.lexsort((-(shares[:, label] - shares[:, against]), ~is_right))
     return int(rows[order[0]])

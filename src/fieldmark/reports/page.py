@@ -19,14 +19,14 @@ from fieldmark.reports.findings import Known, examples_in_words
 from fieldmark.reports.matrix import Matrix, matrix_of
 from fieldmark.reports.measured import (
     ClassRow,
-    Confidence,
     Figure,
     Mistake,
     Pair,
+    Range,
     class_rows,
-    confidence_of,
     figures_of,
     most_confident,
+    ranges_of,
 )
 from fieldmark.reports.pictures import MOST, SURE, Gallery, Wanted, asked_of, examples_of
 from fieldmark.reports.plots import BOTTOM, LEFT, RIGHT, TOP, Chart, Reliability, charts_of, reliability_of
@@ -86,14 +86,20 @@ class Measured:
         return matrix_of(self.result.metrics.confusion)
 
     @cached_property
-    def confidence(self) -> Confidence:
+    def ranges(self) -> tuple[Range, ...]:
         """How sure the answers are, and how often they are right."""
-        return confidence_of(self.result)
+        return ranges_of(self.result)
+
+    @property
+    def is_own_measure(self) -> bool:
+        """Whether the photos measured are those that the temperature was chosen by."""
+        known = self.result.confidence
+        return known is not None and known.temperature.is_known and known.splits == (self.result.split,)
 
     @property
     def reliability(self) -> Reliability:
         """The same as a diagram."""
-        return reliability_of(self.confidence)
+        return reliability_of(self.ranges)
 
     @cached_property
     def surest(self) -> list[Mistake]:
@@ -169,7 +175,7 @@ def rendered(content: Content) -> str:
         autoescape=True,
         finalize=lambda value: value if isinstance(value, Markup) else printable(str(value)),
     )
-    environment.filters |= {"percent": percent, "points": points, "count": count}
+    environment.filters |= {"percent": percent, "points": points, "count": count, "sentence": sentence}
     return environment.get_template("report.html.j2").render(
         content=content,
         m=content.measured,
@@ -211,6 +217,11 @@ def is_report(path: Path) -> bool:
     """Whether a file is a page of this kind."""
     with path.open("rb") as file:
         return f'content="{MARK}"'.encode() in file.read(4096)
+
+
+def sentence(line: str) -> str:
+    """A line for the terminal as a sentence."""
+    return f"{line[:1].upper()}{line[1:]}."
 
 
 def percent(share: float, digits: int = 1) -> Markup:

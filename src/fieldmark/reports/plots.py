@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from fieldmark.reports.measured import Confidence
+from fieldmark.reports.measured import Range
 
 LEFT, RIGHT, TOP, BOTTOM = 40, 384, 12, 222
 """Edges of the area inside of the axes."""
@@ -114,9 +114,9 @@ def _line(
     return Line(name, tuple(" ".join(f"{x:.1f},{y:.1f}" for x, y in piece) for piece in pieces if piece), marks)
 
 
-def reliability_of(confidence: Confidence) -> Reliability:
+def reliability_of(ranges: Sequence[Range]) -> Reliability:
     """Where the marks of confidence against accuracy go."""
-    most = max(part.photos for part in confidence.bins)
+    most = max(part.photos for part in ranges)
     marks = tuple(
         Mark(
             x_of(part.probability, 0, 1),
@@ -126,7 +126,7 @@ def reliability_of(confidence: Confidence) -> Reliability:
             0.25 * (BOTTOM - TOP) * part.photos / most,
             part.photos,
         )
-        for part in confidence.bins
+        for part in ranges
     )
     quarters = (0, 0.25, 0.5, 0.75, 1)
     across = tuple(Tick(x_of(at, 0, 1), f"{100 * at:g}") for at in quarters)

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from fieldmark.building import build_learner, classes_named
+from fieldmark.confidence.held_out import HeldOut
+from fieldmark.confidence.record import Confidence
 from fieldmark.core.contract import Method
 from fieldmark.core.learner import Learner
 from fieldmark.core.weights import MODEL, RECIPE
 from fieldmark.data.dataset import Box
 from fieldmark.errors import UserError, printable
-from fieldmark.files import write_json, write_text
+from fieldmark.files import replace_files, write_json, write_text
 from fieldmark.images.guard import up_to
 from fieldmark.images.pictures import Picture, read_picture
 from fieldmark.input.views import evaluation_view
@@ -28,6 +30,7 @@ from fieldmark.runs.checkpoint import STATE, load_model
 
 LOG = logging.getLogger(__name__)
 CLASSES, ABOUT, SCAN, START, METRICS = "classes.json", "run.json", "scan.json", "start.json", "metrics.csv"
+CONFIDENCE, HELD_OUT = "confidence.json", "held_out.npz"
 FORMAT_VERSION = 1
 T = TypeVar("T")
 
@@ -117,6 +120,12 @@ class Opened(NamedTuple):
     classes: tuple[str, ...]
     about: About
     learner: Learner
+    confidence: Confidence | None = None
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by for probabilities; 1 where nothing is known."""
+        return self.confidence.applied if self.confidence else 1.0
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -152,7 +161,7 @@ def open_run(run: Path, *, external: External = ()) -> Opened:
     recipe, classes, about = read_run(run)
     learner = build_learner(recipe, classes=len(classes), weights="none", external=classes_named(external))
     load_model(run, learner)
-    return Opened(run, recipe, classes, about, learner.eval())
+    return Opened(run, recipe, classes, about, learner.eval(), read_confidence(run))
 
 
 def digest_of(run: Path) -> str:
@@ -201,6 +210,24 @@ def write_start(run: Path, start: Start) -> None:
 def read_start(run: Path) -> Start | None:
     """How good the start of a run was; None where the head did not begin as a probe."""
     return _read(run / START, Start) if (run / START).is_file() else None
+
+
+def write_confidence(run: Path, confidence: Confidence, held_out: HeldOut) -> None:
+    """Writes a run's confidence and the answers to held-out photos that it was made from: both, or neither.
+
+    Raises:
+        UserError: they cannot be written.
+    """
+    value = {"format_version": FORMAT_VERSION} | to_plain(confidence)
+    replace_files(run, {HELD_OUT: held_out.save, CONFIDENCE: lambda path: write_json(path, value)})
+
+
+def read_confidence(run: Path) -> Confidence | None:
+    """How sure a run may be; None where nothing is known, or where the weights have changed since."""
+    if not (run / CONFIDENCE).is_file():
+        return None
+    confidence = _read(run / CONFIDENCE, Confidence)
+    return confidence if confidence.model == digest_of(run) else None
 
 
 @dataclass(frozen=True)

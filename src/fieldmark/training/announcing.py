@@ -4,7 +4,7 @@ import time
 
 from fieldmark.batches import Shuffled
 from fieldmark.console import tell, working
-from fieldmark.data.dataset import IMBALANCE, Photo
+from fieldmark.data.dataset import IMBALANCE
 from fieldmark.recipe import Recipe
 from fieldmark.recipes import COMPOSITIONS
 from fieldmark.training.automatic import epochs_after
@@ -13,6 +13,7 @@ from fieldmark.training.loop import Loop
 from fieldmark.training.preparing import Prepared
 from fieldmark.training.runlog import clock
 from fieldmark.training.starting import splits_of_start
+from fieldmark.training.validation import validation_photos
 
 
 def announce(
@@ -114,11 +115,6 @@ def _time_line(loop: Loop, expected: Expected, *, begun: float, budget: Budget |
     line = f"expected time: {bound or 'about '}{clock(seconds)}" + (" (resumed)" if step else "")
     too_long = budget and begun + seconds > budget.end and steps <= per_epoch
     return f"{line}; not even one epoch fits into {budget.words}" if budget and too_long else line
-
-
-def validation_photos(prepared: Prepared) -> tuple[Photo, ...]:
-    """The photos measured after each epoch: the validation split, unless it is trained on."""
-    return () if "val" in prepared.recipe.train_on else prepared.dataset.of(["val"])
 
 
 def _balances(recipe: Recipe) -> bool:

@@ -138,7 +138,7 @@ class Loop:
         self.sums = {name: value.to(self.fabric.device) for name, value in state["sums"].items()}
         if self.average:
             self.average.load(state["average"])
-        if self._has_kept():  # the model comes after the state, and a run may be killed between the two
+        if self.has_kept():  # the model comes after the state, and a run may be killed between the two
             self.save_model()
 
     def state(self) -> dict[str, Any]:
@@ -332,12 +332,12 @@ class Loop:
         if not self.best_by or best > position.best:
             position.best, position.kept = best, position.step // self.plan.per_epoch
         self._save()
-        if self._has_kept():
+        if self.has_kept():
             self.save_model()
         if processes.is_first() and position.rows:
             self.log.epoch(position.rows)
 
-    def _has_kept(self) -> bool:
+    def has_kept(self) -> bool:
         """Whether the weights that the saved model is to have are those of this very step."""
         return self.position.kept * self.plan.per_epoch == self.position.step
 

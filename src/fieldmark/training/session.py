@@ -23,22 +23,20 @@ from fieldmark.core.device import device_of, precision_of
 from fieldmark.core.learner import Learner
 from fieldmark.data.opening import OpenedData
 from fieldmark.errors import Interrupted, UserError, printable
-from fieldmark.evaluation.inference import infer
-from fieldmark.evaluation.metrics import measure
 from fieldmark.input.loading import Photographs
 from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.plain import several
 from fieldmark.recipe import External, Recipe
 from fieldmark.runs.checkpoint import MODEL, load_state
 from fieldmark.runs.folder import METRICS, RECIPE, read_run, write_recipe, write_start
-from fieldmark.training.announcing import announce, announce_length, validation_photos
+from fieldmark.training.announcing import announce, announce_length
 from fieldmark.training.automatic import draft_of, epochs_after, rate_share
 from fieldmark.training.candidates import best_candidate, candidates_of
 from fieldmark.training.course import as_recorded
 from fieldmark.training.destination import clear, locked_folder, pinned_splits, refuse_deletion, resumes_run
 from fieldmark.training.estimate import CLOSING, UNLOADING, Budget
 from fieldmark.training.interrupts import stop_notice
-from fieldmark.training.loop import Loop, Validate
+from fieldmark.training.loop import Loop
 from fieldmark.training.optim import refuse_groups
 from fieldmark.training.parameter_groups import refuse_unknown_groups
 from fieldmark.training.preparing import Prepared, prepare_again, prepare_new
@@ -46,6 +44,7 @@ from fieldmark.training.runlog import CURVES, RunLog, clock, draw_curves, write_
 from fieldmark.training.settings import Destination, MachineSettings, Settings
 from fieldmark.training.split_notices import cut_notice
 from fieldmark.training.starting import begin_as_probe, start_lines
+from fieldmark.training.validation import Validation, validation_photos
 
 LOG = logging.getLogger(__name__)
 ENOUGH_TO_CHOOSE = 1000
@@ -287,7 +286,8 @@ def _run(
         expected = announce(prepared, loop, workers=workers, features=starts_as_probe, **clocked)
         if prepared.newly_cut:
             tell(console, cut_notice(run))
-        validate = _validator(prepared, loop, workers, machine.start_method)
+        measured = bool(validation_photos(prepared))
+        validate = Validation(prepared, loop, workers=workers, start=machine.start_method) if measured else None
         if starts_as_probe:
             start = begin_as_probe(learner.method, prepared.data, recipe, workers=workers, console=console)
             if processes.is_first():
@@ -310,6 +310,8 @@ def _run(
         write_metrics(run / METRICS, loop.position.rows)
         draw_curves(run / CURVES, loop.position.rows)
     processes.wait_for_all()
+    if validate:
+        tell(console, validate.conclude(run).line)
     tell(console, f"trained in {clock(loop.position.seconds)}; the run is in {run}")
 
 
@@ -352,22 +354,3 @@ def _best_by(prepared: Prepared) -> str:
     if not (prepared.data.was_cut and enough):
         return ""
     return "val_top1" if prepared.about.headline == "top1" else "val_per_class"
-
-
-def _validator(prepared: Prepared, loop: Loop, workers: int, start: str | None) -> Validate | None:
-    """What measures the validation split after an epoch; None where there is no such split, or it is trained on."""
-    chosen = validation_photos(prepared)
-    if not chosen:
-        return None
-    photos = Photographs(chosen, prepared.recipe.pixels, packed=prepared.dataset.pixels)
-    method, told = loop.learner.method, set[str]()
-
-    def validate() -> Mapping[str, float]:
-        read = infer(method, photos, method=method, workers=workers, start=start)
-        for line in (photo.line for photo in read.unread if photo.line not in told):
-            told.add(line)
-            loop.log.note(f"became unreadable, left out of validation: {line}")
-        metrics = measure(read.values, read.labels)
-        return {"val_top1": metrics.top1, "val_per_class": metrics.mean_per_class}
-
-    return validate

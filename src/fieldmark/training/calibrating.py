@@ -1,0 +1,74 @@
+"""``fieldmark calibrate``: how sure a run may be, by photos that were kept out of its training."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from fieldmark.confidence.held_out import HeldOut
+from fieldmark.confidence.record import Confidence, confidence_of
+from fieldmark.console import counted
+from fieldmark.core import processes
+from fieldmark.data.opening import OpenedData
+from fieldmark.data.split import read_splits
+from fieldmark.evaluation.evaluate import split_of_run
+from fieldmark.evaluation.inference import infer
+from fieldmark.files import refuse_unwritable
+from fieldmark.input.loading import Photographs
+from fieldmark.recipe import External
+from fieldmark.runs.folder import CONFIDENCE, Opened, digest_of, read_run, write_confidence
+from fieldmark.training.folds import Folding, out_of_fold
+from fieldmark.training.settings import MachineSettings
+
+FOLDS = 3
+
+
+def calibrate(
+    opened: Opened,
+    *,
+    data: Path | None = None,
+    folds: int | None = None,
+    machine: MachineSettings,
+    external: External = (),
+    console: Console,
+) -> Confidence:
+    """Writes how sure a run may be: by its validation photos if there are enough, or else out of fold.
+
+    Args:
+        opened: the run, its learner on the device to use.
+        data: its photos, where they are not where it was trained.
+        folds: networks to train, each without a part of the photos; None for validation photos first.
+        machine: what they are computed with.
+        external: classes of the user's own that the recipe names.
+        console: for progress.
+
+    Raises:
+        UserError: the photos are not there, too few, or the run's folder cannot be written.
+        Interrupted: the user stopped it.
+    """
+    run, model = opened.path, digest_of(opened.path)
+    refuse_unwritable(run / CONFIDENCE, advice="how sure a run may be is written into its folder: use a copy of it")
+    confidence = held_out = None
+    if folds is None and (photos := _validation(run, data)):
+        held_out = _answers(opened, photos, console)
+        confidence = confidence_of(held_out, model=model, source="validation", splits=("val",))
+    if confidence is None or held_out is None or not confidence.temperature.is_known:
+        folding = Folding(run, data, folds or FOLDS, machine, external)
+        held_out, splits = out_of_fold(folding, console=console), opened.recipe.train_on
+        confidence = confidence_of(held_out, model=model, source="folds", splits=splits, folds=folds or FOLDS)
+    if processes.is_first():
+        write_confidence(run, confidence, held_out)
+    return confidence
+
+
+def _validation(run: Path, data: Path | None) -> OpenedData | None:
+    """Photos that were kept out of training; None where there are none."""
+    has_some = "val" in read_splits(run).values() and "val" not in read_run(run)[0].train_on
+    return split_of_run(run, data, "val") if has_some else None
+
+
+def _answers(opened: Opened, photos: OpenedData, console: Console) -> HeldOut:
+    method, dataset = opened.learner.method, photos.dataset
+    views = Photographs(dataset.photos, opened.recipe.pixels, packed=dataset.pixels)
+    with counted(console, "answering validation photos", len(views)) as tick:
+        read = infer(method, views, method=method, workers=1, progress=tick)
+    return HeldOut(tuple(photo.name for photo in read.photos), read.labels, read.values)

@@ -1,0 +1,116 @@
+"""``fieldmark calibrate``: from validation photos, from folds, and what keeps to it afterwards."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fieldmark
+from fieldmark.confidence.held_out import HeldOut
+from fieldmark.confidence.record import Confidence
+from fieldmark.confidence.temperature import Temperature
+from fieldmark.files import replace_file
+from fieldmark.runs.folder import CONFIDENCE, HELD_OUT, digest_of, read_confidence, write_confidence
+from fieldmark.training import calibrating
+from typed import ran, refused
+
+
+@pytest.fixture
+def folded(monkeypatch: pytest.MonkeyPatch) -> HeldOut:
+    """Out-of-fold answers, made without training."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 3, 300)
+    logits = random.normal(size=(300, 3)).astype(np.float32)
+    logits[np.arange(300), labels] += 1
+    answers = HeldOut(tuple(str(at) for at in range(300)), labels, logits)
+    monkeypatch.setattr(calibrating, "out_of_fold", lambda folding, *, console: answers)
+    return answers
+
+
+def sure(run: Path, temperature: float) -> Confidence:
+    """Gives a run a temperature."""
+    known = Temperature(temperature, 0.9 * temperature, 1.1 * temperature)
+    confidence = Confidence(digest_of(run), "validation", ("val",), 100, 90, known)
+    write_confidence(run, confidence, HeldOut(("a",), np.zeros(1, np.int64), np.zeros((1, 3), np.float32)))
+    return confidence
+
+
+def test_few_validation_photos_lead_to_folds(own_run: Path, folded: HeldOut) -> None:
+    confidence = fieldmark.calibrate(own_run)
+    assert (confidence.source, confidence.folds, confidence.photos) == ("folds", 3, 300)
+    assert confidence.temperature.is_known
+    assert read_confidence(own_run) == confidence
+
+
+def test_validation_photos_that_tell_are_enough(
+    own_run: Path, folded: HeldOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrating, "_answers", lambda opened, photos, console: folded)
+    assert fieldmark.calibrate(own_run).source == "validation"
+    assert fieldmark.calibrate(own_run, folds=4).folds == 4  # as the user says
+
+
+def test_probabilities_keep_to_it(own_run: Path, photos: Path, tmp_path: Path) -> None:
+    photo = photos / "ant" / "0.jpg"
+
+    def probabilities() -> tuple[dict[str, float], dict[str, float]]:
+        (predicted,) = fieldmark.predict(own_run, photo)
+        (explained,) = fieldmark.explain(own_run, photo)
+        answers = {answer.name: answer.probability for answer in explained.answers}
+        return dict(zip(predicted.classes, predicted.probabilities, strict=True)), answers
+
+    (own_run / CONFIDENCE).unlink()
+    before, _ = probabilities()
+    sure(own_run, 2.0)
+    after, explained = probabilities()
+    roots = {name: share**0.5 for name, share in before.items()}
+    assert after == pytest.approx({name: root / sum(roots.values()) for name, root in roots.items()}, rel=1e-5)
+    assert explained == pytest.approx(after, rel=1e-5)
+
+
+def test_an_evaluation_keeps_to_it(own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sure(own_run, 3.0)
+    assert ran("evaluate", own_run, "--split", "val", "--out", tmp_path / "figures") == 0
+    assert "at temperature 3.00, chosen by these photos" in " ".join(capsys.readouterr().out.split())
+    figures = json.loads((tmp_path / "figures" / "metrics.json").read_text())["calibration"]
+    answers = np.load(tmp_path / "figures" / "logits.npz")
+    assert figures["temperature"] == 3.0
+    shares = np.exp(answers["logits"].astype(np.float64) / 3)
+    shares /= shares.sum(1, keepdims=True)
+    assert figures["probability"] == pytest.approx(shares.max(1).mean())
+    assert (tmp_path / "figures" / "reliability.png").is_file()
+
+
+def test_as_it_is_typed(own_run: Path, folded: HeldOut, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran("calibrate", own_run, "--json", tmp_path / "it.json") == 0
+    assert "300 photos of train, out of fold" in " ".join(capsys.readouterr().out.split())
+    assert json.loads((tmp_path / "it.json").read_text())["source"] == "folds"
+    assert ran("evaluate", own_run, "--split", "val", "--out", tmp_path / "figures") == 0
+    assert "at temperature" in capsys.readouterr().out
+
+
+def test_bad_input(own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "not a Fieldmark run" in refused(capsys, "calibrate", tmp_path)
+    assert "at least 2" in refused(capsys, "calibrate", own_run, "--folds", "1")
+    (tmp_path / "notes.json").write_text("[]")
+    assert "notes.json" in refused(capsys, "calibrate", own_run, "--json", tmp_path / "notes.json")
+    (own_run / CONFIDENCE).write_text("{}")
+    assert CONFIDENCE in refused(capsys, "predict", own_run, own_run / CONFIDENCE)
+
+
+def test_it_is_written_whole_or_not_at_all(own_run: Path) -> None:
+    before = {name: (own_run / name).read_bytes() for name in (CONFIDENCE, HELD_OUT)}
+    known = read_confidence(own_run)
+    assert known is not None
+
+    class Unsaved(HeldOut):
+        def save(self, path: Path) -> None:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(fieldmark.errors.UserError, match="No space left"):
+        write_confidence(own_run, replace(known, photos=1), Unsaved((), np.zeros(0), np.zeros((0, 3))))
+    assert {name: (own_run / name).read_bytes() for name in before} == before
+    assert not [path for path in own_run.iterdir() if path.name.startswith(".") and path.suffix]
+    replace_file(own_run / CONFIDENCE, lambda draft: draft.write_bytes(before[CONFIDENCE]))
