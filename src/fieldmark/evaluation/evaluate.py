@@ -1,7 +1,6 @@
 """``fieldmark evaluate``: a run measured on a split of labelled photographs."""
 
 import csv
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from fieldmark.confidence.taxonomy import Groups
 from fieldmark.core import processes
-from fieldmark.data.dataset import SPLITS, Dataset, Photo, Unread
+from fieldmark.data.dataset import SPLITS, Dataset, Photo, Unread, composed
 from fieldmark.data.opening import (
     OpenedData,
     refuse_missing_splits,
@@ -28,7 +28,8 @@ from fieldmark.data.split import digest, for_photos, read_splits, with_splits
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.comparison import Comparison
 from fieldmark.evaluation.inference import infer, scored
-from fieldmark.evaluation.metrics import Figures, Headline, Metrics, confused_pairs, measure
+from fieldmark.evaluation.levels import ByLevel, measure_levels
+from fieldmark.evaluation.metrics import Figures, Headline, Metrics, confused_pairs, log_probabilities, measure
 from fieldmark.evaluation.statistics import Interval, share_interval
 from fieldmark.files import refuse_unwritable
 from fieldmark.input.loading import Photographs
@@ -48,7 +49,8 @@ class Evaluation:
     ``logits`` (N, C) and ``labels`` (N,) belong to ``photos``, those below ``data`` that could be read; ``unread`` are
     those that could not; ``headline`` names the figure to look at first; ``branches`` are the top-1 accuracies of a
     method's branches, each alone; ``notes`` are remarks on the choice of photos; ``against`` compares the run with
-    another one, where one was named; ``localization`` says where it looks, where that was asked for.
+    another one, where one was named; ``localization`` says where it looks, where that was asked for; ``by_level`` how
+    often it is right at each level of groups, where its classes have any.
     """
 
     split: str
@@ -64,6 +66,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     against: Comparison | None = None
     localization: Figures | None = None
+    by_level: ByLevel | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -104,6 +107,7 @@ class Evaluation:
             **({"branches": dict(self.branches)} if self.branches else {}),
             **({"against": self.against.to_json()} if self.against else {}),
             **({"localization": self.localization.to_json()} if self.localization else {}),
+            **({"by_level": self.by_level.to_json()} if self.by_level else {}),
         }
 
 
@@ -113,6 +117,7 @@ def evaluate(
     *,
     split: str,
     workers: int = 1,
+    groups: Groups | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Evaluation:
     """Measures a run on a split.
@@ -122,6 +127,7 @@ def evaluate(
         chosen: its photos, as ``split_of_run`` gives them.
         split: its name.
         workers: processes that read photos ahead.
+        groups: of the run's classes, for figures at each level.
         progress: called with the number of photos just done.
 
     Raises:
@@ -147,6 +153,7 @@ def evaluate(
         headline=opened.about.headline,
         branches={name: measure(own, labels).top1 for name, own in zip(method.scored_views, branches, strict=True)},
         notes=(*dataset.notes, *_remarks(opened, split, labels, metrics)),
+        by_level=measure_levels(np.exp(log_probabilities(logits)), labels, groups) if groups else None,
     )
 
 
@@ -268,12 +275,7 @@ def relabelled(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
             f"leave them out of {printable(str(dataset.root))} (the run's classes.json has those it knows)"
         )
     photos = (replace(photo, label=index[name]) for photo, name in zip(dataset.photos, names, strict=True))
-    return replace(dataset, classes=classes, photos=tuple(photos))
-
-
-def composed(name: str) -> str:
-    """One spelling of a name, which may be written in two: "é", or "e" and an accent, as macOS has it."""
-    return unicodedata.normalize("NFC", name)
+    return replace(dataset, classes=classes, photos=tuple(photos), levels=())  # which are of its own classes
 
 
 def refuse_unlogged(run: Path, split: str) -> None:

@@ -14,6 +14,7 @@ from fieldmark.evaluation.comparison_output import AGAINST, print_comparison, wr
 from fieldmark.evaluation.comparison_output import COLUMNS as AGAINST_COLUMNS
 from fieldmark.evaluation.confusion import draw_confusion
 from fieldmark.evaluation.evaluate import Evaluation, refuse_unlogged
+from fieldmark.evaluation.levels import print_levels
 from fieldmark.evaluation.metrics import log_probabilities, per_class
 from fieldmark.files import refuse_unwritable, replace_file, write_csv, write_json
 from fieldmark.runs.folder import read_run
@@ -139,6 +140,8 @@ def print_evaluation(result: Evaluation, folder: Path, console: Console) -> None
     console.print(table)
     for pair in figures["most_confused"][:SHOWN]:
         tell(console, f"{pair['photos']:>4} x  {pair['class']}  /  {pair['with']}")
+    if result.by_level:
+        print_levels(result.by_level, console)
     if result.against:
         print_comparison(result.against, console)
     tell(console, f"written to {folder}")
