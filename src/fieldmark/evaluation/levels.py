@@ -91,7 +91,7 @@ def measure_levels(
 def print_levels(result: ByLevel, console: Console) -> None:
     """Prints the accuracy at each level, and how often answers of some certainties are given at it and right."""
     names = [escape(printable(name)) for name in result.groups.names]
-    table = Table("level", "groups", "right, %", "95 % interval", title="by level, each answer inside the one above it")
+    table = Table("level", "groups", "right, %", "95 % interval", title="by level of groups")
     for name, nodes, share in zip(names, result.groups.nodes, result.accuracies.values(), strict=True):
         mean, low, high = (100 * value for value in share)
         table.add_row(name, f"{len(nodes):,}", f"{mean:.2f}", f"{low:.1f} to {high:.1f}")
@@ -100,7 +100,7 @@ def print_levels(result: ByLevel, console: Console) -> None:
     for certainty, answers in result.answers.items():
         table.add_row(f"{certainty:.0%}", *_cells(result, answers))
     console.print(table)
-    tell(console, f"the level {CLASS} is here the likeliest of its group; top1 is the likeliest of all")
+    tell(console, f"answers of all levels lie in each other: the {CLASS} is the likeliest of its group, top1's of all")
 
 
 def _cells(result: ByLevel, answers: Answers) -> Iterator[str]:
