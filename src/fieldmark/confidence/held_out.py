@@ -36,11 +36,11 @@ def read_held_out(run: Path, *, classes: int) -> HeldOut:
     if not path.is_file():
         raise UserError(f"{shown} is missing, the run's answers to photos kept out of training; train the run again")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             names, labels, logits = (arrays[name] for name in ("names", "labels", "logits"))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{shown} cannot be read ({error}); train the run again") from None
-    fits = logits.shape == (len(names), classes) and labels.shape == (len(names),)
+    fits = labels.ndim == 1 and names.shape == labels.shape and logits.shape == (*labels.shape, classes)
     if not (fits and np.isin(labels, np.arange(classes)).all() and np.isfinite(logits).all()):
         raise UserError(f"{shown} does not fit the run's {classes} classes; train the run again")
     return HeldOut(tuple(map(str, names)), labels.astype(np.int64), logits.astype(np.float32))

@@ -90,7 +90,7 @@ def _ambiguous(groups: Groups) -> Iterator[str]:
             if not classes <= members[place]:
                 lacking = f"is called like a {below} that does not lie in it; rename one of the two"
                 yield printable(f"the {name} '{node}' {lacking}")
-            holders[node] = (name, members[place])
+            holders[node] = (below if classes == members[place] else name, members[place])
 
 
 def read_groups(file: Path, classes: Sequence[str]) -> Groups:
@@ -144,6 +144,8 @@ def _paths(rows: Sequence[Row], column: int, levels: Mapping[int, str], shown: s
     """For each class, its groups from the finest level up."""
     paths: dict[str, list[str]] = {}
     first: dict[str, int] = {}
+    given: set[tuple[int, str]] = set()
+    alone: dict[tuple[int, str], int] = {}
     for number, cells in rows:
         texts = [composed(cell.strip()) for cell in cells] + [""] * (1 + len(levels) - len(cells))
         place = f"{shown}, row {number}"
@@ -154,11 +156,19 @@ def _paths(rows: Sequence[Row], column: int, levels: Mapping[int, str], shown: s
         path = [texts[column]]
         for at in levels:
             path.append(texts[at] or path[-1])
+            if texts[at]:
+                given.add((at, texts[at]))
+            else:
+                alone.setdefault((at, path[-1]), number)
         name = path.pop(0)
         if paths.setdefault(name, path) != path:
             both = f"rows {first[name]} and {number}: '{printable(name)}' has different groups"
             raise UserError(f"{shown}, {both}; delete one of the rows")
         first.setdefault(name, number)
+    for at, group in given & alone.keys():
+        level, place = printable(levels[at]), f"{shown}, row {alone[at, group]}"
+        others = f"other rows have the {level} '{printable(group)}'"
+        raise UserError(f"{place}: the {level} is empty, and {others}; write it here, too, or call theirs differently")
     return paths
 
 

@@ -20,11 +20,13 @@ def tree_levels(paths: Mapping[int, Sequence[int]], classes: Sequence[str], name
     """
     own = dict(zip(paths, classes, strict=True))
     above = {node: path[: at + 1] for path in paths.values() for at, node in enumerate(path)}
-    called = {node: own.get(node, names[node]) for node in above}
-    for node in above.keys() - own.keys():
-        namesakes = (other for other in above if called[other] == names[node])
-        if any(node not in above[other] and other not in above[node] for other in namesakes):
-            called[node] = f"{names[node]} ({node})"
+    plain = {node: own.get(node, names[node]) for node in above}
+
+    def apart(node: int) -> bool:
+        namesakes = (other for other in above if plain[other] == plain[node])
+        return any(node not in above[other] and other not in above[node] for other in namesakes)
+
+    called = {node: f"{name} ({node})" if node not in own and apart(node) else name for node, name in plain.items()}
     levels: list[Level] = []
     fewest = len(classes)
     for depth in range(max(map(len, paths.values()), default=0), 0, -1):
