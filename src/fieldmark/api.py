@@ -201,9 +201,9 @@ def evaluate(
 
     def measured(at: int, photos: OpenedData) -> "Evaluation":
         with counted(console, f"evaluating {split}" + (f" by {opened[at].path}" if pair else "")) as tick:
-            return measure_run(opened[at], photos, split=split, groups=None if at else tree, progress=tick)
+            return measure_run(opened[at], photos, split=split, progress=tick)
 
-    result = measured(0, chosen)
+    result = replace(measured(0, chosen), groups=tree)
     if pair:
         result = replace(result, against=compared(result, measured(1, pair.photos), pair))
     return _localized(opened[0], result, chosen, console) if localization else result

@@ -1,5 +1,7 @@
 """Answers as fine as their certainty allows, beside sums and searches by hand; and that they never contradict."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -80,7 +82,7 @@ def test_answers_never_contradict_each_other(seed: int, one: float, other: float
     low, high = (answer_levels(found, certainty) for certainty in sorted((one, other)))
     for photo, path in enumerate(found.nodes):
         nested = [members(groups, level, node) for level, node in enumerate(path)]
-        assert all(fine <= coarse for fine, coarse in zip(nested, nested[1:], strict=False))
+        assert all(fine <= coarse for fine, coarse in pairwise(nested))
         nested.append(members(groups, len(groups.names), -1))
         assert nested[low[photo]] <= nested[high[photo]]
         for level, certainty in ((low[photo], min(one, other)), (high[photo], max(one, other))):

@@ -1,4 +1,4 @@
-"""Sets of answers: thresholds beside a count by hand, the coverage that is promised, and what there is too little for."""
+"""Sets of answers: thresholds beside a count by hand, the coverage that is promised, and too few photos."""
 
 import math
 from fractions import Fraction

@@ -10,7 +10,12 @@ from fieldmark.errors import UserError
 from fieldmark.plain import from_plain, to_plain
 
 BIRDS = ("Herring Gull", "Common Gull", "Black Tern", "Robin")
-GOOD = "class,genus,family\nHerring Gull,Larus,Laridae\nCommon Gull,Larus,Laridae\nBlack Tern,Chlidonias,Laridae\nRobin,,\n"
+GOOD = """class,genus,family
+Herring Gull,Larus,Laridae
+Common Gull,Larus,Laridae
+Black Tern,Chlidonias,Laridae
+Robin,,
+"""
 
 
 def table(folder: Path, text: str) -> Path:
@@ -56,7 +61,8 @@ def test_what_spreadsheets_and_people_do(text: str, tmp_path: Path) -> None:
 
 
 def test_the_class_need_not_come_first(tmp_path: Path) -> None:
-    text = "genus,class,family\nLarus,Herring Gull,Laridae\nLarus,Common Gull,Laridae\nChlidonias,Black Tern,Laridae\n,Robin,"
+    rows = [line.split(",") for line in GOOD.splitlines()]
+    text = "\n".join(f"{genus},{name},{family}" for name, genus, family in rows)
     assert read_groups(table(tmp_path, text), BIRDS) == read_groups(table(tmp_path, GOOD), BIRDS)
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,8 @@ class Evaluation:
     ``logits`` (N, C) and ``labels`` (N,) belong to ``photos``, those below ``data`` that could be read; ``unread`` are
     those that could not; ``headline`` names the figure to look at first; ``branches`` are the top-1 accuracies of a
     method's branches, each alone; ``notes`` are remarks on the choice of photos; ``against`` compares the run with
-    another one, where one was named; ``localization`` says where it looks, where that was asked for; ``by_level`` how
-    often it is right at each level of groups, where its classes have any.
+    another one, where one was named; ``localization`` says where it looks, where that was asked for; ``groups`` are
+    those of its classes, where they have any.
     """
 
     split: str
@@ -66,7 +66,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     against: Comparison | None = None
     localization: Figures | None = None
-    by_level: ByLevel | None = None
+    groups: Groups | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -82,6 +82,13 @@ class Evaluation:
     def top1_interval(self) -> Interval:
         """Top-1 with its interval for other photos of the same kind."""
         return share_interval(int(np.trace(self.metrics.confusion)), self.metrics.n)
+
+    @cached_property
+    def by_level(self) -> ByLevel | None:
+        """How often it is right at each level of groups."""
+        if self.groups is None:
+            return None
+        return measure_levels(np.exp(log_probabilities(self.logits)), self.labels, self.groups)
 
     def to_json(self) -> dict[str, Any]:
         """The figures as plain data; shares between 0 and 1, ``top1_interval`` the ends of the 95 % interval."""
@@ -117,7 +124,6 @@ def evaluate(
     *,
     split: str,
     workers: int = 1,
-    groups: Groups | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Evaluation:
     """Measures a run on a split.
@@ -127,7 +133,6 @@ def evaluate(
         chosen: its photos, as ``split_of_run`` gives them.
         split: its name.
         workers: processes that read photos ahead.
-        groups: of the run's classes, for figures at each level.
         progress: called with the number of photos just done.
 
     Raises:
@@ -153,7 +158,6 @@ def evaluate(
         headline=opened.about.headline,
         branches={name: measure(own, labels).top1 for name, own in zip(method.scored_views, branches, strict=True)},
         notes=(*dataset.notes, *_remarks(opened, split, labels, metrics)),
-        by_level=measure_levels(np.exp(log_probabilities(logits)), labels, groups) if groups else None,
     )
 
 
