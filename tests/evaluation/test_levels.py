@@ -46,4 +46,4 @@ def test_what_is_printed() -> None:
     assert "class 3 25.00 4.6 to 69.9 family 2 75.00 30.1 to 95.4" in said
     assert "80% 50.0% (50.0%) 25.0% (100.0%) 25.0%" in said
     assert "95% 25.0% (100.0%) 50.0% (100.0%) 25.0%" in said
-    assert "top1's of all" in said
+    assert "top1 is the likeliest class of all" in said

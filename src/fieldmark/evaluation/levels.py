@@ -100,7 +100,7 @@ def print_levels(result: ByLevel, console: Console) -> None:
     for certainty, answers in result.answers.items():
         table.add_row(f"{certainty:.0%}", *_cells(result, answers))
     console.print(table)
-    tell(console, f"answers of all levels lie in each other: the {CLASS} is the likeliest of its group, top1's of all")
+    tell(console, f"here a photo's {CLASS} lies in its group, and that in the next; top1 is the likeliest class of all")
 
 
 def _cells(result: ByLevel, answers: Answers) -> Iterator[str]:
