@@ -81,6 +81,7 @@ def test_the_same_data_every_time_and_fewer_photos_are_the_first_of_more(
         draw(tmp_path / name, species["small"][:2], photos=photos, redraw=1)
     more, fewer = contents(tmp_path / "more"), contents(tmp_path / "fewer")
     assert contents(tmp_path / "again") == more
+    assert more.pop("groups.csv") == fewer.pop("groups.csv")
     del more["marks.csv"], fewer["marks.csv"]
     assert fewer.items() < more.items()
     assert {split: len(read_dataset(tmp_path / "more").of([split])) for split in ("train", "test")} == {

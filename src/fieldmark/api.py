@@ -161,6 +161,7 @@ def evaluate(
     split: str = "test",
     against: str | Path | None = None,
     localization: bool = False,
+    groups: str | Path | None = None,
     device: str = "auto",
     external: External = (),
     console: Console = QUIET,
@@ -174,6 +175,7 @@ def evaluate(
         against: another run of the same classes, to answer the same photos; ``Evaluation.against`` compares the two.
         localization: also measure where the run (not the other one) looks, by the photos' boxes, as
             ``Evaluation.localization``, a ``fieldmark.explanations.localization.Localization``.
+        groups: a CSV of groups of classes, for figures at each level; by default those that the run was trained with.
         device: auto, cpu, cuda, cuda:N or mps.
         external: classes of your own that the recipes of the runs name, or their names.
         console: for progress.
@@ -184,8 +186,10 @@ def evaluate(
     from fieldmark.evaluation.against import compared, pairing
     from fieldmark.evaluation.evaluate import evaluate as measure_run
     from fieldmark.evaluation.evaluate import refuse_unlogged, split_of_run
+    from fieldmark.runs.folder import groups_of
 
     folder = Path(run)
+    tree = groups_of(folder, None if groups is None else Path(groups))
     chosen = split_of_run(folder, None if data is None else Path(data), split)
     refuse_unlogged(folder, split)
     if localization:
@@ -200,7 +204,7 @@ def evaluate(
         with counted(console, f"evaluating {split}" + (f" by {opened[at].path}" if pair else "")) as tick:
             return measure_run(opened[at], photos, split=split, progress=tick)
 
-    result = measured(0, chosen)
+    result = replace(measured(0, chosen), groups=tree)
     if pair:
         result = replace(result, against=compared(result, measured(1, pair.photos), pair))
     return _localized(opened[0], result, chosen, console) if localization else result
@@ -220,6 +224,9 @@ def predict(
     inputs: Picture | Iterable[Picture],
     *,
     top: int = 5,
+    certainty: float | None = None,
+    coverage: float | None = None,
+    groups: str | Path | None = None,
     device: str = "auto",
     external: External = (),
     console: Console = QUIET,
@@ -231,6 +238,9 @@ def predict(
         inputs: one or several of: a path (of a photo, of a folder of photos, or of a CSV with a path column), the bytes
             of a file, an open file, a picture of Pillow's, an array of NumPy's (uint8, RGB).
         top: classes per photo.
+        certainty: also give an answer that is right with this probability, such as 0.9: a class, or a group of them.
+        coverage: also give a set of classes that holds the right one for this share of photos, such as 0.9.
+        groups: a CSV of groups of classes, to answer with; by default those that the run was trained with.
         device: auto, cpu, cuda, cuda:N or mps.
         external: classes of your own that the run's recipe names, or their names.
         console: is told which files of a folder are passed over.
@@ -238,13 +248,16 @@ def predict(
     Raises:
         UserError: a mistake that the user can correct.
     """
+    from fieldmark.evaluation.demands import demands_of
     from fieldmark.evaluation.predict import predict as predict_photos
 
+    file = None if groups is None else Path(groups)
+    demands = demands_of(Path(run), certainty=certainty, coverage=coverage, groups=file)
     photos, pictures, notes = photos_of(inputs)
     tell(console, *notes)
     opened = opened_run(run, device=device, external=external, console=console)
     workers = 1 if len(photos) > 200 and not pictures else 0
-    return predict_photos(opened, photos, pictures=pictures, top=top, workers=workers)
+    return predict_photos(opened, photos, pictures=pictures, top=top, workers=workers, demands=demands)
 
 
 def probe(

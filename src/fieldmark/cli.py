@@ -163,6 +163,9 @@ def predict(
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"], allow_leading_hyphen=True)] = Path("predictions.csv"),
     top: int = 5,
+    certainty: float | None = None,
+    coverage: float | None = None,
+    groups: Path | None = None,
     device: str = "auto",
     external: External = (),
     console: Speaking,
@@ -176,6 +179,12 @@ def predict(
         inputs: photos, folders of photos, or CSVs with a path column (and boxes, if the run needs them).
         out: the file to write, .csv or .json, or - for a CSV on standard output; an earlier one is replaced.
         top: classes per photo.
+        certainty: also give an answer that is right with this probability, such as 0.9: a class, or else a group of
+            classes, or none (columns answer, level, answer_probability).
+        coverage: also give a set of classes (column set) that holds the right one for this share of photos, such as
+            0.9; an empty set says that no class is likely enough.
+        groups: a CSV of groups of classes (class, and a column for each level, the finest first), for --certainty; by
+            default those that the run was trained with.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
@@ -183,15 +192,25 @@ def predict(
         console = make_console(stderr=True, quiet=console.quiet)
     with working(console, "starting"):
         from fieldmark.api import predict as predict_photos
-        from fieldmark.evaluation.predict import print_predictions, refuse_output, write_predictions
+        from fieldmark.evaluation.predict import columns_of, print_predictions, refuse_output, write_predictions
     if not inputs:
         raise UserError("name the photos: fieldmark predict RUN FILES_OR_FOLDERS -o predictions.csv")
-    refuse_output(out, inputs=[Path(path) for path in inputs])
-    predictions = predict_photos(run, inputs, top=top, device=device, external=external, console=console)
+    refuse_output(out, inputs=[*map(Path, inputs), *([groups] if groups else [])])
+    predictions = predict_photos(
+        run,
+        inputs,
+        top=top,
+        certainty=certainty,
+        coverage=coverage,
+        groups=groups,
+        device=device,
+        external=external,
+        console=console,
+    )
     if not speaks():  # only the first of several processes predicts
         return 0
     try:
-        tally = write_predictions(out, predictions, top=top)
+        tally = write_predictions(out, predictions, top=top, further=columns_of(certainty, coverage))
     except BrokenPipeError:  # the reader of standard output has ended, as head does; a second error would follow
         make_console().on_broken_pipe()
         return 1

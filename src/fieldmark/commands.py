@@ -41,6 +41,7 @@ def evaluate(
     against: Path | None = None,
     max_regression: float | None = None,
     localization: bool = False,
+    groups: Path | None = None,
     out: Path | None = None,
     json_file: JsonFile = None,
     device: str = "auto",
@@ -59,6 +60,7 @@ def evaluate(
         max_regression: exit with 1, not 0, if the headline figure is more points than this below that of --against.
         localization: also measure where the run looks, by the photos' boxes around the objects: their overlap with
             boxes around heatmaps, peaks inside, the nearest parts; another pass over the photos, by this run alone.
+        groups: a CSV of groups of classes, as for predict, for figures at each level; by default the run's own.
         out: folder for the results; by default RUN/evaluation/SPLIT.
         json_file: also write the figures as JSON to this file.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
@@ -67,31 +69,40 @@ def evaluate(
     _refuse_limit(max_regression, against)
     with working(console, "starting"):
         from fieldmark.api import evaluate as measure
-        from fieldmark.evaluation.output import print_evaluation, refuse_results, write_evaluation
-        from fieldmark.explanations.localization_output import print_where, refuse_where, write_where
+        from fieldmark.evaluation.output import refuse_results
+        from fieldmark.explanations.localization_output import refuse_where
     folder = out or run / "evaluation" / split
     refuse_results(folder, run, data, split=split, against=against)
     if localization:
         refuse_where(folder)
-    refuse_json(json_file, "split", "most_confused", inputs=[data] if data else ())
+    refuse_json(json_file, "split", "most_confused", inputs=[path for path in (data, groups) if path])
     result = measure(
         run,
         data,
         split=split,
         against=against,
         localization=localization,
+        groups=groups,
         device=device,
         external=external,
         console=console,
     )
     if not speaks():  # only the first of several processes writes, and fails: torchrun would stop it as it writes
         return 0
+    _leave(result, folder, json_file, console)
+    return _limited(result, max_regression, console)
+
+
+def _leave(result: "Evaluation", folder: Path, json_file: Path | None, console: Console) -> None:
+    """Writes and prints what was measured."""
+    from fieldmark.evaluation.output import print_evaluation, write_evaluation
+    from fieldmark.explanations.localization_output import print_where, write_where
+
     write_evaluation(result, folder, console=console)
     write_where(result, folder)
     write_figures(json_file, result.to_json())
     print_evaluation(result, folder, console)
     print_where(result, console)
-    return _limited(result, max_regression, console)
 
 
 def _limited(result: "Evaluation", points: float | None, console: Console) -> int:

@@ -54,6 +54,7 @@ def _run(out: Path, *, species: int, images: int, epochs: int, device: str, cons
     tell(console, f"drawing {species * images} birds of {species} species …")
     write_birds(birds, species=make_species(species, seed=SEED), images=images, seed=SEED, size=256)
     network: Keywords = {"backbone": LITE0_BACKBONE, "weights": LITE0, "epochs": epochs, "device": device}
+    network["groups"] = birds / "groups.csv"
     train(birds, run, overwrite=True, console=console, **network)
     result = evaluate(run, device=device, console=console)
     write_evaluation(result, run / "evaluation" / "test", console=console)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from fieldmark.birds.dataset import Species, draw_bird, make_species, write_birds
 from fieldmark.birds.plumage import MARK_NAMES, NONE
+from fieldmark.confidence.taxonomy import read_groups
 from fieldmark.errors import UserError
 
 PADDING = 4  # pixels: soft edges, and the filter that scales the picture down
@@ -116,10 +117,23 @@ def rows_of(folder):
         return list(csv.DictReader(file))
 
 
+def test_pairs_and_families_are_groups_of_the_species(tmp_path):
+    birds = make_species(30, seed=0)
+    folder = write_birds(tmp_path / "birds", species=birds, images=1, seed=0, size=32, splits=None)
+    groups = read_groups(folder / "groups.csv", [bird.name for bird in birds])
+    assert groups.names == ("class", "pair", "family")
+    pair = dict(zip(groups.classes, groups.levels[0].groups, strict=True))
+    for bird in birds:
+        assert pair[bird.name] == pair[bird.twin or bird.name]
+        assert bird.name.endswith(f" {pair[bird.name]}")
+    assert len(groups.nodes[1]) == 15
+    assert len(groups.nodes[2]) < 15
+
+
 def test_write_birds_lays_out_splits_and_boxes(tmp_path):
     birds = make_species(3, seed=0)
     folder = write_birds(tmp_path / "birds", species=birds, images=5, seed=7, size=48)
-    assert sorted(p.name for p in folder.iterdir()) == ["marks.csv", "test", "train", "val"]
+    assert sorted(p.name for p in folder.iterdir()) == ["groups.csv", "marks.csv", "test", "train", "val"]
     assert sorted(p.name for p in (folder / "train").iterdir()) == sorted(one.name for one in birds)
     rows = rows_of(folder)
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.jpg"))
@@ -142,7 +156,7 @@ def test_write_birds_is_the_same_bit_for_bit(tmp_path):
     birds = make_species(2, seed=0)
     one, other = (write_birds(tmp_path / name, species=birds, images=2, seed=1, size=32) for name in ("a", "b"))
     files = sorted(p.relative_to(one) for p in one.rglob("*") if p.is_file())
-    assert len(files) == 5
+    assert len(files) == 6
     assert all((one / name).read_bytes() == (other / name).read_bytes() for name in files)
 
 

@@ -9,32 +9,19 @@ import pytest
 
 import fieldmark
 from fieldmark.confidence.held_out import HeldOut
-from fieldmark.confidence.record import Confidence
-from fieldmark.confidence.temperature import Temperature
-from fieldmark.files import replace_file
-from fieldmark.runs.folder import CONFIDENCE, HELD_OUT, digest_of, read_confidence, write_confidence
+from fieldmark.errors import UserError
+from fieldmark.runs.folder import CONFIDENCE, HELD_OUT, read_confidence, write_confidence
 from fieldmark.training import calibrating
+from sure_runs import random_answers, sure
 from typed import ran, refused
 
 
 @pytest.fixture
 def folded(monkeypatch: pytest.MonkeyPatch) -> HeldOut:
     """Out-of-fold answers, made without training."""
-    random = np.random.default_rng(0)
-    labels = random.integers(0, 3, 300)
-    logits = random.normal(size=(300, 3)).astype(np.float32)
-    logits[np.arange(300), labels] += 1
-    answers = HeldOut(tuple(str(at) for at in range(300)), labels, logits)
+    answers = random_answers(300)
     monkeypatch.setattr(calibrating, "out_of_fold", lambda folding, *, console: answers)
     return answers
-
-
-def sure(run: Path, temperature: float) -> Confidence:
-    """Gives a run a temperature."""
-    known = Temperature(temperature, 0.9 * temperature, 1.1 * temperature)
-    confidence = Confidence(digest_of(run), "validation", ("val",), 100, 90, known)
-    write_confidence(run, confidence, HeldOut(("a",), np.zeros(1, np.int64), np.zeros((1, 3), np.float32)))
-    return confidence
 
 
 def test_few_validation_photos_lead_to_folds(own_run: Path, folded: HeldOut) -> None:
@@ -109,8 +96,7 @@ def test_it_is_written_whole_or_not_at_all(own_run: Path) -> None:
         def save(self, path: Path) -> None:
             raise OSError(28, "No space left on device")
 
-    with pytest.raises(fieldmark.errors.UserError, match="No space left"):
+    with pytest.raises(UserError, match="No space left"):
         write_confidence(own_run, replace(known, photos=1), Unsaved((), np.zeros(0), np.zeros((0, 3))))
     assert {name: (own_run / name).read_bytes() for name in before} == before
     assert not [path for path in own_run.iterdir() if path.name.startswith(".") and path.suffix]
-    replace_file(own_run / CONFIDENCE, lambda draft: draft.write_bytes(before[CONFIDENCE]))

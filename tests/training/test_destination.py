@@ -47,7 +47,10 @@ def test_what_a_training_is_made_from_is_not_deleted(photos: Path, own_run: Path
     names = RecipeSettings(recipe="pc/cub-resnet50", weights="hub")  # which are no files
     elsewhere = RecipeSettings(recipe=str(photos), weights=str(photos))
     for recipe in (names, elsewhere):
-        refuse_deletion(own_run, Settings(recipe, DataSettings(splits=photos)), dataset)
+        refuse_deletion(own_run, Settings(recipe, DataSettings(splits=photos, groups=photos)), dataset)
+    (own_run / "groups.csv").touch()
+    with pytest.raises(UserError, match="would delete --groups"):
+        refuse_deletion(own_run, Settings(data=DataSettings(groups=own_run / "groups.csv")), dataset)
     photo = own_run / "photo.jpg"
     photo.write_bytes(dataset.photos[0].path.read_bytes())
     (tmp_path / "link.jpg").symlink_to(photo)

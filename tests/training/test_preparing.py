@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import layouts
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -11,7 +12,7 @@ import small_runs
 from bolts import write_bolts
 from fieldmark.data.split import read_splits
 from fieldmark.errors import UserError
-from fieldmark.runs.folder import read_run
+from fieldmark.runs.folder import groups_of, read_run
 from fieldmark.training.preparing import SCAN, Prepared, prepare_again, tell
 from fieldmark.training.settings import Settings
 from small_runs import QUIET, SMALL, prepare_small, small, write_photo, write_photos
@@ -315,3 +316,33 @@ def test_a_wrong_name_is_told_before_the_photos_are_looked_at(tmp_path: Path) ->
     assert refused(tmp_path / "no photos", tmp_path / "run", wrong).startswith(
         "--method api-nett: did you mean api-net?"
     )
+
+
+def test_groups_of_the_dataset_or_of_a_table_are_kept(photos: Path, tmp_path: Path) -> None:
+    made, told = prepared(photos, tmp_path / "run")
+    made.write(tmp_path / "run")
+    assert made.groups is None
+    assert groups_of(tmp_path / "run") is None
+    planes = layouts.aircraft(tmp_path / "planes")
+    made, told = prepared(planes, tmp_path / "planes_run")
+    assert "groups above the 3 classes: family (3), manufacturer (2)" in told
+    made.write(tmp_path / "planes_run")
+    assert made.groups == groups_of(tmp_path / "planes_run")
+    assert made.groups is not None
+    assert made.groups.levels == made.dataset.levels
+    table = tmp_path / "g.csv"
+    table.write_text("class,country\n707-320,USA\nF/A-18,USA\nSaab 2000,Sweden\n")
+    made, told = prepared(planes, tmp_path / "third", small(groups=table))
+    assert made.groups is not None
+    assert made.groups.names == ("class", "country")
+    table.write_text("class,country\n707-320,USA\n")
+    assert "no row for 2 of the run's 3 classes" in refused(planes, tmp_path / "third", small(groups=table))
+
+
+def test_groups_of_the_dataset_that_are_no_tree_are_left_out(tmp_path: Path) -> None:
+    planes = layouts.aircraft(tmp_path / "planes")
+    for path in (planes / "data").glob("*famil*.txt"):  # a family that is called like a variant of another one
+        path.write_text(path.read_text().replace("Saab 2000", "707-320"))
+    made, told = prepared(planes, tmp_path / "run")
+    assert made.groups is None
+    assert "its groups of classes are left out: the family '707-320' is called like a class" in " ".join(told)

@@ -15,7 +15,7 @@ from small_runs import small, train_small
 
 def answers_are_the_run_s(run: Path) -> None:
     """What is kept is what the saved weights answer to the validation photos."""
-    kept, confidence = read_held_out(run / HELD_OUT), read_confidence(run)
+    kept, confidence = read_held_out(run / HELD_OUT, classes=3), read_confidence(run)
     result = evaluate(open_run(run), split_of_run(run, None, "val"), split="val", workers=0)
     assert kept.names == result.names
     np.testing.assert_array_equal(kept.labels, result.labels)

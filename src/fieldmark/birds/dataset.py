@@ -37,11 +37,12 @@ def write_birds(
     size: int,
     splits: Mapping[str, float] | None = SHARES,
 ) -> Path:
-    """Writes ``folder/SPLIT/SPECIES/0001.jpg`` ... and ``folder/marks.csv``; returns the folder.
+    """Writes ``folder/SPLIT/SPECIES/0001.jpg`` ..., ``folder/marks.csv`` and ``folder/groups.csv``; returns the folder.
 
     ``images`` per species, ``size`` pixels a side. ``splits`` gives each split its share of a species' images, in
     order; None omits the split folders. ``marks.csv`` has a row for each picture: path, species, twin, the telling mark
     and its value here, that mark's box and the bird's (left, top, width, height in pixels; empty without a twin).
+    ``groups.csv`` has a row for each species: class, its pair, and its family.
     A picture depends only on the seed, its species' position and its number, bit for bit.
     Raises ``UserError`` for a folder that is not empty, no images, or splits that do not add up to 1.
     """
@@ -56,7 +57,14 @@ def write_birds(
             drawing.image.save(root / path, quality=_QUALITY)
             rows.append(_row(path, bird, drawing))
     write_csv(root / "marks.csv", [COLUMNS, *rows])
+    write_csv(root / "groups.csv", [("class", "pair", "family"), *map(_groups, species)])
     return root
+
+
+def _groups(bird: Species) -> tuple[str, str, str]:
+    """Species, pair and family: "Band-tailed Cedar Thrush" is a Cedar Thrush, as its twin is, and a thrush."""
+    _, _, pair = bird.name.partition(" ")
+    return bird.name, pair, pair.rpartition(" ")[2]
 
 
 def _refuse(root: Path, species: Sequence[Species], images: int, splits: Mapping[str, float] | None) -> None:

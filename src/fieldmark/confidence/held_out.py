@@ -1,5 +1,6 @@
 """Answers to photos that a network was not trained on: what its confidence is measured by."""
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,22 +29,22 @@ class HeldOut:
             np.savez(file, allow_pickle=False, names=names, labels=self.labels, logits=self.logits)
 
 
-def read_held_out(path: Path) -> HeldOut:
-    """What ``HeldOut.save`` wrote.
+def read_held_out(path: Path, *, classes: int) -> HeldOut:
+    """What ``HeldOut.save`` wrote, for a run of so many classes.
 
     Raises:
-        UserError: the file is missing, damaged or something else.
+        UserError: the file is missing, damaged, or does not fit.
     """
+    shown, advice = printable(str(path)), "fieldmark calibrate RUN writes it anew"
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            names, labels, logits = (arrays[key] for key in ("names", "labels", "logits"))
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise UserError(
-            f"{printable(str(path))} cannot be read ({error}); fieldmark calibrate RUN writes it"
-        ) from error
-    if not (logits.ndim == 2 and len(names) == len(labels) == len(logits)):
-        raise UserError(f"{printable(str(path))} holds other arrays; fieldmark calibrate RUN writes it")
-    return HeldOut(tuple(names.tolist()), labels.astype(np.int64), logits.astype(np.float32))
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            names, labels, logits = (arrays[name] for name in ("names", "labels", "logits"))
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise UserError(f"{shown} cannot be read ({error}); {advice}") from None
+    fits = labels.ndim == 1 and names.shape == labels.shape and logits.shape == (*labels.shape, classes)
+    if not (fits and np.isin(labels, np.arange(classes)).all() and np.isfinite(logits).all()):
+        raise UserError(f"{shown} does not fit the run's {classes} classes; {advice}")
+    return HeldOut(tuple(map(str, names)), labels.astype(np.int64), logits.astype(np.float32))
 
 
 def joined(parts: list[HeldOut]) -> HeldOut:

@@ -69,13 +69,21 @@ class Unread(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Level:
+    """A level above the classes, such as the families of species: ``groups`` is the group of each class, in order."""
+
+    name: str
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Labelled photographs and their classes.
 
     ``layout`` names the reader that recognised the folder; ``notes`` are the reader's one-line remarks for the user
     (how folders were read, files left out and why); ``spellings`` are class names in several Unicode forms, each read
     as one class; ``pixels`` is uint8 ``(N, H, W, 3)`` for datasets such as CIFAR that pack all images in
-    one file, else None.
+    one file, else None; ``levels`` are the benchmark's own groups of classes, the finest level first.
     """
 
     root: Path
@@ -85,6 +93,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     spellings: tuple[tuple[str, ...], ...] = ()
     pixels: np.ndarray | None = None
+    levels: tuple[Level, ...] = ()
 
     @property
     def is_split(self) -> bool:
@@ -117,9 +126,14 @@ def is_uneven(counts: Sequence[int]) -> bool:
     return bool(present) and max(present) >= IMBALANCE * min(present)
 
 
+def composed(name: str) -> str:
+    """One spelling of a name, which may be written in two: "é", or "e" and an accent, as macOS has it."""
+    return unicodedata.normalize("NFC", name)
+
+
 def spelled_apart(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     """The names that are one name in several Unicode forms (such as composed and decomposed letters), together."""
-    return _together(names, lambda name: unicodedata.normalize("NFC", name))
+    return _together(names, composed)
 
 
 def hardly_differ(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fieldmark.data.dataset import Photo, Unread
+from fieldmark.data.dataset import Photo, Unread, composed
 from fieldmark.data.opening import OpenedData, refuse_without_boxes
 from fieldmark.data.scan import Scan, is_other_file
 from fieldmark.data.split import for_photos, read_splits
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.comparison import Comparison
-from fieldmark.evaluation.evaluate import Evaluation, composed, refuse_unlogged, relabelled
+from fieldmark.evaluation.evaluate import Evaluation, refuse_unlogged, relabelled
 from fieldmark.runs.folder import SCAN, read_run
 
 SHOWN = 5

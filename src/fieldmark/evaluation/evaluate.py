@@ -1,7 +1,6 @@
 """``fieldmark evaluate``: a run measured on a split of labelled photographs."""
 
 import csv
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,8 +14,9 @@ import numpy as np
 from fieldmark.confidence.calibration import Calibration, calibration_of
 from fieldmark.confidence.probabilities import log_probabilities
 from fieldmark.confidence.record import Confidence
+from fieldmark.confidence.taxonomy import Groups
 from fieldmark.core import processes
-from fieldmark.data.dataset import SPLITS, Dataset, Photo, Unread
+from fieldmark.data.dataset import SPLITS, Dataset, Photo, Unread, composed
 from fieldmark.data.opening import (
     OpenedData,
     refuse_missing_splits,
@@ -31,6 +31,7 @@ from fieldmark.data.split import digest, for_photos, read_splits, with_splits
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.comparison import Comparison
 from fieldmark.evaluation.inference import infer, scored
+from fieldmark.evaluation.levels import ByLevel, measure_levels
 from fieldmark.evaluation.metrics import Figures, Headline, Metrics, confused_pairs, measure
 from fieldmark.evaluation.statistics import Interval, share_interval
 from fieldmark.files import refuse_unwritable
@@ -52,7 +53,7 @@ class Evaluation:
     those that could not; ``headline`` names the figure to look at first; ``branches`` are the top-1 accuracies of a
     method's branches, each alone; ``notes`` are remarks on the choice of photos; ``against`` compares the run with
     another one, where one was named; ``localization`` says where it looks, where that was asked for; ``confidence`` is
-    what the run knows of its certainty.
+    what the run knows of its certainty, ``groups`` are those of its classes, where they have any.
     """
 
     split: str
@@ -69,6 +70,7 @@ class Evaluation:
     against: Comparison | None = None
     localization: Figures | None = None
     confidence: Confidence | None = None
+    groups: Groups | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -94,6 +96,13 @@ class Evaluation:
     def top1_interval(self) -> Interval:
         """Top-1 with its interval for other photos of the same kind."""
         return share_interval(int(np.trace(self.metrics.confusion)), self.metrics.n)
+
+    @cached_property
+    def by_level(self) -> ByLevel | None:
+        """How often it is right at each level of groups."""
+        if self.groups is None:
+            return None
+        return measure_levels(np.exp(self.log_probabilities), self.labels, self.groups)
 
     def to_json(self) -> dict[str, Any]:
         """The figures as plain data; shares between 0 and 1, ``top1_interval`` the ends of the 95 % interval."""
@@ -123,6 +132,7 @@ class Evaluation:
             **({"branches": dict(self.branches)} if self.branches else {}),
             **({"against": self.against.to_json()} if self.against else {}),
             **({"localization": self.localization.to_json()} if self.localization else {}),
+            **({"by_level": self.by_level.to_json()} if self.by_level else {}),
         }
 
 
@@ -288,12 +298,7 @@ def relabelled(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
             f"leave them out of {printable(str(dataset.root))} (the run's classes.json has those it knows)"
         )
     photos = (replace(photo, label=index[name]) for photo, name in zip(dataset.photos, names, strict=True))
-    return replace(dataset, classes=classes, photos=tuple(photos))
-
-
-def composed(name: str) -> str:
-    """One spelling of a name, which may be written in two: "é", or "e" and an accent, as macOS has it."""
-    return unicodedata.normalize("NFC", name)
+    return replace(dataset, classes=classes, photos=tuple(photos), levels=())  # which are of its own classes
 
 
 def refuse_unlogged(run: Path, split: str) -> None:

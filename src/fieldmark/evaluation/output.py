@@ -14,6 +14,7 @@ from fieldmark.evaluation.comparison_output import AGAINST, print_comparison, wr
 from fieldmark.evaluation.comparison_output import COLUMNS as AGAINST_COLUMNS
 from fieldmark.evaluation.confusion import draw_confusion
 from fieldmark.evaluation.evaluate import Evaluation, refuse_unlogged
+from fieldmark.evaluation.levels import print_levels
 from fieldmark.evaluation.metrics import per_class
 from fieldmark.evaluation.reliability import draw_reliability
 from fieldmark.files import refuse_unwritable, replace_file, write_csv, write_json
@@ -142,6 +143,8 @@ def print_evaluation(result: Evaluation, folder: Path, console: Console) -> None
     for pair in figures["most_confused"][:SHOWN]:
         tell(console, f"{pair['photos']:>4} x  {pair['class']}  /  {pair['with']}")
     tell(console, _calibration_line(result))
+    if result.by_level:
+        print_levels(result.by_level, console)
     if result.against:
         print_comparison(result.against, console)
     tell(console, f"written to {folder}")

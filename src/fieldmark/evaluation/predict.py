@@ -11,7 +11,9 @@ from typing import TextIO
 import numpy as np
 from rich.console import Console
 
+from fieldmark.confidence.answers import Answer, Demands
 from fieldmark.confidence.probabilities import log_probabilities
+from fieldmark.confidence.taxonomy import UNSURE
 from fieldmark.console import tell
 from fieldmark.data.dataset import Photo
 from fieldmark.data.opening import refuse_without_boxes
@@ -32,12 +34,18 @@ class Prediction:
     """The likeliest classes of a file, most likely first, or the reason why it could not be read.
 
     ``probabilities`` are calibrated where the run knows how sure it may be.
+    Where a certainty was asked for, ``answer`` is the class or group that reaches it, ``level`` its level ("unsure"
+    without an answer) and ``answer_probability`` its probability; where a coverage was, ``set`` has the classes.
     """
 
     file: str
     classes: tuple[str, ...] = ()
     probabilities: tuple[float, ...] = ()
     reason: str = ""
+    answer: str = ""
+    level: str = ""
+    answer_probability: float | None = None
+    set: tuple[str, ...] | None = None
 
     def __str__(self) -> str:
         """One line: the file, and its classes in whole percents, less those that round to nothing."""
@@ -45,20 +53,32 @@ class Prediction:
             return f"{self.file}  cannot be read: {self.reason}"
         first, *others = zip(self.classes, self.probabilities, strict=True)
         likely = [first, *((name, share) for name, share in others if share >= 0.005)]
-        return f"{self.file}  {', '.join(f'{name} {100 * share:.0f} %' for name, share in likely)}"
+        listed = ", ".join(f"{name} {100 * share:.0f} %" for name, share in likely)
+        return "; ".join((f"{self.file}  {listed}", *self._further()))
+
+    def _further(self) -> Iterator[str]:
+        if self.answer_probability is not None:
+            yield f"answer: {self.answer} ({self.level}) {100 * self.answer_probability:.0f} %"
+        elif self.level:
+            yield f"answer: {self.level}"
+        if self.set is not None:
+            more = f" and {len(self.set) - CLASSES:,} more" if len(self.set) > CLASSES else ""
+            yield f"set: {', '.join(self.set[:CLASSES]) or 'no class is likely enough'}{more}"
 
 
 @dataclass
 class Tally:
     """What is told of predictions, however many: the first and the unreadable ones, and how often a class came first.
 
-    ``count`` is the number of photos.
+    ``count`` is the number of photos, ``levels`` counts answers by level, ``sets`` sets of classes by size.
     """
 
     count: int = 0
     first: list[Prediction] = field(default_factory=list)
     unreadable: list[Prediction] = field(default_factory=list)
     classes: Counter[str] = field(default_factory=Counter)
+    levels: Counter[str] = field(default_factory=Counter)
+    sets: Counter[int] = field(default_factory=Counter)
 
     def counted(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
         """The predictions as they come, each counted."""
@@ -70,11 +90,19 @@ class Tally:
                 self.unreadable.append(prediction)
             else:
                 self.classes[prediction.classes[0]] += 1
+                self.levels += Counter([prediction.level] if prediction.level else [])
+                self.sets += Counter([] if prediction.set is None else [len(prediction.set)])
             yield prediction
 
 
 def predict(
-    opened: Opened, photos: Sequence[Photo], *, pictures: Sequence[Held] = (), top: int = 5, workers: int = 0
+    opened: Opened,
+    photos: Sequence[Photo],
+    *,
+    pictures: Sequence[Held] = (),
+    top: int = 5,
+    workers: int = 0,
+    demands: Demands | None = None,
 ) -> Iterator[Prediction]:
     """One prediction per photo, in order, as soon as it is made.
 
@@ -84,6 +112,7 @@ def predict(
         pictures: those in memory that ``row`` of a photo indexes.
         top: classes per photo.
         workers: processes that read photos ahead.
+        demands: what is asked for beyond classes.
 
     Raises:
         UserError: a run with ``--fit box`` and a photo without a box, or a ``top`` below 1; at the call.
@@ -93,23 +122,26 @@ def predict(
     if opened.recipe.pixels.fit == "box":
         refuse_without_boxes(photos)
     views = Photographs(photos, opened.recipe.pixels, packed=pictures)
-    return _predictions(opened, views, top=min(top, len(opened.classes)), workers=workers)
+    return _predictions(opened, views, top=min(top, len(opened.classes)), workers=workers, demands=demands)
 
 
-def _predictions(opened: Opened, views: Photographs, *, top: int, workers: int) -> Iterator[Prediction]:
+def _predictions(
+    opened: Opened, views: Photographs, *, top: int, workers: int, demands: Demands | None
+) -> Iterator[Prediction]:
     method = opened.learner.method
     with in_eval_mode(method):
         start = 0
         for part in stream(method, views, method=method, workers=workers):
             probabilities = np.exp(log_probabilities(part.values, opened.temperature))
             order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+            answers = demands.answers(probabilities) if demands else [Answer()] * len(order)
             for row, best in enumerate(order):
                 name = views.photos[start + row].name
                 if line := part.damaged.get(start + row):
                     yield Prediction(name, reason=line.removeprefix(f"{printable(name)}: "))
                 else:
                     classes = tuple(opened.classes[label] for label in best)
-                    yield Prediction(name, classes, tuple(probabilities[row, best].tolist()))
+                    yield Prediction(name, classes, tuple(probabilities[row, best].tolist()), "", *answers[row])
             start += len(order)
 
 
@@ -132,35 +164,60 @@ def _is_json(path: Path) -> bool:
     return path.suffix.lower() == ".json"
 
 
-def write_predictions(path: Path, predictions: Iterable[Prediction], *, top: int) -> Tally:
-    """Writes each prediction as it comes: an object of a .json file, else a row of a CSV with ``top`` classes."""
+def columns_of(certainty: float | None, coverage: float | None) -> tuple[str, ...]:
+    """The fields of a prediction that are written beside its classes, by what was asked for."""
+    answer = () if certainty is None else ("answer", "level", "answer_probability")
+    return answer if coverage is None else (*answer, "set")
+
+
+def write_predictions(path: Path, predictions: Iterable[Prediction], *, top: int, further: Sequence[str] = ()) -> Tally:
+    """Writes each prediction as it comes: an object of a .json file, else a row of a CSV with ``top`` classes.
+
+    ``further`` are fields to write beside the classes, as ``columns_of`` names them; in a CSV a set is a JSON list.
+    """
     tally = Tally()
     with standard_output() if path in STANDARD_OUTPUT else growing_file(path) as file:
         if _is_json(path):
-            _write_json(file, tally.counted(predictions))
+            _write_json(file, tally.counted(predictions), further)
         else:
-            _write_csv(file, tally.counted(predictions), top)
+            _write_csv(file, tally.counted(predictions), top, further)
     return tally
 
 
-def _write_csv(file: TextIO, predictions: Iterable[Prediction], top: int) -> None:
+def _write_csv(file: TextIO, predictions: Iterable[Prediction], top: int, further: Sequence[str]) -> None:
     columns = [f"{what}_{rank}" for rank in range(1, top + 1) for what in ("class", "probability")]
     writer = csv.writer(file)
-    writer.writerow(["file", *columns, "error"])
+    writer.writerow(["file", *columns, *further, "error"])
     for prediction in predictions:
         ranked = zip(prediction.classes, prediction.probabilities, strict=True)
         cells = [cell for name, share in ranked for cell in (name, f"{share:.6f}")]
-        writer.writerow([prediction.file, *cells, *[""] * (2 * top - len(cells)), prediction.reason])
+        more = [_cell(getattr(prediction, name)) for name in further]
+        writer.writerow([prediction.file, *cells, *[""] * (2 * top - len(cells)), *more, prediction.reason])
 
 
-def _write_json(file: TextIO, predictions: Iterable[Prediction]) -> None:
+def _cell(value: str | float | tuple[str, ...] | None) -> str:
+    """A field as a cell of a table."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _plain(value: str | float | tuple[str, ...] | None) -> object:
+    """A field as a value of JSON."""
+    return round(value, 6) if isinstance(value, float) else None if value == "" else value
+
+
+def _write_json(file: TextIO, predictions: Iterable[Prediction], further: Sequence[str]) -> None:
     """An object a line, so that lines that were written before a stop can be read, too."""
     comma = ""
     file.write('{"predictions": [')
     for prediction in predictions:
         ranked = zip(prediction.classes, prediction.probabilities, strict=True)
         classes = [{"class": name, "probability": round(share, 6)} for name, share in ranked]
-        value = {"file": prediction.file, "classes": classes, "error": prediction.reason or None}
+        more = {name: _plain(getattr(prediction, name)) for name in further}
+        value = {"file": prediction.file, "classes": classes, **more, "error": prediction.reason or None}
         file.write(f"{comma}\n{json.dumps(value, ensure_ascii=False)}")
         comma = ","
     file.write("\n]}\n")
@@ -179,6 +236,18 @@ def print_predictions(tally: Tally, path: Path, console: Console) -> None:
         rare = len(tally.classes) - CLASSES
         common = [f"{name} {count:,}" for name, count in tally.classes.most_common(CLASSES)]
         tell(console, f"likeliest class: {', '.join(common)}" + (f", and {rare:,} others" if rare > 0 else ""))
+        tell(console, *_further_lines(tally))
     photos = f"{tally.count:,} photo{'s' * (tally.count != 1)}"
     failed = f", {len(tally.unreadable):,} of them unreadable" if tally.unreadable else ""
     tell(console, photos + failed + (f": {path}" if to_file else ""))
+
+
+def _further_lines(tally: Tally) -> Iterator[str]:
+    """How many answers were given at each level, and how large the sets are."""
+    if tally.levels:
+        unsure = [(UNSURE, tally.levels[UNSURE])] if tally.levels[UNSURE] else []
+        given = [(level, count) for level, count in tally.levels.most_common() if level != UNSURE]
+        yield f"answers: {', '.join(f'{level} {count:,}' for level, count in [*given, *unsure])}"
+    if tally.sets:
+        mean = sum(size * count for size, count in tally.sets.items()) / tally.sets.total()
+        yield f"sets: {mean:.2f} classes on average, {tally.sets[1]:,} of one class, {tally.sets[0]:,} empty"

@@ -15,6 +15,7 @@ from torch import Tensor
 from fieldmark.building import build_learner, classes_named
 from fieldmark.confidence.held_out import HeldOut
 from fieldmark.confidence.record import Confidence
+from fieldmark.confidence.taxonomy import Groups, read_groups
 from fieldmark.core.contract import Method
 from fieldmark.core.learner import Learner
 from fieldmark.core.weights import MODEL, RECIPE
@@ -31,6 +32,7 @@ from fieldmark.runs.checkpoint import STATE, load_model
 LOG = logging.getLogger(__name__)
 CLASSES, ABOUT, SCAN, START, METRICS = "classes.json", "run.json", "scan.json", "start.json", "metrics.csv"
 CONFIDENCE, HELD_OUT = "confidence.json", "held_out.npz"
+GROUPS = "groups.json"
 FORMAT_VERSION = 1
 T = TypeVar("T")
 
@@ -228,6 +230,28 @@ def read_confidence(run: Path) -> Confidence | None:
         return None
     confidence = _read(run / CONFIDENCE, Confidence)
     return confidence if confidence.model == digest_of(run) else None
+
+
+def write_groups(run: Path, groups: Groups) -> None:
+    """Writes the groups of a run's classes."""
+    write_json(run / GROUPS, {"format_version": FORMAT_VERSION} | to_plain(groups))
+
+
+def groups_of(run: Path, file: Path | None = None) -> Groups | None:
+    """The groups of a run's classes: those of a CSV, else those that the run was trained with; None without any.
+
+    Raises:
+        UserError: not a run, or groups that do not fit its classes.
+    """
+    classes = read_run(run)[1]
+    if file is not None:
+        return read_groups(file, classes)
+    if not (run / GROUPS).is_file():
+        return None
+    groups = _read(run / GROUPS, Groups)
+    if groups.classes != classes:
+        raise UserError(f"{run / GROUPS} is of other classes than {run / CLASSES}; give the groups with --groups")
+    return groups
 
 
 @dataclass(frozen=True)

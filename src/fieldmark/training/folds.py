@@ -81,7 +81,7 @@ def out_of_fold(folding: Folding, *, console: Console) -> HeldOut:
                 except Interrupted:
                     raise Interrupted(f"stopped in fold {number} of {len(parts)}; the same command goes on") from None
             _answer(part, photos, data, folder, folding, console)
-        answers.append(read_held_out(folder / HELD_OUT))
+        answers.append(read_held_out(folder / HELD_OUT, classes=len(data.dataset.classes)))
     if processes.is_first():
         shutil.rmtree(run / FOLDER)
     return joined(answers)

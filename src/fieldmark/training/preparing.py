@@ -12,6 +12,7 @@ from rich.console import Console
 
 from fieldmark.batches import WholeRun
 from fieldmark.building import Classes, refuse_parts
+from fieldmark.confidence.taxonomy import Groups, read_groups
 from fieldmark.console import counted, tell, working
 from fieldmark.core import processes
 from fieldmark.core.networks import refuse_backbone
@@ -38,7 +39,7 @@ from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.metrics import headline
 from fieldmark.input.views import frame_of
 from fieldmark.recipe import Recipe
-from fieldmark.runs.folder import SCAN, About, read_run, write_run
+from fieldmark.runs.folder import SCAN, About, read_run, write_groups, write_run
 from fieldmark.training.automatic import Draft
 from fieldmark.training.settings import DataSettings, Settings
 from fieldmark.training.split_notices import split_notices
@@ -52,12 +53,16 @@ class Choose(Protocol):
 
 @dataclass(frozen=True)
 class Prepared:
-    """Data and recipe of a run, before anything is built; ``about`` is the content of ``run.json``."""
+    """Data and recipe of a run, before anything is built; ``about`` is the content of ``run.json``.
+
+    ``groups`` are those of a new run's classes, where it has any.
+    """
 
     data: OpenedData
     recipe: Recipe
     about: About
     newly_cut: bool = False
+    groups: Groups | None = None
 
     @property
     def dataset(self) -> Dataset:
@@ -74,6 +79,8 @@ class Prepared:
         write_run(run, self.recipe, classes=self.dataset.classes, about=self.about)
         write_splits(run / SPLITS_FILE, self.dataset)
         self.data.scan.save(run / SCAN)
+        if self.groups:
+            write_groups(run, self.groups)
 
 
 def _counts(dataset: Dataset, recipe: Recipe) -> tuple[int, ...]:
@@ -108,7 +115,7 @@ def prepare_new(
     """
     options, draft, recipe = settings.data, drafts[0], drafts[0].recipe
     named = opened.dataset if opened else _named(data, options.annotation, console)
-    pinned = for_photos(pinned, named.photos)
+    pinned, (groups, remarks) = for_photos(pinned, named.photos), _groups(named, options.groups)
     _refuse_by_names(named, draft, options, pinned)
     for model in (each.recipe.model for each in drafts):
         refuse_backbone(model.backbone, weights=model.weights)
@@ -117,7 +124,7 @@ def prepare_new(
     with working(console, "looking for copies and splitting"):
         ready = scanned.split(seed=recipe.seed, pinned=pinned, hold_out=options.hold_out)
     if not opened:
-        tell(console, *ready.remarks, *_unmatched(named, pinned, options.splits))
+        tell(console, *ready.remarks, *remarks, *_unmatched(named, pinned, options.splits))
     dataset, train_on = ready.dataset, recipe.train_on
     refuse_missing_splits(dataset, train_on, source="--train-on")  # too few photos for the cut to fill them all
     tell(console, *split_notices(dataset, train_on, was_cut=ready.was_cut))
@@ -139,7 +146,20 @@ def prepare_new(
         cut=ready.was_cut,
         held_out=options.hold_out,
     )
-    return Prepared(ready, recipe, about, newly_cut=ready.was_cut and not (pinned or opened))
+    return Prepared(ready, recipe, about, newly_cut=ready.was_cut and not (pinned or opened), groups=groups)
+
+
+def _groups(dataset: Dataset, file: Path | None) -> tuple[Groups | None, tuple[str, ...]]:
+    """The groups of the classes, of the user's table or else of the dataset itself, and remarks on these."""
+    if file is not None:
+        return read_groups(file, dataset.classes), ()
+    try:
+        groups = Groups(dataset.classes, dataset.levels) if dataset.levels else None
+    except UserError as error:  # of a benchmark's own files, which are not needed to train
+        return None, (f"its groups of classes are left out: {error}",)
+    levels = zip(groups.names[1:], groups.nodes[1:], strict=True) if groups else ()
+    listed = ", ".join(f"{printable(name)} ({len(nodes):,})" for name, nodes in levels)
+    return groups, (f"groups above the {len(dataset.classes):,} classes: {listed}",) if listed else ()
 
 
 def prepare_again(

@@ -108,12 +108,15 @@ class DataSettings:
         splits: the splits.csv of an earlier run, or its folder; its photos stay in their splits.
         hold_out: share of the official training photos held out for validation, where the data have no such split.
         strict: stop at damaged files instead of leaving them out.
+        groups: a CSV with a column class and one for each level of groups above the classes, the finest first; NABirds
+            and FGVC-Aircraft have levels of their own.
     """
 
     annotation: str = "variant"
     splits: Path | None = None
     hold_out: BelowOne = 0.0
     strict: bool = False
+    groups: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -195,6 +198,7 @@ class Keywords(TypedDict, total=False):
     splits: str | Path
     hold_out: float
     strict: bool
+    groups: str | Path
     device: str
     workers: int
     start_method: StartMethod

@@ -10,9 +10,11 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from fieldmark.data.benchmarks.levels import PhotoLevels, tree_levels
 from fieldmark.data.dataset import Box, Dataset, Landmark, Photo
 from fieldmark.errors import UserError, printable
 
@@ -105,11 +107,14 @@ def is_nabirds(root: Path) -> bool:
 def read_nabirds(root: Path) -> Dataset:
     """NABirds (Van Horn et al. 2015) with its official split, boxes and 11 part locations.
 
-    ``classes.txt`` also names the inner nodes of the hierarchy; the 555 nodes with photographs are the classes.
+    ``classes.txt`` also names the inner nodes of the hierarchy; the 555 nodes with photographs are the classes, and
+    ``hierarchy.txt`` gives the levels above them.
     Raises ``UserError`` that names the file and line at fault.
     """
     entries, names = _birds(root, str)
-    return assemble(root, "nabirds", entries, names, notes=boxless_note(entries))
+    dataset = assemble(root, "nabirds", entries, names, notes=boxless_note(entries))
+    paths = _paths(root / "hierarchy.txt", names, classes=sorted({entry.class_id for entry in entries}))
+    return replace(dataset, levels=tuple(tree_levels(paths, dataset.classes, names)))
 
 
 def is_aircraft(root: Path) -> bool:
@@ -122,7 +127,8 @@ def read_aircraft(root: Path, annotation: str = "variant") -> Dataset:
     """FGVC-Aircraft (Maji et al. 2013) with its official train, val and test; the root is the ``data`` folder.
 
     ``annotation`` is "variant" (100 classes), "family" (70) or "manufacturer" (30). The banner at the bottom is
-    cut off (``trim_bottom``). Published boxes have the top-left pixel at (1, 1) and include both corners.
+    cut off (``trim_bottom``). Published boxes have the top-left pixel at (1, 1) and include both corners. The
+    annotations above the one asked for are the dataset's levels.
     Raises ``UserError`` that names the file and line at fault.
     """
     base = _aircraft_base(root)
@@ -137,7 +143,10 @@ def read_aircraft(root: Path, annotation: str = "variant") -> Dataset:
                 raise damaged(file, f"line {number}", f"{name} is not in {AIRCRAFT_LEVELS[annotation]}")
             entries.append(Entry(f"images/{image}.jpg", ids[name], split, boxes.get(image)))
     notes = [*unused_note(names, entries), *boxless_note(entries)]
-    return assemble(base, f"fgvc-aircraft ({annotation})", entries, names, notes=notes, trim_bottom=_AIRCRAFT_BANNER)
+    layout = f"fgvc-aircraft ({annotation})"
+    dataset = assemble(base, layout, entries, names, notes=notes, trim_bottom=_AIRCRAFT_BANNER)
+    above = _aircraft_levels(base, annotation, dataset)
+    return replace(dataset, levels=tuple(above.levels), notes=(*dataset.notes, *above.notes))
 
 
 def read_fields(file: Path, count: int) -> Iterator[tuple[int, list[str]]]:
@@ -255,6 +264,42 @@ def _landmarks(folder: Path) -> dict[str, list[Landmark]]:
         x, y, visible = read_numbers(file, f"line {number}", values)
         landmarks.setdefault(image, []).append(Landmark(parts[part], x, y, visible != 0))
     return landmarks
+
+
+def _paths(file: Path, names: Mapping[int, str], *, classes: Iterable[int]) -> dict[int, list[int]]:
+    """For each class, the nodes of a hierarchy from below its root down to the class; a line is a node and its parent.
+
+    A class that no line names stands alone.
+    """
+    parents: dict[int, int] = {}
+    for number, texts in read_fields(file, 2):
+        place = f"line {number}"
+        child, parent = (read_whole(file, place, text) for text in texts)
+        if unknown := {child, parent} - names.keys():
+            raise damaged(file, place, f"class {min(unknown)} is not in classes.txt")
+        if parents.setdefault(child, parent) != parent:
+            raise damaged(file, place, f"class {child} already has another parent, {parents[child]}")
+    paths: dict[int, list[int]] = {}
+    for node in classes:
+        path = [node]
+        while path[0] in parents:
+            path.insert(0, parents[path[0]])
+            if len(path) > len(names):
+                raise damaged(file, "", f"class {node} lies in a circle of parents")
+        paths[node] = path[1:] or path
+    return paths
+
+
+def _aircraft_levels(base: Path, annotation: str, dataset: Dataset) -> PhotoLevels:
+    """The annotations above the one that gives the classes; one whose lists are missing is no level."""
+    labels = {photo.path.stem: photo.label for photo in dataset.photos if photo.label is not None}
+    found = PhotoLevels(dataset.classes, labels)
+    order = list(AIRCRAFT_LEVELS)
+    for level in order[order.index(annotation) + 1 :]:
+        files = [base / f"images_{level}_{split}.txt" for split in ("train", "val", "test")]
+        if all(file.is_file() for file in files):
+            found.add(level, {image: name for file in files for _, (image, name) in read_fields(file, 2)})
+    return found
 
 
 def _aircraft_base(root: Path) -> Path:

@@ -1,0 +1,31 @@
+"""``benchmarks/back_off.py``: three ways to choose nodes beside counts by hand, and what it prints of stored logits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from back_off import main, measured, torn
+from fieldmark.confidence.taxonomy import Groups
+from fieldmark.data.dataset import Level
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+GROUPS = Groups(("gull", "kittiwake", "robin"), (Level("family", ("Laridae", "Laridae", "robin")),))
+
+
+def test_three_ways_by_hand() -> None:
+    shares = np.array([[0.35, 0.25, 0.4], [0.1, 0.8, 0.1]])  # the likeliest class of the first lies in no gull family
+    found = measured(shares, np.array([0, 1]), GROUPS)
+    assert found.right.tolist() == [[1, 1], [0.5, 1], [0.5, 0.5]]
+    assert found.contradictory.tolist() == [0, 0.5, 0]
+    assert torn(np.array([[0, 0], [1, 1], [2, 1]]), GROUPS).tolist() == [False, True, False]
+
+
+def test_answers_of_cub_contradict_each_other_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
+    results = sorted((BENCHMARKS / "cub20_start/results").glob("cub20-default-seed*.npz"))
+    main([str(path) for path in (BENCHMARKS / "cub20_families.csv", *results[:2])])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| nodes | class, % | family, % | contradictory photos, % |"
+    (path,) = [line for line in lines if line.startswith("| on the path")]
+    assert path.endswith("| 0.0 |")
+    assert sum(line.startswith(("| 80%", "| 90%", "| 95%")) for line in lines) == 3
