@@ -1,6 +1,9 @@
-"""The Channel Interaction Network (Gao et al., AAAI 2020), Fig. 3, 4 and 5: which channels complete each other."""
+"""The Channel Interaction Network (Gao et al., AAAI 2020), Fig. 1, 3, 4 and 5: which channels complete each other."""
+
+from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fieldmark.explanations.drawing import Panel
@@ -15,6 +18,8 @@ from fieldmark.papers.channel_interaction import (
 
 COMPLEMENTARY = 3
 """Channels beside the one that is looked at, as in Fig. 4."""
+UNLIKE, STRONG = 4, 64
+"""Channels of Fig. 1, and how many of the strongest they are chosen from."""
 
 
 def fits(own: Studied) -> bool:
@@ -22,16 +27,53 @@ def fits(own: Studied) -> bool:
     return isinstance(own.opened.learner.method.classifier.neck, SelfChannelInteraction)
 
 
-def figures(own: Studied, beside: Studied | None) -> list[PaperFigure]:
-    """Fig. 4 (with the row of W that Fig. 3 shows, among its facts), and Fig. 5 of the first photo with each other."""
-    made = [_complementary(own, beside)]
+def figures(own: Studied, beside: Sequence[Studied]) -> list[PaperFigure]:
+    """Fig. 1; Fig. 4 (with the row of W that Fig. 3 shows, among its facts); Fig. 5 of the first photo with each other.
+
+    Baselines show the same channels, which all networks have from the same pretrained weights.
+    """
+    made = [_activations(own, beside), _complementary(own, beside)]
     terms = [term for term in own.opened.learner.terms if isinstance(term, ContrastiveChannelInteraction)]
     if terms and terms[0].psi is not None and not terms[0].positions and len(own.photos) > 1:
         made.append(_contrasted(own, terms[0]))
     return made
 
 
-def _complementary(own: Studied, beside: Studied | None) -> PaperFigure:
+def _activations(own: Studied, beside: Sequence[Studied]) -> PaperFigure:
+    """Fig. 1: strong channels that are unlike each other, the same ones for every photo, each on a scale of its own."""
+    channels, cosines = unlike_channels(own.features().maps)
+    rows, numbers = [], channels.tolist()
+    for studied in (own, *beside):
+        heats = heat(studied.features().maps[:, channels], together=(0, 2, 3))
+        titles = [f"{studied.name}\nchannel {number}" for number in numbers]
+        for photo, each in zip(studied.photo_panels(), heats, strict=True):
+            rows.append([photo, *(Panel(photo.picture, *shown) for shown in zip(each, titles, strict=True))])
+    return PaperFigure(
+        name="cin-figure-1",
+        title="CIN, Fig. 1: channels that respond at different places; a channel has one scale for all photos of a run",
+        rows=rows,
+        runs=runs_of(own, *beside),
+        facts={"channels": numbers, "cosines": cosines.tolist()},
+    )
+
+
+def unlike_channels(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Channels (K,) of maps (B, D, h, w): the strongest one, then each time the one least like all before it.
+
+    They are chosen from those with the largest means. How alike two are is the cosine of their responses at all
+    positions of all images, (K, K).
+    """
+    strong = maps.mean((0, 2, 3)).topk(min(STRONG, maps.shape[1])).indices
+    responses = F.normalize(maps[:, strong].transpose(0, 1).flatten(1).float(), dim=1)
+    cosines, chosen = responses @ responses.T, [0]
+    for _ in range(min(UNLIKE, len(strong)) - 1):
+        likeness = cosines[:, chosen].amax(1)
+        likeness[chosen] = torch.inf
+        chosen.append(int(likeness.argmin()))
+    return strong[chosen], cosines[chosen][:, chosen]
+
+
+def _complementary(own: Studied, beside: Sequence[Studied]) -> PaperFigure:
     """For each photo its strongest channel, the channels with the largest weights in its row of W, and that of Y."""
     neck = own.opened.learner.method.classifier.neck
     assert isinstance(neck, SelfChannelInteraction)
@@ -43,22 +85,22 @@ def _complementary(own: Studied, beside: Studied | None) -> PaperFigure:
     row = weights[images, channel]
     values, others = row.topk(COMPLEMENTARY, 1)
     rows = []
-    baseline = None if beside is None else beside.features().maps
+    baselines = [(each.name, each.features().maps) for each in beside]
     for at, photo in enumerate(own.photo_panels()):
         before, after = heat(maps[at, channel[at]]), heat(y[at, channel[at]].view(maps.shape[2:]))
         panels = [photo, Panel(photo.picture, before, f"channel {int(channel[at])}")]
         for other, value in zip(others[at].tolist(), values[at].tolist(), strict=True):
             panels.append(Panel(photo.picture, heat(maps[at, other]), f"channel {other}\nW {value:.3f}"))
         panels.append(Panel(photo.picture, after, f"channel {int(channel[at])}\nafter SCI"))
-        if baseline is not None:
-            title = f"baseline\nchannel {int(channel[at])}"
+        for name, baseline in baselines:
+            title = f"{name}\nchannel {int(channel[at])}"
             panels.append(Panel(photo.picture, heat(baseline[at, int(channel[at])]), title))
         rows.append(panels)
     return PaperFigure(
         name="cin-figure-4",
         title="CIN, Fig. 4: a channel, the channels that complete it most, and the channel after SCI",
         rows=rows,
-        runs=runs_of(own.opened, beside.opened if beside else None),
+        runs=runs_of(own, *beside),
         facts={"channel": channel.tolist(), "complementary": others.tolist(), "row_of_W": row.tolist()},
     )
 
@@ -77,7 +119,7 @@ def _contrasted(own: Studied, term: ContrastiveChannelInteraction) -> PaperFigur
         name="cin-figure-5",
         title="CIN, Fig. 5: what the first photo shows depends on the photo that it is compared with",
         rows=rows,
-        runs=runs_of(own.opened, None),
+        runs=runs_of(own),
         facts={"eta": etas.tolist()},
     )
 
