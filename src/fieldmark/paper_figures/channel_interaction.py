@@ -63,7 +63,8 @@ def unlike_channels(maps: Tensor) -> tuple[Tensor, Tensor]:
     They are chosen from those with the largest means. How alike two are is the cosine of their responses at all
     positions of all images, (K, K).
     """
-    strong = maps.mean((0, 2, 3)).topk(min(STRONG, maps.shape[1])).indices
+    strengths, strong = maps.mean((0, 2, 3)).topk(min(STRONG, maps.shape[1]))
+    strong = strong[: max(int((strengths > 0).sum()), 1)]  # one that never responds is like no other
     responses = F.normalize(maps[:, strong].transpose(0, 1).flatten(1).float(), dim=1)
     cosines, chosen = responses @ responses.T, [0]
     for _ in range(min(UNLIKE, len(strong)) - 1):
