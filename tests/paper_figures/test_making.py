@@ -130,18 +130,20 @@ def test_channels_that_soft_labels_chose(runs: dict[str, Path], photos: Path):
     assert figure.facts["shared"] == len({channel for channel in listed if listed.count(channel) > 1})
 
 
-def test_strong_channels_that_are_unlike(runs: dict[str, Path], photos: Path):
+def test_channels_that_are_unlike(runs: dict[str, Path], photos: Path):
     figure = made(runs["cin"], photos, beside=[runs["plain"]])["cin-figure-1"]
     loaded = fieldmark.load(runs["cin"])
     images = torch.stack([loaded.transform(photos / "ant" / f"{number}.jpg") for number in range(3)])
     with torch.no_grad():
         maps = loaded.model.classifier.backbone(images).double()
     flat = maps.transpose(0, 1).flatten(1).numpy()
-    strong = [channel for channel in np.argsort(-flat.mean(1), kind="stable")[:64].tolist() if flat[channel].any()]
-    unit = {channel: flat[channel] / np.linalg.norm(flat[channel]) for channel in strong}
-    chosen = strong[:1]
-    for _ in range(3):
-        likeness = {k: max(unit[k] @ unit[other] for other in chosen) for k in strong if k not in chosen}
+    images = [sum(bool(of_image[k].max() >= of_image.max() / 2) for of_image in maps) for k in range(len(flat))]
+    least = max(sorted(images)[-4], 1)
+    telling = [k for k in np.argsort(-flat.std(1), kind="stable").tolist() if images[k] >= least]
+    unit = {k: flat[k] / np.linalg.norm(flat[k]) for k in telling}
+    chosen = telling[:1]
+    for _ in range(min(3, len(telling) - 1)):
+        likeness = {k: max(unit[k] @ unit[other] for other in chosen) for k in telling if k not in chosen}
         chosen.append(min(likeness, key=lambda k, likeness=likeness: likeness[k]))
     assert figure.facts["channels"] == chosen
     assert len(figure.rows) == 6
@@ -164,10 +166,13 @@ def test_complementary_channels_are_the_largest_of_their_row(runs: dict[str, Pat
     loaded = fieldmark.load(runs["cin"])
     with torch.no_grad():
         maps = loaded.model.classifier.backbone(loaded.transform(photos / "ant" / "0.jpg")[None])[0].flatten(1)
-        channel = int(maps.mean(1).argmax())
-        row = torch.softmax(-(maps[channel] @ maps.T), 0)
+    responding = [k for k in range(len(maps)) if maps[k].max() >= maps.max() / 2]
+    channel = max(responding, key=lambda k: float(maps[k].std()))
+    row = torch.softmax(-(maps[channel] @ maps.T), 0)
     assert figure.facts["channel"] == [channel]
-    assert figure.facts["complementary"] == [row.topk(3).indices.tolist()]
+    assert figure.facts["complementary"] == [sorted(responding, key=lambda k: float(maps[channel] @ maps[k]))[:3]]
+    weights = [float(row[k]) for k in figure.facts["complementary"][0]]
+    assert weights == sorted(weights, reverse=True)
     np.testing.assert_allclose(figure.facts["row_of_W"][0], row, atol=1e-6)
     assert "cin-figure-5" not in made(runs["cin"], photos, count=1)  # there is nothing to compare with
 

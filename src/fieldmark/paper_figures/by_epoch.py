@@ -20,7 +20,7 @@ def figures(own: Studied, beside: Sequence[Studied]) -> list[PaperFigure]:
     for studied, rows in zip(runs, rows_of, strict=True):
         for epoch, by_then in _at_epochs(studied):
             for row, panel in zip(rows, by_then.grad_cam_panels(), strict=True):
-                row.append(Panel(panel.picture, panel.heatmap, f"{_when(epoch)}, {panel.title}"))
+                row.append(panel._replace(title=f"{_when(epoch)}, {panel.title}{_nothing(panel)}"))
     return [
         PaperFigure(
             name="s3n-figure-4",
@@ -38,6 +38,11 @@ def _at_epochs(studied: Studied) -> Iterator[tuple[int, Studied]]:
     for epoch in kept_epochs(opened.path):
         load_model(opened.path, opened.learner, name=epoch_file(epoch))
         yield epoch, studied._replace(opened=opened)
+
+
+def _nothing(panel: Panel) -> str:
+    """A line where no place speaks for the class, as with a head that begins at zero."""
+    return "" if panel.heatmap is not None and panel.heatmap.any() else "\nno evidence for it yet"
 
 
 def _when(epoch: int) -> str:

@@ -49,14 +49,14 @@ def figures_of(
         raise UserError(f"--beside {other}: {wanted}; name a run like it")
     if any(run.recipe.pixels.fit == "box" for run in runs):
         refuse_without_boxes(photos)
-    curves = convergence(runs)
-    if not photos and curves is None:
-        raise UserError("name photos: this run has no epochs whose accuracy could be drawn without any")
     studied = [
         study(run, photos, name=name, pictures=pictures) for run, name in zip(runs, names, strict=True) if photos
     ]
     for paper in PAPERS if photos else ():
         if paper.fits(studied[0]):
             yield from paper.figures(studied[0], studied[1:])
+    curves = convergence(runs)
     if curves is not None:
         yield curves
+    elif not photos:
+        raise UserError("name photos: this run has no epochs whose accuracy could be drawn without any")

@@ -32,17 +32,18 @@ def figures(own: Studied, beside: Sequence[Studied]) -> list[PaperFigure]:
     soft = [term for term in own.opened.learner.terms if isinstance(term, SoftChannelLabels)]
     if soft:
         return [_learned(own, soft[0])]
-    rows = [row for rows in zip(*map(_rows, (own, *beside)), strict=True) for row in rows]
+    most = min(MOST, max(_groups(own)))
+    rows_of = [_rows(studied, most) for studied in (own, *beside)]
     together = PaperFigure(
         name="mc-loss-figure-7",
         title="Mutual-Channel Loss, Fig. 5 and 7: the channels of the predicted class, and their maximum",
-        rows=rows,
+        rows=[row for rows in zip(*rows_of, strict=True) for row in rows],
         runs=runs_of(own, *beside),
     )
     return [together, *(_aligned(own, beside[:1], at) for at in range(len(own.photos)))]
 
 
-def _rows(studied: Studied) -> list[list[Panel]]:
+def _rows(studied: Studied, most: int) -> list[list[Panel]]:
     """A row for each photo: the photo, the strongest channels of the predicted class, and all of its channels."""
     maps, groups = _maps(studied), _groups(studied)
     best, rows, label = studied.evidence().logits.argmax(1).tolist(), [], f"{studied.name}: {variant(studied)}"
@@ -50,7 +51,7 @@ def _rows(studied: Studied) -> list[list[Panel]]:
     for at, photo in enumerate(studied.photo_panels()):
         first, size = sum(groups[: best[at]]), groups[best[at]]
         of_class = maps[at, first : first + size]
-        order = of_class.amax((1, 2)).argsort(descending=True)[:MOST].tolist()
+        order = of_class.amax((1, 2)).argsort(descending=True)[:most].tolist()
         panels = [Panel(photo.picture, heat(of_class[each]), f"{label}\nchannel {first + each}") for each in order]
         words = f"{label}\nall {size} of the class\ndiversity {float(parts[at, best[at]]):.2f} of at most {size}"
         rows.append([photo, *panels, Panel(photo.picture, heat(of_class.amax(0)), words)])

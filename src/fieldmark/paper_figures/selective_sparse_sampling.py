@@ -37,7 +37,9 @@ def figures(own: Studied, beside: Sequence[Studied]) -> list[PaperFigure]:
             lattice = F.interpolate(grid[at : at + 1].permute(0, 3, 1, 2), (LINES, LINES), mode="area")[0]
             panels.append(Panel(photo.picture, None, f"where {name} samples", grid=_shares(lattice.permute(1, 2, 0))))
             panels.append(Panel(resampled(photo.picture, grid[at]), None, f"{name} picture"))
-        panels.append(Panel(photo.picture, heat(evidence.heatmaps["class"][at]), f"{own.name}\nevidence of all branches"))
+        panels.append(
+            Panel(photo.picture, heat(evidence.heatmaps["class"][at]), f"{own.name}\nevidence of all branches")
+        )
         rows.append([*panels, *(panels_of[at] for panels_of in others)])
     return [
         PaperFigure(
