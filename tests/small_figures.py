@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from fieldmark.building import build_learner
-from fieldmark.recipe import Model, Pixels, Recipe
+from fieldmark.recipe import Model, Part, Pixels, Recipe
 from fieldmark.recipes import PAPERS
 from fieldmark.runs.checkpoint import save_model
 from fieldmark.runs.folder import About, write_run
@@ -15,12 +15,13 @@ COMPOSITIONS = {paper.COMPOSITION.name: paper.COMPOSITION for paper in PAPERS}
 CLASSES = ("ant", "bee", "cat")
 
 
-def write_drawn_run(folder: Path, method: str, *, backbone: str = "test_resnet") -> Path:
-    """A run whose network is what it is built as, but for what begins at zero."""
+def write_drawn_run(
+    folder: Path, method: str, *, backbone: str = "test_resnet", terms: tuple[Part, ...] | None = None
+) -> Path:
+    """A run whose network is what it is built as, but for what begins at zero; ``terms`` in place of the method's."""
     parts = COMPOSITIONS[method]
-    model = Model(
-        parts.method, parts.pool, parts.head, backbone=backbone, weights="none", neck=parts.neck, terms=parts.terms
-    )
+    terms = parts.terms if terms is None else terms
+    model = Model(parts.method, parts.pool, parts.head, backbone=backbone, weights="none", neck=parts.neck, terms=terms)
     recipe = Recipe(model, pixels=Pixels(size=64, eval_size=64))
     torch.manual_seed(0)
     learner = build_learner(recipe, classes=len(CLASSES))

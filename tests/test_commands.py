@@ -79,3 +79,17 @@ def test_figures(own_run: Path, trained: Path, photos: Path, capsys: pytest.Capt
     assert run("figures", own_run, photos, "--out", own_run / "many") == 2
     assert "too many" in capsys.readouterr().err
     assert not (own_run / "many").exists()
+    assert run("figures", own_run, "--beside", trained, "--out", own_run / "curves") == 0
+    assert [path.name for path in sorted((own_run / "curves").iterdir())] == ["convergence.json", "convergence.png"]
+
+
+@pytest.mark.parametrize("command", ["explain", "compare", "figures"])
+def test_only_the_first_of_several_processes_writes(
+    command: str, own_run: Path, photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Under torchrun the others end without an error, which would stop the first one."""
+    monkeypatch.setenv("RANK", "1")
+    before = sorted(own_run.iterdir())
+    assert run(command, own_run, photos / "ant" / "0.jpg", photos / "bee" / "1.jpg") == 0
+    assert capsys.readouterr().out == ""
+    assert sorted(own_run.iterdir()) == before

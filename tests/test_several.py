@@ -37,7 +37,7 @@ def test_these_are_all_places() -> None:
     open_runs = ("load", "evaluate", "predict", "explain", "compare", "figures", "report", "calibrate")
     external = {f"{name}.external" for name in ("train", "classifier", "bench.run", *open_runs)}
     inputs = {f"{name}.inputs" for name in ("predict", "explain", "figures")}
-    assert parameters == external | inputs | {"compare.classes", "probe.backbones", "probe.train_on"}
+    assert parameters == external | inputs | {"compare.classes", "figures.beside", "probe.backbones", "probe.train_on"}
     settings = get_type_hints(Keywords) | get_type_hints(RunOptions)
     lists = {name for name, hint in settings.items() if any(word in str(hint) for word in words)}
     assert lists == {"set", "term", "data", "weights", "only"}
@@ -87,6 +87,12 @@ def test_one_backbone_and_one_split(photos: Path) -> None:
         fieldmark.probe(photos, backbones="test_resnet", train_on="tests", **PROBE)
     whole = Dataset(photos, "folder", ("ant",), (Photo("1", photos, 0, "train"), Photo("2", photos, 0, "val")))
     assert whole.of("train") == whole.of(["train"]) == whole.photos[:1]
+
+
+def test_one_run_beside(own_run: Path, trained: Path, photos: Path) -> None:
+    for beside in (trained, [trained]):
+        first, *_ = fieldmark.figures(own_run, photos / "ant" / "0.jpg", beside=beside)
+        assert len(first.runs) == 2
 
 
 @pytest.mark.parametrize("name", ["set", "term"])

@@ -221,20 +221,28 @@ def compare(
 
 def figures(
     run: Path,
-    photos: tuple[str, ...],
+    photos: tuple[str, ...] = (),
     *,
-    beside: Path | None = None,
+    beside: Annotated[tuple[Path, ...], Parameter(name="--beside")] = (),
+    failures: int = 0,
+    split: str = "test",
+    data: Path | None = None,
     out: Path | None = None,
     device: str = "auto",
     external: External = (),
     console: Speaking,
 ) -> None:
-    """Draw the papers' own pictures that a run has the parts for: channels, gates, peaks, sampling, Grad-CAM.
+    """Draw the papers' own pictures that a run has the parts for: channels, gates, peaks, sampling, Grad-CAM, accuracy.
+
+    With weights of single epochs (train --keep-epochs), also where the class is seen epoch by epoch.
 
     Args:
         run: the run's folder.
-        photos: up to 12; API-Net's picture takes them two by two.
-        beside: a run to show beside it, such as the plain baseline.
+        photos: up to 12; API-Net's picture takes them two by two. Without any, only the accuracy by epoch is drawn.
+        beside: a run to show beside it, such as the plain baseline; repeat for several.
+        failures: in place of photos, as many of the worst mistakes that fieldmark evaluate listed.
+        split: of the evaluation that listed them, into RUN/evaluation/SPLIT.
+        data: the photos of that evaluation; by default the data the run was trained on.
         out: folder for the results; by default RUN/figures.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that a run's recipe names; repeat for several.
@@ -244,12 +252,22 @@ def figures(
         from fieldmark.explanations.output import refuse_explanations
     folder = out or run / "figures"
     refuse_explanations(folder, [], inputs=[Path(path) for path in photos])
-    made = paper_figures(run, photos, beside=beside, device=device, external=external, console=console)
-    if not speaks():
+    made = paper_figures(
+        run,
+        photos,
+        beside=beside,
+        failures=failures,
+        split=split,
+        data=data,
+        device=device,
+        external=external,
+        console=console,
+    )
+    if not speaks():  # only the first of several processes draws
         return
     for figure in made:
         refuse_explanations(folder, [figure.name], inputs=())
-        tell(console, f"{figure.title}: {figure.save(folder)}")
+        tell(console, f"{figure.title}: {figure.save(folder)}", *(f"  {line}" for line in figure.lines))
 
 
 def report(

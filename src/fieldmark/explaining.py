@@ -11,7 +11,7 @@ from fieldmark.data.unlabelled import photos_of
 from fieldmark.errors import UserError
 from fieldmark.images.pictures import Picture
 from fieldmark.on_device import opened_run
-from fieldmark.plain import shown
+from fieldmark.plain import several, shown
 from fieldmark.recipe import External
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fieldmark.data.dataset import Unread
     from fieldmark.explanations.explanation import Explanation
     from fieldmark.explanations.side_by_side import SideBySide
+    from fieldmark.paper_figures.convergence import Convergence
     from fieldmark.paper_figures.figure import PaperFigure
 
 
@@ -121,19 +122,26 @@ def compare(
 
 def figures(
     run: str | Path,
-    inputs: Picture | Iterable[Picture],
+    inputs: Picture | Iterable[Picture] = (),
     *,
-    beside: str | Path | None = None,
+    beside: str | Path | Iterable[str | Path] = (),
+    failures: int = 0,
+    split: str = "test",
+    data: str | Path | None = None,
     device: str = "auto",
     external: External = (),
     console: Console = QUIET,
-) -> "Iterator[PaperFigure]":
-    """The papers' own pictures that a run has the parts for: channels, gates, peaks, sampling, Grad-CAM.
+) -> "Iterator[PaperFigure | Convergence]":
+    """The papers' own pictures that a run has the parts for: channels, gates, peaks, sampling, Grad-CAM, accuracy.
 
     Args:
         run: the run's folder.
-        inputs: up to 12 photos, as for ``predict``; a picture of pairs takes them two by two.
-        beside: a run to show beside it, such as the plain baseline.
+        inputs: up to 12 photos, as for ``predict``; a picture of pairs takes them two by two. Without any, only the
+            accuracy by epoch is drawn.
+        beside: runs to show beside it, such as the plain baseline.
+        failures: in place of photos, as many of the worst mistakes that ``evaluate`` listed.
+        split: of the evaluation that listed them, into RUN/evaluation/SPLIT.
+        data: the photos of that evaluation; by default the data the run was trained on.
         device: auto, cpu, cuda, cuda:N or mps.
         external: classes of your own that the runs' recipes name, or their names.
         console: is told which files of a folder are passed over.
@@ -141,10 +149,17 @@ def figures(
     Raises:
         UserError: a mistake that the user can correct.
     """
+    from fieldmark.paper_figures.failures import failures_of
     from fieldmark.paper_figures.making import figures_of
 
-    photos, pictures, notes = photos_of(inputs)
-    tell(console, *notes)
-    runs = [each for each in (run, beside) if each is not None]
+    photos, pictures = (), ()
+    if failures:
+        if inputs != ():
+            raise UserError("name photos or --failures, not both")
+        photos, pictures = failures_of(Path(run), failures, split=split, data=None if data is None else Path(data))
+    elif inputs != ():
+        photos, pictures, notes = photos_of(inputs)
+        tell(console, *notes)
+    runs = (run, *several(beside))
     own, *others = [opened_run(each, device=device, external=external, console=console) for each in runs]
-    return figures_of(own, photos, beside=others[0] if others else None, pictures=pictures)
+    return figures_of(own, photos, beside=others, pictures=pictures)

@@ -275,9 +275,9 @@ def test_the_best_epoch_is_kept_where_there_are_enough_photos(
     saved: list[float] = []
     save = loop.save_model
 
-    def counted(run: Path, learner: torch.nn.Module) -> None:
+    def counted(run: Path, learner: torch.nn.Module, *, name: str) -> None:
         saved.append(0)
-        save(run, learner)
+        save(run, learner, name=name)
 
     monkeypatch.setattr(loop, "save_model", counted)
     train_small(photos, tmp_path / "run", small(epochs=4, size=32))

@@ -1,6 +1,7 @@
 """Comparisons of methods: ``fieldmark bench`` in Python. Importing this loads nothing heavy.
 
-``run`` works the runs of a plan (``plan.py`` says what one looks like), ``report`` makes the text with the tables.
+``run`` works the runs of a plan (``plan.py`` says what one looks like), ``report`` makes the text with the tables,
+``sweep`` a picture of accuracy by the value of a setting.
 """
 
 import os
@@ -22,8 +23,9 @@ from fieldmark.plain import Count, Natural, Range, from_plain, several, to_plain
 
 if TYPE_CHECKING:
     from fieldmark.bench.run_plan import Tally
+    from fieldmark.bench.sweeping import Sweep
 
-__all__ = ["RunOptions", "report", "run"]
+__all__ = ["RunOptions", "report", "run", "sweep"]
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,27 @@ def report(folder: str | Path, out: str | Path | None = None) -> str:
     if path is not None:
         write_text(path, text)
     return text
+
+
+def sweep(folder: str | Path, over: str, out: str | Path | None = None) -> "list[Sweep]":
+    """Accuracy on held-out photos by the value of one setting, over the trials of a comparison that differ in it alone.
+
+    Args:
+        folder: of the comparison.
+        over: the setting's place in the recipe, such as model.terms.0.weight.
+        out: a PNG to draw; its numbers go beside it, as JSON. None writes nothing.
+
+    Raises:
+        UserError: no results, no trials that differ in that setting alone, or an ``out`` that cannot be written.
+    """
+    from fieldmark.bench.sweeping import refuse_sweep, sweeps_of, write_sweeps
+
+    if out is not None:
+        refuse_sweep(Path(out))
+    found = sweeps_of(Path(folder), over)
+    if out is not None:
+        write_sweeps(found, Path(out), over=over)
+    return found
 
 
 def refuse_call(folder: Path, options: RunOptions) -> None:

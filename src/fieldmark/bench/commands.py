@@ -68,3 +68,20 @@ def report(folder: Path, *, out: Path | None = None, console: Speaking) -> int:
     else:
         console.out(text, end="", highlight=False)
     return 0
+
+
+@app.command
+def sweep(folder: Path, *, over: str, out: Path | None = None, console: Speaking) -> int:
+    """Draw accuracy by the value of one setting, over the trials of a comparison that differ in it alone.
+
+    Args:
+        folder: of the comparison, as ``bench run --out`` made it.
+        over: the setting's place in the recipe, such as model.terms.0.weight.
+        out: the PNG to draw, by default FOLDER/sweep.png; its numbers go beside it, as JSON.
+    """
+    from fieldmark.bench import sweep as draw
+    from fieldmark.bench.sweeping import lines_of
+
+    path = out or folder / "sweep.png"
+    tell(console, *lines_of(draw(folder, over, path)), f"written to {path}")
+    return 0

@@ -1,4 +1,6 @@
-"""API-Net (Zhuang et al., AAAI 2020), Fig. 3: the channels that the gates of a pair open widest, in both networks."""
+"""API-Net (Zhuang et al., AAAI 2020), Fig. 3: the channels that the gates of a pair open widest, in all networks."""
+
+from collections.abc import Sequence
 
 from fieldmark.explanations.drawing import Panel
 from fieldmark.paper_figures.figure import PaperFigure, Studied, heat, runs_of
@@ -13,27 +15,25 @@ def fits(own: Studied) -> bool:
     return isinstance(own.opened.learner.method, ApiNet)
 
 
-def figures(own: Studied, beside: Studied | None) -> list[PaperFigure]:
+def figures(own: Studied, beside: Sequence[Studied]) -> list[PaperFigure]:
     """Fig. 3 of each two photos in a row: the maps of the channels with the largest gates, before pooling.
 
-    The baseline shows the same channels, which both networks have from the same pretrained weights.
+    A baseline shows the same channels, which both networks have from the same pretrained weights.
     """
     return [_of_pair(own, beside, first) for first in range(0, len(own.photos) - 1, 2)]
 
 
-def _of_pair(own: Studied, beside: Studied | None, first: int) -> PaperFigure:
+def _of_pair(own: Studied, beside: Sequence[Studied], first: int) -> PaperFigure:
     pair = slice(first, first + 2)
-    own, beside = _only(own, pair), None if beside is None else _only(beside, pair)
+    own, beside = _only(own, pair), [_only(each, pair) for each in beside]
     gates, channels = own.evidence().gates["own"].topk(TOP, 1)
     rows, chosen = [], channels.tolist()
-    for studied, label in ((own, ""), (beside, "baseline  ")):
-        if studied is None:
-            continue
+    for studied in (own, *beside):
         maps, photos = studied.features().maps, studied.photo_panels()
         for row, photo in enumerate(photos):
             heats = heat(maps[row, channels[row].to(maps.device)])
             titles = [
-                f"{label}channel {channel}" + ("" if label else f"\ngate {gate:.2f}")
+                f"{studied.name}\nchannel {channel}" + (f", gate {gate:.2f}" if studied is own else "")
                 for channel, gate in zip(chosen[row], gates[row].tolist(), strict=True)
             ]
             shown = zip(heats, titles, strict=True)
@@ -42,7 +42,7 @@ def _of_pair(own: Studied, beside: Studied | None, first: int) -> PaperFigure:
         name=f"api-net-figure-3-pair-{first // 2 + 1}",
         title="API-Net, Fig. 3: the channels whose gates are widest open in this pair",
         rows=rows,
-        runs=runs_of(own.opened, beside.opened if beside else None),
+        runs=runs_of(own, *beside),
         facts={"channels": chosen, "gates": gates.tolist()},
     )
 

@@ -1,6 +1,9 @@
-"""The Channel Interaction Network (Gao et al., AAAI 2020), Fig. 3, 4 and 5: which channels complete each other."""
+"""The Channel Interaction Network (Gao et al., AAAI 2020), Fig. 1, 3, 4 and 5: which channels complete each other."""
+
+from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fieldmark.explanations.drawing import Panel
@@ -15,6 +18,14 @@ from fieldmark.papers.channel_interaction import (
 
 COMPLEMENTARY = 3
 """Channels beside the one that is looked at, as in Fig. 4."""
+UNLIKE = 4
+"""Channels of Fig. 1."""
+RESPONDING = 0.5
+"""Channels are chosen from those that respond somewhere with at least this share of the largest response of all.
+
+A channel that responds nowhere has no place in common with any, and so the largest weights: by its letter Fig. 4 would
+show dark pictures, as a pretrained network has many such channels.
+"""
 
 
 def fits(own: Studied) -> bool:
@@ -22,44 +33,95 @@ def fits(own: Studied) -> bool:
     return isinstance(own.opened.learner.method.classifier.neck, SelfChannelInteraction)
 
 
-def figures(own: Studied, beside: Studied | None) -> list[PaperFigure]:
-    """Fig. 4 (with the row of W that Fig. 3 shows, among its facts), and Fig. 5 of the first photo with each other."""
-    made = [_complementary(own, beside)]
+def figures(own: Studied, beside: Sequence[Studied]) -> list[PaperFigure]:
+    """Fig. 1; Fig. 4 (with the row of W that Fig. 3 shows, among its facts); Fig. 5 of the first photo with each other.
+
+    Baselines show the same channels, which all networks have from the same pretrained weights.
+    """
+    made = [_activations(own, beside), _complementary(own, beside)]
     terms = [term for term in own.opened.learner.terms if isinstance(term, ContrastiveChannelInteraction)]
     if terms and terms[0].psi is not None and not terms[0].positions and len(own.photos) > 1:
         made.append(_contrasted(own, terms[0]))
     return made
 
 
-def _complementary(own: Studied, beside: Studied | None) -> PaperFigure:
-    """For each photo its strongest channel, the channels with the largest weights in its row of W, and that of Y."""
+def _activations(own: Studied, beside: Sequence[Studied]) -> PaperFigure:
+    """Fig. 1: channels that are unlike each other, the same ones for every photo, each on a scale of its own."""
+    channels, cosines = unlike_channels(own.features().maps)
+    rows, numbers = [], channels.tolist()
+    for studied in (own, *beside):
+        heats = heat(studied.features().maps[:, channels], together=(0, 2, 3))
+        titles = [f"{studied.name}\nchannel {number}" for number in numbers]
+        for photo, each in zip(studied.photo_panels(), heats, strict=True):
+            rows.append([photo, *(Panel(photo.picture, *shown) for shown in zip(each, titles, strict=True))])
+    return PaperFigure(
+        name="cin-figure-1",
+        title="CIN, Fig. 1: channels that respond at different places; a channel has one scale for all photos of a run",
+        rows=rows,
+        runs=runs_of(own, *beside),
+        facts={"channels": numbers, "cosines": cosines.tolist()},
+    )
+
+
+def unlike_channels(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Channels (K,) of maps (B, D, h, w): the one that varies most, then each time the one least like all before it.
+
+    They respond in as many images as there are enough channels for. How alike two are is the cosine of their responses
+    at all positions of all images, (K, K).
+    """
+    images = _responding(maps.flatten(2).float()).sum(0)
+    channels = torch.nonzero(images >= images.topk(min(UNLIKE, len(images))).values[-1].clamp_min(1))[:, 0]
+    flat = maps.transpose(0, 1).flatten(1).float()
+    channels = channels[flat[channels].std(1).argsort(descending=True, stable=True)]
+    responses = F.normalize(flat[channels], dim=1)
+    cosines, chosen = responses @ responses.T, [0]
+    for _ in range(min(UNLIKE, len(channels)) - 1):
+        likeness = cosines[:, chosen].amax(1)
+        likeness[chosen] = torch.inf
+        chosen.append(int(likeness.argmin()))
+    return channels[chosen], cosines[chosen][:, chosen]
+
+
+def _responding(flat: Tensor) -> Tensor:
+    """Which channels respond somewhere, of responses (..., D, l): bool (..., D)."""
+    most = flat.amax(-1)
+    return most >= RESPONDING * most.amax(-1, keepdim=True)
+
+
+def _complementary(own: Studied, beside: Sequence[Studied]) -> PaperFigure:
+    """For each photo the channel that varies most, those with the largest weights in its row of W, and that of Y."""
     neck = own.opened.learner.method.classifier.neck
     assert isinstance(neck, SelfChannelInteraction)
     maps = own.features().maps
     with torch.no_grad():
         weights, y = channel_weights(maps.flatten(2), neck.scale), self_channel_interaction(maps.flatten(2), neck.scale)
-    images = torch.arange(len(maps), device=maps.device)
-    channel = maps.mean((2, 3)).argmax(1)
-    row = weights[images, channel]
-    values, others = row.topk(COMPLEMENTARY, 1)
+    flat, images = maps.flatten(2).float(), torch.arange(len(maps), device=maps.device)
+    responding = _responding(flat)
+    channel = flat.std(2).where(responding, -1).argmax(1)
+    row, in_common = weights[images, channel], neck.scale * (flat @ flat[images, channel, :, None])[..., 0]
+    # the weights are the softmax of what is negated here; among channels that respond all of them may be 0 in float32
+    cosines = (F.normalize(flat, dim=2) @ F.normalize(flat[images, channel], dim=1)[..., None])[..., 0]
+    least, others = in_common.where(responding, torch.inf).topk(min(COMPLEMENTARY, flat.shape[1]), 1, largest=False)
+    chosen = [each[kept].tolist() for each, kept in zip(others, least.isfinite(), strict=True)]
     rows = []
-    baseline = None if beside is None else beside.features().maps
+    baselines = [(each.name, each.features().maps) for each in beside]
     for at, photo in enumerate(own.photo_panels()):
         before, after = heat(maps[at, channel[at]]), heat(y[at, channel[at]].view(maps.shape[2:]))
         panels = [photo, Panel(photo.picture, before, f"channel {int(channel[at])}")]
-        for other, value in zip(others[at].tolist(), values[at].tolist(), strict=True):
-            panels.append(Panel(photo.picture, heat(maps[at, other]), f"channel {other}\nW {value:.3f}"))
+        for other in chosen[at]:
+            words = f"channel {other}\nW {float(row[at, other]):.2g}, cosine {float(cosines[at, other]):.2f}"
+            panels.append(Panel(photo.picture, heat(maps[at, other]), words))
         panels.append(Panel(photo.picture, after, f"channel {int(channel[at])}\nafter SCI"))
-        if baseline is not None:
-            title = f"baseline\nchannel {int(channel[at])}"
+        for name, baseline in baselines:
+            title = f"{name}\nchannel {int(channel[at])}"
             panels.append(Panel(photo.picture, heat(baseline[at, int(channel[at])]), title))
         rows.append(panels)
     return PaperFigure(
         name="cin-figure-4",
         title="CIN, Fig. 4: a channel, the channels that complete it most, and the channel after SCI",
         rows=rows,
-        runs=runs_of(own.opened, beside.opened if beside else None),
-        facts={"channel": channel.tolist(), "complementary": others.tolist(), "row_of_W": row.tolist()},
+        runs=runs_of(own, *beside),
+        facts={"channel": channel.tolist(), "complementary": chosen, "row_of_W": row.tolist()},
     )
 
 
@@ -75,9 +137,9 @@ def _contrasted(own: Studied, term: ContrastiveChannelInteraction) -> PaperFigur
         rows.append([photo, Panel(photos[0].picture, each, f"the first photo, in a pair with this one\neta {eta:.2f}")])
     return PaperFigure(
         name="cin-figure-5",
-        title="CIN, Fig. 5: what the first photo shows depends on the photo that it is compared with",
+        title="CIN, Fig. 5: the first photo, as it is seen in a pair with each other one",
         rows=rows,
-        runs=runs_of(own.opened, None),
+        runs=runs_of(own),
         facts={"eta": etas.tolist()},
     )
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,15 +14,16 @@ from torch import Tensor
 
 from fieldmark.core.classifier import Features
 from fieldmark.core.evidence import Evidence
+from fieldmark.core.recording import MAPS
 from fieldmark.data.dataset import Photo
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.inference import in_eval_mode
 from fieldmark.explanations.drawing import Panel, draw_panels
 from fieldmark.explanations.explaining import Shown, shown_photo
 from fieldmark.explanations.explanation import save_arrays
+from fieldmark.explanations.heatmaps import look
 from fieldmark.files import replace_files
-from fieldmark.images.pictures import Held
-from fieldmark.input.loading import Photographs
+from fieldmark.input.loading import Packed, Photographs
 from fieldmark.runs.folder import Opened, digest_of
 
 FORMAT_VERSION = 1
@@ -37,6 +39,7 @@ class PaperFigure:
         rows: of panels.
         runs: the digest of each run by what it is called in the picture.
         facts: numbers that the picture shows, as plain data.
+        lines: what is said of it in words.
     """
 
     name: str
@@ -44,6 +47,7 @@ class PaperFigure:
     rows: Sequence[Sequence[Panel]]
     runs: Mapping[str, str]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    lines: Sequence[str] = ()
 
     def save(self, folder: Path) -> Path:
         """Writes NAME.png, NAME.npz (the heatmaps, by row and column) and NAME.json; all or none.
@@ -66,12 +70,16 @@ class PaperFigure:
 
 
 class Studied(NamedTuple):
-    """A run and a few photos: normalised ``images`` (B, 3, H, W), and how the photos look to people."""
+    """A run and a few photos: normalised ``images`` (B, 3, H, W), and how the photos look to people.
+
+    ``name`` is what the run is called in pictures.
+    """
 
     opened: Opened
     photos: tuple[Photo, ...]
     images: Tensor
     pictures: tuple[Shown, ...]
+    name: str
 
     def features(self) -> Features:
         """Of the images, without a graph, refined maps included."""
@@ -92,16 +100,23 @@ class Studied(NamedTuple):
         return [f"{name}  {share:.0%}" for name, share in zip(names, shares.tolist(), strict=True)]
 
     def photo_panels(self) -> list[Panel]:
-        """Each photo, under its file's name and the run's answer."""
-        answers = self.answers(self.evidence())
+        """Each photo, under its file's name, the run's answer and, where that is known, its true class."""
+        answers, classes = self.answers(self.evidence()), self.opened.classes
+        truths = ["" if photo.label is None else f"\nin truth {classes[photo.label]}" for photo in self.photos]
         return [
-            Panel(look.picture, None, f"{Path(photo.name).name}\n{answer}")
-            for look, photo, answer in zip(self.pictures, self.photos, answers, strict=True)
+            Panel(shown.picture, None, f"{Path(photo.name).name}\n{answer}{truth}")
+            for shown, photo, answer, truth in zip(self.pictures, self.photos, answers, truths, strict=True)
         ]
 
+    def grad_cam_panels(self) -> list[Panel]:
+        """Where each photo's class is seen: Grad-CAM of the class that is predicted, on the last maps."""
+        looked = look(self.opened.learner.method.eval(), self.images, layer=MAPS)
+        shown = zip(self.pictures, heat(looked.heatmaps[0]), self.answers(looked.evidence), strict=True)
+        return [Panel(photo.picture, each, f"{self.name}\n{answer}") for photo, each, answer in shown]
 
-def study(opened: Opened, photos: Sequence[Photo], *, pictures: Sequence[Held] = ()) -> Studied:
-    """Reads a few photos for figures of a run.
+
+def study(opened: Opened, photos: Sequence[Photo], *, name: str, pictures: Packed = ()) -> Studied:
+    """Reads a few photos for figures of a run, which pictures call ``name``.
 
     Raises:
         UserError: one of them cannot be read.
@@ -113,17 +128,30 @@ def study(opened: Opened, photos: Sequence[Photo], *, pictures: Sequence[Held] =
         raise UserError(f"{name} cannot be read: {reason.removeprefix(f'{name}: ')}")
     backbone = opened.learner.method.classifier.backbone
     images = backbone.normalise(batch.pixels.to(backbone.mean.device))
-    return Studied(opened, tuple(photos), images, tuple(shown_photo(views, index) for index in range(len(views))))
+    shown = tuple(shown_photo(views, index) for index in range(len(views)))
+    return Studied(opened, tuple(photos), images, shown, name)
 
 
-def runs_of(own: Opened, beside: Opened | None) -> dict[str, str]:
-    """Their digests, by name."""
-    both = (own,) if beside is None else (own, beside)
-    return {printable(str(opened.path)): digest_of(opened.path) for opened in both}
+def names_of_runs(paths: Sequence[Path]) -> list[str]:
+    """What runs are called in pictures: as many last parts of their folders' names as tell them apart.
+
+    Raises:
+        UserError: one of them is named twice.
+    """
+    parts = [path.resolve().parts for path in paths]
+    if twice := next((path for at, path in enumerate(paths) if parts[at] in parts[:at]), None):
+        raise UserError(f"{printable(str(twice))} is named twice; name other runs with --beside")
+    length = next(length for length in count(1) if len({part[-length:] for part in parts}) == len(parts))
+    return [printable("/".join(part[-length:])) for part in parts]
 
 
-def heat(maps: Tensor) -> np.ndarray:
-    """Maps (..., h, w) as shares of each one's maximum, float32; what is below 0 is 0."""
+def runs_of(*studied: Studied) -> dict[str, str]:
+    """Their digests, by what they are called."""
+    return {each.name: digest_of(each.opened.path) for each in studied}
+
+
+def heat(maps: Tensor, *, together: tuple[int, ...] = (-2, -1)) -> np.ndarray:
+    """Maps (..., h, w) as shares of their maximum over the axes ``together``, float32; what is below 0 is 0."""
     above = maps.detach().float().clamp_min(0)
-    most = above.amax((-2, -1), keepdim=True)
+    most = above.amax(together, keepdim=True)
     return (above / torch.where(most > 0, most, 1)).cpu().numpy()

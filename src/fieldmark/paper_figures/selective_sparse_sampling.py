@@ -1,4 +1,9 @@
-"""S3N (Ding et al., ICCV 2019), Fig. 1, 2 and 7: peaks, the sampling they cause, and the evidence of the branches."""
+"""S3N (Ding et al., ICCV 2019), Fig. 1, 2 and 7: peaks, the sampling they cause, and the evidence of the branches.
+
+Fig. 1 and 2 illustrate what the first columns of Fig. 7 show: the peaks, and the lattice by which a branch samples.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,23 +24,29 @@ def fits(own: Studied) -> bool:
     return isinstance(own.opened.learner.method, S3N)
 
 
-def figures(own: Studied, beside: Studied | None) -> list[PaperFigure]:
-    """Fig. 7, with the lattice of Fig. 2: photo and peaks, each sampled picture with its lattice, the evidence."""
+def figures(own: Studied, beside: Sequence[Studied]) -> list[PaperFigure]:
+    """Fig. 7, with the lattice of Fig. 2: photo and peaks, each sampled picture with its lattice, the evidence.
+
+    That of the other runs is Grad-CAM, under their answers.
+    """
     evidence, rows = own.evidence(), []
+    others = [each.grad_cam_panels() for each in beside]
     for at, photo in enumerate(own.photo_panels()):
         panels = [photo, _peaks(photo, evidence, at)]
         for name, grid in evidence.views.items():
             lattice = F.interpolate(grid[at : at + 1].permute(0, 3, 1, 2), (LINES, LINES), mode="area")[0]
             panels.append(Panel(photo.picture, None, f"where {name} samples", grid=_shares(lattice.permute(1, 2, 0))))
             panels.append(Panel(resampled(photo.picture, grid[at]), None, f"{name} picture"))
-        panels.append(Panel(photo.picture, heat(evidence.heatmaps["class"][at]), "evidence of all branches"))
-        rows.append(panels)
+        panels.append(
+            Panel(photo.picture, heat(evidence.heatmaps["class"][at]), f"{own.name}\nevidence of all branches")
+        )
+        rows.append([*panels, *(panels_of[at] for panels_of in others)])
     return [
         PaperFigure(
             name="s3n-figure-7",
             title="S3N, Fig. 7: peaks of the response, where each branch samples, and the evidence that they find",
             rows=rows,
-            runs=runs_of(own.opened, beside.opened if beside else None),
+            runs=runs_of(own, *beside),
             facts={"peaks": evidence.peaks["response"].sum((1, 2)).tolist()},
         )
     ]

@@ -16,6 +16,8 @@ from fieldmark.files import replace_file
 from fieldmark.runs.upgrade import upgraded
 
 STATE = "state/last.pt"
+EPOCHS = "epochs"
+"""The folder of a run with the weights of single epochs, where these were asked for."""
 FORMAT, FORMAT_VERSION = "format_version", 3
 RESCUE = "what was saved before is intact; make room there and continue with the same command and --resume"
 _TORCH_CANNOT_WRITE = ("inline_container", "PytorchStreamWriter", "iostream")
@@ -70,19 +72,35 @@ def load_state(run: Path) -> dict[str, Any] | None:
     return state
 
 
-def save_model(run: Path, module: nn.Module) -> None:
-    """Writes the module's state as safetensors."""
+def save_model(run: Path, module: nn.Module, *, name: str = MODEL) -> None:
+    """Writes the module's state as safetensors; ``name`` is the file's in the run's folder."""
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in module.state_dict().items()}
-    _replace(run / MODEL, lambda path: save_file(tensors, path))
+    _replace(run / name, lambda path: save_file(tensors, path))
 
 
-def load_model(run: Path, learner: Learner) -> None:
+def epoch_file(epoch: int) -> str:
+    """The file in a run's folder with the weights that answered after an epoch; 0 is the start."""
+    return f"{EPOCHS}/{epoch:04d}.safetensors"
+
+
+def kept_epochs(run: Path) -> list[int]:
+    """The epochs whose weights a run has kept, in order."""
+    numbers = (int(path.stem) for path in (run / EPOCHS).glob("*.safetensors") if path.stem.isdecimal())
+    return sorted(number for number in numbers if (run / epoch_file(number)).is_file())
+
+
+def load_model(run: Path, learner: Learner, *, name: str = MODEL) -> None:
     """Loads the saved tensors into a learner; those of earlier versions too.
+
+    Args:
+        run: the run's folder.
+        learner: of the run's recipe.
+        name: of the file in that folder.
 
     Raises:
         UserError: no saved model, or one that does not fit.
     """
-    path = run / MODEL
+    path = run / name
     if not path.is_file():
         raise UserError(f"{run} has no trained model ({MODEL}) yet; go on with: fieldmark train … --resume")
     try:

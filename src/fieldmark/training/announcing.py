@@ -1,12 +1,14 @@
 """What is told before training: photos, network and epochs, the expected time, and what one should know."""
 
 import time
+from collections.abc import Iterator
 
 from fieldmark.batches import Shuffled
 from fieldmark.console import tell, working
 from fieldmark.data.dataset import IMBALANCE
 from fieldmark.recipe import Recipe
 from fieldmark.recipes import COMPOSITIONS
+from fieldmark.runs.checkpoint import EPOCHS, epoch_file
 from fieldmark.training.automatic import epochs_after
 from fieldmark.training.estimate import Budget, Expected, Work, expected_seconds
 from fieldmark.training.loop import Loop
@@ -121,3 +123,17 @@ def _balances(recipe: Recipe) -> bool:
     """Whether the recipe has a remedy for uneven classes, such as ``--balance`` gives it."""
     even = isinstance(recipe.batches, Shuffled) and recipe.batches.even
     return even or recipe.model.criterion.options.get("adjust") is True
+
+
+def kept_lines(loop: Loop) -> Iterator[str]:
+    """Which epochs' weights will lie in files of their own, and how large they are; which will not, and why."""
+    asked, done, last = loop.position.files, loop.position.step // loop.plan.per_epoch, loop.course.epochs
+    there = [epoch for epoch in asked if done < epoch <= last or (loop.run / epoch_file(epoch)).is_file()]
+    if there:
+        tensors = loop.learner.state_dict().values()
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e6
+        yield f"weights kept after epochs {', '.join(map(str, there))}: {loop.run / EPOCHS}, {size:,.1f} MB each"
+    for epoch in asked:
+        if epoch not in there:
+            why = f"the run ends after epoch {last}" if epoch > last else "it is over, and its weights are gone"
+            yield f"--keep-epochs {epoch}: {why}"

@@ -26,7 +26,7 @@ from fieldmark.data.dataset import labels_of
 from fieldmark.errors import Interrupted
 from fieldmark.input.loading import Batch, LostWorker, Photographs, batches_of, loader_of
 from fieldmark.recipe import Recipe, Stage
-from fieldmark.runs.checkpoint import save_model, save_state
+from fieldmark.runs.checkpoint import MODEL, epoch_file, save_model, save_state
 from fieldmark.runs.folder import write_recipe
 from fieldmark.training.course import Course, as_recorded
 from fieldmark.training.estimate import Budget, enough_memory
@@ -45,7 +45,7 @@ class Position:
     """How far a run is: what a checkpoint holds besides tensors.
 
     ``kept`` is the epoch whose weights are the saved model's, 0 for the start, -1 as long as none is saved; ``best``
-    its figure, where the best epoch is kept.
+    its figure, where the best epoch is kept; ``files`` are the epochs whose weights get a file of their own.
     """
 
     step: int = 0
@@ -53,6 +53,7 @@ class Position:
     rows: list[dict[str, float]] = field(default_factory=list)
     best: float = -1.0
     kept: int = -1
+    files: list[int] = field(default_factory=list)
 
 
 class Loop:
@@ -331,6 +332,7 @@ class Loop:
         best = position.rows[-1][self.best_by] if self.best_by else position.best
         if not self.best_by or best > position.best:
             position.best, position.kept = best, position.step // self.plan.per_epoch
+        self.keep_epoch()  # before the state: a run that is killed in between comes to this epoch again
         self._save()
         if self.has_kept():
             self.save_model()
@@ -341,11 +343,17 @@ class Loop:
         """Whether the weights that the saved model is to have are those of this very step."""
         return self.position.kept * self.plan.per_epoch == self.position.step
 
-    def save_model(self) -> None:
-        """The first process writes the weights that answer."""
+    def keep_epoch(self) -> None:
+        """Saves the weights that answer by now in a file of their own, after an epoch of which that is asked for."""
+        epoch, more = divmod(self.position.step, self.plan.per_epoch)
+        if epoch in self.position.files and not more:
+            self.save_model(epoch_file(epoch))
+
+    def save_model(self, name: str = MODEL) -> None:
+        """The first process writes the weights that answer; ``name`` is the file's in the run's folder."""
         if processes.is_first():
             with self.answering():
-                save_model(self.run, self.learner)
+                save_model(self.run, self.learner, name=name)
         processes.wait_for_all()
 
     def _save(self) -> None:

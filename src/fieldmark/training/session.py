@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -27,9 +28,9 @@ from fieldmark.input.loading import Photographs
 from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.plain import several
 from fieldmark.recipe import External, Recipe
-from fieldmark.runs.checkpoint import MODEL, load_state
+from fieldmark.runs.checkpoint import EPOCHS, MODEL, load_state
 from fieldmark.runs.folder import METRICS, RECIPE, read_run, write_recipe, write_start
-from fieldmark.training.announcing import announce, announce_length
+from fieldmark.training.announcing import announce, announce_length, kept_lines
 from fieldmark.training.automatic import draft_of, epochs_after, rate_share
 from fieldmark.training.candidates import best_candidate, candidates_of
 from fieldmark.training.course import as_recorded
@@ -55,7 +56,8 @@ ENOUGH_TO_CHOOSE = 1000
 class _Command:
     """What the user asked for.
 
-    ``begun`` is the moment when, on the clock of ``time.perf_counter``, put back by what is set aside for the end.
+    ``begun`` is the moment when, on the clock of ``time.perf_counter``, put back by what is set aside for the end;
+    ``files`` are the epochs whose weights get a file of their own.
     """
 
     run: Path
@@ -64,6 +66,7 @@ class _Command:
     console: Console
     begun: float
     budget: Budget | None = None
+    files: tuple[int, ...] = ()
 
     @property
     def length_option(self) -> str | None:
@@ -106,10 +109,10 @@ def train(
     begun = now if begun is None else begun
     begun -= CLOSING + UNLOADING * (now - begun)
     settings = settings.checked()
-    budget = _budget(settings, begun)
+    budget, files = _budget(settings, begun), settings.machine.epochs_kept
     known = classes_named((*several(external), *settings.recipe.external_names))
     processes.join(device_of(settings.machine.device))
-    command = _Command(run, settings, known, console if processes.is_first() else QUIET, begun, budget)
+    command = _Command(run, settings, known, console if processes.is_first() else QUIET, begun, budget, files)
     held = ExitStack()
 
     def prepare() -> tuple[bool, Prepared]:
@@ -173,6 +176,7 @@ def _begin(command: _Command, prepared: Prepared, *, overwrite: bool) -> None:
             clear(command.run)
         for name in (METRICS, CURVES):  # of a run whose state was deleted
             (command.run / name).unlink(missing_ok=True)
+        shutil.rmtree(command.run / EPOCHS, ignore_errors=True)
         prepared.write(command.run)
     processes.wait_for_all()
     _train(command, prepared, learner, fabric, state=None)
@@ -277,6 +281,7 @@ def _run(
         if state is not None:
             loop.restore(state)
             _change_length(loop, command)
+        loop.position.files = list(command.files) or loop.position.files
         starts_as_probe = state is None and recipe.start == "probe"
         LOG.info(
             "device %s, precision %s, %d processes read photos",
@@ -302,6 +307,9 @@ def _run(
                 _slow_down(loop, command, planned=recipe.epochs)
             if recipe.length_by_start:
                 announce_length(loop, start.share, expected, **clocked)
+        else:
+            loop.keep_epoch()
+        tell(console, *kept_lines(loop))
         log.begin(steps=loop.course.steps, per_epoch=loop.plan.per_epoch, done=loop.position.step)
         loop.train(workers=workers, start=machine.start_method, validate=validate, budget=command.budget)
     if not (run / MODEL).is_file():  # deleted, or of a run by an earlier version

@@ -129,12 +129,25 @@ class MachineSettings:
         start_method: how those processes start, fork or spawn.
         time: what the whole command may take on this machine, such as 90s, 10m, 1h30m (or a number of seconds): as many
             epochs as fit, at least one, at most the recipe's. Not together with epochs.
+        keep_epochs: epochs, such as 0,1,5,20 (0 is the start), after which the weights that answer are also kept in a
+            file of their own in RUN/epochs, for fieldmark figures; each is as large as the model.
     """
 
     device: str = "auto"
     workers: Natural | None = None
     start_method: StartMethod | None = None
     time: str | int | float | None = None
+    keep_epochs: str | int | None = None
+
+    @property
+    def epochs_kept(self) -> tuple[int, ...]:
+        """``keep_epochs`` in order; raises ``UserError`` where it lists no epochs."""
+        if self.keep_epochs is None:
+            return ()
+        words = str(self.keep_epochs)
+        if not re.fullmatch(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*", words):
+            raise UserError(f"--keep-epochs {printable(words)}: write it as 0,1,5,20; epoch 0 is the start")
+        return tuple(sorted({int(word) for word in words.split(",")}))
 
     @property
     def seconds(self) -> float | None:
@@ -203,6 +216,7 @@ class Keywords(TypedDict, total=False):
     workers: int
     start_method: StartMethod
     time: str | int | float
+    keep_epochs: str | int
 
 
 def settings_of(keywords: Mapping[str, Any]) -> Settings:
