@@ -40,10 +40,8 @@ def demands_of(
     if coverage is not None:
         refuse_coverage(coverage)
         if (confidence := read_confidence(run)) is None:
-            shown = printable(str(run))
-            raise UserError(
-                f"--coverage: nothing is known of how sure {shown} may be; fieldmark calibrate {shown} finds out"
-            )
+            advice = f"fieldmark calibrate {printable(str(run))} finds out"
+            raise UserError(f"--coverage: nothing is known of how sure the run may be; {advice}")
         held_out = read_held_out(run / HELD_OUT, classes=len(classes))
         scores = scores_of(np.exp(log_probabilities(held_out.logits, confidence.applied)))
         limits = thresholds(scores, held_out.labels, coverage=coverage)
