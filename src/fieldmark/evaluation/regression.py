@@ -53,11 +53,11 @@ def regress(features: np.ndarray, labels: np.ndarray, *, classes: int, units: np
     scaler = StandardScaler().fit(features)
     mean, scale = np.asarray(scaler.mean_), np.asarray(scaler.scale_)
     x, strength, hits = (features - mean) / scale, STRENGTHS[1], None
-    if cuts := _cuts(labels, np.arange(len(labels)) if units is None else units):
+    if cuts := folds_of(labels, np.arange(len(labels)) if units is None else units):
         tried = {c: _out_of_fold(x, labels, cuts, c) for c in STRENGTHS}
         strength = max(tried, key=lambda c: tried[c].sum())
         hits = tried[strength]
-    fitted = _fit(x, labels, strength)
+    fitted = fit(x, labels, strength)
     # of two classes, the regression has the second one's alone
     coefficients, intercepts = fitted.coef_, fitted.intercept_
     if len(fitted.classes_) == 2:
@@ -68,10 +68,13 @@ def regress(features: np.ndarray, labels: np.ndarray, *, classes: int, units: np
     return Regression(weight, bias, strength, hits)
 
 
-def _cuts(labels: np.ndarray, units: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The other photos and those of each fold; none where each class is a single unit."""
+def folds_of(labels: np.ndarray, units: np.ndarray, *, folds: int = FOLDS) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The positions of the other photos and of those in each fold; none where each class is a single unit.
+
+    Photos of one unit share a fold. There are at most as many folds as some class has units.
+    """
     pairs = np.unique(np.stack([labels, units]), axis=1)
-    folds = min(FOLDS, int(np.unique(pairs[0], return_counts=True)[1].max()))
+    folds = min(folds, int(np.unique(pairs[0], return_counts=True)[1].max()))
     if folds < 2:
         return []
     single = len(np.unique(units)) == len(units)
@@ -84,11 +87,12 @@ def _cuts(labels: np.ndarray, units: np.ndarray) -> list[tuple[np.ndarray, np.nd
 def _out_of_fold(x: np.ndarray, y: np.ndarray, cuts: Sequence[tuple[np.ndarray, ...]], strength: float) -> np.ndarray:
     hits = np.zeros(len(y), dtype=bool)
     for others, fold in cuts:
-        hits[fold] = _fit(x[others], y[others], strength).predict(x[fold]) == y[fold]
+        hits[fold] = fit(x[others], y[others], strength).predict(x[fold]) == y[fold]
     return hits
 
 
-def _fit(x: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
+def fit(x: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
+    """The regression with an inverse penalty, in the precision of the standardised features ``x`` (N, E)."""
     # 200 iterations are enough for a probe
     with _ignored(ConvergenceWarning), threadpool_limits(1, user_api="blas"):
         return LogisticRegression(C=strength, max_iter=200).fit(x, y)

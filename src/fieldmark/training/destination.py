@@ -65,7 +65,12 @@ def refuse_deletion(run: Path, settings: Settings, dataset: Dataset) -> None:
     if not _contents(run):
         return
     recipe = settings.recipe
-    options = (("--splits", settings.data.splits), ("--recipe", recipe.recipe), ("--weights", recipe.weights))
+    options = (
+        ("--splits", settings.data.splits),
+        ("--corrections", settings.data.corrections),
+        ("--recipe", recipe.recipe),
+        ("--weights", recipe.weights),
+    )
     files = [(option, Path(value)) for option, value in options if value is not None and os.path.lexists(value)]
     photos = ((f"the photo {printable(photo.name)}", photo.path) for photo in dataset.photos if photo.row < 0)
     for what, path in (*files, *photos):

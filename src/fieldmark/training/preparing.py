@@ -107,7 +107,7 @@ def prepare_new(
         UserError: data that cannot be trained on.
     """
     options, draft, recipe = settings.data, drafts[0], drafts[0].recipe
-    named = opened.dataset if opened else _named(data, options.annotation, console)
+    named = opened.dataset if opened else _named(data, options.annotation, options.corrections, console)
     pinned = for_photos(pinned, named.photos)
     _refuse_by_names(named, draft, options, pinned)
     for model in (each.recipe.model for each in drafts):
@@ -138,6 +138,7 @@ def prepare_new(
         headline=headline(_counts(dataset, recipe)),
         cut=ready.was_cut,
         held_out=options.hold_out,
+        corrections=str(options.corrections.resolve()) if options.corrections else "",
     )
     return Prepared(ready, recipe, about, newly_cut=ready.was_cut and not (pinned or opened))
 
@@ -154,7 +155,8 @@ def prepare_again(
     refuse_parts(recipe, external)
     known = Scan.load(run / SCAN)
     if opened is None:
-        opened = _scanned(_named(data, about.annotation, console), recipe, known, console)
+        named = _named(data, about.annotation, about.list_of_corrections, console)
+        opened = _scanned(named, recipe, known, console)
         tell(console, *opened.remarks)
     before = known.by_name()
     replaced = any(before.get(facts.name, facts).sha != facts.sha for facts in opened.scan.facts)
@@ -205,9 +207,9 @@ def _unmatched(dataset: Dataset, pinned: dict[str, str], source: Path | None) ->
     return (f"--splits {source}: {count} there match no photo, such as {printable(missing[0])}",)
 
 
-def _named(data: Path, annotation: str, console: Console) -> Dataset:
+def _named(data: Path, annotation: str, corrections: Path | None, console: Console) -> Dataset:
     with working(console, "reading names and labels"):
-        return read_dataset(data, annotation=annotation)
+        return read_dataset(data, annotation=annotation, corrections=corrections)
 
 
 def _scanned(dataset: Dataset, recipe: Recipe, known: Scan, console: Console) -> OpenedData:

@@ -108,12 +108,14 @@ class DataSettings:
         splits: the splits.csv of an earlier run, or its folder; its photos stay in their splits.
         hold_out: share of the official training photos held out for validation, where the data have no such split.
         strict: stop at damaged files instead of leaving them out.
+        corrections: a list of corrected labels, as check --apply writes it, that does not lie with the photos.
     """
 
     annotation: str = "variant"
     splits: Path | None = None
     hold_out: BelowOne = 0.0
     strict: bool = False
+    corrections: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,7 @@ class Keywords(TypedDict, total=False):
     splits: str | Path
     hold_out: float
     strict: bool
+    corrections: str | Path
     device: str
     workers: int
     start_method: StartMethod
