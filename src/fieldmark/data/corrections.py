@@ -73,12 +73,17 @@ def chosen_list(place: Path, named: Path | None) -> Path | None:
         return place if place.is_file() else None
     if not named.is_file():
         raise UserError(f"--corrections {printable(str(named))}: no such file")
-    if place.is_file() and not place.samefile(named):
+    refuse_second_list(place, named)
+    return named
+
+
+def refuse_second_list(place: Path, named: Path) -> None:
+    """Raises ``UserError`` where a list is ``named`` and another one lies with the data."""
+    if place.is_file() and not (named.exists() and place.samefile(named)):
         raise UserError(
             f"--corrections {printable(str(named))}: the data have a list of their own, {printable(str(place))};\n"
             "remove one of the two"
         )
-    return named
 
 
 def corrected(dataset: Dataset, path: Path) -> Dataset:
@@ -120,9 +125,7 @@ def read_decisions(path: Path) -> list[Decision]:
     return decisions
 
 
-def apply_decisions(
-    dataset: Dataset, decided: Path, place: Path, *, option: str = "", test: bool = False
-) -> Applied:
+def apply_decisions(dataset: Dataset, decided: Path, place: Path, *, option: str = "", test: bool = False) -> Applied:
     """Writes the decisions of a person as the list that reading honours, together with those that it holds already.
 
     Args:
@@ -164,7 +167,7 @@ def is_list(path: Path) -> bool:
 def _nothing(decided: Path, official: int) -> str:
     if official:
         return (
-            f"{printable(str(decided))}: all {official:,} decisions are on official test photos, which are left alone;\n"
+            f"{printable(str(decided))}: all {official:,} decisions concern official test photos, left alone;\n"
             "--test applies these, too, and figures then no longer compare with those of others"
         )
     return f"{printable(str(decided))}: no row has a decision; write {WORDS} into the column decision"
@@ -242,9 +245,7 @@ def _notes(dataset: Dataset, corrections: Mapping[str, Correction], path: Path) 
     )
     official = sum(photo.name in corrections and photo.split == "test" for photo in dataset.photos)
     if official:
-        yield (
-            f"{official:,} of them are official test photos: figures on the test split do not compare with those of others"
-        )
+        yield (f"{official:,} of them are official test photos: figures on test do not compare with those of others")
 
 
 def _by_name(photos: Iterable[Photo]) -> dict[str, Photo]:
@@ -266,9 +267,7 @@ def _plain(name: str) -> str:
     return unicodedata.normalize("NFC", name).replace("\\", "/").strip()
 
 
-def _write(
-    place: Path, photos: Iterable[Photo], corrections: Mapping[str, Correction], classes: Sequence[str]
-) -> None:
+def _write(place: Path, photos: Iterable[Photo], corrections: Mapping[str, Correction], classes: Sequence[str]) -> None:
     rows = ((photo.name, corrections[photo.name]) for photo in photos if photo.name in corrections)
     write_csv(place, (COLUMNS, *((name, one.given, _in_words(one.label, classes)) for name, one in rows)))
 
