@@ -5,8 +5,8 @@
 ``fieldmark.equations`` are the command line's words in Python, ``fieldmark.check_labels`` and
 ``fieldmark.apply_labels`` what ``fieldmark check`` does with ``--labels`` and ``--apply``, ``fieldmark.bench.run`` and
 ``fieldmark.bench.report`` those of ``fieldmark bench``, and ``fieldmark.recipes.ROWS`` is what ``fieldmark recipes``
-lists. ``fieldmark.classifier`` builds backbone, neck, pool and head for a loop of your own. Importing the package alone loads
-nothing heavy.
+lists. ``fieldmark.classifier`` builds backbone, neck, pool and head for a loop of your own. Importing the package alone
+loads nothing heavy.
 """
 
 import importlib

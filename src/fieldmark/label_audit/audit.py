@@ -51,7 +51,8 @@ class Audit:
     ``photos`` are the N photos that were looked at and ``labels`` (N,) theirs; ``predicted`` is out of fold; ``doubts``
     are positions of likely label errors, the least credible first, ``unlike`` of photos unlike their class, the
     farthest first; ``copies`` are clusters of positions; ``pairs`` of classes are taken for each other; ``growth``
-    says what more photos of each class would do, by ``curve``; ``unread`` is a line for each photo that could not be read.
+    says what more photos of each class would do, by ``curve``; ``unread`` has a line for each photo that could not be
+    read.
     """
 
     dataset: Dataset
