@@ -105,7 +105,8 @@ def check_labels(
         network, notes = pretrained(backbone, weights, size=size, device=device), ()
     else:
         opened_network = opened_run(run, device=device, external=external, console=console)
-        network, notes = of_run(opened_network, dataset, device=device)
+        photos = dataset.of(wanted) if wanted else dataset.photos
+        network, notes = of_run(opened_network, photos, device=device)
     tell(console, *notes)
     dataset, opened = _looked_through(data, annotation, max_megapixels, corrections, console)
     opened.refuse_damage()

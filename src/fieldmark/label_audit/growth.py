@@ -55,8 +55,11 @@ def curve_of(hits: np.ndarray) -> Curve | None:
     mistakes = ~hits
     if not hits.shape[1] or not mistakes.any(1).all():
         return None
-    draws = np.random.default_rng(0).multinomial(hits.shape[1], np.full(hits.shape[1], 1 / hits.shape[1]), _DRAWS)
-    counts = np.maximum(draws @ mistakes.T.astype(np.float64), 0.5)  # (draws, 3)
+    # photos with the same three answers are alike, so that eight kinds are drawn from
+    kinds = np.arange(8)[:, None] >> np.arange(3) & 1
+    of_kind = np.bincount((mistakes * np.array([[1], [2], [4]])).sum(0), minlength=8)
+    draws = np.random.default_rng(0).multinomial(hits.shape[1], of_kind / hits.shape[1], _DRAWS)
+    counts = np.maximum(draws @ kinds, 0.5)  # (draws, 3)
     low, high = np.quantile(_exponents(counts), (0.025, 0.975))
     shares = mistakes.mean(1)
     first, second, whole = shares.tolist()

@@ -1,8 +1,10 @@
 """Which network looks at labels: a pretrained backbone, or a run where it has not learnt these very labels."""
 
+from collections.abc import Sequence
+
 from fieldmark.building import build_learner
 from fieldmark.core.networks import refuse_backbone
-from fieldmark.data.dataset import Dataset
+from fieldmark.data.dataset import Photo
 from fieldmark.evaluation.against import trained_on
 from fieldmark.label_audit.audit import Network
 from fieldmark.recipe import Model, Pixels, Recipe
@@ -27,16 +29,21 @@ def pretrained(backbone: str | None, weights: str | None, *, size: int, device: 
     return _frozen(model, Pixels(size=size, eval_size=size), device)
 
 
-def of_run(opened: Opened, dataset: Dataset, *, device: str) -> tuple[Network, tuple[str, ...]]:
+def of_run(opened: Opened, photos: Sequence[Photo], *, device: str) -> tuple[Network, tuple[str, ...]]:
     """The network of a run, or where it was trained on some of the photos, the one that it began from; and why.
 
-    A network that was trained on wrong labels has learnt many of them, so it no longer doubts them
-    (docs/design.md has figures).
+    A network that was trained on wrong labels has learnt most of them, and no longer doubts them: of labels planted
+    among its training photos, 22 % were found by a run's features, and 93 % by those that it began from.
+
+    Args:
+        opened: the run, its learner on the device.
+        photos: that are to be looked at.
+        device: of the learner.
 
     Raises:
         UserError: the weights that the run began from are not there.
     """
-    seen = trained_on(opened.path, dataset.photos)
+    seen = trained_on(opened.path, photos)
     if not seen:
         return Network(opened.learner.method, opened.recipe.pixels, f"the run {opened.path.name}"), ()
     model, pixels = opened.recipe.model, opened.recipe.pixels

@@ -14,6 +14,8 @@ STRENGTHS = (1e-3, 1e-2, 1e-1)
 SHARES = (0.25, 0.5)
 """Shares of the other photos that a learning curve is fitted to, besides all of them."""
 _LEAST = 1e-12
+_NONE = -1e5
+"""A logarithm so low that its exponential is 0 at any temperature."""
 Cuts = Sequence[tuple[np.ndarray, np.ndarray]]
 Progress = Callable[[int], object]
 
@@ -58,15 +60,15 @@ def predict_out_of_fold(
         classes: C.
         progress: called with the number of regressions just fitted.
     """
-    tried = {}
-    for strength in STRENGTHS:
-        logs = _logs(features, labels, cuts, classes, strength, progress)
-        tried[strength] = _calibrated(logs, labels)
-    strength = min(tried, key=lambda strength: tried[strength][2])
-    logs, temperature, _ = tried[strength]
     judged = np.zeros(len(labels), dtype=bool)
     for others, fold in cuts:
         judged[fold] = np.isin(labels[fold], labels[others])
+    tried = {}
+    for strength in STRENGTHS:
+        logs = _logs(features, labels, cuts, classes, strength, progress)
+        tried[strength] = _calibrated(logs, labels, judged)
+    strength = min(tried, key=lambda strength: tried[strength][2])
+    logs, temperature, _ = tried[strength]
     partly = [_logs(features, labels, _parts(labels, cuts, share), classes, strength, progress) for share in SHARES]
     hits = np.stack([each.argmax(1) == labels for each in (*partly, logs)])
     return Predicted(np.exp(logs), judged, strength, temperature, hits)
@@ -87,8 +89,8 @@ def standardised(features: np.ndarray) -> np.ndarray:
 def _logs(
     features: np.ndarray, labels: np.ndarray, cuts: Cuts, classes: int, strength: float, progress: Progress | None
 ) -> np.ndarray:
-    """Log-probabilities (N, C) out of fold; a class that a fit has not seen gets next to nothing."""
-    logs = np.full((len(labels), classes), np.log(_LEAST))
+    """Log-probabilities (N, C) out of fold; a class that a fit has not seen has none."""
+    logs = np.full((len(labels), classes), _NONE)
     for others, fold in cuts:
         fitted = fit(features[others], labels[others], strength)
         seen = fitted.predict_proba(features[fold]).astype(np.float64)
@@ -98,16 +100,20 @@ def _logs(
     return logs
 
 
-def _calibrated(logs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """The log-probabilities at the best temperature, that temperature, and their log loss."""
-    rows = np.arange(len(labels))
+def _calibrated(logs: np.ndarray, labels: np.ndarray, judged: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """The log-probabilities at the best temperature, that temperature, and their log loss over the judged photos."""
+    rows = np.flatnonzero(judged)
+    if not len(rows):
+        return logs, 1.0, 0.0
 
     def at(inverse: float) -> np.ndarray:
         scaled = logs * inverse
         scaled -= scaled.max(1, keepdims=True)
         return scaled - np.log(np.exp(scaled).sum(1, keepdims=True))
 
-    best: Any = minimize_scalar(lambda inverse: -at(inverse)[rows, labels].mean(), bounds=(0.2, 5), method="bounded")
+    best: Any = minimize_scalar(
+        lambda inverse: -at(inverse)[rows, labels[rows]].mean(), bounds=(0.2, 5), method="bounded"
+    )
     return at(best.x), 1 / float(best.x), float(best.fun)
 
 

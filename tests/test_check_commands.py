@@ -1,0 +1,57 @@
+"""``fieldmark check`` with labels, as a user types it."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import small_runs
+from typed import ran, refused
+
+pytest.importorskip("cleanlab", reason="needs the extra [audit]")
+SMALL = ("--backbone", "test_resnet", "--weights", "none", "--size", "32", "--device", "cpu")
+
+
+def test_look_decide_apply_undo(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = small_runs.write_photos(tmp_path / "photos", photos=8)
+    assert ran("check", data, "--labels", *SMALL, "--json", "report.json") == 0
+    said = capsys.readouterr().out
+    assert "labels-photos/suspects.html" in said
+    assert json.loads(Path("report.json").read_text())["labels"]["photos"] == 24
+    table = tmp_path / "labels-photos" / "suspects.csv"
+    with table.open(newline="") as file:
+        header = next(csv.reader(file))
+    assert header[-1] == "decision"
+    assert "no row has a decision" in refused(capsys, "check", data, "--apply", table)
+    with table.open("a", newline="") as file:
+        csv.writer(file).writerow(["cat/0.jpg", "", "cat", "ant", "by hand", "", "suggested"])
+    assert ran("check", data, "--apply", table) == 0
+    said = capsys.readouterr().out
+    assert "0 photos are left out and 1 relabelled from now on" in said
+    assert "removing that file undoes it" in said
+    assert ran("check", data) == 0
+    assert "0 photos left out, 1 relabelled" in " ".join(capsys.readouterr().out.split())
+    assert "holds 1 decisions" in refused(capsys, "check", data, "--labels", *SMALL)
+
+
+def test_mistakes_get_lines(tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no such file" in refused(capsys, "check", photos, "--corrections", tmp_path / "none.csv")
+    assert "leave out the others" in refused(capsys, "check", photos, "--apply", "x.csv", "--labels")
+    assert "cannot be read" in refused(capsys, "check", photos, "--apply", tmp_path / "none.csv")
+    assert "outside of the photos" in refused(capsys, "check", photos, "--labels", "--out", photos / "x")
+    assert (
+        "not hold a run" in (error := refused(capsys, "check", photos, "--run", tmp_path, "--out", tmp_path / "o"))
+        or "run" in error
+    )
+
+
+def test_without_cleanlab(photos: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "cleanlab"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cleanlab", None)
+    error = refused(capsys, "check", photos, "--labels", *SMALL, "--out", tmp_path / "out")
+    assert "pip install 'fieldmark[audit]'" in error
+    assert ran("check", photos) == 0
