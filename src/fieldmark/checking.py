@@ -19,7 +19,9 @@ from fieldmark.plain import several
 from fieldmark.recipe import External
 
 if TYPE_CHECKING:
+    from fieldmark.label_audit.audit import Audit, Network
     from fieldmark.label_audit.report import LabelReport
+    from fieldmark.label_audit.small_pictures import Pictures
 
 
 def check(
@@ -90,31 +92,44 @@ def check_labels(
     from fieldmark.label_audit.doubts import refuse_without_cleanlab
     from fieldmark.label_audit.network import of_run, pretrained
     from fieldmark.label_audit.report import joined
-    from fieldmark.label_audit.small_pictures import pictures_of, wanted_rows
 
     refuse_without_cleanlab()
     if size < 1:
         raise UserError(f"--size {size}: it must be at least 1")
-    device, wanted = device_of(device), tuple("+".join(several(splits)).split("+"))
-    wanted = () if wanted == ("all",) else wanted
+    device = device_of(device)
     dataset = read_dataset(data, annotation=annotation, corrections=corrections)
-    if wanted and not dataset.is_split:
-        raise UserError(f"--label-splits {'+'.join(wanted)}: the data have no splits; leave it out")
-    refuse_missing_splits(dataset, wanted, source="--label-splits")
+    wanted = _wanted(dataset, splits)
     if run is None:
-        network, notes = pretrained(backbone, weights, size=size, device=device), ()
+        network = pretrained(backbone, weights, size=size, device=device)
     else:
         opened_network = opened_run(run, device=device, external=external, console=console)
         photos = dataset.of(wanted) if wanted else dataset.photos
         network, notes = of_run(opened_network, photos, device=device)
-    tell(console, *notes)
+        tell(console, *notes)
     dataset, opened = _looked_through(data, annotation, max_megapixels, corrections, console)
     opened.refuse_damage()
     found = audit(opened, network, splits=wanted, console=console)
+    return joined(check_dataset(dataset, opened.scan), found, _drawn(found, network, console))
+
+
+def _drawn(found: "Audit", network: "Network", console: Console) -> "Pictures":
+    """The photos of the sheet."""
+    from fieldmark.label_audit.small_pictures import pictures_of, wanted_rows
+
     rows = wanted_rows(found)
     with counted(console, "drawing the sheet", len(rows)) as tick:
-        pictures = pictures_of(found.photos, rows, network.pixels, packed=dataset.pixels, progress=tick)
-    return joined(check_dataset(dataset, opened.scan), found, pictures)
+        return pictures_of(found.photos, rows, network.pixels, packed=found.dataset.pixels, progress=tick)
+
+
+def _wanted(dataset: Dataset, splits: str | Sequence[str]) -> tuple[str, ...]:
+    """The splits that are named, () for all; raises ``UserError`` for one that is not there."""
+    wanted = tuple("+".join(several(splits)).split("+"))
+    if wanted == ("all",):
+        return ()
+    if not dataset.is_split:
+        raise UserError(f"--label-splits {'+'.join(wanted)}: the data have no splits; leave it out")
+    refuse_missing_splits(dataset, wanted, source="--label-splits")
+    return wanted
 
 
 def apply_labels(

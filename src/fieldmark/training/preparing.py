@@ -122,8 +122,7 @@ def prepare_new(
     refuse_missing_splits(dataset, train_on, source="--train-on")  # too few photos for the cut to fill them all
     tell(console, *split_notices(dataset, train_on, was_cut=ready.was_cut))
     photos, classes = dataset.of(train_on), len(dataset.classes)
-    if choose and len(drafts) > 1:
-        draft = choose(drafts, ready, console=console)
+    draft = choose(drafts, ready, console=console) if choose and len(drafts) > 1 else draft
     recipe = draft.fitted(photos=len(photos), classes=classes)
     _refuse_batches(recipe, photos, share=processes.world())
     _refuse_boxes_outside(ready, recipe)
@@ -138,7 +137,7 @@ def prepare_new(
         headline=headline(_counts(dataset, recipe)),
         cut=ready.was_cut,
         held_out=options.hold_out,
-        corrections=str(options.corrections.resolve()) if options.corrections else "",
+        corrections=options.list_of_corrections,
     )
     return Prepared(ready, recipe, about, newly_cut=ready.was_cut and not (pinned or opened))
 

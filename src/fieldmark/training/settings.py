@@ -117,6 +117,11 @@ class DataSettings:
     strict: bool = False
     corrections: Path | None = None
 
+    @property
+    def list_of_corrections(self) -> str:
+        """The place of the list that was named, for ``run.json``; "" for none."""
+        return str(self.corrections.resolve()) if self.corrections else ""
+
 
 @dataclass(frozen=True)
 class MachineSettings:
