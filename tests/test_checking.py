@@ -79,6 +79,16 @@ def test_probe_and_bench_honour_it(own: Path, tmp_path: Path) -> None:
     assert len((tmp_path / "bench" / "splits" / "mine.csv").read_text().splitlines()) == 23
 
 
+def test_a_table(own: Path, tmp_path: Path) -> None:
+    rows = [f"{path.relative_to(tmp_path)},{path.parent.name}" for path in sorted(own.rglob("*.jpg"))]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *rows]))
+    table, _ = fieldmark.check_labels(tmp_path / "list.csv", **SMALL).save(tmp_path / "labels-list")
+    table.write_text("file,given,decision\nphotos/ant/0.jpg,ant,drop\n")
+    assert fieldmark.apply_labels(tmp_path / "list.csv", table).place == tmp_path / "list.fieldmark-labels.csv"
+    assert fieldmark.check(tmp_path / "list.csv").photos == 23
+    assert fieldmark.check(own).photos == 24
+
+
 def test_splits(tmp_path: Path) -> None:
     for split in ("train", "test"):
         small_runs.write_photos(tmp_path / "data" / split, classes=("ant", "bee"), photos=6)

@@ -1,5 +1,6 @@
 """What an audit of labels adds to the report of ``check``: findings, and the files that a person works with."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -45,7 +46,8 @@ class LabelReport(Report):
         Raises:
             UserError: an earlier table there holds decisions, or a file cannot be written.
         """
-        refuse_suspects(folder, photos=Path(self.data))
+        # a table lies among other files, and its results may lie there, too
+        refuse_suspects(folder, photos=None if self.layout == "table" else Path(self.data))
         page = rendered(self.audit, self.pictures).encode("utf-8", "backslashreplace")
         replace_files(
             folder,
@@ -130,9 +132,9 @@ def _found(kind: str, severity: str, items: Sequence[tuple[str, ...]], *, text: 
         yield Finding(kind, severity, len(items), text, advice, tuple(items))
 
 
-def refuse_suspects(folder: Path, *, photos: Path) -> None:
-    """Refuses, before the work, to write into the photos, over other files, or over decisions of a person."""
-    refuse_folder(folder, option="--out", photos=photos)
+def refuse_suspects(folder: Path, *, photos: Path | None) -> None:
+    """Refuses, before the work, to write into a folder of photos, over other files, or over decisions of a person."""
+    refuse_folder(folder, option="--out", photos=photos or Path(os.devnull))
     table = folder / TABLE
     refuse_file(table, option="", is_ours=is_table_with(*HEADER))
     refuse_file(folder / SHEET, option="", is_ours=is_sheet)
