@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -46,6 +48,22 @@ def test_mistakes_get_lines(tmp_path: Path, photos: Path, capsys: pytest.Capture
         "not hold a run" in (error := refused(capsys, "check", photos, "--run", tmp_path, "--out", tmp_path / "o"))
         or "run" in error
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="privileges are given up as Linux has it")
+def test_data_that_cannot_be_written(tmp_path: Path) -> None:
+    data = small_runs.write_photos(tmp_path / "photos", photos=2)
+    (tmp_path / "decided.csv").write_text("file,given,decision\nant/0.jpg,ant,drop\n")
+    data.chmod(0o555)
+    words = [sys.executable, "-m", "fieldmark", "check", str(data), "--apply", str(tmp_path / "decided.csv")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "COLUMNS": "200"}
+    done = subprocess.run(
+        words, capture_output=True, text=True, env=environment, preexec_fn=small_runs.without_privileges
+    )
+    data.chmod(0o755)
+    assert done.returncode == 2
+    assert "name another place with --corrections FILE" in done.stderr
+    assert not (data / "fieldmark-labels.csv").exists()
 
 
 def test_without_cleanlab(photos: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,6 +144,17 @@ def test_names_survive_other_systems(tmp_path: Path) -> None:
     assert labels(read_dataset(data)) == {f"{composed}/1.jpg": "bee", "bee/1.jpg": "bee", "bee/new\nline.jpg": composed}
 
 
+def test_names_that_a_spreadsheet_would_compute(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for name in ("=1+1/1.jpg", "@x/1.jpg", "'=y/1.jpg"):
+        layouts.picture(data / name)
+    done = applied(data, "'=1+1/1.jpg,,'=1+1,,x,,'@x", "@x/1.jpg,,@x,,x,,drop", "'=y/1.jpg,,'=y,,x,,'=1+1")
+    assert labels(read_dataset(data)) == {"=1+1/1.jpg": "@x", "'=y/1.jpg": "=1+1"}
+    assert not any(
+        cell.startswith(("=", "@")) for line in done.place.read_text().splitlines() for cell in line.split(",")
+    )
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [

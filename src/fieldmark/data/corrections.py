@@ -18,11 +18,12 @@ from fieldmark.data.entries import CORRECTIONS
 from fieldmark.data.outputs import refuse_file
 from fieldmark.data.spreadsheet import Row, header_of, read_rows
 from fieldmark.errors import UserError, printable
-from fieldmark.files import unescaped, write_csv
+from fieldmark.files import refuse_unwritable, unescaped, write_csv
 from fieldmark.plain import did_you_mean
 
 COLUMNS = ("file", "given", "decision")
 DROP, KEEP, SUGGESTED, CLASS = "drop", "keep", "suggested", "class:"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 WORDS = f"{KEEP}, {DROP}, {SUGGESTED} or a class"
 
 
@@ -138,6 +139,8 @@ def apply_decisions(dataset: Dataset, decided: Path, place: Path, *, option: str
     Raises:
         UserError: as for ``corrected``; not one decision; or the list cannot be written.
     """
+    if not option:
+        refuse_unwritable(place, advice="name another place with --corrections FILE, and give that to train, too")
     refuse_file(place, option=option, inputs=[decided], is_ours=is_list)
     rows = read_decisions(decided)
     before = _resolved(dataset, read_decisions(place), place) if place.is_file() else {}
@@ -263,13 +266,20 @@ def _photo(file: str, photos: Mapping[str, Photo]) -> Photo | None:
     return None
 
 
+def shielded(cell: str) -> str:
+    """A cell that spreadsheet programs show and do not compute: a name such as ``=cmd`` gets an apostrophe first."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
 def _plain(name: str) -> str:
-    return unicodedata.normalize("NFC", name).replace("\\", "/").strip()
+    name = unicodedata.normalize("NFC", name).replace("\\", "/").strip()
+    return name[1:] if name.startswith("'") and name[1:].startswith(_FORMULA) else name
 
 
 def _write(place: Path, photos: Iterable[Photo], corrections: Mapping[str, Correction], classes: Sequence[str]) -> None:
     rows = ((photo.name, corrections[photo.name]) for photo in photos if photo.name in corrections)
-    write_csv(place, (COLUMNS, *((name, one.given, _in_words(one.label, classes)) for name, one in rows)))
+    cells = ((name, one.given, _in_words(one.label, classes)) for name, one in rows)
+    write_csv(place, (COLUMNS, *(map(shielded, row) for row in cells)))
 
 
 def _in_words(label: str | None, classes: Sequence[str]) -> str:

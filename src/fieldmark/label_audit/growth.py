@@ -2,8 +2,9 @@
 
 The share of mistakes e of n photos is taken for a power law, e = a n^(-b) (Hestness et al., "Deep Learning Scaling is
 Predictable, Empirically", 2017, arXiv:1712.00409), with one exponent b for all classes, as the few photos of one class
-say nothing of its own; a is that of the class. It is of logistic regression on frozen features, and reaches as far as
-twice the photos.
+say nothing of its own; a is that of the class. Curves often flatten, so b is the lower one of that of the whole curve
+and that of its last doubling, and its interval holds both. It is of logistic regression on frozen features, and reaches
+as far as twice the photos.
 """
 
 from typing import NamedTuple
@@ -60,10 +61,10 @@ def curve_of(hits: np.ndarray) -> Curve | None:
     of_kind = np.bincount((mistakes * np.array([[1], [2], [4]])).sum(0), minlength=8)
     draws = np.random.default_rng(0).multinomial(hits.shape[1], of_kind / hits.shape[1], _DRAWS)
     counts = np.maximum(draws @ kinds, 0.5)  # (draws, 3)
-    low, high = np.quantile(_exponents(counts), (0.025, 0.975))
-    shares = mistakes.mean(1)
-    first, second, whole = shares.tolist()
-    return Curve((first, second, whole), Interval(float(_exponents(shares[None])[0]), float(low), float(high)))
+    drawn, found = _exponents(counts), _exponents(mistakes.mean(1)[None])
+    low, high = np.quantile(drawn.min(0), 0.025), np.quantile(drawn.max(0), 0.975)
+    first, second, whole = mistakes.mean(1).tolist()
+    return Curve((first, second, whole), Interval(float(found.min()), float(low), float(high)))
 
 
 def growth_of(hits: np.ndarray, labels: np.ndarray, *, classes: int) -> tuple[Curve | None, list[Growth]]:
@@ -106,6 +107,6 @@ def _gone(exponent: float) -> float:
 
 
 def _exponents(mistakes: np.ndarray) -> np.ndarray:
-    """Minus the slope of log mistakes (R, 3) over log photos, by least squares."""
-    away = _SIZES - _SIZES.mean()
-    return -(np.log(mistakes) @ away) / (away @ away)
+    """Minus the slopes of log mistakes (R, 3) over log photos, (2, R): by least squares, and of the last two."""
+    logs, away = np.log(mistakes), _SIZES - _SIZES.mean()
+    return -np.stack([logs @ away / (away @ away), (logs[:, 2] - logs[:, 1]) / (_SIZES[2] - _SIZES[1])])

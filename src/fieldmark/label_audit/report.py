@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldmark.data.check import Finding, Report
-from fieldmark.data.corrections import COLUMNS
+from fieldmark.data.corrections import COLUMNS, shielded
 from fieldmark.data.outputs import is_table_with, refuse_file, refuse_folder
 from fieldmark.data.spreadsheet import read_rows
 from fieldmark.errors import UserError, printable
@@ -71,7 +71,8 @@ def table_of(audit: Audit) -> Iterator[Sequence[str]]:
     for row, suggested, credible, why in audit.suspects:
         photo, likely = audit.photos[row], "" if suggested is None else audit.dataset.classes[suggested]
         shown = "" if credible != credible else f"{credible:.4f}"
-        yield photo.name, photo.split, audit.class_of(row), likely, "; ".join(why), shown, ""
+        cells = (photo.name, photo.split, audit.class_of(row), likely, "; ".join(why), shown, "")
+        yield tuple(map(shielded, cells))
 
 
 def findings_of(audit: Audit) -> Iterator[Finding]:
