@@ -32,11 +32,11 @@ def test_look_decide_apply_undo(tmp_path: Path, capsys: pytest.CaptureFixture[st
         csv.writer(file).writerow(["cat/0.jpg", "", "cat", "ant", "by hand", "", "suggested"])
     assert ran("check", data, "--apply", table) == 0
     said = capsys.readouterr().out
-    assert "0 photos are left out and 1 relabelled from now on" in said
+    assert "from now on left out: 0, relabelled: 1" in said
     assert "removing that file undoes it" in said
     assert ran("check", data) == 0
-    assert "0 photos left out, 1 relabelled" in " ".join(capsys.readouterr().out.split())
-    assert "holds 1 decisions" in refused(capsys, "check", data, "--labels", *SMALL)
+    assert "photos left out: 0, relabelled: 1" in " ".join(capsys.readouterr().out.split())
+    assert "holds decisions (1)" in refused(capsys, "check", data, "--labels", *SMALL)
 
 
 def test_mistakes_get_lines(tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

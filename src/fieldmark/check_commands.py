@@ -38,7 +38,9 @@ def look(data: Path, asked: LabelSettings, *, annotation: str, max_megapixels: f
     )
     if speaks():
         table, sheet = report.save(folder)
-        tell(console, f"{len(report.audit.suspects):,} photos to look at: {sheet}", f"for your decisions: {table}", "")
+        tell(
+            console, f"photos to look at ({len(report.audit.suspects):,}): {sheet}", f"for your decisions: {table}", ""
+        )
     return report
 
 
@@ -51,14 +53,14 @@ def apply(data: Path, decided: Path, asked: LabelSettings, *, annotation: str, c
     if not done.left_out + done.relabelled:
         tell(console, f"every photo keeps its class: there is no list of corrected labels, {place}")
         return
-    tell(console, f"{done.left_out:,} photos are left out and {done.relabelled:,} relabelled from now on: {place}")
+    tell(console, f"from now on left out: {done.left_out:,}, relabelled: {done.relabelled:,} ({place})")
     if done.undecided:
-        tell(console, f"{done.undecided:,} rows without a decision stay as they are")
+        tell(console, f"without a decision, so as they are: {done.undecided:,}")
     if done.untouched:
         tell(
             console,
-            f"{done.untouched:,} official test photos are left alone, so that figures compare with those of others; "
-            "--test corrects them, too",
+            f"official test photos left alone, so that figures compare with those of others: {done.untouched:,} "
+            "(--test corrects them, too)",
         )
     named = f"; give it to train as --corrections {place}" if asked.corrections else ""
     tell(console, f"no photo was touched: removing that file undoes it{named}")

@@ -63,7 +63,7 @@ def test_decisions_are_honoured_and_undone_by_removing_one_file(data: Path) -> N
     }  # fmt: skip
     assert after.classes == before.classes
     assert after.notes == (
-        f"labels corrected by {done.place}: 1 photos left out, 2 relabelled; remove that file to undo it",
+        f"labels corrected by {done.place} (photos left out: 1, relabelled: 2); remove that file to undo it",
     )
     assert digest(after) != digest(before)  # so that --resume sees it
     assert {path: path.read_bytes() for path in data.rglob("*.jpg")} == files
@@ -103,14 +103,14 @@ def test_official_test_photos_are_left_alone_unless_asked_for(tmp_path: Path) ->
     for name in ("train/ant/1.jpg", "train/bee/1.jpg", "test/ant/2.jpg", "test/bee/2.jpg"):
         layouts.picture(data / name)
     rows = ("train/ant/1.jpg,train,ant,bee,x,0.1,bee", "test/ant/2.jpg,test,ant,bee,x,0.1,bee")
-    assert "all 1 decisions concern official test photos" in refused(data, rows[1])
+    assert "all decisions (1) are on official test photos" in refused(data, rows[1])
     done = applied(data, *rows)
     assert (done.relabelled, done.untouched) == (1, 1)
     assert labels(read_dataset(data))["test/ant/2.jpg"] == "ant"
     assert applied(data, *rows, test=True).relabelled == 2
     after = read_dataset(data)
     assert labels(after)["test/ant/2.jpg"] == "bee"
-    assert "1 of them are official test photos" in after.notes[-1]
+    assert "official test photos among them: 1" in after.notes[-1]
 
 
 def test_a_benchmark(tmp_path: Path) -> None:

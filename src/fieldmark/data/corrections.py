@@ -170,7 +170,7 @@ def is_list(path: Path) -> bool:
 def _nothing(decided: Path, official: int) -> str:
     if official:
         return (
-            f"{printable(str(decided))}: all {official:,} decisions concern official test photos, left alone;\n"
+            f"{printable(str(decided))}: all decisions ({official:,}) are on official test photos, left alone;\n"
             "--test applies these, too, and figures then no longer compare with those of others"
         )
     return f"{printable(str(decided))}: no row has a decision; write {WORDS} into the column decision"
@@ -243,12 +243,12 @@ def _notes(dataset: Dataset, corrections: Mapping[str, Correction], path: Path) 
         return
     out = sum(one.label is None for one in corrections.values())
     yield (
-        f"labels corrected by {printable(str(path))}: {out:,} photos left out, {len(corrections) - out:,} relabelled; "
+        f"labels corrected by {printable(str(path))} (photos left out: {out:,}, relabelled: {len(corrections) - out:,}); "
         "remove that file to undo it"
     )
     official = sum(photo.name in corrections and photo.split == "test" for photo in dataset.photos)
     if official:
-        yield (f"{official:,} of them are official test photos: figures on test do not compare with those of others")
+        yield (f"official test photos among them: {official:,}; figures on test do not compare with those of others")
 
 
 def _by_name(photos: Iterable[Photo]) -> dict[str, Photo]:

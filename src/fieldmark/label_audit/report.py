@@ -146,6 +146,6 @@ def refuse_suspects(folder: Path, *, photos: Path | None) -> None:
     decided = sum(len(row.cells) > at and bool(row.cells[at].strip()) for row in rows)
     if decided:
         raise UserError(
-            f"{printable(str(table))} holds {decided:,} decisions, which would be lost;\n"
+            f"{printable(str(table))} holds decisions ({decided:,}), which would be lost;\n"
             "apply them with --apply and move the file away, or name another folder with --out"
         )
