@@ -242,10 +242,8 @@ def _notes(dataset: Dataset, corrections: Mapping[str, Correction], path: Path) 
     if not corrections:
         return
     out = sum(one.label is None for one in corrections.values())
-    yield (
-        f"labels corrected by {printable(str(path))} (photos left out: {out:,}, relabelled: {len(corrections) - out:,}); "
-        "remove that file to undo it"
-    )
+    counts = f"photos left out: {out:,}, relabelled: {len(corrections) - out:,}"
+    yield f"labels corrected by {printable(str(path))} ({counts}); remove that file to undo it"
     official = sum(photo.name in corrections and photo.split == "test" for photo in dataset.photos)
     if official:
         yield (f"official test photos among them: {official:,}; figures on test do not compare with those of others")
