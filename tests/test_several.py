@@ -35,9 +35,10 @@ def test_these_are_all_places() -> None:
         if any(word in str(parameter.annotation) for word in words)
     }
     open_runs = ("load", "evaluate", "predict", "explain", "compare", "figures", "report", "calibrate")
-    external = {f"{name}.external" for name in ("train", "classifier", "bench.run", *open_runs)}
+    external = {f"{name}.external" for name in ("train", "classifier", "bench.run", "check_labels", *open_runs)}
     inputs = {f"{name}.inputs" for name in ("predict", "explain", "figures")}
-    assert parameters == external | inputs | {"compare.classes", "figures.beside", "probe.backbones", "probe.train_on"}
+    others = {"compare.classes", "figures.beside", "probe.backbones", "probe.train_on", "check_labels.splits"}
+    assert parameters == external | inputs | others
     settings = get_type_hints(Keywords) | get_type_hints(RunOptions)
     lists = {name for name, hint in settings.items() if any(word in str(hint) for word in words)}
     assert lists == {"set", "term", "data", "weights", "only"}
@@ -65,6 +66,7 @@ def test_one_class_from_elsewhere(photos: Path, trained: Path, tmp_path: Path, m
         "compare": lambda external: fieldmark.compare(trained, classes=("ant", "bee"), external=external),
         "figures": lambda external: fieldmark.figures(trained, photos / "ant" / "0.jpg", external=external),
         "report": lambda external: fieldmark.report(trained, out=tmp_path / "one.html", external=external),
+        "check_labels": lambda external: fieldmark.check_labels(photos, run=trained, external=external),
     }
     for call in calls.values():
         for external in (OWN, [OWN]):

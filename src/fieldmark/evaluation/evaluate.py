@@ -256,7 +256,8 @@ def _read(about: About, data: Path | None) -> Dataset:
     source = data or Path(about.data)
     if data is None and not source.exists():
         raise UserError(f"{printable(str(source))}, which the run was trained on, does not exist; use --data DATA")
-    return read_dataset(source, annotation=about.annotation)
+    named = about.list_of_corrections if data is None else None  # it is for the run's own data
+    return read_dataset(source, annotation=about.annotation, corrections=named)
 
 
 def _split_by_run(run: Path, dataset: Dataset, known: Scan) -> Dataset:

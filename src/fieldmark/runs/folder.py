@@ -43,7 +43,8 @@ class About:
 
     ``data`` is the path of the photographs, ``layout`` their layout, ``annotation`` which labels were used,
     ``data_digest`` a digest of names, labels and splits; ``headline`` the figure to look at first; ``cut`` says whether
-    Fieldmark made the splits, ``held_out`` is the share of training photos held out for validation.
+    Fieldmark made the splits, ``held_out`` is the share of training photos held out for validation, ``corrections`` the
+    list of corrected labels that was named ("" for none, or the one that lies with the photos).
     """
 
     data: str
@@ -56,6 +57,12 @@ class About:
     fieldmark: str = ""
     torch: str = ""
     python: str = ""
+    corrections: str = ""
+
+    @property
+    def list_of_corrections(self) -> Path | None:
+        """The list that was named, if any."""
+        return Path(self.corrections) if self.corrections else None
 
 
 @dataclass(frozen=True)

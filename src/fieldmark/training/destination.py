@@ -64,8 +64,8 @@ def refuse_deletion(run: Path, settings: Settings, dataset: Dataset) -> None:
     """Raises ``UserError`` where ``--overwrite`` would delete something that this training needs."""
     if not _contents(run):
         return
-    recipe = settings.recipe
-    tables = (("--splits", settings.data.splits), ("--groups", settings.data.groups))
+    recipe, data = settings.recipe, settings.data
+    tables = (("--splits", data.splits), ("--groups", data.groups), ("--corrections", data.corrections))
     options = (*tables, ("--recipe", recipe.recipe), ("--weights", recipe.weights))
     files = [(option, Path(value)) for option, value in options if value is not None and os.path.lexists(value)]
     photos = ((f"the photo {printable(photo.name)}", photo.path) for photo in dataset.photos if photo.row < 0)
