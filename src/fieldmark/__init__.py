@@ -17,6 +17,7 @@ from fieldmark.equations import equations
 if TYPE_CHECKING:
     from fieldmark import recipes as recipes
     from fieldmark.api import (
+        add_class,
         check,
         classifier,
         compare,
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
         load,
         predict,
         probe,
+        remove_class,
         report,
         train,
     )
 
 __all__ = [
-    "check", "classifier", "compare", "equations", "evaluate", "explain", "figures", "load", "predict", "probe",
-    "report", "train",
+    "add_class", "check", "classifier", "compare", "equations", "evaluate", "explain", "figures", "load", "predict",
+    "probe", "remove_class", "report", "train",
 ]  # fmt: skip
 
 

@@ -1,0 +1,161 @@
+"""``fieldmark add-class``: a network that answers with a further class, from a few photos, without training.
+
+The backbone, all layers and the old classes' rows stay as they are, to the bit. Every layer that scores classes gets a row
+more, which is fitted to what that layer is given for photos of the new class and of the old ones (``fitting.py``).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fieldmark.building import Classes
+from fieldmark.core.contract import Method
+from fieldmark.core.device import moved
+from fieldmark.core.learner import Learner
+from fieldmark.errors import UserError
+from fieldmark.evaluation.inference import in_eval_mode, infer, scored
+from fieldmark.input.loading import Photographs
+from fieldmark.new_classes.fitting import Rest, Row, fitted
+from fieldmark.new_classes.photos import random_views
+from fieldmark.new_classes.widening import scorers_of, with_one_more
+from fieldmark.recipe import Recipe
+from fieldmark.runs.folder import Opened
+
+VIEWS = 8
+"""Random views of each photo of the new class; of many photos fewer, but for one, so that all together are ``MOST``."""
+MOST = 160
+FOLDS = 20
+"""At most so often is the row fitted anew to see whether photos that are left out are answered rightly."""
+
+
+class Widened(NamedTuple):
+    """What comes of it: recipe and network, and tensors of the old network that have no place in it.
+
+    Of the new class's photos, ``recalled`` were answered with it when left out, None for a single one; of ``known``
+    photos of the old classes, ``taken`` are answered with it.
+    """
+
+    recipe: Recipe
+    learner: Learner
+    left: dict[str, Tensor]
+    recalled: int | None
+    known: int
+    taken: int
+
+
+def widen(
+    opened: Opened,
+    own: Photographs,
+    old: Photographs,
+    *,
+    external: Classes,
+    progress: Callable[[int], object] | None = None,
+) -> Widened:
+    """Adds a class, the last one.
+
+    Args:
+        opened: the run, its learner on the device to use.
+        own: photos of the new class, all of them readable.
+        old: photos of the old classes.
+        external: classes of the user's own that the run's recipe names.
+        progress: called with the number of old photos just looked at.
+
+    Raises:
+        UserError: a network that cannot be widened, or not one old photo can be read.
+    """
+    classes = len(opened.classes)
+    wider = with_one_more(opened.learner, opened.recipe, classes=classes, external=external)
+    recipe, learner, left = wider
+    method = learner.method.to(opened.learner.method.classifier.backbone.mean.device)
+    row, views, rest = None, np.zeros((0, 0, 0)), None
+    for group in method.scorers():
+        given = _Given(method, group)
+        seen = infer(given, old, method=method, workers=int(len(old) > 200), progress=progress)
+        inputs = np.split(seen.values, given.cuts, axis=1)
+        new = np.split(_of_views(given, own, method), given.cuts, axis=2)
+        for layer, old_inputs, views in zip(group, inputs, new, strict=True):
+            rest = Rest(old_inputs, seen.labels, *_rows(layer, classes))
+            row = fitted(views, rest)
+            _fill(layer, row)
+    assert row is not None and rest is not None, "a method has a layer that scores"
+    taken = int(((rest.inputs @ row.weight + row.bias > rest.best) & rest.right).sum())
+    return Widened(recipe, learner, left, left_out(views, rest), len(rest.inputs), taken)
+
+
+def left_out(views: np.ndarray, rest: Rest) -> int | None:
+    """How many photos are answered with the new class by a row that was fitted without them; None for a single one.
+
+    Args:
+        views: (n, V, E) of the new class's photos, evaluation's view first.
+        rest: the old classes.
+    """
+    if len(views) < 2:
+        return None
+    fold = np.arange(len(views)) % min(len(views), FOLDS)
+    right = 0
+    for number in range(fold.max() + 1):
+        row = fitted(views[fold != number], rest)
+        shown = views[fold == number, 0]
+        right += int((shown @ row.weight + row.bias > rest.best_of(shown)).sum())
+    return right
+
+
+class _Given:
+    """What layers that score classes are given for images (B, 3, S, S), side by side, in float32.
+
+    ``cuts`` are where one layer's ends and the next one's begins.
+    """
+
+    def __init__(self, method: Method, layers: Sequence[nn.Linear]) -> None:
+        scorers_of(method)
+        self.method, self.layers = method, layers
+        self.cuts = np.cumsum([layer.in_features for layer in layers])[:-1]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        seen: dict[int, list[Tensor]] = {at: [] for at in range(len(self.layers))}
+
+        def keep(at: int) -> Callable[..., None]:
+            return lambda _, inputs: seen[at].append(inputs[0])
+
+        hooks = [layer.register_forward_pre_hook(keep(at)) for at, layer in enumerate(self.layers)]
+        try:
+            scored(self.method, images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if any(len(calls) != 1 or calls[0].ndim != 2 for calls in seen.values()):
+            name = type(self.method).__name__
+            raise UserError(f"{name} does not score the classes by its linear layers once per image: train anew")
+        return torch.cat([calls[0].float() for calls in seen.values()], 1)
+
+
+def _of_views(given: _Given, photos: Photographs, method: Method) -> np.ndarray:
+    """What ``given`` gives for evaluation's view of each photo, the first, and for random ones: (n, V, E)."""
+    count = int(np.clip(MOST // len(photos), 1, VIEWS))
+    values = [infer(given, photos, method=method).values]
+    with in_eval_mode(method), torch.inference_mode():
+        parts = list(_computed(given, random_views(photos, count), method))
+    values += np.split(np.concatenate(parts), count)
+    return np.stack(values, 1)
+
+
+def _computed(given: _Given, pixels: Iterator[Tensor], method: Method) -> Iterator[np.ndarray]:
+    backbone = method.classifier.backbone
+    for batch in pixels:
+        yield given(backbone.normalise(moved(batch, backbone.mean.device))).cpu().numpy()
+
+
+def _rows(layer: nn.Linear, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weight (C, E) and bias (C,) of the old classes."""
+    weight, bias = (tensor.detach().float().cpu().numpy()[:classes] for tensor in (layer.weight, layer.bias))
+    return weight.astype(np.float64), bias.astype(np.float64)
+
+
+@torch.no_grad()
+def _fill(layer: nn.Linear, row: Row) -> None:
+    """Makes the row that of the last class."""
+    layer.weight[-1].copy_(torch.from_numpy(row.weight))
+    layer.bias[-1].fill_(row.bias)
