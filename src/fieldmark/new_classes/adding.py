@@ -1,7 +1,7 @@
 """``fieldmark add-class``: a network that answers with a further class, from a few photos, without training.
 
-The backbone, all layers and the old classes' rows stay as they are, to the bit. Every layer that scores classes gets a row
-more, which is fitted to what that layer is given for photos of the new class and of the old ones (``fitting.py``).
+The backbone, all layers and the old classes' rows stay as they are, to the bit. Every layer that scores classes gets a
+row more, which is fitted to what that layer is given for photos of the new class and of the old ones (``fitting.py``).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -70,18 +70,20 @@ def widen(
     wider = with_one_more(opened.learner, opened.recipe, classes=classes, external=external)
     recipe, learner, left = wider
     method = learner.method.to(opened.learner.method.classifier.backbone.mean.device)
-    row, views, rest = None, np.zeros((0, 0, 0)), None
     for group in method.scorers():
         given = _Given(method, group)
         seen = infer(given, old, method=method, workers=int(len(old) > 200), progress=progress)
         inputs = np.split(seen.values, given.cuts, axis=1)
-        new = np.split(_of_views(given, own, method), given.cuts, axis=2)
-        for layer, old_inputs, views in zip(group, inputs, new, strict=True):
-            rest = Rest(old_inputs, seen.labels, *_rows(layer, classes))
-            row = fitted(views, rest)
+        views = np.split(_of_views(given, own, method), given.cuts, axis=2)
+        pairs = [
+            (part, Rest(each, seen.labels, *_rows(layer, classes)))
+            for layer, part, each in zip(group, views, inputs, strict=True)
+        ]
+        rows = [fitted(*pair) for pair in pairs]
+        for layer, row in zip(group, rows, strict=True):
             _fill(layer, row)
-    assert row is not None and rest is not None, "a method has a layer that scores"
-    taken = int(((rest.inputs @ row.weight + row.bias > rest.best) & rest.right).sum())
+    views, rest = pairs[-1]  # of the layer that gives the method's own logits
+    taken = int(((rest.inputs @ rows[-1].weight + rows[-1].bias > rest.best) & rest.right).sum())
     return Widened(recipe, learner, left, left_out(views, rest), len(rest.inputs), taken)
 
 
