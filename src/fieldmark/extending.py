@@ -80,11 +80,11 @@ def add_class(
     from fieldmark.runs.folder import digest_of, read_run
 
     run = Path(run)
-    recipe, classes, _ = read_run(run)
+    recipe, classes, about = read_run(run)
     refuse_name(name, classes)
     named, pictures, notes = photos_of(photos)  # raises UserError without any
-    place = None if out is None else Path(out)
-    folder = place_for(run, place, suffix=suffix_of(name), photos=_paths(photos))
+    place, read = None if out is None else Path(out), [*_paths(photos), Path(data or about.data)]
+    folder = place_for(run, place, suffix=suffix_of(name), photos=read)
     additions = read_additions(run)
     known = known_photos(run, None if data is None else Path(data), name=name, own=named)
     sound = sound_photos(named, recipe.pixels, pictures)

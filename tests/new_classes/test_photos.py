@@ -27,7 +27,7 @@ PIXELS = Pixels(32, 32)
         ("café", "the run has the class"),
         ("", "is no name for a class"),
         ("  ", "is no name for a class"),
-        ("two\nlines", r"'two\nlines' is no name"),
+        ("two\nlines", "is no name for a class"),
     ],
 )
 def test_a_name_is_new_and_a_name(name: str, said: str) -> None:
@@ -87,8 +87,6 @@ def test_old_photos_are_not_test_photos_nor_those_of_the_new_class(trained: Path
         dataset = known_photos(trained, where, name="wasp", own=()).dataset
         assert {photo.split for photo in dataset.photos} == {"train", "val"}
         assert len(dataset.photos) == splits.count(",train") + splits.count(",val") == 27
-    with pytest.raises(UserError, match="labels that this run was not trained on"):
-        known_photos(trained, data, name="hornet", own=())
 
 
 def test_a_photo_of_another_class_is_refused(trained: Path, photos: Path) -> None:
