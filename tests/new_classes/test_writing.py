@@ -58,7 +58,12 @@ def test_a_run_like_another_opens_and_answers(trained: Path, tmp_path: Path) -> 
     again = open_run(tmp_path / "run")
     assert again[1:4] == opened[1:4]
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    expected = {"recipe.json", "classes.json", "model.safetensors", *(name for name in KEPT if (trained / name).exists())}
+    expected = {
+        "recipe.json",
+        "classes.json",
+        "model.safetensors",
+        *(name for name in KEPT if (trained / name).exists()),
+    }
     assert names == expected
     for name in expected:
         assert (tmp_path / "run" / name).read_bytes() == (trained / name).read_bytes()
@@ -74,6 +79,11 @@ def test_nothing_is_left_of_a_run_that_cannot_be_written(
     opened = open_run(trained)
     with pytest.raises(UserError, match="cannot be written: No space left"):
         write_run_like(
-            trained, tmp_path / "run", recipe=opened.recipe, classes=opened.classes, module=opened.learner, additions=None
+            trained,
+            tmp_path / "run",
+            recipe=opened.recipe,
+            classes=opened.classes,
+            module=opened.learner,
+            additions=None,
         )
     assert not (tmp_path / "run").exists()

@@ -71,10 +71,10 @@ def widen(
     recipe, learner, left = wider
     method = learner.method.to(opened.learner.method.classifier.backbone.mean.device)
     for group in method.scorers():
-        given = _Given(method, group)
+        given = Given(method, group)
         seen = infer(given, old, method=method, workers=int(len(old) > 200), progress=progress)
         inputs = np.split(seen.values, given.cuts, axis=1)
-        views = np.split(_of_views(given, own, method), given.cuts, axis=2)
+        views = np.split(views_of(given, own, method), given.cuts, axis=2)
         pairs = [
             (part, Rest(each, seen.labels, *_rows(layer, classes)))
             for layer, part, each in zip(group, views, inputs, strict=True)
@@ -105,7 +105,7 @@ def left_out(views: np.ndarray, rest: Rest) -> int | None:
     return right
 
 
-class _Given:
+class Given:
     """What layers that score classes are given for images (B, 3, S, S), side by side, in float32.
 
     ``cuts`` are where one layer's ends and the next one's begins.
@@ -134,7 +134,7 @@ class _Given:
         return torch.cat([calls[0].float() for calls in seen.values()], 1)
 
 
-def _of_views(given: _Given, photos: Photographs, method: Method) -> np.ndarray:
+def views_of(given: Given, photos: Photographs, method: Method) -> np.ndarray:
     """What ``given`` gives for evaluation's view of each photo, the first, and for random ones: (n, V, E)."""
     count = int(np.clip(MOST // len(photos), 1, VIEWS))
     values = [infer(given, photos, method=method).values]
@@ -144,7 +144,7 @@ def _of_views(given: _Given, photos: Photographs, method: Method) -> np.ndarray:
     return np.stack(values, 1)
 
 
-def _computed(given: _Given, pixels: Iterator[Tensor], method: Method) -> Iterator[np.ndarray]:
+def _computed(given: Given, pixels: Iterator[Tensor], method: Method) -> Iterator[np.ndarray]:
     backbone = method.classifier.backbone
     for batch in pixels:
         yield given(backbone.normalise(moved(batch, backbone.mean.device))).cpu().numpy()
