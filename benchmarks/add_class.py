@@ -3,10 +3,10 @@
     python benchmarks/add_class.py RUN --data flowers-102 --reference results/flowers-default-seed10.npz [FILE ...]
 
 RUN was trained, at the program's defaults, on photos of which some classes were left out (``--without`` writes the
-table to train on). Each of these classes alone is added to it from 1, 5 and 20 photos of the splits that RUN was trained
-on: drawn five times for 1 and 5, all of them for 20. Measured are official test photos, by the very functions that the
-command calls: how many of the new class are answered with it, among the old classes and this one, and by how many points
-the accuracy on the photos of the old classes falls.
+table to train on). Each of these classes alone is added to it from 1, 5 and 20 photos of the splits that RUN was
+trained on: drawn five times for 1 and 5, all of them for 20. Measured are official test photos, by the very functions
+that the command calls: how many of the new class are answered with it, among the old classes and this one, and by how
+many points the accuracy on the photos of the old classes falls.
 
 The reference is full retraining: the recall of the same class among the same classes (the largest of their logits) by
 runs that were trained with all classes, of which ``bench run`` keeps the logits of each test photo; the mean over these

@@ -73,6 +73,7 @@ TRAIN_EXTRA = (
 # Modules with functions, but without a test file of their own, and why. (One without any function holds values alone.)
 WITHOUT_TEST_FILE = (
     ("data/dataset.py", "values and three look-ups, which every reader's test uses"),
+    ("extending.py", "the words of new_classes/test_adding.py and test_removing.py in Python"),
     ("explaining.py", "the words of explanations/test_explaining.py and test_comparing.py in Python"),
     ("on_device.py", "what every command begins with: test_commands.py and test_cli.py"),
     ("paper_figures/api_net.py", "one of the pictures of paper_figures/test_making.py"),
