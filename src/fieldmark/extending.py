@@ -1,7 +1,7 @@
 """The commands that give a trained run a class more or less, as Python functions."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +18,8 @@ from fieldmark.on_device import opened_run
 from fieldmark.recipe import External
 
 if TYPE_CHECKING:
-    from fieldmark.data.dataset import Unread
+    from fieldmark.data.dataset import Photo, Unread
+    from fieldmark.new_classes.adding import Widened
     from fieldmark.runs.added import AddedClass
 
 
@@ -76,8 +77,8 @@ def add_class(
     from fieldmark.new_classes.adding import widen
     from fieldmark.new_classes.photos import known_photos, refuse_name, sound_photos
     from fieldmark.new_classes.writing import place_for, suffix_of, write_run_like
-    from fieldmark.runs.added import AddedClass, Additions, read_additions
-    from fieldmark.runs.folder import digest_of, read_run
+    from fieldmark.runs.added import Additions, read_additions
+    from fieldmark.runs.folder import read_run
 
     run = Path(run)
     recipe, classes, about = read_run(run)
@@ -92,11 +93,26 @@ def add_class(
     opened = opened_run(run, device=device, external=external, console=console)
     own = Photographs(sound.photos, recipe.pixels, seed=recipe.seed, packed=pictures)
     old = Photographs(known.dataset.photos, recipe.pixels, packed=known.dataset.pixels)
-    with counted(console, "looking at photos of the old classes", len(old)) as tick:
+    total = len(old) * len(opened.learner.method.scorers())
+    with counted(console, "looking at photos of the old classes", total) as tick:
         result = widen(opened, own, old, external=classes_named(external), progress=tick)
-    added = AddedClass(
+    added = _recorded(run, name, sound.photos, result)
+    kept = (additions or Additions((), recipe, result.left)).with_class(added)
+    if speaks():  # only the first of several processes writes
+        with working(console, "writing the run"):
+            names = (*classes, name)
+            write_run_like(run, folder, recipe=result.recipe, classes=names, module=result.learner, additions=kept)
+    return NewRun(folder, added, sound.unread)
+
+
+def _recorded(run: Path, name: str, photos: "Sequence[Photo]", result: "Widened") -> "AddedClass":
+    """What the new run remembers of its new class."""
+    from fieldmark.runs.added import AddedClass
+    from fieldmark.runs.folder import digest_of
+
+    return AddedClass(
         name=name,
-        photos=tuple(printable(photo.name) for photo in sound.photos),
+        photos=tuple(printable(photo.name) for photo in photos),
         run=printable(str(run)),
         run_digest=digest_of(run),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -105,12 +121,6 @@ def add_class(
         known=result.known,
         taken=result.taken,
     )
-    kept = (additions or Additions((), recipe, result.left)).with_class(added)
-    if speaks():  # only the first of several processes writes
-        with working(console, "writing the run"):
-            names = (*classes, name)
-            write_run_like(run, folder, recipe=result.recipe, classes=names, module=result.learner, additions=kept)
-    return NewRun(folder, added, sound.unread)
 
 
 def _paths(photos: object) -> list[Path]:

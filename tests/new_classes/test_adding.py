@@ -148,14 +148,17 @@ def test_several_processes_write_once(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_head_called_twice_is_refused(trained: Path, wasps: Path, tmp_path: Path) -> None:
-    opened = open_run(trained)
-    method = opened.learner.method
-    method.forward = lambda images: method.classifier(images) + method.classifier(images)
+@pytest.mark.parametrize("times", [1, 2])
+def test_logits_that_are_not_a_layers_are_refused(trained: Path, times: int) -> None:
+    method = open_run(trained).learner.method
+    method.forward = lambda images: 2 * sum(method.classifier(images) for _ in range(times))
     given = adding.Given(method, method.scorers()[0])
-    with pytest.raises(UserError, match="once per image"), torch.no_grad():
+    with (
+        pytest.raises(UserError, match="Plain does not score classes by a linear layer once per image"),
+        torch.no_grad(),
+    ):
         given(torch.randn(2, 3, 64, 64))
-    assert not method.classifier.scorer()._forward_pre_hooks
+    assert not method.classifier.scorer()._forward_hooks
 
 
 @pytest.mark.slow

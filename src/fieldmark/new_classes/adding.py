@@ -67,24 +67,37 @@ def widen(
         UserError: a network that cannot be widened, or not one old photo can be read.
     """
     classes = len(opened.classes)
-    wider = with_one_more(opened.learner, opened.recipe, classes=classes, external=external)
-    recipe, learner, left = wider
+    recipe, learner, left = with_one_more(opened.learner, opened.recipe, classes=classes, external=external)
     method = learner.method.to(opened.learner.method.classifier.backbone.mean.device)
-    for group in method.scorers():
-        given = Given(method, group)
-        seen = infer(given, old, method=method, workers=int(len(old) > 200), progress=progress)
-        inputs = np.split(seen.values, given.cuts, axis=1)
-        views = np.split(views_of(given, own, method), given.cuts, axis=2)
-        pairs = [
-            (part, Rest(each, seen.labels, *_rows(layer, classes)))
-            for layer, part, each in zip(group, views, inputs, strict=True)
-        ]
-        rows = [fitted(*pair) for pair in pairs]
-        for layer, row in zip(group, rows, strict=True):
-            _fill(layer, row)
-    views, rest = pairs[-1]  # of the layer that gives the method's own logits
-    taken = int(((rest.inputs @ rows[-1].weight + rows[-1].bias > rest.best) & rest.right).sum())
+    *first, last = method.scorers()
+    for group in first:
+        _fit(method, group, own, old, progress=progress)
+    views, rest, row = _fit(method, last, own, old, progress=progress)
+    taken = int(((rest.inputs @ row.weight + row.bias > rest.best) & rest.right).sum())
     return Widened(recipe, learner, left, left_out(views, rest), len(rest.inputs), taken)
+
+
+def _fit(
+    method: Method,
+    group: Sequence[nn.Linear],
+    own: Photographs,
+    old: Photographs,
+    *,
+    progress: Callable[[int], object] | None,
+) -> tuple[np.ndarray, Rest, Row]:
+    """Fits the rows of a group; returns what the last of its layers is given, and its row.
+
+    What it is given for the new class's views is (n, V, E).
+    """
+    given = Given(method, group)
+    seen = infer(given, old, method=method, workers=int(len(old) > 200), progress=progress)
+    inputs = np.split(seen.values, given.cuts, axis=1)
+    views = np.split(views_of(given, own, method), given.cuts, axis=2)
+    rests = [Rest(each, seen.labels, *_rows(layer)) for layer, each in zip(group, inputs, strict=True)]
+    rows = [fitted(*pair) for pair in zip(views, rests, strict=True)]
+    for layer, row in zip(group, rows, strict=True):
+        _fill(layer, row)
+    return views[-1], rests[-1], rows[-1]
 
 
 def left_out(views: np.ndarray, rest: Rest) -> int | None:
@@ -112,26 +125,30 @@ class Given:
     """
 
     def __init__(self, method: Method, layers: Sequence[nn.Linear]) -> None:
-        scorers_of(method)
-        self.method, self.layers = method, layers
+        self.method, self.layers, self.last = method, layers, scorers_of(method)[-1]
         self.cuts = np.cumsum([layer.in_features for layer in layers])[:-1]
 
     def __call__(self, images: Tensor) -> Tensor:
-        seen: dict[int, list[Tensor]] = {at: [] for at in range(len(self.layers))}
+        seen: list[tuple[nn.Module, Tensor, Tensor]] = []
 
-        def keep(at: int) -> Callable[..., None]:
-            return lambda _, inputs: seen[at].append(inputs[0])
+        def keep(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            seen.append((layer, inputs[0], output))
 
-        hooks = [layer.register_forward_pre_hook(keep(at)) for at, layer in enumerate(self.layers)]
+        hooks = [layer.register_forward_hook(keep) for layer in self.layers]
         try:
-            scored(self.method, images)
+            logits = scored(self.method, images)[:, : self.method.classifier.classes]
         finally:
             for hook in hooks:
                 hook.remove()
-        if any(len(calls) != 1 or calls[0].ndim != 2 for calls in seen.values()):
-            name = type(self.method).__name__
-            raise UserError(f"{name} does not score the classes by its linear layers once per image: train anew")
-        return torch.cat([calls[0].float() for calls in seen.values()], 1)
+        given, outputs = ({id(call[0]): call[at] for call in seen} for at in (1, 2))
+        whole = len(given) == len(seen) == len(self.layers) and all(len(each) == len(images) for each in given.values())
+        last = outputs.get(id(self.last), logits)
+        if not whole or last.shape != logits.shape or not torch.allclose(last, logits, rtol=1e-3, atol=1e-3):
+            raise UserError(
+                f"{type(self.method).__name__} does not score classes by a linear layer once per image, whose outputs "
+                "are its logits;\nsuch a method gets no further class without training: train anew with all classes"
+            )
+        return torch.cat([given[id(layer)].float() for layer in self.layers], 1)
 
 
 def views_of(given: Given, photos: Photographs, method: Method) -> np.ndarray:
@@ -150,9 +167,9 @@ def _computed(given: Given, pixels: Iterator[Tensor], method: Method) -> Iterato
         yield given(backbone.normalise(moved(batch, backbone.mean.device))).cpu().numpy()
 
 
-def _rows(layer: nn.Linear, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weight (C, E) and bias (C,) of the old classes."""
-    weight, bias = (tensor.detach().float().cpu().numpy()[:classes] for tensor in (layer.weight, layer.bias))
+def _rows(layer: nn.Linear) -> tuple[np.ndarray, np.ndarray]:
+    """Weight (C, E) and bias (C,) of the old classes, which are all but the last."""
+    weight, bias = (tensor.detach().float().cpu().numpy()[:-1] for tensor in (layer.weight, layer.bias))
     return weight.astype(np.float64), bias.astype(np.float64)
 
 

@@ -52,7 +52,7 @@ def removable(name: str, classes: Sequence[str], additions: Additions | None) ->
     added = additions.names if additions else ()
     spelt = {composed(own): own for own in classes}
     found = spelt.get(composed(name))
-    if found in added:
+    if found is not None and found in added:
         return found
     can = f"it can lose {', '.join(map(printable, added))}" if added else "nothing was added to it"
     if found is None:
