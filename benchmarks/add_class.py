@@ -24,13 +24,12 @@ import numpy as np
 
 from fieldmark.data.dataset import Dataset, Photo
 from fieldmark.data.reading import read_dataset
-from fieldmark.evaluation.inference import infer
 from fieldmark.evaluation.statistics import seed_interval
 from fieldmark.files import write_csv, write_json
 from fieldmark.input.loading import Photographs
-from fieldmark.new_classes.adding import Given, views_of
+from fieldmark.new_classes.adding import Embedded, Given, embedded, views_of
 from fieldmark.new_classes.fitting import Rest, fitted
-from fieldmark.new_classes.photos import known_photos
+from fieldmark.new_classes.photos import known_photos, views
 from fieldmark.runs.folder import Opened, open_run
 
 COUNTS, DRAWS = (1, 5, 20), 5
@@ -47,13 +46,6 @@ class Row(NamedTuple):
     recall: float
     reference: float
     loss: float
-
-
-class Embedded(NamedTuple):
-    """What the head is given for photos (N, E), or for views of them (N, V, E), and their labels (N,)."""
-
-    values: np.ndarray
-    labels: np.ndarray
 
 
 def write_without(dataset: Dataset, path: Path, *, part: int) -> None:
@@ -79,10 +71,10 @@ def references(files: Sequence[Path], classes: Sequence[str], own: Sequence[str]
     return found
 
 
-def embedded(opened: Opened, photos: Sequence[Photo], given: Given) -> Embedded:
-    """Evaluation's view."""
-    read = infer(given, Photographs(photos, opened.recipe.pixels), method=opened.learner.method, workers=1)
-    return Embedded(read.values, read.labels)
+def shown(opened: Opened, photos: Sequence[Photo], given: Given, *, epoch: int = -1) -> Embedded:
+    """What the head is given for photos, as evaluation shows them, or as training does in an epoch."""
+    own = Photographs(photos, opened.recipe.pixels, seed=opened.recipe.seed)
+    return embedded(given, views(own, [epoch], workers=1))
 
 
 def measured(
@@ -165,19 +157,19 @@ def main() -> None:
     layer = method.scorers()[0][0]
     weight, bias = (each.detach().double().numpy() for each in (layer.weight, layer.bias))
     known = known_photos(arguments.run, None, name="", own=()).dataset
-    rest = Rest(*embedded(opened, known.photos, given), weight, bias)
+    rest = Rest(*shown(opened, known.photos, given, epoch=0), weight, bias)
 
     def photos(name: str, wanted: Sequence[str]) -> list[Photo]:
         return [photo for photo in dataset.of(wanted) if photo.label == labels[name]]
 
     pools = {
-        name: views_of(given, Photographs(photos(name, splits), opened.recipe.pixels, seed=opened.recipe.seed), method)
+        name: views_of(given, Photographs(photos(name, splits), opened.recipe.pixels, seed=opened.recipe.seed))
         for name in names
     }
-    test = {name: embedded(opened, photos(name, [arguments.query]), given).values for name in names}
+    test = {name: shown(opened, photos(name, [arguments.query]), given).values for name in names}
     places = {label: opened.classes.index(name) for label, name in enumerate(dataset.classes) if name not in labels}
     of_old = [photo for photo in dataset.of(arguments.query) if photo.label in places]
-    seen = embedded(opened, of_old, given)
+    seen = shown(opened, of_old, given)
     old = Rest(seen.values, np.array([places[label] for label in seen.labels.tolist()]), weight, bias)
     reference = references(arguments.reference, opened.classes, names, dataset)
     rows = list(measured(rest, pools, test, old, reference))

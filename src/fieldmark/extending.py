@@ -38,8 +38,8 @@ class NewRun:
         if added.recalled is None:
             own = "one photo cannot tell how well it is known: give more if you can"
         else:
-            own = f"each left out in turn, {added.recalled:,} of {photos} are answered with it"
-        known = f"of {added.known:,} photos of the other classes {added.taken:,} are answered with it, rightly before"
+            own = f"left out in turn, {added.recalled:,} of {photos} are answered with it"
+        known = f"of {added.known:,} photos of other classes that were answered rightly, it takes {added.taken:,}"
         return f"{added.name}, from {photos}: {self.path}", own, known
 
 

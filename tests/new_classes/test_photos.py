@@ -12,7 +12,7 @@ from fieldmark.data.unlabelled import photos_of
 from fieldmark.errors import UserError
 from fieldmark.input.loading import Photographs
 from fieldmark.new_classes import photos as module
-from fieldmark.new_classes.photos import known_photos, random_views, refuse_name, sampled, sound_photos
+from fieldmark.new_classes.photos import known_photos, refuse_name, sampled, sound_photos, views
 from fieldmark.recipe import Pixels
 
 PIXELS = Pixels(32, 32)
@@ -71,12 +71,13 @@ def test_boxes_where_the_run_needs_them(photos: Path) -> None:
         sound_photos(photos_of(photos / "ant").photos, Pixels(32, 32, fit="box"), ())
 
 
-def test_random_views_come_photo_by_photo(photos: Path) -> None:
+def test_views_come_epoch_by_epoch(photos: Path) -> None:
     own = Photographs(photos_of(photos / "ant").photos, PIXELS, seed=3)
-    views = np.concatenate([part.numpy() for part in random_views(own, 4)])
-    assert views.shape == (40, 32, 32, 3)
-    assert np.array_equal(views[27], own.__getitems__([(2, 7)]).pixels[0].numpy())
-    assert not np.array_equal(views[7], views[17])
+    seen = np.concatenate([batch.pixels.numpy() for batch in views(own, range(-1, 3))])
+    assert seen.shape == (40, 32, 32, 3)
+    assert np.array_equal(seen[7], own[7].pixels[0].numpy())
+    assert np.array_equal(seen[37], own.__getitems__([(2, 7)]).pixels[0].numpy())
+    assert not np.array_equal(seen[17], seen[37])
 
 
 def test_old_photos_are_not_test_photos_nor_those_of_the_new_class(trained: Path, photos: Path, tmp_path: Path) -> None:
@@ -104,13 +105,12 @@ def test_data_that_are_gone(trained: Path, tmp_path: Path) -> None:
 
 
 def test_the_sample_has_as_many_of_each_class(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LEAST", 12)
+    monkeypatch.setattr(module, "OLD", 18)
     many = [Photo(str(at), Path(str(at)), label=at % 3 if at < 40 else 0) for at in range(60)]
     many = [photo for photo in many if photo.label != 2 or int(photo.name) < 9]  # three of the last class
     chosen = sampled(many, classes=3, seed=5)
     assert [sum(photo.label == label for photo in chosen) for label in range(3)] == [6, 6, 3]
     assert chosen == sampled(many, classes=3, seed=5) != sampled(many, classes=3, seed=6)
     assert [many.index(photo) for photo in chosen] == sorted(many.index(photo) for photo in chosen)
-    monkeypatch.setattr(module, "MOST", 2)
-    monkeypatch.setattr(module, "LEAST", 1)
+    monkeypatch.setattr(module, "OLD", 2)
     assert len(sampled(many, classes=3, seed=5)) == 3  # one of each at least

@@ -4,7 +4,7 @@ The backbone, all layers and the old classes' rows stay as they are, to the bit.
 row more, which is fitted to what that layer is given for photos of the new class and of the old ones (``fitting.py``).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,26 +16,26 @@ from fieldmark.core.contract import Method
 from fieldmark.core.device import moved
 from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError
-from fieldmark.evaluation.inference import in_eval_mode, infer, scored
-from fieldmark.input.loading import Photographs
-from fieldmark.new_classes.fitting import Rest, Row, fitted
-from fieldmark.new_classes.photos import random_views
+from fieldmark.evaluation.inference import in_eval_mode, scored
+from fieldmark.input.loading import Batch, Photographs
+from fieldmark.new_classes.fitting import Rest, Row, fitted, regressed, threshold
+from fieldmark.new_classes.photos import views
 from fieldmark.new_classes.widening import scorers_of, with_one_more
 from fieldmark.recipe import Recipe
 from fieldmark.runs.folder import Opened
 
 VIEWS = 8
-"""Random views of each photo of the new class; of many photos fewer, but for one, so that all together are ``MOST``."""
+"""Random views of each photo of the new class, beside evaluation's; fewer of many photos, at most ``MOST`` in all."""
 MOST = 160
-FOLDS = 20
-"""At most so often is the row fitted anew to see whether photos that are left out are answered rightly."""
+FOLDS = 5
+"""Parts of the new class's photos that are left out in turn, to see whether they are answered rightly."""
 
 
 class Widened(NamedTuple):
     """What comes of it: recipe and network, and tensors of the old network that have no place in it.
 
     Of the new class's photos, ``recalled`` were answered with it when left out, None for a single one; of ``known``
-    photos of the old classes, ``taken`` are answered with it.
+    photos of the old classes that were answered rightly, each in a random view, ``taken`` are answered with it.
     """
 
     recipe: Recipe
@@ -64,7 +64,7 @@ def widen(
         progress: called with the number of old photos just looked at.
 
     Raises:
-        UserError: a network that cannot be widened, or not one old photo can be read.
+        UserError: a network that cannot be widened, or photos that cannot be read.
     """
     classes = len(opened.classes)
     recipe, learner, left = with_one_more(opened.learner, opened.recipe, classes=classes, external=external)
@@ -72,9 +72,9 @@ def widen(
     *first, last = method.scorers()
     for group in first:
         _fit(method, group, own, old, progress=progress)
-    views, rest, row = _fit(method, last, own, old, progress=progress)
+    new, rest, row = _fit(method, last, own, old, progress=progress)
     taken = int(((rest.inputs @ row.weight + row.bias > rest.best) & rest.right).sum())
-    return Widened(recipe, learner, left, left_out(views, rest), len(rest.inputs), taken)
+    return Widened(recipe, learner, left, left_out(new, rest), int(rest.right.sum()), taken)
 
 
 def _fit(
@@ -90,14 +90,15 @@ def _fit(
     What it is given for the new class's views is (n, V, E).
     """
     given = Given(method, group)
-    seen = infer(given, old, method=method, workers=int(len(old) > 200), progress=progress)
+    # random views: the network knows these photos too well as they are, and has not seen those that will come
+    seen = embedded(given, views(old, [0], workers=int(len(old) > 200)), progress=progress)
     inputs = np.split(seen.values, given.cuts, axis=1)
-    views = np.split(views_of(given, own, method), given.cuts, axis=2)
+    new = np.split(views_of(given, own), given.cuts, axis=2)
     rests = [Rest(each, seen.labels, *_rows(layer)) for layer, each in zip(group, inputs, strict=True)]
-    rows = [fitted(*pair) for pair in zip(views, rests, strict=True)]
+    rows = [fitted(*pair) for pair in zip(new, rests, strict=True)]
     for layer, row in zip(group, rows, strict=True):
         _fill(layer, row)
-    return views[-1], rests[-1], rows[-1]
+    return new[-1], rests[-1], rows[-1]
 
 
 def left_out(views: np.ndarray, rest: Rest) -> int | None:
@@ -109,12 +110,12 @@ def left_out(views: np.ndarray, rest: Rest) -> int | None:
     """
     if len(views) < 2:
         return None
-    fold = np.arange(len(views)) % min(len(views), FOLDS)
+    fold, margin = np.arange(len(views)) % min(len(views), FOLDS), threshold(views, rest)
     right = 0
     for number in range(fold.max() + 1):
-        row = fitted(views[fold != number], rest)
+        row = regressed(views[fold != number], rest)
         shown = views[fold == number, 0]
-        right += int((shown @ row.weight + row.bias > rest.best_of(shown)).sum())
+        right += int((shown @ row.weight + row.bias - margin > rest.best_of(shown)).sum())
     return right
 
 
@@ -151,20 +152,31 @@ class Given:
         return torch.cat([given[id(layer)].float() for layer in self.layers], 1)
 
 
-def views_of(given: Given, photos: Photographs, method: Method) -> np.ndarray:
-    """What ``given`` gives for evaluation's view of each photo, the first, and for random ones: (n, V, E)."""
+class Embedded(NamedTuple):
+    """What is given for views of photos, float64 (N, E), and the photos' labels, int64 (N,)."""
+
+    values: np.ndarray
+    labels: np.ndarray
+
+
+def embedded(given: Given, batches: Iterable[Batch], *, progress: Callable[[int], object] | None = None) -> Embedded:
+    """What layers are given for the photos of batches; ``progress`` gets the number of photos just done."""
+    backbone, values, labels = given.method.classifier.backbone, [], []
+    with in_eval_mode(given.method), torch.inference_mode():
+        for batch in batches:
+            images = backbone.normalise(moved(batch.pixels, backbone.mean.device))
+            values.append(given(images).cpu().numpy().astype(np.float64))
+            labels.append(batch.labels.numpy())
+            if progress:
+                progress(len(images))
+    return Embedded(np.concatenate(values), np.concatenate(labels))
+
+
+def views_of(given: Given, photos: Photographs) -> np.ndarray:
+    """What layers are given for evaluation's view of each photo, the first, and for random ones: (n, V, E)."""
     count = int(np.clip(MOST // len(photos), 1, VIEWS))
-    values = [infer(given, photos, method=method).values]
-    with in_eval_mode(method), torch.inference_mode():
-        parts = list(_computed(given, random_views(photos, count), method))
-    values += np.split(np.concatenate(parts), count)
-    return np.stack(values, 1)
-
-
-def _computed(given: Given, pixels: Iterator[Tensor], method: Method) -> Iterator[np.ndarray]:
-    backbone = method.classifier.backbone
-    for batch in pixels:
-        yield given(backbone.normalise(moved(batch, backbone.mean.device))).cpu().numpy()
+    values = embedded(given, views(photos, range(-1, count))).values
+    return np.stack(np.split(values, count + 1), 1)
 
 
 def _rows(layer: nn.Linear) -> tuple[np.ndarray, np.ndarray]:

@@ -6,25 +6,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from fieldmark.data.dataset import Dataset, Photo, Unread, hardly_differ
 from fieldmark.data.opening import OpenedData, refuse_without_boxes, unreadable
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.evaluate import composed, data_of, split_of_run
 from fieldmark.images.pictures import Held
-from fieldmark.input.loading import Photographs, batches_of, in_order, loader_of
+from fieldmark.input.loading import Batch, Photographs, batches_of, loader_of
 from fieldmark.recipe import Pixels
 from fieldmark.runs.folder import read_run
 
 BATCH = 32
-LEAST, MOST = 600, 4000
-"""Photos of the old classes that are looked at, if there are as many: ``PER_CLASS`` of each, within these bounds."""
-PER_CLASS = 6
+OLD = 600
+"""Photos of the old classes that are looked at, the same number of each; one of each at least."""
 
 
 class NewPhotos(NamedTuple):
-    """``photos`` could be read; ``files`` are their names for ``added.json``; ``unread`` could not."""
+    """``photos`` could be read, ``unread`` could not."""
 
     photos: tuple[Photo, ...]
     unread: tuple[Unread, ...]
@@ -55,8 +53,7 @@ def sound_photos(photos: Sequence[Photo], pixels: Pixels, pictures: Sequence[Hel
         refuse_without_boxes(photos)
     seen: dict[bytes, Photo] = {}
     unread: list[Unread] = []
-    views = Photographs(photos, pixels, packed=pictures)
-    for batch in batches_of(loader_of(views, in_order(len(photos), BATCH), workers=0)):
+    for batch in views(Photographs(photos, pixels, packed=pictures), [-1]):
         damaged = dict(batch.damaged)
         for view, at in zip(batch.pixels.numpy(), batch.indices.tolist(), strict=True):
             photo = photos[at]
@@ -76,11 +73,11 @@ def _twice(first: Photo, second: Photo) -> UserError:
     return UserError(f"{names[0]} and {names[1]} show the very same picture; give each photo once")
 
 
-def random_views(photos: Photographs, epochs: int) -> Iterator[Tensor]:
-    """Random views of photos as in training, uint8 (B, S, S, 3), all of one epoch before those of the next."""
-    keys = [(epoch, at) for epoch in range(epochs) for at in range(len(photos))]
-    batches = [keys[start : start + BATCH] for start in range(0, len(keys), BATCH)]
-    return (batch.pixels for batch in batches_of(loader_of(photos, batches, workers=0)))
+def views(photos: Photographs, epochs: Iterable[int], *, workers: int = 0) -> Iterator[Batch]:
+    """Views of photos as in training, all of one epoch before those of the next; epoch -1 is evaluation's view."""
+    starts = range(0, len(photos), BATCH)
+    keys = [[(epoch, at) for at in range(len(photos))[start : start + BATCH]] for epoch in epochs for start in starts]
+    return batches_of(loader_of(photos, keys, workers=workers))
 
 
 def known_photos(run: Path, data: Path | None, *, name: str, own: Iterable[Photo]) -> OpenedData:
@@ -119,8 +116,8 @@ def without_class(dataset: Dataset, name: str) -> Dataset:
 
 
 def sampled(photos: Sequence[Photo], *, classes: int, seed: int) -> list[Photo]:
-    """As many photos of each class, if it has them, that the whole is within bounds; the same ones at each call."""
-    each = int(np.clip(PER_CLASS * classes, LEAST, MOST)) // classes or 1
+    """As many photos of each class, if it has them, that there are ``OLD`` at most; the same ones at each call."""
+    each = max(1, OLD // classes)
     order = np.random.default_rng((seed, 1)).permutation(len(photos))
     labels = np.array([photo.label for photo in photos], dtype=np.int64)[order]
     by_class = np.argsort(labels, kind="stable")

@@ -27,8 +27,8 @@ class AddedClass:
     """One of them.
 
     It was made of ``photos``, on ``date``, and added to ``run``, whose tensors have the digest ``run_digest``. Of the
-    photos, each left out in turn, ``recalled`` were answered with it (None where there is but one); of ``known`` photos
-    of the other classes that were looked at, ``taken`` are answered with it.
+    photos, left out in turn, ``recalled`` were answered with it (None where there is but one); of ``known`` photos of
+    the other classes that were answered rightly, each in a random view, ``taken`` are answered with it.
     """
 
     name: str
