@@ -33,6 +33,7 @@ from fieldmark.new_classes.photos import known_photos, views
 from fieldmark.runs.folder import Opened, open_run
 
 COUNTS, DRAWS = (1, 5, 20), 5
+"""Of photos; of one class where it has fewer, all of them."""
 SEED = 2026
 LEFT_OUT = 20
 
@@ -62,19 +63,13 @@ def references(files: Sequence[Path], classes: Sequence[str], own: Sequence[str]
     found: dict[str, float] = {}
     for name in own:
         label = dataset.classes.index(name)
-        shares = []
+        shares = [np.nan] if not files else []
         for file in files:
             with np.load(file) as kept:
                 logits = kept["logits"][kept["labels"] == label]
             shares.append(float((logits[:, label] > logits[:, old].max(1)).mean()))
         found[name] = float(np.mean(shares))
     return found
-
-
-def shown(opened: Opened, photos: Sequence[Photo], given: Given, *, epoch: int = -1) -> Embedded:
-    """What the head is given for photos, as evaluation shows them, or as training does in an epoch."""
-    own = Photographs(photos, opened.recipe.pixels, seed=opened.recipe.seed)
-    return embedded(given, views(own, [epoch], workers=1))
 
 
 def measured(
@@ -135,6 +130,32 @@ def _interval(values: Sequence[float], *, places: int = 1) -> str:
     return f"{mean:.{places}f} ({low:.{places}f} to {high:.{places}f})"
 
 
+class Shown(NamedTuple):
+    """What the head is given: for old photos as the command takes them, for views of the new classes' photos
+    (20 classes, n, V, E), and for the photos that are measured, with their labels among all classes.
+    """
+
+    rest: np.ndarray
+    rest_labels: np.ndarray
+    pools: np.ndarray
+    test: np.ndarray
+    test_labels: np.ndarray
+
+
+def looked_at(run: Path, opened: Opened, dataset: Dataset, new: Sequence[int], query: str) -> Shown:
+    """All photos once, which takes minutes; labels are the run's of old photos, the dataset's of measured ones."""
+    method, pixels, seed = opened.learner.method, opened.recipe.pixels, opened.recipe.seed
+    given = Given(method, method.scorers()[0])
+
+    def seen(photos: Sequence[Photo], epoch: int) -> Embedded:
+        return embedded(given, views(Photographs(photos, pixels, seed=seed), [epoch], workers=1))
+
+    rest, test = seen(known_photos(run, None, name="", own=()).dataset.photos, 0), seen(dataset.of([query]), -1)
+    of_class = [[p for p in dataset.of(opened.recipe.train_on) if p.label == label] for label in new]
+    pools = np.stack([views_of(given, Photographs(photos, pixels, seed=seed)) for photos in of_class])
+    return Shown(rest.values, rest.labels, pools, test.values, test.labels)
+
+
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -143,6 +164,7 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, nargs="+", default=[], help="logits of runs with all classes")
     parser.add_argument("--without", type=int, help="write the table without the first (0) or next (1) 20 classes")
     parser.add_argument("--query", default="test", help="the split that is measured")
+    parser.add_argument("--embeddings", type=Path, help="kept in this file (.npz), and read from it if it is there")
     parser.add_argument("--json", type=Path, help="also write a row for each draw")
     arguments = parser.parse_args()
     dataset = read_dataset(arguments.data)
@@ -150,33 +172,26 @@ def main() -> None:
         write_without(dataset, arguments.run, part=arguments.without)
         return
     opened = open_run(arguments.run)
-    method, splits = opened.learner.method, opened.recipe.train_on
-    given = Given(method, method.scorers()[0])
     names = [name for name in dataset.classes if name not in opened.classes]
-    labels = {name: dataset.classes.index(name) for name in names}
-    layer = method.scorers()[0][0]
+    new = [dataset.classes.index(name) for name in names]
+    if arguments.embeddings and arguments.embeddings.exists():
+        with np.load(arguments.embeddings) as file:
+            shown = Shown(**file)
+    else:
+        shown = looked_at(arguments.run, opened, dataset, new, arguments.query)
+        if arguments.embeddings:
+            np.savez(arguments.embeddings, **shown._asdict())
+    layer = opened.learner.method.scorers()[0][0]
     weight, bias = (each.detach().double().numpy() for each in (layer.weight, layer.bias))
-    known = known_photos(arguments.run, None, name="", own=()).dataset
-    rest = Rest(*shown(opened, known.photos, given, epoch=0), weight, bias)
-
-    def photos(name: str, wanted: Sequence[str]) -> list[Photo]:
-        return [photo for photo in dataset.of(wanted) if photo.label == labels[name]]
-
-    pools = {
-        name: views_of(given, Photographs(photos(name, splits), opened.recipe.pixels, seed=opened.recipe.seed))
-        for name in names
-    }
-    test = {name: shown(opened, photos(name, [arguments.query]), given).values for name in names}
-    places = {label: opened.classes.index(name) for label, name in enumerate(dataset.classes) if name not in labels}
-    of_old = [photo for photo in dataset.of(arguments.query) if photo.label in places]
-    seen = shown(opened, of_old, given)
-    old = Rest(seen.values, np.array([places[label] for label in seen.labels.tolist()]), weight, bias)
-    reference = references(arguments.reference, opened.classes, names, dataset)
-    rows = list(measured(rest, pools, test, old, reference))
+    rest = Rest(shown.rest, shown.rest_labels, weight, bias)
+    pools = dict(zip(names, shown.pools, strict=True))
+    test = {name: shown.test[shown.test_labels == label] for name, label in zip(names, new, strict=True)}
+    is_old = ~np.isin(shown.test_labels, new)
+    labels = np.array([opened.classes.index(dataset.classes[label]) for label in shown.test_labels[is_old]])
+    old = Rest(shown.test[is_old], labels, weight, bias)
+    rows = list(measured(rest, pools, test, old, references(arguments.reference, opened.classes, names, dataset)))
     count = sum(map(len, test.values()))
-    print(
-        f"{len(names)} classes, {count:,} photos of them and {len(old.labels):,} of {len(opened.classes)} old classes"
-    )
+    print(f"{len(names)} classes, {count:,} photos of them and {len(labels):,} of {len(opened.classes)} old classes")
     print(f"accuracy on these before: {100 * old.right.mean():.2f} %\n")
     print("\n".join([*table(rows), "", *by_class(rows)]))
     if arguments.json:

@@ -17,7 +17,7 @@ from fieldmark.recipe import Pixels
 from fieldmark.runs.folder import read_run
 
 BATCH = 32
-OLD = 600
+OLD = 500
 """Photos of the old classes that are looked at, the same number of each; one of each at least."""
 
 
