@@ -15,7 +15,7 @@ from fieldmark.data.unlabelled import photos_of
 from fieldmark.errors import printable
 from fieldmark.images.pictures import Picture
 from fieldmark.on_device import opened_run
-from fieldmark.recipe import External
+from fieldmark.recipe import External, Recipe
 
 if TYPE_CHECKING:
     from fieldmark.data.dataset import Photo, Unread
@@ -92,10 +92,11 @@ def add_class(
     tell(console, *notes, *(f"left out: {photo.line}" for photo in sound.unread))
     opened = opened_run(run, device=device, external=external, console=console)
     own = Photographs(sound.photos, recipe.pixels, seed=recipe.seed, packed=pictures)
-    old = Photographs(known.dataset.photos, recipe.pixels, packed=known.dataset.pixels)
+    old = Photographs(known.dataset.photos, recipe.pixels, seed=recipe.seed, packed=known.dataset.pixels)
     total = len(old) * len(opened.learner.method.scorers())
     with counted(console, "looking at photos of the old classes", total) as tick:
         result = widen(opened, own, old, external=classes_named(external), progress=tick)
+    tell(console, *_dropped(recipe, result.recipe))
     added = _recorded(run, name, sound.photos, result)
     kept = (additions or Additions((), recipe, result.left)).with_class(added)
     if speaks():  # only the first of several processes writes
@@ -103,6 +104,13 @@ def add_class(
             names = (*classes, name)
             write_run_like(run, folder, recipe=result.recipe, classes=names, module=result.learner, additions=kept)
     return NewRun(folder, added, sound.unread)
+
+
+def _dropped(old: Recipe, new: Recipe) -> list[str]:
+    """A line where terms were left out."""
+    kept = {term.name for term in new.model.terms}
+    names = [term.name for term in old.model.terms if term.name not in kept]
+    return [f"left out of the new run, as it matters in training alone: {', '.join(names)}"] if names else []
 
 
 def _recorded(run: Path, name: str, photos: "Sequence[Photo]", result: "Widened") -> "AddedClass":

@@ -141,7 +141,8 @@ class Given:
         finally:
             for hook in hooks:
                 hook.remove()
-        given, outputs = ({id(call[0]): call[at] for call in seen} for at in (1, 2))
+        given = {id(layer): inputs for layer, inputs, _ in seen}
+        outputs = {id(layer): output for layer, _, output in seen}
         whole = len(given) == len(seen) == len(self.layers) and all(len(each) == len(images) for each in given.values())
         last = outputs.get(id(self.last), logits)
         if not whole or last.shape != logits.shape or not torch.allclose(last, logits, rtol=1e-3, atol=1e-3):
