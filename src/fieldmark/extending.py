@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from fieldmark.console import QUIET, counted, speaks, tell, working
+from fieldmark.console import QUIET, counted, speaks, tell
 from fieldmark.data.unlabelled import photos_of
 from fieldmark.errors import printable
 from fieldmark.images.pictures import Picture
@@ -100,9 +100,8 @@ def add_class(
     added = _recorded(run, name, sound.photos, result)
     kept = (additions or Additions((), recipe, result.left)).with_class(added)
     if speaks():  # only the first of several processes writes
-        with working(console, "writing the run"):
-            names = (*classes, name)
-            write_run_like(run, folder, recipe=result.recipe, classes=names, module=result.learner, additions=kept)
+        names = (*classes, name)
+        write_run_like(run, folder, recipe=result.recipe, classes=names, module=result.learner, additions=kept)
     return NewRun(folder, added, sound.unread)
 
 
