@@ -50,7 +50,7 @@ class Row(NamedTuple):
 
 
 def write_without(dataset: Dataset, path: Path, *, part: int) -> None:
-    """The table of a dataset without the classes of a part: the first 20 of a draw, or the next."""
+    """The table of a dataset without the classes of a part: 20 of a draw that is always the same."""
     left = np.random.default_rng(SEED).permutation(len(dataset.classes))[LEFT_OUT * part : LEFT_OUT * (part + 1)]
     kept = [photo for photo in dataset.photos if photo.label is not None and photo.label not in left]
     rows = ([str(photo.path.resolve()), dataset.classes[photo.label or 0], photo.split] for photo in kept)
@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="trained without some classes; with --without, the table to write")
     parser.add_argument("--data", type=Path, required=True, help="all classes, with official splits")
     parser.add_argument("--reference", type=Path, nargs="+", default=[], help="logits of runs with all classes")
-    parser.add_argument("--without", type=int, help="write the table without the first (0) or next (1) 20 classes")
+    parser.add_argument("--without", type=int, help="write the table without the first (0), second (1), ... 20 classes")
     parser.add_argument("--query", default="test", help="the split that is measured")
     parser.add_argument("--embeddings", type=Path, help="kept in this file (.npz), and read from it if it is there")
     parser.add_argument("--json", type=Path, help="also write a row for each draw")

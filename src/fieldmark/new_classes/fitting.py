@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 VARIANCE = 400.0
 """Of the new class's logit, before anything is known of the class: the penalty on its weight is as strong as that."""
-SHARE = 0.001
+SHARE = 0.0015
 """Of photos of the old classes that the new one may take."""
 TAIL = 0.07
 """Share of these photos, the likeliest to be taken, by which that share is extrapolated."""
