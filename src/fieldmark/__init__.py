@@ -18,6 +18,7 @@ from fieldmark.equations import equations
 if TYPE_CHECKING:
     from fieldmark import recipes as recipes
     from fieldmark.api import (
+        add_class,
         apply_labels,
         calibrate,
         check,
@@ -30,13 +31,14 @@ if TYPE_CHECKING:
         load,
         predict,
         probe,
+        remove_class,
         report,
         train,
     )
 
 __all__ = [
-    "apply_labels", "calibrate", "check", "check_labels", "classifier", "compare", "equations", "evaluate", "explain",
-    "figures", "load", "predict", "probe", "report", "train",
+    "add_class", "apply_labels", "calibrate", "check", "check_labels", "classifier", "compare", "equations", "evaluate",
+    "explain", "figures", "load", "predict", "probe", "remove_class", "report", "train",
 ]  # fmt: skip
 
 

@@ -20,6 +20,8 @@ from fieldmark.errors import UserError
 from fieldmark.explaining import compare as compare
 from fieldmark.explaining import explain as explain
 from fieldmark.explaining import figures as figures
+from fieldmark.extending import add_class as add_class
+from fieldmark.extending import remove_class as remove_class
 from fieldmark.images.pictures import Picture
 from fieldmark.on_device import opened_run
 from fieldmark.plain import several

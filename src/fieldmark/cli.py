@@ -15,11 +15,13 @@ from fieldmark.bench.commands import app as bench
 from fieldmark.commands import (
     External,
     JsonFile,
+    add_class,
     compare,
     evaluate,
     explain,
     figures,
     refuse_json,
+    remove_class,
     report,
     write_figures,
 )
@@ -44,6 +46,8 @@ app.command(compare)
 app.command(figures)
 app.command(report)
 app.command(calibrate)
+app.command(add_class)
+app.command(remove_class)
 Flat = Parameter(name="*")
 
 

@@ -233,7 +233,7 @@ def split_of_run(run: Path, data: Path | Dataset | None, split: str) -> OpenedDa
     recipe, classes, about = read_run(run)
     if split not in (*SPLITS, "all"):
         raise UserError(f"--split {printable(split)!r}: choose {', '.join(SPLITS)} or all")
-    dataset = data if isinstance(data, Dataset) else _read(about, data)
+    dataset = data if isinstance(data, Dataset) else data_of(about, data)
     known, has_own_splits = Scan.load(run / SCAN), about.held_out or not dataset.is_split
     if split == "all":
         if has_own_splits and data is None:  # other photos may have the same names
@@ -252,7 +252,8 @@ def split_of_run(run: Path, data: Path | Dataset | None, split: str) -> OpenedDa
     return chosen
 
 
-def _read(about: About, data: Path | None) -> Dataset:
+def data_of(about: About, data: Path | None) -> Dataset:
+    """The dataset read from ``data``, or else the one that the run was trained on."""
     source = data or Path(about.data)
     if data is None and not source.exists():
         raise UserError(f"{printable(str(source))}, which the run was trained on, does not exist; use --data DATA")

@@ -25,7 +25,7 @@ from fieldmark.files import replace_files, write_json, write_text
 from fieldmark.images.guard import up_to
 from fieldmark.images.pictures import Picture, read_picture
 from fieldmark.input.views import evaluation_view
-from fieldmark.plain import from_plain, to_plain
+from fieldmark.plain import from_plain, json_text, to_plain
 from fieldmark.recipe import External, Pixels, Recipe, recipe_from_json, recipe_to_json
 from fieldmark.runs.checkpoint import STATE, load_model
 
@@ -204,6 +204,11 @@ def write_run(run: Path, recipe: Recipe, *, classes: Sequence[str], about: About
     write_recipe(run, recipe)
     for file, value in ((CLASSES, _Classes(tuple(classes))), (ABOUT, about)):
         write_json(run / file, {"format_version": FORMAT_VERSION} | to_plain(value))
+
+
+def classes_to_json(classes: Sequence[str]) -> str:
+    """The text of ``classes.json``."""
+    return json_text({"format_version": FORMAT_VERSION, "classes": classes})
 
 
 def write_recipe(run: Path, recipe: Recipe) -> None:
