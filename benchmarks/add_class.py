@@ -106,9 +106,11 @@ def table(rows: Sequence[Row]) -> list[str]:
         own = [row for row in rows if row.photos == count]
         names = sorted({row.name for row in own})
         by_class = [[row for row in own if row.name == name] for name in names]
-        recall = _interval([100 * np.mean([row.recall for row in group]) for group in by_class])
+        recall = _interval([float(100 * np.mean([row.recall for row in group])) for group in by_class])
         reference = _interval([100 * group[0].reference for group in by_class])
-        share = _interval([100 * np.mean([row.recall for row in group]) / group[0].reference for group in by_class])
+        share = _interval(
+            [float(100 * np.mean([row.recall for row in group])) / group[0].reference for group in by_class]
+        )
         loss = _interval([float(np.mean([row.loss for row in group])) for group in by_class], places=2)
         most = max(row.loss for row in own)
         lines.append(f"| {count} | {recall} | {reference} | {share} | {loss} | {most:.2f} |")

@@ -85,6 +85,7 @@ def test_from_the_command_line(
     assert ran("evaluate", new, "--data", everything, "--split", "all", "--json", shown, "--device", "cpu") == 0
     assert (figures := json.loads(shown.read_text()))["classes"] == 4
     assert figures["n"] == 35
+    assert "added without training, from a few photos: wasp" in figures["notes"]
     assert ran("evaluate", new, "--device", "cpu") == 0
     assert "1 of the run's 4 classes have no photo here (wasp)" in " ".join(capsys.readouterr().out.split())
     assert ran("explain", new, wasps / "0.jpg", "--of", "wasp", "--against", "bee", "--device", "cpu") == 0

@@ -4,12 +4,17 @@ import base64
 import hashlib
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from fieldmark.confidence.record import Confidence
+from fieldmark.confidence.taxonomy import Groups
+from fieldmark.confidence.temperature import Temperature
+from fieldmark.data.dataset import Level
 from fieldmark.reports.page import is_report, policy, rendered, text_of
 from fieldmark.reports.pictures import BYTES, MOST
 from made_up_pages import HOSTILE, answers, content, page, shown
@@ -164,6 +169,27 @@ def test_few_photos_and_no_mistakes(classes: list[str], photos: int) -> None:
     assert "Not one is wrong." in text
     assert 'id="mistakes"' not in text
     assert "Never confused here" in text
+
+
+def test_confidence_is_told_with_what_chance_makes_of_it() -> None:
+    result = answers(["ant", "bee"], photos=200)
+    unknown = rendered(content(shown(result)))
+    assert "is what chance alone makes of a perfectly calibrated network" in unknown
+    assert "are not calibrated: fieldmark calibrate RUN" in unknown
+    known = Confidence("ab", "validation", ("test",), 200, 150, Temperature(2.0, 1.8, 2.2))
+    page = rendered(content(shown(replace(result, confidence=known))))
+    assert "Probabilities are those at temperature 2.00 (95 % interval: 1.80 to 2.20), by 200 photos of test." in page
+    assert "The photos measured here are those that the temperature was chosen by." in page
+
+
+def test_levels_are_there_where_classes_have_groups() -> None:
+    result = answers(["ant", "bee", "<cat>"], photos=90)
+    assert 'id="levels"' not in rendered(content(shown(result)))
+    groups = Groups(result.classes, (Level("<kind>", ("insect", "insect", "beast")),))
+    page = rendered(content(shown(replace(result, groups=groups))))
+    assert page.count("levels") >= 2  # the section, and the way to it
+    assert "&lt;kind&gt;</th><td>2</td>" in page
+    assert "<kind>" not in page
 
 
 def test_a_page_is_recognised(tmp_path: Path) -> None:

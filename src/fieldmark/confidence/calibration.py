@@ -64,7 +64,7 @@ class Calibration(NamedTuple):
             return {"value": error.value, "band": [error.low, error.high]}
 
         bins = [part._asdict() | {"band": list(part.band)} for part in self.bins]
-        errors = {"ece": told(self.error), "class_ece": told(self.by_class)}
+        errors: dict[str, object] = {"ece": told(self.error), "class_ece": told(self.by_class)}
         return errors | {"log_loss": self.log_loss, "probability": self.probability, "bins": bins}
 
 

@@ -36,6 +36,7 @@ from fieldmark.evaluation.metrics import Figures, Headline, Metrics, confused_pa
 from fieldmark.evaluation.statistics import Interval, share_interval
 from fieldmark.files import refuse_unwritable
 from fieldmark.input.loading import Photographs
+from fieldmark.runs.added import read_additions
 from fieldmark.runs.folder import SCAN, About, Opened, Start, read_run, read_start
 
 OPENINGS = "test_openings.csv"
@@ -183,6 +184,9 @@ def evaluate(
 def _remarks(opened: Opened, split: str, labels: np.ndarray, metrics: Metrics) -> Iterator[str]:
     """What the user should know of the figures."""
     yield from _absent(labels, opened.classes)
+    if added := read_additions(opened.path):
+        names = ", ".join(map(printable, added.names))
+        yield f"added without training, from a few photos: {names}"
     if split in opened.recipe.train_on:
         yield f"the run was trained on these photos ({split}): the figures do not say how it does on others"
     else:

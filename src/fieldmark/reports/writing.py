@@ -1,7 +1,7 @@
 """``fieldmark report``: a run is measured, its mistakes are drawn, and all that it knows goes into one page."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from fieldmark.reports.measured import mistakes_of, pairs_of
 from fieldmark.reports.page import Content, Measured, is_report, rendered
 from fieldmark.reports.pictures import gallery_of, wanted_photos
 from fieldmark.reports.provenance import provenance_rows, read_history, recipe_rows
-from fieldmark.runs.folder import Opened, open_run, read_run
+from fieldmark.runs.folder import Opened, groups_of, open_run, read_run
 
 _CLOSED = (
     "There are no validation photos, and training leaves test photos closed: "
@@ -146,7 +146,8 @@ def _measured(opened: Opened, chosen: _Chosen, asked: Asked, console: Console) -
                 raise UserError("there was no time left for it")
 
         try:
-            return evaluate(opened, chosen.photos, split=chosen.split, progress=progress)
+            result = evaluate(opened, chosen.photos, split=chosen.split, progress=progress)
+            return replace(result, groups=groups_of(opened.path))
         except UserError as error:
             if asked.is_explicit:
                 raise
