@@ -1,6 +1,7 @@
 """``check_labels`` and ``apply_labels`` in Python, and that training honours what they lead to.
 
-``pytest -m slow tests/test_checking.py`` also plants wrong labels among real photographs of birds.
+``pytest -m slow tests/test_checking.py`` also probes and benchmarks corrected data, and plants wrong labels among real
+photographs of birds.
 """
 
 from pathlib import Path
@@ -65,6 +66,7 @@ def test_a_list_beside_data_that_cannot_be_written(own: Path, tmp_path: Path) ->
         fieldmark.apply_labels(own, decided, corrections=place)
 
 
+@pytest.mark.slow
 def test_probe_and_bench_honour_it(own: Path, tmp_path: Path) -> None:
     (own / "fieldmark-labels.csv").write_text("file,given,decision\nant/0.jpg,ant,drop\nant/1.jpg,ant,drop\n")
     small = {key: value for key, value in SMALL.items() if key != "backbone"}

@@ -49,10 +49,10 @@ def test_errors_are_those_of_their_definitions(seed: int) -> None:
 
 
 def test_the_band_holds_perfect_networks_as_often_as_it_says() -> None:
-    found = [calibration_of(*perfect(60, seed=seed)) for seed in range(200)]
+    found = [calibration_of(*perfect(60, seed=seed)) for seed in range(80)]
     for errors in ([each.error for each in found], [each.by_class for each in found]):
         share = np.mean([error.low <= error.value <= error.high for error in errors])
-        assert 0.9 <= share <= 0.99  # of 200, 95 % and three standard errors to either side
+        assert share >= 0.87  # of 80, 95 % less three standard errors
     inside = [part.band[0] <= part.right / part.photos <= part.band[1] for each in found for part in each.bins]
     assert np.mean(inside) > 0.93
 

@@ -1,4 +1,7 @@
-"""``--keep-epochs``: the weights of single epochs in files of their own, which change nothing else."""
+"""``--keep-epochs``: the weights of single epochs in files of their own, which change nothing else.
+
+``pytest -m slow tests/training/test_kept_epochs.py`` also stops a run and goes on.
+"""
 
 from pathlib import Path
 
@@ -37,6 +40,7 @@ def test_epochs_are_kept_and_nothing_else_changes(photos: Path, tmp_path: Path) 
     assert same(first / epoch_file(0), kept / epoch_file(0))
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_keeps_them(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = train_to(photos, tmp_path / "whole", keep_epochs="0,1,2")
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
