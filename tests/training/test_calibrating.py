@@ -78,6 +78,18 @@ def test_as_it_is_typed(own_run: Path, folded: HeldOut, tmp_path: Path, capsys: 
     assert "at temperature" in capsys.readouterr().out
 
 
+def test_predict_says_where_nothing_is_known(
+    own_run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("predict", own_run, photos / "ant" / "0.jpg", "-o", tmp_path / "p.csv")
+    line = f"probabilities are not calibrated: fieldmark calibrate {own_run}"
+    assert ran(*words) == 0
+    assert line in capsys.readouterr().out
+    sure(own_run, 2.0)
+    assert ran(*words) == 0
+    assert line not in capsys.readouterr().out
+
+
 def test_bad_input(own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "not a Fieldmark run" in refused(capsys, "calibrate", tmp_path)
     assert "at least 2" in refused(capsys, "calibrate", own_run, "--folds", "1")
