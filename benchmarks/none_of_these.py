@@ -145,24 +145,23 @@ RULES: dict[str, Rule] = {
     "nearest photo of the answer": of_answer,
 }
 SUMS = {
-    "energy + nearest photo": ("energy", "nearest photo"),
-    "max logit + nearest photo": ("max logit", "nearest photo"),
-    "max logit + 5th nearest photo": ("max logit", "5th nearest photo"),
-    "largest probability + nearest photo": ("largest probability", "nearest photo"),
-    "max logit + nearest photo of the answer": ("max logit", "nearest photo of the answer"),
+    "max logit + nearest photo / 2": ("max logit", "nearest photo", 0.5),
+    "max logit + nearest photo": ("max logit", "nearest photo", 1.0),
+    "max logit + 5th nearest photo / 2": ("max logit", "5th nearest photo", 0.5),
+    "energy + nearest photo / 2": ("energy", "nearest photo", 0.5),
 }
-"""Sums of two scores, each less its mean and divided by its standard deviation on the known photos."""
+"""Sums of two scores, each less its mean and divided by its standard deviation on the known photos; and the weight."""
 
 
 def scores_of(answers: dict[str, Answers]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """By rule, how familiar the known photos look and the unknown ones."""
-    parts = [answers["known"], answers["unknown"]]
-    known, unknown = ({name: rule(answers["gallery"], part) for name, rule in RULES.items()} for part in parts)
+    sides = (answers["known"], answers["unknown"])
+    known, unknown = ({name: rule(answers["gallery"], side) for name, rule in RULES.items()} for side in sides)
     found = {name: (known[name], unknown[name]) for name in RULES}
-    for name, both in SUMS.items():
-        shifts = {one: (known[one].mean(), known[one].std()) for one in both}
-        sums = [sum((side[one] - shifts[one][0]) / shifts[one][1] for one in both) for side in (known, unknown)]
-        found[name] = (np.asarray(sums[0]), np.asarray(sums[1]))
+    for name, (first, second, weight) in SUMS.items():
+        shifts = {one: (known[one].mean(), known[one].std()) for one in (first, second)}
+        even = [{one: (side[one] - mean) / sd for one, (mean, sd) in shifts.items()} for side in (known, unknown)]
+        found[name] = (even[0][first] + weight * even[0][second], even[1][first] + weight * even[1][second])
     return found
 
 

@@ -201,17 +201,9 @@ def predict(
         raise UserError("name the photos: fieldmark predict RUN FILES_OR_FOLDERS -o predictions.csv")
     refuse_output(out, inputs=[*map(Path, inputs), *([groups] if groups else [])])
     predictions = predict_photos(
-        run,
-        inputs,
-        top=top,
-        certainty=certainty,
-        coverage=coverage,
-        groups=groups,
-        refuse=refuse,
-        device=device,
-        external=external,
-        console=console,
-    )
+        run, inputs, top=top, certainty=certainty, coverage=coverage, groups=groups, refuse=refuse, device=device,
+        external=external, console=console,
+    )  # fmt: skip
     if not speaks():  # only the first of several processes predicts
         return 0
     try:

@@ -1,10 +1,10 @@
 """Photos of none of a run's classes, told by how familiar they look beside photos that were kept out of training.
 
-The score of a photo is its energy plus half of the cosine to the nearest photo of the gallery, each less its mean over
-the held-out photos and divided by its standard deviation there. The threshold is a score of the held-out photos: with n
-of them, the k-th lowest, k being the share of false refusals times n + 1, rounded down. A photo of the same kind lies
-below it with at most that probability, on average over draws of the held-out photos, as with sets of answers
-(``conformal.py``); that the weights of the two parts come from the same photos is neglected.
+The score of a photo is its largest logit plus half of the cosine to the nearest photo of the gallery, each less its
+mean over the held-out photos and divided by its standard deviation there. The threshold is a score of the held-out
+photos: with n of them, the k-th lowest, k being the share of false refusals times n + 1, rounded down. A photo of the
+same kind lies below it with at most that probability, on average over draws of the held-out photos, as with sets of
+answers (``conformal.py``); that the weights of the two parts come from the same photos is neglected.
 """
 
 import math
@@ -13,28 +13,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from fieldmark.confidence.gallery import Gallery
-from fieldmark.confidence.novelty import energies
+from fieldmark.confidence.novelty import max_logits
 from fieldmark.errors import UserError, printable
 
 NONE = "none of these"
 COSINE = 0.5
-"""The weight of the cosine beside the energy."""
+"""The weight of the cosine beside the largest logit."""
 
 
 @dataclass(frozen=True)
 class Familiarity:
-    """The score: ``means`` and ``deviations`` (2,) are those of energy and cosine over held-out photos."""
+    """The score: ``means`` and ``deviations`` (2,) are those of largest logits and cosines over held-out photos."""
 
     means: tuple[float, float]
     deviations: tuple[float, float]
 
     def scores(self, logits: np.ndarray, cosines: np.ndarray) -> np.ndarray:
         """How familiar photos look: (N,), from logits (N, C) and cosines to the nearest photo of the gallery (N,)."""
-        energy, cosine = (
+        logit, cosine = (
             (values - mean) / deviation
-            for values, mean, deviation in zip((energies(logits), cosines), self.means, self.deviations, strict=True)
+            for values, mean, deviation in zip((max_logits(logits), cosines), self.means, self.deviations, strict=True)
         )
-        return energy + COSINE * cosine
+        return logit + COSINE * cosine
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Refusal:
 
 def familiarity_of(logits: np.ndarray, cosines: np.ndarray) -> Familiarity:
     """The score whose parts are measured by held-out photos: their logits (N, C) and cosines (N,)."""
-    parts = (energies(logits), cosines.astype(np.float64))
+    parts = (max_logits(logits), cosines.astype(np.float64))
     means, deviations = ([float(kind(part)) for part in parts] for kind in (np.mean, np.std))
     return Familiarity((means[0], means[1]), (deviations[0] or 1.0, deviations[1] or 1.0))
 
@@ -69,7 +69,7 @@ def refusal_of(logits: np.ndarray, cosines: np.ndarray, gallery: Gallery, *, sha
     Raises:
         UserError: a share for which there are too few photos.
     """
-    limit_needs(share, photos=len(logits))
+    refuse_share(share, photos=len(logits))
     familiarity = familiarity_of(logits, cosines)
     return Refusal(familiarity, threshold(familiarity.scores(logits, cosines), share), gallery)
 
@@ -80,11 +80,11 @@ def threshold(scores: np.ndarray, share: float) -> float:
     Raises:
         UserError: a share of false refusals for which there are too few photos.
     """
-    limit_needs(share, photos=len(scores))
+    refuse_share(share, photos=len(scores))
     return float(np.sort(scores)[_rank(share, len(scores)) - 1])
 
 
-def limit_needs(share: float, *, photos: int) -> None:
+def refuse_share(share: float, *, photos: int) -> None:
     """Raises ``UserError`` for a share of false refusals that is too small for a number of held-out photos."""
     if _rank(share, photos):
         return

@@ -10,7 +10,7 @@ from fieldmark.confidence.conformal import refuse_coverage, scores_of, threshold
 from fieldmark.confidence.held_out import HeldOut, read_held_out
 from fieldmark.confidence.probabilities import log_probabilities
 from fieldmark.confidence.record import Confidence
-from fieldmark.confidence.refusal import NONE, Refusal, limit_needs, refusal_of, share_of
+from fieldmark.confidence.refusal import NONE, Refusal, refusal_of, refuse_share, share_of
 from fieldmark.confidence.taxonomy import Groups
 from fieldmark.errors import UserError, printable
 from fieldmark.runs.folder import HELD_OUT, gallery_of_run, groups_of, read_confidence, read_run
@@ -34,8 +34,8 @@ def demands_of(
         refuse: the share of photos of the classes that may be answered with "none of these", such as 0.05 or "5%".
 
     Raises:
-        UserError: a certainty, coverage or share that is none, groups that do not fit, too few held-out photos, or a run
-            without a gallery.
+        UserError: a certainty, coverage or share that is none, groups that do not fit, too few held-out photos, no
+            gallery.
     """
     if groups is not None and certainty is None:
         raise UserError("--groups needs --certainty, which says when an answer is a group and not a class")
@@ -68,7 +68,7 @@ def _refusal(run: Path, tree: Groups, share: float) -> Refusal:
     if taken := [NONE for level in tree.nodes if NONE in level]:
         raise UserError(f"--refuse: a class or group of {printable(str(run))} is itself called {taken[0]!r}; rename it")
     _, held_out = _kept_out(run, "--refuse")
-    limit_needs(share, photos=len(held_out.labels))
+    refuse_share(share, photos=len(held_out.labels))
     gallery = gallery_of_run(run)
     if gallery is None or held_out.similarities is None:
         shown = printable(str(run))
