@@ -101,10 +101,11 @@ def test_there_are_command_lines_for_every_command():
 
 
 def test_options_in_the_text_exist():
+    from fieldmark.label_audit.settings import LabelSettings
     from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings
 
     named = set(re.findall(r"`--([a-z-]+)", README))
-    kinds = (RecipeSettings, DataSettings, MachineSettings, Destination, RunOptions)
+    kinds = (RecipeSettings, DataSettings, MachineSettings, Destination, RunOptions, LabelSettings)
     settings = (field.name for kind in kinds for field in dataclasses.fields(kind))
     assert named <= {name.replace("_", "-") for name in settings} | {"external", "quiet", "verbose"}
 

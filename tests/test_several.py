@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 import pytest
 
 import fieldmark
+import small_runs
 from fieldmark import bench
 from fieldmark.bench import RunOptions, run_plan
 from fieldmark.building import classes_named
@@ -34,10 +35,12 @@ def test_these_are_all_places() -> None:
         for parameter in inspect.signature(function).parameters.values()
         if any(word in str(parameter.annotation) for word in words)
     }
-    open_runs = ("load", "evaluate", "predict", "explain", "compare", "figures", "report", "calibrate")
-    external = {f"{name}.external" for name in ("train", "classifier", "bench.run", *open_runs)}
-    inputs = {f"{name}.inputs" for name in ("predict", "explain", "figures")}
-    assert parameters == external | inputs | {"compare.classes", "figures.beside", "probe.backbones", "probe.train_on"}
+    open_runs = ("load", "evaluate", "predict", "explain", "compare", "figures", "report")
+    others = ("calibrate", "add_class", "remove_class", "train", "classifier", "bench.run", "check_labels")
+    external = {f"{name}.external" for name in (*open_runs, *others)}
+    inputs = {"add_class.photos", *(f"{name}.inputs" for name in ("predict", "explain", "figures"))}
+    more = {"compare.classes", "figures.beside", "probe.backbones", "probe.train_on", "check_labels.splits"}
+    assert parameters == external | inputs | more
     settings = get_type_hints(Keywords) | get_type_hints(RunOptions)
     lists = {name for name, hint in settings.items() if any(word in str(hint) for word in words)}
     assert lists == {"set", "term", "data", "weights", "only"}
@@ -54,7 +57,15 @@ def test_one_or_several() -> None:
 
 
 def test_one_class_from_elsewhere(photos: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wasp = small_runs.write_photo(tmp_path / "wasp.jpg", label=4, number=300)
+    wider = fieldmark.add_class(trained, "wasp", wasp, out=tmp_path / "wider").path
     calls = {
+        "add_class": lambda external: fieldmark.add_class(
+            trained, "wasp", wasp, out=tmp_path / "other", external=external
+        ),
+        "remove_class": lambda external: fieldmark.remove_class(
+            wider, "wasp", out=tmp_path / "other", external=external
+        ),
         "train": lambda external: fieldmark.train(photos, tmp_path / "run", external=external),
         "classifier": lambda external: fieldmark.classifier(classes=2, external=external),
         "calibrate": lambda external: fieldmark.calibrate(trained, external=external),
@@ -65,6 +76,7 @@ def test_one_class_from_elsewhere(photos: Path, trained: Path, tmp_path: Path, m
         "compare": lambda external: fieldmark.compare(trained, classes=("ant", "bee"), external=external),
         "figures": lambda external: fieldmark.figures(trained, photos / "ant" / "0.jpg", external=external),
         "report": lambda external: fieldmark.report(trained, out=tmp_path / "one.html", external=external),
+        "check_labels": lambda external: fieldmark.check_labels(photos, run=trained, external=external),
     }
     for call in calls.values():
         for external in (OWN, [OWN]):

@@ -2,7 +2,8 @@
 
 ``fieldmark.train``, ``fieldmark.load``, ``fieldmark.evaluate``, ``fieldmark.predict``, ``fieldmark.explain``,
 ``fieldmark.compare``, ``fieldmark.figures``, ``fieldmark.report``, ``fieldmark.calibrate``, ``fieldmark.probe``,
-``fieldmark.check`` and ``fieldmark.equations`` are the command line's words in Python, ``fieldmark.bench.run`` and
+``fieldmark.check`` and ``fieldmark.equations`` are the command line's words in Python, ``fieldmark.check_labels`` and
+``fieldmark.apply_labels`` what ``fieldmark check`` does with ``--labels`` and ``--apply``, ``fieldmark.bench.run`` and
 ``fieldmark.bench.report`` those of ``fieldmark bench``, and ``fieldmark.recipes.ROWS`` is what ``fieldmark recipes``
 lists. ``fieldmark.classifier`` builds backbone, neck, pool and head for a loop of your own. Importing the package alone
 loads nothing heavy.
@@ -17,8 +18,11 @@ from fieldmark.equations import equations
 if TYPE_CHECKING:
     from fieldmark import recipes as recipes
     from fieldmark.api import (
+        add_class,
+        apply_labels,
         calibrate,
         check,
+        check_labels,
         classifier,
         compare,
         evaluate,
@@ -27,13 +31,14 @@ if TYPE_CHECKING:
         load,
         predict,
         probe,
+        remove_class,
         report,
         train,
     )
 
 __all__ = [
-    "calibrate", "check", "classifier", "compare", "equations", "evaluate", "explain", "figures", "load", "predict",
-    "probe", "report", "train",
+    "add_class", "apply_labels", "calibrate", "check", "check_labels", "classifier", "compare", "equations", "evaluate",
+    "explain", "figures", "load", "predict", "probe", "remove_class", "report", "train",
 ]  # fmt: skip
 
 

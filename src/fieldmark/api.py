@@ -1,6 +1,5 @@
 """The commands as Python functions. Each returns a value, which the command line prints."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +7,10 @@ from typing import TYPE_CHECKING, Unpack
 
 from rich.console import Console
 
+from fieldmark.checking import apply_labels as apply_labels
+from fieldmark.checking import check as check
+from fieldmark.checking import check_labels as check_labels
 from fieldmark.console import QUIET, counted, tell
-from fieldmark.data.check import Report, check_dataset
 from fieldmark.data.dataset import labels_of
 from fieldmark.data.opening import OpenedData, open_photos, refuse_boxless, refuse_missing_splits
 from fieldmark.data.reading import read_dataset
@@ -19,6 +20,8 @@ from fieldmark.errors import UserError
 from fieldmark.explaining import compare as compare
 from fieldmark.explaining import explain as explain
 from fieldmark.explaining import figures as figures
+from fieldmark.extending import add_class as add_class
+from fieldmark.extending import remove_class as remove_class
 from fieldmark.images.pictures import Picture
 from fieldmark.on_device import opened_run
 from fieldmark.plain import several
@@ -38,21 +41,6 @@ if TYPE_CHECKING:
 
 HELD_OUT = 0.3
 """Share of the official training photos that a probe holds out where the data have no validation split."""
-
-
-def check(
-    data: str | Path, *, annotation: str = "variant", max_megapixels: float = 64.0, console: Console = QUIET
-) -> Report:
-    """Reads every photo of a dataset and reports damage, duplicates and class sizes, and what to do about each.
-
-    Photos above ``max_megapixels`` are refused unread, as by ``pixels.megapixels`` in training.
-    """
-    if not 0 < max_megapixels < math.inf:
-        raise UserError(f"--max-megapixels {max_megapixels}: it must be above 0")
-    dataset = read_dataset(data, annotation=annotation)
-    with counted(console, "scanning photos") as tick:
-        opened = open_photos(dataset, megapixels=max_megapixels, progress=tick)
-    return check_dataset(dataset, opened.scan)
 
 
 def train(

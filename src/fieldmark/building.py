@@ -5,6 +5,7 @@ import inspect
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,29 @@ def check_part(part: Part, *, place: str, external: Classes) -> type:
         elif key not in given and parameter.default is parameter.empty:
             raise UserError(f"{name} cannot serve as {place}: it needs the option {key!r}")
     return kind
+
+
+def is_per_class(part: Part, *, place: str, external: Classes) -> bool:
+    """Whether a part is made for a number of classes."""
+    return "classes" in _parameters(class_of(part, external, place=place))
+
+
+def widened(model: Model, *, classes: int, external: Classes) -> Model:
+    """The model for a network that gets further classes after training, so that all else keeps its size.
+
+    Terms that are made for a number of classes are left out, as they matter in training alone. A neck whose size
+    depends on it says by ``same_size(options, classes)`` with which options it has the size that it has now.
+
+    Args:
+        model: of the recipe.
+        classes: C, before.
+        external: classes of the user's own that parts may name.
+    """
+    terms = tuple(term for term in model.terms if not is_per_class(term, place="term", external=external))
+    neck = model.neck
+    if neck and (same_size := getattr(class_of(neck, external, place="neck"), "same_size", None)):
+        neck = Part(neck.name, same_size(neck.options, classes))
+    return replace(model, terms=terms, neck=neck)
 
 
 def _parameters(kind: type) -> dict[str, inspect.Parameter]:

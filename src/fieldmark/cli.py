@@ -15,11 +15,13 @@ from fieldmark.bench.commands import app as bench
 from fieldmark.commands import (
     External,
     JsonFile,
+    add_class,
     compare,
     evaluate,
     explain,
     figures,
     refuse_json,
+    remove_class,
     report,
     write_figures,
 )
@@ -27,6 +29,7 @@ from fieldmark.console import console as make_console
 from fieldmark.console import details, speaks, tell, tell_error, working
 from fieldmark.errors import UserError, printable
 from fieldmark.files import STANDARD_OUTPUT
+from fieldmark.label_audit.settings import LabelSettings
 from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings, Settings
 from fieldmark.trust_commands import calibrate
 
@@ -43,6 +46,8 @@ app.command(compare)
 app.command(figures)
 app.command(report)
 app.command(calibrate)
+app.command(add_class)
+app.command(remove_class)
 Flat = Parameter(name="*")
 
 
@@ -54,9 +59,13 @@ def check(
     annotation: str = "variant",
     max_megapixels: float = 64.0,
     strict: bool = False,
+    labels: Annotated[LabelSettings | None, Flat] = None,
     console: Speaking,
 ) -> int:
     """Read every photo and report damage, duplicates and class sizes, and what to do about each.
+
+    With --labels also likely wrong labels, confusable classes, copies that pixels do not show, photos unlike their
+    class, and what more photos would do; with --apply, decisions on labels are written as the list that training reads.
 
     Args:
         data: a folder of class folders, a CSV, or a benchmark's folder.
@@ -65,11 +74,16 @@ def check(
         max_megapixels: larger photos are refused unread; for training, use --set pixels.megapixels=N.
         strict: exit with 1, not 0, if anything was found, be it an error, a warning or a note; for scripts.
     """
-    from fieldmark.api import check as look
+    from fieldmark.check_commands import apply, look
     from fieldmark.data.report import print_report
 
+    asked = labels or LabelSettings()
+    asked.refuse_contradictions()
+    if asked.apply:
+        apply(data, asked.apply, asked, annotation=annotation, console=console)
+        return 0
     refuse_json(json_file, "layout", "findings", inputs=[data])
-    report = look(data, annotation=annotation, max_megapixels=max_megapixels, console=console)
+    report = look(data, asked, annotation=annotation, max_megapixels=max_megapixels, console=console)
     print_report(report, console)
     write_figures(json_file, report.to_json())
     return int(strict and bool(report.findings))

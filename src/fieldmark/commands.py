@@ -219,6 +219,52 @@ def compare(
     tell(console, *result.lines(), *result.notes, f"written to {path}")
 
 
+def add_class(
+    run: Path,
+    name: str,
+    photos: tuple[str, ...],
+    *,
+    out: Path | None = None,
+    data: Path | None = None,
+    device: str = "auto",
+    external: External = (),
+    console: Speaking,
+) -> None:
+    """Give a trained run a further class from a few photos, without training: five will do.
+
+    A new run is written, and the old one stays as it is. Nothing that the network has learnt changes; the class gets a
+    place of its own among the others, so that their photos keep their answers. remove-class undoes it.
+
+    Args:
+        run: the run's folder.
+        name: of the new class.
+        photos: photos of it, folders of photos, or CSVs with a path column (and boxes, if the run needs them).
+        out: the new run's folder; by default RUN-NAME, beside RUN.
+        data: labelled photos of the old classes; by default the data it was trained on. Test photos are not opened.
+        device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
+        external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
+    """
+    with working(console, "starting"):
+        from fieldmark.api import add_class as add
+    made = add(run, name, photos, out=out, data=data, device=device, external=external, console=console)
+    tell(console, *made.lines(), f"next: fieldmark predict {made.path} PHOTOS")
+
+
+def remove_class(run: Path, name: str, *, out: Path | None = None, external: External = (), console: Speaking) -> None:
+    """Undo add-class: write a run without a class that was added. Its tensors are those from before, bit for bit.
+
+    Args:
+        run: the run's folder.
+        name: of the class.
+        out: the new run's folder; by default RUN-without-NAME, beside RUN.
+        external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
+    """
+    with working(console, "starting"):
+        from fieldmark.api import remove_class as remove
+    path = remove(run, name, out=out, external=external, console=console)
+    tell(console, f"without {name}: {path}")
+
+
 def figures(
     run: Path,
     photos: tuple[str, ...] = (),

@@ -70,4 +70,4 @@ def test_without_photos_there_is_none() -> None:
 
 def test_it_is_known_by_its_interval() -> None:
     assert Temperature(1.0, 0.8, 1.5).is_known
-    assert not Temperature(1.0, 0.6, 1.5).is_known
+    assert not Temperature(1.0, 0.5, 1.6).is_known

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import fieldmark
-from fieldmark.confidence.held_out import HELD_OUT
+from fieldmark.confidence.held_out import HeldOut
 from fieldmark.errors import UserError
+from fieldmark.runs.folder import CONFIDENCE
 from small_runs import BACKBONE, KEYWORDS
+from sure_runs import sure
 from typed import ran, refused
 
 GROUPS = "class,kind,all\nant,insects,animals\nbee,insects,animals\ncat,,animals\n"
@@ -27,7 +29,7 @@ def table(tmp_path: Path) -> Path:
 def measured(own_run: Path) -> Path:
     """The run with answers to held-out photos."""
     logits = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
-    np.savez(own_run / HELD_OUT, names=np.arange(60).astype(str), labels=np.arange(60) % 3, logits=logits)
+    sure(own_run, answers=HeldOut(tuple(map(str, range(60))), np.arange(60) % 3, logits))
     return own_run
 
 
@@ -113,8 +115,8 @@ def test_refusals(measured: Path, photos: Path, table: Path, capsys: pytest.Capt
     assert "no row for 1 of the run's 3 classes: cat" in refused(capsys, *certain)
     assert "is an input of this command" in refused(capsys, *certain, "-o", table)
     assert not (measured / "evaluation").exists()
-    (measured / HELD_OUT).unlink()
-    assert "held_out.npz is missing" in refused(capsys, *words, "--coverage", "0.9")
+    (measured / CONFIDENCE).unlink()
+    assert "fieldmark calibrate" in refused(capsys, *words, "--coverage", "0.9")
 
 
 def test_a_run_keeps_the_groups_that_it_was_trained_with(photos: Path, table: Path, tmp_path: Path) -> None:

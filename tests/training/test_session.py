@@ -53,7 +53,7 @@ def test_a_run_holds_all_that_belongs_to_it(trained: Path) -> None:
     found = set(files(trained))
     assert found == {
         "recipe.json", "classes.json", "splits.csv", "run.json", "scan.json", "metrics.csv", "curves.png",
-        MODEL, STATE,
+        "confidence.json", "held_out.npz", MODEL, STATE,
     }  # fmt: skip
     about = json.loads((trained / "run.json").read_text())
     assert about["headline"] == "top1"

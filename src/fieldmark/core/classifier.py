@@ -97,6 +97,32 @@ class Linear(nn.Linear):
         nn.init.zeros_(self.bias)
 
 
+@runtime_checkable
+class ScoringHead(Protocol):
+    """A head that ends in a linear layer with an output for each class."""
+
+    @property
+    def scorer(self) -> nn.Linear:
+        """That layer."""
+        ...
+
+
+def scorer_of(head: nn.Module) -> nn.Linear:
+    """The linear layer of a head that has an output for each class: the head itself, or its last layer.
+
+    Raises:
+        UserError: the head names none.
+    """
+    if isinstance(head, nn.Linear):
+        return head
+    if isinstance(head, ScoringHead):
+        return head.scorer
+    raise UserError(
+        f"{type(head).__name__} as head names no linear layer that scores the classes, to which one could be added:\n"
+        "a head of your own gives it as its property scorer; without, train anew with all classes"
+    )
+
+
 @torch.no_grad()
 def adopt(head: nn.Module, weight: Tensor, bias: Tensor) -> None:
     """Gives a linear head the weight (C, E) and bias (C,).
@@ -174,6 +200,10 @@ class Classifier(nn.Module):
                 f"{type(self.neck).__name__} cannot begin as the identity, as --start probe needs; use zero"
             )
         adopt(self.head, weight, bias)
+
+    def scorer(self) -> nn.Linear:
+        """The head's layer that scores the classes; raises ``UserError`` where it names none."""
+        return scorer_of(self.head)
 
     def interact(self, maps: Tensor) -> Interaction:
         """What the neck works out of maps (B, D, h, w)."""

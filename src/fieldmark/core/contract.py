@@ -116,6 +116,17 @@ class Method(nn.Module, ABC):
         """
         self.classifier.adopt(weight, bias)
 
+    def scorers(self) -> tuple[tuple[nn.Linear, ...], ...]:
+        """Every linear layer with an output for each class, the one that gives ``forward``'s logits last.
+
+        ``add-class`` widens them. In groups: what a layer is given may depend on the outputs of earlier groups, but not
+        on those of its own. Each is called once for a batch. The classifier's own, unless a method has more.
+
+        Raises:
+            UserError: a head that names no such layer.
+        """
+        return ((self.classifier.scorer(),),)
+
     def set_progress(self, fraction: float) -> None:
         """Called before each step with the fraction of training done, in [0, 1]."""
 

@@ -12,6 +12,8 @@ IMAGE_SUFFIXES = frozenset(
         *(".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif", ".hif", ".avif"),
     )
 )
+CORRECTIONS = "fieldmark-labels"
+"""The name of a list of corrected labels that lies with the photos, without .csv (``corrections.py``)."""
 # Folders and files that systems and their programs leave beside photos, less those that begin with a dot.
 _LITTER = frozenset(
     (
@@ -39,9 +41,11 @@ def is_ignored(name: str) -> bool:
     """Whether a file or folder of this name is litter that a system left, at any depth, and is passed over.
 
     Such are hidden names (``.DS_Store``, ``._bird.jpg``, ``.thumbnails``), the thumbnails and waste of network drives
-    (``@eaDir``, ``#recycle``) and of Windows (``Thumbs.db``, ``$RECYCLE.BIN``), ``__MACOSX`` and ``lost+found``.
+    (``@eaDir``, ``#recycle``) and of Windows (``Thumbs.db``, ``$RECYCLE.BIN``), ``__MACOSX`` and ``lost+found``; and
+    our own lists of corrected labels.
     """
-    return name.startswith(".") or name.casefold() in _LITTER
+    is_list = CORRECTIONS in name and name.endswith(".csv")
+    return name.startswith(".") or name.casefold() in _LITTER or is_list
 
 
 def is_image(name: str) -> bool:

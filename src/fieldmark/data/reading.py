@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fieldmark.data.benchmarks import cifar, matlab, text_lists
+from fieldmark.data.corrections import chosen_list, corrected, place_of
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.entries import subfolders
 from fieldmark.data.folder import WHAT_TO_NAME, read_folder
@@ -35,13 +36,29 @@ BENCHMARKS = (
 )
 
 
-def read_dataset(source: str | os.PathLike[str], *, annotation: str = "variant") -> Dataset:
+def read_dataset(
+    source: str | os.PathLike[str], *, annotation: str = "variant", corrections: str | os.PathLike[str] | None = None
+) -> Dataset:
     """The photographs of ``source``: a benchmark's folder, a CSV, or a folder of class folders.
 
     If a sub-folder holds a benchmark, it is read from there, with a note. ``annotation`` chooses the
-    classes of FGVC-Aircraft ("variant", "family" or "manufacturer"). No image is opened. Raises ``UserError``
+    classes of FGVC-Aircraft ("variant", "family" or "manufacturer"). A list of corrected labels that lies with the
+    data, or ``corrections``, is honoured, with a note (``corrections.py``). No image is opened. Raises ``UserError``
     where there is nothing to read, or a list is damaged.
     """
+    dataset = read_as_given(source, annotation=annotation)
+    place = corrections_place(source, dataset, annotation=annotation)
+    chosen = chosen_list(place, Path(corrections) if corrections else None)
+    return corrected(dataset, chosen) if chosen else dataset
+
+
+def corrections_place(source: str | os.PathLike[str], dataset: Dataset, *, annotation: str = "variant") -> Path:
+    """Where the list of corrected labels of ``dataset``, read from ``source``, lies or would lie."""
+    return place_of(dataset, _existing(source), annotation=annotation)
+
+
+def read_as_given(source: str | os.PathLike[str], *, annotation: str = "variant") -> Dataset:
+    """``read_dataset`` without corrections of labels."""
     if annotation not in text_lists.AIRCRAFT_LEVELS:
         raise UserError(f"annotation '{printable(annotation)}' must be variant, family or manufacturer.")
     path = _existing(source)

@@ -59,8 +59,8 @@ def demands_of(
 def _kept_out(run: Path, option: str) -> tuple[Confidence, HeldOut]:
     """How sure a run may be, and the answers that say so."""
     if (confidence := read_confidence(run)) is None:
-        shown = printable(str(run))
-        raise UserError(f"{option}: nothing is known of how sure {shown} may be; fieldmark calibrate {shown} finds out")
+        advice = f"fieldmark calibrate {printable(str(run))} finds out"
+        raise UserError(f"{option}: nothing is known of how sure the run may be; {advice}")
     return confidence, read_held_out(run / HELD_OUT, classes=len(read_run(run)[1]))
 
 
@@ -71,6 +71,6 @@ def _refusal(run: Path, tree: Groups, share: float) -> Refusal:
     refuse_share(share, photos=len(held_out.labels))
     gallery = gallery_of_run(run)
     if gallery is None or held_out.similarities is None:
-        shown = printable(str(run))
-        raise UserError(f"--refuse: {shown} has no gallery of training photos; fieldmark calibrate {shown} makes one")
+        advice = f"fieldmark calibrate {printable(str(run))} makes one"
+        raise UserError(f"--refuse: the run has no gallery of training photos; {advice}")
     return refusal_of(held_out.logits, held_out.similarities, gallery, share=share)

@@ -233,7 +233,7 @@ def split_of_run(run: Path, data: Path | Dataset | None, split: str) -> OpenedDa
     recipe, classes, about = read_run(run)
     if split not in (*SPLITS, "all"):
         raise UserError(f"--split {printable(split)!r}: choose {', '.join(SPLITS)} or all")
-    dataset = data if isinstance(data, Dataset) else _read(about, data)
+    dataset = data if isinstance(data, Dataset) else data_of(about, data)
     known, has_own_splits = Scan.load(run / SCAN), about.held_out or not dataset.is_split
     if split == "all":
         if has_own_splits and data is None:  # other photos may have the same names
@@ -252,11 +252,13 @@ def split_of_run(run: Path, data: Path | Dataset | None, split: str) -> OpenedDa
     return chosen
 
 
-def _read(about: About, data: Path | None) -> Dataset:
+def data_of(about: About, data: Path | None) -> Dataset:
+    """The dataset read from ``data``, or else the one that the run was trained on."""
     source = data or Path(about.data)
     if data is None and not source.exists():
         raise UserError(f"{printable(str(source))}, which the run was trained on, does not exist; use --data DATA")
-    return read_dataset(source, annotation=about.annotation)
+    named = about.list_of_corrections if data is None else None  # it is for the run's own data
+    return read_dataset(source, annotation=about.annotation, corrections=named)
 
 
 def _split_by_run(run: Path, dataset: Dataset, known: Scan) -> Dataset:

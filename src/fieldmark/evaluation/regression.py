@@ -57,7 +57,7 @@ def regress(features: np.ndarray, labels: np.ndarray, *, classes: int, units: np
         tried = {c: _out_of_fold(x, labels, cuts, c) for c in STRENGTHS}
         strength = max(tried, key=lambda c: tried[c].sum())
         hits = tried[strength]
-    fitted = _fit(x, labels, strength)
+    fitted = fit(x, labels, strength)
     # of two classes, the regression has the second one's alone
     coefficients, intercepts = fitted.coef_, fitted.intercept_
     if len(fitted.classes_) == 2:
@@ -90,11 +90,12 @@ def folds_of(labels: np.ndarray, units: np.ndarray, *, folds: int = FOLDS) -> li
 def _out_of_fold(x: np.ndarray, y: np.ndarray, cuts: Sequence[tuple[np.ndarray, ...]], strength: float) -> np.ndarray:
     hits = np.zeros(len(y), dtype=bool)
     for others, fold in cuts:
-        hits[fold] = _fit(x[others], y[others], strength).predict(x[fold]) == y[fold]
+        hits[fold] = fit(x[others], y[others], strength).predict(x[fold]) == y[fold]
     return hits
 
 
-def _fit(x: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
+def fit(x: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
+    """The regression with an inverse penalty, in the precision of the standardised features ``x`` (N, E)."""
     # 200 iterations are enough for a probe
     with _ignored(ConvergenceWarning), threadpool_limits(1, user_api="blas"):
         return LogisticRegression(C=strength, max_iter=200).fit(x, y)

@@ -167,8 +167,31 @@ class Content:
 def rendered(content: Content) -> str:
     """The page as HTML."""
     style, script = (Markup(text_of(name)) for name in ("report.css", "report.js"))
+    return (
+        environment_of("fieldmark.reports")
+        .get_template("report.html.j2")
+        .render(
+            content=content,
+            m=content.measured,
+            policy=policy(style, script),
+            style=style,
+            script=script,
+            mark=MARK,
+            asked_of=asked_of,
+            examples_of=examples_of,
+            examples_in_words=examples_in_words,
+            heading=heading_of(content),
+            settings=json_text(content.settings).splitlines(),
+            limits={"photos": MOST, "untrimmed": UNTRIMMED},
+            area={"left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
+        )
+    )
+
+
+def environment_of(package: str) -> Environment:
+    """Of the templates in a package: all that is filled in is escaped and on one line, and nothing may be missing."""
     environment = Environment(
-        loader=PackageLoader("fieldmark.reports", ""),
+        loader=PackageLoader(package, ""),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
@@ -176,21 +199,7 @@ def rendered(content: Content) -> str:
         finalize=lambda value: value if isinstance(value, Markup) else printable(str(value)),
     )
     environment.filters |= {"percent": percent, "points": points, "count": count, "sentence": sentence}
-    return environment.get_template("report.html.j2").render(
-        content=content,
-        m=content.measured,
-        policy=policy(style, script),
-        style=style,
-        script=script,
-        mark=MARK,
-        asked_of=asked_of,
-        examples_of=examples_of,
-        examples_in_words=examples_in_words,
-        heading=heading_of(content),
-        settings=json_text(content.settings).splitlines(),
-        limits={"photos": MOST, "untrimmed": UNTRIMMED},
-        area={"left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
-    )
+    return environment
 
 
 def heading_of(content: Content) -> str:
@@ -198,9 +207,9 @@ def heading_of(content: Content) -> str:
     return content.run.resolve().name or str(content.run)
 
 
-def text_of(name: str) -> str:
-    """A file of the package as it stands in the page."""
-    return files("fieldmark.reports").joinpath(name).read_text("utf-8")
+def text_of(name: str, *, package: str = "fieldmark.reports") -> str:
+    """A file of a package as it stands in the page."""
+    return files(package).joinpath(name).read_text("utf-8")
 
 
 def policy(style: str, script: str) -> str:

@@ -26,7 +26,7 @@ from fieldmark.files import replace_files, write_json, write_text
 from fieldmark.images.guard import up_to
 from fieldmark.images.pictures import Picture, read_picture
 from fieldmark.input.views import evaluation_view
-from fieldmark.plain import from_plain, to_plain
+from fieldmark.plain import from_plain, json_text, to_plain
 from fieldmark.recipe import External, Pixels, Recipe, recipe_from_json, recipe_to_json
 from fieldmark.runs.checkpoint import STATE, load_model
 
@@ -44,7 +44,8 @@ class About:
 
     ``data`` is the path of the photographs, ``layout`` their layout, ``annotation`` which labels were used,
     ``data_digest`` a digest of names, labels and splits; ``headline`` the figure to look at first; ``cut`` says whether
-    Fieldmark made the splits, ``held_out`` is the share of training photos held out for validation.
+    Fieldmark made the splits, ``held_out`` is the share of training photos held out for validation, ``corrections`` the
+    list of corrected labels that was named ("" for none, or the one that lies with the photos).
     """
 
     data: str
@@ -57,6 +58,12 @@ class About:
     fieldmark: str = ""
     torch: str = ""
     python: str = ""
+    corrections: str = ""
+
+    @property
+    def list_of_corrections(self) -> Path | None:
+        """The list that was named, if any."""
+        return Path(self.corrections) if self.corrections else None
 
 
 @dataclass(frozen=True)
@@ -198,6 +205,11 @@ def write_run(run: Path, recipe: Recipe, *, classes: Sequence[str], about: About
     write_recipe(run, recipe)
     for file, value in ((CLASSES, _Classes(tuple(classes))), (ABOUT, about)):
         write_json(run / file, {"format_version": FORMAT_VERSION} | to_plain(value))
+
+
+def classes_to_json(classes: Sequence[str]) -> str:
+    """The text of ``classes.json``."""
+    return json_text({"format_version": FORMAT_VERSION, "classes": classes})
 
 
 def write_recipe(run: Path, recipe: Recipe) -> None:

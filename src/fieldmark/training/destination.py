@@ -10,6 +10,7 @@ from fieldmark.data.dataset import Dataset
 from fieldmark.data.split import SPLITS_FILE, read_splits
 from fieldmark.errors import UserError, printable
 from fieldmark.locks import LOCK, locked
+from fieldmark.runs.added import has_added
 from fieldmark.runs.checkpoint import MODEL, STATE
 from fieldmark.runs.folder import RECIPE
 from fieldmark.training.settings import Destination, Settings
@@ -46,6 +47,11 @@ def resumes_run(run: Path, destination: Destination) -> bool:
         raise UserError(f"--out {run}: the folder is not empty and does not hold a run; choose another")
     if destination.resume and (run / STATE).is_file():
         return True
+    if destination.resume and has_added(run):
+        raise UserError(
+            f"--out {run}: classes were added to this run without training, so its training cannot go on;\n"
+            "resume the run that they were added to, or train anew with their photos among the data"
+        )
     if destination.resume and (run / MODEL).is_file():
         raise UserError(f"--out {run}: its {STATE} is missing, so it cannot be resumed; --overwrite starts over")
     if not (destination.overwrite or destination.resume):
@@ -64,8 +70,8 @@ def refuse_deletion(run: Path, settings: Settings, dataset: Dataset) -> None:
     """Raises ``UserError`` where ``--overwrite`` would delete something that this training needs."""
     if not _contents(run):
         return
-    recipe = settings.recipe
-    tables = (("--splits", settings.data.splits), ("--groups", settings.data.groups))
+    recipe, data = settings.recipe, settings.data
+    tables = (("--splits", data.splits), ("--groups", data.groups), ("--corrections", data.corrections))
     options = (*tables, ("--recipe", recipe.recipe), ("--weights", recipe.weights))
     files = [(option, Path(value)) for option, value in options if value is not None and os.path.lexists(value)]
     photos = ((f"the photo {printable(photo.name)}", photo.path) for photo in dataset.photos if photo.row < 0)

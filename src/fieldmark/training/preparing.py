@@ -114,7 +114,7 @@ def prepare_new(
         UserError: data that cannot be trained on.
     """
     options, draft, recipe = settings.data, drafts[0], drafts[0].recipe
-    named = opened.dataset if opened else _named(data, options.annotation, console)
+    named = opened.dataset if opened else _named(data, options.annotation, options.corrections, console)
     pinned, (groups, remarks) = for_photos(pinned, named.photos), _groups(named, options.groups)
     _refuse_by_names(named, draft, options, pinned)
     for model in (each.recipe.model for each in drafts):
@@ -129,8 +129,7 @@ def prepare_new(
     refuse_missing_splits(dataset, train_on, source="--train-on")  # too few photos for the cut to fill them all
     tell(console, *split_notices(dataset, train_on, was_cut=ready.was_cut))
     photos, classes = dataset.of(train_on), len(dataset.classes)
-    if choose and len(drafts) > 1:
-        draft = choose(drafts, ready, console=console)
+    draft = choose(drafts, ready, console=console) if choose and len(drafts) > 1 else draft
     recipe = draft.fitted(photos=len(photos), classes=classes)
     _refuse_batches(recipe, photos, share=processes.world())
     _refuse_boxes_outside(ready, recipe)
@@ -145,6 +144,7 @@ def prepare_new(
         headline=headline(_counts(dataset, recipe)),
         cut=ready.was_cut,
         held_out=options.hold_out,
+        corrections=options.list_of_corrections,
     )
     return Prepared(ready, recipe, about, newly_cut=ready.was_cut and not (pinned or opened), groups=groups)
 
@@ -174,7 +174,8 @@ def prepare_again(
     refuse_parts(recipe, external)
     known = Scan.load(run / SCAN)
     if opened is None:
-        opened = _scanned(_named(data, about.annotation, console), recipe, known, console)
+        named = _named(data, about.annotation, about.list_of_corrections, console)
+        opened = _scanned(named, recipe, known, console)
         tell(console, *opened.remarks)
     before = known.by_name()
     replaced = any(before.get(facts.name, facts).sha != facts.sha for facts in opened.scan.facts)
@@ -225,9 +226,9 @@ def _unmatched(dataset: Dataset, pinned: dict[str, str], source: Path | None) ->
     return (f"--splits {source}: {count} there match no photo, such as {printable(missing[0])}",)
 
 
-def _named(data: Path, annotation: str, console: Console) -> Dataset:
+def _named(data: Path, annotation: str, corrections: Path | None, console: Console) -> Dataset:
     with working(console, "reading names and labels"):
-        return read_dataset(data, annotation=annotation)
+        return read_dataset(data, annotation=annotation, corrections=corrections)
 
 
 def _scanned(dataset: Dataset, recipe: Recipe, known: Scan, console: Console) -> OpenedData:

@@ -110,6 +110,7 @@ class DataSettings:
         strict: stop at damaged files instead of leaving them out.
         groups: a CSV with a column class and one for each level of groups above the classes, the finest first; NABirds
             and FGVC-Aircraft have levels of their own.
+        corrections: a list of corrected labels, as check --apply writes it, that does not lie with the photos.
     """
 
     annotation: str = "variant"
@@ -117,6 +118,12 @@ class DataSettings:
     hold_out: BelowOne = 0.0
     strict: bool = False
     groups: Path | None = None
+    corrections: Path | None = None
+
+    @property
+    def list_of_corrections(self) -> str:
+        """The place of the list that was named, for ``run.json``; "" for none."""
+        return str(self.corrections.resolve()) if self.corrections else ""
 
 
 @dataclass(frozen=True)
@@ -212,6 +219,7 @@ class Keywords(TypedDict, total=False):
     hold_out: float
     strict: bool
     groups: str | Path
+    corrections: str | Path
     device: str
     workers: int
     start_method: StartMethod

@@ -35,8 +35,8 @@ Choices of ours where the paper is silent
 """
 
 import math
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -243,6 +243,11 @@ class ChannelExpansion(nn.Module):
         self.convolution = nn.Conv2d(channels, width, 1, bias=False)
         self.norm = nn.BatchNorm2d(width)
 
+    @staticmethod
+    def same_size(options: Mapping[str, Any], classes: int) -> dict[str, Any]:
+        """Options that give as many channels for any number of classes as ``options`` do for ``classes``."""
+        return {**options, "total": options.get("total", 0) or options.get("xi", 3) * classes}
+
     def forward(self, maps: Annotated[Tensor, "B D h w"]) -> Tensor:
         """(B, D, h, w) to (B, xi * c, h, w), nowhere negative."""
         refuse_misfits(ChannelExpansion.forward, maps, sizes={"D": self.convolution.in_channels})
@@ -264,6 +269,13 @@ class TwoLayerHead(nn.Module):
         self.width = width
         first = (nn.BatchNorm1d(width), nn.Linear(width, hidden))
         self.layers = nn.Sequential(*first, nn.BatchNorm1d(hidden), nn.ELU(), Linear(hidden, classes))
+
+    @property
+    def scorer(self) -> nn.Linear:
+        """The last layer, which scores the classes."""
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        return last
 
     def forward(self, embedding: Annotated[Tensor, "B E"]) -> Tensor:
         """Logits (B, c)."""

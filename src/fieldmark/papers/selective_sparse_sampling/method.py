@@ -207,6 +207,12 @@ class S3N(Method):
             share = {letter: letter == "O" if "O" in self.branches else 0.5 for letter in self.branches}
             adopt(self.joint, torch.cat([share[letter] * weight for letter in self.branches], 1), bias)
 
+    def scorers(self) -> tuple[tuple[nn.Linear, ...], ...]:
+        """O's classifier, whose scores say where D and C look; then D's, C's and the joint one."""
+        heads = [head for head in self.heads.values() if isinstance(head, nn.Linear)]
+        sampled = (*heads, *([] if self.joint is None else [self.joint]))
+        return (*super().scorers(), *([sampled] if sampled else []))
+
     def set_progress(self, fraction: float) -> None:
         """Ends the warm-up once ``fraction`` reaches it."""
         self.progress = fraction

@@ -1,0 +1,1 @@
+"""Classes that a trained run gets, or loses again, without training."""
