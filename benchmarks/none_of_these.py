@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from fieldmark.confidence.gallery import chosen_for_gallery
-from fieldmark.confidence.novelty import accepted, auroc, energies, max_logits, nearest, of_length_one
+from fieldmark.confidence.novelty import accepted, auroc, energies, max_logits
 from fieldmark.core.device import device_of
 from fieldmark.core.draws import EVALUATION
 from fieldmark.data.dataset import Photo, labels_of
@@ -119,20 +119,20 @@ def probabilities(gallery: Answers, answers: Answers) -> np.ndarray:
     return max_logits(answers.logits) - energies(answers.logits)
 
 
-def of_neighbours(rank: int) -> Rule:
+def cosines(gallery: Answers, answers: Answers, *, power: float) -> np.ndarray:
+    """Between signed powers of embeddings: (N, G)."""
+    roots = [np.sign(one.embeddings) * np.abs(one.embeddings) ** power for one in (answers, gallery)]
+    own, known = (values / np.linalg.norm(values, axis=1, keepdims=True) for values in roots)
+    return own @ known.T
+
+
+def of_neighbours(rank: int, *, power: float = 1.0) -> Rule:
     """The cosine to the neighbour of a rank, counted from 1."""
 
     def rule(gallery: Answers, answers: Answers) -> np.ndarray:
-        return nearest(answers.embeddings, of_length_one(gallery.embeddings), count=rank)[1][:, -1]
+        return -np.partition(-cosines(gallery, answers, power=power), rank - 1, axis=1)[:, rank - 1]
 
     return rule
-
-
-def of_answer(gallery: Answers, answers: Answers) -> np.ndarray:
-    """The cosine to the nearest photo of the class that is answered."""
-    cosines = of_length_one(answers.embeddings) @ of_length_one(gallery.embeddings).T
-    own = gallery.labels == answers.logits.argmax(1)[:, None]
-    return np.where(own, cosines, -1.0).max(1)
 
 
 RULES: dict[str, Rule] = {
@@ -141,14 +141,13 @@ RULES: dict[str, Rule] = {
     "energy": lambda _, answers: energies(answers.logits),
     "nearest photo": of_neighbours(1),
     "5th nearest photo": of_neighbours(5),
-    "10th nearest photo": of_neighbours(10),
-    "nearest photo of the answer": of_answer,
+    "nearest photo, of roots": of_neighbours(1, power=0.5),
 }
 SUMS = {
     "max logit + nearest photo / 2": ("max logit", "nearest photo", 0.5),
     "max logit + nearest photo": ("max logit", "nearest photo", 1.0),
-    "max logit + 5th nearest photo / 2": ("max logit", "5th nearest photo", 0.5),
-    "energy + nearest photo / 2": ("energy", "nearest photo", 0.5),
+    "energy + nearest photo, of roots / 2": ("energy", "nearest photo, of roots", 0.5),
+    "**max logit + nearest photo, of roots / 2**": ("max logit", "nearest photo, of roots", 0.5),
 }
 """Sums of two scores, each less its mean and divided by its standard deviation on the known photos; and the weight."""
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fieldmark.confidence import novelty
-from fieldmark.confidence.novelty import accepted, auroc, energies, max_logits, nearest, of_length_one
+from fieldmark.confidence.novelty import accepted, auroc, directions, energies, max_logits, nearest
 
 RANDOM = np.random.default_rng(0)
 
@@ -22,10 +22,12 @@ def test_scores_of_logits() -> None:
 
 def test_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(novelty, "CHUNK", 3)
-    photos, gallery = RANDOM.normal(size=(7, 6)), of_length_one(RANDOM.normal(size=(9, 6)))
+    photos, gallery = RANDOM.normal(size=(7, 6)), directions(RANDOM.normal(size=(9, 6)))
     places, cosines = nearest(photos, gallery, count=2)
     for at, photo in enumerate(photos):
-        naive = [float(photo @ other / math.sqrt(photo @ photo)) for other in gallery.astype(np.float64)]
+        roots = [math.copysign(math.sqrt(abs(value)), value) for value in photo]
+        length = math.sqrt(sum(root * root for root in roots))
+        naive = [sum(a * b for a, b in zip(roots, other, strict=True)) / length for other in gallery.tolist()]
         ranked = sorted(range(9), key=lambda place: -naive[place])[:2]
         assert places[at].tolist() == ranked
         assert cosines[at] == pytest.approx([naive[place] for place in ranked], abs=1e-5)
@@ -34,8 +36,8 @@ def test_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_embedding_of_zeros_is_near_to_nothing() -> None:
-    assert nearest(np.zeros((1, 3)), of_length_one(np.eye(3)))[1].tolist() == [[0.0]]
-    assert nearest(np.full((1, 3), 7.0), of_length_one(np.full((1, 3), 0.1)))[1].max() <= 1
+    assert nearest(np.zeros((1, 3)), directions(np.eye(3)))[1].tolist() == [[0.0]]
+    assert nearest(np.full((1, 3), 7.0), directions(np.full((1, 3), 0.1)))[1].max() <= 1
 
 
 def test_auroc_counts_pairs() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fieldmark.confidence.novelty import of_length_one
+from fieldmark.confidence.novelty import directions
 from fieldmark.errors import UserError, printable
 
 EACH, MOST = 30, 5000
@@ -16,9 +16,9 @@ EACH, MOST = 30, 5000
 
 @dataclass(frozen=True)
 class Gallery:
-    """``embeddings`` float16 (G, E) of length 1 and ``labels`` int64 (G,) of training photos, by ``names``.
+    """``embeddings`` float16 (G, E) and ``labels`` int64 (G,) of training photos, by ``names``.
 
-    ``model`` tells the weights that made them.
+    The embeddings are as ``novelty.directions`` has them; ``model`` tells the weights that made them.
     """
 
     model: str
@@ -35,8 +35,8 @@ class Gallery:
 
 
 def gallery_of(model: str, names: Sequence[str], labels: np.ndarray, embeddings: np.ndarray) -> Gallery:
-    """A gallery of photos that were chosen; embeddings (G, E) of any length."""
-    return Gallery(model, tuple(names), labels, of_length_one(embeddings).astype(np.float16))
+    """A gallery of photos that were chosen; embeddings (G, E) as the network gives them."""
+    return Gallery(model, tuple(names), labels, directions(embeddings).astype(np.float16))
 
 
 def chosen_for_gallery(labels: np.ndarray, *, each: int = EACH, most: int = MOST) -> np.ndarray:

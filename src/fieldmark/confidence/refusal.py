@@ -1,10 +1,10 @@
 """Photos of none of a run's classes, told by how familiar they look beside photos that were kept out of training.
 
 The score of a photo is its largest logit plus half of the cosine to the nearest photo of the gallery, each less its
-mean over the held-out photos and divided by its standard deviation there. The threshold is a score of the held-out
-photos: with n of them, the k-th lowest, k being the share of false refusals times n + 1, rounded down. A photo of the
-same kind lies below it with at most that probability, on average over draws of the held-out photos, as with sets of
-answers (``conformal.py``); that the weights of the two parts come from the same photos is neglected.
+mean over the held-out photos and divided by its standard deviation there. The threshold is a score of the
+held-out photos: with n of them, the k-th lowest, k being the share of false refusals times n + 1, rounded down. A photo
+of the same kind lies below it with at most that probability, on average over draws of the held-out photos, as with sets
+of answers (``conformal.py``); that the weights of the two parts come from the same photos is neglected.
 """
 
 import math
