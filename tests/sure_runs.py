@@ -4,18 +4,21 @@ from pathlib import Path
 
 import numpy as np
 
+from fieldmark.confidence.gallery import Gallery
 from fieldmark.confidence.held_out import HeldOut
 from fieldmark.confidence.record import Confidence
 from fieldmark.confidence.temperature import Temperature
 from fieldmark.runs.folder import digest_of, write_confidence
 
 
-def sure(run: Path, temperature: float = 1.0, answers: HeldOut | None = None) -> Confidence:
-    """Gives a run of three classes a temperature, and answers to held-out photos."""
+def sure(
+    run: Path, temperature: float = 1.0, answers: HeldOut | None = None, gallery: Gallery | None = None
+) -> Confidence:
+    """Gives a run of three classes a temperature, answers to held-out photos and, if there is one, a gallery."""
     answers = answers or HeldOut(("a",), np.zeros(1, np.int64), np.zeros((1, 3), np.float32))
     known = Temperature(temperature, 0.9 * temperature, 1.1 * temperature)
     confidence = Confidence(digest_of(run), "validation", ("val",), len(answers.names), answers.right, known)
-    write_confidence(run, confidence, answers)
+    write_confidence(run, confidence, answers, gallery)
     return confidence
 
 

@@ -52,7 +52,7 @@ COMMANDS = {
         "--json",
         "--external",
     ],
-    "predict": ["--out", "-o", "--top", "--certainty", "--coverage", "--groups", "--external"],
+    "predict": ["--out", "-o", "--top", "--certainty", "--coverage", "--groups", "--refuse", "--external"],
     "report": ["--data", "--split", "--out", "--device", "--external"],
     "convert": ["SOURCE", "TARGET"],
     "equations": ["PAPER", "--json"],

@@ -215,6 +215,7 @@ def predict(
     certainty: float | None = None,
     coverage: float | None = None,
     groups: str | Path | None = None,
+    refuse: str | float | None = None,
     device: str = "auto",
     external: External = (),
     console: Console = QUIET,
@@ -229,6 +230,8 @@ def predict(
         certainty: also give an answer that is right with this probability, such as 0.9: a class, or a group of them.
         coverage: also give a set of classes that holds the right one for this share of photos, such as 0.9.
         groups: a CSV of groups of classes, to answer with; by default those that the run was trained with.
+        refuse: also answer "none of these" where a photo looks too unlike those of the classes, so that this share of
+            photos of the classes is refused wrongly, such as 0.05 or "5%"; needs what ``calibrate`` leaves.
         device: auto, cpu, cuda, cuda:N or mps.
         external: classes of your own that the run's recipe names, or their names.
         console: is told which files of a folder are passed over.
@@ -240,7 +243,7 @@ def predict(
     from fieldmark.evaluation.predict import predict as predict_photos
 
     file = None if groups is None else Path(groups)
-    demands = demands_of(Path(run), certainty=certainty, coverage=coverage, groups=file)
+    demands = demands_of(Path(run), certainty=certainty, coverage=coverage, groups=file, refuse=refuse)
     photos, pictures, notes = photos_of(inputs)
     tell(console, *notes)
     opened = opened_run(run, device=device, external=external, console=console)

@@ -180,6 +180,7 @@ def predict(
     certainty: float | None = None,
     coverage: float | None = None,
     groups: Path | None = None,
+    refuse: str | None = None,
     device: str = "auto",
     external: External = (),
     console: Speaking,
@@ -199,6 +200,9 @@ def predict(
             0.9; an empty set says that no class is likely enough.
         groups: a CSV of groups of classes (class, and a column for each level, the finest first), for --certainty; by
             default those that the run was trained with.
+        refuse: answer "none of these" where a photo looks too unlike those of the classes, so that this share of photos
+            of the classes, such as 5%, is refused wrongly (columns answer, nearest, distance: the nearest training
+            photo's class, and how far off it is by its cosine); fieldmark calibrate RUN prepares it.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
@@ -211,20 +215,13 @@ def predict(
         raise UserError("name the photos: fieldmark predict RUN FILES_OR_FOLDERS -o predictions.csv")
     refuse_output(out, inputs=[*map(Path, inputs), *([groups] if groups else [])])
     predictions = predict_photos(
-        run,
-        inputs,
-        top=top,
-        certainty=certainty,
-        coverage=coverage,
-        groups=groups,
-        device=device,
-        external=external,
-        console=console,
-    )
+        run, inputs, top=top, certainty=certainty, coverage=coverage, groups=groups, refuse=refuse, device=device,
+        external=external, console=console,
+    )  # fmt: skip
     if not speaks():  # only the first of several processes predicts
         return 0
     try:
-        tally = write_predictions(out, predictions, top=top, further=columns_of(certainty, coverage))
+        tally = write_predictions(out, predictions, top=top, further=columns_of(certainty, coverage, refuse))
     except BrokenPipeError:  # the reader of standard output has ended, as head does; a second error would follow
         make_console().on_broken_pipe()
         return 1

@@ -1,5 +1,6 @@
 """Answers to held-out photos on disk."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,18 @@ def test_what_is_saved_is_read(tmp_path: Path) -> None:
     assert found.names == ("a/ü.jpg", "b.jpg")
     assert (found.labels.dtype, found.logits.dtype) == (np.int64, np.float32)
     np.testing.assert_array_equal(found.logits, answers("a/ü.jpg", "b.jpg").logits)
+
+
+def test_similarities_are_kept_where_all_parts_have_them(tmp_path: Path) -> None:
+    near = [replace(answers(name), similarities=np.array([0.5], np.float32)) for name in ("a", "b")]
+    whole, path = joined(near), tmp_path / "file.npz"
+    path.touch()
+    whole.save(path)
+    assert read_held_out(path, classes=3).similarities.tolist() == [0.5, 0.5]  # pyright: ignore
+    assert joined([near[0], answers("b")]).similarities is None
+    replace(whole, similarities=np.array([0.5, np.nan])).save(path)
+    with pytest.raises(UserError, match="does not fit"):
+        read_held_out(path, classes=3)
 
 
 def test_parts_are_joined_in_order() -> None:

@@ -34,7 +34,7 @@ def test_few_validation_photos_lead_to_folds(own_run: Path, folded: HeldOut) -> 
 def test_validation_photos_that_tell_are_enough(
     own_run: Path, folded: HeldOut, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibrating, "_answers", lambda opened, photos, console: folded)
+    monkeypatch.setattr(calibrating, "_answers", lambda opened, photos, gallery, console: folded)
     assert fieldmark.calibrate(own_run).source == "validation"
     assert fieldmark.calibrate(own_run, folds=4).folds == 4  # as the user says
 

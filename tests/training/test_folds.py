@@ -43,19 +43,23 @@ def trained_on(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], Recipe]]
 def test_each_photo_is_new_to_the_network_that_answers_it(
     own_run: Path, trained_on: list[tuple[set[str], Recipe]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
-    infer = module.infer
+    asked, galleries = [], []
+    beside = module.answers_beside
 
-    def told(function, photos, **options):
+    def told(gallery, method, photos, **options):
         asked.append({photo.name for photo in photos.photos})
-        return infer(function, photos, **options)
+        galleries.append(set(gallery.names))
+        return beside(gallery, method, photos, **options)
 
-    monkeypatch.setattr(module, "infer", told)
+    monkeypatch.setattr(module, "answers_beside", told)
     found = out_of_fold(folding(own_run), console=QUIET)
     everything = training_photos(own_run)
     assert set(found.names) == everything
     assert len(found.names) == len(everything)
-    for (known, recipe), new in zip(trained_on, asked, strict=True):
+    assert found.similarities is not None
+    assert found.similarities.shape == found.labels.shape
+    for (known, recipe), new, gallery in zip(trained_on, asked, galleries, strict=True):
+        assert gallery == known
         assert known | new == everything
         assert not known & new
         run_recipe = open_run(own_run).recipe

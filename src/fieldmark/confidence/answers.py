@@ -1,5 +1,6 @@
 """What is said of a photo beyond the likeliest classes: an answer of the certainty asked for, a set of the coverage."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from fieldmark.confidence.back_off import answer_levels, paths
 from fieldmark.confidence.conformal import Thresholds, scores_of, sets_of
+from fieldmark.confidence.refusal import NONE, Refusal
 from fieldmark.confidence.taxonomy import UNSURE, Groups
 
 
@@ -14,30 +16,64 @@ class Answer(NamedTuple):
     """Of one photo; what was not asked for is left at its default.
 
     ``name`` is the class or group that is certain enough, ``level`` its level ("unsure" with an empty name where none
-    is) and ``probability`` its own; ``classes`` are those of the set, the likeliest first.
+    is, "none of these" where the photo is of no class) and ``probability`` its own; ``classes`` are those of the set,
+    the likeliest first. ``nearest`` is the class of the nearest training photo, and ``distance`` one less the cosine.
     """
 
     name: str = ""
     level: str = ""
     probability: float | None = None
     classes: tuple[str, ...] | None = None
+    nearest: str = ""
+    distance: float | None = None
+
+
+class Sight(NamedTuple):
+    """What a network makes of N photos beside their probabilities, for refusals.
+
+    ``logits`` (N, C), ``places`` int64 (N,) of the nearest photos in the gallery, and their ``cosines`` (N,).
+    """
+
+    logits: np.ndarray
+    places: np.ndarray
+    cosines: np.ndarray
 
 
 @dataclass(frozen=True)
 class Demands:
-    """What is asked: a ``certainty`` to be reached among ``groups``, ``limits`` of sets of answers, or both."""
+    """What is asked: a ``certainty`` to be reached among ``groups``, ``limits`` of sets of answers, a ``refusal``."""
 
     groups: Groups
     certainty: float | None = None
     limits: Thresholds | None = None
+    refusal: Refusal | None = None
 
-    def answers(self, probabilities: np.ndarray) -> list[Answer]:
-        """One per photo, from calibrated probabilities (N, C)."""
+    def answers(self, probabilities: np.ndarray, sight: Sight | None = None) -> list[Answer]:
+        """One per photo, from calibrated probabilities (N, C), and for a refusal from what else the network sees.
+
+        A set of classes stays as it is where a photo is refused: it is what was promised of photos of the classes.
+        """
         found = self._certain(probabilities) if self.certainty is not None else [Answer()] * len(probabilities)
-        if self.limits is None:
+        if self.limits is not None:
+            sets = self._sets(probabilities, self.limits)
+            found = [answer._replace(classes=names) for answer, names in zip(found, sets, strict=True)]
+        if self.refusal is None:
             return found
-        sets = self._sets(probabilities, self.limits)
-        return [answer._replace(classes=names) for answer, names in zip(found, sets, strict=True)]
+        assert sight is not None, "a refusal needs to see the photos"
+        return list(self._beside_gallery(found, probabilities, sight, self.refusal))
+
+    def _beside_gallery(
+        self, found: list[Answer], probabilities: np.ndarray, sight: Sight, refusal: Refusal
+    ) -> Iterator[Answer]:
+        classes = self.groups.classes
+        best, near = probabilities.argmax(1).tolist(), refusal.gallery.labels[sight.places].tolist()
+        refused = refusal.refused(sight.logits, sight.cosines).tolist()
+        for photo, answer in enumerate(found):
+            if refused[photo]:
+                answer = answer._replace(name=NONE, level=NONE, probability=None)
+            elif self.certainty is None:
+                answer = answer._replace(name=classes[best[photo]], level=self.groups.names[0])
+            yield answer._replace(nearest=classes[near[photo]], distance=float(1 - sight.cosines[photo]))
 
     def _certain(self, probabilities: np.ndarray) -> list[Answer]:
         assert self.certainty is not None

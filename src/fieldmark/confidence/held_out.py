@@ -11,11 +11,15 @@ from fieldmark.errors import UserError, printable
 
 @dataclass(frozen=True)
 class HeldOut:
-    """``logits`` float32 (N, C) and ``labels`` int64 (N,) of photos kept out of training, by ``names``."""
+    """``logits`` float32 (N, C) and ``labels`` int64 (N,) of photos kept out of training, by ``names``.
+
+    ``similarities`` float32 (N,) are the cosines to the nearest photos of the network's gallery, where it has one.
+    """
 
     names: tuple[str, ...]
     labels: np.ndarray
     logits: np.ndarray
+    similarities: np.ndarray | None = None
 
     @property
     def right(self) -> int:
@@ -25,8 +29,11 @@ class HeldOut:
     def save(self, path: Path) -> None:
         """Writes them to a file that is there already, as ``files.replace_files`` wants it."""
         names = np.array([printable(name) for name in self.names], dtype=np.str_)
+        arrays = {"names": names, "labels": self.labels, "logits": self.logits}
+        if self.similarities is not None:
+            arrays["similarities"] = self.similarities
         with path.open("wb") as file:  # by its name, NumPy might choose another
-            np.savez(file, allow_pickle=False, names=names, labels=self.labels, logits=self.logits)
+            np.savez(file, allow_pickle=False, **arrays)
 
 
 def read_held_out(path: Path, *, classes: int) -> HeldOut:
@@ -39,16 +46,19 @@ def read_held_out(path: Path, *, classes: int) -> HeldOut:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             names, labels, logits = (arrays[name] for name in ("names", "labels", "logits"))
+            near = arrays["similarities"].astype(np.float32) if "similarities" in arrays else None
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{shown} cannot be read ({error}); {advice}") from None
     fits = labels.ndim == 1 and names.shape == labels.shape and logits.shape == (*labels.shape, classes)
+    fits = fits and (near is None or (near.shape == labels.shape and np.isfinite(near).all()))
     if not (fits and np.isin(labels, np.arange(classes)).all() and np.isfinite(logits).all()):
         raise UserError(f"{shown} does not fit the run's {classes} classes; {advice}")
-    return HeldOut(tuple(map(str, names)), labels.astype(np.int64), logits.astype(np.float32))
+    return HeldOut(tuple(map(str, names)), labels.astype(np.int64), logits.astype(np.float32), near)
 
 
 def joined(parts: list[HeldOut]) -> HeldOut:
     """The answers of several networks, each to photos of its own, as those of one."""
     names = tuple(name for part in parts for name in part.names)
     labels, logits = (np.concatenate([getattr(part, key) for part in parts]) for key in ("labels", "logits"))
-    return HeldOut(names, labels, logits)
+    near = [part.similarities for part in parts if part.similarities is not None]
+    return HeldOut(names, labels, logits, np.concatenate(near) if len(near) == len(parts) else None)

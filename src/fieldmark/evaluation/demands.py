@@ -7,15 +7,22 @@ import numpy as np
 from fieldmark.confidence.answers import Demands
 from fieldmark.confidence.back_off import refuse_certainty
 from fieldmark.confidence.conformal import refuse_coverage, scores_of, thresholds
-from fieldmark.confidence.held_out import read_held_out
+from fieldmark.confidence.held_out import HeldOut, read_held_out
 from fieldmark.confidence.probabilities import log_probabilities
+from fieldmark.confidence.record import Confidence
+from fieldmark.confidence.refusal import NONE, Refusal, refusal_of, refuse_share, share_of
 from fieldmark.confidence.taxonomy import Groups
 from fieldmark.errors import UserError, printable
-from fieldmark.runs.folder import HELD_OUT, groups_of, read_confidence, read_run
+from fieldmark.runs.folder import HELD_OUT, gallery_of_run, groups_of, read_confidence, read_run
 
 
 def demands_of(
-    run: Path, *, certainty: float | None = None, coverage: float | None = None, groups: Path | None = None
+    run: Path,
+    *,
+    certainty: float | None = None,
+    coverage: float | None = None,
+    groups: Path | None = None,
+    refuse: str | float | None = None,
 ) -> Demands | None:
     """What is asked of a run's predictions; None where that is nothing but classes.
 
@@ -24,25 +31,46 @@ def demands_of(
         certainty: of answers, which are classes or groups of these.
         coverage: of sets of answers.
         groups: a CSV of groups; by default those that the run has, if any.
+        refuse: the share of photos of the classes that may be answered with "none of these", such as 0.05 or "5%".
 
     Raises:
-        UserError: a certainty or coverage that is none, groups that do not fit, or too few held-out photos.
+        UserError: a certainty, coverage or share that is none, groups that do not fit, too few held-out photos, no
+            gallery.
     """
     if groups is not None and certainty is None:
         raise UserError("--groups needs --certainty, which says when an answer is a group and not a class")
-    if certainty is None and coverage is None:
+    if certainty is None and coverage is None and refuse is None:
         return None
     classes = read_run(run)[1]
-    tree, limits = Groups(classes), None
+    tree, limits, refusal = Groups(classes), None, None
     if certainty is not None:
         refuse_certainty(certainty)
         tree = groups_of(run, groups) or tree
     if coverage is not None:
         refuse_coverage(coverage)
-        if (confidence := read_confidence(run)) is None:
-            advice = f"fieldmark calibrate {printable(str(run))} finds out"
-            raise UserError(f"--coverage: nothing is known of how sure the run may be; {advice}")
-        held_out = read_held_out(run / HELD_OUT, classes=len(classes))
+        confidence, held_out = _kept_out(run, "--coverage")
         scores = scores_of(np.exp(log_probabilities(held_out.logits, confidence.applied)))
         limits = thresholds(scores, held_out.labels, coverage=coverage)
-    return Demands(tree, certainty, limits)
+    if refuse is not None:
+        refusal = _refusal(run, tree, share_of(refuse))
+    return Demands(tree, certainty, limits, refusal)
+
+
+def _kept_out(run: Path, option: str) -> tuple[Confidence, HeldOut]:
+    """How sure a run may be, and the answers that say so."""
+    if (confidence := read_confidence(run)) is None:
+        advice = f"fieldmark calibrate {printable(str(run))} finds out"
+        raise UserError(f"{option}: nothing is known of how sure the run may be; {advice}")
+    return confidence, read_held_out(run / HELD_OUT, classes=len(read_run(run)[1]))
+
+
+def _refusal(run: Path, tree: Groups, share: float) -> Refusal:
+    if taken := [NONE for level in tree.nodes if NONE in level]:
+        raise UserError(f"--refuse: a class or group of {printable(str(run))} is itself called {taken[0]!r}; rename it")
+    _, held_out = _kept_out(run, "--refuse")
+    refuse_share(share, photos=len(held_out.labels))
+    gallery = gallery_of_run(run)
+    if gallery is None or held_out.similarities is None:
+        advice = f"fieldmark calibrate {printable(str(run))} makes one"
+        raise UserError(f"--refuse: the run has no gallery of training photos; {advice}")
+    return refusal_of(held_out.logits, held_out.similarities, gallery, share=share)

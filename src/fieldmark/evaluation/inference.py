@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from fieldmark.confidence.gallery import Gallery
+from fieldmark.confidence.novelty import nearest
 from fieldmark.core import processes
 from fieldmark.core.contract import Method
 from fieldmark.core.device import moved
@@ -99,6 +101,22 @@ def scored(method: Method, images: torch.Tensor) -> torch.Tensor:
         return method(images)
     encoded = method.encode(images, EVALUATION)
     return torch.cat([encoded.logits, *(encoded.views[name] for name in method.scored_views)], 1)
+
+
+def with_neighbours(method: Method, gallery: Gallery) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A function from images to their logits (B, C), the place of the nearest photo in a gallery, and its cosine.
+
+    All in one pass: (B, C + 2).
+    """
+    known = gallery.embeddings.astype(np.float32)
+
+    def answers(images: torch.Tensor) -> torch.Tensor:
+        encoded = method.encode(images, EVALUATION)
+        places, cosines = nearest(encoded.features.embedding.float().cpu().numpy(), known)
+        further = torch.from_numpy(np.hstack([places, cosines]).astype(np.float32))
+        return torch.cat([encoded.logits.float().cpu(), further], 1)
+
+    return answers
 
 
 def infer(

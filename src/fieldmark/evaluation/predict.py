@@ -11,15 +11,16 @@ from typing import TextIO
 import numpy as np
 from rich.console import Console
 
-from fieldmark.confidence.answers import Answer, Demands
+from fieldmark.confidence.answers import Answer, Demands, Sight
 from fieldmark.confidence.probabilities import log_probabilities
+from fieldmark.confidence.refusal import NONE
 from fieldmark.confidence.taxonomy import UNSURE
 from fieldmark.console import tell
 from fieldmark.data.dataset import Photo
 from fieldmark.data.opening import refuse_without_boxes
 from fieldmark.data.outputs import is_json_with, is_table_with, refuse_file
 from fieldmark.errors import UserError, printable
-from fieldmark.evaluation.inference import in_eval_mode, stream
+from fieldmark.evaluation.inference import in_eval_mode, stream, with_neighbours
 from fieldmark.files import STANDARD_OUTPUT, growing_file, is_device, standard_output
 from fieldmark.images.pictures import Held
 from fieldmark.input.loading import Photographs
@@ -35,7 +36,9 @@ class Prediction:
 
     ``probabilities`` are calibrated where the run knows how sure it may be.
     Where a certainty was asked for, ``answer`` is the class or group that reaches it, ``level`` its level ("unsure"
-    without an answer) and ``answer_probability`` its probability; where a coverage was, ``set`` has the classes.
+    without an answer) and ``answer_probability`` its probability; where a coverage was, ``set`` has the classes. Where
+    photos may be refused, ``answer`` and ``level`` may be "none of these", ``nearest`` is the class of the nearest
+    training photo, and ``distance`` one less the cosine of the two embeddings.
     """
 
     file: str
@@ -46,6 +49,8 @@ class Prediction:
     level: str = ""
     answer_probability: float | None = None
     set: tuple[str, ...] | None = None
+    nearest: str = ""
+    distance: float | None = None
 
     def __str__(self) -> str:
         """One line: the file, and its classes in whole percents, less those that round to nothing."""
@@ -59,7 +64,9 @@ class Prediction:
     def _further(self) -> Iterator[str]:
         if self.answer_probability is not None:
             yield f"answer: {self.answer} ({self.level}) {100 * self.answer_probability:.0f} %"
-        elif self.level:
+        elif self.level == NONE and self.distance is not None:
+            yield f"answer: {NONE} (nearest: {self.nearest}, distance {self.distance:.2f})"
+        elif self.level == UNSURE:
             yield f"answer: {self.level}"
         if self.set is not None:
             more = f" and {len(self.set) - CLASSES:,} more" if len(self.set) > CLASSES else ""
@@ -131,10 +138,14 @@ def _predictions(
     method = opened.learner.method
     with in_eval_mode(method):
         start = 0
-        for part in stream(method, views, method=method, workers=workers):
-            probabilities = np.exp(log_probabilities(part.values, opened.temperature))
+        refusal = demands.refusal if demands else None
+        function = with_neighbours(method, refusal.gallery) if refusal else method
+        for part in stream(function, views, method=method, workers=workers):
+            logits = part.values[:, : len(opened.classes)]
+            sight = Sight(logits, part.values[:, -2].astype(np.int64), part.values[:, -1]) if refusal else None
+            probabilities = np.exp(log_probabilities(logits, opened.temperature))
             order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
-            answers = demands.answers(probabilities) if demands else [Answer()] * len(order)
+            answers = demands.answers(probabilities, sight) if demands else [Answer()] * len(order)
             for row, best in enumerate(order):
                 name = views.photos[start + row].name
                 if line := part.damaged.get(start + row):
@@ -164,10 +175,12 @@ def _is_json(path: Path) -> bool:
     return path.suffix.lower() == ".json"
 
 
-def columns_of(certainty: float | None, coverage: float | None) -> tuple[str, ...]:
+def columns_of(certainty: float | None, coverage: float | None, refuse: str | float | None = None) -> tuple[str, ...]:
     """The fields of a prediction that are written beside its classes, by what was asked for."""
-    answer = () if certainty is None else ("answer", "level", "answer_probability")
-    return answer if coverage is None else (*answer, "set")
+    answer = () if certainty is None and refuse is None else ("answer",)
+    further = () if certainty is None else ("level", "answer_probability")
+    near = () if refuse is None else ("nearest", "distance")
+    return (*answer, *further, *near) if coverage is None else (*answer, *further, *near, "set")
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction], *, top: int, further: Sequence[str] = ()) -> Tally:
@@ -245,9 +258,9 @@ def print_predictions(tally: Tally, path: Path, console: Console) -> None:
 def _further_lines(tally: Tally) -> Iterator[str]:
     """How many answers were given at each level, and how large the sets are."""
     if tally.levels:
-        unsure = [(UNSURE, tally.levels[UNSURE])] if tally.levels[UNSURE] else []
-        given = [(level, count) for level, count in tally.levels.most_common() if level != UNSURE]
-        yield f"answers: {', '.join(f'{level} {count:,}' for level, count in [*given, *unsure])}"
+        last = [(level, tally.levels[level]) for level in (UNSURE, NONE) if tally.levels[level]]
+        given = [(level, count) for level, count in tally.levels.most_common() if level not in (UNSURE, NONE)]
+        yield f"answers: {', '.join(f'{level} {count:,}' for level, count in [*given, *last])}"
     if tally.sets:
         mean = sum(size * count for size, count in tally.sets.items()) / tally.sets.total()
         yield f"sets: {mean:.2f} classes on average, {tally.sets[1]:,} of one class, {tally.sets[0]:,} empty"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fieldmark.building import build_learner, classes_named
+from fieldmark.confidence.gallery import Gallery, read_gallery
 from fieldmark.confidence.held_out import HeldOut
 from fieldmark.confidence.record import Confidence
 from fieldmark.confidence.taxonomy import Groups, read_groups
@@ -31,7 +32,7 @@ from fieldmark.runs.checkpoint import STATE, load_model
 
 LOG = logging.getLogger(__name__)
 CLASSES, ABOUT, SCAN, START, METRICS = "classes.json", "run.json", "scan.json", "start.json", "metrics.csv"
-CONFIDENCE, HELD_OUT = "confidence.json", "held_out.npz"
+CONFIDENCE, HELD_OUT, GALLERY = "confidence.json", "held_out.npz", "gallery.npz"
 GROUPS = "groups.json"
 FORMAT_VERSION = 1
 T = TypeVar("T")
@@ -226,14 +227,15 @@ def read_start(run: Path) -> Start | None:
     return _read(run / START, Start) if (run / START).is_file() else None
 
 
-def write_confidence(run: Path, confidence: Confidence, held_out: HeldOut) -> None:
-    """Writes a run's confidence and the answers to held-out photos that it was made from: both, or neither.
+def write_confidence(run: Path, confidence: Confidence, held_out: HeldOut, gallery: Gallery | None = None) -> None:
+    """Writes a run's confidence, the answers to held-out photos that it was made from, and a gallery: all, or nothing.
 
     Raises:
         UserError: they cannot be written.
     """
     value = {"format_version": FORMAT_VERSION} | to_plain(confidence)
-    replace_files(run, {HELD_OUT: held_out.save, CONFIDENCE: lambda path: write_json(path, value)})
+    saves = {HELD_OUT: held_out.save} | ({GALLERY: gallery.save} if gallery else {})
+    replace_files(run, saves | {CONFIDENCE: lambda path: write_json(path, value)})
 
 
 def read_confidence(run: Path) -> Confidence | None:
@@ -242,6 +244,18 @@ def read_confidence(run: Path) -> Confidence | None:
         return None
     confidence = _read(run / CONFIDENCE, Confidence)
     return confidence if confidence.model == digest_of(run) else None
+
+
+def gallery_of_run(run: Path) -> Gallery | None:
+    """The gallery of a run's network; None where it has none, or where the weights have changed since.
+
+    Raises:
+        UserError: not a run, or a gallery that is damaged.
+    """
+    if not (run / GALLERY).is_file():
+        return None
+    gallery = read_gallery(run / GALLERY, classes=len(read_run(run)[1]))
+    return gallery if gallery.model == digest_of(run) else None
 
 
 def write_groups(run: Path, groups: Groups) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from fieldmark.confidence.gallery import Gallery
 from fieldmark.confidence.held_out import HeldOut
 from fieldmark.confidence.record import Confidence, confidence_of
 from fieldmark.console import counted
@@ -11,12 +12,12 @@ from fieldmark.core import processes
 from fieldmark.data.opening import OpenedData
 from fieldmark.data.split import read_splits
 from fieldmark.evaluation.evaluate import split_of_run
-from fieldmark.evaluation.inference import infer
+from fieldmark.evaluation.familiar import answers_beside, gallery_from
 from fieldmark.files import refuse_unwritable
 from fieldmark.input.loading import Photographs
 from fieldmark.recipe import External
 from fieldmark.runs.folder import CONFIDENCE, Opened, digest_of, read_run, write_confidence
-from fieldmark.training.folds import Folding, out_of_fold
+from fieldmark.training.folds import Folding, out_of_fold, training_photos
 from fieldmark.training.settings import MachineSettings
 
 FOLDS = 3
@@ -47,16 +48,17 @@ def calibrate(
     """
     run, model = opened.path, digest_of(opened.path)
     refuse_unwritable(run / CONFIDENCE, advice="how sure a run may be is written into its folder: use a copy of it")
+    gallery = gallery_from(opened, training_photos(run, data), console=console)
     confidence = held_out = None
     if folds is None and (photos := _validation(run, data)):
-        held_out = _answers(opened, photos, console)
+        held_out = _answers(opened, photos, gallery, console)
         confidence = confidence_of(held_out, model=model, source="validation", splits=("val",))
     if confidence is None or held_out is None or not confidence.temperature.is_known:
         folding = Folding(run, data, folds or FOLDS, machine, external)
         held_out, splits = out_of_fold(folding, console=console), opened.recipe.train_on
         confidence = confidence_of(held_out, model=model, source="folds", splits=splits, folds=folds or FOLDS)
     if processes.is_first():
-        write_confidence(run, confidence, held_out)
+        write_confidence(run, confidence, held_out, gallery)
     return confidence
 
 
@@ -66,9 +68,8 @@ def _validation(run: Path, data: Path | None) -> OpenedData | None:
     return split_of_run(run, data, "val") if has_some else None
 
 
-def _answers(opened: Opened, photos: OpenedData, console: Console) -> HeldOut:
+def _answers(opened: Opened, photos: OpenedData, gallery: Gallery, console: Console) -> HeldOut:
     method, dataset = opened.learner.method, photos.dataset
     views = Photographs(dataset.photos, opened.recipe.pixels, packed=dataset.pixels)
     with counted(console, "answering validation photos", len(views)) as tick:
-        read = infer(method, views, method=method, workers=1, progress=tick)
-    return HeldOut(tuple(photo.name for photo in read.photos), read.labels, read.values)
+        return answers_beside(gallery, method, views, workers=1, progress=tick)

@@ -18,7 +18,7 @@ from fieldmark.data.groups import units_of
 from fieldmark.data.opening import OpenedData
 from fieldmark.errors import Interrupted, UserError, printable
 from fieldmark.evaluation.evaluate import split_of_run
-from fieldmark.evaluation.inference import infer
+from fieldmark.evaluation.familiar import answers_beside, gallery_from
 from fieldmark.evaluation.regression import folds_of
 from fieldmark.files import replace_file
 from fieldmark.input.loading import Photographs
@@ -63,7 +63,7 @@ def out_of_fold(folding: Folding, *, console: Console) -> HeldOut:
     if folding.folds < 2:
         raise UserError(f"--folds {folding.folds}: at least 2")
     run, recipe = folding.run, read_run(folding.run)[0]
-    data = _training_photos(folding, recipe)
+    data = training_photos(run, folding.data)
     photos = data.dataset.photos
     units, _ = units_of(photos, data.scan)
     parts = folds_of(np.array(labels_of(photos)), units, folds=folding.folds)
@@ -87,9 +87,13 @@ def out_of_fold(folding: Folding, *, console: Console) -> HeldOut:
     return joined(answers)
 
 
-def _training_photos(folding: Folding, recipe: Recipe) -> OpenedData:
-    """The photos that the run was trained on."""
-    parts = [split_of_run(folding.run, folding.data, split) for split in recipe.train_on]
+def training_photos(run: Path, data: Path | None = None) -> OpenedData:
+    """The photos that a run was trained on; ``data`` where they are not where they were.
+
+    Raises:
+        UserError: they are not there, or cannot be read.
+    """
+    parts = [split_of_run(run, data, split) for split in read_run(run)[0].train_on]
     photos = [photo for part in parts for photo in part.dataset.photos]
     return replace(parts[0], dataset=parts[0].dataset.with_photos(photos))
 
@@ -124,10 +128,11 @@ def _answer(
     """Writes the answers of a fold's network to the photos that it was not trained on."""
     opened = open_run(folder, external=folding.external)
     method = opened.learner.method.to(device_of(folding.machine.device))
+    seen = data.dataset.with_photos([photos[at] for at in np.setdiff1d(np.arange(len(photos)), part)])
+    gallery = gallery_from(opened, replace(data, dataset=seen), console=console)
     views = Photographs([photos[at] for at in part], opened.recipe.pixels, packed=data.dataset.pixels)
     with counted(console, "answering the others", len(views)) as tick:
-        read = infer(method, views, method=method, workers=folding.machine.workers or 0, progress=tick)
+        answers = answers_beside(gallery, method, views, workers=folding.machine.workers or 0, progress=tick)
     if processes.is_first():
-        answers = HeldOut(tuple(photo.name for photo in read.photos), read.labels, read.values)
         replace_file(folder / HELD_OUT, answers.save)
     processes.wait_for_all()

@@ -1,0 +1,78 @@
+"""The gallery of a run: what training photos look like to its network, to tell how near another photo comes to them."""
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fieldmark.confidence.novelty import directions
+from fieldmark.errors import UserError, printable
+
+EACH, MOST = 30, 5000
+"""Photos of a class, and of all classes, at most: so a gallery costs seconds and megabytes, whatever the data."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """``embeddings`` float16 (G, E) and ``labels`` int64 (G,) of training photos, by ``names``.
+
+    The embeddings are as ``novelty.directions`` has them; ``model`` tells the weights that made them.
+    """
+
+    model: str
+    names: tuple[str, ...]
+    labels: np.ndarray
+    embeddings: np.ndarray
+
+    def save(self, path: Path) -> None:
+        """Writes it to a file that is there already, as ``files.replace_files`` wants it."""
+        names = np.array([printable(name) for name in self.names], dtype=np.str_)
+        arrays = {"names": names, "labels": self.labels, "embeddings": self.embeddings}
+        with path.open("wb") as file:  # by its name, NumPy might choose another
+            np.savez(file, allow_pickle=False, model=np.array(self.model), **arrays)
+
+
+def gallery_of(model: str, names: Sequence[str], labels: np.ndarray, embeddings: np.ndarray) -> Gallery:
+    """A gallery of photos that were chosen; embeddings (G, E) as the network gives them."""
+    return Gallery(model, tuple(names), labels, directions(embeddings).astype(np.float16))
+
+
+def chosen_for_gallery(labels: np.ndarray, *, each: int = EACH, most: int = MOST) -> np.ndarray:
+    """Which training photos go into a gallery: indices, in order, of evenly spread photos of each class.
+
+    Args:
+        labels: (N,) of the training photos.
+        each: photos of a class, at most.
+        most: photos in all, at most, but one of each class.
+    """
+    counts = np.bincount(labels)
+    present = max(1, int((counts > 0).sum()))
+    room = np.minimum(counts, max(1, min(each, most // present)))
+    order = np.argsort(labels, kind="stable")
+    of_class = labels[order]
+    rank = np.arange(len(labels)) - (np.cumsum(counts) - counts)[of_class]
+    # the first photo of each of so many equal stretches: its rank times the number of stretches passes a whole count
+    stretch = rank * room[of_class] // counts[of_class]
+    before = (rank - 1) * room[of_class] // counts[of_class]
+    return np.sort(order[stretch != before])
+
+
+def read_gallery(path: Path, *, classes: int) -> Gallery:
+    """What ``Gallery.save`` wrote, for a run of so many classes.
+
+    Raises:
+        UserError: the file is missing, damaged, or does not fit.
+    """
+    shown, advice = printable(str(path)), "fieldmark calibrate RUN writes it anew"
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            model, names, labels, values = (arrays[name] for name in ("model", "names", "labels", "embeddings"))
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise UserError(f"{shown} cannot be read ({error}); {advice}") from None
+    fits = labels.ndim == 1 and len(labels) and names.shape == labels.shape
+    fits = fits and values.ndim == 2 and len(values) == len(labels)
+    if not (fits and np.isin(labels, np.arange(classes)).all() and np.isfinite(values).all()):
+        raise UserError(f"{shown} does not fit the run's {classes} classes; {advice}")
+    return Gallery(str(model), tuple(map(str, names)), labels.astype(np.int64), values.astype(np.float16))
