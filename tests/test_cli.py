@@ -23,6 +23,7 @@ from fieldmark.data.split import read_splits
 from fieldmark.evaluation.evaluate import OPENINGS
 from fieldmark.runs.checkpoint import MODEL
 from small_runs import spelt, write_photo, write_photos
+from sure_runs import sure
 from typed import ran, refused
 
 COMMANDS = {
@@ -663,6 +664,7 @@ def test_predictions_on_standard_output_stand_alone(
     (folder / "鷺.jpg").write_bytes(b"no picture")
     (folder / "raw.dng").touch()
     table = tmp_path / "p.csv"
+    sure(own_run)
     assert ran("predict", own_run, folder, "-o", table) == 0
     said = capfdbinary.readouterr()
     assert said.err == b""

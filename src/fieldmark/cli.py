@@ -210,7 +210,13 @@ def predict(
         console = make_console(stderr=True, quiet=console.quiet)
     with working(console, "starting"):
         from fieldmark.api import predict as predict_photos
-        from fieldmark.evaluation.predict import columns_of, print_predictions, refuse_output, write_predictions
+        from fieldmark.evaluation.predict import (
+            columns_of,
+            print_predictions,
+            refuse_output,
+            uncalibrated,
+            write_predictions,
+        )
     if not inputs:
         raise UserError("name the photos: fieldmark predict RUN FILES_OR_FOLDERS -o predictions.csv")
     refuse_output(out, inputs=[*map(Path, inputs), *([groups] if groups else [])])
@@ -225,6 +231,8 @@ def predict(
     except BrokenPipeError:  # the reader of standard output has ended, as head does; a second error would follow
         make_console().on_broken_pipe()
         return 1
+    if tally.classes and out not in STANDARD_OUTPUT:
+        tell(console, *uncalibrated(run))
     print_predictions(tally, out, console)
     return 0 if tally.classes else 1
 

@@ -24,7 +24,7 @@ from fieldmark.evaluation.inference import in_eval_mode, stream, with_neighbours
 from fieldmark.files import STANDARD_OUTPUT, growing_file, is_device, standard_output
 from fieldmark.images.pictures import Held
 from fieldmark.input.loading import Photographs
-from fieldmark.runs.folder import Opened
+from fieldmark.runs.folder import Opened, read_confidence
 
 SHOWN, UNREADABLE, CLASSES = 20, 10, 5
 """The most photos whose classes are printed; of more, the unreadable photos and the commonest classes that are."""
@@ -264,3 +264,10 @@ def _further_lines(tally: Tally) -> Iterator[str]:
     if tally.sets:
         mean = sum(size * count for size, count in tally.sets.items()) / tally.sets.total()
         yield f"sets: {mean:.2f} classes on average, {tally.sets[1]:,} of one class, {tally.sets[0]:,} empty"
+
+
+def uncalibrated(run: Path) -> tuple[str, ...]:
+    """A line where a run does not know how sure it may be."""
+    known = read_confidence(run)
+    is_known = known is not None and known.temperature.is_known
+    return () if is_known else (f"probabilities are not calibrated: fieldmark calibrate {printable(str(run))}",)
