@@ -149,6 +149,7 @@ def test_a_folder_that_vanishes_ends_a_run_in_words(
         assert len(said.splitlines()) <= 3, said
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="privileges are given up as Linux has it")
 def test_a_photo_that_one_may_not_read_is_named_by_a_run_that_one_may_not_change(photos: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(photos, tmp_path / "photos"))
@@ -176,6 +177,7 @@ def test_a_photo_that_one_may_not_read_is_named_by_a_run_that_one_may_not_change
     assert unread == {str(data / "bee" / "3.jpg"): NO_PERMISSION}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="peak memory cannot be reset here")
 def test_none_takes_long_or_much_memory(photos: Path, trained: Path, tmp_path: Path) -> None:
     kinds = {path.name: kind for kind, path in write_bad_inputs(tmp_path).items() if not path.is_dir()}

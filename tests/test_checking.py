@@ -47,6 +47,7 @@ def test_from_suspects_to_a_run_that_honours_decisions(own: Path, tmp_path: Path
     assert fieldmark.check(own).photos == 24
 
 
+@pytest.mark.slow
 def test_a_list_beside_data_that_cannot_be_written(own: Path, tmp_path: Path) -> None:
     decided, place = tmp_path / "decided.csv", tmp_path / "mine.csv"
     decided.write_text("file,given,decision\nant/0.jpg,ant,drop\nant/1.jpg,ant,bee\n")

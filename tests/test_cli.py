@@ -537,6 +537,7 @@ def unbroken(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (run / MODEL).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL])
 def test_a_stopped_program_goes_on(how: signal.Signals, photos: Path, tmp_path: Path, unbroken: bytes) -> None:

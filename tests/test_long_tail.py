@@ -38,4 +38,4 @@ def test_photos_are_training_and_validation_ones_and_the_same_each_time() -> Non
 
 def test_the_plan_is_read() -> None:
     plan = read_plan(Path(__file__).parent.parent / "benchmarks" / "long_tail.toml")
-    assert [entry.name for entry in plan.entries] == ["none", "sampler", "logit-adjust", "chosen"]
+    assert [entry.name for entry in plan.entries] == ["none", "sampler", "logit-adjust"]

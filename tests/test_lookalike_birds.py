@@ -59,6 +59,7 @@ def test_the_first_pairs_of_the_pool_that_are_measured_so(species: dict[str, lis
         assert birds == [bird for pair in fitting for bird in pool_of(0)[2 * pair : 2 * pair + 2]]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_test_photos")
 def test_marks_have_their_size_in_the_pictures(species: dict[str, list[Species]], tmp_path: Path):
     """Of pictures that they were not measured on."""

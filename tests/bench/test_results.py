@@ -119,6 +119,7 @@ def test_a_result_of_other_kinds_inside_is_refused_in_a_line(name: str, tmp_path
     assert line.endswith("; the file was changed by hand")
 
 
+@pytest.mark.slow
 def test_any_part_of_a_result_may_be_of_another_kind(tmp_path: Path) -> None:
     """No traceback, whatever stands there: a report, or one line."""
     result = replace(result_of("pc"), recipe=RECIPE, tuned={"winner": None, "trials": []})

@@ -297,6 +297,7 @@ def test_a_method_that_fails_does_not_stop_the_list(split: Path, tmp_path: Path)
     ]  # for --retry
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [signal.default_int_handler, signal.SIG_IGN])  # the second in the background
 def test_time_that_is_up_ends_a_run_in_its_middle(
     before: Any, split: Path, tmp_path: Path, stub: Callable[[Stub], list[str]], request: pytest.FixtureRequest
@@ -426,6 +427,7 @@ def unbroken(split: Path, tmp_path_factory: pytest.TempPathFactory) -> np.ndarra
     return read_answers(folder, "photos-plain-seed10").logits
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals")
 def test_where_a_program_was_killed_another_goes_on(split: Path, tmp_path: Path, unbroken: np.ndarray) -> None:
     """While the first lives, if ever so slowly, its trial is its own; the second waits, and then takes it over."""

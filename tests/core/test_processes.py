@@ -102,6 +102,7 @@ def test_what_the_first_process_refuses_is_refused_in_all(measured: dict[str, An
     assert measured["refusals"] == [["this is refused"]] * measured["count"]
 
 
+@pytest.mark.slow
 def test_a_run_on_two_processes_learns_what_one_learns(tmp_path: Path):
     photos = small_runs.write_photos(tmp_path / "photos", photos=4)
     words = [*small_runs.spelt(*TRANSFORMER), "--term", "pairwise-confusion"]

@@ -30,6 +30,7 @@ def megabytes_held(mode: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
 def test_freed_memory_is_kept():
     assert megabytes_held("free") < 130  # or there is nothing to be gained

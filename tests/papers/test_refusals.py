@@ -35,9 +35,10 @@ MODULES = (
 )
 EXCUSED = {
     *("PairStep", "Interaction", "Branch", "Pass", "Pairs", "Features"),  # results
-    *("Criterion", "PooledNeck", "InteractingNeck", "IdentityNeck"),  # abstract
+    *("Criterion", "PooledNeck", "InteractingNeck", "IdentityNeck", "ScoringHead"),  # abstract
     *("Classifier", "refined_channels", "localised", "on_image", "lattice"),  # of other things than tensors and numbers
     "mean_of_valid",  # of losses that it has made itself
+    "scorer_of",  # which finds a layer
     "adopt",  # of a layer, whose sizes it refuses otherwise
 }
 SIGNED = {("channel_weights", "scale"), ("self_channel_interaction", "scale"), ("SelfChannelInteraction", "scale")}

@@ -359,6 +359,7 @@ def test_a_time_may_be_too_short_for_what_the_start_asks_for(
     assert (recipe.epochs, recipe.length_by_start) == (1, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", [{}, {"lr": 0.004}, {"set": ("stages.0.optimiser.lr=0.004",)}])
 def test_a_run_that_a_time_shortens_has_a_short_one_s_rate(
     said: dict[str, object], photos: Path, tmp_path: Path, open_length: Settings, clock: Clock

@@ -19,7 +19,7 @@ from fieldmark.locks import LOCK, locked
 from fieldmark.recipe import Recipe
 from fieldmark.runs.checkpoint import MODEL, STATE, load_state
 from fieldmark.runs.folder import RECIPE, open_run
-from fieldmark.training import loop, session
+from fieldmark.training import loop, session, validation
 from fieldmark.training.runlog import METRICS, RunLog
 from fieldmark.training.session import train
 from fieldmark.training.settings import Destination, Settings, settings_of
@@ -270,8 +270,8 @@ def test_the_best_epoch_is_kept_where_there_are_enough_photos(
 ) -> None:
     monkeypatch.setattr(session, "ENOUGH_TO_CHOOSE", 1)
     figures = iter([0.5, 0.9, 0.9, 0.1])
-    measure = session.measure
-    monkeypatch.setattr(session, "measure", lambda *given: replace(measure(*given), top1=next(figures)))
+    measure = validation.measure
+    monkeypatch.setattr(validation, "measure", lambda *given: replace(measure(*given), top1=next(figures)))
     saved: list[float] = []
     save = loop.save_model
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from fieldmark.evaluation.inference import infer
 from fieldmark.input.loading import Photographs
 from fieldmark.runs.checkpoint import MODEL, STATE
 from fieldmark.runs.folder import METRICS, open_run
-from fieldmark.training import session, starting
+from fieldmark.training import session, starting, validation
 from fieldmark.training.runlog import CURVES, RunLog
 from fieldmark.training.settings import Settings
 from small_runs import small, spelt, stop_after, train_small
@@ -127,7 +128,7 @@ def test_before_the_first_epoch_a_run_from_zero_cannot_answer(photos: Path, tmp_
             ask(tmp_path)
 
 
-@pytest.mark.parametrize(("module", "stage"), [(starting, "infer"), (starting, "regress"), (session, "measure")])
+@pytest.mark.parametrize(("module", "stage"), [(starting, "infer"), (starting, "regress"), (validation, "measure")])
 def test_a_stop_before_the_first_step_says_so_too(
     module: ModuleType,
     stage: str,
@@ -163,7 +164,7 @@ def test_a_run_killed_before_any_of_its_writes_is_whole_and_goes_on(
     begun: list[bool] = []
     sync, start = os.fsync, session.Loop.start
 
-    def noted(self: session.Loop, validate: session.Validate | None) -> None:
+    def noted(self: session.Loop, validate: Any) -> None:
         begun.append(True)
         start(self, validate)
 
@@ -200,14 +201,14 @@ def test_the_start_is_a_candidate_for_the_best(
     photos: Path, probe: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "ENOUGH_TO_CHOOSE", 1)
-    measure = session.measure
+    measure = validation.measure
     for figures, best, said in (
         ([0.6, 0.5, 0.6, 0.4], 0, "answers as the probe that it began as"),
         ([0.3, 0.5, 0.4, 0.5], 1, "answers as after epoch 1, its best so far"),
     ):
         told = iter([*figures[:3], *figures])
         with monkeypatch.context() as patch:
-            patch.setattr(session, "measure", lambda *given, told=told: replace(measure(*given), top1=next(told)))
+            patch.setattr(validation, "measure", lambda *given, told=told: replace(measure(*given), top1=next(told)))
             settings = replace(probe, recipe=replace(probe.recipe, epochs=3))
             assert said in stopped(photos, tmp_path / f"stopped {best}", 8, settings)
             models = models_of(photos, tmp_path / f"run {best}", settings)

@@ -314,12 +314,12 @@ def _run(
         loop.train(workers=workers, start=machine.start_method, validate=validate, budget=command.budget)
     if not (run / MODEL).is_file():  # deleted, or of a run by an earlier version
         loop.save_model()
-    if processes.is_first():
+    if validate:
+        tell(console, validate.conclude(run).line)
+    if processes.is_first():  # the curves last: they are what tells that nothing is left to do
         write_metrics(run / METRICS, loop.position.rows)
         draw_curves(run / CURVES, loop.position.rows)
     processes.wait_for_all()
-    if validate:
-        tell(console, validate.conclude(run).line)
     tell(console, f"trained in {clock(loop.position.seconds)}; the run is in {run}")
 
 

@@ -41,23 +41,24 @@ class Validation:
 
     def __call__(self) -> Mapping[str, float]:
         """The figures of an epoch; the answers stay in ``latest``."""
+        self.latest = self._answers()
+        metrics = measure(self.latest.logits, self.latest.labels)
+        return {"val_top1": metrics.top1, "val_per_class": metrics.mean_per_class}
+
+    def _answers(self) -> HeldOut:
         method = self.loop.learner.method
         read = infer(method, self.photos, method=method, workers=self.workers, start=self.start)
         for line in (photo.line for photo in read.unread if photo.line not in self._told):
             self._told.add(line)
             self.loop.log.note(f"became unreadable, left out of validation: {line}")
-        self.latest = HeldOut(tuple(photo.name for photo in read.photos), read.labels, read.values)
-        metrics = measure(read.values, read.labels)
-        return {"val_top1": metrics.top1, "val_per_class": metrics.mean_per_class}
+        return HeldOut(tuple(photo.name for photo in read.photos), read.labels, read.values)
 
     def conclude(self, run: Path) -> Confidence:
         """Writes how sure the trained run may be, by its answers to these photos; nothing is trained after that."""
         held_out = self.latest
         if held_out is None or not self.loop.has_kept():  # the saved weights are those of another epoch
             load_model(run, self.loop.learner)
-            self()
-            held_out = self.latest
-            assert held_out is not None, "measured"
+            held_out = self._answers()
         confidence = confidence_of(held_out, model=digest_of(run), source="validation", splits=("val",))
         if processes.is_first():
             write_confidence(run, confidence, held_out)
