@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -14,39 +13,18 @@ from fieldmark.label_audit.sheet import is_sheet, rendered
 from fieldmark.label_audit.small_pictures import Pictures, wanted_rows
 from fieldmark.reports.pictures import jpeg
 from made_up_pages import HOSTILE
+from page_elements import Elements
 
 pytest.importorskip("cleanlab", reason="needs the extra [audit]")
-
-
-class Elements(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.texts = ""
-        self.open: list[str] = []
-        self.feed(text)
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        if tag not in ("meta", "link"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts += data
 
 
 def page(names: tuple[str, ...], **pictures: object) -> tuple[str, Elements]:
     found = audited(clouds(apart=0.6), names=names, splits=("train", "test"))
     noise = jpeg(np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8), 70)
     text = rendered(found, Pictures(dict.fromkeys(wanted_rows(found), noise), 24, str(pictures.get("remark", ""))))
-    return text, Elements(text)
+    parsed = Elements(text)
+    assert not parsed.open
+    return text, parsed
 
 
 def test_names_are_text_and_nothing_runs() -> None:
@@ -55,8 +33,8 @@ def test_names_are_text_and_nothing_runs() -> None:
     assert not [
         name for _, attributes in parsed.found for name in attributes if name.startswith("on") or name == "style"
     ]
-    assert HOSTILE[0] in parsed.texts
-    assert "{{ 7 * 7 }}" in parsed.texts
+    assert HOSTILE[0] in parsed.text
+    assert "{{ 7 * 7 }}" in parsed.text
     (policy,) = (a["content"] for t, a in parsed.found if t == "meta" and a.get("http-equiv"))
     assert policy is not None
     style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)

@@ -5,7 +5,6 @@ import hashlib
 import io
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -18,38 +17,9 @@ from fieldmark.data.dataset import Level
 from fieldmark.reports.page import is_report, policy, rendered, text_of
 from fieldmark.reports.pictures import BYTES, MOST
 from made_up_pages import HOSTILE, answers, content, page, shown
+from page_elements import Elements
 
 CLASSES = [f"class {at}" for at in range(6)]
-ALONE = {"meta", "link", "input", "br"}
-
-
-class Elements(HTMLParser):
-    """Elements with their attributes, the text of each kind, and whether all that is opened is closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self.open: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        if tag not in ALONE:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open:
-            self.texts.setdefault(self.open[-1], []).append(data)
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.found if name == tag]
 
 
 def colours(block: str) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""``fieldmark calibrate``: from validation photos, from folds, and what keeps to it afterwards."""
+"""``fieldmark calibrate``: from validation photos, from folds, and what keeps to it afterwards.
+
+``pytest -m slow tests/training/test_calibrating.py`` does it for every paper's method.
+"""
 
 import json
 from dataclasses import replace
@@ -12,6 +15,7 @@ from fieldmark.confidence.held_out import HeldOut
 from fieldmark.errors import UserError
 from fieldmark.runs.folder import CONFIDENCE, HELD_OUT, read_confidence, write_confidence
 from fieldmark.training import calibrating
+from small_runs import KEYWORDS, write_photos
 from sure_runs import random_answers, sure
 from typed import ran, refused
 
@@ -112,3 +116,17 @@ def test_it_is_written_whole_or_not_at_all(own_run: Path) -> None:
         write_confidence(own_run, replace(known, photos=1), Unsaved((), np.zeros(0), np.zeros((0, 3))))
     assert {name: (own_run / name).read_bytes() for name in before} == before
     assert not [path for path in own_run.iterdir() if path.name.startswith(".") and path.suffix]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["plain", "pc", "mc-loss", "api-net", "cin", "s3n"])
+def test_every_method(method: str, tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", photos=12)
+    keywords = {name: value for name, value in KEYWORDS.items() if name != "batch"} | {"method": method, "epochs": 1}
+    run = fieldmark.train(photos, tmp_path / "run", **keywords)  # pyright: ignore
+    assert fieldmark.calibrate(run, folds=2, device="cpu").photos == 30
+    photo = next(photos.glob("ant/*.jpg"))
+    (found,) = fieldmark.predict(run, photo, refuse="20%", device="cpu")
+    assert found.nearest in ("ant", "bee", "cat")
+    assert found.distance is not None
+    assert -1e-3 <= found.distance <= 2

@@ -1,14 +1,14 @@
 """The gallery of a run: what training photos look like to its network, to tell how near another photo comes to them."""
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from fieldmark.confidence.arrays import misfit, read_arrays, write_arrays
 from fieldmark.confidence.novelty import directions
-from fieldmark.errors import UserError, printable
+from fieldmark.errors import printable
 
 EACH, MOST = 30, 5000
 """Photos of a class, and of all classes, at most: so a gallery costs seconds and megabytes, whatever the data."""
@@ -29,9 +29,8 @@ class Gallery:
     def save(self, path: Path) -> None:
         """Writes it to a file that is there already, as ``files.replace_files`` wants it."""
         names = np.array([printable(name) for name in self.names], dtype=np.str_)
-        arrays = {"names": names, "labels": self.labels, "embeddings": self.embeddings}
-        with path.open("wb") as file:  # by its name, NumPy might choose another
-            np.savez(file, allow_pickle=False, model=np.array(self.model), **arrays)
+        model = np.array(self.model)
+        write_arrays(path, {"model": model, "names": names, "labels": self.labels, "embeddings": self.embeddings})
 
 
 def gallery_of(model: str, names: Sequence[str], labels: np.ndarray, embeddings: np.ndarray) -> Gallery:
@@ -65,14 +64,10 @@ def read_gallery(path: Path, *, classes: int) -> Gallery:
     Raises:
         UserError: the file is missing, damaged, or does not fit.
     """
-    shown, advice = printable(str(path)), "fieldmark calibrate RUN writes it anew"
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            model, names, labels, values = (arrays[name] for name in ("model", "names", "labels", "embeddings"))
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{shown} cannot be read ({error}); {advice}") from None
+    arrays = read_arrays(path, "model", "names", "labels", "embeddings")
+    model, names, labels, values = (arrays[name] for name in ("model", "names", "labels", "embeddings"))
     fits = labels.ndim == 1 and len(labels) and names.shape == labels.shape
     fits = fits and values.ndim == 2 and len(values) == len(labels)
     if not (fits and np.isin(labels, np.arange(classes)).all() and np.isfinite(values).all()):
-        raise UserError(f"{shown} does not fit the run's {classes} classes; {advice}")
+        raise misfit(path, classes=classes)
     return Gallery(str(model), tuple(map(str, names)), labels.astype(np.int64), values.astype(np.float16))

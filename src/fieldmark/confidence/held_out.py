@@ -1,12 +1,12 @@
 """Answers to photos that a network was not trained on: what its confidence is measured by."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from fieldmark.errors import UserError, printable
+from fieldmark.confidence.arrays import misfit, read_arrays, write_arrays
+from fieldmark.errors import printable
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ class HeldOut:
         arrays = {"names": names, "labels": self.labels, "logits": self.logits}
         if self.similarities is not None:
             arrays["similarities"] = self.similarities
-        with path.open("wb") as file:  # by its name, NumPy might choose another
-            np.savez(file, allow_pickle=False, **arrays)
+        write_arrays(path, arrays)
 
 
 def read_held_out(path: Path, *, classes: int) -> HeldOut:
@@ -42,17 +41,14 @@ def read_held_out(path: Path, *, classes: int) -> HeldOut:
     Raises:
         UserError: the file is missing, damaged, or does not fit.
     """
-    shown, advice = printable(str(path)), "fieldmark calibrate RUN writes it anew"
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            names, labels, logits = (arrays[name] for name in ("names", "labels", "logits"))
-            near = arrays["similarities"].astype(np.float32) if "similarities" in arrays else None
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{shown} cannot be read ({error}); {advice}") from None
+    arrays = read_arrays(path, "names", "labels", "logits")
+    names, labels, logits = (arrays[name] for name in ("names", "labels", "logits"))
+    near = arrays.get("similarities")
     fits = labels.ndim == 1 and names.shape == labels.shape and logits.shape == (*labels.shape, classes)
     fits = fits and (near is None or (near.shape == labels.shape and np.isfinite(near).all()))
     if not (fits and np.isin(labels, np.arange(classes)).all() and np.isfinite(logits).all()):
-        raise UserError(f"{shown} does not fit the run's {classes} classes; {advice}")
+        raise misfit(path, classes=classes)
+    near = None if near is None else near.astype(np.float32)
     return HeldOut(tuple(map(str, names)), labels.astype(np.int64), logits.astype(np.float32), near)
 
 
