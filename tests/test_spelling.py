@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from fieldmark.data.unlabelled import photos_of
-from fieldmark.evaluation.predict import Prediction, write_predictions
+from fieldmark.predictions.prediction import Prediction
+from fieldmark.predictions.writing import write_predictions
 from small_runs import spelt, write_photo
 
 ODD = ["鷺", "[bold]", ":bird:", os.fsdecode(b"caf\xe9"), "two\nlines", "\x1b[31mred", "back\\udce9slash"]

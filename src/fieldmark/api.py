@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from fieldmark.core.classifier import Classifier
     from fieldmark.data.dataset import Dataset
     from fieldmark.evaluation.evaluate import Evaluation
-    from fieldmark.evaluation.predict import Prediction
     from fieldmark.evaluation.probe import Probed
+    from fieldmark.predictions.prediction import Prediction
     from fieldmark.recipe import Model, Recipe
     from fieldmark.runs.folder import Loaded, Opened
 

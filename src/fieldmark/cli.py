@@ -210,10 +210,12 @@ def predict(
         console = make_console(stderr=True, quiet=console.quiet)
     with working(console, "starting"):
         from fieldmark.api import predict as predict_photos
-        from fieldmark.evaluation import predict as predicting
+        from fieldmark.evaluation.predict import uncalibrated
+        from fieldmark.predictions.prediction import columns_of
+        from fieldmark.predictions.writing import print_predictions, refuse_output, write_predictions
     if not inputs:
         raise UserError("name the photos: fieldmark predict RUN FILES_OR_FOLDERS -o predictions.csv")
-    predicting.refuse_output(out, inputs=[*map(Path, inputs), *([groups] if groups else [])])
+    refuse_output(out, inputs=[*map(Path, inputs), *([groups] if groups else [])])
     predictions = predict_photos(
         run, inputs, top=top, certainty=certainty, coverage=coverage, groups=groups, refuse=refuse, device=device,
         external=external, console=console,
@@ -221,15 +223,13 @@ def predict(
     if not speaks():  # only the first of several processes predicts
         return 0
     try:
-        tally = predicting.write_predictions(
-            out, predictions, top=top, further=predicting.columns_of(certainty, coverage, refuse)
-        )
+        tally = write_predictions(out, predictions, top=top, further=columns_of(certainty, coverage, refuse))
     except BrokenPipeError:  # the reader of standard output has ended, as head does; a second error would follow
         make_console().on_broken_pipe()
         return 1
     if tally.classes and out not in STANDARD_OUTPUT:
-        tell(console, *predicting.uncalibrated(run))
-    predicting.print_predictions(tally, out, console)
+        tell(console, *uncalibrated(run))
+    print_predictions(tally, out, console)
     return 0 if tally.classes else 1
 
 

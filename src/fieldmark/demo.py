@@ -14,8 +14,8 @@ from fieldmark.core.device import device_of
 from fieldmark.core.weights import LITE0, LITE0_BACKBONE, lite0_is_installed
 from fieldmark.errors import UserError
 from fieldmark.evaluation.output import write_evaluation
-from fieldmark.evaluation.predict import refuse_output, write_predictions
 from fieldmark.locks import LOCK, locked
+from fieldmark.predictions.writing import refuse_output, write_predictions
 from fieldmark.reports import REPORT
 from fieldmark.training.runlog import clock
 from fieldmark.training.settings import Keywords
