@@ -43,8 +43,9 @@ def ticked(cell: str) -> list[str]:
 
 ROOMS = rooms_of_the_design()
 
-# Modules that the base installation must be able to import: these, and all of images, data, birds, confidence, recipes
-# and input but one. So recipes, settings and plans are read, written and changed without torch.
+# Modules that the base installation must be able to import: these, and all of images, data, birds, confidence,
+# predictions, ship, recipes and input but one. So recipes, settings and plans are read, written and changed without it.
+FREE_OF_TORCH = ("images", "data", "birds", "confidence", "predictions", "ship", "recipes", "input")
 NEEDS_TORCH = ("input.loading",)
 NEEDS_NO_TORCH = (
     "",
@@ -285,11 +286,7 @@ def test_what_must_not_need_torch_does_not():
     """Imported where nothing of the [train] extra can be: the way of the base installation."""
     names = [
         *NEEDS_NO_TORCH,
-        *(
-            m.name
-            for m in modules()
-            if m.name.split(".")[0] in ("images", "data", "birds", "confidence", "recipes", "input")
-        ),
+        *(m.name for m in modules() if m.name.split(".")[0] in FREE_OF_TORCH),
     ]
     free = [f"fieldmark.{name}".rstrip(".") for name in names if name not in NEEDS_TORCH]
     program = (

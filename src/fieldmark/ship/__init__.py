@@ -1,0 +1,1 @@
+"""Exported models, opened and asked without torch."""
