@@ -12,7 +12,16 @@ from fieldmark.core.classifier import Average, Classifier, Linear
 from fieldmark.core.contract import Method
 from fieldmark.core.criterion import CrossEntropy
 from fieldmark.core.draws import Draws
-from fieldmark.papers import pairwise_confusion, plain
+from fieldmark.papers import (
+    angular_softmax,
+    center_loss,
+    congenerous_cosine,
+    focal_loss,
+    gaussian_mixture,
+    large_margin_cosine,
+    pairwise_confusion,
+    plain,
+)
 from fieldmark.papers.api_net import ApiInteraction, ApiNet, method, mutual
 from fieldmark.papers.channel_interaction import contrastive, interaction
 from fieldmark.papers.channel_interaction.interaction import SelfChannelInteraction
@@ -97,6 +106,13 @@ def of_pairs(layer: nn.Module, sizes: Sizes) -> Any:
     return layer(vectors(sizes), vectors(sizes), Draws(0))
 
 
+def margin(head: nn.Module, sizes: Sizes) -> Any:
+    embedding = vectors(sizes)
+    logits = head(embedding)
+    trained = head.with_margin(logits, embedding, labels(sizes)) if isinstance(head, classifier.MarginHead) else logits
+    return logits, trained
+
+
 def width(sizes: Sizes) -> dict[str, Any]:
     return {"width": sizes.channels}
 
@@ -145,6 +161,11 @@ CASES = [
         loss.ChannelExpansion,
         lambda s: {"channels": s.channels, "classes": s.classes},
         lambda neck, s: neck.eval()(maps(s)),
+    ),
+    Case(
+        loss.HiddenMaximum,
+        lambda s: {"channels": s.channels},
+        lambda pool, s: pool.eval()(maps(s)),
     ),
     Case(
         loss.TwoLayerHead,
@@ -267,6 +288,36 @@ CASES = [
         Case(class_maps.class_response_maps, lambda s, of=of: {"maps": maps(s), "weight": of(s)})
         for of in (lambda s: numbers(s.classes, s.channels), lambda s: numbers(s.images, 2, s.channels))
     ),
+    Case(focal_loss.focal_loss, lambda s: {"log_probabilities": logits(s).log_softmax(1)}),
+    Case(focal_loss.FocalLoss, lambda s: {"smoothing": 0.1}, lambda part, s: part(logits(s), labels(s))),
+    Case(
+        center_loss.center_steps,
+        lambda s: {"embeddings": vectors(s), "labels": labels(s), "centers": numbers(s.classes, s.channels)},
+    ),
+    Case(
+        center_loss.CenterLoss,
+        lambda s: {"classes": s.classes, "width": s.channels},
+        lambda term, s: term(vectors(s), labels(s)),
+    ),
+    Case(angular_softmax.psi, lambda s: {"cosine": vectors(s), "m": 4}),
+    Case(congenerous_cosine.least_scale, lambda s: {"classes": s.classes}),
+    *(
+        Case(kind, lambda s: {"width": s.channels, "classes": s.classes}, margin)
+        for kind in (
+            angular_softmax.AngularSoftmax,
+            congenerous_cosine.CongenerousCosine,
+            gaussian_mixture.GaussianMixture,
+            large_margin_cosine.LargeMarginCosine,
+        )
+    ),
+    Case(
+        gaussian_mixture.squared_distances,
+        lambda s: {
+            "embedding": vectors(s),
+            **dict.fromkeys(("means", "log_variances"), numbers(s.classes, s.channels)),
+        },
+    ),
+    Case(gaussian_mixture.GaussianLikelihood, lambda s: {"weight": 0.1}, lambda term, s: term(logits(s), labels(s))),
     *(Case(kind, lambda s: {}, lambda pool, s: pool(maps(s))) for kind in (classifier.Average, classifier.Maximum)),
     Case(Linear, lambda s: {"width": s.channels, "classes": s.classes}, lambda head, s: head(vectors(s))),
     *(

@@ -37,7 +37,7 @@ GIVEN = {
     "head": (*_OF_TERMS, "width"),
     "criterion": ("classes", "counts"),
     "method": _OF_METHODS,
-    "term": _OF_TERMS,
+    "term": (*_OF_TERMS, "width"),
 }
 """What the builder passes to a part at each place, if its constructor takes it."""
 _BASES: Mapping[str, type] = {"criterion": Criterion, "method": Method, "term": Term}

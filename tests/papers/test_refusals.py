@@ -20,7 +20,16 @@ from fieldmark.core import class_maps, classifier, criterion, pairs, sketch
 from fieldmark.core.classifier import Linear
 from fieldmark.core.draws import Draws
 from fieldmark.errors import UserError
-from fieldmark.papers import pairwise_confusion, plain
+from fieldmark.papers import (
+    angular_softmax,
+    center_loss,
+    congenerous_cosine,
+    focal_loss,
+    gaussian_mixture,
+    large_margin_cosine,
+    pairwise_confusion,
+    plain,
+)
 from fieldmark.papers.api_net import ApiInteraction, method, mutual
 from fieldmark.papers.channel_interaction import contrastive, interaction
 from fieldmark.papers.channel_interaction.interaction import SelfChannelInteraction
@@ -32,10 +41,11 @@ from refusal_cases import CASES, Case, Sizes, labels, maps, vectors, whole
 MODULES = (
     *(pairwise_confusion, loss, soft_labels, method, mutual, interaction, contrastive, attention, sampler, s3n, plain),
     *(class_maps, classifier, criterion, pairs, sketch),
+    *(angular_softmax, center_loss, congenerous_cosine, focal_loss, gaussian_mixture, large_margin_cosine),
 )
 EXCUSED = {
     *("PairStep", "Interaction", "Branch", "Pass", "Pairs", "Features"),  # results
-    *("Criterion", "PooledNeck", "InteractingNeck", "IdentityNeck", "ScoringHead"),  # abstract
+    *("Criterion", "PooledNeck", "InteractingNeck", "IdentityNeck", "ScoringHead", "MarginHead"),  # abstract
     *("Classifier", "refined_channels", "localised", "on_image", "lattice"),  # of other things than tensors and numbers
     "mean_of_valid",  # of losses that it has made itself
     "scorer_of",  # which finds a layer

@@ -58,6 +58,30 @@ mc-loss | Table VI   | Stanford Cars | cars-vgg16-scratch-ce 76.59, cars-resnet1
 mc-loss | Table VI   | Stanford Cars | cars-vgg16-scratch 90.85, cars-resnet18-scratch 87.47
 mc-loss | Table VI   | Flowers-102   | flowers-vgg16-scratch-ce 40.90, flowers-resnet18-scratch-ce 65.75
 mc-loss | Table VI   | Flowers-102   | flowers-vgg16-scratch 83.23, flowers-resnet18-scratch 79.54
+mc-loss | Table VI   | CUB-200-2011  | cub-vgg16-scratch-center 51.38, cub-resnet18-scratch-center 50.26
+mc-loss | Table VI   | FGVC-Aircraft | aircraft-vgg16-scratch-center 88.26, aircraft-resnet18-scratch-center 83.86
+mc-loss | Table VI   | Stanford Cars | cars-vgg16-scratch-center 89.27, cars-resnet18-scratch-center 81.84
+mc-loss | Table VI   | Flowers-102   | flowers-vgg16-scratch-center 62.53, flowers-resnet18-scratch-center 69.51
+mc-loss | Table VI   | CUB-200-2011  | cub-vgg16-scratch-a-softmax 60.79, cub-resnet18-scratch-a-softmax 49.67
+mc-loss | Table VI   | FGVC-Aircraft | aircraft-vgg16-scratch-a-softmax 88.15, aircraft-resnet18-scratch-a-softmax 82.42
+mc-loss | Table VI   | Stanford Cars | cars-vgg16-scratch-a-softmax 88.71, cars-resnet18-scratch-a-softmax 82.15
+mc-loss | Table VI   | Flowers-102   | flowers-vgg16-scratch-a-softmax 62.34, flowers-resnet18-scratch-a-softmax 50.56
+mc-loss | Table VI   | CUB-200-2011  | cub-vgg16-scratch-focal 31.12, cub-resnet18-scratch-focal 47.67
+mc-loss | Table VI   | FGVC-Aircraft | aircraft-vgg16-scratch-focal 80.85, aircraft-resnet18-scratch-focal 80.47
+mc-loss | Table VI   | Stanford Cars | cars-vgg16-scratch-focal 77.02, cars-resnet18-scratch-focal 79.75
+mc-loss | Table VI   | Flowers-102   | flowers-vgg16-scratch-focal 48.19, flowers-resnet18-scratch-focal 66.87
+mc-loss | Table VI   | CUB-200-2011  | cub-vgg16-scratch-coco 48.31, cub-resnet18-scratch-coco 46.01
+mc-loss | Table VI   | FGVC-Aircraft | aircraft-vgg16-scratch-coco 86.41, aircraft-resnet18-scratch-coco 80.02
+mc-loss | Table VI   | Stanford Cars | cars-vgg16-scratch-coco 67.27, cars-resnet18-scratch-coco 72.38
+mc-loss | Table VI   | Flowers-102   | flowers-vgg16-scratch-coco 63.31, flowers-resnet18-scratch-coco 66.76
+mc-loss | Table VI   | CUB-200-2011  | cub-vgg16-scratch-lgm 28.14, cub-resnet18-scratch-lgm 44.91
+mc-loss | Table VI   | FGVC-Aircraft | aircraft-vgg16-scratch-lgm 87.49, aircraft-resnet18-scratch-lgm 80.98
+mc-loss | Table VI   | Stanford Cars | cars-vgg16-scratch-lgm 71.27, cars-resnet18-scratch-lgm 74.37
+mc-loss | Table VI   | Flowers-102   | flowers-vgg16-scratch-lgm 57.78, flowers-resnet18-scratch-lgm 66.84
+mc-loss | Table VI   | CUB-200-2011  | cub-vgg16-scratch-lmcl 41.11, cub-resnet18-scratch-lmcl 46.01
+mc-loss | Table VI   | FGVC-Aircraft | aircraft-vgg16-scratch-lmcl 86.17, aircraft-resnet18-scratch-lmcl 78.52
+mc-loss | Table VI   | Stanford Cars | cars-vgg16-scratch-lmcl 49.57, cars-resnet18-scratch-lmcl 71.17
+mc-loss | Table VI   | Flowers-102   | flowers-vgg16-scratch-lmcl 66.43, flowers-resnet18-scratch-lmcl 67.72
 mc-loss | Table VII  | CUB-200-2011  | cub-vgg16-scratch-v2 65.20, cub-vgg16-scratch-minus-div 64.52
 mc-loss | Table VII  | CUB-200-2011  | cub-vgg16-scratch-minus-dis 26.94, cub-vgg16-scratch-minus-cwa 63.36
 mc-loss | Table VII  | FGVC-Aircraft | aircraft-vgg16-scratch-v2 88.65, aircraft-vgg16-scratch-minus-div 87.58
@@ -138,6 +162,7 @@ def shuffled(size: int) -> dict[str, Any]:
     return {"batches.type": "Shuffled", "batches.size": size, "batches.even": False}
 
 
+COMPARED = ("center", "a-softmax", "focal", "coco", "lgm", "lmcl")
 SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     # all five papers: plain cross-entropy, half of the views mirrored
     (
@@ -211,6 +236,15 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("mc-loss/*-minus-dis", {"model.terms.0.discriminality": 0.0}),
     ("mc-loss/*-minus-cwa", {"model.terms.0.drop": 0.0}),
     ("mc-loss/*-ce", {"model.neck": None, "model.terms": []}),
+    # of its Table VI the other losses, on the features that the released head's last layer sees
+    *((f"mc-loss/*-{name}", {"model.neck": None, "model.terms": []}) for name in COMPARED),
+    *((f"mc-loss/*-{name}", {"model.pool.type": "HiddenMaximum", "model.head.type": "Linear"}) for name in COMPARED),
+    ("mc-loss/*-center", {"model.terms.0.type": "CenterLoss"}),
+    ("mc-loss/*-a-softmax", {"model.head.type": "AngularSoftmax"}),
+    ("mc-loss/*-focal", {"model.criterion.type": "FocalLoss"}),
+    ("mc-loss/*-coco", {"model.head.type": "CongenerousCosine"}),
+    ("mc-loss/*-lgm", {"model.head.type": "GaussianMixture", "model.terms.0.type": "GaussianLikelihood"}),
+    ("mc-loss/*-lmcl", {"model.head.type": "LargeMarginCosine"}),
     # API-Net
     ("api-net/*", squashed(448, 512) | balanced(30, 4) | {"model.method.type": "ApiNet"}),
     ("api-net/*", stage(0, 100, 0.01, 5e-4, COSINE)),
@@ -267,6 +301,14 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "MutualChannelLoss": {"weight": 0.005, "diversity": 10.0, "drop": 0.5, "discriminality": 1.0, "across": "max"},
     "SoftChannelLabels": {"weight": 0.5, "diversity": 10.0, "drop": 0.5, "label_weight": 1.0, "momentum": 0.1},
     "TwoLayerHead": {"hidden": 512},
+    "HiddenMaximum": {"hidden": 512},
+    "FocalLoss": {"gamma": 2.0, "smoothing": 0.0},
+    "CenterLoss": {"weight": 0.003, "rate": 0.5},
+    "AngularSoftmax": {"m": 4, "first": 1000.0, "least": 5.0},
+    "CongenerousCosine": {"scale": None},
+    "GaussianMixture": {"margin": 0.01},
+    "GaussianLikelihood": {"weight": 0.1},
+    "LargeMarginCosine": {"scale": 64.0, "margin": 0.35},
     "ApiNet": {"mutual": "mlp", "gate": "pair", "weight": 1.0, "margin": 0.05, "dropout": 0.5}
     | {"intra": "similar", "inter": "similar", "mates": 1},
     "SelfChannelInteraction": {"scale": 1.0},

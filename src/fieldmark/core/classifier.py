@@ -107,6 +107,15 @@ class ScoringHead(Protocol):
         ...
 
 
+@runtime_checkable
+class MarginHead(Protocol):
+    """A head that makes the right class's score harder to reach in training than in inference."""
+
+    def with_margin(self, logits: Tensor, embedding: Tensor, labels: Tensor) -> Tensor:
+        """What it gave (B, C), of what (B, E), and labels (B,) long to the scores (B, C) for the criterion."""
+        ...
+
+
 def scorer_of(head: nn.Module) -> nn.Linear:
     """The linear layer of a head that has an output for each class: the head itself, or its last layer.
 
@@ -182,6 +191,13 @@ class Classifier(nn.Module):
             finer = self.neck(maps)
             embedding = self.pool(finer)
         return Features(maps, finer, embedding, self.head(embedding), interaction)
+
+    def trained_logits(self, features: Features, labels: Tensor) -> Tensor:
+        """The scores (B, C) that the criterion is given: the logits, or those with a margin from a ``MarginHead``."""
+        head = self.head
+        if not isinstance(head, MarginHead):
+            return features.logits
+        return head.with_margin(features.logits, features.embedding, labels)
 
     def pooled(self, images: Tensor) -> Tensor:
         """The pooled maps (B, E) of normalised images, without the neck: what a probe sees."""

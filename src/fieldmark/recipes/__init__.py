@@ -1,8 +1,14 @@
 """The settings of the papers' tables, and the list of papers. None of it needs torch."""
 
 from fieldmark.recipes import (
+    angular_softmax,
     api_net,
+    center_loss,
     channel_interaction,
+    congenerous_cosine,
+    focal_loss,
+    gaussian_mixture,
+    large_margin_cosine,
     mutual_channel,
     pairwise_confusion,
     plain,
@@ -19,13 +25,22 @@ PAPERS = (
     selective_sparse_sampling,
 )
 """One line per paper. The names of ``--method``, and of the parts that a recipe may hold, come from here."""
+SYSTEMS = (
+    focal_loss,
+    center_loss,
+    large_margin_cosine,
+    angular_softmax,
+    congenerous_cosine,
+    gaussian_mixture,
+)
+"""One line per system that the papers compare themselves with; the same comes from here."""
 
-COMPOSITIONS: tuple[Composition, ...] = tuple(paper.COMPOSITION for paper in PAPERS)
+COMPOSITIONS: tuple[Composition, ...] = tuple(paper.COMPOSITION for paper in (*PAPERS, *SYSTEMS))
 PLACES = ("neck", "pool", "head", "criterion", "method", "term")
 PARTS: dict[str, dict[str, str]] = {
     place: {
         name: paper.__name__.replace(".recipes.", ".papers.")
-        for paper in PAPERS
+        for paper in (*PAPERS, *SYSTEMS)
         for name in paper.COMPOSITION.parts.get(place, ())
     }
     for place in PLACES

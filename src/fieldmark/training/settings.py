@@ -31,11 +31,14 @@ class RecipeSettings:
         recipe: what to follow: a row of a paper's table, such as pc/cub-resnet50 (fieldmark recipes lists them), or a
             recipe.json. Other settings override its own.
         set: any field of the recipe by its path, such as stages.0.optimiser.lr=0.01; repeat the option for several.
-        method: how to train: plain (the default), pc, mc-loss, api-net, cin, s3n, or a class of your own.
+        method: how to train: plain (the default), pc, mc-loss, api-net, cin, s3n; center-loss, focal, lmcl, a-softmax,
+            coco or lgm, which these are compared with; or a class of your own.
         term: an additional loss; repeat the option for several.
         neck: a layer between backbone and pooling: self-channel-interaction, or channel-expansion.
-        pool: average or maximum; maximum goes with the two-layer-head of Mutual-Channel Loss.
-        head: linear, or two-layer-head.
+        pool: average, maximum or hidden-maximum; maximum goes with the two-layer-head of Mutual-Channel Loss.
+        head: linear, two-layer-head, or one of those with a margin: large-margin-cosine, angular-softmax,
+            congenerous-cosine, gaussian-mixture.
+        criterion: cross-entropy, or focal-loss.
         backbone: any timm model, or googlenet; of several with commas between them, the one is taken whose frozen
             features tell the training photos apart best.
         weights: initial weights of the backbone: hub, lite0, none, a .safetensors file, or the folder of a run, whose
@@ -71,6 +74,7 @@ class RecipeSettings:
     neck: str | None = None
     pool: str | None = None
     head: str | None = None
+    criterion: str | None = None
     backbone: str | None = None
     weights: str | None = None
     start: StartWord | None = None
@@ -195,6 +199,7 @@ class Keywords(TypedDict, total=False):
     neck: str
     pool: str
     head: str
+    criterion: str
     backbone: str
     weights: str
     start: StartWord
