@@ -216,7 +216,7 @@ def test_all_terms_are_each_once_all_but_those_refused(paper: str):
 
 @pytest.mark.parametrize("kind", TERMS.values(), ids=TERMS)
 def test_terms_are_terms(kind: type):
-    term = built("cin", kind.__name__, "ResNet", 0).terms[-1]
+    term = built(AT_HOME.get(kind.__name__, "cin"), kind.__name__, "ResNet", 0).terms[-1]
     assert isinstance(term, Term)
     assert isinstance(term.batch_wide, bool)
     assert set(term.reads) <= set(get_args(Value))
