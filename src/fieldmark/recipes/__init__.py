@@ -3,16 +3,20 @@
 from fieldmark.recipes import (
     angular_softmax,
     api_net,
+    bilinear_cnn,
     center_loss,
     channel_interaction,
     congenerous_cosine,
     focal_loss,
     gaussian_mixture,
+    generalized_non_local,
     large_margin_cosine,
     mutual_channel,
+    non_local,
     pairwise_confusion,
     plain,
     selective_sparse_sampling,
+    squeeze_excitation,
 )
 from fieldmark.recipes.composition import Composition, Row
 
@@ -32,6 +36,10 @@ SYSTEMS = (
     angular_softmax,
     congenerous_cosine,
     gaussian_mixture,
+    bilinear_cnn,
+    squeeze_excitation,
+    non_local,
+    generalized_non_local,
 )
 """One line per system that the papers compare themselves with; the same comes from here."""
 

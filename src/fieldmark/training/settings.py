@@ -34,8 +34,10 @@ class RecipeSettings:
         method: how to train: plain (the default), pc, mc-loss, api-net, cin, s3n; center-loss, focal, lmcl, a-softmax,
             coco or lgm, which these are compared with; or a class of your own.
         term: an additional loss; repeat the option for several.
-        neck: a layer between backbone and pooling: self-channel-interaction, or channel-expansion.
-        pool: average, maximum or hidden-maximum; maximum goes with the two-layer-head of Mutual-Channel Loss.
+        neck: a layer between backbone and pooling: self-channel-interaction, channel-expansion, squeeze-excitation,
+            non-local or generalized-non-local.
+        pool: average, bilinear, compact-bilinear-pool, hidden-maximum or maximum, which goes with the two-layer-head of
+            Mutual-Channel Loss.
         head: linear, two-layer-head, or one of those with a margin: large-margin-cosine, angular-softmax,
             congenerous-cosine, gaussian-mixture.
         criterion: cross-entropy, or focal-loss.
