@@ -14,13 +14,17 @@ from fieldmark.core.criterion import CrossEntropy
 from fieldmark.core.draws import Draws
 from fieldmark.papers import (
     angular_softmax,
+    bilinear_cnn,
     center_loss,
     congenerous_cosine,
     focal_loss,
     gaussian_mixture,
+    generalized_non_local,
     large_margin_cosine,
+    non_local,
     pairwise_confusion,
     plain,
+    squeeze_excitation,
 )
 from fieldmark.papers.api_net import ApiInteraction, ApiNet, method, mutual
 from fieldmark.papers.channel_interaction import contrastive, interaction
@@ -287,6 +291,23 @@ CASES = [
     *(
         Case(class_maps.class_response_maps, lambda s, of=of: {"maps": maps(s), "weight": of(s)})
         for of in (lambda s: numbers(s.classes, s.channels), lambda s: numbers(s.images, 2, s.channels))
+    ),
+    Case(bilinear_cnn.outer_products, lambda s: {"maps": maps(s)}),
+    Case(bilinear_cnn.signed_root, lambda s: {"values": vectors(s)}),
+    *(
+        Case(kind, lambda s: {"channels": s.channels}, lambda part, s: part.eval()(maps(s)))
+        for kind in (
+            bilinear_cnn.Bilinear,
+            bilinear_cnn.CompactBilinearPool,
+            generalized_non_local.GeneralizedNonLocal,
+            non_local.NonLocal,
+            squeeze_excitation.SqueezeExcitation,
+        )
+    ),
+    Case(squeeze_excitation.squeezed, lambda s: {"maps": maps(s)}),
+    Case(
+        generalized_non_local.generalized_attention,
+        lambda s: dict.fromkeys(("theta", "phi", "g"), maps(s)) | {"groups": 2},
     ),
     Case(focal_loss.focal_loss, lambda s: {"log_probabilities": logits(s).log_softmax(1)}),
     Case(focal_loss.FocalLoss, lambda s: {"smoothing": 0.1}, lambda part, s: part(logits(s), labels(s))),

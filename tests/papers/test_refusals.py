@@ -22,13 +22,17 @@ from fieldmark.core.draws import Draws
 from fieldmark.errors import UserError
 from fieldmark.papers import (
     angular_softmax,
+    bilinear_cnn,
     center_loss,
     congenerous_cosine,
     focal_loss,
     gaussian_mixture,
+    generalized_non_local,
     large_margin_cosine,
+    non_local,
     pairwise_confusion,
     plain,
+    squeeze_excitation,
 )
 from fieldmark.papers.api_net import ApiInteraction, method, mutual
 from fieldmark.papers.channel_interaction import contrastive, interaction
@@ -42,6 +46,7 @@ MODULES = (
     *(pairwise_confusion, loss, soft_labels, method, mutual, interaction, contrastive, attention, sampler, s3n, plain),
     *(class_maps, classifier, criterion, pairs, sketch),
     *(angular_softmax, center_loss, congenerous_cosine, focal_loss, gaussian_mixture, large_margin_cosine),
+    *(bilinear_cnn, squeeze_excitation, non_local, generalized_non_local),
 )
 EXCUSED = {
     *("PairStep", "Interaction", "Branch", "Pass", "Pairs", "Features"),  # results

@@ -71,7 +71,10 @@ def test_options_become_python_values():
     ("text", "message"),
     [
         ("averge", r"^--pool averge: did you mean average\? \(or package.module:Class for a class of your own\)$"),
-        ("nts", "^--pool nts: choose average, maximum, hidden-maximum \\(or package.module:Class"),
+        (
+            "nts",
+            "^--pool nts: choose average, maximum, hidden-maximum, bilinear, compact-bilinear-pool \\(or package",
+        ),
         ("", "^--pool : choose "),
         ("a\nb", r"^--pool a\\nb: choose "),
         ("average,3", "^--pool: '3' must be name=value$"),

@@ -4,6 +4,7 @@ What a paper leaves open is in here too, as the row's docstring tells it, so tha
 """
 
 import inspect
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from typing import Any
 
@@ -26,6 +27,12 @@ pc      | Table 2    | Flowers-102   | flowers-resnet50-plain 92.46, flowers-res
 pc      | Table 2    | Flowers-102   | flowers-densenet161-plain 90.07, flowers-densenet161 91.39
 pc      | Table 2    | Stanford Dogs | dogs-resnet50-plain 69.92, dogs-resnet50 73.35
 pc      | Table 2    | Stanford Dogs | dogs-densenet161-plain 81.18, dogs-densenet161 83.75
+pc      | Table 2    | CUB-200-2011  | cub-bcnn-plain 84.10, cub-bcnn 85.58
+pc      | Table 2    | Stanford Cars | cars-bcnn-plain 91.20, cars-bcnn 92.45
+pc      | Table 2    | FGVC-Aircraft | aircraft-bcnn-plain 84.10, aircraft-bcnn 85.78
+pc      | Table 2    | NABirds       | nabirds-bcnn-plain 80.90, nabirds-bcnn 82.01
+pc      | Table 2    | Flowers-102   | flowers-bcnn-plain 92.52, flowers-bcnn 93.65
+pc      | Table 2    | Stanford Dogs | dogs-bcnn-plain 82.13, dogs-bcnn 83.04
 pc      | Fig. 2     | CUB-200-2011  | cub-googlenet-plain none, cub-googlenet none
 pc      | Fig. 2     | CUB-200-2011  | cub-vgg16-plain none, cub-vgg16 none
 pc      | Table 3    | CIFAR-10      | cifar10-googlenet-plain 86.63, cifar10-googlenet 87.02
@@ -38,6 +45,10 @@ mc-loss | Table III  | Flowers-102   | flowers-vgg16 96.1, flowers-resnet50 96.8
 mc-loss | Table IV   | CUB-200-2011  | cub-vgg16 78.7, cub-resnet50 87.3
 mc-loss | Table IV   | FGVC-Aircraft | aircraft-vgg16 91.0, aircraft-resnet50 92.6
 mc-loss | Table IV   | Stanford Cars | cars-vgg16 92.8, cars-resnet50 93.7
+mc-loss | Table III  | Flowers-102   | flowers-bcnn 97.7
+mc-loss | Table IV   | CUB-200-2011  | cub-bcnn 86.4
+mc-loss | Table IV   | FGVC-Aircraft | aircraft-bcnn 92.9
+mc-loss | Table IV   | Stanford Cars | cars-bcnn 94.4
 mc-loss | Table V    | CUB-200-2011  | cub-vgg16-scratch-xi1 58.80, cub-vgg16-scratch-xi2 62.11
 mc-loss | Table V    | CUB-200-2011  | cub-vgg16-scratch-xi5 64.39, cub-vgg16-scratch-xi6 63.08
 mc-loss | Table V    | CUB-200-2011  | cub-vgg16-scratch-512 62.27
@@ -110,6 +121,7 @@ api-net | Table 5    | CUB-200-2011  | cub-resnet101-10x4 83.5, cub-resnet101-20
 api-net | Table 5    | CUB-200-2011  | cub-resnet101-30x3 88.2, cub-resnet101-24x5 87.7, cub-resnet101-40x3 88.2
 cin     | Table 1    | CUB-200-2011  | cub-vgg19-plain 80.2, cub-resnet50-plain 84.9, cub-resnet101-plain 85.4
 cin     | Table 1    | CUB-200-2011  | cub-resnet50-pos-sci 86.1, cub-resnet50-sci 87.1, cub-resnet50-sci-cont 87.2
+cin     | Table 1    | CUB-200-2011  | cub-resnet50-se 85.7, cub-resnet50-non-local 86.6, cub-resnet50-cgnl 87.0
 cin     | Table 2    | CUB-200-2011  | cub-resnet50 87.5, cub-resnet101 88.1
 cin     | Table 2    | FGVC-Aircraft | aircraft-resnet50 92.6, aircraft-resnet101 92.8
 cin     | Table 2    | Stanford Cars | cars-resnet50 94.1, cars-resnet101 94.5
@@ -162,6 +174,19 @@ def shuffled(size: int) -> dict[str, Any]:
     return {"batches.type": "Shuffled", "batches.size": size, "batches.even": False}
 
 
+def bilinear_stages() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Updates over the whole batches of 32 that an epoch has, such as 60,000 / (5,994 // 32)."""
+    batches = {"cub": 187, "cars": 254, "aircraft": 208, "nabirds": 747, "flowers": 31, "dogs": 375}
+    for name, count in batches.items():
+        falls = (20, 30, 40, 50, 60, 70) if name == "dogs" else (20, 30, 40, 50)
+        epochs = {
+            "stages.0.epochs": round(1000 * (80 if name == "dogs" else 60) / count),
+            "stages.1.epochs": round(1000 * (20 if name in ("cub", "aircraft") else 40) / count),
+        }
+        steps = {f"stages.0.schedule.epochs.{at}": round(1000 * fall / count) for at, fall in enumerate(falls)}
+        yield f"pc/{name}-bcnn*", epochs | steps
+
+
 COMPARED = ("center", "a-softmax", "focal", "coco", "lgm", "lmcl")
 SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     # all five papers: plain cross-entropy, half of the views mirrored
@@ -212,6 +237,12 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("pc/*", {"model.terms.0.type": "PairwiseConfusion", "model.terms.0.weight": 10.0}),
     ("pc/cifar10-*", {"model.terms.0.weight": 1.0}),
     ("pc/*-plain", {"model.terms": []}),
+    # its bilinear networks: the head alone, then all
+    ("pc/*-bcnn*", {"model.pool.type": "Bilinear", "model.backbone": "vgg16.tv_in1k"} | squashed(448, 512)),
+    ("pc/*-bcnn*", shuffled(4 * 8) | {"accumulate": 4}),
+    ("pc/*-bcnn*", stage(0, 0, 1.0, 5e-6, {**STEADY, "factor": 0.25})),
+    ("pc/*-bcnn*", {"stages.0.frozen.0": "backbone"} | stage(1, 0, 1e-3, 5e-4, STEADY)),
+    *bilinear_stages(),
     # Mutual-Channel Loss
     ("mc-loss/*", {"model.pool.type": "Maximum", "model.head.type": "TwoLayerHead"}),
     ("mc-loss/flowers-*", {"train_on.1": "val"}),  # 2,040 training photos
@@ -221,6 +252,8 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("mc-loss/*", stage(2, 75, 1e-4, 5e-4, STEADY)),
     ("mc-loss/*", {f"stages.{n}.optimiser.scales.backbone": scale for n, scale in enumerate((0.01, 0.1, 1.0))}),
     ("mc-loss/*", {"model.terms.0.type": "MutualChannelLoss"}),
+    ("mc-loss/*-bcnn", {"model.pool.type": "Bilinear", "model.head.type": "Linear"}),
+    ("mc-loss/*-bcnn", {"model.backbone": "vgg16.tv_in1k"}),
     ("mc-loss/*-soft", {"model.terms.0.type": "SoftChannelLabels"}),
     ("mc-loss/*-scratch*", {"stages.1": None, "stages.2": None, "model.weights": "none"}),
     ("mc-loss/*-scratch*", squashed(224, 224) | {"pixels.ratio": 4 / 3} | shuffled(32)),
@@ -271,6 +304,9 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("cin/*", {"model.neck.type": "SelfChannelInteraction"}),
     ("cin/*", {"model.terms.0.type": "ContrastiveChannelInteraction"}),
     ("cin/*-plain", {"model.neck": None, "model.terms": []}),
+    ("cin/*-se", {"model.neck.type": "SqueezeExcitation", "model.terms": []}),
+    ("cin/*-non-local", {"model.neck.type": "NonLocal", "model.terms": []}),
+    ("cin/*-cgnl", {"model.neck.type": "GeneralizedNonLocal", "model.terms": []}),
     ("cin/*-sci", {"model.terms": []}),
     ("cin/*-pos-sci", {"model.neck.scale": -1.0}),
     ("cin/*-cont", {"model.terms.0.operation": "none"}),
@@ -312,6 +348,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "ApiNet": {"mutual": "mlp", "gate": "pair", "weight": 1.0, "margin": 0.05, "dropout": 0.5}
     | {"intra": "similar", "inter": "similar", "mates": 1},
     "SelfChannelInteraction": {"scale": 1.0},
+    "Bilinear": {"first": 0},
+    "SqueezeExcitation": {"reduction": 16},
+    "GeneralizedNonLocal": {"groups": 8},
     "ContrastiveChannelInteraction": {"weight": 2.0, "margin": 0.5, "operation": "subtract", "pairs": "random"}
     | {"loss": "contrastive", "normalise": False},
     "S3N": {"branches": "ODC", "partition": "probability", "attention": "sparse", "threshold": 0.2, "window": 3}

@@ -37,7 +37,8 @@ class NonLocal(nn.Module):
         refuse_misfits(NonLocal, channels)
         self.channels = channels
         inner = max(1, channels // 2)
-        self.theta, self.phi, self.g = (nn.Conv2d(channels, inner, 1) for _ in range(3))
+        self.theta, self.g = nn.Conv2d(channels, inner, 1), nn.Conv2d(channels, inner, 1)
+        self.phi = nn.Conv2d(channels, inner, 1, bias=False)  # one would add the same to all weights of a position
         self.w_z = nn.Sequential(nn.Conv2d(inner, channels, 1), nn.BatchNorm2d(channels))
         self.become_identity()
 
@@ -53,5 +54,10 @@ class NonLocal(nn.Module):
         """Z."""
         refuse_misfits(NonLocal.forward, maps, sizes={"D": self.channels})
         theta, phi, g = (layer(maps).flatten(2).mT for layer in (self.theta, self.phi, self.g))
-        mixed = F.scaled_dot_product_attention(theta, phi, g, scale=1.0)  # Eq. 1 # Eq. 3
+        mixed = F.scaled_dot_product_attention(
+            theta,
+            phi,
+            g,
+            scale=1.0,  # Eq. 3
+        )  # Eq. 1
         return maps + self.w_z(mixed.mT.unflatten(2, maps.shape[2:]))  # Eq. 6
