@@ -77,6 +77,7 @@ WITHOUT_TEST_FILE = (
     ("extending.py", "the words of new_classes/test_adding.py and test_removing.py in Python"),
     ("explaining.py", "the words of explanations/test_explaining.py and test_comparing.py in Python"),
     ("trust.py", "the words of training/test_calibrating.py in Python"),
+    ("table_commands.py", "bench/test_paper_tables.py, as it is typed"),
     ("trust_commands.py", "the words of training/test_calibrating.py as they are typed"),
     ("on_device.py", "what every command begins with: test_commands.py and test_cli.py"),
     ("paper_figures/api_net.py", "one of the pictures of paper_figures/test_making.py"),

@@ -30,6 +30,7 @@ from fieldmark.console import details, speaks, tell, tell_error, working
 from fieldmark.errors import UserError, printable
 from fieldmark.files import STANDARD_OUTPUT
 from fieldmark.label_audit.settings import LabelSettings
+from fieldmark.table_commands import tables
 from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings, Settings
 from fieldmark.trust_commands import calibrate
 
@@ -39,6 +40,7 @@ app = App(
     version_flags=["--version"],
     default_parameter=Parameter(negative=()),  # no --no-resume, no --empty-term
 )
+bench.command(tables)
 app.command(bench)
 app.command(evaluate)
 app.command(explain)

@@ -1,7 +1,7 @@
 """Comparisons of methods: ``fieldmark bench`` in Python. Importing this loads nothing heavy.
 
 ``run`` works the runs of a plan (``plan.py`` says what one looks like), ``report`` makes the text with the tables,
-``sweep`` a picture of accuracy by the value of a setting.
+``sweep`` a picture of accuracy by the value of a setting, ``tables`` the papers' tables beside ours.
 """
 
 import os
@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from rich.console import Console
 
 from fieldmark.bench.plan import read_plan
-from fieldmark.console import QUIET
+from fieldmark.console import QUIET, tell
 from fieldmark.data.outputs import refuse_file
 from fieldmark.errors import UserError, printable
 from fieldmark.files import write_text
 from fieldmark.plain import Count, Natural, Range, from_plain, several, to_plain
 
 if TYPE_CHECKING:
+    from fieldmark.bench.paper_tables import TableRow
     from fieldmark.bench.run_plan import Tally
     from fieldmark.bench.sweeping import Sweep
 
-__all__ = ["RunOptions", "report", "run", "sweep"]
+__all__ = ["RunOptions", "report", "run", "sweep", "tables"]
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,45 @@ def sweep(folder: str | Path, over: str, out: str | Path | None = None) -> "list
     return found
 
 
+def tables(
+    paper: str | None = None,
+    *,
+    results: str | Path | Sequence[str | Path] = (),
+    data: str | Sequence[str] = (),
+    time: bool = False,
+    device: str = "auto",
+    console: Console = QUIET,
+) -> "list[TableRow]":
+    """The tables of the five papers, row by row: the paper's figure, our recipe, and our figure or what it needs.
+
+    Args:
+        paper: a single paper, by its name for ``--method``; None for all.
+        results: folders of comparisons whose entries follow rows of papers (``recipe = "pc/cub-resnet50"``).
+        data: NAME=FOLDER, to count the photos of a data set by the name that the tables have for it.
+        time: measure the time column of CIN's Table 1, with random weights.
+        device: for the times: auto, cpu, cuda, cuda:N or mps.
+        console: is told which network is timed.
+
+    Raises:
+        UserError: no such paper, comparison, data set or device.
+    """
+    from fieldmark.bench.paper_tables import tables_of_papers
+
+    places, folders = named(several(data), option="--data"), [Path(folder) for folder in several(results)]
+    found = tables_of_papers(paper, results=folders, data=places)
+    if not time:
+        return found
+    from fieldmark.bench.timing import times_of
+    from fieldmark.core.device import device_of
+    from fieldmark.recipes import ROWS
+
+    timed = {row.recipe: ROWS[row.recipe].recipe for row in found if row.unit == "ms a photo" and row.recipe}
+    if not timed:
+        raise UserError(f"--time: no table of {paper} has times; that of cin has")
+    times = times_of(timed, device=device_of(device), progress=lambda name: tell(console, f"building {name}"))
+    return tables_of_papers(paper, results=folders, data=places, times=times)
+
+
 def refuse_call(folder: Path, options: RunOptions) -> None:
     """Raises ``UserError`` for what no plan can be worked with: several processes, a folder that cannot be, values."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun says
@@ -149,7 +189,7 @@ def named(words: Sequence[str], *, option: str) -> dict[str, Path]:
     for word in words:
         name, equals, text = word.partition("=")
         if not (name and equals and text):
-            raise UserError(f"{option} {word}: expected NAME=PATH, with a name from the plan")
+            raise UserError(f"{option} {word}: expected NAME=PATH")
         if name in paths:
             raise UserError(f"{option} {word}: {name} is given twice")
         paths[name] = Path(os.path.expanduser(text))
