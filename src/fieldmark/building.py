@@ -110,13 +110,13 @@ def _refuse_pieces(recipe: Recipe, batch_wide: Sequence[type]) -> None:
     if not (in_pieces and isinstance(recipe.batches, Shuffled)):
         raise UserError(
             "this method or term compares images of a batch, and gradient accumulation would change which:\n"
-            "use --accumulate 1 and a smaller batch or image"
+            "use --micro-batch in place of --accumulate: its losses are those of the whole batch"
         )
     size = recipe.batches.size
     if (piece := math.ceil(size / recipe.accumulate)) % 2:
         raise UserError(
             f"pairs are formed in each piece of a batch, and the last photo of {piece} would have no partner:\n"
-            f"use --accumulate 1, or one that divides the batch of {size} into pieces of an even number"
+            f"use --micro-batch in place of --accumulate, or divide the batch of {size} into pieces of an even number"
         )
 
 

@@ -33,6 +33,8 @@ libraries, which it takes time to put away too, a share of the seconds in which 
 PASSES = 700
 """Products of all features and weights while a regression is fitted: on 600 photos of 20 classes of CUB, folds and
 penalties come to 315 iterations over all photos, with two products each, and some in addition."""
+ENCODED_TWICE = 1.3
+"""What micro-batches cost: a forward pass more, about a third of a step."""
 ROWS = 512
 """Photos of the product that is timed for it."""
 VECTOR_PASSES = 300_000
@@ -52,7 +54,8 @@ def enough_memory(learner: Learner, recipe: Recipe) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        pieces = "" if learner.batch_wide else f", or use --accumulate {2 * recipe.accumulate}"
+        few = max(1, (recipe.micro_batch or recipe.batches.size) // 4)
+        pieces = f", or use --micro-batch {few}" if recipe.accumulate == 1 else ""
         place = " on the GPU" if isinstance(error, torch.OutOfMemoryError) else ""
         raise UserError(
             f"out of memory{place}: choose a smaller --batch (it is "
@@ -174,7 +177,8 @@ def _together(computing: float, reading: float, *, workers: int, threads: int) -
 def _step_seconds(trial: Learner, recipe: Recipe, fabric: Fabric, per_batch: int) -> float:
     """Seconds of a training step, in as many pieces as the recipe has; the gradients are thrown away."""
     trial.train()
-    images, labels = _images(trial, fabric, count=-(-per_batch // recipe.accumulate), size=recipe.pixels.size)
+    count = min(per_batch, recipe.micro_batch) if recipe.micro_batch else -(-per_batch // recipe.accumulate)
+    images, labels = _images(trial, fabric, count=count, size=recipe.pixels.size)
 
     def step() -> None:
         with fabric.autocast():
@@ -183,7 +187,9 @@ def _step_seconds(trial: Learner, recipe: Recipe, fabric: Fabric, per_batch: int
 
     piece = _least_seconds(step, fabric, times=3)
     trial.zero_grad()
-    return piece * recipe.accumulate
+    if count == per_batch or recipe.accumulate > 1:
+        return piece * recipe.accumulate
+    return piece * ENCODED_TWICE * per_batch / count
 
 
 def _look_seconds(

@@ -35,7 +35,7 @@ from fieldmark.training.settings import RecipeSettings
 OPTIMISERS: dict[str, type[Sgd | AdamW]] = {"sgd": Sgd, "adamw": AdamW}
 RATES = {Sgd: 0.1 / 16, AdamW: 1e-3 / 32}
 """Learning rates of the new layers, per photo of a batch."""
-_COPIED = ("clip", "ema", "precision", "accumulate", "seed")
+_COPIED = ("clip", "ema", "precision", "accumulate", "micro_batch", "seed")
 _EPOCHS = re.compile(r"stages(\.\d+(\.epochs)?)?")
 """Places in a recipe that say how many epochs there are."""
 

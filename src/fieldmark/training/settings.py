@@ -63,7 +63,9 @@ class RecipeSettings:
         clip: largest gradient norm; 0 (the default) does not clip.
         precision: fp32, bf16, fp16, or auto (a half type where the device computes in it); rows of papers have fp32,
             all else auto.
-        accumulate: pieces that a batch is computed in, to save memory; 1 by default.
+        accumulate: pieces that a batch is computed in, each with losses of its own, to save memory; 1 by default.
+        micro_batch: photos whose activations are held at once, to save memory, while losses compare all of the batch;
+            a third more time; 0 (the default) holds all.
         train_on: the splits trained on, joined by "+", such as train+val; train by default.
         all: train on every photo, those of val and test too, where Fieldmark cut the data: for the last model, whose
             estimate is the accuracy out of fold that training says.
@@ -94,6 +96,7 @@ class RecipeSettings:
     clip: NotNegative | None = None
     precision: Precision | None = None
     accumulate: Count | None = None
+    micro_batch: Natural | None = None
     train_on: str | None = None
     all: bool = False
 
@@ -219,6 +222,7 @@ class Keywords(TypedDict, total=False):
     clip: float
     precision: Precision
     accumulate: int
+    micro_batch: int
     train_on: str
     all: bool
     annotation: str
