@@ -202,7 +202,7 @@ def predict(
             default those that the run was trained with.
         refuse: answer "none of these" where a photo looks too unlike those of the classes, so that this share of photos
             of the classes, such as 5%, is refused wrongly (columns answer, nearest, distance: the nearest training
-            photo's class, and how far off it is by its cosine); fieldmark calibrate RUN prepares it.
+            photo's class, and how far off it is by its cosine); fieldmark calibrate RUN, if training had few photos.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
