@@ -38,7 +38,7 @@ def gallery_photos(photos: Sequence[Photo]) -> tuple[Photo, ...]:
 def embedded(
     method: Method, photos: Photographs, *, workers: int = 0, start: str | None = None, console: Console
 ) -> Inferred:
-    """The embeddings of training photos, (N, E).
+    """The embeddings of photos, (N, E).
 
     Args:
         method: the network.
@@ -54,7 +54,7 @@ def embedded(
     def embedding(images: Tensor) -> Tensor:
         return method.encode(images, EVALUATION).features.embedding
 
-    with counted(console, "embedding training photos", len(photos)) as tick:
+    with counted(console, "embedding photos", len(photos)) as tick:
         return infer(embedding, photos, method=method, workers=workers, start=start, progress=tick)
 
 
