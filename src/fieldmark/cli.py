@@ -129,6 +129,7 @@ def probe(
     train_on: str = "train",
     seed: int = 0,
     annotation: str = "variant",
+    corrections: Path | None = None,
     device: str = "auto",
     out: Path | None = None,
     json_file: JsonFile = None,
@@ -145,6 +146,7 @@ def probe(
         train_on: splits to fit on, joined by "+".
         seed: for splitting data that have no splits.
         annotation: which labels to use of a dataset that has several.
+        corrections: a list of corrected labels, as check --apply writes it, that does not lie with the photos.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         out: also keep the probe as a run in this folder, for evaluate, predict and the rest; for a single backbone.
         json_file: also write the figures as JSON to this file.
@@ -152,7 +154,7 @@ def probe(
     with working(console, "starting"):
         from fieldmark.api import probe as run
         from fieldmark.evaluation.probe import print_probed
-    refuse_json(json_file, "probes", inputs=[data])
+    refuse_json(json_file, "probes", inputs=[path for path in (data, corrections) if path])
     results = run(
         data,
         backbones=backbone,
@@ -162,6 +164,7 @@ def probe(
         train_on=train_on,
         seed=seed,
         annotation=annotation,
+        corrections=corrections,
         device=device,
         out=out,
         console=console,
