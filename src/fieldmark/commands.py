@@ -316,6 +316,7 @@ def report(
     *,
     data: Path | None = None,
     split: str | None = None,
+    suspects: Path | None = None,
     out: Path | None = None,
     device: str = "auto",
     external: External = (),
@@ -329,11 +330,13 @@ def report(
         run: the run's folder.
         data: labelled photos; by default the data it was trained on.
         split: train, val, test or all; by default test if the data have one, or else val.
+        suspects: a suspects.csv of check --labels, to name mistakes whose labels are doubted, too; by default that in
+            labels-NAME of the working folder, after the data's name, if it is there.
         out: the file; by default RUN/report.html.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     with working(console, "starting"):
         from fieldmark.api import report as write
-    path = write(run, data, split=split, out=out, device=device, external=external, console=console)
+    path = write(run, data, split=split, suspects=suspects, out=out, device=device, external=external, console=console)
     tell(console, f"report: {path}")
