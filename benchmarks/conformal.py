@@ -6,8 +6,8 @@
 
 Each file has ``labels`` and ``logits`` of photos that its run did not train on, as ``fieldmark bench`` and ``fieldmark
 evaluate`` leave them. Half of the photos, at random, set the thresholds; on the other half it is counted how often the
-true class is in the set, and how large sets are. Compared on the same splits, with the softmax of the logits as it is, or with
-``--confidence``, one file for each run, as ``fieldmark calibrate`` leaves it, at the run's temperature:
+true class is in the set, and how large sets are. Compared on the same splits, with the softmax of the logits as it is,
+or with ``--confidence``, one file for each run, as ``fieldmark calibrate`` leaves it, at the run's temperature:
 
 - least ambiguous sets, the score of ``fieldmark.confidence.conformal``: with one threshold for all classes; with
   thresholds of their own for classes with enough photos, as ``fieldmark predict --coverage`` has it; and for all
