@@ -131,6 +131,7 @@ def probe(
     train_on: str = "train",
     seed: int = 0,
     annotation: str = "variant",
+    corrections: Path | None = None,
     device: str = "auto",
     out: Path | None = None,
     json_file: JsonFile = None,
@@ -147,6 +148,7 @@ def probe(
         train_on: splits to fit on, joined by "+".
         seed: for splitting data that have no splits.
         annotation: which labels to use of a dataset that has several.
+        corrections: a list of corrected labels, as check --apply writes it, that does not lie with the photos.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         out: also keep the probe as a run in this folder, for evaluate, predict and the rest; for a single backbone.
         json_file: also write the figures as JSON to this file.
@@ -154,7 +156,7 @@ def probe(
     with working(console, "starting"):
         from fieldmark.api import probe as run
         from fieldmark.evaluation.probe import print_probed
-    refuse_json(json_file, "probes", inputs=[data])
+    refuse_json(json_file, "probes", inputs=[path for path in (data, corrections) if path])
     results = run(
         data,
         backbones=backbone,
@@ -164,6 +166,7 @@ def probe(
         train_on=train_on,
         seed=seed,
         annotation=annotation,
+        corrections=corrections,
         device=device,
         out=out,
         console=console,
@@ -204,7 +207,7 @@ def predict(
             default those that the run was trained with.
         refuse: answer "none of these" where a photo looks too unlike those of the classes, so that this share of photos
             of the classes, such as 5%, is refused wrongly (columns answer, nearest, distance: the nearest training
-            photo's class, and how far off it is by its cosine); fieldmark calibrate RUN prepares it.
+            photo's class, and how far off it is by its cosine); fieldmark calibrate RUN, if training had few photos.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """

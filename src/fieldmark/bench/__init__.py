@@ -31,10 +31,12 @@ __all__ = ["RunOptions", "report", "run", "sweep", "tables"]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Settings of a call; none of them changes what a run comes to.
+    """Settings of a call; none of them changes what a run comes to, but for labels that are corrected.
 
     Args:
         data: NAME=FOLDER, where a data set of the plan lies; repeat for several.
+        corrections: NAME=FILE, a list of corrected labels, as check --apply writes it, that does not lie with the
+            photos of that data set.
         weights: NAME=FILE, a .safetensors file or a run, for entries whose weights or backbone are called NAME.
         only: an entry's name; repeat for several.
         phase: all, tune or final.
@@ -47,6 +49,7 @@ class RunOptions:
     """
 
     data: tuple[str, ...] = ()
+    corrections: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     phase: Literal["all", "tune", "final"] = "all"
@@ -56,6 +59,11 @@ class RunOptions:
     retry: bool = False
     device: str = "auto"
     workers: Natural | None = None
+
+    @property
+    def places(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The options that say where something lies, with their values."""
+        return ("--data", self.data), ("--corrections", self.corrections), ("--weights", self.weights)
 
 
 def run(
@@ -179,7 +187,7 @@ def refuse_call(folder: Path, options: RunOptions) -> None:
     if file := next((path for path in (folder, *folder.parents) if path.is_file()), None):
         raise UserError(f"--out {printable(str(folder))}: {printable(str(file))} is a file; name a folder")
     from_plain(to_plain(options), RunOptions)
-    for option, given in (("--data", options.data), ("--weights", options.weights)):
+    for option, given in options.places:
         named(given, option=option)
 
 
@@ -201,7 +209,7 @@ def named(words: Sequence[str], *, option: str) -> dict[str, Path]:
 def command_of(plan: Path, folder: Path, options: RunOptions, external: Sequence[str]) -> str:
     """The command that reproduces runs elsewhere: folders and files stand by their own names."""
     words = ["fieldmark", "bench", "run", place_of(plan), "--out", folder.name]
-    for option, given in (("--data", options.data), ("--weights", options.weights)):
+    for option, given in options.places:
         paths = named(given, option=option).items()
         words += [word for name, path in paths for word in (option, f"{name}={path.name}")]
     return shlex.join([*words, *(word for name in external for word in ("--external", name))])

@@ -17,6 +17,8 @@ from fieldmark.confidence.novelty import max_logits
 from fieldmark.errors import UserError, printable
 
 NONE = "none of these"
+USUAL = 0.05
+"""The share of false refusals for which training alone prepares a run, where it has photos enough."""
 COSINE = 0.5
 """The weight of the cosine beside the largest logit."""
 
@@ -88,9 +90,14 @@ def refuse_share(share: float, *, photos: int) -> None:
     """Raises ``UserError`` for a share of false refusals that is too small for a number of held-out photos."""
     if _rank(share, photos):
         return
-    needed, least = math.ceil(round(1 / share - 1, 9)), math.ceil(round(1000 / (photos + 1), 9)) / 10
+    needed, least = photos_for(share), math.ceil(round(1000 / (photos + 1), 9)) / 10
     few = f"it needs {needed:,} photos kept out of training, and the run has {photos:,}"
     raise UserError(f"--refuse {100 * share:g}%: {few};\n{f'ask for {least:g}% or more' if photos else 'leave it out'}")
+
+
+def photos_for(share: float) -> int:
+    """The fewest held-out photos by which such a share of false refusals can be kept."""
+    return math.ceil(round(1 / share - 1, 9))
 
 
 def _rank(share: float, photos: int) -> int:

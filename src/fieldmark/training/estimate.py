@@ -69,27 +69,29 @@ class Work:
     """What one process does: steps of ``per_batch`` photos, and ``measured`` photos after each epoch.
 
     Where the head begins as a probe, it looks at ``features`` photos before the first step, waits until a regression is
-    fitted to those of ``fitted`` photos, and measures the start like an epoch. ``workers`` are the processes that read
-    for it; 0 if it reads by itself.
+    fitted to those of ``fitted`` photos, and measures the start like an epoch. After the last epoch it looks at
+    ``closing`` photos. ``workers`` are the processes that read for it; 0 if it reads by itself.
     """
 
     per_batch: int
     measured: int = 0
     features: int = 0
     fitted: int = 0
+    closing: int = 0
     workers: int = 0
 
 
 class Expected(NamedTuple):
-    """Seconds: of what comes before the first step, of each step, and of the validation after each epoch."""
+    """Seconds: of what comes before the first step, of a step, of the validation after an epoch, and after the last."""
 
     start: float
     step: float
     validation: float
+    closing: float = 0.0
 
     def of(self, *, steps: int, epochs: int) -> float:
-        """All that is ahead, up to the last step."""
-        return self.start + steps * self.step + epochs * self.validation
+        """All that is ahead."""
+        return self.start + steps * self.step + epochs * self.validation + self.closing
 
 
 @dataclass
@@ -151,19 +153,19 @@ def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, photos
         trial = copy.deepcopy(learner)
         step = _step_seconds(trial, recipe, fabric, work.per_batch)
         classifier = trial.method.classifier
-        look = _look_seconds(trial.method, trial, recipe, fabric, work.measured)
+        look = _look_seconds(trial.method, trial, recipe, fabric, max(work.measured, work.closing))
         feature = _look_seconds(classifier.pooled, trial, recipe, fabric, work.features)
     torch.set_rng_state(state)
     threads = torch.get_num_threads() if fabric.device.type == "cpu" else 0
     both = partial(_together, workers=work.workers, threads=threads)
     step = both(step, work.per_batch * _read_seconds(photos, epoch=0))
-    reading = _read_seconds(photos, epoch=-1) if work.measured or work.features else 0.0
-    validation = work.measured * both(look, reading)
+    reading = _read_seconds(photos, epoch=-1) if work.measured or work.features or work.closing else 0.0
+    validation, closing = (count * both(look, reading) for count in (work.measured, work.closing))
     start = 0.0
     if work.features:
         fit = _regression_seconds(work.fitted, getattr(classifier.head, "in_features", 1), classifier.classes)
         start = work.features * both(feature, reading) + fit + validation
-    return Expected(start, step, validation)
+    return Expected(start, step, validation, closing)
 
 
 def _together(computing: float, reading: float, *, workers: int, threads: int) -> float:

@@ -117,8 +117,8 @@ class DataSettings:
         splits: the splits.csv of an earlier run, or its folder; its photos stay in their splits.
         hold_out: share of the official training photos held out for validation, where the data have no such split.
         strict: stop at damaged files instead of leaving them out.
-        groups: a CSV with a column class and one for each level of groups above the classes, the finest first; NABirds
-            and FGVC-Aircraft have levels of their own.
+        groups: a CSV with a column class and one for each level of groups above the classes, the finest first; NABirds,
+            FGVC-Aircraft and iNaturalist 2021 have levels of their own.
         corrections: a list of corrected labels, as check --apply writes it, that does not lie with the photos.
     """
 
