@@ -57,6 +57,9 @@ FROZEN = {"api-net, a frozen backbone": Stage(1, Sgd(0.1), frozen=("backbone",))
 OPTIONS: Mapping[type, Mapping[str, Any]] = {SoftChannelLabels: {"reduction": 4}}
 """Of its one hidden number at the paper's reduction, where there are twelve channels, the ReLU would leave nothing."""
 
+PROPOSING = Part("NTS", {"proposals": 30})
+"""So many that there are some of every level of NTS-Net's navigator."""
+
 
 def of_other_options() -> dict[str, Composition]:
     """Pairs that are made otherwise than the papers' defaults make them, and a stage that trains new layers alone."""
@@ -85,7 +88,8 @@ def learners() -> dict[str, Learner]:
     with pytest.MonkeyPatch.context() as patch:
         found = {name: tiny_learner(composition, patch) for name, composition in of_other_options().items()}
         for composition in COMPOSITIONS:
-            found[composition.name] = tiny_learner(composition, patch)
+            whole = replace(composition, method=PROPOSING) if composition.name == "nts" else composition
+            found[composition.name] = tiny_learner(whole, patch)
             if composition in [system.COMPOSITION for system in SYSTEMS]:
                 continue
             fitting: list[type] = []

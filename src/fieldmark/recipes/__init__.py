@@ -13,6 +13,7 @@ from fieldmark.recipes import (
     large_margin_cosine,
     mutual_channel,
     non_local,
+    nts_net,
     pairwise_confusion,
     plain,
     selective_sparse_sampling,
@@ -40,6 +41,7 @@ SYSTEMS = (
     squeeze_excitation,
     non_local,
     generalized_non_local,
+    nts_net,
 )
 """One line per system that the papers compare themselves with; the same comes from here."""
 
