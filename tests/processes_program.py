@@ -57,8 +57,9 @@ FROZEN = {"api-net, a frozen backbone": Stage(1, Sgd(0.1), frozen=("backbone",))
 OPTIONS: Mapping[type, Mapping[str, Any]] = {SoftChannelLabels: {"reduction": 4}}
 """Of its one hidden number at the paper's reduction, where there are twelve channels, the ReLU would leave nothing."""
 
-PROPOSING = Part("NTS", {"proposals": 30})
-"""So many that there are some of every level of NTS-Net's navigator."""
+WHOLE = {"nts": {"method": Part("NTS", {"proposals": 30})}, "mamc": {"pool": Part("MultiExcitation", {"reduction": 1})}}
+"""So many proposals that there are some of every level of NTS-Net's navigator; so many numbers between the layers of
+MAMC's gates that a ReLU leaves some."""
 
 
 def of_other_options() -> dict[str, Composition]:
@@ -88,8 +89,7 @@ def learners() -> dict[str, Learner]:
     with pytest.MonkeyPatch.context() as patch:
         found = {name: tiny_learner(composition, patch) for name, composition in of_other_options().items()}
         for composition in COMPOSITIONS:
-            whole = replace(composition, method=PROPOSING) if composition.name == "nts" else composition
-            found[composition.name] = tiny_learner(whole, patch)
+            found[composition.name] = tiny_learner(replace(composition, **WHOLE.get(composition.name, {})), patch)
             if composition in [system.COMPOSITION for system in SYSTEMS]:
                 continue
             fitting: list[type] = []

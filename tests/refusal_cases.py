@@ -19,6 +19,7 @@ from fieldmark.papers import (
     focal_loss,
     gaussian_mixture,
     large_margin_cosine,
+    multi_attention,
     pairwise_confusion,
     plain,
 )
@@ -291,6 +292,14 @@ CASES = [
         Case(S3N, lambda s, options=options: {"classifier": whole(s), **options}, step)
         for options in ({}, {"partition": "random"}, {"attention": "saliency", "branches": "OD"})
     ),
+    Case(
+        multi_attention.MultiExcitation, lambda s: {"channels": s.channels, "width": 4}, lambda pool, s: pool(maps(s))
+    ),
+    Case(
+        multi_attention.n_pair,
+        lambda s: {"features": numbers(s.images, 2, s.channels), "labels": labels(s), "photos": torch.arange(s.images)},
+    ),
+    Case(multi_attention.MultiAttentionMultiClass, lambda s: {}, lambda term, s: term(vectors(s), labels(s))),
     Case(anchors.levels_of, lambda s: {"height": 4, "width": 5}),
     Case(anchors.anchor_boxes, lambda s: {"size": (64, 48), "positions": (4, 3), "like": logits(s)}),
     Case(anchors.overlap, lambda s: {"boxes": boxes(s.images), "others": boxes(5)}),

@@ -80,8 +80,13 @@ OPTIONS = {"SoftChannelLabels": {"reduction": 1}}
 """With few channels and the paper's reduction a ReLU may leave nothing of the few hidden numbers."""
 PROPOSALS = {"nts": {"proposals": 30}}
 """Enough of NTS-Net's that some are of each level of the navigator, which learns from these alone."""
-AT_HOME = {"ContrastiveChannelInteraction": "cin", "GaussianLikelihood": "lgm"}
-"""Terms that go with one paper's parts alone: the convolution of CIN's neck, a head whose scores are densities."""
+AT_HOME = {
+    "ContrastiveChannelInteraction": "cin",
+    "GaussianLikelihood": "lgm",
+    "MultiAttentionMultiClass": "mamc",
+}
+"""Terms that go with one paper's parts alone: the convolution of CIN's neck, a head whose scores are densities, a pool
+of several features."""
 REFUSED = {(paper, term) for term, home in AT_HOME.items() for paper in PAPERS if paper != home}
 """All that does not go together, on any family."""
 CONTRASTED = {f"{name} over cin": over_cin(PAPERS[name]) for name in ("s3n", "api-net", "nts")}

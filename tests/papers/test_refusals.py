@@ -27,6 +27,7 @@ from fieldmark.papers import (
     focal_loss,
     gaussian_mixture,
     large_margin_cosine,
+    multi_attention,
     pairwise_confusion,
     plain,
 )
@@ -43,7 +44,7 @@ from refusal_cases import CASES, Case, Sizes, labels, maps, vectors, whole
 MODULES = (
     *(pairwise_confusion, loss, soft_labels, method, mutual, interaction, contrastive, attention, sampler, s3n, plain),
     *(class_maps, classifier, criterion, pairs, sketch),
-    *(anchors, ranking, nts),
+    *(anchors, ranking, nts, multi_attention),
     *(angular_softmax, center_loss, congenerous_cosine, focal_loss, gaussian_mixture, large_margin_cosine),
 )
 EXCUSED = {

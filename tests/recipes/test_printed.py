@@ -110,7 +110,7 @@ api-net | Table 5    | CUB-200-2011  | cub-resnet101-10x4 83.5, cub-resnet101-20
 api-net | Table 5    | CUB-200-2011  | cub-resnet101-30x3 88.2, cub-resnet101-24x5 87.7, cub-resnet101-40x3 88.2
 cin     | Table 1    | CUB-200-2011  | cub-vgg19-plain 80.2, cub-resnet50-plain 84.9, cub-resnet101-plain 85.4
 cin     | Table 1    | CUB-200-2011  | cub-resnet50-pos-sci 86.1, cub-resnet50-sci 87.1, cub-resnet50-sci-cont 87.2
-cin     | Table 1    | CUB-200-2011  | cub-resnet50-nts 87.5
+cin     | Table 1    | CUB-200-2011  | cub-resnet50-nts 87.5, cub-resnet50-mamc 86.3
 cin     | Table 3    | CUB-200-2011  | cub-resnet50-nts-cin 88.3
 cin     | Table 3    | FGVC-Aircraft | aircraft-resnet50-nts 91.4, aircraft-resnet50-nts-cin 93.3
 cin     | Table 3    | Stanford Cars | cars-resnet50-nts 93.9, cars-resnet50-nts-cin 94.4
@@ -278,6 +278,8 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("cin/*-sci", {"model.terms": []}),
     ("cin/*-pos-sci", {"model.neck.scale": -1.0}),
     ("cin/*-cont", {"model.terms.0.operation": "none"}),
+    ("cin/*-mamc", {"model.neck": None, "model.pool.type": "MultiExcitation"}),
+    ("cin/*-mamc", {"model.terms.0.type": "MultiAttentionMultiClass"}),
     ("cin/*-nts*", {"model.method.type": "NTS"}),
     ("cin/*-nts", {"model.neck": None, "model.terms": []} | shuffled(16)),
     ("cin/*-nts", stage(0, 100, 0.001, 1e-4, TENTHS | {"epochs": [60]})),
@@ -322,6 +324,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "ContrastiveChannelInteraction": {"weight": 2.0, "margin": 0.5, "operation": "subtract", "pairs": "random"}
     | {"loss": "contrastive", "normalise": False},
     "NTS": {"parts": 4, "proposals": 6, "threshold": 0.25, "margin": 1.0, "dropout": 0.5, "crop": 0},
+    "MultiExcitation": {"attentions": 2, "width": 1024, "reduction": 16},
+    "MultiAttentionMultiClass": {"attentions": 2, "weight": 0.5},
     "S3N": {"branches": "ODC", "partition": "probability", "attention": "sparse", "threshold": 0.2, "window": 3}
     | {"peaks": "above_mean", "evaluation": "half", "warmup": 0.0, "convolutions": False, "smoothing": 0.0},
 }

@@ -11,6 +11,7 @@ from fieldmark.recipes import (
     gaussian_mixture,
     generalized_non_local,
     large_margin_cosine,
+    multi_attention,
     mutual_channel,
     non_local,
     nts_net,
@@ -42,6 +43,7 @@ SYSTEMS = (
     non_local,
     generalized_non_local,
     nts_net,
+    multi_attention,
 )
 """One line per system that the papers compare themselves with; the same comes from here."""
 
