@@ -22,6 +22,7 @@ from fieldmark.papers import (
     multi_attention,
     pairwise_confusion,
     plain,
+    triplet_network,
 )
 from fieldmark.papers.api_net import ApiInteraction, ApiNet, method, mutual
 from fieldmark.papers.channel_interaction import contrastive, interaction
@@ -300,6 +301,12 @@ CASES = [
         lambda s: {"features": numbers(s.images, 2, s.channels), "labels": labels(s), "photos": torch.arange(s.images)},
     ),
     Case(multi_attention.MultiAttentionMultiClass, lambda s: {}, lambda term, s: term(vectors(s), labels(s))),
+    Case(triplet_network.distance_ratio, lambda s: {"near": numbers(s.images), "far": numbers(s.images)}),
+    *(
+        Case(triplet_network.Triplet, lambda s, form=form: {"form": form}, lambda term, s: term(vectors(s), labels(s)))
+        for form in ("ratio", "margin")
+    ),
+    Case(pairs.root, lambda s: {"squared": numbers(s.images)}),
     Case(anchors.levels_of, lambda s: {"height": 4, "width": 5}),
     Case(anchors.anchor_boxes, lambda s: {"size": (64, 48), "positions": (4, 3), "like": logits(s)}),
     Case(anchors.overlap, lambda s: {"boxes": boxes(s.images), "others": boxes(5)}),

@@ -30,6 +30,7 @@ from fieldmark.papers import (
     multi_attention,
     pairwise_confusion,
     plain,
+    triplet_network,
 )
 from fieldmark.papers.api_net import ApiInteraction, method, mutual
 from fieldmark.papers.channel_interaction import contrastive, interaction
@@ -44,7 +45,7 @@ from refusal_cases import CASES, Case, Sizes, labels, maps, vectors, whole
 MODULES = (
     *(pairwise_confusion, loss, soft_labels, method, mutual, interaction, contrastive, attention, sampler, s3n, plain),
     *(class_maps, classifier, criterion, pairs, sketch),
-    *(anchors, ranking, nts, multi_attention),
+    *(anchors, ranking, nts, multi_attention, triplet_network),
     *(angular_softmax, center_loss, congenerous_cosine, focal_loss, gaussian_mixture, large_margin_cosine),
 )
 EXCUSED = {

@@ -94,6 +94,7 @@ mc-loss | Table VIII | CUB-200-2011  | cub-resnet50-soft 87.8
 mc-loss | Table VIII | FGVC-Aircraft | aircraft-resnet50-soft 92.9
 mc-loss | Table VIII | Stanford Cars | cars-resnet50-soft 94.1
 api-net | Table 6    | CUB-200-2011  | cub-resnet50 87.7, cub-resnet101 88.6, cub-densenet161 90.0
+api-net | Table 6    | CUB-200-2011  | cub-resnet101-triplet 86.6
 api-net | Table 7    | FGVC-Aircraft | aircraft-resnet50 93.0, aircraft-resnet101 93.4, aircraft-densenet161 93.9
 api-net | Table 8    | Stanford Cars | cars-resnet50 94.8, cars-resnet101 94.9, cars-densenet161 95.3
 api-net | Table 9    | Stanford Dogs | dogs-resnet50 88.3, dogs-resnet101 90.3, dogs-densenet161 89.4
@@ -255,6 +256,7 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("api-net/*", {"stages.0.frozen.0": "backbone", "stages.0.frozen_epochs": 8}),
     ("api-net/dogs-*", {"stages.0.epochs": 50, "stages.0.optimiser.lr": 0.001, "stages.0.frozen_epochs": 12}),
     ("api-net/*-baseline", {"model.method.type": "Plain"}),
+    ("api-net/*-triplet", {"model.method.type": "Plain", "model.terms.0.type": "Triplet"}),
     *((f"api-net/*-{w}", {"model.method.mutual": w.replace("-", "_")}) for w in ("individual", "compact-bilinear")),
     *((f"api-net/*-{w}", {"model.method.mutual": w.replace("-", "_")}) for w in ("subtract-square", "sum")),
     *((f"api-net/*-{w}", {"model.method.mutual": w.replace("-", "_")}) for w in ("product", "weight-attention")),
@@ -326,6 +328,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "NTS": {"parts": 4, "proposals": 6, "threshold": 0.25, "margin": 1.0, "dropout": 0.5, "crop": 0},
     "MultiExcitation": {"attentions": 2, "width": 1024, "reduction": 16},
     "MultiAttentionMultiClass": {"attentions": 2, "weight": 0.5},
+    "Triplet": {"weight": 1.0, "form": "ratio", "margin": 0.5, "intra": "dissimilar", "inter": "similar"},
     "S3N": {"branches": "ODC", "partition": "probability", "attention": "sparse", "threshold": 0.2, "window": 3}
     | {"peaks": "above_mean", "evaluation": "half", "warmup": 0.0, "convolutions": False, "smoothing": 0.0},
 }

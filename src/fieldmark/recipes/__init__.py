@@ -19,6 +19,7 @@ from fieldmark.recipes import (
     plain,
     selective_sparse_sampling,
     squeeze_excitation,
+    triplet_network,
 )
 from fieldmark.recipes.composition import Composition, Row
 
@@ -44,6 +45,7 @@ SYSTEMS = (
     generalized_non_local,
     nts_net,
     multi_attention,
+    triplet_network,
 )
 """One line per system that the papers compare themselves with; the same comes from here."""
 

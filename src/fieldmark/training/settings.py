@@ -31,8 +31,8 @@ class RecipeSettings:
         recipe: what to follow: a row of a paper's table, such as pc/cub-resnet50 (fieldmark recipes lists them), or a
             recipe.json. Other settings override its own.
         set: any field of the recipe by its path, such as stages.0.optimiser.lr=0.01; repeat the option for several.
-        method: how to train: plain (the default), pc, mc-loss, api-net, cin, s3n; nts, mamc, center-loss, focal,
-            lmcl, a-softmax, coco or lgm, which these are compared with; or a class of your own.
+        method: how to train: plain (the default), pc, mc-loss, api-net, cin, s3n; nts, mamc, triplet, center-loss,
+            focal, lmcl, a-softmax, coco or lgm, which these are compared with; or a class of your own.
         term: an additional loss; repeat the option for several.
         neck: a layer between backbone and pooling: self-channel-interaction, channel-expansion, squeeze-excitation,
             non-local or generalized-non-local.
