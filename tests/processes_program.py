@@ -57,6 +57,14 @@ FROZEN = {"api-net, a frozen backbone": Stage(1, Sgd(0.1), frozen=("backbone",))
 OPTIONS: Mapping[type, Mapping[str, Any]] = {SoftChannelLabels: {"reduction": 4}}
 """Of its one hidden number at the paper's reduction, where there are twelve channels, the ReLU would leave nothing."""
 
+WHOLE = {
+    "nts": {"method": Part("NTS", {"proposals": 30})},
+    "mamc": {"pool": Part("MultiExcitation", {"reduction": 1})},
+    "se": {"neck": Part("SqueezeExcitation", {"reduction": 1})},
+}
+"""So many proposals that there are some of every level of NTS-Net's navigator; so many numbers between the layers of
+gates that a ReLU leaves some."""
+
 
 def of_other_options() -> dict[str, Composition]:
     """Pairs that are made otherwise than the papers' defaults make them, and a stage that trains new layers alone."""
@@ -85,9 +93,7 @@ def learners() -> dict[str, Learner]:
     with pytest.MonkeyPatch.context() as patch:
         found = {name: tiny_learner(composition, patch) for name, composition in of_other_options().items()}
         for composition in COMPOSITIONS:
-            if composition.name == "se":  # with the paper's reduction a ReLU may leave nothing of the one hidden number
-                composition = replace(composition, neck=Part("SqueezeExcitation", {"reduction": 1}))
-            found[composition.name] = tiny_learner(composition, patch)
+            found[composition.name] = tiny_learner(replace(composition, **WHOLE.get(composition.name, {})), patch)
             if composition.name in [system.COMPOSITION.name for system in SYSTEMS]:
                 continue
             fitting: list[type] = []

@@ -21,15 +21,19 @@ from fieldmark.papers import (
     gaussian_mixture,
     generalized_non_local,
     large_margin_cosine,
+    multi_attention,
     non_local,
     pairwise_confusion,
     plain,
     squeeze_excitation,
+    triplet_network,
 )
 from fieldmark.papers.api_net import ApiInteraction, ApiNet, method, mutual
 from fieldmark.papers.channel_interaction import contrastive, interaction
 from fieldmark.papers.channel_interaction.interaction import SelfChannelInteraction
 from fieldmark.papers.mutual_channel import loss, soft_labels
+from fieldmark.papers.nts_net import NTS, anchors, ranking
+from fieldmark.papers.nts_net import method as nts
 from fieldmark.papers.selective_sparse_sampling import S3N, attention, sampler
 from golden_step import tiny_backbone
 
@@ -78,6 +82,12 @@ def labels(sizes: Sizes) -> Tensor:
 
 def mask(*shape: int) -> Tensor:
     return torch.rand(shape) < 0.5
+
+
+def boxes(*shape: int) -> Tensor:
+    """Of sides of 1 to 4 pixels, (..., 4)."""
+    first = torch.randint(0, 8, (*shape, 2))
+    return torch.cat([first, first + torch.randint(1, 5, (*shape, 2))], -1).float()
 
 
 def groups(sizes: Sizes) -> tuple[int, ...]:
@@ -287,6 +297,31 @@ CASES = [
         Case(S3N, lambda s, options=options: {"classifier": whole(s), **options}, step)
         for options in ({}, {"partition": "random"}, {"attention": "saliency", "branches": "OD"})
     ),
+    Case(
+        multi_attention.MultiExcitation, lambda s: {"channels": s.channels, "width": 4}, lambda pool, s: pool(maps(s))
+    ),
+    Case(
+        multi_attention.n_pair,
+        lambda s: {"features": numbers(s.images, 2, s.channels), "labels": labels(s), "photos": torch.arange(s.images)},
+    ),
+    Case(multi_attention.MultiAttentionMultiClass, lambda s: {}, lambda term, s: term(vectors(s), labels(s))),
+    Case(triplet_network.distance_ratio, lambda s: {"near": numbers(s.images), "far": numbers(s.images)}),
+    *(
+        Case(triplet_network.Triplet, lambda s, form=form: {"form": form}, lambda term, s: term(vectors(s), labels(s)))
+        for form in ("ratio", "margin")
+    ),
+    Case(pairs.root, lambda s: {"squared": numbers(s.images)}),
+    Case(anchors.levels_of, lambda s: {"height": 4, "width": 5}),
+    Case(anchors.anchor_boxes, lambda s: {"size": (64, 48), "positions": (4, 3), "like": logits(s)}),
+    Case(anchors.overlap, lambda s: {"boxes": boxes(s.images), "others": boxes(5)}),
+    Case(anchors.propose, lambda s: {"scores": numbers(s.images, 7), "boxes": boxes(7), "count": 3}),
+    Case(anchors.crop_grid, lambda s: {"boxes": boxes(s.images, 3), "size": (12, 12), "side": 4}),
+    Case(anchors.crops, lambda s: {"images": maps(s), "grid": numbers(s.images, 3, 4, 4, 2)}),
+    Case(ranking.Navigator, lambda s: {"channels": s.channels}, lambda layer, s: layer(maps(s))),
+    Case(ranking.score_map, lambda s: {"scores": numbers(s.images, 6 * 4 + 6 + 9), "height": 2, "width": 2}),
+    Case(ranking.ranking_loss, lambda s: {"scores": numbers(s.images, 6), "losses": numbers(s.images, 6)}),
+    Case(nts.dropped, lambda s: {"values": vectors(s), "numbers": vectors(s), "dropout": 0.5}),
+    Case(NTS, lambda s: {"classifier": whole(s), "criterion": None, "channels": 12, "width": 12}, step),
     Case(plain.Plain, lambda s: {"classifier": whole(s), "criterion": CrossEntropy()}, step),
     *(
         Case(class_maps.class_response_maps, lambda s, of=of: {"maps": maps(s), "weight": of(s)})

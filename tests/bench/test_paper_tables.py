@@ -35,15 +35,15 @@ api-net  Table 2: 7                                                             
 api-net  Table 3: 2 gates, 2 losses                                                          4
 api-net  Table 4: random, 8 rules                                                            9
 api-net  Table 5: 3 numbers of classes, 3 of images, 3 of both                               9
-api-net  Table 6: 3 networks, 25 quoted                                                     28
+api-net  Table 6: 3 networks and TripletNet, 25 quoted                                      29
 api-net  Table 7: 3 networks, 16 quoted                                                     19
 api-net  Table 8: 3 networks, 17 quoted                                                     20
 api-net  Table 9: 3 networks, 9 quoted                                                      12
 api-net  Table 10: 3 networks, 4 quoted                                                      7
-cin      Table 1: 11                                                                        11
+cin      Table 1: 13                                                                        13
 cin      Table 1, time: 13                                                                  13
 cin      Table 2: 2 networks on 3 data sets, 25 quoted                                      31
-cin      Table 3: CIN on 3 data sets                                                         3
+cin      Table 3: CIN, NTS and NTS+CIN on 3 data sets                                        9
 s3n      Table 1: 3 data sets                                                                3
 s3n      Table 2: 5 settings in all, localised, and branch by branch (10)                   20
 s3n      Table 3: 3                                                                          3

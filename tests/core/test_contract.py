@@ -78,11 +78,18 @@ ALL = "all terms"
 ADDED = ["", *TERMS, ALL]
 OPTIONS = {"SoftChannelLabels": {"reduction": 1}}
 """With few channels and the paper's reduction a ReLU may leave nothing of the few hidden numbers."""
-AT_HOME = {"ContrastiveChannelInteraction": "cin", "GaussianLikelihood": "lgm"}
-"""Terms that go with one paper's parts alone: the convolution of CIN's neck, a head whose scores are densities."""
+PROPOSALS = {"nts": {"proposals": 30}}
+"""Enough of NTS-Net's that some are of each level of the navigator, which learns from these alone."""
+AT_HOME = {
+    "ContrastiveChannelInteraction": "cin",
+    "GaussianLikelihood": "lgm",
+    "MultiAttentionMultiClass": "mamc",
+}
+"""Terms that go with one paper's parts alone: the convolution of CIN's neck, a head whose scores are densities, a pool
+of several features."""
 REFUSED = {(paper, term) for term, home in AT_HOME.items() for paper in PAPERS if paper != home}
 """All that does not go together, on any family."""
-CONTRASTED = {f"{name} over cin": over_cin(PAPERS[name]) for name in ("s3n", "api-net")}
+CONTRASTED = {f"{name} over cin": over_cin(PAPERS[name]) for name in ("s3n", "api-net", "nts")}
 """With that neck the term fits other methods, too."""
 INFERENCE_OF_PLAIN = ("pc", "mc-loss", "api-net")
 """Papers that change the training alone."""
@@ -98,7 +105,8 @@ COVERING = [
 def recipe_of(paper: str, term: str, family: str, seed: int = 0) -> Recipe:
     composition: Composition = (PAPERS | CONTRASTED)[paper]
     terms = (*composition.terms, *(Part(name, OPTIONS.get(name, {})) for name in added(paper, term, family)))
-    parts = (composition.method, composition.pool, composition.head)
+    method = replace(composition.method, options={**composition.method.options, **PROPOSALS.get(composition.name, {})})
+    parts = (method, composition.pool, composition.head)
     model = Model(*parts, backbone=FAMILIES[family], weights="none", neck=composition.neck, terms=terms)
     model = replace(model, criterion=composition.criterion or model.criterion)
     size = WIDER.get(family, SIZE)
@@ -142,8 +150,13 @@ def test_papers_terms_and_families(paper: str, term: str, family: str):
     composed_or_refused(paper, term, family)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("paper", CONTRASTED)
+@pytest.mark.parametrize(
+    ("paper", "family"),
+    [
+        pytest.param(name, family, marks=pytest.mark.slow if name == "nts over cin" and family != "ResNet" else ())
+        for name, family in product(CONTRASTED, FAMILIES)
+    ],
+)
 def test_the_contrast_of_channels_goes_with_other_methods_over_its_neck(paper: str, family: str):
     composed_or_refused(paper, "", family)
     learner = built(paper, "", family, 0)

@@ -30,10 +30,10 @@ def numbers() -> tuple[Tensor, Tensor, Tensor]:
 def adopted(method: Method) -> tuple[Tensor, Tensor]:
     """The method's own logits after it adopted a classifier, and that classifier's."""
     images, weight, bias = numbers()
-    width = method.classifier.backbone.channels
-    weight = weight[:, :width] if width <= 128 else weight.repeat(1, width // 128)
     method.eval()
     with torch.no_grad():
+        width = method.classifier.pooled(images).shape[1]
+        weight = weight.repeat(1, 1 + width // 128)[:, :width].contiguous()
         expected = F.linear(method.classifier.pool(method.classifier.backbone(images)), weight, bias)
         method.adopt(weight, bias)
         return method(images), expected

@@ -105,6 +105,7 @@ mc-loss | Table VIII | CUB-200-2011  | cub-resnet50-soft 87.8
 mc-loss | Table VIII | FGVC-Aircraft | aircraft-resnet50-soft 92.9
 mc-loss | Table VIII | Stanford Cars | cars-resnet50-soft 94.1
 api-net | Table 6    | CUB-200-2011  | cub-resnet50 87.7, cub-resnet101 88.6, cub-densenet161 90.0
+api-net | Table 6    | CUB-200-2011  | cub-resnet101-triplet 86.6
 api-net | Table 7    | FGVC-Aircraft | aircraft-resnet50 93.0, aircraft-resnet101 93.4, aircraft-densenet161 93.9
 api-net | Table 8    | Stanford Cars | cars-resnet50 94.8, cars-resnet101 94.9, cars-densenet161 95.3
 api-net | Table 9    | Stanford Dogs | dogs-resnet50 88.3, dogs-resnet101 90.3, dogs-densenet161 89.4
@@ -122,6 +123,10 @@ api-net | Table 5    | CUB-200-2011  | cub-resnet101-30x3 88.2, cub-resnet101-24
 cin     | Table 1    | CUB-200-2011  | cub-vgg19-plain 80.2, cub-resnet50-plain 84.9, cub-resnet101-plain 85.4
 cin     | Table 1    | CUB-200-2011  | cub-resnet50-pos-sci 86.1, cub-resnet50-sci 87.1, cub-resnet50-sci-cont 87.2
 cin     | Table 1    | CUB-200-2011  | cub-resnet50-se 85.7, cub-resnet50-non-local 86.6, cub-resnet50-cgnl 87.0
+cin     | Table 1    | CUB-200-2011  | cub-resnet50-nts 87.5, cub-resnet50-mamc 86.3
+cin     | Table 3    | CUB-200-2011  | cub-resnet50-nts-cin 88.3
+cin     | Table 3    | FGVC-Aircraft | aircraft-resnet50-nts 91.4, aircraft-resnet50-nts-cin 93.3
+cin     | Table 3    | Stanford Cars | cars-resnet50-nts 93.9, cars-resnet50-nts-cin 94.4
 cin     | Table 2    | CUB-200-2011  | cub-resnet50 87.5, cub-resnet101 88.1
 cin     | Table 2    | FGVC-Aircraft | aircraft-resnet50 92.6, aircraft-resnet101 92.8
 cin     | Table 2    | Stanford Cars | cars-resnet50 94.1, cars-resnet101 94.5
@@ -285,6 +290,7 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("api-net/*", {"stages.0.frozen.0": "backbone", "stages.0.frozen_epochs": 8}),
     ("api-net/dogs-*", {"stages.0.epochs": 50, "stages.0.optimiser.lr": 0.001, "stages.0.frozen_epochs": 12}),
     ("api-net/*-baseline", {"model.method.type": "Plain"}),
+    ("api-net/*-triplet", {"model.method.type": "Plain", "model.terms.0.type": "Triplet"}),
     *((f"api-net/*-{w}", {"model.method.mutual": w.replace("-", "_")}) for w in ("individual", "compact-bilinear")),
     *((f"api-net/*-{w}", {"model.method.mutual": w.replace("-", "_")}) for w in ("subtract-square", "sum")),
     *((f"api-net/*-{w}", {"model.method.mutual": w.replace("-", "_")}) for w in ("product", "weight-attention")),
@@ -311,6 +317,11 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("cin/*-sci", {"model.terms": []}),
     ("cin/*-pos-sci", {"model.neck.scale": -1.0}),
     ("cin/*-cont", {"model.terms.0.operation": "none"}),
+    ("cin/*-mamc", {"model.neck": None, "model.pool.type": "MultiExcitation"}),
+    ("cin/*-mamc", {"model.terms.0.type": "MultiAttentionMultiClass"}),
+    ("cin/*-nts*", {"model.method.type": "NTS"}),
+    ("cin/*-nts", {"model.neck": None, "model.terms": []} | shuffled(16)),
+    ("cin/*-nts", stage(0, 100, 0.001, 1e-4, TENTHS | {"epochs": [60]})),
     # Selective Sparse Sampling
     ("s3n/*", squashed(448, 512) | {"pixels.eval_crop": 1.0, "pixels.max_scale": 1.0, "pixels.ratio": 4 / 3}),
     ("s3n/*", shuffled(16) | {"model.method.type": "S3N"}),
@@ -354,6 +365,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "GeneralizedNonLocal": {"groups": 8},
     "ContrastiveChannelInteraction": {"weight": 2.0, "margin": 0.5, "operation": "subtract", "pairs": "random"}
     | {"loss": "contrastive", "normalise": False},
+    "NTS": {"parts": 4, "proposals": 6, "threshold": 0.25, "margin": 1.0, "dropout": 0.5, "crop": 0},
+    "MultiExcitation": {"attentions": 2, "width": 1024, "reduction": 16},
+    "MultiAttentionMultiClass": {"attentions": 2, "weight": 0.5},
+    "Triplet": {"weight": 1.0, "form": "ratio", "margin": 0.5, "intra": "dissimilar", "inter": "similar"},
     "S3N": {"branches": "ODC", "partition": "probability", "attention": "sparse", "threshold": 0.2, "window": 3}
     | {"peaks": "above_mean", "evaluation": "half", "warmup": 0.0, "convolutions": False, "smoothing": 0.0},
 }

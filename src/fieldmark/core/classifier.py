@@ -184,13 +184,23 @@ class Classifier(nn.Module):
             refined: give the refined maps; otherwise the neck's shortcut is taken, if it has one.
             interaction: what the neck worked out of these maps, if it is known.
         """
-        finer = None
-        if not refined and isinstance(self.pool, Average) and isinstance(self.neck, PooledNeck):
-            embedding = interaction.pooled if interaction else self.neck.pooled(maps)
-        else:
-            finer = self.neck(maps)
-            embedding = self.pool(finer)
+        finer, embedding = self.embedded(maps, refined=refined, interaction=interaction)
         return Features(maps, finer, embedding, self.head(embedding), interaction)
+
+    def embedded(
+        self, maps: Tensor, *, refined: bool = False, interaction: Interaction | None = None
+    ) -> tuple[Tensor | None, Tensor]:
+        """The stages between backbone and head: the refined maps, None where the shortcut is taken, and the embedding.
+
+        Args:
+            maps: (B, D, h, w).
+            refined: as in ``features_of``.
+            interaction: the same.
+        """
+        if not refined and isinstance(self.pool, Average) and isinstance(self.neck, PooledNeck):
+            return None, interaction.pooled if interaction else self.neck.pooled(maps)
+        finer = self.neck(maps)
+        return finer, self.pool(finer)
 
     def trained_logits(self, features: Features, labels: Tensor) -> Tensor:
         """The scores (B, C) that the criterion is given: the logits, or those with a margin from a ``MarginHead``."""

@@ -126,7 +126,8 @@ class Method(nn.Module, ABC):
         """Every linear layer with an output for each class, the one that gives ``forward``'s logits last.
 
         ``add-class`` widens them. In groups: what a layer is given may depend on the outputs of earlier groups, but not
-        on those of its own. Each is called once for a batch. The classifier's own, unless a method has more.
+        on those of its own. Each is called once for a batch, with (B, E), or for several parts of an image with
+        (B, M, E), the most telling first. The classifier's own, unless a method has more.
 
         Raises:
             UserError: a head that names no such layer.

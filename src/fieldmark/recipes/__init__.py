@@ -11,12 +11,15 @@ from fieldmark.recipes import (
     gaussian_mixture,
     generalized_non_local,
     large_margin_cosine,
+    multi_attention,
     mutual_channel,
     non_local,
+    nts_net,
     pairwise_confusion,
     plain,
     selective_sparse_sampling,
     squeeze_excitation,
+    triplet_network,
 )
 from fieldmark.recipes.composition import Composition, Row
 
@@ -40,6 +43,9 @@ SYSTEMS = (
     squeeze_excitation,
     non_local,
     generalized_non_local,
+    nts_net,
+    multi_attention,
+    triplet_network,
 )
 """One line per system that the papers compare themselves with; the same comes from here."""
 

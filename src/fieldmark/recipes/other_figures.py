@@ -133,6 +133,7 @@ def _repeated() -> Iterator[Repeated]:
     for data in ("cub", "aircraft", "cars"):
         yield Repeated("Table VIII", "MC-Loss", f"mc-loss/{data}-resnet50")
         yield Repeated("Table 3", "CIN", f"cin/{data}-resnet50")
+    yield Repeated("Table 3", "NTS", "cin/cub-resnet50-nts")
     for network in ("resnet50", "resnet101"):
         yield Repeated("Table 1", f"{network} + CIN", f"cin/cub-{network}")
     for table, system in (("Table 2", "O + D + C"), ("Table 3", "sparse attention"), ("Table 4", "probability")):

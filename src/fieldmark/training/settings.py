@@ -31,13 +31,13 @@ class RecipeSettings:
         recipe: what to follow: a row of a paper's table, such as pc/cub-resnet50 (fieldmark recipes lists them), or a
             recipe.json. Other settings override its own.
         set: any field of the recipe by its path, such as stages.0.optimiser.lr=0.01; repeat the option for several.
-        method: how to train: plain (the default), pc, mc-loss, api-net, cin, s3n; center-loss, focal, lmcl, a-softmax,
-            coco or lgm, which these are compared with; or a class of your own.
+        method: how to train: plain (the default), pc, mc-loss, api-net, cin, s3n; nts, mamc, triplet, center-loss,
+            focal, lmcl, a-softmax, coco or lgm, which these are compared with; or a class of your own.
         term: an additional loss; repeat the option for several.
         neck: a layer between backbone and pooling: self-channel-interaction, channel-expansion, squeeze-excitation,
             non-local or generalized-non-local.
-        pool: average, bilinear, compact-bilinear-pool, hidden-maximum or maximum, which goes with the two-layer-head of
-            Mutual-Channel Loss.
+        pool: average, bilinear, compact-bilinear-pool, multi-excitation, hidden-maximum or maximum, which goes with the
+            two-layer-head of Mutual-Channel Loss.
         head: linear, two-layer-head, or one of those with a margin: large-margin-cosine, angular-softmax,
             congenerous-cosine, gaussian-mixture.
         criterion: cross-entropy, or focal-loss.
