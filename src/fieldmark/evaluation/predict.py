@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from fieldmark.confidence.answers import Demands, Sight
+from fieldmark.confidence.novelty import max_logits
 from fieldmark.confidence.probabilities import log_probabilities
 from fieldmark.data.dataset import Photo
 from fieldmark.data.opening import refuse_without_boxes
@@ -57,7 +58,8 @@ def _predictions(
         function = with_neighbours(method, refusal.gallery) if refusal else method
         for part in stream(function, views, method=method, workers=workers):
             logits = part.values[:, : len(opened.classes)]
-            sight = Sight(logits, part.values[:, -2].astype(np.int64), part.values[:, -1]) if refusal else None
+            *_, places, cosines = part.values.T
+            sight = Sight(max_logits(logits), places.astype(np.int64), cosines) if refusal else None
             probabilities = np.exp(log_probabilities(logits, opened.temperature))
             answers = demands.answers(probabilities, sight) if demands else None
             names = [photo.name for photo in views.photos[start : start + len(logits)]]
