@@ -94,7 +94,7 @@ def refuse_share(share: float, *, photos: int) -> None:
 
 
 def refuse_taken(groups: Groups, name: str) -> None:
-    """Raises ``UserError`` where a class or group of ``name``, as the user knows it, is itself called "none of these"."""
+    """Raises ``UserError`` where a class or a group of what is called ``name`` is itself "none of these"."""
     if any(NONE in nodes for nodes in groups.nodes):
         raise UserError(f"--refuse: a class or group of {printable(name)} is itself called {NONE!r}; rename it")
 

@@ -1,7 +1,6 @@
 """``fieldmark predict``: the classes of photographs, in order, with a reason for each one that cannot be read."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from fieldmark.evaluation.inference import in_eval_mode, stream, with_neighbours
 from fieldmark.images.pictures import Held
 from fieldmark.input.loading import Photographs
 from fieldmark.predictions.prediction import Prediction, predictions_of
-from fieldmark.runs.folder import Opened, read_confidence
+from fieldmark.runs.folder import Opened
 
 
 def predict(
@@ -69,10 +68,3 @@ def _predictions(
                 names, probabilities, classes=opened.classes, top=top, answers=answers, reasons=reasons
             )
             start += len(names)
-
-
-def uncalibrated(run: Path) -> tuple[str, ...]:
-    """A line where a run does not know how sure it may be."""
-    known = read_confidence(run)
-    is_known = known is not None and known.temperature.is_known
-    return () if is_known else (f"probabilities are not calibrated: fieldmark calibrate {printable(str(run))}",)
