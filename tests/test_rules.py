@@ -78,6 +78,7 @@ WITHOUT_TEST_FILE = (
     ("explaining.py", "the words of explanations/test_explaining.py and test_comparing.py in Python"),
     ("trust.py", "the words of training/test_calibrating.py in Python"),
     ("trust_commands.py", "the words of training/test_calibrating.py as they are typed"),
+    ("predict_settings.py", "what test_predict_commands.py types"),
     ("on_device.py", "what every command begins with: test_commands.py and test_cli.py"),
     ("paper_figures/api_net.py", "one of the pictures of paper_figures/test_making.py"),
     ("paper_figures/channel_interaction.py", "one of the pictures of paper_figures/test_making.py"),
