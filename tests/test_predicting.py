@@ -1,5 +1,7 @@
 """``fieldmark.predict``: the same words for a run and for an exported model."""
 
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -104,3 +106,31 @@ def _unread(path: Path, *, name: str, limits: object) -> None:
     from fieldmark.errors import UnreadableImage
 
     raise UnreadableImage(name, "not looked at")
+
+
+PROGRAM = """
+import sys
+from fieldmark.cli import run
+code = run([*sys.argv[1:], "--quiet"])
+print(code, *sorted(name for name in sys.modules if not name.startswith(("_", "encodings"))))
+"""
+# What would take longer than the answer itself.
+NOT_FOR_A_MODEL = {
+    *("torch", "torchvision", "timm", "sklearn", "scipy", "matplotlib", "onnx", "onnxscript", "fastapi", "uvicorn"),
+    *("jinja2", "asyncio", "rich.traceback", "fieldmark.api", "fieldmark.evaluation", "fieldmark.training.loop"),
+}
+NOT_FOR_A_RUN = {
+    *("torch._dynamo", "torch._inductor", "sympy", "sklearn", "scipy", "matplotlib", "torchmetrics", "onnxruntime"),
+    *("lightning_fabric", "jinja2", "fieldmark.training.loop", "fieldmark.explanations", "fieldmark.reports"),
+}
+
+
+@pytest.mark.parametrize("by", ["model", "run"])
+def test_a_single_photo_costs_few_imports(by: str, path: Path, trained: Path, photos: Path, tmp_path: Path) -> None:
+    run, unwanted = {"model": (path, NOT_FOR_A_MODEL), "run": (trained, NOT_FOR_A_RUN)}[by]
+    words = ["predict", run, photos / "ant" / "0.jpg", "-o", tmp_path / "p.csv"]
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *map(str, words)], capture_output=True, text=True)
+    code, *imported = done.stdout.split()
+    assert code == "0", done.stderr
+    assert not unwanted & {*imported}
+    assert ("torch" in imported) == (by == "run")

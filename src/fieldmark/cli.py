@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from fieldmark.bench.commands import Speaking
 from fieldmark.bench.commands import app as bench
+from fieldmark.collecting import leave_uncollected
 from fieldmark.commands import (
     External,
     JsonFile,
@@ -311,4 +312,6 @@ def main() -> None:
     """The console script."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may have letters that the terminal's encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(run())
+    code = run()
+    leave_uncollected()
+    sys.exit(code)

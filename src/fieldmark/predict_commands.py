@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from fieldmark.bench.commands import Speaking
+from fieldmark.collecting import without_collection
 from fieldmark.console import console as make_console
 from fieldmark.console import speaks, tell, working
 from fieldmark.errors import UserError
@@ -43,7 +44,7 @@ def predict(
     output, asked, machine = output or Output(), asked or Asked(), machine or Machine()
     if output.out in STANDARD_OUTPUT:  # which then holds the table and nothing else
         console = make_console(stderr=True, quiet=console.quiet)
-    with working(console, "starting"):
+    with working(console, "starting"), without_collection():
         from fieldmark.data.unlabelled import listed_photos
         from fieldmark.predicting import answering_of
         from fieldmark.predictions.prediction import columns_of

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from fieldmark.collecting import without_collection
 from fieldmark.console import QUIET, tell
 from fieldmark.data.unlabelled import listed_photos
 from fieldmark.errors import UserError, printable
@@ -97,7 +98,8 @@ def answering_of(
 
 
 def _by_model(path: Path, photos: "Listed", asked: Asked, machine: Machine) -> Answering:
-    from fieldmark.ship.model import open_model
+    with without_collection():
+        from fieldmark.ship.model import open_model
 
     workers, cores = _workers(photos, machine, most=MOST), core_count()
     model = open_model(path, device=machine.device, threads=max(1, cores // workers) if workers else 0)
@@ -127,15 +129,16 @@ def core_count() -> int:
 
 
 def _by_run(run: Path, photos: "Listed", asked: Asked, machine: Machine, console: "Console") -> Answering:
-    from fieldmark.evaluation.demands import demands_of
-    from fieldmark.evaluation.predict import predict as predict_photos
-    from fieldmark.on_device import opened_run
-    from fieldmark.runs.folder import read_confidence
+    with without_collection():
+        from fieldmark.evaluation.demands import demands_of
+        from fieldmark.evaluation.predict import predict as predict_photos
+        from fieldmark.on_device import opened_run
+        from fieldmark.runs.folder import read_confidence
 
-    demands = demands_of(
-        run, certainty=asked.certainty, coverage=asked.coverage, groups=asked.groups, refuse=asked.refuse
-    )
-    opened = opened_run(run, device=machine.device, external=machine.external, console=console)
+        demands = demands_of(
+            run, certainty=asked.certainty, coverage=asked.coverage, groups=asked.groups, refuse=asked.refuse
+        )
+        opened = opened_run(run, device=machine.device, external=machine.external, console=console)
 
     def answered(some: "Iterable[Photo]") -> "Iterator[Prediction]":
         if not (listed := tuple(some)):
