@@ -79,6 +79,7 @@ WITHOUT_TEST_FILE = (
     ("trust.py", "the words of training/test_calibrating.py in Python"),
     ("table_commands.py", "bench/test_paper_tables.py, as it is typed"),
     ("trust_commands.py", "the words of training/test_calibrating.py as they are typed"),
+    ("predict_settings.py", "what test_predict_commands.py types"),
     ("on_device.py", "what every command begins with: test_commands.py and test_cli.py"),
     ("paper_figures/api_net.py", "one of the pictures of paper_figures/test_making.py"),
     ("paper_figures/channel_interaction.py", "one of the pictures of paper_figures/test_making.py"),
