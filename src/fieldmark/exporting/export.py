@@ -1,0 +1,142 @@
+"""From a run to its exported file: traced, compared with the network, and only then written, with its card beside it."""
+
+import tempfile
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from fieldmark.console import counted, tell, working
+from fieldmark.exporting.card import card_of
+from fieldmark.exporting.describing import manifest_of
+from fieldmark.exporting.galleries import Wanted, gallery_for
+from fieldmark.exporting.network import Shipped
+from fieldmark.exporting.onnx_file import file_of, refuse_missing_libraries, traced
+from fieldmark.exporting.parity import (
+    by_images,
+    compare,
+    compare_on_photos,
+    faults_of,
+    photo_faults,
+    refuse_faults,
+)
+from fieldmark.exporting.photos import MOST, Tried, photos_to_try
+from fieldmark.exporting.targets import card_beside, parity_beside, refuse_target
+from fieldmark.files import replace_files
+from fieldmark.plain import json_text, to_plain
+from fieldmark.runs.folder import Opened
+from fieldmark.ship.container import contained
+from fieldmark.ship.gallery import gallery_to_text
+from fieldmark.ship.manifest import UNSTATED, Licences, Manifest, Precision
+from fieldmark.ship.model import Model, open_model
+from fieldmark.ship.parity import OnPhotos, Parity
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be exported.
+
+    ``pixels`` puts the preprocessing into the graph; ``data`` are photos to compare on, None for those that the run was
+    trained on.
+    """
+
+    precision: Precision = "fp32"
+    pixels: bool = False
+    gallery: Wanted = Wanted()
+    licences: Licences = UNSTATED
+    data: Path | None = None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: the file at ``path``, of ``size`` bytes, its model card, and what the file says of itself."""
+
+    path: Path
+    card: Path
+    size: int
+    manifest: Manifest
+
+    @property
+    def parity(self) -> Parity:
+        """How the file compared with the network."""
+        assert self.manifest.parity is not None, "nothing is written without"
+        return self.manifest.parity
+
+
+def export(opened: Opened, path: Path, asked: Asked, *, console: Console) -> Exported:
+    """Writes a run's network as one file, after it was compared with the network; beside it a card and the comparison.
+
+    Args:
+        opened: the run; photos are answered on its device, and the file on the processor.
+        path: of the file; an earlier export there is replaced.
+        asked: what is wanted.
+        console: for progress, and what the user should know.
+
+    Raises:
+        UserError: a missing library, a file that must not be overwritten, or answers that are not the network's.
+    """
+    refuse_missing_libraries()
+    refuse_target(path)
+    network = Shipped(opened.learner.eval().method, temperature=opened.temperature).eval()
+    tried = photos_to_try(opened, asked.data)
+    gallery = gallery_for(opened, asked.gallery, asked.data, console=console)
+    with working(console, "tracing the network"):
+        device = network.method.classifier.backbone.mean.device
+        graph = traced(network.cpu(), size=opened.recipe.pixels.eval_size)
+        manifest = manifest_of(opened, network, licences=asked.licences)
+        network.to(device)
+    parity = compared(graph, manifest, network, tried, console=console)
+    manifest = replace(manifest, parity=parity)
+    content = file_of(graph, manifest, gallery=gallery_to_text(gallery) if gallery else "")
+    return written(opened, path, content, manifest)
+
+
+def compared(
+    graph: "ModelProto", manifest: Manifest, network: Shipped, tried: Tried | None, *, console: Console
+) -> Parity:
+    """The comparison of a file in float32, which is opened from a disk as its users will.
+
+    Raises:
+        UserError: the answers are not the network's.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        model = opened_in(Path(folder), file_of(graph, manifest))
+        with working(console, "comparing the file with the network"):
+            parity = compare(model, graph, network, size=manifest.pixels.eval_size)
+        refuse_faults(faults_of(parity))
+        if tried is None:
+            tell(console, "no photos of the run can be opened: noise alone was compared (--data DATA names photos)")
+            return parity
+        chosen = tried.spread(MOST)
+        with counted(console, f"comparing on {chosen.split} photos", len(chosen.photos)) as tick:
+            found = compare_on_photos(partial(by_images, model), network, chosen, manifest, progress=tick)
+        refuse_faults(photo_faults(found, exact=True, limit=parity.limit if parity.fixed_grid is None else None))
+        return replace(parity, on_photos=found)
+
+
+def opened_in(folder: Path, content: bytes) -> Model:
+    """A file's bytes, written to a folder and opened as its users will."""
+    path = folder / "model.onnx"
+    path.write_bytes(content)
+    return open_model(path, device="cpu")
+
+
+def written(opened: Opened, path: Path, content: bytes, manifest: Manifest) -> Exported:
+    """The file, its card and the comparison: all of them, or none."""
+    digest = contained(content).digest
+    card = card_of(opened, manifest, name=path.name, size=len(content), digest=digest)
+    comparison = {"digest": digest} | to_plain(manifest.parity)
+    replace_files(
+        path.parent,
+        {
+            path.name: lambda draft: draft.write_bytes(content),
+            card_beside(path).name: lambda draft: draft.write_text(card, "utf-8", "backslashreplace"),
+            parity_beside(path).name: lambda draft: draft.write_text(json_text(comparison), "utf-8"),
+        },
+    )
+    return Exported(path, card_beside(path), len(content), manifest)

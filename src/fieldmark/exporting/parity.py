@@ -1,0 +1,255 @@
+"""A written file against the network that it was made from: same images, same answers, on the model as it was trained.
+
+Exporters have silently broken batch norms and resampling; so nothing is written that was not compared.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fieldmark.errors import UserError
+from fieldmark.evaluation.inference import stream
+from fieldmark.exporting.network import Shipped, example
+from fieldmark.exporting.photos import Tried
+from fieldmark.images.guard import up_to
+from fieldmark.images.pictures import Picture
+from fieldmark.input.loading import open_photo
+from fieldmark.recipe import Pixels
+from fieldmark.ship.manifest import Manifest
+from fieldmark.ship.model import Model
+from fieldmark.ship.parity import LIMIT, OnPhotos, Parity
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+    from onnxruntime import InferenceSession
+
+BATCHES = (1, 2, 7)
+SAME_ANSWERS = 0.995
+Answered = tuple[np.ndarray, np.ndarray]
+"""The network's inputs (N, 3, S, S) and the logits (N, C) that a file has for photos."""
+
+
+class Found(NamedTuple):
+    """What a network gives by name for some images, and a file for the same."""
+
+    wanted: dict[str, np.ndarray]
+    given: dict[str, np.ndarray]
+
+    def difference(self, name: str) -> float:
+        """The largest difference of an output."""
+        return float(np.abs(self.wanted[name] - self.given[name]).max())
+
+
+def compare(model: Model, graph: "ModelProto", network: Shipped, *, size: int) -> Parity:
+    """A float32 file against its network, on noise in several batches.
+
+    Args:
+        model: the file, opened.
+        graph: its graph.
+        network: what it was made from, on any device.
+        size: of images, in pixels.
+    """
+    batches = [example(network.method, size=size, count=count) for count in BATCHES]
+    found = [_both(model, network, images) for images in batches]
+
+    def most(name: str) -> float:
+        return max(pair.difference(name) for pair in found)
+
+    has_maps, sampled = "maps" in network.names, grid_of(graph)
+    grids = [_at_fixed_grid(graph, sampled, network, images) for images in batches] if sampled else None
+    return Parity(
+        batches=BATCHES,
+        largest=max(float(np.abs(pair.wanted["logits"]).max()) for pair in found),
+        logits=most("logits"),
+        probabilities=most("probabilities"),
+        embedding=max(_in_proportion(pair, "embedding") for pair in found),
+        maps=max(_in_proportion(pair, "maps") for pair in found) if has_maps else None,
+        summed=max(_summed(pair, network) for pair in found) if has_maps else None,
+        fixed_grid=max(grids) if grids else None,
+    )
+
+
+def faults_of(parity: Parity) -> Iterator[str]:
+    """What does not hold that has to hold of a float32 file."""
+    logits = parity.limit
+    limits = {
+        "logits": (parity.logits if parity.fixed_grid is None else parity.fixed_grid, logits),
+        "probabilities": (0.0 if parity.fixed_grid is not None else parity.probabilities, LIMIT),
+        "embeddings": (parity.embedding, LIMIT),
+        "maps": (parity.maps or 0.0, LIMIT),
+        "averages of the maps": (parity.summed or 0.0, logits),
+    }
+    for name, (found, limit) in limits.items():
+        if not found <= limit:  # NaN, too
+            yield f"{name} differ by up to {found:.1e}, where {limit:.1e} is allowed"
+
+
+def refuse_faults(faults: Iterator[str]) -> None:
+    """Raises ``UserError`` for the first fault."""
+    for fault in faults:
+        raise UserError(
+            f"the exported file does not answer as the network does: {fault};\n"
+            "nothing was written. Another version of torch, onnxscript or onnxruntime may do better: please report it"
+        )
+
+
+def compare_on_photos(
+    answer: Callable[[Tried], Answered],
+    network: Shipped,
+    tried: Tried,
+    manifest: Manifest,
+    *,
+    progress: Callable[[int], object] | None = None,
+) -> OnPhotos:
+    """The whole way from photos to answers, by a file and by the network as evaluation runs it.
+
+    Args:
+        answer: from photos to what the file makes of them.
+        network: what it was made from.
+        tried: the photos; those that cannot be read are left out.
+        manifest: of the file.
+        progress: called with the number of photos just done.
+
+    Raises:
+        UserError: not one of them can be read.
+    """
+    wanted: list[np.ndarray] = []
+
+    def kept(batch: Tensor) -> Tensor:
+        wanted.append(batch.cpu().numpy())
+        return network.method(batch)
+
+    parts, start = [], 0
+    for part in stream(kept, tried.views(manifest.pixels), method=network.method, workers=0):
+        read = np.array([row for row in range(len(part.values)) if start + row not in part.damaged], np.int64)
+        if len(read):
+            own = tried.at(start + read)
+            parts.append(_tallied(np.concatenate(wanted)[read], part.values[read], answer(own), own, manifest))
+        wanted.clear()
+        start += len(part.values)
+        if progress:
+            progress(len(part.values))
+    if not parts:
+        raise UserError("not one of the photos can be read; name others with --data DATA")
+    return _joined(parts, tried.split)
+
+
+def by_images(model: Model, tried: Tried) -> Answered:
+    """As a file answers that is given normalised images: by the runtime's own way from a photo's file."""
+    pixels = model.manifest.pixels
+    photos = zip(_pictures(tried, pixels), tried.photos, strict=True)
+    images = np.stack([model.prepared(picture, photo.box) for picture, photo in photos])
+    return images, model.outputs(images, "logits")["logits"]
+
+
+def _pictures(tried: Tried, pixels: Pixels) -> Iterator[Picture]:
+    """Files as they are; what is cut off or lies among others, as pictures."""
+    for photo in tried.photos:
+        is_file = photo.row < 0 and not photo.trim_bottom
+        yield photo.path if is_file else open_photo(photo, packed=tried.packed, limits=up_to(pixels.megapixels))
+
+
+def _tallied(
+    images: np.ndarray, logits: np.ndarray, answered: Answered, tried: Tried, manifest: Manifest
+) -> OnPhotos:
+    given, own = answered
+    scale = (1 / manifest.scale)[:, None, None]
+    levels = np.abs(np.rint(given * scale) - np.rint(images * scale))
+    return OnPhotos(
+        split=tried.split,
+        count=len(images),
+        inputs_equal=int((given == images).all((1, 2, 3)).sum()),
+        levels=float(levels.max()),
+        levels_equal=float((levels == 0).mean()),
+        answers_equal=int((own.argmax(1) == logits.argmax(1)).sum()),
+        logits=float(np.abs(own - logits).max()),
+        right=int((own.argmax(1) == tried.labels).sum()),
+        right_before=int((logits.argmax(1) == tried.labels).sum()),
+    )
+
+
+def _joined(parts: list[OnPhotos], split: str) -> OnPhotos:
+    count = sum(part.count for part in parts)
+    return OnPhotos(
+        split=split,
+        count=count,
+        inputs_equal=sum(part.inputs_equal for part in parts),
+        levels=max(part.levels for part in parts),
+        levels_equal=sum(part.levels_equal * part.count for part in parts) / count,
+        answers_equal=sum(part.answers_equal for part in parts),
+        logits=max(part.logits for part in parts),
+        right=sum(part.right for part in parts),
+        right_before=sum(part.right_before for part in parts),
+    )
+
+
+def photo_faults(found: OnPhotos, *, exact: bool, limit: float | None = None) -> Iterator[str]:
+    """What does not hold on photos.
+
+    Args:
+        found: what was compared.
+        exact: the inputs have to be equal bit for bit, and of few photos not one may be answered otherwise; else one.
+        limit: by how much logits may differ.
+    """
+    if exact and found.inputs_equal < found.count:
+        yield f"{found.count - found.inputs_equal:,} of {found.count:,} photos give the network other numbers"
+    others, allowed = found.count - found.answers_equal, int((1 - SAME_ANSWERS) * found.count + 1e-9)
+    if others > (allowed if exact else max(1, allowed)):
+        yield f"{others:,} of {found.count:,} photos get another class, where {allowed:,} are allowed"
+    if limit is not None and not found.logits <= limit:
+        yield f"logits of photos differ by up to {found.logits:.1e}, where {limit:.1e} is allowed"
+
+
+def grid_of(graph: "ModelProto") -> str:
+    """The name of the value that says where images are sampled; "" where none are."""
+    return next((node.input[1] for node in graph.graph.node if node.op_type == "GridSample"), "")
+
+
+def _both(model: Model, network: Shipped, images: Tensor) -> Found:
+    with torch.inference_mode():
+        wanted = network(images.to(network.method.classifier.backbone.mean.device))
+    by_name = {name: value.float().cpu().numpy() for name, value in zip(network.names, wanted, strict=True)}
+    return Found(by_name, model.outputs(images.numpy(), *network.names))
+
+
+def _in_proportion(pair: Found, name: str) -> float:
+    """The largest difference; in proportion to the largest value, where that is above 1."""
+    return pair.difference(name) / max(1.0, float(np.abs(pair.wanted[name]).max()))
+
+
+def _summed(pair: Found, network: Shipped) -> float:
+    head = network.method.classifier.head
+    assert isinstance(head, nn.Linear)
+    bias = 0.0 if head.bias is None else head.bias.detach().cpu().numpy()
+    return float(np.abs(pair.given["maps"].mean((2, 3)) + bias - pair.given["logits"]).max())
+
+
+def _at_fixed_grid(graph: "ModelProto", name: str, network: Shipped, images: Tensor) -> float:
+    """How far logits are apart where the file samples images at the network's places: it is given them."""
+    import onnx
+
+    with torch.inference_mode():
+        evidence = network.method.evidence(images.to(network.method.classifier.backbone.mean.device))
+    grid = torch.cat(list(evidence.views.values())).float().cpu().numpy()
+    model = type(graph)()
+    model.CopyFrom(graph)
+    for node in model.graph.node:
+        for place, value in enumerate(node.output):
+            if value == name:
+                node.output[place] = f"{value}.computed"
+    model.graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None] * 4))
+    session = session_of(model)
+    (logits,) = session.run(["logits"], {"images": images.numpy(), name: grid})
+    return float(np.abs(np.asarray(logits) - evidence.logits.float().cpu().numpy()).max())
+
+
+def session_of(graph: "ModelProto") -> "InferenceSession":
+    """A graph in onnxruntime, on the processor."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
