@@ -115,7 +115,7 @@ def compared(
         chosen = tried.spread(MOST)
         with counted(console, f"comparing on {chosen.split} photos", len(chosen.photos)) as tick:
             found = compare_on_photos(partial(by_images, model), network, chosen, manifest, progress=tick)
-        refuse_faults(photo_faults(found, exact=True, limit=parity.limit if parity.fixed_grid is None else None))
+        refuse_faults(photo_faults(found, exact=True, close=parity.fixed_grid is None))
         return replace(parity, on_photos=found)
 
 

@@ -13,6 +13,7 @@ from fieldmark.data.dataset import Photo
 from fieldmark.errors import UnreadableImage, UserError, printable
 from fieldmark.evaluation.evaluate import split_of_run
 from fieldmark.evaluation.familiar import gallery_from
+from fieldmark.exporting.photos import trained_on
 from fieldmark.images.guard import up_to
 from fieldmark.input.loading import Packed, open_photo
 from fieldmark.runs.folder import Opened, gallery_of_run
@@ -57,7 +58,7 @@ def gallery_for(opened: Opened, wanted: Wanted, data: Path | None, *, console: C
     if gallery is None and not (wanted.gallery or wanted.thumbnails):
         return None
     if gallery is None:
-        gallery = gallery_from(opened, split_of_run(opened.path, data, "train"), console=console)
+        gallery = gallery_from(opened, trained_on(opened, data), console=console)
     plain = ModelGallery(gallery.labels, gallery.embeddings, tuple(map(printable, gallery.names)))
     return replace(plain, thumbnails=_pictures(opened, gallery, data, console)) if wanted.thumbnails else plain
 

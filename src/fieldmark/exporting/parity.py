@@ -20,7 +20,7 @@ from fieldmark.input.loading import open_photo
 from fieldmark.recipe import Pixels
 from fieldmark.ship.manifest import Manifest
 from fieldmark.ship.model import Model
-from fieldmark.ship.parity import LIMIT, OnPhotos, Parity
+from fieldmark.ship.parity import LIMIT, OnPhotos, Parity, limit_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -74,7 +74,7 @@ def compare(model: Model, graph: "ModelProto", network: Shipped, *, size: int) -
 
 def faults_of(parity: Parity) -> Iterator[str]:
     """What does not hold that has to hold of a float32 file."""
-    logits = parity.limit
+    logits = limit_of(parity.largest)
     limits = {
         "logits": (parity.logits if parity.fixed_grid is None else parity.fixed_grid, logits),
         "probabilities": (0.0 if parity.fixed_grid is not None else parity.probabilities, LIMIT),
@@ -166,6 +166,7 @@ def _tallied(
         levels_equal=float((levels == 0).mean()),
         answers_equal=int((own.argmax(1) == logits.argmax(1)).sum()),
         logits=float(np.abs(own - logits).max()),
+        largest=float(np.abs(logits).max()),
         right=int((own.argmax(1) == tried.labels).sum()),
         right_before=int((logits.argmax(1) == tried.labels).sum()),
     )
@@ -181,26 +182,28 @@ def _joined(parts: list[OnPhotos], split: str) -> OnPhotos:
         levels_equal=sum(part.levels_equal * part.count for part in parts) / count,
         answers_equal=sum(part.answers_equal for part in parts),
         logits=max(part.logits for part in parts),
+        largest=max(part.largest for part in parts),
         right=sum(part.right for part in parts),
         right_before=sum(part.right_before for part in parts),
     )
 
 
-def photo_faults(found: OnPhotos, *, exact: bool, limit: float | None = None) -> Iterator[str]:
+def photo_faults(found: OnPhotos, *, exact: bool, close: bool = False) -> Iterator[str]:
     """What does not hold on photos.
 
     Args:
         found: what was compared.
         exact: the inputs have to be equal bit for bit, and of few photos not one may be answered otherwise; else one.
-        limit: by how much logits may differ.
+        close: logits may not differ by more than they may on noise.
     """
     if exact and found.inputs_equal < found.count:
         yield f"{found.count - found.inputs_equal:,} of {found.count:,} photos give the network other numbers"
     others, allowed = found.count - found.answers_equal, int((1 - SAME_ANSWERS) * found.count + 1e-9)
-    if others > (allowed if exact else max(1, allowed)):
+    allowed = allowed if exact else max(1, allowed)
+    if others > allowed:
         yield f"{others:,} of {found.count:,} photos get another class, where {allowed:,} are allowed"
-    if limit is not None and not found.logits <= limit:
-        yield f"logits of photos differ by up to {found.logits:.1e}, where {limit:.1e} is allowed"
+    if close and not found.logits <= limit_of(found.largest):
+        yield f"logits of photos differ by up to {found.logits:.1e}, where {limit_of(found.largest):.1e} is allowed"
 
 
 def grid_of(graph: "ModelProto") -> str:

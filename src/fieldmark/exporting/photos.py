@@ -1,7 +1,8 @@
 """Photos that an exported file is tried with: validation photos, or where there are none, photos of the training."""
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from fieldmark.input.loading import Packed, Photographs
 from fieldmark.recipe import Pixels
 from fieldmark.runs.folder import Opened
 
+LOG = logging.getLogger(__name__)
 MOST = 500
 """Photos that a file is compared on."""
 CALIBRATION, MEASURED = 200, 1000
@@ -59,18 +61,28 @@ def photos_to_try(opened: Opened, data: Path | None) -> Tried | None:
     Raises:
         UserError: photos that were named cannot be used.
     """
-    validation = _of_split(opened, data, "val")
-    if validation and "val" not in opened.recipe.train_on:
-        return validation
-    return training_photos(opened, data)
+    if "val" not in opened.recipe.train_on:
+        try:
+            return _tried(trained_on(opened, data, splits=("val",)), "val")
+        except UserError as error:
+            LOG.info("no validation photos: %s", error)
+    try:
+        return _tried(trained_on(opened, data), " + ".join(opened.recipe.train_on))
+    except UserError:
+        if data is not None:
+            raise
+        return None
 
 
-def training_photos(opened: Opened, data: Path | None) -> Tried | None:
-    """Photos that a run was trained on; as ``photos_to_try``."""
-    found = _of_split(opened, data, "train")
-    if found is None and data is not None:
-        split_of_run(opened.path, data, "train")  # says what is wrong with photos that were named
-    return found
+def trained_on(opened: Opened, data: Path | None, *, splits: Sequence[str] = ()) -> OpenedData:
+    """The photos of some splits, by default of those that a run was trained on.
+
+    Raises:
+        UserError: they are not there, or cannot be used.
+    """
+    parts = [split_of_run(opened.path, data, split) for split in splits or opened.recipe.train_on]
+    photos = [photo for part in parts for photo in part.dataset.photos]
+    return replace(parts[0], dataset=parts[0].dataset.with_photos(photos))
 
 
 def held_out_and_calibration(opened: Opened, data: Path | None) -> tuple[Tried, Tried]:
@@ -81,9 +93,12 @@ def held_out_and_calibration(opened: Opened, data: Path | None) -> tuple[Tried, 
     Raises:
         UserError: there are too few photos.
     """
-    measured, training = photos_to_try(opened, data), training_photos(opened, data)
-    if measured is None or training is None or len(training.photos) < 2:
+    measured = photos_to_try(opened, data)
+    if measured is None:
         raise UserError("--precision int8 needs photos that the run was trained on; give them with --data DATA")
+    training = _tried(trained_on(opened, data), " + ".join(opened.recipe.train_on))
+    if len(training.photos) < 2:
+        raise UserError("--precision int8 needs more than one photo that the run was trained on")
     if measured.split != training.split:
         return measured.spread(MEASURED), training.spread(CALIBRATION)
     chosen = _spread(training.labels, min(CALIBRATION, len(training.photos) // 2))
@@ -98,10 +113,5 @@ def _spread(labels: np.ndarray, most: int) -> np.ndarray:
     return chosen[np.linspace(0, len(chosen) - 1, min(most, len(chosen))).astype(np.int64)]
 
 
-def _of_split(opened: Opened, data: Path | None, split: str) -> Tried | None:
-    try:
-        found: OpenedData = split_of_run(opened.path, data, split)
-    except UserError:
-        return None
-    photos: Sequence[Photo] = found.dataset.photos
-    return Tried(split, tuple(photos), found.dataset.pixels)
+def _tried(found: OpenedData, split: str) -> Tried:
+    return Tried(split, found.dataset.photos, found.dataset.pixels)

@@ -11,14 +11,19 @@ LARGE = 16.0
 """Logits beyond this may differ in proportion: float32 has no more digits for them."""
 
 
+def limit_of(largest: float) -> float:
+    """By how much logits may differ, the largest being of this size."""
+    return LIMIT * max(1.0, largest / LARGE)
+
+
 @dataclass(frozen=True)
 class OnPhotos:
     """The whole way from a photo to an answer, on ``count`` photos of a ``split``.
 
     ``inputs_equal`` of them gave the network the same numbers, bit for bit; ``levels`` of 255 is the largest difference
     of a number, and ``levels_equal`` the share of numbers that are the same level. ``answers_equal`` photos got the
-    same class; ``logits`` is the largest difference of logits. The network had ``right_before`` right, the file
-    ``right``.
+    same class; ``logits`` is the largest difference of logits, ``largest`` the largest logit, without its sign. The
+    network had ``right_before`` right, the file ``right``.
     """
 
     split: str
@@ -28,6 +33,7 @@ class OnPhotos:
     levels_equal: Share
     answers_equal: Natural
     logits: NotNegative
+    largest: NotNegative
     right: Natural
     right_before: Natural
 
@@ -49,11 +55,6 @@ class Parity:
     summed: NotNegative | None = None
     fixed_grid: NotNegative | None = None
     on_photos: OnPhotos | None = None
-
-    @property
-    def limit(self) -> float:
-        """By how much logits may differ."""
-        return LIMIT * max(1.0, self.largest / LARGE)
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """What was compared, and how it came out: for the terminal and for the card."""
