@@ -1,0 +1,68 @@
+"""Networks to export: their norms have statistics as after training, since exporters have broken these in silence."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from onnx import ModelProto, TensorProto, numpy_helper
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from fieldmark.confidence.gallery import gallery_of
+from fieldmark.confidence.taxonomy import Groups
+from fieldmark.core.learner import Learner
+from fieldmark.data.dataset import Level
+from fieldmark.exporting.network import Shipped
+from fieldmark.runs.folder import digest_of, read_run, write_groups
+from sure_runs import random_answers, sure
+
+TEMPERATURE = 2.0
+
+
+def shipped(learner: Learner, *, temperature: float = TEMPERATURE) -> Shipped:
+    """A learner's network, as it is exported."""
+    return Shipped(learner.eval().method, temperature=temperature).eval()
+
+
+@torch.no_grad()
+def with_statistics(learner: Learner, *, seed: int = 0) -> Learner:
+    """The learner after a training that gave its norms statistics and its heads weights, all of them random."""
+    random = torch.Generator().manual_seed(seed)
+
+    def normal(like: torch.Tensor, scale: float) -> torch.Tensor:
+        return scale * torch.randn(like.shape, generator=random)
+
+    def around_one(like: torch.Tensor) -> torch.Tensor:
+        return 0.7 + 0.6 * torch.rand(like.shape, generator=random)
+
+    for module in learner.modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is not None and module.running_var is not None:
+            module.running_mean.copy_(normal(module.running_mean, 0.3))
+            module.running_var.copy_(around_one(module.running_var))
+        if isinstance(module, _BatchNorm | nn.LayerNorm) and module.weight is not None:
+            module.weight.copy_(around_one(module.weight))
+            module.bias.copy_(normal(module.bias, 0.2))
+        if isinstance(module, nn.Linear) and not module.weight.any():
+            module.weight.copy_(normal(module.weight, module.in_features**-0.5))
+    return learner
+
+
+def calibrated(run: Path) -> None:
+    """Gives a run of ant, bee and cat a temperature, answers to held-out photos, a gallery and groups."""
+    names = [f"{name}/{number}.jpg" for name in read_run(run)[1] for number in range(4)]
+    embeddings = np.random.default_rng(1).random((len(names), 96)).astype(np.float32)
+    gallery = gallery_of(digest_of(run), [*names[:-1], "gone.jpg"], np.arange(len(names)) // 4, embeddings)
+    sure(run, TEMPERATURE, random_answers(40), gallery)
+    write_groups(run, Groups(read_run(run)[1], (Level("kind", ("insect", "insect", "mammal")),)))
+
+
+def disturbed(graph: ModelProto, *, by: float) -> ModelProto:
+    """A graph whose first convolution has biases that are off, as after a norm that was exported wrongly."""
+    model = ModelProto()
+    model.CopyFrom(graph)
+    convolution = next(node for node in model.graph.node if node.op_type == "Conv")
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    tensor = tensors[convolution.input[2]]
+    assert tensor.data_type == TensorProto.FLOAT
+    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) + np.float32(by), tensor.name))
+    return model
