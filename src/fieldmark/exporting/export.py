@@ -16,14 +16,20 @@ from fieldmark.exporting.network import Shipped
 from fieldmark.exporting.onnx_file import file_of, refuse_missing_libraries, traced
 from fieldmark.exporting.parity import (
     by_images,
+    by_pixels,
     compare,
     compare_on_photos,
     faults_of,
     photo_faults,
     refuse_faults,
+    rounded_by,
+    rounding_faults,
+    session_of,
 )
-from fieldmark.exporting.photos import MOST, Tried, photos_to_try
+from fieldmark.exporting.photos import Tried
+from fieldmark.exporting.pixels import refuse_boxes, with_preparing
 from fieldmark.exporting.targets import card_beside, parity_beside, refuse_target
+from fieldmark.exporting.variants import in_fewer_bits, photos_for, preparing_for
 from fieldmark.files import replace_files
 from fieldmark.plain import json_text, to_plain
 from fieldmark.runs.folder import Opened
@@ -82,41 +88,67 @@ def export(opened: Opened, path: Path, asked: Asked, *, console: Console) -> Exp
     """
     refuse_missing_libraries()
     refuse_target(path)
+    if asked.pixels:
+        refuse_boxes(opened.recipe.pixels)
     network = Shipped(opened.learner.eval().method, temperature=opened.temperature).eval()
-    tried = photos_to_try(opened, asked.data)
+    photos = photos_for(opened, asked.data, precision=asked.precision)
     gallery = gallery_for(opened, asked.gallery, asked.data, console=console)
     with working(console, "tracing the network"):
         device = network.method.classifier.backbone.mean.device
         graph = traced(network.cpu(), size=opened.recipe.pixels.eval_size)
         manifest = manifest_of(opened, network, licences=asked.licences)
         network.to(device)
-    parity = compared(graph, manifest, network, tried, console=console)
-    manifest = replace(manifest, parity=parity)
+    with working(console, "comparing the file with the network"):
+        parity = same_answers(graph, manifest, network)
+    manifest = replace(manifest, precision=asked.precision, takes="pixels" if asked.pixels else "images")
+    if asked.precision != "fp32":
+        with working(console, "rounding"):
+            graph = in_fewer_bits(graph, asked.precision, photos, manifest)
+            parity = replace(parity, rounded=rounded_by(graph, network, size=manifest.pixels.eval_size))
+        refuse_faults(rounding_faults(parity, asked.precision))
+    preparing = preparing_for(manifest) if asked.pixels else None
+    graph = with_preparing(graph, preparing) if preparing else graph
+    found = on_photos(graph, preparing, manifest, network, photos.compared, console=console)
+    if found:
+        refuse_faults(photo_faults(found, manifest, close=parity.fixed_grid is None))
+    manifest = replace(manifest, parity=replace(parity, on_photos=found))
     content = file_of(graph, manifest, gallery=gallery_to_text(gallery) if gallery else "")
     return written(opened, path, content, manifest)
 
 
-def compared(
-    graph: "ModelProto", manifest: Manifest, network: Shipped, tried: Tried | None, *, console: Console
-) -> Parity:
-    """The comparison of a file in float32, which is opened from a disk as its users will.
+def same_answers(graph: "ModelProto", manifest: Manifest, network: Shipped) -> Parity:
+    """The comparison of a file in 32 bits on noise; it is opened from a disk as its users will.
 
     Raises:
         UserError: the answers are not the network's.
     """
     with tempfile.TemporaryDirectory() as folder:
         model = opened_in(Path(folder), file_of(graph, manifest))
-        with working(console, "comparing the file with the network"):
-            parity = compare(model, graph, network, size=manifest.pixels.eval_size)
-        refuse_faults(faults_of(parity))
-        if tried is None:
-            tell(console, "no photos of the run can be opened: noise alone was compared (--data DATA names photos)")
-            return parity
-        chosen = tried.spread(MOST)
-        with counted(console, f"comparing on {chosen.split} photos", len(chosen.photos)) as tick:
-            found = compare_on_photos(partial(by_images, model), network, chosen, manifest, progress=tick)
-        refuse_faults(photo_faults(found, exact=True, close=parity.fixed_grid is None))
-        return replace(parity, on_photos=found)
+        parity = compare(model, graph, network, size=manifest.pixels.eval_size)
+    refuse_faults(faults_of(parity))
+    return parity
+
+
+def on_photos(
+    graph: "ModelProto",
+    preparing: "ModelProto | None",
+    manifest: Manifest,
+    network: Shipped,
+    tried: Tried | None,
+    *,
+    console: Console,
+) -> OnPhotos | None:
+    """The whole way from photos to answers, by the file that is to be written and by the network."""
+    if tried is None:
+        tell(console, "no photos of the run can be opened: noise alone was compared (--data DATA names photos)")
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        if preparing is None:
+            answer = partial(by_images, opened_in(Path(folder), file_of(graph, manifest)))
+        else:
+            answer = partial(by_pixels, session_of(graph), session_of(preparing), manifest.pixels)
+        with counted(console, f"comparing on {tried.split} photos", len(tried.photos)) as tick:
+            return compare_on_photos(answer, network, tried, manifest, progress=tick)
 
 
 def opened_in(folder: Path, content: bytes) -> Model:

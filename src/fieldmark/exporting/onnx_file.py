@@ -2,10 +2,12 @@
 
 import logging
 import warnings
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
 
 from fieldmark.errors import UserError
 from fieldmark.exporting.network import Shipped, example
@@ -27,19 +29,34 @@ def refuse_missing_libraries() -> None:
 
 def traced(network: Shipped, *, size: int) -> "ModelProto":
     """The graph of a network, for any number of images; its nodes still say which module they come from."""
-    batch = torch.export.Dim("batch", min=1)
     network.method.classifier.keeps_refined = True
-    logger, level = logging.getLogger("torch.onnx"), logging.getLogger("torch.onnx").level
+    batch = {0: torch.export.Dim("batch", min=1)}
+    return to_onnx(network, example(network.method, size=size), inputs={"images": batch}, outputs=network.names)
+
+
+def to_onnx(
+    module: nn.Module, given: Tensor, *, inputs: Mapping[str, Mapping[int, Any]], outputs: Sequence[str]
+) -> "ModelProto":
+    """The graph of a module of one input.
+
+    Args:
+        module: in eval mode.
+        given: an input to trace with.
+        inputs: the input's name, and which of its sides may be of any length.
+        outputs: names, in order.
+    """
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logger.setLevel(logging.ERROR)
         try:
             program = torch.onnx.export(
-                network,
-                (example(network.method, size=size),),
-                input_names=["images"],
-                output_names=list(network.names),
-                dynamic_shapes={"images": {0: batch}},
+                module,
+                (given,),
+                input_names=list(inputs),
+                output_names=list(outputs),
+                dynamic_shapes={name: dict(sides) for name, sides in inputs.items()},
                 opset_version=OPSET,
                 dynamo=True,
                 verbose=False,

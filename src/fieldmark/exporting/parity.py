@@ -18,7 +18,7 @@ from fieldmark.images.guard import up_to
 from fieldmark.images.pictures import Picture
 from fieldmark.input.loading import open_photo
 from fieldmark.recipe import Pixels
-from fieldmark.ship.manifest import Manifest
+from fieldmark.ship.manifest import Manifest, Precision
 from fieldmark.ship.model import Model
 from fieldmark.ship.parity import LIMIT, OnPhotos, Parity, limit_of
 
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 BATCHES = (1, 2, 7)
 SAME_ANSWERS = 0.995
+POINT = 1.0
+"""By how many points of top-1 a file in 8 bits may be below the network."""
+ROUNDING = 0.1
+"""By how much of the largest logit those in 16 bits may be off on noise: more is no rounding."""
 Answered = tuple[np.ndarray, np.ndarray]
 """The network's inputs (N, 3, S, S) and the logits (N, C) that a file has for photos."""
 
@@ -85,6 +89,13 @@ def faults_of(parity: Parity) -> Iterator[str]:
     for name, (found, limit) in limits.items():
         if not found <= limit:  # NaN, too
             yield f"{name} differ by up to {found:.1e}, where {limit:.1e} is allowed"
+
+
+def rounding_faults(parity: Parity, precision: Precision) -> Iterator[str]:
+    """What no rounding to 16 bits does; what 8 bits do, photos tell."""
+    limit = ROUNDING * max(1.0, parity.largest)
+    if precision == "fp16" and not (parity.rounded or 0.0) <= limit:
+        yield f"logits in 16 bits differ by up to {parity.rounded:.1e}, where {limit:.1e} is allowed"
 
 
 def refuse_faults(faults: Iterator[str]) -> None:
@@ -145,6 +156,25 @@ def by_images(model: Model, tried: Tried) -> Answered:
     return images, model.outputs(images, "logits")["logits"]
 
 
+def by_pixels(whole: "InferenceSession", preparing: "InferenceSession", pixels: Pixels, tried: Tried) -> Answered:
+    """As a file answers that is given pixels, one picture at a time; the images are those of its own preprocessing."""
+    images, logits = [], []
+    for photo in tried.photos:
+        picture = np.asarray(open_photo(photo, packed=tried.packed, limits=up_to(pixels.megapixels)))
+        images.append(np.asarray(preparing.run(["images"], {"pixels": picture})[0]))
+        logits.append(np.asarray(whole.run(["logits"], {"pixels": picture})[0]))
+    return np.concatenate(images), np.concatenate(logits)
+
+
+def rounded_by(graph: "ModelProto", network: Shipped, *, size: int) -> float:
+    """The largest difference of logits of a graph in fewer bits, on noise."""
+    images = example(network.method, size=size, count=max(BATCHES))
+    (found,) = session_of(graph).run(["logits"], {"images": images.numpy()})
+    with torch.inference_mode():
+        wanted = network.method(images.to(network.method.classifier.backbone.mean.device)).float().cpu().numpy()
+    return float(np.abs(np.asarray(found) - wanted).max())
+
+
 def _pictures(tried: Tried, pixels: Pixels) -> Iterator[Picture]:
     """Files as they are; what is cut off or lies among others, as pictures."""
     for photo in tried.photos:
@@ -188,22 +218,34 @@ def _joined(parts: list[OnPhotos], split: str) -> OnPhotos:
     )
 
 
-def photo_faults(found: OnPhotos, *, exact: bool, close: bool = False) -> Iterator[str]:
-    """What does not hold on photos.
+def photo_faults(found: OnPhotos, manifest: Manifest, *, close: bool) -> Iterator[str]:
+    """What does not hold on photos that has to hold of a file.
 
     Args:
         found: what was compared.
-        exact: the inputs have to be equal bit for bit, and of few photos not one may be answered otherwise; else one.
-        close: logits may not differ by more than they may on noise.
+        manifest: of the file. One that takes images has to be given the same numbers, bit for bit. In 8 bits it may have
+            no more than one point fewer right; others have to give the same answers.
+        close: in 32 bits logits may not differ by more than they may on noise.
     """
-    if exact and found.inputs_equal < found.count:
+    prepares = manifest.takes == "images"
+    if prepares and found.inputs_equal < found.count:
         yield f"{found.count - found.inputs_equal:,} of {found.count:,} photos give the network other numbers"
+    if manifest.precision == "int8":
+        yield from _lost(found)
+        return
     others, allowed = found.count - found.answers_equal, int((1 - SAME_ANSWERS) * found.count + 1e-9)
-    allowed = allowed if exact else max(1, allowed)
+    is_exact = prepares and manifest.precision == "fp32"
+    allowed = allowed if is_exact else max(1, allowed)  # of few photos one may lie between two classes
     if others > allowed:
         yield f"{others:,} of {found.count:,} photos get another class, where {allowed:,} are allowed"
-    if close and not found.logits <= limit_of(found.largest):
+    if is_exact and close and not found.logits <= limit_of(found.largest):
         yield f"logits of photos differ by up to {found.logits:.1e}, where {limit_of(found.largest):.1e} is allowed"
+
+
+def _lost(found: OnPhotos) -> Iterator[str]:
+    points = 100 * (found.right_before - found.right) / found.count
+    if points > POINT:
+        yield f"{found.right:,} of {found.count:,} answers are right, {points:.1f} points below {found.right_before:,}"
 
 
 def grid_of(graph: "ModelProto") -> str:
