@@ -3,10 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from onnx import ModelProto, TensorProto, numpy_helper
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from fieldmark.confidence.gallery import gallery_of
 from fieldmark.confidence.taxonomy import Groups
@@ -22,29 +19,6 @@ TEMPERATURE = 2.0
 def shipped(learner: Learner, *, temperature: float = TEMPERATURE) -> Shipped:
     """A learner's network, as it is exported."""
     return Shipped(learner.eval().method, temperature=temperature).eval()
-
-
-@torch.no_grad()
-def with_statistics(learner: Learner, *, seed: int = 0) -> Learner:
-    """The learner after a training that gave its norms statistics and its heads weights, all of them random."""
-    random = torch.Generator().manual_seed(seed)
-
-    def normal(like: torch.Tensor, scale: float) -> torch.Tensor:
-        return scale * torch.randn(like.shape, generator=random)
-
-    def around_one(like: torch.Tensor) -> torch.Tensor:
-        return 0.7 + 0.6 * torch.rand(like.shape, generator=random)
-
-    for module in learner.modules():
-        if isinstance(module, _BatchNorm) and module.running_mean is not None and module.running_var is not None:
-            module.running_mean.copy_(normal(module.running_mean, 0.3))
-            module.running_var.copy_(around_one(module.running_var))
-        if isinstance(module, _BatchNorm | nn.LayerNorm) and module.weight is not None:
-            module.weight.copy_(around_one(module.weight))
-            module.bias.copy_(normal(module.bias, 0.2))
-        if isinstance(module, nn.Linear) and not module.weight.any():
-            module.weight.copy_(normal(module.weight, module.in_features**-0.5))
-    return learner
 
 
 def calibrated(run: Path) -> None:

@@ -1,15 +1,14 @@
-"""A run that was trained, and networks with real statistics in their norms, exported once for all tests of this folder."""
+"""A run that was trained, and networks whose norms have statistics, exported once for all tests of this folder."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from onnx import ModelProto
 
-from conftest import left_alone
-from exported_networks import calibrated, shipped, with_statistics
+from export_matrix import with_statistics
+from exported_networks import calibrated, shipped
 from fieldmark import cli
 from fieldmark.building import build_learner
 from fieldmark.exporting.network import Shipped
@@ -20,11 +19,11 @@ from fieldmark.runs.folder import Opened, open_run
 
 
 @pytest.fixture(scope="session")
-def sure_run(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Iterator[Path]:
+def sure_run(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
     """A small trained run that knows how sure it may be, with groups and a gallery; not to be changed."""
     run = Path(shutil.copytree(trained, tmp_path_factory.mktemp("sure") / "run"))
     calibrated(run)
-    yield from left_alone(run)
+    return run
 
 
 @pytest.fixture
@@ -34,12 +33,12 @@ def own_run(tmp_path: Path, sure_run: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory, sure_run: Path) -> Iterator[Path]:
+def exported(tmp_path_factory: pytest.TempPathFactory, sure_run: Path) -> Path:
     """The file that ``fieldmark export`` writes of it, with thumbnails."""
     path = tmp_path_factory.mktemp("exported") / "birds.onnx"
     words = ("--thumbnails", "--photos-licence", "CC BY 4.0", "--weights-licence", "none | <b>")
     assert cli.run(["export", str(sure_run), "--out", str(path), *words]) == 0
-    yield from (path for _ in left_alone(path.parent))
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +65,7 @@ def sampling() -> Shipped:
     parts = composition_of("s3n")
     model = Model(parts.method, parts.pool, parts.head, "test_resnet", "none", parts.neck, parts.terms)
     learner = build_learner(Recipe(model, pixels=Pixels(size=64, eval_size=64)), classes=4)
-    return shipped(with_statistics(learner, seed=3))
+    return shipped(with_statistics(learner, size=64, seed=3))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""``fieldmark export`` as it is typed and called: what it writes answers as the run does, and else nothing is written."""
+"""``fieldmark export`` as it is typed and called: what it writes answers as the run does, or nothing is written."""
 
 import json
 import shutil
@@ -176,7 +176,8 @@ def test_mistakes_are_told_in_a_few_lines(
     own_run: Path, tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     notes, table = tmp_path / "notes.onnx", tmp_path / "b.parity.json"
-    notes.write_text("mine"), table.write_text("{}")
+    notes.write_text("mine")
+    table.write_text("{}")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert "ends in .onnx" in refused(capsys, own_run, "--out", tmp_path / "model.pt")
     assert "is not a result of this command" in refused(capsys, own_run, "--out", notes)

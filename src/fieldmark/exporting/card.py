@@ -153,8 +153,8 @@ def _limits(manifest: Manifest) -> Iterator[str]:
         yield "How far its probabilities can be trusted is not known."
     if manifest.precision != "fp32":
         yield (
-            "Calibration, sets of classes, refusals and the gallery were measured with the network in 32 bits; this file's "
-            "numbers differ from its by what the table above says."
+            "Calibration, sets of classes, refusals and the gallery were measured with the network in 32 bits; what "
+            "this file answers differs from that by what the table above says."
         )
 
 

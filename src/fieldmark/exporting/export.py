@@ -1,7 +1,7 @@
-"""From a run to its exported file: traced, compared with the network, and only then written, with its card beside it."""
+"""From a run to its exported file: traced, compared with the network, and only then written, with a card beside it."""
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ from fieldmark.exporting.parity import (
 from fieldmark.exporting.photos import Tried
 from fieldmark.exporting.pixels import refuse_boxes, with_preparing
 from fieldmark.exporting.targets import card_beside, parity_beside, refuse_target
-from fieldmark.exporting.variants import in_fewer_bits, photos_for, preparing_for
+from fieldmark.exporting.variants import Photos, in_fewer_bits, photos_for, preparing_for
 from fieldmark.files import replace_files
 from fieldmark.plain import json_text, to_plain
 from fieldmark.runs.folder import Opened
@@ -53,7 +53,7 @@ class Asked:
 
     precision: Precision = "fp32"
     pixels: bool = False
-    gallery: Wanted = Wanted()
+    gallery: Wanted = field(default_factory=Wanted)
     licences: Licences = UNSTATED
     data: Path | None = None
 
@@ -101,11 +101,7 @@ def export(opened: Opened, path: Path, asked: Asked, *, console: Console) -> Exp
     with working(console, "comparing the file with the network"):
         parity = same_answers(graph, manifest, network)
     manifest = replace(manifest, precision=asked.precision, takes="pixels" if asked.pixels else "images")
-    if asked.precision != "fp32":
-        with working(console, "rounding"):
-            graph = in_fewer_bits(graph, asked.precision, photos, manifest)
-            parity = replace(parity, rounded=rounded_by(graph, network, size=manifest.pixels.eval_size))
-        refuse_faults(rounding_faults(parity, asked.precision))
+    graph, parity = _in_fewer_bits(graph, parity, manifest, network, photos, console=console)
     preparing = preparing_for(manifest) if asked.pixels else None
     graph = with_preparing(graph, preparing) if preparing else graph
     found = on_photos(graph, preparing, manifest, network, photos.compared, console=console)
@@ -114,6 +110,24 @@ def export(opened: Opened, path: Path, asked: Asked, *, console: Console) -> Exp
     manifest = replace(manifest, parity=replace(parity, on_photos=found))
     content = file_of(graph, manifest, gallery=gallery_to_text(gallery) if gallery else "")
     return written(opened, path, content, manifest)
+
+
+def _in_fewer_bits(
+    graph: "ModelProto", parity: Parity, manifest: Manifest, network: Shipped, photos: Photos, *, console: Console
+) -> "tuple[ModelProto, Parity]":
+    """The graph in the bits that the manifest says; what 16 bits do is seen on noise, what 8 do on photos alone.
+
+    Raises:
+        UserError: 16 bits give other answers.
+    """
+    if manifest.precision == "fp32":
+        return graph, parity
+    with working(console, "rounding"):
+        graph = in_fewer_bits(graph, manifest.precision, photos, manifest)
+        if manifest.precision == "fp16":
+            parity = replace(parity, rounded=rounded_by(graph, network, size=manifest.pixels.eval_size))
+    refuse_faults(rounding_faults(parity))
+    return graph, parity
 
 
 def same_answers(graph: "ModelProto", manifest: Manifest, network: Shipped) -> Parity:

@@ -18,7 +18,7 @@ from fieldmark.images.guard import up_to
 from fieldmark.images.pictures import Picture
 from fieldmark.input.loading import open_photo
 from fieldmark.recipe import Pixels
-from fieldmark.ship.manifest import Manifest, Precision
+from fieldmark.ship.manifest import Manifest
 from fieldmark.ship.model import Model
 from fieldmark.ship.parity import LIMIT, OnPhotos, Parity, limit_of
 
@@ -91,10 +91,10 @@ def faults_of(parity: Parity) -> Iterator[str]:
             yield f"{name} differ by up to {found:.1e}, where {limit:.1e} is allowed"
 
 
-def rounding_faults(parity: Parity, precision: Precision) -> Iterator[str]:
-    """What no rounding to 16 bits does; what 8 bits do, photos tell."""
+def rounding_faults(parity: Parity) -> Iterator[str]:
+    """What no rounding to 16 bits does."""
     limit = ROUNDING * max(1.0, parity.largest)
-    if precision == "fp16" and not (parity.rounded or 0.0) <= limit:
+    if parity.rounded is not None and not parity.rounded <= limit:
         yield f"logits in 16 bits differ by up to {parity.rounded:.1e}, where {limit:.1e} is allowed"
 
 
@@ -182,9 +182,7 @@ def _pictures(tried: Tried, pixels: Pixels) -> Iterator[Picture]:
         yield photo.path if is_file else open_photo(photo, packed=tried.packed, limits=up_to(pixels.megapixels))
 
 
-def _tallied(
-    images: np.ndarray, logits: np.ndarray, answered: Answered, tried: Tried, manifest: Manifest
-) -> OnPhotos:
+def _tallied(images: np.ndarray, logits: np.ndarray, answered: Answered, tried: Tried, manifest: Manifest) -> OnPhotos:
     given, own = answered
     scale = (1 / manifest.scale)[:, None, None]
     levels = np.abs(np.rint(given * scale) - np.rint(images * scale))
@@ -223,8 +221,8 @@ def photo_faults(found: OnPhotos, manifest: Manifest, *, close: bool) -> Iterato
 
     Args:
         found: what was compared.
-        manifest: of the file. One that takes images has to be given the same numbers, bit for bit. In 8 bits it may have
-            no more than one point fewer right; others have to give the same answers.
+        manifest: of the file. One that takes images has to be given the same numbers, bit for bit. In 8 bits it may
+            have no more than one point fewer right; others have to give the same answers.
         close: in 32 bits logits may not differ by more than they may on noise.
     """
     prepares = manifest.takes == "images"

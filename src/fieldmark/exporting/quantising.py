@@ -1,7 +1,7 @@
 """A graph with 8-bit whole numbers: weights scaled by channel, activations by what training photos make of them.
 
-Scales are fixed (static); dynamic ones, found anew for each picture, destroy small networks. Weights have seven bits, so
-that processors without instructions for the purpose do not overflow: the file answers the same on all of them.
+Scales are fixed (static); dynamic ones, found anew for each picture, destroy small networks. Weights have seven bits,
+so that processors without instructions for the purpose do not overflow: the file answers the same on all of them.
 """
 
 import logging
@@ -42,7 +42,7 @@ def quantised(graph: "ModelProto", batches: Iterator[np.ndarray]) -> "ModelProto
             quantize_static(
                 graph,
                 str(Path(folder) / "model.onnx"),
-                _Batches(batches),
+                _Batches(batches),  # pyright: ignore[reportArgumentType] - the library asks for its method alone
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 reduce_range=True,

@@ -5,12 +5,14 @@ import binascii
 import io
 import zipfile
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from fieldmark.errors import UserError
 
 _ARRAYS = ("labels", "embeddings", "names", "thumbnails", "thumbnail_ends")
+_DAMAGE = (binascii.Error, OSError, EOFError, ValueError, KeyError, TypeError, MemoryError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def _arrays(text: str) -> dict[str, np.ndarray]:
             raise ValueError("compressed")
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in _ARRAYS if name in stored}
-    except (binascii.Error, OSError, EOFError, ValueError, KeyError, TypeError, MemoryError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise UserError(f"its gallery cannot be read ({str(error)[:80]})") from None
     if missing := [name for name in _ARRAYS[:3] if name not in arrays]:
         raise UserError(f"its gallery cannot be read (it has no {missing[0]})")
@@ -82,4 +84,4 @@ def _thumbnails(arrays: dict[str, np.ndarray], count: int) -> tuple[bytes, ...]:
     if not (fits and (np.diff(ends, prepend=0) >= 0).all() and ends[-1] == len(pixels)):
         raise UserError("the pictures of its gallery do not fit its photos")
     content, places = pixels.tobytes(), [0, *ends.tolist()]
-    return tuple(content[start:end] for start, end in zip(places, places[1:], strict=False))
+    return tuple(content[start:end] for start, end in pairwise(places))

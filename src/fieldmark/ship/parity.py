@@ -44,7 +44,7 @@ class Parity:
 
     ``summed`` compares the maps' averages plus the bias with the logits; ``fixed_grid`` are logits where both sample
     images at the same places (None where no image is sampled); ``largest`` is the largest logit, without its sign.
-    ``rounded`` is by how much logits in fewer than 32 bits differ, where the file has such.
+    ``rounded`` is by how much logits in 16 bits differ, where the file has such.
     """
 
     batches: tuple[Count, ...]
@@ -71,7 +71,7 @@ class Parity:
             yield "class-response maps", f"differ by {self.maps:.1e} at most"
             yield "their averages plus the bias", f"differ from the logits by {self.summed:.1e} at most"
         if self.rounded is not None:
-            yield "logits in fewer bits", f"differ by {self.rounded:.1e} at most, the largest being {self.largest:.1e}"
+            yield "logits in 16 bits", f"differ by {self.rounded:.1e} at most, the largest being {self.largest:.1e}"
         if self.on_photos:
             yield from _photo_rows(self.on_photos)
         else:
