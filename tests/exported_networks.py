@@ -31,12 +31,13 @@ def calibrated(run: Path) -> None:
 
 
 def disturbed(graph: ModelProto, *, by: float) -> ModelProto:
-    """A graph whose first convolution has biases that are off, as after a norm that was exported wrongly."""
+    """A graph whose first convolution or norm has a bias that is off, as after a norm that was exported wrongly."""
     model = ModelProto()
     model.CopyFrom(graph)
-    convolution = next(node for node in model.graph.node if node.op_type == "Conv")
+    biased = (node for node in model.graph.node if node.op_type in ("Conv", "BatchNormalization"))
+    layer = next(node for node in biased if len(node.input) > 2)
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    tensor = tensors[convolution.input[2]]
+    tensor = tensors[layer.input[2]]
     assert tensor.data_type == TensorProto.FLOAT
     tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) + np.float32(by), tensor.name))
     return model

@@ -43,13 +43,15 @@ class Parity:
     """The largest differences for the same images in batches of ``batches``, in float32; and the way from photos.
 
     ``summed`` compares the maps' averages plus the bias with the logits; ``fixed_grid`` are logits where both sample
-    images at the same places (None where no image is sampled); ``largest`` is the largest logit, without its sign.
+    images at the same places (None where no image is sampled); ``typical`` is the difference of logits of the median
+    image, ``largest`` the largest logit, without its sign.
     ``rounded`` is by how much logits in 16 bits differ, where the file has such.
     """
 
     batches: tuple[Count, ...]
     largest: NotNegative
     logits: NotNegative
+    typical: NotNegative
     probabilities: NotNegative
     embedding: NotNegative
     maps: NotNegative | None = None
@@ -61,10 +63,11 @@ class Parity:
     def rows(self) -> Iterator[tuple[str, str]]:
         """What was compared, and how it came out: for the terminal and for the card."""
         sizes = f"batches of {', '.join(map(str, self.batches))}"
-        end_to_end = " (end to end: a place sampled otherwise moves them)" if self.fixed_grid is not None else ""
-        yield f"logits, {sizes}", f"differ by {self.logits:.1e} at most{end_to_end}"
-        if self.fixed_grid is not None:
-            yield "logits, images sampled at the same places", f"differ by {self.fixed_grid:.1e} at most"
+        if self.fixed_grid is None:
+            yield f"logits, {sizes}", f"differ by {self.logits:.1e} at most"
+        else:
+            yield f"logits, images sampled at the same places, {sizes}", f"differ by {self.fixed_grid:.1e} at most"
+            yield "logits, end to end", f"differ by {self.typical:.1e} for the median image, by {self.logits:.1e} at most"
         yield "probabilities", f"differ by {self.probabilities:.1e} at most"
         yield "embedding", f"differs by {self.embedding:.1e} at most"
         if self.maps is not None and self.summed is not None:
