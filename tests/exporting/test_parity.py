@@ -78,9 +78,7 @@ def test_maps_that_do_not_make_the_logits_are_seen(graph: ModelProto, network: S
     assert "averages of the maps differ" in said
 
 
-def test_sampled_images_are_compared_at_the_same_places(
-    sampling_graph: ModelProto, sampling: Shipped, tmp_path: Path
-):
+def test_sampled_images_are_compared_at_the_same_places(sampling_graph: ModelProto, sampling: Shipped, tmp_path: Path):
     parity = found(sampling_graph, sampling, tmp_path)
     assert parity.fixed_grid is not None
     assert parity.fixed_grid < 1e-4
@@ -90,9 +88,7 @@ def test_sampled_images_are_compared_at_the_same_places(
     assert faults(broken).startswith("logits differ by")
 
 
-def test_places_that_are_off_for_all_images_are_seen(
-    sampling_graph: ModelProto, sampling: Shipped, tmp_path: Path
-):
+def test_places_that_are_off_for_all_images_are_seen(sampling_graph: ModelProto, sampling: Shipped, tmp_path: Path):
     parity = found(moved(sampling_graph, by=0.2), sampling, tmp_path)
     assert parity.fixed_grid is not None
     assert parity.typical > 1e-3

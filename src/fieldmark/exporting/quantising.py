@@ -33,6 +33,8 @@ def quantised(graph: "ModelProto", batches: Iterator[np.ndarray]) -> "ModelProto
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     chosen = [node.name for node in graph.graph.node if node.op_type in LAYERS and is_in(node, "backbone", "neck")]
+    own = type(graph)()
+    own.CopyFrom(graph)  # the library moves its weights into files that are gone afterwards
     root = logging.getLogger()
     level = root.level
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -40,7 +42,7 @@ def quantised(graph: "ModelProto", batches: Iterator[np.ndarray]) -> "ModelProto
         root.setLevel(logging.ERROR)  # which is where onnxruntime's advice goes
         try:
             quantize_static(
-                graph,
+                own,
                 str(Path(folder) / "model.onnx"),
                 _Batches(batches),  # pyright: ignore[reportArgumentType] - the library asks for its method alone
                 quant_format=QuantFormat.QDQ,
