@@ -52,15 +52,7 @@ def card_of(opened: Opened, manifest: Manifest, *, name: str, size: int, digest:
 def escaped(text: str) -> str:
     """A text on one line that Markdown shows as it stands: no markup, no HTML, no cell of a table ends in it."""
     plain = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#+!|~:.@-])", _with_backslash, plain)
-
-
-def _with_backslash(found: re.Match[str]) -> str:
-    """Marks that only mean something at certain places are left alone inside of words and numbers."""
-    mark, text = found[0], found.string
-    before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
-    is_inside = before.isalnum() and (after.isalnum() or not after or after == " ")
-    return mark if mark in ".-:()+" and is_inside else f"\\{mark}"
+    return re.sub(r"([\\`*_{}\[\]#|~!])", r"\\\1", plain)
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:

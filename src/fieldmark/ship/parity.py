@@ -67,7 +67,10 @@ class Parity:
             yield f"logits, {sizes}", f"differ by {self.logits:.1e} at most"
         else:
             yield f"logits, images sampled at the same places, {sizes}", f"differ by {self.fixed_grid:.1e} at most"
-            yield "logits, end to end", f"differ by {self.typical:.1e} for the median image, by {self.logits:.1e} at most"
+            yield (
+                "logits, end to end",
+                f"differ by {self.typical:.1e} for the median image, by {self.logits:.1e} at most",
+            )
         yield "probabilities", f"differ by {self.probabilities:.1e} at most"
         yield "embedding", f"differs by {self.embedding:.1e} at most"
         if self.maps is not None and self.summed is not None:
