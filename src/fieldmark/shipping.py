@@ -64,14 +64,9 @@ def export(
     if precision not in ("fp32", "fp16", "int8"):
         raise UserError(f"precision is {shown(precision)}; choose fp32, fp16 or int8")
     refuse_missing_libraries()
-    asked = Asked(
-        precision=precision,
-        pixels=pixels,
-        gallery=Wanted(gallery, thumbnails),
-        licences=Licences(photos_licence, weights_licence),
-        data=None if data is None else Path(data),
-    )
-    asked.gallery.refuse_contradictions()
+    wanted, licences = Wanted(gallery, thumbnails), Licences(photos_licence, weights_licence)
+    wanted.refuse_contradictions()
+    asked = Asked(precision, pixels, wanted, licences, None if data is None else Path(data))
     path = Path(run) / name_of(pixels=pixels, precision=precision) if out is None else Path(out)
     refuse_target(path)
     opened = opened_run(run, device=device, external=external, console=console)
