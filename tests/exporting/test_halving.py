@@ -36,7 +36,8 @@ def test_half_the_size_and_nearly_the_same_answers(which: str, request: pytest.F
     images = torch.randn(5, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         wanted = dict(zip(network.names, (values.numpy() for values in network(images)), strict=True))
-    found = dict(zip(network.names, session_of(half).run(list(network.names), {"images": images.numpy()}), strict=True))
+    given = session_of(half).run(list(network.names), {"images": images.numpy()})
+    found = {name: np.asarray(values) for name, values in zip(network.names, given, strict=True)}
     assert all(values.dtype == np.float32 for values in found.values())
     difference = float(np.median(np.abs(found["logits"] - wanted["logits"]).max(1)))
     assert 0 < difference < 0.02 * max(1.0, float(np.abs(wanted["logits"]).max()))
@@ -100,6 +101,6 @@ def test_a_head_computes_in_thirty_two_bits_with_weights_kept_in_sixteen(random:
     images = random.normal(size=(2, 32, 8, 8)).astype(np.float32)
     (found,) = session_of(half).run(None, {"images": images})
     wanted = np.einsum("oi,bihw->bohw", weight.astype(np.float16).astype(np.float64)[:, :, 0, 0], images)
-    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(found), wanted, atol=1e-4)
     few = halved(small_graph(weight[:4], "head"))
     assert [node.op_type for node in few.graph.node] == ["Conv"]

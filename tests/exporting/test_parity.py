@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,7 +126,7 @@ def test_sixteen_bits_round_and_do_no_more():
     assert list(rounding_faults(replace(CLOSE, rounded=float("nan"))))
 
 
-def said_of(network: Shipped, close: bool = True, precision: str = "fp32", takes: str = "images", **change: float):
+def said_of(network: Shipped, close: bool = True, precision: str = "fp32", takes: str = "images", **change: Any) -> str:
     manifest: Manifest = replace(plain_manifest(network, RECIPE), precision=precision, takes=takes)  # pyright: ignore
     return "; ".join(photo_faults(replace(PHOTOS, **change), manifest, close=close))
 
@@ -141,7 +142,7 @@ def test_what_does_not_hold_on_photos(network: Shipped):
 
 
 def test_of_few_photos_in_sixteen_bits_one_may_be_between_two_classes(network: Shipped):
-    few = {"count": 20, "inputs_equal": 20}
+    few: dict[str, Any] = {"count": 20, "inputs_equal": 20}
     assert not said_of(network, precision="fp16", answers_equal=19, logits=0.01, **few)
     assert "another class" in said_of(network, precision="fp16", answers_equal=18, **few)
     assert "other numbers" in said_of(network, precision="fp16", inputs_equal=199)

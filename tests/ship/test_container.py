@@ -4,8 +4,9 @@ The reference is onnx's own parser: whatever it reads of bytes that pass holds n
 even where the digest was made to fit again.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def graph_of(nodes: Iterable[NodeProto], *tensors: TensorProto) -> GraphProto:
     return helper.make_graph(list(nodes), "graph", given, answers, list(tensors))
 
 
-def model_of(graph: GraphProto | None = None, **metadata: str) -> ModelProto:
+def model_of(graph: GraphProto | None = None, *, metadata: Mapping[str, str] = MappingProxyType({})) -> ModelProto:
     """A model with a manifest and a place for the digest; with nodes, a constant and a graph within a node."""
     weight = numpy_helper.from_array(VALUES, "weight")
     inner = graph_of([helper.make_node("Identity", ["images"], ["logits"])])
@@ -47,7 +48,7 @@ def model_of(graph: GraphProto | None = None, **metadata: str) -> ModelProto:
         helper.make_node("Gemm", ["chosen", "weight"], ["logits"], transB=1),
     ]
     model = helper.make_model(graph or graph_of(nodes, weight), opset_imports=[helper.make_opsetid("", 18)])
-    entries = {MANIFEST: '{"format_version": 1}', DIGEST: UNSEALED} | metadata
+    entries = {MANIFEST: '{"format_version": 1}', DIGEST: UNSEALED} | dict(metadata)
     for key, value in entries.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
@@ -58,7 +59,7 @@ def content_of(model: ModelProto) -> bytes:
     return sealed(model.SerializeToString())
 
 
-CONTENT = content_of(model_of(**{GALLERY: "R2FsbGVyeQ=="}))
+CONTENT = content_of(model_of(metadata={GALLERY: "R2FsbGVyeQ=="}))
 
 
 def refused(content: bytes, folder: Path) -> str:
@@ -170,7 +171,7 @@ def forbidden() -> Iterator[tuple[str, ModelProto]]:
     nothing = model_of()
     del nothing.metadata_props[:]
     yield "no manifest", nothing
-    short = model_of(**{DIGEST: "0" * 63})
+    short = model_of(metadata={DIGEST: "0" * 63})
     yield "no manifest", short
     empty = model_of()
     empty.ClearField("graph")

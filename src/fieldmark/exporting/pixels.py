@@ -52,8 +52,8 @@ class Preparing(nn.Module):
         averages = (rows.blocks > 1) | (columns.blocks > 1)
         view = _whole(planes @ _weights(columns, across, averages).mT)
         view = _whole(_weights(rows, down, averages) @ view)
-        inside = rows.inside[:, None] & columns.inside
-        view = torch.where(inside, view, torch.full_like(view, float(GREY)))
+        if self.pixels.fit == "pad":
+            view = torch.where(rows.inside[:, None] & columns.inside, view, float(GREY))
         return ((view - self.shift) * self.scale)[None]
 
     def _axes(self, height: Tensor, width: Tensor) -> tuple["Axis", "Axis"]:
