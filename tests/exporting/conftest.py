@@ -11,6 +11,7 @@ from export_matrix import with_statistics
 from exported_networks import calibrated, shipped
 from fieldmark import cli
 from fieldmark.building import build_learner
+from fieldmark.exporting import export as export_module
 from fieldmark.exporting.network import Shipped
 from fieldmark.exporting.onnx_file import traced
 from fieldmark.recipe import Model, Pixels, Recipe
@@ -33,11 +34,13 @@ def own_run(tmp_path: Path, sure_run: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory, sure_run: Path) -> Path:
-    """The file that ``fieldmark export`` writes of it, with thumbnails."""
+def exported(tmp_path_factory: pytest.TempPathFactory, sure_run: Path, graph: ModelProto) -> Path:
+    """The file that ``fieldmark export`` writes of it, with thumbnails; tracing, which takes seconds, is shared."""
     path = tmp_path_factory.mktemp("exported") / "birds.onnx"
     words = ("--thumbnails", "--photos-licence", "CC BY 4.0", "--weights-licence", "none | <b>")
-    assert cli.run(["export", str(sure_run), "--out", str(path), *words]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export_module, "traced", lambda network, size: graph)
+        assert cli.run(["export", str(sure_run), "--out", str(path), *words]) == 0
     return path
 
 
