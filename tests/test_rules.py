@@ -76,6 +76,8 @@ WITHOUT_TEST_FILE = (
     ("data/dataset.py", "values and three look-ups, which every reader's test uses"),
     ("extending.py", "the words of new_classes/test_adding.py and test_removing.py in Python"),
     ("explaining.py", "the words of explanations/test_explaining.py and test_comparing.py in Python"),
+    ("shipping.py", "the words of exporting/test_export.py in Python"),
+    ("export_commands.py", "the words of exporting/test_export.py as they are typed"),
     ("trust.py", "the words of training/test_calibrating.py in Python"),
     ("table_commands.py", "bench/test_paper_tables.py, as it is typed"),
     ("trust_commands.py", "the words of training/test_calibrating.py as they are typed"),

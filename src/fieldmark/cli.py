@@ -29,6 +29,7 @@ from fieldmark.commands import (
 from fieldmark.console import console as make_console
 from fieldmark.console import details, speaks, tell, tell_error, working
 from fieldmark.errors import UserError, printable
+from fieldmark.export_commands import export
 from fieldmark.label_audit.settings import LabelSettings
 from fieldmark.predict_commands import predict
 from fieldmark.table_commands import tables
@@ -52,6 +53,7 @@ app.command(report)
 app.command(calibrate)
 app.command(add_class)
 app.command(remove_class)
+app.command(export)
 Flat = Parameter(name="*")
 
 
