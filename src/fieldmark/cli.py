@@ -31,6 +31,7 @@ from fieldmark.console import details, speaks, tell, tell_error, working
 from fieldmark.errors import UserError, printable
 from fieldmark.label_audit.settings import LabelSettings
 from fieldmark.predict_commands import predict
+from fieldmark.table_commands import tables
 from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings, Settings
 from fieldmark.trust_commands import calibrate
 
@@ -40,6 +41,7 @@ app = App(
     version_flags=["--version"],
     default_parameter=Parameter(negative=()),  # no --no-resume, no --empty-term
 )
+bench.command(tables)
 app.command(bench)
 app.command(evaluate)
 app.command(predict)
@@ -131,6 +133,7 @@ def probe(
     train_on: str = "train",
     seed: int = 0,
     annotation: str = "variant",
+    corrections: Path | None = None,
     device: str = "auto",
     out: Path | None = None,
     json_file: JsonFile = None,
@@ -147,6 +150,7 @@ def probe(
         train_on: splits to fit on, joined by "+".
         seed: for splitting data that have no splits.
         annotation: which labels to use of a dataset that has several.
+        corrections: a list of corrected labels, as check --apply writes it, that does not lie with the photos.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         out: also keep the probe as a run in this folder, for evaluate, predict and the rest; for a single backbone.
         json_file: also write the figures as JSON to this file.
@@ -154,7 +158,7 @@ def probe(
     with working(console, "starting"):
         from fieldmark.api import probe as run
         from fieldmark.evaluation.probe import print_probed
-    refuse_json(json_file, "probes", inputs=[data])
+    refuse_json(json_file, "probes", inputs=[path for path in (data, corrections) if path])
     results = run(
         data,
         backbones=backbone,
@@ -164,6 +168,7 @@ def probe(
         train_on=train_on,
         seed=seed,
         annotation=annotation,
+        corrections=corrections,
         device=device,
         out=out,
         console=console,
