@@ -49,7 +49,7 @@ class Asked:
             default those that the run was trained with.
         refuse: answer "none of these" where a photo looks too unlike those of the classes, so that this share of photos
             of the classes, such as 5%, is refused wrongly (columns answer, nearest, distance: the nearest training
-            photo's class, and how far off it is by its cosine); fieldmark calibrate RUN prepares it.
+            photo's class, and how far off it is by its cosine); fieldmark calibrate RUN, if training had few photos.
     """
 
     top: int = 5

@@ -58,7 +58,8 @@ def predict(
         coverage: also give a set of classes that holds the right one for this share of photos, such as 0.9.
         groups: a CSV of groups of classes, to answer with; by default those that the run was trained with.
         refuse: also answer "none of these" where a photo looks too unlike those of the classes, so that this share of
-            photos of the classes is refused wrongly, such as 0.05 or "5%"; needs what ``calibrate`` leaves.
+            photos of the classes is refused wrongly, such as 0.05 or "5%"; needs what training on enough
+            validation photos leaves, or ``calibrate``.
         device: auto, cpu, cuda, cuda:N or, for a run, mps.
         workers: processes that read photos; by default as many as suit their number.
         external: classes of your own that the run's recipe names, or their names.

@@ -104,9 +104,10 @@ class Model:
 
     def normalised(self, views: np.ndarray) -> np.ndarray:
         """Views uint8 (N, S, S, 3) as the network takes them: float32 (N, 3, S, S)."""
-        # channels first while they are bytes: the rest then runs along whole planes, several times as fast
-        values = np.ascontiguousarray(views.transpose(0, 3, 1, 2)).astype(np.float32)
-        values -= self.manifest.shift[:, None, None]
+        count, height, width, channels = views.shape
+        values = np.empty((count, channels, height, width), np.float32)
+        # into its order at once: moving floats afterwards takes ten times as long
+        np.subtract(views.transpose(0, 3, 1, 2), self.manifest.shift[:, None, None], out=values, dtype=np.float32)
         values *= self.manifest.scale[:, None, None]
         return values
 
