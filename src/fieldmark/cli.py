@@ -30,6 +30,7 @@ from fieldmark.console import details, speaks, tell, tell_error, working
 from fieldmark.errors import UserError, printable
 from fieldmark.files import STANDARD_OUTPUT
 from fieldmark.label_audit.settings import LabelSettings
+from fieldmark.serve_commands import serve
 from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings, Settings
 from fieldmark.trust_commands import calibrate
 
@@ -48,6 +49,7 @@ app.command(report)
 app.command(calibrate)
 app.command(add_class)
 app.command(remove_class)
+app.command(serve)
 Flat = Parameter(name="*")
 
 

@@ -1,0 +1,33 @@
+"""Logs in JSON, a line for each event. They never hold a photo, its name or its place, nor a token."""
+
+import json
+import logging
+import sys
+import time
+from typing import Any, TextIO
+
+
+class Log:
+    """Writes events to a stream."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+
+    def __call__(self, event: str, level: str = "info", **details: Any) -> None:  # noqa: D102
+        line = {"time": round(time.time(), 3), "level": level, "event": event, **details}
+        self._stream.write(json.dumps(line, ensure_ascii=True, default=str) + "\n")
+        self._stream.flush()
+
+
+class ToLog(logging.Handler):
+    """Sends what libraries log to a ``Log``."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes a record, without any traceback's values."""
+        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
+        details = {"error": error} if error else {}
+        self._log("library", record.levelname.lower(), source=record.name, message=record.getMessage()[:500], **details)

@@ -1,0 +1,166 @@
+"""The OpenAPI document of a server: its paths as they are with its model and settings."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from fieldmark.serving.questions import MOST_NEIGHBOURS
+from fieldmark.serving.settings import Settings
+from fieldmark.ship.model import Model
+
+_CODES = {
+    400: "The request cannot be understood.",
+    401: "The token is missing or wrong.",
+    403: "The page of another site asked.",
+    408: "The body did not come in time.",
+    413: "The body is too large, or has too many photos.",
+    415: "The body is of another type, or is compressed.",
+    421: "The server does not go by the name that was asked for.",
+    422: "The photo cannot be read, or there is none.",
+    429: "This client asked too often.",
+    503: "There is no room, or no answer in time.",
+}
+_LATER = (429, 503)
+_EVERYWHERE = (400, 403, 421)
+_PHOTOS = (408, 413, 415, 422, 429, 503)
+
+
+def document(model: Model, *, has_token: bool, settings: Settings) -> dict[str, Any]:
+    """The document, as plain data."""
+    guarded = (401,) if has_token else ()
+    paths = {
+        "/v1/predict": {"post": _photo_call("predict", "The likeliest classes of photos.", model, settings, guarded)},
+        "/v1/compare": {"post": _photo_call("compare", "Two photos side by side.", model, settings, guarded)},
+        "/v1/classes": {"get": _call("classes", "The model's classes, and what can be asked.", "Classes", guarded)},
+        "/healthz": {"get": _call("healthz", "Whether the server is alive.", "Status")},
+        "/readyz": {"get": _call("readyz", "Whether it answers its own picture as it should.", "Status", (503,))},
+        "/metrics": {"get": _text("metrics", "Counters for Prometheus.", "text/plain", guarded)},
+        "/openapi.json": {"get": _text("openapi", "This document.", "application/json", ())},
+    }
+    found: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": "Fieldmark", "version": version("fieldmark"), "description": _ABOUT},
+        "paths": paths,
+        "components": {"schemas": _schemas(len(model.classes)), "responses": {str(code): _refusal(code) for code in _CODES}},
+    }
+    if has_token:
+        found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        for path in ("/v1/predict", "/v1/compare", "/v1/classes", "/metrics"):
+            for call in paths[path].values():
+                call["security"] = [{"token": []}]
+    return found
+
+
+_ABOUT = "Classes of photographs, by a model that fieldmark export wrote. Photos are not kept."
+
+
+def _photo_call(
+    name: str, summary: str, model: Model, settings: Settings, guarded: Sequence[int]
+) -> dict[str, Any]:
+    least, most = (2, 2) if name == "compare" else (1, settings.parts)
+    photo = {"type": "string", "format": "binary"}
+    form = {
+        "type": "object",
+        "required": ["image"],
+        "additionalProperties": False,
+        "properties": {"image": {"type": "array", "items": photo, "minItems": least, "maxItems": most}},
+    }
+    content: dict[str, Any] = {"multipart/form-data": {"schema": form, "encoding": {"image": {"contentType": "image/*"}}}}
+    if name == "predict":
+        content |= {kind: {"schema": photo} for kind in ("image/jpeg", "image/png", "image/webp", "image/tiff")}
+    told = "Predictions" if name == "predict" else "Comparison"
+    return _call(name, summary, told, (*guarded, *_PHOTOS)) | {
+        "parameters": _parameters(model),
+        "requestBody": {"required": True, "content": content},
+    }
+
+
+def _parameters(model: Model) -> list[dict[str, Any]]:
+    words: dict[str, tuple[dict[str, Any], str]] = {
+        "top": ({"type": "integer", "minimum": 1, "maximum": 1000, "default": 5}, "Classes for each photo."),
+    }
+    if "maps" in model.manifest.outputs:
+        flag = {"type": "integer", "enum": [0, 1], "default": 0}
+        words["maps"] = (flag, "A heatmap of the answer.")
+        words["rival"] = (flag, "A heatmap of the answer less the runner-up.")
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema, "description": text}
+        for name, (schema, text) in words.items()
+    ]
+
+
+def _call(name: str, summary: str, told: str, refusals: Sequence[int] = ()) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{told}"}
+    return _answers(name, summary, {"application/json": {"schema": schema}}, refusals)
+
+
+def _text(name: str, summary: str, kind: str, refusals: Sequence[int]) -> dict[str, Any]:
+    schema = {"type": "object"} if kind.endswith("json") else {"type": "string"}
+    return _answers(name, summary, {kind: {"schema": schema}}, refusals)
+
+
+def _answers(name: str, summary: str, content: Mapping[str, Any], refusals: Sequence[int]) -> dict[str, Any]:
+    answers: dict[str, Any] = {"200": {"description": "The answer.", "headers": _ID, "content": content}}
+    answers |= {
+        str(code): {"$ref": f"#/components/responses/{code}"} for code in sorted({*_EVERYWHERE, *refusals})
+    }
+    return {"operationId": name, "summary": summary, "responses": answers}
+
+
+_ID = {"X-Request-ID": {"schema": {"type": "string"}, "description": "The request's own id, or a new one."}}
+
+
+def _refusal(code: int) -> dict[str, Any]:
+    wait = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}} if code in _LATER else {}
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {"description": _CODES[code], "headers": _ID | wait, "content": content}
+
+
+def _schemas(classes: int) -> dict[str, Any]:
+    text, share = {"type": "string"}, {"type": "number", "minimum": 0, "maximum": 1}
+    likely = _table(**{"class": text, "probability": share})
+    maybe = {"type": ["string", "null"]}
+    names = {"type": "array", "items": text}
+    heatmap = {
+        "of": text, "width": {"type": "integer"}, "height": {"type": "integer"},
+        "values": {"type": "string", "contentEncoding": "base64"},
+        "frame": {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
+    }  # fmt: skip
+    against = _table(**heatmap, against=text)
+    neighbour = _table(**{"class": text, "similarity": {"type": "number"}, "thumbnail": maybe})
+    result = _table(
+        name=text, classes={"type": "array", "items": likely}, answer=maybe, level=maybe,
+        answer_probability={"type": ["number", "null"]}, nearest=maybe, distance={"type": ["number", "null"]},
+        set={"type": ["array", "null"], "items": text}, error=maybe,
+    )  # fmt: skip
+    result["properties"] |= {
+        "heatmaps": {"type": "object", "properties": {"class": _table(**heatmap), "rival": against}},
+        "neighbours": {"type": "array", "items": neighbour, "maxItems": MOST_NEIGHBOURS},
+    }
+    told = {"model": text, "request_id": text, "results": {"type": "array", "items": _ref("Result")}}
+    pair = _table(classes=names, heatmaps={"type": "array", "items": against, "maxItems": 2})
+    offers = _table(
+        maps={"type": "boolean"}, neighbours={"type": "boolean"}, refuse={"type": ["number", "null"]},
+        coverage={"type": ["number", "null"]},
+    )  # fmt: skip
+    groups = {"type": ["object", "null"], "additionalProperties": names}
+    return {
+        "Result": result,
+        "Predictions": _table(**told),
+        "Comparison": _table(**told, pair=pair),
+        "Classes": _table(
+            model=text, classes={**names, "minItems": classes, "maxItems": classes}, groups=groups,
+            calibrated={"type": "boolean"}, offers=offers,
+        ),
+        "Status": _table(status=text),
+        "Error": _table(error=_table(code=text, message=text), request_id=text),
+    }  # fmt: skip
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _table(**columns: Any) -> dict[str, Any]:
+    """An object that has all of these."""
+    return {"type": "object", "required": list(columns), "properties": columns}

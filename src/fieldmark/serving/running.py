@@ -1,0 +1,135 @@
+"""``fieldmark serve``: a model, its processes and the application under uvicorn, until a signal ends them."""
+
+import asyncio
+import contextlib
+import logging
+import resource
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from fieldmark.errors import UserError, printable
+from fieldmark.serving.app import Application
+from fieldmark.serving.connection import limited
+from fieldmark.serving.engine import Engine
+from fieldmark.serving.logs import Log, ToLog
+from fieldmark.serving.settings import Settings, token_of
+from fieldmark.ship.container import DIGEST, opened
+from fieldmark.ship.model import open_model
+
+STOP_SECONDS = 30
+_KEEP_ALIVE = 75
+_BACKLOG = 2048
+
+
+def serve(path: Path, settings: Settings, *, log: Log, ready: Callable[[str], object]) -> None:
+    """Serves a model until a signal comes; then takes no more requests, and answers those that it has.
+
+    Args:
+        path: of the model's file.
+        settings: of the server.
+        log: takes events.
+        ready: is told the address, once requests are answered.
+
+    Raises:
+        UserError: no model, a token that is missing or unfit, an address that cannot be had, processes that do not
+            start.
+    """
+    token = token_of(settings)
+    listener = _listener(settings)
+    with listener:
+        model = open_model(path, device=settings.device, threads=settings.threads)
+        digest = opened(path).metadata[DIGEST]
+        engine = Engine(model, settings, digest=digest, report=log)
+        _allow_many_connections()
+        with _signals_do_no_more():
+            asyncio.run(_served(engine, settings, token, listener, log, ready))
+
+
+async def _served(
+    engine: Engine, settings: Settings, token: str | None, listener: socket.socket, log: Log,
+    ready: Callable[[str], object],
+) -> None:  # fmt: skip
+    try:
+        await engine.start()
+        application = Application(engine, settings, token=token, log=log)
+        server = uvicorn.Server(_config(application, settings))
+        _log_libraries(log)
+        url = _url(listener)
+        log(
+            "ready", url=url, model=engine.digest, decoders=engine.decoders.ready,
+            confinement=engine.decoders.missing or "complete", token=token is not None,
+        )  # fmt: skip
+        ready(url)
+        await server.serve(sockets=[listener])
+        log("stopped")
+    finally:
+        engine.close()
+
+
+def _config(application: Application, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,  # pyright: ignore[reportArgumentType]
+        http=limited(head_s=settings.head_s, connections=settings.connections),
+        ws="none",
+        lifespan="on",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=list(settings.proxies),
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        h11_max_incomplete_event_size=32 * 1024,
+    )
+
+
+def _listener(settings: Settings) -> socket.socket:
+    """A socket that listens as soon as requests can be answered."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        shown = f"{printable(settings.host)} port {settings.port}"
+        raise UserError(f"{shown} cannot be listened on: {error.strerror}; --host and --port choose another") from None
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _allow_many_connections() -> None:
+    """Each connection is an open file, of which systems allow few unless asked."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536) if hard > 0 else 65536, hard))
+
+
+def _log_libraries(log: Log) -> None:
+    for name in ("uvicorn", "asyncio", "python_multipart"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [ToLog(log)], False
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it would log what clients sent
+
+
+@contextlib.contextmanager
+def _signals_do_no_more():
+    """Uvicorn raises the signals that ended it once more when it is done, and the exit code should be 0."""
+    before = {number: signal.signal(number, _ignored) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignored(number: int, frame: object) -> None:
+    pass
