@@ -33,8 +33,10 @@ def outline() -> str:
     solid += [bird.head.at(part)[::3] for part in bill_shape("stout")]
     body = "".join(path_of(part) for part in solid)
     eye = bird.head.at([(0.36, -0.1)])[0]
+    low, high = np.floor(np.concatenate([*solid, bird.feet]).min(0)) - 1, np.ceil(np.concatenate([*solid, bird.feet]).max(0)) + 1
+    box = f"{low[0]:.0f} {low[1]:.0f} {high[0] - low[0]:.0f} {high[1] - low[1]:.0f}"
     return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}">'
         f'<path fill="{INK}" d="{body}"/><path fill="none" stroke="{INK}" stroke-width="2" d="{legs}"/>'
         f'<circle cx="{eye[0]:.1f}" cy="{eye[1]:.1f}" r="2" fill="#fffdf6"/></svg>\n'
     )

@@ -8,12 +8,13 @@ import { certainty, headline, percent, runnerUp } from "./words.js";
 
 /** A card for an entry of the intake; `on` are the calls that it makes: retry, remove, mark, correct. */
 export class Card {
-  constructor(entry, { model, on }) {
+  constructor(entry, { number, model, on }) {
     Object.assign(this, { entry, model, on, result: null, picture: null, corrected: undefined });
     this.stop = new AbortController();
     this.item = copyOf("card-template").querySelector("li");
     this.part = (kind) => this.item.querySelector(`.${kind}`);
     this.part("file").textContent = entry.name;
+    this.part("file").dataset.number = number;
     this.sight = new Sight(this.part("sight"), entry.name);
     this.name();
     this.listen();
@@ -82,7 +83,7 @@ export class Card {
     this.part("answer").textContent = "No answer";
     this.part("why").textContent = message;
     this.part("retry").hidden = !again;
-    announce(`${this.entry.name}: no answer. ${message}`);
+    this.on.tell(`${this.entry.name}: no answer. ${message}`);
   }
 
   show(result) {
@@ -95,7 +96,7 @@ export class Card {
     say(this.part("set"), among || "");
     this.showNear(result.neighbours ?? []);
     this.offerViews();
-    announce(`${this.entry.name}: ${headline(result)}. ${certainty(result, this.model)}`);
+    this.on.tell(`${this.entry.name}: ${headline(result)}. ${certainty(result, this.model)}`);
   }
 
   showNear(neighbours) {

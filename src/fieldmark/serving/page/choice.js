@@ -13,6 +13,7 @@ export function openChoice(place, { classes, first, chosen, closed }) {
   place.querySelector(".cancel").addEventListener("click", closed);
   place.onkeydown = (event) => { if (event.key === "Escape" && !box.isOpen) closed(); };
   box.input.focus();
+  place.scrollIntoView({ block: "nearest" });
 }
 
 class Box {

@@ -23,14 +23,14 @@ export function closeComparison() {
 }
 
 function sentence([first, second], results) {
-  const same = results[0].classes[0].class === results[1].classes[0].class;
-  return same
-    ? `Both photos look like ${results[0].classes[0].class}; the next likely class of the two is ${second === results[0].classes[0].class ? first : second}.`
-    : `What tells ${first} from ${second} in these two photos.`;
+  const [one, other] = results.map((result) => result.classes[0].class);
+  if (one !== other) return `What tells ${first} from ${second} in these two photos.`;
+  const next = first === one ? second : first;
+  return next === one ? `Both photos look like ${one}.` : `Both photos look like ${one}; the class to tell it from is ${next}.`;
 }
 
 function sideOf(card, result, pair, at) {
-  const heatmap = pair.heatmaps?.[at], figure = element("figure", { kind: "sight" });
+  const isPair = pair.classes[0] !== pair.classes[1], heatmap = isPair ? pair.heatmaps?.[at] : null, figure = element("figure", { kind: "sight" });
   const views = element("fieldset", { kind: "views" }, element("legend", { kind: "unseen", text: "Show" }));
   views.hidden = true;
   figure.append(element("div", { kind: "frame" }), views, element("figcaption", { kind: "view-said quiet" }));
@@ -38,17 +38,18 @@ function sideOf(card, result, pair, at) {
   sight.show(card.picture);
   const said = heatmap ? `Bright is what speaks for ${heatmap.of} and not for ${heatmap.against}.` : "";
   sight.offer([{ key: "pair", label: heatmap ? `Why ${heatmap.of}?` : "", heatmap, said }], "pair");
-  if (!heatmap) figure.querySelector(".view-said").textContent = "This model has no exact heatmaps, so what speaks for a class cannot be shown.";
+  if (isPair && !heatmap) figure.querySelector(".view-said").textContent = "This model has no exact heatmaps, so what speaks for a class cannot be shown.";
   return element("article", { kind: "side" }, element("p", { kind: "file", text: card.entry.name }), element("h3", { kind: "answer", text: headline(result) }), figure);
 }
 
 function fillTable(classes, results, cards) {
   const head = byId("comparison-table").tHead, body = byId("comparison-table").tBodies[0];
   const corner = element("th", { scope: "col", text: "Photo" });
-  head.replaceChildren(element("tr", {}, corner, ...classes.map((name) => element("th", { scope: "col", text: name }))));
+  head.replaceChildren(element("tr", {}, corner, ...[...new Set(classes)].map((name) => element("th", { scope: "col", text: name }))));
   body.replaceChildren(...results.map((result, at) => {
     const share = (name) => result.classes.find((one) => one.class === name)?.probability;
-    const cells = classes.map((name) => element("td", { text: share(name) === undefined ? "little" : percent(share(name)) }));
+    const least = percent(result.classes.at(-1).probability).replace(/^< /, "");
+    const cells = [...new Set(classes)].map((name) => element("td", { text: share(name) === undefined ? `< ${least}` : percent(share(name)) }));
     return element("tr", {}, element("th", { scope: "row", text: cards[at].entry.name }), ...cells);
   }));
 }

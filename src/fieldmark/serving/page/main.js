@@ -5,22 +5,24 @@ import { closeComparison, showComparison } from "./comparing.js";
 import { rowOf, tableOf, unclear } from "./corrections.js";
 import { announce, byId, element, say } from "./elements.js";
 import { listen } from "./intake.js";
-import { Failure, LIMIT, Server } from "./server.js";
+import { Failure, LIMIT, ROOM, Server, tooLarge } from "./server.js";
 import { asked, offerSettings } from "./settings.js";
 import { askToken } from "./token.js";
 import { counted, megabytes, worth } from "./words.js";
 
 const AT_ONCE = 2;  // photos on their way
+const SPOKEN = 5;  // photos whose answers are said one by one
 const TRIES = 5;  // of a photo, while the server asks for patience
 
 class Page {
   constructor(server) {
-    Object.assign(this, { server, model: null, cards: [], marked: [], queue: [], busy: 0 });
+    Object.assign(this, { server, model: null, cards: [], marked: [], queue: [], busy: 0, count: 0 });
     this.on = {
       retry: (card) => this.enqueue([card]),
       remove: (card) => this.remove(card),
       mark: (card) => this.mark(card),
       correct: () => this.showTray(),
+      tell: (text) => { if (this.cards.length <= SPOKEN) announce(text); },
     };
     listen((entries, told) => this.take(entries, told));
     byId("clear").addEventListener("click", () => this.clear());
@@ -43,7 +45,7 @@ class Page {
       byId("trouble").hidden = false;
       return;
     }
-    byId("model").textContent = `${counted(this.model.classes.length, "class").replace("classs", "classes")}, model ${this.model.model.slice(0, 8)}`;
+    byId("model").textContent = `${counted(this.model.classes.length, "class", "classes")}, model ${this.model.model.slice(0, 8)}`;
     byId("calibration").textContent = worth(this.model);
     offerSettings(this.model, () => { byId("again-line").hidden = !this.cards.length; });
     for (const card of this.cards) card.model = this.model;
@@ -51,7 +53,7 @@ class Page {
   }
 
   take(entries, { passed }) {
-    const cards = entries.map((entry) => new Card(entry, { model: this.model, on: this.on }));
+    const cards = entries.map((entry) => new Card(entry, { number: (this.count += 1), model: this.model, on: this.on }));
     if (passed) announce(`${counted(passed, "file")} passed over: no pictures, or too many at once.`);
     if (!cards.length) return;
     document.body.classList.add("has-photos");
@@ -79,7 +81,7 @@ class Page {
   async answer(card) {
     const { file } = card.entry;
     await card.ready;
-    if (file.size > LIMIT) return card.fail(`This photo has ${megabytes(file.size)}; the server takes ${LIMIT / 1e6} MB at most. Save it smaller, then choose it again.`, { again: false });
+    if (file.size > ROOM) return card.fail(tooLarge(file), { again: false });
     for (let tries = 1; ; tries += 1) {
       try {
         card.sending(0);
@@ -88,7 +90,7 @@ class Page {
       } catch (error) {
         if (error.name === "AbortError") return undefined;
         if (!(error instanceof Failure)) return card.fail("The page and the server do not fit each other. Load the page again.");
-        if (error.after === null || tries === TRIES) return card.fail(error.message + (error.after === null ? "" : " Try again in a while."));
+        if (error.after === null || tries === TRIES) return card.fail(error.message + (error.after === null ? "" : " Try again in a while."), { again: !error.isFinal });
         await countDown(card, error);
       }
     }
@@ -133,7 +135,7 @@ class Page {
     byId("tray-compare-stop").hidden = true;
     try {
       const [first, second] = pair.map((card) => card.entry.file);
-      if (first.size + second.size > LIMIT) throw new Failure(`Both photos together may have ${LIMIT / 1e6} MB; these have ${megabytes(first.size + second.size)}.`);
+      if (first.size + second.size > ROOM) throw new Failure(`Both photos together may have ${LIMIT} MB; these have ${megabytes(first.size + second.size)}.`);
       showComparison(await this.server.compare(first, second, {}), pair);
       this.showTray();
     } catch (error) {
@@ -188,6 +190,7 @@ class Page {
     const address = URL.createObjectURL(new Blob([tableOf(this.corrections())], { type: "text/csv;charset=utf-8" }));
     element("a", { href: address, download: "corrections.csv" }).click();
     setTimeout(() => URL.revokeObjectURL(address), 10_000);
+    byId("how-to").classList.add("now");
     announce("corrections.csv is in your downloads.");
   }
 }

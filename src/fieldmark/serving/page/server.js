@@ -1,17 +1,19 @@
 // The server's interface, and what goes wrong with it in plain words.
 
-import { percent } from "./words.js";
+import { megabytes, percent } from "./words.js";
 
-/** Bytes that a photo may have. */
-export const LIMIT = 10e6;
+/** Megabytes of a request, and the bytes of them that are left for photos. */
+export const LIMIT = 10;
+export const ROOM = LIMIT * 1e6 - 1000;
 const PATIENCE = 60_000;  // milliseconds for one answer
 const STORED = "fieldmark-token";
 
-/** Why there is no answer: words for people, the status, and the seconds after which to try again (null: no use). */
+/** Why there is no answer: words for people, the status, the seconds after which to try again (null: nobody said),
+ * and whether that is no use. */
 export class Failure extends Error {
   constructor(message, { status = 0, after = null } = {}) {
     super(message);
-    Object.assign(this, { status, after });
+    Object.assign(this, { status, after, isFinal: [400, 413, 415, 422].includes(status) });
   }
 }
 
@@ -43,7 +45,7 @@ export class Server {
     const form = new FormData();
     form.append("image", first, "first");
     form.append("image", second, "second");
-    return this.answer("POST", "v1/compare", { body: form, signal });
+    return this.answer("POST", "v1/compare?top=20", { body: form, signal });
   }
 
   async answer(method, place, { body = null, told = () => {}, signal } = {}) {
@@ -71,6 +73,9 @@ export class Server {
     try { sessionStorage.setItem(STORED, token); } catch { /* then it holds until the page is left */ }
   }
 }
+
+/** Why a photo is not sent at all. */
+export const tooLarge = (file) => `This photo has ${megabytes(file.size)}; the server takes ${LIMIT} MB at most. Save it smaller, then choose it again.`;
 
 const OTHER_PHOTO = "Try another photo, or save this one as JPEG first.";
 
@@ -118,12 +123,12 @@ function failureOf(request, value) {
 }
 
 function inWords(status, said, id) {
-  const quoted = said ? `${said.replace(/[.\s]*$/, "")}. ` : "";
+  const quoted = said ? `${said.replace(/^(photo|first|second): /, "The server cannot read it: ").replace(/[.\s]*$/, "")}. ` : "";
   switch (status) {
     case 200: return "What came back is no answer of this server. Try again.";
     case 401: return "The server wants a token. Try again to enter it.";
     case 408: case 504: return "Sending took too long for the server. Try again, or send a smaller photo.";
-    case 413: return `The photo is too large for this server: ${LIMIT / 1e6} MB at most. Save it smaller, then choose it again.`;
+    case 413: return `The photo is too large for this server: ${LIMIT} MB at most. Save it smaller, then choose it again.`;
     case 400: case 415: case 422: return quoted ? `${quoted}${OTHER_PHOTO}` : `The server cannot read this photo. ${OTHER_PHOTO}`;
     case 429: return "You asked more than the server answers one person at once.";
     case 503: return "The server has more to do than it can at the moment.";

@@ -35,7 +35,7 @@ export class Sight {
   show(picture) {
     this.picture = picture;
     if (!picture) {
-      const words = element("p", { kind: "quiet", text: "This browser cannot show a picture of this kind. The server may still read it." });
+      const words = element("p", { kind: "quiet", text: "No picture: this browser cannot show files of this kind." });
       this.frame.replaceChildren(element("img", { kind: "stand-in", src: "bird.svg", alt: "", width: "96", height: "96" }), words);
       return;
     }
