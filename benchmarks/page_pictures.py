@@ -28,12 +28,15 @@ def outline() -> str:
     build = make_species(2, seed=1)[0].build
     bird = pose_bird(build, Pose(1, tilt=0.5, nod=0.0, tail=0.0, neck=0.02, fluff=1.0, fill=0.94, shift=(0, 0)), 64)
     x, y = np.split(bird.feet[[0, 2, 3, 5]], 2, axis=1)
-    legs = f"M{x[0, 0]:.1f} {y[0, 0]:.1f}L{x[1, 0]:.1f} {y[1, 0]:.1f}M{x[2, 0]:.1f} {y[2, 0]:.1f}L{x[3, 0]:.1f} {y[3, 0]:.1f}"
+    legs = " ".join(f"{'ML'[at % 2]}{x[at, 0]:.1f} {y[at, 0]:.1f}" for at in range(4))
     solid = [bird.outline[::4], *(feather[::3] for feather in tail_feathers(bird.tail, build.fork))]
     solid += [bird.head.at(part)[::3] for part in bill_shape("stout")]
     body = "".join(path_of(part) for part in solid)
     eye = bird.head.at([(0.36, -0.1)])[0]
-    low, high = np.floor(np.concatenate([*solid, bird.feet]).min(0)) - 1, np.ceil(np.concatenate([*solid, bird.feet]).max(0)) + 1
+    low, high = (
+        np.floor(np.concatenate([*solid, bird.feet]).min(0)) - 1,
+        np.ceil(np.concatenate([*solid, bird.feet]).max(0)) + 1,
+    )
     box = f"{low[0]:.0f} {low[1]:.0f} {high[0] - low[0]:.0f} {high[1] - low[1]:.0f}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}">'

@@ -1,6 +1,7 @@
 """The server's page with canned answers, for a browser: its real files and policy, and no network behind them."""
 
 import base64
+import io
 import json
 import re
 from collections.abc import Sequence
@@ -9,14 +10,23 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
+from PIL import Image
 
 from fieldmark.confidence.refusal import NONE
 from fieldmark.serving.pages import pages
 
+
+def encoded_pixel() -> bytes:
+    """The smallest picture."""
+    held = io.BytesIO()
+    Image.new("RGB", (1, 1), (90, 120, 80)).save(held, "PNG")
+    return held.getvalue()
+
+
 HOME = "http://localhost:9/"  # a secure context for browsers; nothing listens there
 CLASSES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen")
 EVERYTHING = {"maps": True, "neighbours": True, "refuse": 0.05, "coverage": 0.95}
-PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PIXEL = "data:image/png;base64," + base64.b64encode(encoded_pixel()).decode()
 
 
 def heatmap(of: str, against: str | None = None) -> dict[str, Any]:
@@ -38,7 +48,8 @@ def result(classes: Sequence[str] = CLASSES, **said: Any) -> dict[str, Any]:
         "error": None,
         "heatmaps": {"class": heatmap(first), "rival": heatmap(first, second)},
         "neighbours": [
-            {"class": first, "similarity": 0.9, "thumbnail": PIXEL}, {"class": second, "similarity": 0.7, "thumbnail": None}
+            {"class": first, "similarity": 0.9, "thumbnail": PIXEL},
+            {"class": second, "similarity": 0.7, "thumbnail": None},
         ],
     } | said  # fmt: skip
 
@@ -62,7 +73,13 @@ class Canned:
     ) -> None:
         self.answers, self.classes, self.token = [*answers] or [result(classes)], classes, token
         offered = EVERYTHING if offers is None else offers
-        self.told = {"model": "c0ffee" * 8, "classes": [*classes], "groups": None, "calibrated": calibrated, "offers": offered}
+        self.told = {
+            "model": "c0ffee" * 8,
+            "classes": [*classes],
+            "groups": None,
+            "calibrated": calibrated,
+            "offers": offered,
+        }
         self.files = pages()
         self.asked: list[tuple[str, dict[str, str]]] = []
 

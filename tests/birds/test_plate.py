@@ -33,7 +33,10 @@ def test_the_two_differ_at_the_mark_alone(plate: Plate) -> None:
     right = pixels[:top, shift:]
     opaque = (left[..., 3] == 255) & (right[..., 3] == 255)
     assert np.abs(left - right)[opaque].mean() < 12  # the same head, half a pixel aside
-    mark = (slice(int(first.y + 4), int(first.y + first.height - 4)), slice(int(first.x + 5), int(first.x + first.width - 5)))
+    mark = (
+        slice(int(first.y + 4), int(first.y + first.height - 4)),
+        slice(int(first.x + 5), int(first.x + first.width - 5)),
+    )
     here = pixels[mark][..., :3].mean((0, 1))
     there = pixels[mark[0], mark[1].start + shift : mark[1].stop + shift][..., :3].mean((0, 1))
     assert np.abs(here - there).max() > 25

@@ -1,100 +1,33 @@
-"""The server's page in a real browser, under its own policy: by mouse, keyboard, touch, drop and paste.
+"""The server's page in a real browser, under its own policy: by mouse, keyboard, drop and paste; answers are canned.
 
-The answers are canned (`canned_page.py`); `pytest -m slow tests/serving/test_page_in_browser.py` also asks a real server.
-FIELDMARK_SCREENSHOTS=FOLDER keeps pictures of all widths.
+With `-m slow`, too: what is said of answers that are no class.
 """
 
 import csv
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import layouts
 import numpy as np
 import pytest
 from PIL import Image
 
-import layouts
-from canned_page import CLASSES, HOME, PIXEL, REFUSED, Canned, heatmap, result
+from canned_page import CLASSES, PIXEL, REFUSED, Canned, result
 from fieldmark.data.corrections import apply_decisions
 from fieldmark.data.reading import corrections_place, read_as_given, read_dataset
-from made_up_pages import HOSTILE
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OPTIONS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run",
-]  # fmt: skip
+from opened_page import Opened, answered, choose, started_browser, text, write_photos
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright, which drives the browser")
-    if BROWSER is None:
-        pytest.skip("install the browser Chromium, such as Debian's package chromium")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=BROWSER, args=OPTIONS)
-        yield started
-        started.close()
-
-
-class Opened:
-    """The page, and what it complained of or asked for that is not its own server's."""
-
-    def __init__(self, browser: Any, server: Canned, **look: Any) -> None:
-        self.context = browser.new_context(**look)
-        self.context.route("**/*", server)
-        self.page, self.said = self.context.new_page(), []
-        self.page.set_default_timeout(10_000)
-        self.page.on("console", lambda message: self._complained(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
-        self.page.on("request", lambda request: self._asked(request.url))
-        self.page.add_init_script(
-            "addEventListener('securitypolicyviolation', (event) => console.log('policy', event.violatedDirective))"
-        )
-        self.page.goto(HOME)
-
-    def _complained(self, text: str) -> None:
-        if not text.startswith("Failed to load resource"):  # what the browser itself says of a refusal
-            self.said.append(text)
-
-    def _asked(self, url: str) -> None:
-        if not url.startswith((HOME, "data:", "blob:")):
-            self.said.append(url)
-
-    def __enter__(self) -> Any:
-        return self.page
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self.context.close()
-        assert kind or not self.said, self.said
+    yield from started_browser()
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos of 80 x 60 in folders of their classes."""
-    root = tmp_path_factory.mktemp("page") / "birds"
-    for at, name in enumerate(("ant/1.png", "ant/2.png", "bee/3.png", "bee/4.png")):
-        layouts.picture(root / name, (80, 60), seed=at)
-    return root
-
-
-def answered(page: Any, count: int) -> list[Any]:
-    """The cards, once none waits."""
-    page.locator(".card").nth(count - 1).wait_for()
-    page.locator(".card[data-state=waiting]").first.wait_for(state="detached")
-    return page.locator(".card").all()
-
-
-def choose(page: Any, *paths: Path) -> list[Any]:
-    page.locator("#files").set_input_files(list(paths))
-    return answered(page, len(paths))
-
-
-def text(page: Any, where: str) -> str:
-    return " ".join(page.locator(where).inner_text().split())
+    return write_photos(tmp_path_factory.mktemp("page") / "birds")
 
 
 def test_several_photos_one_of_them_bad(browser: Any, photos: Path, tmp_path: Path) -> None:
@@ -125,7 +58,9 @@ def test_several_photos_one_of_them_bad(browser: Any, photos: Path, tmp_path: Pa
 def test_what_a_model_cannot_say_is_not_asked_for(browser: Any, photos: Path) -> None:
     bare = result(answer=None, level=None, answer_probability=None, nearest=None, distance=None)
     bare = {key: value for key, value in bare.items() if key not in ("heatmaps", "neighbours")}
-    server = Canned(bare, calibrated=False, offers={"maps": False, "neighbours": False, "refuse": None, "coverage": None})
+    server = Canned(
+        bare, calibrated=False, offers={"maps": False, "neighbours": False, "refuse": None, "coverage": None}
+    )
     with Opened(browser, server) as page:
         (card,) = choose(page, photos / "ant/1.png")
         assert card.locator(".sure").inner_text() == "Score 80 %, not calibrated."
@@ -133,10 +68,13 @@ def test_what_a_model_cannot_say_is_not_asked_for(browser: Any, photos: Path) ->
         assert not card.locator(".views").is_visible()
         assert not card.locator(".near").is_visible()
         page.locator("#settings summary").click()
-        assert [page.locator(f"#{name}-setting").is_visible() for name in ("refuse", "certainty", "coverage")] == [False] * 3
+        assert [page.locator(f"#{name}-setting").is_visible() for name in ("refuse", "certainty", "coverage")] == [
+            False
+        ] * 3
     assert server.asked[-1] == ("/v1/predict", {"top": "5"})
 
 
+@pytest.mark.slow
 def test_none_of_these_groups_unsure_and_sets(browser: Any, photos: Path) -> None:
     group = {"answer": "insects", "level": "family", "answer_probability": 0.97, "set": ["ant", "bee"]}
     unsure = {"answer": None, "level": "unsure", "answer_probability": None, "set": []}
@@ -157,7 +95,8 @@ def test_none_of_these_groups_unsure_and_sets(browser: Any, photos: Path) -> Non
     assert said == {
         "None of these": ["It looks like no class of this model. The nearest is bee, at a distance of 0.61.", ""],
         "insects": [
-            "Probability 97 %. A group (family): which one of it is not certain.", "The set that was asked for: ant, bee."
+            "Probability 97 %. A group (family): which one of it is not certain.",
+            "The set that was asked for: ant, bee.",
         ],
         "Unsure": [
             "No class and no group is certain enough. The likeliest are below.",
@@ -175,8 +114,11 @@ def test_heatmaps_look_as_those_of_explain(browser: Any, photos: Path) -> None:
         views = card.locator(".views")
         assert views.locator("label").all_inner_texts() == ["Photo", "Where it shows", "Why not bee?"]
         canvas = card.locator("canvas")
-        pixels = lambda: np.array(canvas.evaluate(  # noqa: E731
-            "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]")).reshape(60, 80, 4)[..., :3]  # fmt: skip
+        read = "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
+
+        def pixels() -> np.ndarray:
+            return np.array(canvas.evaluate(read)).reshape(60, 80, 4)[..., :3]
+
         assert (pixels() == picture).all()
         views.get_by_label("Where it shows").check()
         assert card.locator(".view-said").inner_text().startswith("Bright is where ant is seen.")
@@ -214,7 +156,7 @@ def test_the_keyboard_alone(browser: Any, photos: Path) -> None:
         page.keyboard.press("Shift+Tab")
         page.keyboard.press("Enter")
         chosen.value.set_files([photos / "ant/1.png", photos / "bee/3.png"])
-        first, second = answered(page, 2)
+        first, _ = answered(page, 2)
         _follow_the_keys(page, first)
 
 
@@ -235,7 +177,12 @@ def _follow_the_keys(page: Any, first: Any) -> None:
     page.keyboard.type("e")
     page.keyboard.press("ArrowDown")
     assert page.locator("[role=option][aria-selected=true]").inner_text() == "eel"
-    assert page.evaluate("document.getElementById(document.activeElement.getAttribute('aria-activedescendant')).textContent") == "eel"
+    assert (
+        page.evaluate(
+            "document.getElementById(document.activeElement.getAttribute('aria-activedescendant')).textContent"
+        )
+        == "eel"
+    )
     page.keyboard.press("Enter")
     assert first.locator(".corrected span").inner_text() == "Corrected to eel"
     assert page.evaluate(focused) == "Correct it"
@@ -264,13 +211,13 @@ def _follow_the_keys(page: Any, first: Any) -> None:
 TRANSFER = """([kind, names]) => {
     const held = new DataTransfer();
     for (const name of names) {
-        const bytes = Uint8Array.from(atob("%s"), (letter) => letter.charCodeAt(0));
+        const bytes = Uint8Array.from(atob("PIXEL"), (letter) => letter.charCodeAt(0));
         held.items.add(new File([bytes], name, { type: "image/png" }));
     }
     const made = kind === "paste" ? new ClipboardEvent(kind, { clipboardData: held, bubbles: true, cancelable: true })
         : new DragEvent(kind, { dataTransfer: held, bubbles: true, cancelable: true });
     return !document.body.dispatchEvent(made);
-}""" % PIXEL.partition(",")[2]
+}""".replace("PIXEL", PIXEL.partition(",")[2])
 
 
 def test_photos_are_dropped_and_pasted(browser: Any) -> None:
@@ -317,14 +264,18 @@ def test_corrections_are_read_by_check(browser: Any, photos: Path, tmp_path: Pat
         for name, label in (("1.png", "bee"), ("3.png", None), ("4.png", "ant")):
             card = page.locator(".card", has_text=name)
             card.locator(".correct").click()
-            (card.locator(".leave-out") if label is None else card.get_by_role("option", name=label, exact=True)).click()
+            (
+                card.locator(".leave-out") if label is None else card.get_by_role("option", name=label, exact=True)
+            ).click()
         page.locator(".card", has_text="4.png").locator(".undo").click()
         with page.expect_download() as loaded:
             page.locator("#download").click()
         loaded.value.save_as(tmp_path / "corrections.csv")
         assert "fieldmark check PHOTOS --apply corrections.csv" in text(page, "#how-to")
     rows = list(csv.reader((tmp_path / "corrections.csv").read_text("utf-8").splitlines()))
-    assert sorted(rows) == sorted([["file", "given", "decision"], ["ant/1.png", "ant", "bee"], ["bee/3.png", "bee", "drop"]])
+    assert sorted(rows) == sorted(
+        [["file", "given", "decision"], ["ant/1.png", "ant", "bee"], ["bee/3.png", "bee", "drop"]]
+    )
     given = read_as_given(data)
     done = apply_decisions(given, tmp_path / "corrections.csv", corrections_place(data, given))
     assert (done.left_out, done.relabelled, done.undecided) == (1, 1, 0)
@@ -334,7 +285,9 @@ def test_corrections_are_read_by_check(browser: Any, photos: Path, tmp_path: Pat
     }  # fmt: skip
 
 
-def test_single_photos_are_corrected_too_and_names_used_twice_are_told(browser: Any, photos: Path, tmp_path: Path) -> None:
+def test_single_photos_are_corrected_too_and_names_used_twice_are_told(
+    browser: Any, photos: Path, tmp_path: Path
+) -> None:
     data, odd = shutil.copytree(photos, tmp_path / "birds"), ("drop", "=ant", 'a "b", c', *CLASSES[:2])
     twin = layouts.picture(tmp_path / "elsewhere" / "2.png", (80, 60), seed=9)
     layouts.picture(data / "=ant" / "=5.png", (80, 60), seed=7)
@@ -346,7 +299,9 @@ def test_single_photos_are_corrected_too_and_names_used_twice_are_told(browser: 
         for card, label in zip(page.locator(".card").all(), labels, strict=True):
             card.locator(".correct").click()
             card.get_by_role("option", name=label, exact=True).click()
-        assert "several photos have this name and different corrections: 2.png." in text(page, "#tray-corrections-trouble")
+        assert "several photos have this name and different corrections: 2.png." in text(
+            page, "#tray-corrections-trouble"
+        )
         with page.expect_download() as loaded:
             page.locator("#download").click()
         loaded.value.save_as(tmp_path / "corrections.csv")
@@ -358,104 +313,3 @@ def test_single_photos_are_corrected_too_and_names_used_twice_are_told(browser: 
     after = read_dataset(data)
     labels = {photo.name: after.classes[photo.label or 0] for photo in after.photos}
     assert (labels["ant/1.png"], labels["=ant/=5.png"]) == ("drop", "ant")
-
-
-def test_a_busy_server_is_asked_again_and_one_that_is_gone_is_told(browser: Any, photos: Path) -> None:
-    busy = {"status": 429, "headers": {"Retry_After": "1"}}
-    server = Canned(busy, {"status": 500}, result())
-    with Opened(browser, server) as page:
-        page.locator("#files").set_input_files(photos / "ant/1.png")
-        page.locator(".state", has_text="Trying again in 1 second.").wait_for()
-        (card,) = answered(page, 1)
-        assert "The server failed (500), request 7f." in card.locator(".why").inner_text()
-        card.locator(".retry").click()
-        page.locator(".card[data-state=answered]").wait_for()
-        page.context.unroute("**/*")
-        page.context.route("**/*", lambda route: route.abort())
-        page.locator("#settings summary").click()
-        page.locator("#top").fill("3")
-        page.locator("#top").press("Enter")
-        page.locator("#again").click()
-        page.locator(".why", has_text="The server cannot be reached.").wait_for()
-
-
-def test_a_token_is_asked_for_once_and_forgotten_with_the_tab(browser: Any, photos: Path) -> None:
-    with Opened(browser, Canned(token="sesame")) as page:
-        page.locator("#token").wait_for()
-        assert page.evaluate("document.activeElement.id") == "token-input"
-        page.keyboard.press("Escape")
-        page.locator("#trouble", has_text="wants a token").wait_for()
-        page.locator("#trouble-again").click()
-        page.keyboard.type("wrong")
-        page.keyboard.press("Enter")
-        page.locator("#token-wrong").wait_for()
-        page.keyboard.type(" sesame ")
-        page.keyboard.press("Enter")
-        page.locator("#token").wait_for(state="hidden")
-        choose(page, photos / "ant/1.png", photos / "ant/2.png")
-        assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 1]
-        page.reload()
-        page.locator("#model", has_text="8 classes").wait_for()
-        assert page.locator("#token").is_hidden()
-
-
-def test_hostile_names_stay_text(browser: Any, tmp_path: Path) -> None:
-    names = [*HOSTILE, "x" * 300]
-    said = result(names, neighbours=[{"class": HOSTILE[0], "similarity": 0.5, "thumbnail": "http://elsewhere.example/x.png"}])
-    said["heatmaps"] = {"class": heatmap(HOSTILE[0]), "rival": heatmap(HOSTILE[0], HOSTILE[1])}
-    file = layouts.picture(tmp_path / "<img src=x onerror=alert(4)>.png", (80, 60))
-    with Opened(browser, Canned(said, classes=names), viewport={"width": 320, "height": 700}) as page:
-        before = page.locator("img, script, style, iframe, object").count()
-        first, second = choose(page, file, file)
-        assert first.locator(".answer").inner_text() == HOSTILE[0]
-        assert first.locator(".file").inner_text() == file.name
-        first.get_by_label(f"Why not {HOSTILE[1]}?").check()
-        first.locator(".correct").click()
-        first.get_by_role("option", name=HOSTILE[1], exact=True).click()
-        page.locator("#compare-two").click()
-        page.locator("#comparison").wait_for()
-        assert page.locator("img, script, style, iframe, object").count() == before + 2  # silhouettes of the neighbours
-        assert page.evaluate("document.documentElement.scrollWidth") <= 320
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_widths_and_looks(browser: Any, photos: Path, scheme: Any) -> None:
-    """Nothing sticks out of the page from 320 pixels on; the button turns the look, which is remembered."""
-    with Opened(browser, Canned(), viewport={"width": 1280, "height": 800}, color_scheme=scheme) as page:
-        for stage in ("start", "cards"):
-            if stage == "cards":
-                first, second = choose(page, photos / "ant/1.png", photos / "bee/3.png")
-                first.get_by_label("Where it shows").check()
-                first.locator(".correct").click()
-                first.get_by_role("option", name="bee", exact=True).click()
-                page.locator("#compare-two").click()
-                page.locator("#comparison").wait_for()
-                second.locator(".correct").click()
-            for width in (1280, 768, 360, 320):
-                page.set_viewport_size({"width": width, "height": 800})
-                assert page.evaluate("document.documentElement.scrollWidth") <= width, (stage, width)
-                if folder := os.environ.get("FIELDMARK_SCREENSHOTS"):
-                    page.screenshot(path=Path(folder) / f"page-{stage}-{width}-{scheme}.png", full_page=True)
-        ground = "getComputedStyle(document.documentElement).backgroundColor"
-        was, button = page.evaluate(ground), page.locator("#theme")
-        assert button.get_attribute("aria-pressed") == str(scheme == "dark").lower()
-        button.click()
-        now = page.evaluate(ground)
-        assert now != was
-        page.reload()
-        assert page.evaluate(ground) == now
-
-
-def test_nothing_moves_for_those_who_asked_for_that(browser: Any, photos: Path) -> None:
-    moving = "[...document.querySelectorAll('*')].filter((e) => { const s = getComputedStyle(e);" \
-        " return s.animationName !== 'none' || parseFloat(s.transitionDuration) > 0; }).length"  # fmt: skip
-    for motion, some in (("no-preference", True), ("reduce", False)):
-        with Opened(browser, Canned(), reduced_motion=motion) as page:
-            choose(page, photos / "ant/1.png")
-            assert bool(page.evaluate(moving)) is some
-            assert (page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "smooth") is some
-
-
-def test_without_scripts_the_page_says_what_to_do(browser: Any) -> None:
-    with Opened(browser, Canned(), java_script_enabled=False) as page:
-        assert page.locator("noscript").inner_text().startswith("This page needs JavaScript.")

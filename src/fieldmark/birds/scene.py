@@ -136,7 +136,9 @@ def paint_perch(canvas: Image.Image, feet: Points, unit: float, light: Light, rn
     {"branch": _branch, "twig": _twig, "rock": _rock, "post": _post}[str(kind)](canvas, spot, unit, light, rng)
 
 
-def paint_wood(canvas: Image.Image, shape: Points, colour: tuple[int, ...], light: Light, rng: np.random.Generator) -> None:
+def paint_wood(
+    canvas: Image.Image, shape: Points, colour: tuple[int, ...], light: Light, rng: np.random.Generator
+) -> None:
     """A solid: its colour, grain along it, light from one side."""
     side = canvas.width
     mask = mask_of(side, [shape])
@@ -218,7 +220,9 @@ def _twig(canvas: Image.Image, spot: Points, unit: float, light: Light, rng: np.
         side = rng.choice([-1, 1])
         u, v = x + root * np.cos(lean) * np.sign(lean), y + root * np.sin(abs(lean))
         blade = [(u, v), (u + side * reach * 0.5, v - 0.4 * reach), (u + side * reach, v - 0.2 * reach)]
-        paint_wood(canvas, ribbon(blade, [0.03 * unit, 0.055 * unit, 0.0]), shade_of(rng, (142, 156, 88), 0.12), light, rng)
+        paint_wood(
+            canvas, ribbon(blade, [0.03 * unit, 0.055 * unit, 0.0]), shade_of(rng, (142, 156, 88), 0.12), light, rng
+        )
     step = np.array([np.cos(lean), np.sin(lean)]) * far
     line = [(x - step[0], y - step[1]), (x, y), (x + step[0], y + step[1])]
     paint_wood(canvas, ribbon(line, [0.055 * unit, 0.055 * unit]), colour, light, rng)
