@@ -99,7 +99,7 @@ def test_none_of_these_groups_unsure_and_sets(browser: Any, photos: Path) -> Non
             "The set that was asked for: ant, bee.",
         ],
         "Unsure": [
-            "No class and no group is certain enough. The likeliest are below.",
+            "No class and no group is certain enough.",
             "The set that was asked for is empty: no class is likely enough.",
         ],
     }  # fmt: skip

@@ -4,7 +4,7 @@ import { openChoice } from "./choice.js";
 import { announce, copyOf, element, newId, say } from "./elements.js";
 import { onItsWay } from "./server.js";
 import { pictureOf, Sight } from "./sight.js";
-import { certainty, headline, percent, runnerUp } from "./words.js";
+import { certainty, headline, NONE, percent, runnerUp, UNSURE } from "./words.js";
 
 /** A card for an entry of the intake; `on` are the calls that it makes: retry, remove, mark, correct. */
 export class Card {
@@ -78,7 +78,7 @@ export class Card {
     this.turn("failed");
     this.result = null;
     for (const kind of ["answer", "sure", "classes"]) this.part(kind).textContent = "";
-    this.part("near").hidden = this.part("set").hidden = true;
+    this.part("near").hidden = this.part("set").hidden = this.part("all-the-same").hidden = true;
     this.sight.offer([]);
     this.part("answer").textContent = "No answer";
     this.part("why").textContent = message;
@@ -91,6 +91,9 @@ export class Card {
     this.turn("answered");
     this.part("answer").textContent = headline(result);
     this.part("sure").textContent = certainty(result, this.model);
+    const isNone = [NONE, UNSURE].includes(result.level);
+    this.part("card").dataset.answer = isNone ? "none" : "some";
+    say(this.part("all-the-same"), isNone ? "The likeliest of its classes, all the same:" : "");
     this.part("classes").replaceChildren(...result.classes.map(oddsOf));
     const among = result.set && (result.set.length ? `The set that was asked for: ${result.set.join(", ")}.` : "The set that was asked for is empty: no class is likely enough.");
     say(this.part("set"), among || "");

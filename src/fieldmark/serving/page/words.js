@@ -30,7 +30,7 @@ export function certainty(result, model) {
     const near = result.nearest ? `It looks like no class of this model. The nearest is ${result.nearest}` : "It looks like no class of this model";
     return `${near}${result.distance === null || result.distance === undefined ? "" : `, at a distance of ${result.distance.toFixed(2)}`}.`;
   }
-  if (result.level === UNSURE) return "No class and no group is certain enough. The likeliest are below.";
+  if (result.level === UNSURE) return "No class and no group is certain enough.";
   const isGroup = result.answer && !model.classes.includes(result.answer);
   const share = result.answer_probability ?? first.probability;
   const odds = model.calibrated ? `Probability ${percent(share)}` : `Score ${percent(share)}, not calibrated`;
