@@ -14,7 +14,7 @@ from fieldmark.serving.decoders import Decoders
 from fieldmark.serving.network import Network
 from fieldmark.serving.photo import Photo
 from fieldmark.serving.refused import Refused, Unanswered, busy
-from fieldmark.serving.settings import Settings
+from fieldmark.serving.settings import Settings, processors
 from fieldmark.ship.model import Model
 
 GOLDEN_TOLERANCE = 1e-3  # of a probability: batches of other sizes round otherwise
@@ -41,8 +41,9 @@ class Engine:
         assignment = Assignment(model.manifest.pixels, settings.decode_mb, settings.decode_s)
         self.decoders = Decoders(assignment, count=settings.decoders, seen=self._seen, report=report)
         self.network = Network(
-            model, batch=settings.batch, wait=settings.wait_ms / 1000, coming=lambda: self.decoding, report=report
-        )
+            model, threads=settings.networks or processors(), batch=settings.batch, wait=settings.wait_ms / 1000,
+            coming=lambda: self.decoding, report=report,
+        )  # fmt: skip
         self.taken = self.decoding = 0
         self._golden = golden_picture()
         self._expected: np.ndarray | None = None

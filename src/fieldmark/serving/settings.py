@@ -27,9 +27,10 @@ class Settings:
         allow_host: names that requests may be addressed to, beside ``host`` and, on the loopback, localhost; "*" for any.
         proxies: addresses of balancers, whose X-Forwarded-For names the client.
         workers: processes that decode photos; 0 for as many as there are processors.
-        threads: of the network; 0 for as many as there are processors.
+        networks: batches that are computed at a time; 0 for as many as there are processors, or one on a GPU.
+        threads: for each of them.
         device: what computes: auto, cpu, cuda or cuda:N.
-        batch: photos that the network takes at once, at most.
+        batch: photos in one of them, at most.
         wait_ms: milliseconds that a free network waits for photos that are being decoded.
         queue: photos that are taken on and not yet answered, at most.
         deadline_s: seconds from the start of a request to its answer.
@@ -51,10 +52,11 @@ class Settings:
     allow_host: tuple[str, ...] = ()
     proxies: tuple[str, ...] = ()
     workers: Natural = 0
-    threads: Natural = 0
+    networks: Natural = 0
+    threads: Count = 1
     device: str = "auto"
-    batch: Count = 16
-    wait_ms: NotNegative = 2.0
+    batch: Count = 8
+    wait_ms: NotNegative = 1.0
     queue: Count = 64
     deadline_s: Positive = 30.0
     head_s: Positive = 10.0
