@@ -2,9 +2,9 @@
 
     python benchmarks/load.py URL FOLDER --connections 8 --seconds 10 [--rate 100] [--path /v1/predict] [--garbage 0.05]
 
-A process of its own, so that its time is not the server's. It speaks HTTP over bare sockets, a request at a time on each
-connection. With a rate, requests begin when they are due, whatever became of those before; the time of a request counts
-from when it was due.
+A process of its own, so that its time is not the server's. It speaks HTTP over bare sockets, a request at a time on
+each connection. With a rate, requests begin when they are due, whatever became of those before; the time of a request
+counts from when it was due.
 """
 
 import argparse
@@ -27,7 +27,7 @@ _PATIENCE = 60.0
 
 @dataclass
 class Seen:
-    """What became of requests: seconds of each by status, when answers came, and refusals that do not say when to return."""
+    """What became of requests: seconds of each by status, when answers came, refusals that lack Retry-After."""
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
     answered_at: list[float] = field(default_factory=list)
@@ -157,7 +157,8 @@ async def _asked(connection: Connection, body: bytes, begun: float, seen: Seen) 
 async def main(options: argparse.Namespace) -> None:
     """Asks, and prints what was seen."""
     url, seen = urlsplit(options.url), Seen()
-    assert url.hostname and url.port
+    assert url.hostname
+    assert url.port
     forms = bodies(options.folder, options.garbage)
 
     def connection() -> Connection:

@@ -50,7 +50,9 @@ class Running:
         total = 0
         for pid in self.family:
             with contextlib.suppress(OSError):
-                total += int(re.findall(r"^Pss: +(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)[0])
+                total += int(
+                    re.findall(r"^Pss: +(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)[0]
+                )
         return total / 1024
 
 

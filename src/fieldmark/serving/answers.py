@@ -1,7 +1,7 @@
 """From a network's outputs to what clients are told."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,9 @@ def pair(model: Model, photos: Sequence[Photo]) -> dict[str, Any]:
 def refuse_unoffered(model: Model, question: Question) -> None:
     """Refuses what this model cannot tell."""
     if (question.maps or question.rival) and "maps" not in model.manifest.outputs:
-        raise Refused(400, "no_maps", f"this model has no heatmaps: {model.manifest.no_maps or 'it was exported without'}")
+        raise Refused(
+            400, "no_maps", f"this model has no heatmaps: {model.manifest.no_maps or 'it was exported without'}"
+        )
     if question.neighbours:
         raise Refused(400, "no_gallery", "this model has no gallery of its training photos")
     if question.certainty is not None or question.coverage is not None or question.refuse is not None:
@@ -81,7 +83,7 @@ def _result(model: Model, question: Question, photo: Photo, prediction: Predicti
     return told
 
 
-def _heatmaps(model: Model, question: Question, photo: Photo):
+def _heatmaps(model: Model, question: Question, photo: Photo) -> Iterator[tuple[str, dict[str, Any]]]:
     outputs = photo.found()
     maps = outputs["maps"]
     first, second = np.argsort(-outputs["probabilities"], kind="stable")[:2].tolist()
@@ -92,7 +94,7 @@ def _heatmaps(model: Model, question: Question, photo: Photo):
         yield "rival", words | _heatmap(maps[first] - maps[second], model, photo)
 
 
-def _heatmap(values: np.ndarray, model: Model, photo: Photo) -> Mapping[str, Any]:
+def _heatmap(values: np.ndarray, model: Model, photo: Photo) -> dict[str, Any]:
     """A map as bytes: 0 where nothing speaks for the class, 255 where most does; and where it lies on the picture."""
     positive = np.maximum(values.astype(np.float32), 0)
     strongest = positive.max()

@@ -20,6 +20,7 @@ from fieldmark.serving.questions import Question, question_of
 from fieldmark.serving.refused import Refused
 from fieldmark.serving.settings import Settings
 
+_SLOW = 408
 _LEFT = 499  # what nginx notes where the client went away
 _AROUND = {
     "X-Content-Type-Options": "nosniff",
@@ -86,11 +87,9 @@ class Application:
         begun = time.perf_counter()
         answer = await self._answered(call)
         if answer.status != _LEFT:
-            if not call.is_read:
+            if not call.is_read and answer.status != _SLOW:
                 await call.skip_body()
-            around = _AROUND | {"X-Request-ID": call.id}
-            if not call.is_read:
-                around["Connection"] = "close"
+            around = _AROUND | {"X-Request-ID": call.id} | ({} if call.is_read else {"Connection": "close"})
             await sent(send, answer, around, with_body=call.method != "HEAD")
         seconds = time.perf_counter() - begun
         path = call.path if call.path in self._routes else _ELSEWHERE
@@ -156,6 +155,7 @@ class Application:
         with self._held.share() as take:
             uploads = await self._uploads(call, take)
             call.images = len(uploads)
+            self._gate.owe(call, len(uploads) - 1)
             if exactly and len(uploads) != exactly:
                 raise Refused(422, "wrong_count", f"send {exactly} photos; there are {len(uploads)}")
             data = [upload.data for upload in uploads]
@@ -167,11 +167,9 @@ class Application:
     async def _uploads(self, call: Call, take: Callable[[int], None]) -> list[Upload]:
         try:
             async with asyncio.timeout(self._settings.body_s):
-                return await photos_of(
-                    call.chunks(), call.header(b"content-type"), allowed=self._allowed, take=take
-                )
+                return await photos_of(call.chunks(), call.header(b"content-type"), allowed=self._allowed, take=take)
         except TimeoutError:
-            raise Refused(408, "too_slow", "the body did not come in time") from None
+            raise Refused(_SLOW, "too_slow", "the body did not come in time") from None
 
     def _refuse_coded(self, call: Call) -> None:
         if call.header(b"content-encoding").lower() not in ("", "identity"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -46,8 +47,8 @@ class Engine:
         )  # fmt: skip
         self.taken = self.decoding = 0
         self._golden = golden_picture()
-        self._expected: np.ndarray | None = None
-        self._proved = 0.0
+        self._expected = np.zeros(0)
+        self._trying, self._tried, self._is_well = asyncio.Lock(), -math.inf, False
 
     async def start(self) -> None:
         """Starts the processes, and answers the golden picture, which must come out as it does in this process.
@@ -55,7 +56,9 @@ class Engine:
         Raises:
             UserError: the processes do not start, or answer otherwise, or the model needs a box with each photo.
         """
-        self._expected = self.model.outputs(self.model.prepared(self._golden)[None], *_GOLDEN_OUTPUTS)["probabilities"][0]
+        self._expected = self.model.outputs(self.model.prepared(self._golden)[None], *_GOLDEN_OUTPUTS)["probabilities"][
+            0
+        ]
         await self.decoders.start()
         if not await self.is_well():
             raise UserError("the server does not answer its own picture as the model does; is the machine overloaded?")
@@ -67,17 +70,20 @@ class Engine:
 
     async def is_well(self) -> bool:
         """Whether the golden picture is answered as at the start; asked again within a second, nothing is computed."""
-        if self._expected is None:
-            return False
-        if time.monotonic() - self._proved < 1:
-            return True
+        async with self._trying:
+            if time.monotonic() - self._tried >= 1:
+                self._is_well = await self._answers_golden()
+                self._tried = time.monotonic()
+            return self._is_well
+
+    async def _answers_golden(self) -> bool:
+        until = asyncio.get_running_loop().time() + _GOLDEN_SECONDS
         try:
-            found = (await self._try_golden()).found()["probabilities"]
+            (photo,) = await self._looked([self._golden], _GOLDEN_OUTPUTS, until=until, gone=None)
+            found = photo.found()["probabilities"]
         except (Unanswered, Refused):
             return False
-        is_same = bool(np.abs(found - self._expected).max() <= GOLDEN_TOLERANCE)
-        self._proved = time.monotonic() if is_same else 0.0
-        return is_same
+        return bool(np.abs(found - self._expected).max() <= GOLDEN_TOLERANCE)
 
     async def look(
         self, data: Sequence[bytes], names: tuple[str, ...], *, until: float, gone: Callable[[], Awaitable[None]]
@@ -145,11 +151,6 @@ class Engine:
         """The photo is not, or not any more, on its way to the network."""
         self.decoding -= not photo.is_decoded
         photo.is_decoded = True
-
-    async def _try_golden(self) -> Photo:
-        until = asyncio.get_running_loop().time() + _GOLDEN_SECONDS
-        (photo,) = await self._looked([self._golden], _GOLDEN_OUTPUTS, until=until, gone=None)
-        return photo
 
 
 def golden_picture() -> bytes:

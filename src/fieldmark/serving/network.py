@@ -1,7 +1,7 @@
 """The network of the server: photos that wait for it go through it together.
 
-It computes a few batches at a time, each in a thread of its own. While all are at work, photos gather; those that ask for
-the same outputs go next, at once. A thread that is free does not wait for company, except for photos that are being
+It computes a few batches at a time, each in a thread of its own. While all are at work, photos gather; those that ask
+for the same outputs go next, at once. A thread that is free does not wait for company, except for photos that are being
 decoded, and for those a few milliseconds.
 """
 

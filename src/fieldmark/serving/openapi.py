@@ -41,7 +41,10 @@ def document(model: Model, *, has_token: bool, settings: Settings) -> dict[str, 
         "openapi": "3.1.0",
         "info": {"title": "Fieldmark", "version": version("fieldmark"), "description": _ABOUT},
         "paths": paths,
-        "components": {"schemas": _schemas(len(model.classes)), "responses": {str(code): _refusal(code) for code in _CODES}},
+        "components": {
+            "schemas": _schemas(len(model.classes)),
+            "responses": {str(code): _refusal(code) for code in _CODES},
+        },
     }
     if has_token:
         found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -54,9 +57,7 @@ def document(model: Model, *, has_token: bool, settings: Settings) -> dict[str, 
 _ABOUT = "Classes of photographs, by a model that fieldmark export wrote. Photos are not kept."
 
 
-def _photo_call(
-    name: str, summary: str, model: Model, settings: Settings, guarded: Sequence[int]
-) -> dict[str, Any]:
+def _photo_call(name: str, summary: str, model: Model, settings: Settings, guarded: Sequence[int]) -> dict[str, Any]:
     least, most = (2, 2) if name == "compare" else (1, settings.parts)
     photo = {"type": "string", "format": "binary"}
     form = {
@@ -65,7 +66,9 @@ def _photo_call(
         "additionalProperties": False,
         "properties": {"image": {"type": "array", "items": photo, "minItems": least, "maxItems": most}},
     }
-    content: dict[str, Any] = {"multipart/form-data": {"schema": form, "encoding": {"image": {"contentType": "image/*"}}}}
+    content: dict[str, Any] = {
+        "multipart/form-data": {"schema": form, "encoding": {"image": {"contentType": "image/*"}}}
+    }
     if name == "predict":
         content |= {kind: {"schema": photo} for kind in ("image/jpeg", "image/png", "image/webp", "image/tiff")}
     told = "Predictions" if name == "predict" else "Comparison"
@@ -101,9 +104,7 @@ def _text(name: str, summary: str, kind: str, refusals: Sequence[int]) -> dict[s
 
 def _answers(name: str, summary: str, content: Mapping[str, Any], refusals: Sequence[int]) -> dict[str, Any]:
     answers: dict[str, Any] = {"200": {"description": "The answer.", "headers": _ID, "content": content}}
-    answers |= {
-        str(code): {"$ref": f"#/components/responses/{code}"} for code in sorted({*_EVERYWHERE, *refusals})
-    }
+    answers |= {str(code): {"$ref": f"#/components/responses/{code}"} for code in sorted({*_EVERYWHERE, *refusals})}
     return {"operationId": name, "summary": summary, "responses": answers}
 
 

@@ -65,5 +65,12 @@ def _values(words: Sequence[tuple[str, str]]) -> Mapping[str, Any]:
     for word, text in words:
         if word in found:
             raise UserError(f"{word!r} is said twice")
-        found[word] = _TRUTH.get(text, text) if word in FLAGS else value_of(text)
+        found[word] = _value(word, text)
     return found
+
+
+def _value(word: str, text: str) -> Any:
+    if word in FLAGS:
+        return _TRUTH.get(text, text)
+    value = value_of(text.removesuffix("%"))
+    return value / 100 if text.endswith("%") and isinstance(value, int | float) else value

@@ -24,7 +24,7 @@ class Settings:
         host: the address to listen on; any but the loopback needs a token.
         port: 0 takes a free one.
         token_file: holds the token that clients send as ``Authorization: Bearer TOKEN``.
-        allow_host: names that requests may be addressed to, beside ``host`` and, on the loopback, localhost; "*" for any.
+        allow_host: further names that requests may be addressed to, beside ``host``; "*" for any.
         proxies: addresses of balancers, whose X-Forwarded-For names the client.
         workers: processes that decode photos; 0 for as many as there are processors.
         networks: batches that are computed at a time; 0 for as many as there are processors, or one on a GPU.
@@ -91,9 +91,7 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def settings_of(
-    given: Mapping[str, Any], *, environment: Mapping[str, str], config: Path | None = None
-) -> Settings:
+def settings_of(given: Mapping[str, Any], *, environment: Mapping[str, str], config: Path | None = None) -> Settings:
     """Settings, each from the first place that has it.
 
     Args:
