@@ -79,7 +79,7 @@ class Inside:
 
     async def _start(self) -> None:
         model = open_model(self.path, device="cpu", threads=1)
-        self.engine = Engine(model, self.settings, digest="d" * 64, report=self.log)
+        self.engine = Engine(model, self.settings, report=self.log)
         await self.engine.start()
         self.app = Application(self.engine, self.settings, token=self.token, log=self.log)  # type: ignore[arg-type]
 

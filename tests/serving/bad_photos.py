@@ -9,7 +9,6 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-
 from bad_inputs import EXPECTED, encoded, photo, png, png_chunk, with_size, write_bad_inputs
 
 _KINDS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF")
@@ -20,14 +19,22 @@ def bad_photos(folder: Path) -> dict[str, bytes]:
     """By name: those of ``bad_inputs`` that are files, and more."""
     paths = write_bad_inputs(folder)
     files = {kind: path for kind, path in paths.items() if path.is_file() and not path.is_symlink()}
-    zoo = {kind: path.read_bytes() for kind, path in files.items() if EXPECTED[kind] == "refused" and kind != "no permission"}
+    zoo = {
+        kind: path.read_bytes()
+        for kind, path in files.items()
+        if EXPECTED[kind] == "refused" and kind != "no permission"
+    }
     return zoo | _cut() | _headers() | _other_files()
 
 
 def _cut() -> dict[str, bytes]:
     """Pictures cut short; a BMP and a PPM have their pixels last, and nothing after them."""
     whole = {kind: encoded(photo(), kind) for kind in _KINDS}
-    return {f"{kind} cut at {share:.0%}": data[: int(len(data) * share)] for kind, data in whole.items() for share in _SHARES}
+    return {
+        f"{kind} cut at {share:.0%}": data[: int(len(data) * share)]
+        for kind, data in whole.items()
+        for share in _SHARES
+    }
 
 
 def _headers() -> dict[str, bytes]:

@@ -4,16 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from asking import QUIET, Inside
 from bad_inputs import encoded, photo
+
+from fieldmark.confidence.taxonomy import Groups, Level
 from server_process import Running, running
-from tiny_models import write_tiny
+from tiny_models import CLASSES, gallery, held_out, manifest, write_model
 
 
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny(tmp_path_factory.mktemp("model") / "tiny.onnx")
+    """With all that an exported model may have."""
+    groups = Groups(CLASSES, (Level("kind", ("insect", "insect", "mammal")),))
+    told = manifest(groups=groups, held_out=held_out())
+    return write_model(tmp_path_factory.mktemp("model") / "tiny.onnx", told, gallery=gallery())
 
 
 @pytest.fixture(scope="session")

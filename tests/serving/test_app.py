@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from asking import FORM, QUIET, Inside, asked, form
 from bad_inputs import encoded, photo
+
 from fieldmark.ship.model import open_model
-from tiny_models import CLASSES, tiny_manifest, write_tiny
+from tiny_models import CLASSES, manifest, write_model
 
 
 def test_answers_are_those_of_the_model(inside: Inside, model_file: Path, jpeg: bytes):
@@ -58,15 +58,43 @@ def test_heatmaps_are_those_of_the_answer(inside: Inside, model_file: Path, jpeg
     model = open_model(model_file, device="cpu")
     maps = model.outputs(model.prepared(jpeg)[None], "maps")["maps"][0]
     first, second = (CLASSES.index(each["class"]) for each in result["classes"][:2])
-    for kind, wanted in (("class", maps[first]), ("rival", maps[first] - maps[second])):
+    wanted_by_kind = {"class": model.heatmap(maps, first), "rival": model.heatmap(maps, first, against=second)}
+    for kind, wanted in wanted_by_kind.items():
         heatmap = result["heatmaps"][kind]
         assert heatmap["of"] == CLASSES[first]
         shades = np.frombuffer(base64.b64decode(heatmap["values"]), np.uint8)
         found = shades.reshape(heatmap["height"], heatmap["width"]) / 255
-        positive = np.maximum(wanted, 0)
-        np.testing.assert_allclose(found, positive / positive.max(), atol=0.5 / 255 + 1e-6)
+        np.testing.assert_allclose(found, wanted, atol=0.5 / 255 + 1e-6)
     assert result["heatmaps"]["rival"]["against"] == CLASSES[second]
     assert result["heatmaps"]["class"]["frame"] == [16 + 4, 4, 56, 56]  # 7/8 of a square in 96 x 64
+
+
+def test_answers_of_a_certainty_sets_and_refusals(inside: Inside, model_file: Path, jpeg: bytes):
+    model = open_model(model_file, device="cpu")
+    demands = model.demands(certainty=0.9, coverage=0.8, refuse=0.2)
+    (wanted,) = model.predict(jpeg, demands=demands)
+    (told,) = inside.predict(jpeg, query="?certainty=0.9&coverage=0.8&refuse=20%25").told["results"]
+    assert (told["answer"] or "", told["level"]) == (wanted.answer, wanted.level)
+    assert told["answer_probability"] == pytest.approx(wanted.answer_probability)
+    assert (tuple(told["set"]), told["nearest"]) == (wanted.set, wanted.nearest)
+    assert told["distance"] == pytest.approx(wanted.distance, abs=1e-6)
+
+
+def test_neighbours(inside: Inside, jpeg: bytes):
+    (told,) = inside.predict(jpeg, query="?neighbours=3").told["results"]
+    similarities = [each["similarity"] for each in told["neighbours"]]
+    assert similarities == sorted(similarities, reverse=True)
+    assert len(similarities) == 3
+    for each in told["neighbours"]:
+        assert each["class"] in CLASSES
+        assert base64.b64decode(each["thumbnail"].removeprefix("data:image/jpeg;base64,")).startswith(b"\xff\xd8")
+
+
+def test_what_cannot_be_promised_is_refused(inside: Inside, jpeg: bytes):
+    for query in ("coverage=0.999", "refuse=0.1%25"):
+        reply = inside.predict(jpeg, query=f"?{query}")
+        assert (reply.status, reply.code) == (400, "not_offered")
+        assert "--" not in reply.told["error"]["message"]
 
 
 def test_compare_says_what_tells_two_photos_apart(inside: Inside, jpeg: bytes):
@@ -86,19 +114,27 @@ def test_compare_takes_two_photos(inside: Inside, jpeg: bytes, count: int):
 def test_classes_say_what_can_be_asked(inside: Inside):
     told = inside.ask("GET", "/v1/classes").told
     assert told["classes"] == list(CLASSES)
-    assert told["groups"] == {"genus": ["Phoenicurus", "Saxicola", "Saxicola", "Oenanthe"]}
+    assert told["groups"] == {"kind": ["insect", "insect", "mammal"]}
     assert told["calibrated"] is True
-    assert told["offers"]["maps"] is True
+    assert told["offers"] == {"maps": True, "neighbours": True, "refuse": 0.017, "coverage": 0.983}  # 60 photos
 
 
 def test_what_a_model_does_not_offer_is_refused(tmp_path: Path, jpeg: bytes):
-    manifest = tiny_manifest(outputs=("logits", "probabilities", "embedding"), no_maps="the pool is no average")
-    with Inside(QUIET, write_tiny(tmp_path / "bare.onnx", manifest)).started() as inside:
+    told = manifest(
+        outputs=("logits", "probabilities", "embedding"), no_maps="the pool is no average", calibrated=False
+    )
+    with Inside(QUIET, write_model(tmp_path / "bare.onnx", told)).started() as inside:
         reply = inside.predict(jpeg, query="?maps=1")
         assert (reply.status, reply.code) == (400, "no_maps")
         assert "the pool is no average" in reply.told["error"]["message"]
-        assert inside.ask("POST", "/v1/compare", form(jpeg, jpeg), {"Content-Type": FORM}).told["pair"]["heatmaps"] == []
-        assert inside.ask("GET", "/v1/classes").told["offers"]["maps"] is False
+        assert (
+            inside.ask("POST", "/v1/compare", form(jpeg, jpeg), {"Content-Type": FORM}).told["pair"]["heatmaps"] == []
+        )
+        for query in ("neighbours=1", "refuse=0.1", "coverage=0.9"):
+            assert inside.predict(jpeg, query=f"?{query}").status == 400
+        assert inside.predict(jpeg, query="?certainty=0.9").status == 200
+        offers = {"maps": False, "neighbours": False, "refuse": None, "coverage": None}
+        assert inside.ask("GET", "/v1/classes").told["offers"] == offers
 
 
 def test_health_and_metrics(inside: Inside, jpeg: bytes):
@@ -112,7 +148,7 @@ def test_health_and_metrics(inside: Inside, jpeg: bytes):
 
 def test_the_golden_answer_must_stay_the_same(inside: Inside):
     engine = inside.engine
-    kept, engine._expected, engine._tried = engine._expected, engine._expected[::-1].copy(), -1e9
+    kept, engine._expected, engine._tried = engine._expected, engine._expected[:, ::-1].copy(), -1e9
     try:
         reply = inside.ask("GET", "/readyz")
     finally:
@@ -128,17 +164,22 @@ def test_heads_have_no_body(inside: Inside):
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [
-    ("GET", "/v1/predict", 405), ("POST", "/healthz", 405), ("OPTIONS", "/v1/predict", 405), ("GET", "/v1/nothing", 404),
-    ("TRACE", "/", 404), ("GET", "/page/index.html", 404), ("GET", "/../serving/app.py", 404),
+    ("GET", "/v1/predict", 405), ("POST", "/healthz", 405), ("OPTIONS", "/v1/predict", 405), ("TRACE", "/healthz", 405),
+    ("GET", "/v1/nothing", 404), ("GET", "/page/index.html", 404), ("GET", "/../serving/app.py", 404),
 ])  # fmt: skip
 def test_other_paths_and_methods(inside: Inside, method: str, path: str, status: int):
     reply = inside.ask(method, path)
-    assert reply.status in (status, 405)
+    assert reply.status == status
     assert ("allow" in reply.headers) == (reply.status == 405)
 
 
 def test_what_goes_around_every_answer(inside: Inside, jpeg: bytes):
-    for reply in (inside.predict(jpeg), inside.predict(b"x"), inside.ask("GET", "/nothing"), inside.ask("GET", "/metrics")):
+    for reply in (
+        inside.predict(jpeg),
+        inside.predict(b"x"),
+        inside.ask("GET", "/nothing"),
+        inside.ask("GET", "/metrics"),
+    ):
         assert reply.headers["x-content-type-options"] == "nosniff"
         assert "default-src 'none'" in reply.headers["content-security-policy"]
         assert "server" not in reply.headers
@@ -155,7 +196,12 @@ def test_ids_of_requests(inside: Inside, jpeg: bytes):
 
 def test_logs_say_nothing_of_photos(inside: Inside):
     secret = encoded(photo(), "JPEG", exif=b"Exif\0\0GPS 51.4779 N")
-    inside.ask("POST", "/v1/predict", form(secret, names=["at-home.jpg"]), {"Content-Type": FORM, "Authorization": "Bearer t0ken"})
+    inside.ask(
+        "POST",
+        "/v1/predict",
+        form(secret, names=["at-home.jpg"]),
+        {"Content-Type": FORM, "Authorization": "Bearer t0ken"},
+    )
     event = inside.events[-1]
     assert (event["event"], event["path"], event["status"], event["images"]) == ("request", "/v1/predict", 200, 1)
     text = json.dumps(inside.events, default=str)
@@ -167,7 +213,7 @@ def test_a_failure_of_the_server_is_told_without_details(inside: Inside, monkeyp
     def fail(*_: object) -> None:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr("fieldmark.serving.app.results", fail)
+    monkeypatch.setattr("fieldmark.serving.answers.Answers.results", fail)
     reply = inside.predict(jpeg)
     assert (reply.status, reply.code) == (500, "failed")
     assert b"secret" not in reply.body

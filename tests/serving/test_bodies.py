@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-
 from asking import BOUNDARY, FORM, form
+
 from fieldmark.serving.bodies import Allowed, Held, Upload, name_of, photos_of
 from fieldmark.serving.refused import Refused
 
@@ -13,7 +13,9 @@ ALLOWED = Allowed(10_000, 4)
 AS_BEFORE = bytes(range(256)) + b"\r\n--" + BOUNDARY[:-1].encode() + b"\r\n\r"
 
 
-def read(chunks: Sequence[bytes], kind: str = FORM, allowed: Allowed = ALLOWED, held: Held | None = None) -> list[Upload]:
+def read(
+    chunks: Sequence[bytes], kind: str = FORM, allowed: Allowed = ALLOWED, held: Held | None = None
+) -> list[Upload]:
     async def give() -> AsyncIterator[bytes]:
         for chunk in chunks:
             yield chunk

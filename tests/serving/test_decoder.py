@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from bad_inputs import encoded, photo
+
 from fieldmark.plain import to_plain
 from fieldmark.recipe import Pixels
 from fieldmark.serving.decoder import HEAD, LENGTH, READY, SEEN, UNREADABLE, Assignment, view_of
@@ -24,7 +24,13 @@ HERE = Assignment(Pixels(32, 32), megabytes=512, seconds=5)
 @contextmanager
 def process(assignment: Assignment = HERE) -> Iterator[socket.socket]:
     ours, theirs = socket.socketpair()
-    command = [sys.executable, "-m", "fieldmark.serving.decoder", str(theirs.fileno()), json.dumps(to_plain(assignment))]
+    command = [
+        sys.executable,
+        "-m",
+        "fieldmark.serving.decoder",
+        str(theirs.fileno()),
+        json.dumps(to_plain(assignment)),
+    ]
     with ours, subprocess.Popen(command, pass_fds=[theirs.fileno()]) as child:
         theirs.close()
         ours.settimeout(20)
@@ -40,7 +46,11 @@ def answer(connection: socket.socket) -> tuple[int, tuple[int, int], bytes]:
 
 def test_views_are_bit_for_bit_those_of_the_model(model_file: Path):
     model = open_model(model_file, device="cpu")
-    pictures = [encoded(photo(width, height), kind) for kind in ("JPEG", "PNG", "WEBP") for width, height in ((96, 64), (40, 90))]
+    pictures = [
+        encoded(photo(width, height), kind)
+        for kind in ("JPEG", "PNG", "WEBP")
+        for width, height in ((96, 64), (40, 90))
+    ]
     with process(Assignment(model.manifest.pixels, megabytes=512, seconds=5)) as connection:
         assert answer(connection)[0] == READY
         for picture in pictures:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bad_inputs import encoded, photo
+
 from fieldmark.recipe import Pixels
 from fieldmark.serving.decoder import Assignment
 from fieldmark.serving.decoders import AHEAD, Decoders
@@ -17,14 +18,19 @@ GOOD = encoded(photo(), "PNG")
 LARGE = encoded(photo(3000, 3000), "PNG", compress_level=0)
 
 
-def tried(work: Callable[[Decoders, list[Photo]], Awaitable[None]], *, count: int = 1, seconds: int = 5) -> list[dict[str, Any]]:
+def tried(
+    work: Callable[[Decoders, list[Photo]], Awaitable[None]], *, count: int = 1, seconds: int = 5
+) -> list[dict[str, Any]]:
     events = []
 
     async def run() -> None:
         seen: list[Photo] = []
         assignment = Assignment(Pixels(32, 32), megabytes=512, seconds=seconds)
         decoders = Decoders(
-            assignment, count=count, seen=seen.append, report=lambda event, **more: events.append({"event": event} | more)
+            assignment,
+            count=count,
+            seen=seen.append,
+            report=lambda event, **more: events.append({"event": event} | more),
         )
         await decoders.start()
         try:

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-
 from asking import FORM, QUIET, Inside, form
+
 from fieldmark.serving.exchange import Call
 from fieldmark.serving.gate import Gate, Rates, allowed_hosts, client_of, host_of, origin_host
 from fieldmark.serving.refused import Refused

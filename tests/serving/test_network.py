@@ -27,7 +27,7 @@ class Slow:
         assert self.may.wait(10)
         if self.fails:
             raise RuntimeError
-        return {name: images[:, 0, 0, :1] for name in names}
+        return dict.fromkeys(names, images[:, 0, 0, :1])
 
 
 def photos(numbers: Sequence[int], names: tuple[str, ...], ended: list[Photo]) -> list[Photo]:
@@ -39,7 +39,9 @@ def photos(numbers: Sequence[int], names: tuple[str, ...], ended: list[Photo]) -
     return found
 
 
-def tried(work: Callable[[Network, Slow, SimpleNamespace], Awaitable[None]], *, threads: int = 1, wait: float = 0) -> list[Any]:
+def tried(
+    work: Callable[[Network, Slow, SimpleNamespace], Awaitable[None]], *, threads: int = 1, wait: float = 0
+) -> list[Any]:
     events: list[Any] = []
 
     async def run() -> None:

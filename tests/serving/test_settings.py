@@ -36,7 +36,8 @@ def test_wrong_variables_are_named(name: str, value: str, words: str):
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ("port = ", "no TOML"), ("prot = 1", "did you mean port"), ("port = '1'", "whole number"), ("[serve]\nport = 1", "serve"),
+    ("port = ", "no TOML"), ("prot = 1", "did you mean port"), ("port = '1'", "whole number"),
+    ("[serve]\nport = 1", "serve"),
 ])  # fmt: skip
 def test_wrong_files_are_named(tmp_path: Path, text: str, words: str):
     file = tmp_path / "serve.toml"

@@ -20,7 +20,7 @@ from fieldmark.ship.model import Model
 
 GOLDEN_TOLERANCE = 1e-3  # of a probability: batches of other sizes round otherwise
 _GOLDEN_SECONDS = 5.0
-_GOLDEN_OUTPUTS = ("probabilities",)
+_GOLDEN_OUTPUTS = ("logits",)
 
 
 class Left(Exception):
@@ -32,13 +32,12 @@ class Engine:
 
     Args:
         model: that answers.
-        digest: of its file.
         settings: of the server.
         report: takes what should be logged: an event and details of it.
     """
 
-    def __init__(self, model: Model, settings: Settings, *, digest: str, report: Callable[..., None]) -> None:
-        self.model, self.digest, self._settings = model, digest, settings
+    def __init__(self, model: Model, settings: Settings, *, report: Callable[..., None]) -> None:
+        self.model, self._settings = model, settings
         assignment = Assignment(model.manifest.pixels, settings.decode_mb, settings.decode_s)
         self.decoders = Decoders(assignment, count=settings.decoders, seen=self._seen, report=report)
         self.network = Network(
@@ -56,9 +55,8 @@ class Engine:
         Raises:
             UserError: the processes do not start, or answer otherwise, or the model needs a box with each photo.
         """
-        self._expected = self.model.outputs(self.model.prepared(self._golden)[None], *_GOLDEN_OUTPUTS)["probabilities"][
-            0
-        ]
+        picture = self.model.prepared(self._golden)[None]
+        self._expected = self.model.probabilities(self.model.outputs(picture, *_GOLDEN_OUTPUTS)["logits"])
         await self.decoders.start()
         if not await self.is_well():
             raise UserError("the server does not answer its own picture as the model does; is the machine overloaded?")
@@ -80,7 +78,7 @@ class Engine:
         until = asyncio.get_running_loop().time() + _GOLDEN_SECONDS
         try:
             (photo,) = await self._looked([self._golden], _GOLDEN_OUTPUTS, until=until, gone=None)
-            found = photo.found()["probabilities"]
+            found = self.model.probabilities(photo.found()["logits"][None])
         except (Unanswered, Refused):
             return False
         return bool(np.abs(found - self._expected).max() <= GOLDEN_TOLERANCE)

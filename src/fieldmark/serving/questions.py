@@ -32,10 +32,15 @@ class Question:
     @property
     def outputs(self) -> tuple[str, ...]:
         """What the network must give."""
-        names = ("probabilities",)
+        names = ("logits",)
         names += ("maps",) if self.maps or self.rival else ()
-        names += ("embedding",) if self.neighbours or self.refuse is not None else ()
-        return (*names, "logits") if self.refuse is not None else names
+        names += ("embedding",) if self.looks_around else ()
+        return names
+
+    @property
+    def looks_around(self) -> bool:
+        """Whether the gallery is searched, which takes some milliseconds where it is large."""
+        return self.neighbours > 0 or self.refuse is not None
 
 
 FLAGS = ("maps", "rival")

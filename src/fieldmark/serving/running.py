@@ -17,7 +17,6 @@ from fieldmark.serving.connection import LONGEST_HEAD, limited
 from fieldmark.serving.engine import Engine
 from fieldmark.serving.logs import Log, ToLog
 from fieldmark.serving.settings import Settings, token_of
-from fieldmark.ship.container import DIGEST, opened
 from fieldmark.ship.model import Model, open_model
 
 STOP_SECONDS = 30
@@ -42,8 +41,7 @@ def serve(path: Path, settings: Settings, *, log: Log, ready: Callable[[str], ob
     with listener:
         model = open_model(path, device=settings.device, threads=settings.threads)
         _refuse_unservable(model)
-        digest = opened(path).metadata[DIGEST]
-        engine = Engine(model, settings, digest=digest, report=log)
+        engine = Engine(model, settings, report=log)
         _allow_many_connections()
         with _signals_do_no_more():
             asyncio.run(_served(engine, settings, token, listener, log, ready))
@@ -60,7 +58,7 @@ async def _served(
         _log_libraries(log)
         url = _url(listener)
         log(
-            "ready", url=url, model=engine.digest, decoders=engine.decoders.ready,
+            "ready", url=url, model=engine.model.digest, decoders=engine.decoders.ready,
             confinement=engine.decoders.missing or "complete", token=token is not None,
         )  # fmt: skip
         ready(url)
