@@ -25,7 +25,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fieldmark.confidence.conformal import photos_for_own, photos_needed, scores_of, sets_of, thresholds
+from fieldmark.confidence.conformal import (
+    photos_for_own,
+    photos_needed,
+    scores_of,
+    sets_of,
+    thresholds,
+    true_scores,
+)
 from fieldmark.confidence.probabilities import log_probabilities
 from fieldmark.files import write_json
 
@@ -104,7 +111,8 @@ def count(probabilities: np.ndarray, labels: np.ndarray, way: Sets, *, coverage:
         order = np.random.default_rng(seed).permutation(len(labels))
         held_out, measured = np.split(order, [len(order) // 2])
         own_from = way.own_from(coverage)
-        limits = thresholds(scores[held_out], labels[held_out], coverage=coverage, own_from=own_from)
+        true = true_scores(scores[held_out], labels[held_out])
+        limits = thresholds(true, labels[held_out], classes=classes, coverage=coverage, own_from=own_from)
         sets, true = sets_of(scores[measured], limits), labels[measured]
         hits, sizes = sets[np.arange(len(true)), true], sets.sum(1)
         rows.append((hits.mean(), sizes.mean(), (sizes == 0).mean(), (sizes == 1).mean(), limits.own.sum()))

@@ -29,7 +29,7 @@ SHORT: Keywords = {**KEYWORDS, "epochs": 1}
 def test_the_words_are_there_and_importing_them_is_light() -> None:
     assert sorted(fieldmark.__all__) == [
         "add_class", "apply_labels", "calibrate", "check", "check_labels", "classifier", "compare", "equations",
-        "evaluate", "explain", "figures", "load", "predict", "probe", "remove_class", "report", "train",
+        "evaluate", "explain", "figures", "load", "open_model", "predict", "probe", "remove_class", "report", "train",
     ]  # fmt: skip
     for name in fieldmark.__all__:
         assert callable(getattr(fieldmark, name))

@@ -6,7 +6,8 @@
 words in Python, ``fieldmark.check_labels`` and ``fieldmark.apply_labels`` what ``fieldmark check`` does with
 ``--labels`` and ``--apply``, ``fieldmark.bench.run``, ``fieldmark.bench.sweep`` and ``fieldmark.bench.report`` those of
 ``fieldmark bench``, and ``fieldmark.recipes.ROWS`` is what ``fieldmark recipes`` lists. ``fieldmark.classifier`` builds
-backbone, neck, pool and head for a loop of your own. Importing the package alone loads nothing heavy.
+backbone, neck, pool and head for a loop of your own. ``fieldmark.open_model`` opens an exported model, without torch.
+Importing the package alone loads nothing heavy.
 """
 
 import importlib
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
         report,
         train,
     )
+    from fieldmark.ship.model import open_model
 
 __all__ = [
     "add_class", "apply_labels", "calibrate", "check", "check_labels", "classifier", "compare", "equations", "evaluate",
-    "explain", "figures", "load", "predict", "probe", "remove_class", "report", "train",
+    "explain", "figures", "load", "open_model", "predict", "probe", "remove_class", "report", "train",
 ]  # fmt: skip
 
 
@@ -47,6 +49,10 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("fieldmark.bench")
     if name == "recipes":
         return importlib.import_module("fieldmark.recipes")
+    if name == "open_model":
+        from fieldmark.ship.model import open_model
+
+        return open_model
     if name in __all__:
         from fieldmark import api
 

@@ -1,6 +1,6 @@
 """The commands as Python functions. Each returns a value, which the command line prints."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -14,7 +14,6 @@ from fieldmark.console import QUIET, counted, tell
 from fieldmark.data.dataset import labels_of
 from fieldmark.data.opening import OpenedData, open_photos, refuse_boxless, refuse_missing_splits
 from fieldmark.data.reading import read_dataset
-from fieldmark.data.unlabelled import photos_of
 from fieldmark.equations import equations as equations
 from fieldmark.errors import UserError
 from fieldmark.explaining import compare as compare
@@ -22,9 +21,9 @@ from fieldmark.explaining import explain as explain
 from fieldmark.explaining import figures as figures
 from fieldmark.extending import add_class as add_class
 from fieldmark.extending import remove_class as remove_class
-from fieldmark.images.pictures import Picture
 from fieldmark.on_device import opened_run
 from fieldmark.plain import several
+from fieldmark.predicting import predict as predict
 from fieldmark.recipe import External
 from fieldmark.reports import report as report
 from fieldmark.training.settings import Destination, Keywords, RecipeSettings, settings_of
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from fieldmark.data.dataset import Dataset
     from fieldmark.evaluation.evaluate import Evaluation
     from fieldmark.evaluation.probe import Probed
-    from fieldmark.predictions.prediction import Prediction
     from fieldmark.recipe import Model, Recipe
     from fieldmark.runs.folder import Loaded, Opened
 
@@ -205,50 +203,6 @@ def _localized(opened: "Opened", result: "Evaluation", chosen: OpenedData, conso
     with counted(console, f"localising {result.split}") as tick:
         found = localize(opened, result, packed=chosen.dataset.pixels, progress=tick)
     return replace(result, localization=found)
-
-
-def predict(
-    run: str | Path,
-    inputs: Picture | Iterable[Picture],
-    *,
-    top: int = 5,
-    certainty: float | None = None,
-    coverage: float | None = None,
-    groups: str | Path | None = None,
-    refuse: str | float | None = None,
-    device: str = "auto",
-    external: External = (),
-    console: Console = QUIET,
-) -> "Iterator[Prediction]":
-    """The likeliest classes of photos, one value per photo, in order, as they come.
-
-    Args:
-        run: the run's folder.
-        inputs: one or several of: a path (of a photo, of a folder of photos, or of a CSV with a path column), the bytes
-            of a file, an open file, a picture of Pillow's, an array of NumPy's (uint8, RGB).
-        top: classes per photo.
-        certainty: also give an answer that is right with this probability, such as 0.9: a class, or a group of them.
-        coverage: also give a set of classes that holds the right one for this share of photos, such as 0.9.
-        groups: a CSV of groups of classes, to answer with; by default those that the run was trained with.
-        refuse: also answer "none of these" where a photo looks too unlike those of the classes, so that this share of
-            photos of the classes is refused wrongly, such as 0.05 or "5%"; needs what ``calibrate`` leaves.
-        device: auto, cpu, cuda, cuda:N or mps.
-        external: classes of your own that the run's recipe names, or their names.
-        console: is told which files of a folder are passed over.
-
-    Raises:
-        UserError: a mistake that the user can correct.
-    """
-    from fieldmark.evaluation.demands import demands_of
-    from fieldmark.evaluation.predict import predict as predict_photos
-
-    file = None if groups is None else Path(groups)
-    demands = demands_of(Path(run), certainty=certainty, coverage=coverage, groups=file, refuse=refuse)
-    photos, pictures, notes = photos_of(inputs)
-    tell(console, *notes)
-    opened = opened_run(run, device=device, external=external, console=console)
-    workers = 1 if len(photos) > 200 and not pictures else 0
-    return predict_photos(opened, photos, pictures=pictures, top=top, workers=workers, demands=demands)
 
 
 def probe(

@@ -35,7 +35,7 @@ def test_photos_of_no_class() -> None:
     """Whatever else is asked, there is one answer; the set stays, as it was promised of photos of the classes."""
     gallery = gallery_of("m", ["g", "r"], np.array([0, 2]), np.eye(2))
     refusal = Refusal(Familiarity((0.0, 0.0), (1.0, 1.0)), 1.0, gallery)
-    sight = Sight(np.array([[5.0, 0, 0], [0, 0, 0.5], [0, 0.7, 0]]), np.array([0, 1, 1]), np.array([0.9, 0.8, 0.6]))
+    sight = Sight(np.array([5.0, 0.5, 0.7]), np.array([0, 1, 1]), np.array([0.9, 0.8, 0.6]))
     alone = Demands(GROUPS, refusal=refusal).answers(SHARES, sight)
     assert [(one.name, one.level) for one in alone] == [("gull", "class"), (NONE, NONE), ("gull", "class")]
     assert [one.nearest for one in alone] == ["gull", "robin", "robin"]

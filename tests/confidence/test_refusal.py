@@ -12,14 +12,13 @@ GALLERY = gallery_of("m", ["a"], np.zeros(1, np.int64), np.ones((1, 2)))
 
 def test_the_score_is_as_it_is_told() -> None:
     random = np.random.default_rng(0)
-    logits, cosines = random.normal(size=(30, 3)), random.uniform(size=30)
-    largest = [max(row) for row in logits]
-    found = familiarity_of(logits, cosines).scores(logits[:4], cosines[:4])
+    largest, cosines = random.normal(size=(30, 3)).max(1), random.uniform(size=30)
+    found = familiarity_of(largest, cosines).scores(largest[:4], cosines[:4])
     for at, score in enumerate(found):
         first = (largest[at] - np.mean(largest)) / np.std(largest)
         assert score == pytest.approx(first + (cosines[at] - np.mean(cosines)) / np.std(cosines) / 2)
-    same = familiarity_of(np.zeros((3, 2)), np.ones(3))  # nothing varies
-    assert same.scores(np.zeros((1, 2)), np.ones(1)).tolist() == [0.0]
+    same = familiarity_of(np.zeros(3), np.ones(3))  # nothing varies
+    assert same.scores(np.zeros(1), np.ones(1)).tolist() == [0.0]
 
 
 def test_the_threshold_is_a_score_of_the_rank() -> None:
@@ -34,7 +33,7 @@ def test_the_share_holds_on_average() -> None:
     drawn = np.random.default_rng(0)
     shares = []
     for _ in range(400):
-        scores = drawn.normal(size=(2, 59, 3))
+        scores = drawn.normal(size=(2, 59, 3)).max(2)
         cosines = drawn.normal(size=(2, 59)) / 10
         refusal = refusal_of(scores[0], cosines[0], GALLERY, share=0.1)
         shares.append(refusal.refused(scores[1], cosines[1]).mean())

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fieldmark.confidence.conformal import scores_of, thresholds
+from fieldmark.confidence.conformal import scores_of, thresholds, true_scores
 from fieldmark.confidence.probabilities import log_probabilities
 from fieldmark.confidence.taxonomy import Groups
 from fieldmark.data.dataset import Level
@@ -41,7 +41,8 @@ def test_sets_by_held_out_photos(own_run: Path) -> None:
     found = demands_of(own_run, coverage=0.8)
     assert found is not None
     assert found.limits is not None
-    expected = thresholds(scores_of(np.exp(log_probabilities(answers.logits, 2.0))), answers.labels, coverage=0.8)
+    scores = scores_of(np.exp(log_probabilities(answers.logits, 2.0)))
+    expected = thresholds(true_scores(scores, answers.labels), answers.labels, classes=3, coverage=0.8)
     np.testing.assert_array_equal(found.limits.scores, expected.scores)
     assert found.certainty is None
 

@@ -31,7 +31,8 @@ class Answer(NamedTuple):
 class Sight(NamedTuple):
     """What a network makes of N photos beside their probabilities, for refusals.
 
-    ``logits`` (N, C), ``places`` int64 (N,) of the nearest photos in the gallery, and their ``cosines`` (N,).
+    ``logits`` (N,) are the largest of each, ``places`` int64 (N,) those of the nearest photos in the gallery, and
+    ``cosines`` (N,) theirs.
     """
 
     logits: np.ndarray

@@ -55,15 +55,23 @@ def photos_for_own(coverage: float) -> int:
     return math.ceil(round(OUTSIDE / (1 - coverage), 9))
 
 
-def thresholds(scores: np.ndarray, labels: np.ndarray, *, coverage: float, own_from: int | None = None) -> Thresholds:
+def true_scores(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How doubtful the right classes look: (N,), from scores (N, C) and labels (N,)."""
+    return scores[np.arange(len(labels)), labels]
+
+
+def thresholds(
+    scores: np.ndarray, labels: np.ndarray, *, classes: int, coverage: float, own_from: int | None = None
+) -> Thresholds:
     """Thresholds for sets that hold the true class with the given coverage.
 
     Classes with enough held-out photos have thresholds of their own; the rest share one, of their photos if these are
     enough for that, else of all.
 
     Args:
-        scores: (N, C) of held-out photos.
+        scores: (N,) of held-out photos, those of their own classes.
         labels: (N,) their classes.
+        classes: C.
         coverage: such as 0.9.
         own_from: held-out photos that a class needs for a threshold of its own; by default ``photos_for_own``.
 
@@ -72,14 +80,13 @@ def thresholds(scores: np.ndarray, labels: np.ndarray, *, coverage: float, own_f
     """
     refuse_coverage(coverage, photos=len(labels))
     least = photos_for_own(coverage) if own_from is None else own_from
-    true = scores[np.arange(len(labels)), labels]
-    counts = np.bincount(labels, minlength=scores.shape[1])
+    counts = np.bincount(labels, minlength=classes)
     own = counts >= max(least, photos_needed(coverage))
-    rest = true[~own[labels]]
-    shared = np.sort(rest if len(rest) >= photos_for_own(coverage) else true)
-    by_class = true[np.lexsort((true, labels))]  # class after class, each in the order of its scores
+    rest = scores[~own[labels]]
+    shared = np.sort(rest if len(rest) >= photos_for_own(coverage) else scores)
+    by_class = scores[np.lexsort((scores, labels))]  # class after class, each in the order of its scores
     at = np.cumsum(counts) - counts + _rank(counts, coverage) - 1
-    found = np.full(scores.shape[1], shared[_rank(np.array([len(shared)]), coverage)[0] - 1])
+    found = np.full(classes, shared[_rank(np.array([len(shared)]), coverage)[0] - 1])
     found[own] = by_class[at[own]]
     return Thresholds(found, own)
 

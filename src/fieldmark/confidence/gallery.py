@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -12,6 +13,20 @@ from fieldmark.errors import printable
 
 EACH, MOST = 30, 5000
 """Photos of a class, and of all classes, at most: so a gallery costs seconds and megabytes, whatever the data."""
+
+
+class Known(Protocol):
+    """What any gallery holds: ``labels`` int64 (G,) and ``embeddings`` (G, E), as ``novelty.directions`` has them."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Of the photos' classes."""
+        ...
+
+    @property
+    def embeddings(self) -> np.ndarray:
+        """Of the photos."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fieldmark.confidence.gallery import Gallery
-from fieldmark.confidence.novelty import max_logits
+from fieldmark.confidence.gallery import Known
+from fieldmark.confidence.taxonomy import Groups
 from fieldmark.errors import UserError, printable
 
 NONE = "none of these"
@@ -29,10 +29,10 @@ class Familiarity:
     deviations: tuple[float, float]
 
     def scores(self, logits: np.ndarray, cosines: np.ndarray) -> np.ndarray:
-        """How familiar photos look: (N,), from logits (N, C) and cosines to the nearest photo of the gallery (N,)."""
+        """How familiar photos look: (N,), from largest logits and cosines to the nearest photo of the gallery (N,)."""
         logit, cosine = (
-            (values - mean) / deviation
-            for values, mean, deviation in zip((max_logits(logits), cosines), self.means, self.deviations, strict=True)
+            (values.astype(np.float64) - mean) / deviation
+            for values, mean, deviation in zip((logits, cosines), self.means, self.deviations, strict=True)
         )
         return logit + COSINE * cosine
 
@@ -43,7 +43,7 @@ class Refusal:
 
     familiarity: Familiarity
     limit: float
-    gallery: Gallery
+    gallery: Known
 
     def refused(self, logits: np.ndarray, cosines: np.ndarray) -> np.ndarray:
         """Which photos are none of the classes: bool (N,); the arguments as for ``Familiarity.scores``."""
@@ -51,19 +51,19 @@ class Refusal:
 
 
 def familiarity_of(logits: np.ndarray, cosines: np.ndarray) -> Familiarity:
-    """The score whose parts are measured by held-out photos: their logits (N, C) and cosines (N,)."""
-    parts = (max_logits(logits), cosines.astype(np.float64))
+    """The score whose parts are measured by held-out photos: their largest logits and cosines, each (N,)."""
+    parts = (logits.astype(np.float64), cosines.astype(np.float64))
     means, deviations = ([float(kind(part)) for part in parts] for kind in (np.mean, np.std))
     return Familiarity((means[0], means[1]), (deviations[0] or 1.0, deviations[1] or 1.0))
 
 
-def refusal_of(logits: np.ndarray, cosines: np.ndarray, gallery: Gallery, *, share: float) -> Refusal:
+def refusal_of(logits: np.ndarray, cosines: np.ndarray, gallery: Known, *, share: float) -> Refusal:
     """The refusal that turns away the given share of photos of the classes.
 
     Args:
-        logits: (N, C) of photos kept out of training.
+        logits: (N,) the largest of each photo that was kept out of training.
         cosines: (N,) to the nearest photo of the gallery of the network that answered them.
-        gallery: of the run.
+        gallery: of that network.
         share: of false refusals, such as 0.05.
 
     Raises:
@@ -91,6 +91,12 @@ def refuse_share(share: float, *, photos: int) -> None:
     needed, least = math.ceil(round(1 / share - 1, 9)), math.ceil(round(1000 / (photos + 1), 9)) / 10
     few = f"it needs {needed:,} photos kept out of training, and the run has {photos:,}"
     raise UserError(f"--refuse {100 * share:g}%: {few};\n{f'ask for {least:g}% or more' if photos else 'leave it out'}")
+
+
+def refuse_taken(groups: Groups, name: str) -> None:
+    """Raises ``UserError`` where a class or a group of what is called ``name`` is itself "none of these"."""
+    if any(NONE in nodes for nodes in groups.nodes):
+        raise UserError(f"--refuse: a class or group of {printable(name)} is itself called {NONE!r}; rename it")
 
 
 def _rank(share: float, photos: int) -> int:

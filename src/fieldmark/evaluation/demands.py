@@ -6,11 +6,12 @@ import numpy as np
 
 from fieldmark.confidence.answers import Demands
 from fieldmark.confidence.back_off import refuse_certainty
-from fieldmark.confidence.conformal import refuse_coverage, scores_of, thresholds
+from fieldmark.confidence.conformal import refuse_coverage, scores_of, thresholds, true_scores
 from fieldmark.confidence.held_out import HeldOut, read_held_out
+from fieldmark.confidence.novelty import max_logits
 from fieldmark.confidence.probabilities import log_probabilities
 from fieldmark.confidence.record import Confidence
-from fieldmark.confidence.refusal import NONE, Refusal, refusal_of, refuse_share, share_of
+from fieldmark.confidence.refusal import Refusal, refusal_of, refuse_share, refuse_taken, share_of
 from fieldmark.confidence.taxonomy import Groups
 from fieldmark.errors import UserError, printable
 from fieldmark.runs.folder import HELD_OUT, gallery_of_run, groups_of, read_confidence, read_run
@@ -50,7 +51,8 @@ def demands_of(
         refuse_coverage(coverage)
         confidence, held_out = _kept_out(run, "--coverage")
         scores = scores_of(np.exp(log_probabilities(held_out.logits, confidence.applied)))
-        limits = thresholds(scores, held_out.labels, coverage=coverage)
+        true = true_scores(scores, held_out.labels)
+        limits = thresholds(true, held_out.labels, classes=len(classes), coverage=coverage)
     if refuse is not None:
         refusal = _refusal(run, tree, share_of(refuse))
     return Demands(tree, certainty, limits, refusal)
@@ -65,12 +67,11 @@ def _kept_out(run: Path, option: str) -> tuple[Confidence, HeldOut]:
 
 
 def _refusal(run: Path, tree: Groups, share: float) -> Refusal:
-    if taken := [NONE for level in tree.nodes if NONE in level]:
-        raise UserError(f"--refuse: a class or group of {printable(str(run))} is itself called {taken[0]!r}; rename it")
+    refuse_taken(tree, str(run))
     _, held_out = _kept_out(run, "--refuse")
     refuse_share(share, photos=len(held_out.labels))
     gallery = gallery_of_run(run)
     if gallery is None or held_out.similarities is None:
         advice = f"fieldmark calibrate {printable(str(run))} makes one"
         raise UserError(f"--refuse: the run has no gallery of training photos; {advice}")
-    return refusal_of(held_out.logits, held_out.similarities, gallery, share=share)
+    return refusal_of(max_logits(held_out.logits), held_out.similarities, gallery, share=share)

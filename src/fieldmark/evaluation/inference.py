@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fieldmark.confidence.gallery import Gallery
+from fieldmark.confidence.gallery import Known
 from fieldmark.confidence.novelty import nearest
 from fieldmark.core import processes
 from fieldmark.core.contract import Method
@@ -103,7 +103,7 @@ def scored(method: Method, images: torch.Tensor) -> torch.Tensor:
     return torch.cat([encoded.logits, *(encoded.views[name] for name in method.scored_views)], 1)
 
 
-def with_neighbours(method: Method, gallery: Gallery) -> Callable[[torch.Tensor], torch.Tensor]:
+def with_neighbours(method: Method, gallery: Known) -> Callable[[torch.Tensor], torch.Tensor]:
     """A function from images to their logits (B, C), the place of the nearest photo in a gallery, and its cosine.
 
     All in one pass: (B, C + 2).

@@ -1,11 +1,11 @@
 """``fieldmark predict``: the classes of photographs, in order, with a reason for each one that cannot be read."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from fieldmark.confidence.answers import Demands, Sight
+from fieldmark.confidence.novelty import max_logits
 from fieldmark.confidence.probabilities import log_probabilities
 from fieldmark.data.dataset import Photo
 from fieldmark.data.opening import refuse_without_boxes
@@ -14,7 +14,7 @@ from fieldmark.evaluation.inference import in_eval_mode, stream, with_neighbours
 from fieldmark.images.pictures import Held
 from fieldmark.input.loading import Photographs
 from fieldmark.predictions.prediction import Prediction, predictions_of
-from fieldmark.runs.folder import Opened, read_confidence
+from fieldmark.runs.folder import Opened
 
 
 def predict(
@@ -57,7 +57,8 @@ def _predictions(
         function = with_neighbours(method, refusal.gallery) if refusal else method
         for part in stream(function, views, method=method, workers=workers):
             logits = part.values[:, : len(opened.classes)]
-            sight = Sight(logits, part.values[:, -2].astype(np.int64), part.values[:, -1]) if refusal else None
+            *_, places, cosines = part.values.T
+            sight = Sight(max_logits(logits), places.astype(np.int64), cosines) if refusal else None
             probabilities = np.exp(log_probabilities(logits, opened.temperature))
             answers = demands.answers(probabilities, sight) if demands else None
             names = [photo.name for photo in views.photos[start : start + len(logits)]]
@@ -67,10 +68,3 @@ def _predictions(
                 names, probabilities, classes=opened.classes, top=top, answers=answers, reasons=reasons
             )
             start += len(names)
-
-
-def uncalibrated(run: Path) -> tuple[str, ...]:
-    """A line where a run does not know how sure it may be."""
-    known = read_confidence(run)
-    is_known = known is not None and known.temperature.is_known
-    return () if is_known else (f"probabilities are not calibrated: fieldmark calibrate {printable(str(run))}",)

@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
-from fieldmark.serving.answers import offers, pair, refuse_unoffered, results
+from fieldmark.serving.answers import Answers
 from fieldmark.serving.bodies import Allowed, Held, Upload, photos_of
 from fieldmark.serving.engine import Engine, Left
 from fieldmark.serving.exchange import Answer, Call, Gone, Receive, Send, in_json, of_refusal, sent
@@ -19,7 +18,9 @@ from fieldmark.serving.photo import Photo
 from fieldmark.serving.questions import Question, question_of
 from fieldmark.serving.refused import Refused
 from fieldmark.serving.settings import Settings
+from fieldmark.ship.model import Model
 
+_SLOW = 408
 _LEFT = 499  # what nginx notes where the client went away
 _AROUND = {
     "X-Content-Type-Options": "nosniff",
@@ -53,11 +54,12 @@ class Application:
     def __init__(self, engine: Engine, settings: Settings, *, token: str | None, log: Log) -> None:
         self._engine, self._settings, self._log = engine, settings, log
         self._gate, self._metrics = Gate(settings, token), Metrics(engine)
+        self._answers = Answers(engine.model)
         self._held = Held(round(settings.uploads_mb * 1e6))
         self._allowed = Allowed(round(settings.megabytes * 1e6), settings.parts)
         self._pages = pages()
-        self._document = in_json(document(engine.model, has_token=token is not None, settings=settings))
-        self._classes = in_json(_classes(engine))
+        self._document = in_json(document(engine.model, self._answers.offers, settings, has_token=token is not None))
+        self._classes = in_json(_classes(engine.model, self._answers.offers))
         self._routes: Mapping[str, Route] = {
             "/v1/predict": Route("POST", self._predict, True),
             "/v1/compare": Route("POST", self._compare, True),
@@ -86,11 +88,9 @@ class Application:
         begun = time.perf_counter()
         answer = await self._answered(call)
         if answer.status != _LEFT:
-            if not call.is_read:
+            if not call.is_read and answer.status != _SLOW:
                 await call.skip_body()
-            around = _AROUND | {"X-Request-ID": call.id}
-            if not call.is_read:
-                around["Connection"] = "close"
+            around = _AROUND | {"X-Request-ID": call.id} | ({} if call.is_read else {"Connection": "close"})
             await sent(send, answer, around, with_body=call.method != "HEAD")
         seconds = time.perf_counter() - begun
         path = call.path if call.path in self._routes else _ELSEWHERE
@@ -126,24 +126,29 @@ class Application:
 
     async def _predict(self, call: Call) -> Answer:
         question = question_of(call.query)
-        refuse_unoffered(self._engine.model, question)
+        self._answers.refuse_unoffered(question)
         uploads, photos = await self._looked(call, question)
         if len(photos) == 1 and photos[0].failure:
             raise Refused(422, "unreadable_image", f"{uploads[0].name}: {photos[0].failure}")
-        names = [upload.name for upload in uploads]
-        return in_json(self._head(call) | {"results": results(self._engine.model, question, names, photos)})
+        return in_json(self._head(call) | {"results": await self._told(question, uploads, photos)})
 
     async def _compare(self, call: Call) -> Answer:
-        model, question = self._engine.model, question_of(call.query)
-        refuse_unoffered(model, question)
-        asked = replace(question, maps="maps" in model.manifest.outputs)
-        uploads, photos = await self._looked(call, asked, exactly=2)
+        question = question_of(call.query)
+        self._answers.refuse_unoffered(question)
+        uploads, photos = await self._looked(call, question, exactly=2)
         for upload, photo in zip(uploads, photos, strict=True):
             if photo.failure:
                 raise Refused(422, "unreadable_image", f"{upload.name}: {photo.failure}")
-        names = [upload.name for upload in uploads]
-        told = {"results": results(model, question, names, photos), "pair": pair(model, photos)}
+        told = {"results": await self._told(question, uploads, photos), "pair": self._answers.pair(photos)}
         return in_json(self._head(call) | told)
+
+    async def _told(
+        self, question: Question, uploads: Sequence[Upload], photos: Sequence[Photo]
+    ) -> list[dict[str, Any]]:
+        names = [upload.name for upload in uploads]
+        if question.looks_around:  # others need not wait for that
+            return await asyncio.to_thread(self._answers.results, question, names, photos)
+        return self._answers.results(question, names, photos)
 
     async def _looked(
         self, call: Call, question: Question, *, exactly: int | None = None
@@ -156,22 +161,27 @@ class Application:
         with self._held.share() as take:
             uploads = await self._uploads(call, take)
             call.images = len(uploads)
+            self._gate.owe(call, len(uploads) - 1)
             if exactly and len(uploads) != exactly:
                 raise Refused(422, "wrong_count", f"send {exactly} photos; there are {len(uploads)}")
             data = [upload.data for upload in uploads]
-            photos = await self._engine.look(data, question.outputs, until=until, gone=call.gone)
+            photos = await self._engine.look(data, self._outputs(question, exactly), until=until, gone=call.gone)
         unreadable = sum(bool(photo.failure) for photo in photos)
         self._metrics.photos(len(photos) - unreadable, unreadable)
         return uploads, photos
 
+    def _outputs(self, question: Question, exactly: int | None) -> tuple[str, ...]:
+        """What the network must give: to compare two photos, also maps, where it has them."""
+        names = question.outputs
+        wanted = exactly is not None and "maps" in self._engine.model.manifest.outputs and "maps" not in names
+        return (*names, "maps") if wanted else names
+
     async def _uploads(self, call: Call, take: Callable[[int], None]) -> list[Upload]:
         try:
             async with asyncio.timeout(self._settings.body_s):
-                return await photos_of(
-                    call.chunks(), call.header(b"content-type"), allowed=self._allowed, take=take
-                )
+                return await photos_of(call.chunks(), call.header(b"content-type"), allowed=self._allowed, take=take)
         except TimeoutError:
-            raise Refused(408, "too_slow", "the body did not come in time") from None
+            raise Refused(_SLOW, "too_slow", "the body did not come in time") from None
 
     def _refuse_coded(self, call: Call) -> None:
         if call.header(b"content-encoding").lower() not in ("", "identity"):
@@ -181,7 +191,7 @@ class Application:
             raise Refused(413, "too_large", f"a request has {self._allowed.bytes / 1e6:g} MB at most")
 
     def _head(self, call: Call) -> dict[str, Any]:
-        return {"model": self._engine.digest, "request_id": call.id}
+        return {"model": self._engine.model.digest, "request_id": call.id}
 
     async def _ready(self, call: Call) -> Answer:
         if await self._engine.is_well():
@@ -201,15 +211,15 @@ class Application:
         return give
 
 
-def _classes(engine: Engine) -> dict[str, Any]:
-    manifest = engine.model.manifest
+def _classes(model: Model, offers: Mapping[str, Any]) -> dict[str, Any]:
+    manifest = model.manifest
     groups = {level.name: list(level.groups) for level in manifest.groups.levels} if manifest.groups else None
     return {
-        "model": engine.digest,
+        "model": model.digest,
         "classes": list(manifest.classes),
         "groups": groups,
         "calibrated": manifest.calibrated,
-        "offers": offers(engine.model),
+        "offers": offers,
     }
 
 

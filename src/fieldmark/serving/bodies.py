@@ -1,15 +1,18 @@
 """Photos out of the body of a request, as it comes in: counted byte by byte, in memory, and never on a disk."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from fieldmark.errors import printable
 from fieldmark.serving.refused import Refused, busy
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 FIELD = "image"
 _LONGEST_NAME = 200
@@ -31,7 +34,7 @@ class Held:
         self.most, self.now = most, 0
 
     @contextmanager
-    def share(self):
+    def share(self) -> Iterator[Callable[[int], None]]:
         """Yields a function that takes so many bytes more, until the block ends; it refuses where there is no room."""
         taken = 0
 
@@ -123,7 +126,7 @@ class _Form:
         self._field, self._value, self._content = bytearray(), bytearray(), bytearray()
         self._headers = dict[bytes, bytes]()
 
-    def callbacks(self):
+    def callbacks(self) -> "MultipartCallbacks":
         """The parser's names of them."""
         return {
             "on_part_begin": self._begin_part,

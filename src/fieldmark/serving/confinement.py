@@ -23,20 +23,20 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _NOT_PERMITTED = 1
 _OTHER_CALLS = 0x40000000  # from here on, x86 has a second set of numbers for the same calls
 
-# Numbers of <asm/unistd.h>: socket, connect, accept, bind, listen, socketpair, accept4; execve, execveat, fork, vfork;
-# ptrace, process_vm_readv, process_vm_writev, kill, tkill, tgkill, pidfd_open; open (old), creat, openat2, unlink, unlinkat,
-# rename, renameat, renameat2, mkdir, mkdirat, link, linkat, symlink, symlinkat, truncate, chmod, fchmod, fchmodat, chown;
-# mount, io_uring_setup, bpf, unshare, setns, userfaultfd, keyctl.
+# By their numbers in <asm/unistd.h>, in this order: socket, connect, accept, bind, listen, socketpair, accept4; execve,
+# execveat, and on x86 fork and vfork; ptrace, process_vm_readv, process_vm_writev, kill, tkill, tgkill, pidfd_open; for
+# files, on x86 open and creat, openat2, unlink, rename, mkdir, link, symlink, truncate, chmod, chown and their
+# kin; mount, io_uring_setup, bpf, unshare, setns, userfaultfd, keyctl.
 _REFUSED = {
     "x86_64": (
-        (41, 42, 43, 49, 50, 53, 288, 59, 322, 57, 58, 101, 310, 311, 62, 200, 234, 434, 2, 85, 437, 87, 263)
-        + (82, 264, 316, 83, 258, 86, 265, 88, 266, 76, 90, 91, 268, 92, 165, 425, 321, 272, 308, 323, 250)
+        *(41, 42, 43, 49, 50, 53, 288, 59, 322, 57, 58, 101, 310, 311, 62, 200, 234, 434, 2, 85, 437, 87, 263),
+        *(82, 264, 316, 83, 258, 86, 265, 88, 266, 76, 90, 91, 268, 92, 165, 425, 321, 272, 308, 323, 250),
     ),
     "aarch64": (
-        (198, 203, 202, 200, 201, 199, 242, 221, 281, 117, 270, 271, 129, 130, 131, 434, 437, 35)
-        + (38, 276, 34, 37, 36, 45, 52, 53, 54, 40, 425, 280, 97, 268, 282, 219)
+        *(198, 203, 202, 200, 201, 199, 242, 221, 281, 117, 270, 271, 129, 130, 131, 434, 437, 35),
+        *(38, 276, 34, 37, 36, 45, 52, 53, 54, 40, 425, 280, 97, 268, 282, 219),
     ),
-}  # fmt: skip
+}
 _OPENAT = {"x86_64": 257, "aarch64": 56}
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 

@@ -1,6 +1,6 @@
-"""The processes that decode photos, as the server sees them: each photo to one of them, and a new one for each that ends.
+"""The processes that decode photos, as the server sees them: each photo goes to one, and each that ends is replaced.
 
-A process that crashes, is killed or takes too long costs the photo that it was at; what it had not begun goes to others.
+One that crashes, is killed or takes too long costs the photo that it was at; what it had not begun goes to others.
 """
 
 import asyncio
@@ -56,8 +56,7 @@ class _Decoder(asyncio.BufferedProtocol):
             self.begun = now
         self.photos.append(photo)
         self._transport.write(LENGTH.pack(len(photo.data)))
-        self._transport.write(photo.data)
-        photo.data = b""
+        self._transport.write(photo.data)  # which stays until the answer: another process may need it
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._left
@@ -83,16 +82,16 @@ class _Decoder(asyncio.BufferedProtocol):
 
     def _expect_head(self) -> None:
         self._head: tuple[int, int, int, int] | None = None
-        self._content = np.empty(HEAD.size, np.uint8)
-        self._left = memoryview(self._content).cast("B")
+        self._content = bytearray(HEAD.size)
+        self._left = memoryview(self._content)
 
     def _take_head(self) -> None:
         outcome, _, _, length = head = HEAD.unpack(self._content)
         if length != self._pool.view_bytes if outcome == SEEN else length > _LONGEST_REASON:
             self.close()  # it is not itself any more
             return self._expect_head()
-        self._head, self._content = head, np.empty(length, np.uint8)
-        self._left = memoryview(self._content).cast("B")
+        self._head, self._content = head, bytearray(length)
+        self._left = memoryview(self._content)
         return None
 
 
@@ -163,21 +162,22 @@ class Decoders:
         """How many processes take photos."""
         return sum(decoder.ready for decoder in self._decoders)
 
-    def answered(self, decoder: _Decoder, head: tuple[int, int, int, int], content: np.ndarray) -> None:
+    def answered(self, decoder: _Decoder, head: tuple[int, int, int, int], content: bytearray) -> None:
         """A process has answered."""
         outcome, width, height, _ = head
         if outcome == READY:
-            decoder.ready, self.missing = True, bytes(content).decode("utf-8", "replace")
+            decoder.ready, self.missing = True, content.decode("utf-8", "replace")
             if self.ready == self._count:
                 self._all_ready.set()
         elif decoder.photos:
             photo = decoder.photos.popleft()
             decoder.begun = self._clock.time()
             if outcome == SEEN:
-                photo.view, photo.size = content.reshape(self.side, self.side, 3), (width, height)
+                photo.view = np.frombuffer(content, np.uint8).reshape(self.side, self.side, 3)
+                photo.size = width, height
                 self._seen(photo)
             else:
-                photo.fail(bytes(content).decode("utf-8", "replace"))
+                photo.fail(content.decode("utf-8", "replace"))
         self._hand_out()
 
     def lost(self, decoder: _Decoder) -> None:

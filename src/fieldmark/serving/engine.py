@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -14,12 +15,12 @@ from fieldmark.serving.decoders import Decoders
 from fieldmark.serving.network import Network
 from fieldmark.serving.photo import Photo
 from fieldmark.serving.refused import Refused, Unanswered, busy
-from fieldmark.serving.settings import Settings
+from fieldmark.serving.settings import Settings, processors
 from fieldmark.ship.model import Model
 
 GOLDEN_TOLERANCE = 1e-3  # of a probability: batches of other sizes round otherwise
 _GOLDEN_SECONDS = 5.0
-_GOLDEN_OUTPUTS = ("probabilities",)
+_GOLDEN_OUTPUTS = ("logits",)
 
 
 class Left(Exception):
@@ -31,22 +32,22 @@ class Engine:
 
     Args:
         model: that answers.
-        digest: of its file.
         settings: of the server.
         report: takes what should be logged: an event and details of it.
     """
 
-    def __init__(self, model: Model, settings: Settings, *, digest: str, report: Callable[..., None]) -> None:
-        self.model, self.digest, self._settings = model, digest, settings
+    def __init__(self, model: Model, settings: Settings, *, report: Callable[..., None]) -> None:
+        self.model, self._settings = model, settings
         assignment = Assignment(model.manifest.pixels, settings.decode_mb, settings.decode_s)
         self.decoders = Decoders(assignment, count=settings.decoders, seen=self._seen, report=report)
         self.network = Network(
-            model, batch=settings.batch, wait=settings.wait_ms / 1000, coming=lambda: self.decoding, report=report
-        )
+            model, threads=settings.networks or processors(), batch=settings.batch, wait=settings.wait_ms / 1000,
+            coming=lambda: self.decoding, report=report,
+        )  # fmt: skip
         self.taken = self.decoding = 0
         self._golden = golden_picture()
-        self._expected: np.ndarray | None = None
-        self._proved = 0.0
+        self._expected = np.zeros(0)
+        self._trying, self._tried, self._is_well = asyncio.Lock(), -math.inf, False
 
     async def start(self) -> None:
         """Starts the processes, and answers the golden picture, which must come out as it does in this process.
@@ -54,7 +55,8 @@ class Engine:
         Raises:
             UserError: the processes do not start, or answer otherwise, or the model needs a box with each photo.
         """
-        self._expected = self.model.outputs(self.model.prepared(self._golden)[None], *_GOLDEN_OUTPUTS)["probabilities"][0]
+        picture = self.model.prepared(self._golden)[None]
+        self._expected = self.model.probabilities(self.model.outputs(picture, *_GOLDEN_OUTPUTS)["logits"])
         await self.decoders.start()
         if not await self.is_well():
             raise UserError("the server does not answer its own picture as the model does; is the machine overloaded?")
@@ -66,17 +68,20 @@ class Engine:
 
     async def is_well(self) -> bool:
         """Whether the golden picture is answered as at the start; asked again within a second, nothing is computed."""
-        if self._expected is None:
-            return False
-        if time.monotonic() - self._proved < 1:
-            return True
+        async with self._trying:
+            if time.monotonic() - self._tried >= 1:
+                self._is_well = await self._answers_golden()
+                self._tried = time.monotonic()
+            return self._is_well
+
+    async def _answers_golden(self) -> bool:
+        until = asyncio.get_running_loop().time() + _GOLDEN_SECONDS
         try:
-            found = (await self._try_golden()).found()["probabilities"]
+            (photo,) = await self._looked([self._golden], _GOLDEN_OUTPUTS, until=until, gone=None)
+            found = self.model.probabilities(photo.found()["logits"][None])
         except (Unanswered, Refused):
             return False
-        is_same = bool(np.abs(found - self._expected).max() <= GOLDEN_TOLERANCE)
-        self._proved = time.monotonic() if is_same else 0.0
-        return is_same
+        return bool(np.abs(found - self._expected).max() <= GOLDEN_TOLERANCE)
 
     async def look(
         self, data: Sequence[bytes], names: tuple[str, ...], *, until: float, gone: Callable[[], Awaitable[None]]
@@ -144,11 +149,6 @@ class Engine:
         """The photo is not, or not any more, on its way to the network."""
         self.decoding -= not photo.is_decoded
         photo.is_decoded = True
-
-    async def _try_golden(self) -> Photo:
-        until = asyncio.get_running_loop().time() + _GOLDEN_SECONDS
-        (photo,) = await self._looked([self._golden], _GOLDEN_OUTPUTS, until=until, gone=None)
-        return photo
 
 
 def golden_picture() -> bytes:

@@ -15,6 +15,7 @@ from fieldmark.serving.settings import Settings
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _MOST_CLIENTS = 10_000
+_NO_HOST = frozenset("/\\?#@ \t")
 
 
 class Gate:
@@ -55,12 +56,15 @@ class Gate:
                 401, "no_token", "send the header Authorization: Bearer TOKEN", headers={"WWW-Authenticate": "Bearer"}
             )
 
-    def count(self, call: Call, photos: int = 1) -> None:
-        """Counts photos of a client, and refuses it where there were too many."""
-        if self._rates is None:
-            return
-        if wait := self._rates.taken(client_of(call.client), photos):
+    def count(self, call: Call) -> None:
+        """Counts a photo of a client, and refuses it where there were too many."""
+        if self._rates is not None and (wait := self._rates.taken(client_of(call.client))):
             raise Refused(429, "too_often", "too many photos in too short a time", retry_after=math.ceil(wait))
+
+    def owe(self, call: Call, photos: int) -> None:
+        """Counts further photos of a request that was let in: the next one waits for them."""
+        if self._rates is not None and photos > 0:
+            self._rates.owe(client_of(call.client), photos)
 
     def _knows(self, host: str) -> bool:
         return "*" in self._hosts or host in self._hosts
@@ -73,20 +77,20 @@ class Rates:
         self._rate, self._burst, self._clock = rate, burst, clock
         self._clients = OrderedDict[str, tuple[float, float]]()
 
-    def taken(self, client: str, count: int) -> float:
-        """Takes tokens; 0, or the seconds until there is one. A client may run into debt by one request."""
+    def taken(self, client: str) -> float:
+        """Takes a token; 0, or the seconds until there is one."""
         now = self._clock()
         before, seen = self._clients.pop(client, (float(self._burst), now))
         tokens = min(self._burst, before + (now - seen) * self._rate)
-        wait = 0.0 if tokens >= 1 or count == 0 else (1 - tokens) / self._rate
-        self._clients[client] = (tokens if wait else tokens - count, now)
+        wait = max(0.0, 1 - tokens) / self._rate
+        self._clients[client] = (tokens if wait else tokens - 1, now)
         if len(self._clients) > _MOST_CLIENTS:
             self._clients.popitem(last=False)
         return wait
 
     def owe(self, client: str, count: int) -> None:
-        """Takes tokens that may not be there yet."""
-        tokens, seen = self._clients.get(client, (float(self._burst), self._clock()))
+        """Takes tokens that may not be there yet, from a client that has just taken one."""
+        tokens, seen = self._clients[client]
         self._clients[client] = (tokens - count, seen)
 
 
@@ -103,7 +107,7 @@ def host_of(header: str) -> str:
         _ = split.port
     except ValueError:
         return ""
-    return "" if split.path or split.query or split.fragment or "@" in header else split.hostname or ""
+    return "" if _NO_HOST & {*header} else split.hostname or ""
 
 
 def origin_host(header: str) -> str:

@@ -13,7 +13,8 @@ class Log:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
 
-    def __call__(self, event: str, level: str = "info", **details: Any) -> None:  # noqa: D102
+    def __call__(self, event: str, level: str = "info", **details: Any) -> None:
+        """Writes a line; ``details`` go into it by their names."""
         line = {"time": round(time.time(), 3), "level": level, "event": event, **details}
         self._stream.write(json.dumps(line, ensure_ascii=True, default=str) + "\n")
         self._stream.flush()

@@ -25,7 +25,11 @@ class Metrics:
         for name, text, value in (
             ("fieldmark_photos_taken", "Photos that are being answered.", lambda: engine.taken),
             ("fieldmark_decoders", "Processes that are ready to decode photos.", lambda: engine.decoders.ready),
-            ("fieldmark_decoders_replaced", "Processes that ended and were replaced.", lambda: engine.decoders.replaced),
+            (
+                "fieldmark_decoders_replaced",
+                "Processes that ended and were replaced.",
+                lambda: engine.decoders.replaced,
+            ),
             ("fieldmark_batches", "Batches that went through the network.", lambda: engine.network.batches),
             ("fieldmark_batched_photos", "Photos in these batches.", lambda: engine.network.photos),
         ):

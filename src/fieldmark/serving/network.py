@@ -1,7 +1,8 @@
 """The network of the server: photos that wait for it go through it together.
 
-While it is at work, photos gather; those that ask for the same outputs go next, at once. A network that is free does not
-wait for company, except for photos that are being decoded, and for those a few milliseconds.
+It computes a few batches at a time, each in a thread of its own. While all are at work, photos gather; those that ask
+for the same outputs go next, at once. A thread that is free does not wait for company, except for photos that are being
+decoded, and for those a few milliseconds.
 """
 
 import asyncio
@@ -20,19 +21,21 @@ class Network:
 
     Args:
         model: that computes.
-        batch: photos at once, at most.
+        threads: batches that are computed at a time.
+        batch: photos in each, at most.
         wait: seconds that a free network waits for photos that are on their way.
         coming: how many are.
         report: takes what should be logged: an event and details of it.
     """
 
     def __init__(
-        self, model: Model, *, batch: int, wait: float, coming: Callable[[], int], report: Callable[..., None]
-    ) -> None:
+        self, model: Model, *, threads: int, batch: int, wait: float, coming: Callable[[], int],
+        report: Callable[..., None],
+    ) -> None:  # fmt: skip
         self._model, self._batch, self._wait, self._coming, self._report = model, batch, wait, coming, report
         self._waiting = deque[Photo]()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
-        self._is_at_work, self._timer = False, None
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="network")
+        self._free, self._timer = threads, None
         self.batches = self.photos = 0
 
     def put(self, photo: Photo) -> None:
@@ -42,35 +45,38 @@ class Network:
 
     def close(self) -> None:
         """Waits for what is being computed."""
-        self._thread.shutdown()
+        self._threads.shutdown()
 
     def _consider(self) -> None:
-        """Begins, if the network is free and there is nothing to wait for."""
-        if self._is_at_work or not self._waiting:
+        """Begins, if a thread is free and there is nothing to wait for."""
+        if not self._free or not self._waiting:
             return
         if len(self._waiting) < self._batch and self._wait and self._coming():
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(self._wait, self._begin)
             return
         self._begin()
+        if self._free and self._waiting:
+            self._consider()
 
     def _begin(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._is_at_work or not (photos := self._next()):
+        if not self._free or not (photos := self._next()):
             return
-        self._is_at_work = True
+        self._free -= 1
         self.batches, self.photos = self.batches + 1, self.photos + len(photos)
         loop = asyncio.get_running_loop()
         views = [photo.view for photo in photos if photo.view is not None]
-        work = self._thread.submit(_outputs, self._model, views, photos[0].names)
+        work = self._threads.submit(_outputs, self._model, views, photos[0].names)
         work.add_done_callback(lambda work: loop.call_soon_threadsafe(self._finish, photos, work))
 
     def _next(self) -> list[Photo]:
-        """The photos that waited longest, among those that ask for the same as the first."""
+        """The photos that waited longest, among those that ask for the same as the first: a fair share of them."""
         chosen, others = list[Photo](), list[Photo]()
-        while self._waiting and len(chosen) < self._batch:
+        share = min(self._batch, -(-len(self._waiting) // self._free))
+        while self._waiting and len(chosen) < share:
             photo = self._waiting.popleft()
             if not photo.is_done:  # else nobody waits for it any more
                 (chosen if not chosen or photo.names == chosen[0].names else others).append(photo)
@@ -78,7 +84,7 @@ class Network:
         return chosen
 
     def _finish(self, photos: Sequence[Photo], work: "Future[dict[str, np.ndarray]]") -> None:
-        self._is_at_work = False
+        self._free += 1
         if (error := work.exception()) is not None:
             self._report("network failed", error=type(error).__name__, photos=len(photos))
             for photo in photos:

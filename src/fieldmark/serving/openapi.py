@@ -25,12 +25,19 @@ _EVERYWHERE = (400, 403, 421)
 _PHOTOS = (408, 413, 415, 422, 429, 503)
 
 
-def document(model: Model, *, has_token: bool, settings: Settings) -> dict[str, Any]:
-    """The document, as plain data."""
+def document(model: Model, offers: Mapping[str, Any], settings: Settings, *, has_token: bool) -> dict[str, Any]:
+    """The document, as plain data.
+
+    Args:
+        model: that answers.
+        offers: what can be asked of it beyond classes.
+        settings: of the server.
+        has_token: whether a token must be sent.
+    """
     guarded = (401,) if has_token else ()
     paths = {
-        "/v1/predict": {"post": _photo_call("predict", "The likeliest classes of photos.", model, settings, guarded)},
-        "/v1/compare": {"post": _photo_call("compare", "Two photos side by side.", model, settings, guarded)},
+        "/v1/predict": {"post": _photo_call("predict", "The likeliest classes of photos.", offers, settings, guarded)},
+        "/v1/compare": {"post": _photo_call("compare", "Two photos side by side.", offers, settings, guarded)},
         "/v1/classes": {"get": _call("classes", "The model's classes, and what can be asked.", "Classes", guarded)},
         "/healthz": {"get": _call("healthz", "Whether the server is alive.", "Status")},
         "/readyz": {"get": _call("readyz", "Whether it answers its own picture as it should.", "Status", (503,))},
@@ -41,7 +48,10 @@ def document(model: Model, *, has_token: bool, settings: Settings) -> dict[str, 
         "openapi": "3.1.0",
         "info": {"title": "Fieldmark", "version": version("fieldmark"), "description": _ABOUT},
         "paths": paths,
-        "components": {"schemas": _schemas(len(model.classes)), "responses": {str(code): _refusal(code) for code in _CODES}},
+        "components": {
+            "schemas": _schemas(len(model.classes)),
+            "responses": {str(code): _refusal(code) for code in _CODES},
+        },
     }
     if has_token:
         found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -55,7 +65,7 @@ _ABOUT = "Classes of photographs, by a model that fieldmark export wrote. Photos
 
 
 def _photo_call(
-    name: str, summary: str, model: Model, settings: Settings, guarded: Sequence[int]
+    name: str, summary: str, offers: Mapping[str, Any], settings: Settings, guarded: Sequence[int]
 ) -> dict[str, Any]:
     least, most = (2, 2) if name == "compare" else (1, settings.parts)
     photo = {"type": "string", "format": "binary"}
@@ -65,24 +75,39 @@ def _photo_call(
         "additionalProperties": False,
         "properties": {"image": {"type": "array", "items": photo, "minItems": least, "maxItems": most}},
     }
-    content: dict[str, Any] = {"multipart/form-data": {"schema": form, "encoding": {"image": {"contentType": "image/*"}}}}
+    content: dict[str, Any] = {
+        "multipart/form-data": {"schema": form, "encoding": {"image": {"contentType": "image/*"}}}
+    }
     if name == "predict":
         content |= {kind: {"schema": photo} for kind in ("image/jpeg", "image/png", "image/webp", "image/tiff")}
     told = "Predictions" if name == "predict" else "Comparison"
     return _call(name, summary, told, (*guarded, *_PHOTOS)) | {
-        "parameters": _parameters(model),
+        "parameters": _parameters(offers),
         "requestBody": {"required": True, "content": content},
     }
 
 
-def _parameters(model: Model) -> list[dict[str, Any]]:
+def _parameters(offers: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The words of a query that this model knows."""
+    count = {"type": "integer", "minimum": 1, "maximum": 10**6, "default": 5}
+    certainty = {"type": "number", "minimum": 0.01, "maximum": 0.99}
     words: dict[str, tuple[dict[str, Any], str]] = {
-        "top": ({"type": "integer", "minimum": 1, "maximum": 1000, "default": 5}, "Classes for each photo."),
+        "top": (count, "Classes for each photo."),
+        "certainty": (certainty, "How sure the answer must be, which may then be a group, or none."),
     }
-    if "maps" in model.manifest.outputs:
+    if offers["coverage"] is not None:
+        covered = {"type": "number", "minimum": 0.01, "maximum": offers["coverage"]}
+        words["coverage"] = (covered, "The share of photos whose class is in the set.")
+    if offers["refuse"] is not None:
+        refused = {"type": "number", "minimum": offers["refuse"], "maximum": 0.99}
+        words["refuse"] = (refused, "The share of photos of the classes that may be answered with none of these.")
+    if offers["maps"]:
         flag = {"type": "integer", "enum": [0, 1], "default": 0}
         words["maps"] = (flag, "A heatmap of the answer.")
         words["rival"] = (flag, "A heatmap of the answer less the runner-up.")
+    if offers["neighbours"]:
+        near = {"type": "integer", "minimum": 0, "maximum": MOST_NEIGHBOURS, "default": 0}
+        words["neighbours"] = (near, "The most similar training photos.")
     return [
         {"name": name, "in": "query", "required": False, "schema": schema, "description": text}
         for name, (schema, text) in words.items()
@@ -101,9 +126,7 @@ def _text(name: str, summary: str, kind: str, refusals: Sequence[int]) -> dict[s
 
 def _answers(name: str, summary: str, content: Mapping[str, Any], refusals: Sequence[int]) -> dict[str, Any]:
     answers: dict[str, Any] = {"200": {"description": "The answer.", "headers": _ID, "content": content}}
-    answers |= {
-        str(code): {"$ref": f"#/components/responses/{code}"} for code in sorted({*_EVERYWHERE, *refusals})
-    }
+    answers |= {str(code): {"$ref": f"#/components/responses/{code}"} for code in sorted({*_EVERYWHERE, *refusals})}
     return {"operationId": name, "summary": summary, "responses": answers}
 
 

@@ -1,7 +1,7 @@
 """The page's files, read once: no path of a request ever reaches the file system."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -43,7 +43,9 @@ _UNMODIFIED = Answer(304, b"")
 
 def pages() -> Mapping[str, Answer]:
     """The answers by path; "/" is index.html."""
-    found = {f"/{path}": _answer(path, file.read_bytes()) for path, file in _within(files("fieldmark.serving") / "page", "")}
+    found = {
+        f"/{path}": _answer(path, file.read_bytes()) for path, file in _within(files("fieldmark.serving") / "page", "")
+    }
     return found | ({"/": found["/index.html"]} if "/index.html" in found else {})
 
 
@@ -54,7 +56,7 @@ def unless_known(answer: Answer, known: str) -> Answer:
     return replace(_UNMODIFIED, content_type=answer.content_type, headers=answer.headers)
 
 
-def _within(folder: Traversable, prefix: str):
+def _within(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
     for each in folder.iterdir() if folder.is_dir() else ():
         if each.is_dir():
             yield from _within(each, f"{prefix}{each.name}/")

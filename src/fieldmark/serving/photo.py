@@ -19,7 +19,7 @@ class Photo:
     def __init__(self, data: bytes, names: tuple[str, ...], on_end: Callable[["Photo"], None]) -> None:
         self.data, self.names, self._on_end = data, names, on_end
         self.view: np.ndarray | None = None
-        self.size = (0, 0)
+        self.size: tuple[int, int] = (0, 0)
         self.outputs: Mapping[str, np.ndarray] | None = None
         self.failure = ""
         self.is_decoded = self.is_done = False

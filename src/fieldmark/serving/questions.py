@@ -32,10 +32,15 @@ class Question:
     @property
     def outputs(self) -> tuple[str, ...]:
         """What the network must give."""
-        names = ("probabilities",)
+        names = ("logits",)
         names += ("maps",) if self.maps or self.rival else ()
-        names += ("embedding",) if self.neighbours or self.refuse is not None else ()
-        return (*names, "logits") if self.refuse is not None else names
+        names += ("embedding",) if self.looks_around else ()
+        return names
+
+    @property
+    def looks_around(self) -> bool:
+        """Whether the gallery is searched, which takes some milliseconds where it is large."""
+        return self.neighbours > 0 or self.refuse is not None
 
 
 FLAGS = ("maps", "rival")
@@ -65,5 +70,12 @@ def _values(words: Sequence[tuple[str, str]]) -> Mapping[str, Any]:
     for word, text in words:
         if word in found:
             raise UserError(f"{word!r} is said twice")
-        found[word] = _TRUTH.get(text, text) if word in FLAGS else value_of(text)
+        found[word] = _value(word, text)
     return found
+
+
+def _value(word: str, text: str) -> Any:
+    if word in FLAGS:
+        return _TRUTH.get(text, text)
+    value = value_of(text.removesuffix("%"))
+    return value / 100 if text.endswith("%") and isinstance(value, int | float) else value

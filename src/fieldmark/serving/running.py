@@ -13,16 +13,14 @@ import uvicorn
 
 from fieldmark.errors import UserError, printable
 from fieldmark.serving.app import Application
-from fieldmark.serving.connection import limited
+from fieldmark.serving.connection import LONGEST_HEAD, limited
 from fieldmark.serving.engine import Engine
 from fieldmark.serving.logs import Log, ToLog
 from fieldmark.serving.settings import Settings, token_of
-from fieldmark.ship.container import DIGEST, opened
-from fieldmark.ship.model import open_model
+from fieldmark.ship.model import Model, open_model
 
 STOP_SECONDS = 30
 _KEEP_ALIVE = 75
-_BACKLOG = 2048
 
 
 def serve(path: Path, settings: Settings, *, log: Log, ready: Callable[[str], object]) -> None:
@@ -42,8 +40,8 @@ def serve(path: Path, settings: Settings, *, log: Log, ready: Callable[[str], ob
     listener = _listener(settings)
     with listener:
         model = open_model(path, device=settings.device, threads=settings.threads)
-        digest = opened(path).metadata[DIGEST]
-        engine = Engine(model, settings, digest=digest, report=log)
+        _refuse_unservable(model)
+        engine = Engine(model, settings, report=log)
         _allow_many_connections()
         with _signals_do_no_more():
             asyncio.run(_served(engine, settings, token, listener, log, ready))
@@ -60,7 +58,7 @@ async def _served(
         _log_libraries(log)
         url = _url(listener)
         log(
-            "ready", url=url, model=engine.digest, decoders=engine.decoders.ready,
+            "ready", url=url, model=engine.model.digest, decoders=engine.decoders.ready,
             confinement=engine.decoders.missing or "complete", token=token is not None,
         )  # fmt: skip
         ready(url)
@@ -68,6 +66,15 @@ async def _served(
         log("stopped")
     finally:
         engine.close()
+
+
+def _refuse_unservable(model: Model) -> None:
+    """Refuses what no bare photo can be answered with."""
+    shown = printable(str(model.path))
+    if model.manifest.takes != "images":
+        raise UserError(f"{shown} is the variant for other programs; serve the one that fieldmark export RUN writes")
+    if model.manifest.pixels.fit == "box":
+        raise UserError(f"{shown} was trained with --fit box and needs a box with each photo: it cannot be served")
 
 
 def _config(application: Application, settings: Settings) -> uvicorn.Config:
@@ -84,14 +91,16 @@ def _config(application: Application, settings: Settings) -> uvicorn.Config:
         forwarded_allow_ips=list(settings.proxies),
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=STOP_SECONDS,
-        h11_max_incomplete_event_size=32 * 1024,
+        h11_max_incomplete_event_size=LONGEST_HEAD,
     )
 
 
 def _listener(settings: Settings) -> socket.socket:
     """A socket that listens as soon as requests can be answered."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[
+            0
+        ]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
@@ -117,6 +126,7 @@ def _log_libraries(log: Log) -> None:
     for name in ("uvicorn", "asyncio", "python_multipart"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [ToLog(log)], False
+        logger.setLevel(logging.ERROR)
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it would log what clients sent
 
 

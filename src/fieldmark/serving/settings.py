@@ -24,12 +24,13 @@ class Settings:
         host: the address to listen on; any but the loopback needs a token.
         port: 0 takes a free one.
         token_file: holds the token that clients send as ``Authorization: Bearer TOKEN``.
-        allow_host: names that requests may be addressed to, beside ``host`` and, on the loopback, localhost; "*" for any.
+        allow_host: further names that requests may be addressed to, beside ``host``; "*" for any.
         proxies: addresses of balancers, whose X-Forwarded-For names the client.
         workers: processes that decode photos; 0 for as many as there are processors.
-        threads: of the network; 0 for as many as there are processors.
+        networks: batches that are computed at a time; 0 for as many as there are processors, or one on a GPU.
+        threads: for each of them.
         device: what computes: auto, cpu, cuda or cuda:N.
-        batch: photos that the network takes at once, at most.
+        batch: photos in one of them, at most.
         wait_ms: milliseconds that a free network waits for photos that are being decoded.
         queue: photos that are taken on and not yet answered, at most.
         deadline_s: seconds from the start of a request to its answer.
@@ -51,10 +52,11 @@ class Settings:
     allow_host: tuple[str, ...] = ()
     proxies: tuple[str, ...] = ()
     workers: Natural = 0
-    threads: Natural = 0
+    networks: Natural = 0
+    threads: Count = 1
     device: str = "auto"
-    batch: Count = 16
-    wait_ms: NotNegative = 2.0
+    batch: Count = 8
+    wait_ms: NotNegative = 1.0
     queue: Count = 64
     deadline_s: Positive = 30.0
     head_s: Positive = 10.0
@@ -89,9 +91,7 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def settings_of(
-    given: Mapping[str, Any], *, environment: Mapping[str, str], config: Path | None = None
-) -> Settings:
+def settings_of(given: Mapping[str, Any], *, environment: Mapping[str, str], config: Path | None = None) -> Settings:
     """Settings, each from the first place that has it.
 
     Args:

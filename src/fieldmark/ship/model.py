@@ -1,26 +1,41 @@
 """An exported model in use: from pictures to answers, with onnxruntime and without torch."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from fieldmark.confidence.answers import Demands
+from fieldmark.confidence.answers import Answer, Demands, Sight
+from fieldmark.confidence.novelty import max_logits, nearest
+from fieldmark.confidence.probabilities import log_probabilities
 from fieldmark.data.dataset import Box, Photo
-from fieldmark.data.unlabelled import photos_of
+from fieldmark.data.opening import refuse_without_boxes
+from fieldmark.data.unlabelled import listed_photos
 from fieldmark.errors import UnreadableImage, UserError, printable
 from fieldmark.images.decode import read_image
 from fieldmark.images.guard import up_to
 from fieldmark.images.pictures import Held, Picture, picture_of, read_picture
-from fieldmark.input.views import evaluation_view
+from fieldmark.input.views import Frame, evaluation_frame, evaluation_view
 from fieldmark.predictions.prediction import Prediction, predictions_of
-from fieldmark.ship.container import LARGEST, MANIFEST, opened
+from fieldmark.ship.container import DIGEST, GALLERY, LARGEST, MANIFEST, opened
+from fieldmark.ship.demands import demands_of
+from fieldmark.ship.gallery import ModelGallery, gallery_from_text
+from fieldmark.ship.heatmaps import CELL, heatmap
 from fieldmark.ship.manifest import Manifest, manifest_from_json
+from fieldmark.ship.session import Compute, computing
 
 BATCH = 16
-Compute = Callable[[Sequence[str], np.ndarray], list[np.ndarray]]
-"""From names of outputs and images (N, 3, S, S) to the outputs, each with a row per image."""
+
+
+class Neighbour(NamedTuple):
+    """A training photo that looks alike: its class, the cosine of the embeddings, and a small JPEG if there is one."""
+
+    label: str
+    similarity: float
+    thumbnail: bytes = b""
 
 
 class Model:
@@ -30,15 +45,51 @@ class Model:
         path: of the file, for messages.
         manifest: what the file says of itself.
         compute: the network.
+        digest: of the file.
+        gallery: as the file has it.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, compute: Compute) -> None:
-        self.path, self.manifest, self._compute = path, manifest, compute
+    def __init__(
+        self, path: Path, manifest: Manifest, compute: Compute, *, digest: str = "", gallery: str = ""
+    ) -> None:
+        self.path, self.manifest, self.digest = path, manifest, digest
+        self._compute, self._gallery = compute, gallery
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Their names, in the order of the logits."""
         return self.manifest.classes
+
+    @cached_property
+    def gallery(self) -> ModelGallery | None:
+        """Training photos by their embeddings; None where the file has none.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        if not self._gallery:
+            return None
+        try:
+            return gallery_from_text(self._gallery, classes=len(self.classes), embedding=self.manifest.embedding)
+        except UserError as error:
+            raise UserError(f"{printable(str(self.path))}: {error}") from None
+
+    def demands(
+        self,
+        *,
+        certainty: float | None = None,
+        coverage: float | None = None,
+        refuse: str | float | None = None,
+        groups: str | Path | None = None,
+    ) -> Demands | None:
+        """What ``stream`` may be asked for beyond classes, as for ``fieldmark.predict``; None for nothing.
+
+        Raises:
+            UserError: what cannot be asked of this model.
+        """
+        file, gallery = None if groups is None else Path(groups), None if refuse is None else self.gallery
+        asked = {"certainty": certainty, "coverage": coverage}
+        return demands_of(self.manifest, gallery, **asked, groups=file, refuse=refuse)
 
     def prepared(self, picture: Picture, box: Box | None = None) -> np.ndarray:
         """The network's input: float32 (3, S, S), bit for bit what evaluation makes of the picture.
@@ -71,9 +122,49 @@ class Model:
             raise UserError(f"{printable(str(self.path))} has no output {missing[0]!r}{why}")
         return dict(zip(names, self._compute(names, images), strict=True))
 
-    def predict(self, inputs: Picture | Iterable[Picture], *, top: int = 5) -> list[Prediction]:
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities float64 (N, C) of logits, as those of ``fieldmark predict RUN``."""
+        return np.exp(log_probabilities(logits, self.manifest.temperature))
+
+    def answers(self, demands: Demands, outputs: Mapping[str, np.ndarray]) -> list[Answer]:
+        """What was asked for beyond classes, one value for each row of the ``outputs`` that ``needed_by`` names."""
+        sight, logits = None, outputs["logits"]
+        if demands.refusal is not None:
+            places, cosines = nearest(outputs["embedding"], demands.refusal.gallery.embeddings)
+            sight = Sight(max_logits(logits), places[:, 0], cosines[:, 0])
+        return demands.answers(self.probabilities(logits), sight)
+
+    def neighbours(self, embedding: np.ndarray, count: int = 5) -> tuple[Neighbour, ...]:
+        """The training photos that look most like one of embedding (E,), the nearest first; none without a gallery."""
+        if self.gallery is None or count < 1:
+            return ()
+        places, cosines = nearest(embedding[None], self.gallery.embeddings, count=count)
+        labels, pictures = self.gallery.labels, self.gallery.thumbnails
+        return tuple(
+            Neighbour(self.classes[labels[place]], cosine, pictures[place] if pictures else b"")
+            for place, cosine in zip(places[0].tolist(), cosines[0].tolist(), strict=True)
+        )
+
+    def heatmap(self, maps: np.ndarray, label: int, *, against: int | None = None) -> np.ndarray:
+        """What in one image speaks for a class, or for it rather than another: float32 (S / 4, S / 4), 1 at most.
+
+        Args:
+            maps: (C, h, w), a row of the output "maps".
+            label: the class, as its place among ``classes``.
+            against: the other class.
+        """
+        cells = self.manifest.pixels.eval_size // CELL
+        return heatmap(maps, label, against=against, size=(cells, cells))
+
+    def frame(self, size: tuple[int, int], box: Box | None = None) -> Frame:
+        """Which part of an upright picture of (width, height) the network and its heatmaps see."""
+        return evaluation_frame(size, self.manifest.pixels, box)
+
+    def predict(
+        self, inputs: Picture | Iterable[Picture], *, top: int = 5, demands: Demands | None = None
+    ) -> list[Prediction]:
         """The likeliest classes of pictures, one value for each, in order: all of ``stream`` at once."""
-        return list(self.stream(inputs, top=top))
+        return list(self.stream(inputs, top=top, demands=demands))
 
     def stream(
         self, inputs: Picture | Iterable[Picture], *, top: int = 5, demands: Demands | None = None
@@ -86,25 +177,41 @@ class Model:
             demands: what is asked for beyond classes.
 
         Raises:
-            UserError: nothing to predict, or a ``top`` below 1.
+            UserError: nothing to predict, a ``top`` below 1, boxes that are missing, or a file that takes pixels.
+        """
+        found = listed_photos(inputs)
+        return self.answered(found, found.pictures, top=top, demands=demands)
+
+    def answered(
+        self, photos: Iterable[Photo], pictures: Sequence[Held] = (), *, top: int = 5, demands: Demands | None = None
+    ) -> Iterator[Prediction]:
+        """One prediction per photo, in order, as they come; refused at the call, as by ``stream``.
+
+        Args:
+            photos: taken one by one.
+            pictures: those in memory that ``row`` of a photo indexes.
+            top: classes per photo.
+            demands: what is asked for beyond classes.
         """
         if top < 1:
             raise UserError(f"--top {top}: at least 1")
-        photos, pictures, _ = photos_of(inputs)
+        if self.manifest.takes == "pixels":
+            advice = "fieldmark export RUN without --preprocessing-inside writes one for Fieldmark itself"
+            raise UserError(f"{printable(str(self.path))} prepares its pictures itself, for other programs;\n{advice}")
+        if self.manifest.pixels.fit == "box":
+            refuse_without_boxes(photos := tuple(photos))
         return self._predictions(photos, pictures, min(top, len(self.classes)), demands)
 
     def _predictions(
-        self, photos: Sequence[Photo], pictures: Sequence[Held], top: int, demands: Demands | None
+        self, photos: Iterable[Photo], pictures: Sequence[Held], top: int, demands: Demands | None
     ) -> Iterator[Prediction]:
         waiting = iter(photos)
         while batch := list(islice(waiting, BATCH)):
             views, reasons = self._views(batch, pictures)
-            probabilities = self.outputs(self.normalised(views), "probabilities")["probabilities"].astype(np.float64)
-            answers = demands.answers(probabilities) if demands else None
-            names = [photo.name for photo in batch]
-            yield from predictions_of(
-                names, probabilities, classes=self.classes, top=top, answers=answers, reasons=reasons
-            )
+            outputs = self.outputs(self.normalised(views), *needed_by(demands))
+            answers = self.answers(demands, outputs) if demands else None
+            names, shares = [photo.name for photo in batch], self.probabilities(outputs["logits"])
+            yield from predictions_of(names, shares, classes=self.classes, top=top, answers=answers, reasons=reasons)
 
     def _views(self, photos: Sequence[Photo], pictures: Sequence[Held]) -> tuple[np.ndarray, dict[int, str]]:
         """Evaluation's views of photos, and why those that could not be read are grey."""
@@ -125,6 +232,11 @@ class Model:
         return views, reasons
 
 
+def needed_by(demands: Demands | None) -> tuple[str, ...]:
+    """The names of the outputs that a prediction takes."""
+    return ("logits", "embedding") if demands and demands.refusal else ("logits",)
+
+
 def open_model(path: str | Path, *, device: str = "auto", threads: int = 0, largest: int = LARGEST) -> Model:
     """Opens what ``fieldmark export`` wrote, after a look at every byte of it.
 
@@ -138,8 +250,8 @@ def open_model(path: str | Path, *, device: str = "auto", threads: int = 0, larg
         UserError: no exported model, one that was changed or that this version does not read, or a missing library.
     """
     file = Path(path)
-    container = opened(file, largest=largest)
-    manifest = manifest_from_json(container.metadata[MANIFEST], name=printable(str(file)))
-    from fieldmark.ship.session import computing
-
-    return Model(file, manifest, computing(container.content, device=device, threads=threads))
+    container, name = opened(file, largest=largest), printable(str(file))
+    manifest = manifest_from_json(container.metadata[MANIFEST], name=name)
+    compute = computing(container.content, manifest, name=name, device=device, threads=threads)
+    metadata = container.metadata
+    return Model(file, manifest, compute, digest=metadata[DIGEST], gallery=metadata.get(GALLERY, ""))
