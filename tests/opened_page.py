@@ -29,11 +29,12 @@ def started_browser() -> Iterator[Any]:
 
 
 class Opened:
-    """The page, and what it complained of or asked for that is not its own server's."""
+    """The page of a server, canned or at an address; what it complained of, or asked for elsewhere, fails the test."""
 
-    def __init__(self, browser: Any, server: Canned, **look: Any) -> None:
-        self.context = browser.new_context(**look)
-        self.context.route("**/*", server)
+    def __init__(self, browser: Any, server: Canned | str, **look: Any) -> None:
+        self.context, self.home = browser.new_context(**look), HOME if isinstance(server, Canned) else server
+        if isinstance(server, Canned):
+            self.context.route("**/*", server)
         self.page, self.said = self.context.new_page(), []
         self.page.set_default_timeout(10_000)
         self.page.on("console", lambda message: self._complained(message.text))
@@ -43,14 +44,14 @@ class Opened:
         self.page.add_init_script(
             "addEventListener('securitypolicyviolation', (event) => console.log('policy', event.violatedDirective))"
         )
-        self.page.goto(HOME)
+        self.page.goto(self.home)
 
     def _complained(self, text: str) -> None:
         if not text.startswith("Failed to load resource"):  # what the browser itself says of a refusal
             self.said.append(text)
 
     def _asked(self, url: str) -> None:
-        if not url.startswith((HOME, "data:", "blob:")):
+        if not url.startswith((self.home, "data:", "blob:")):
             self.said.append(url)
 
     def __enter__(self) -> Any:

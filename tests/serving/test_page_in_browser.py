@@ -18,6 +18,8 @@ from canned_page import CLASSES, PIXEL, REFUSED, Canned, result
 from fieldmark.data.corrections import apply_decisions
 from fieldmark.data.reading import corrections_place, read_as_given, read_dataset
 from opened_page import Opened, answered, choose, started_browser, text, write_photos
+from server_process import Running
+from tiny_models import CLASSES as TINY
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,34 @@ def test_what_a_model_cannot_say_is_not_asked_for(browser: Any, photos: Path) ->
             False
         ] * 3
     assert server.asked[-1] == ("/v1/predict", {"top": "5"})
+
+
+def test_a_real_server(browser: Any, photos: Path, tmp_path: Path, server: Running) -> None:
+    """What is canned elsewhere: the form that is sent, heatmaps, neighbours, refusals, a pair."""
+    (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xffnonsense")
+    with Opened(browser, server.url) as page:
+        cards = choose(page, photos / "ant/1.png", photos / "bee/3.png", tmp_path / "bad.jpg")
+        assert [card.get_attribute("data-state") for card in cards] == ["answered", "answered", "failed"]
+        assert "The server cannot read it: " in cards[2].locator(".why").inner_text()
+        assert cards[0].locator(".answer").inner_text() in (*TINY, "None of these")
+        assert cards[0].locator(".classes li").count() == len(TINY)
+        assert cards[0].locator(".near li").count() == 4
+        cards[0].get_by_label("Where it shows").check()
+        assert cards[0].locator(".view-said").inner_text().startswith("Bright is where")
+        cards[0].locator(".compare").click()
+        cards[1].locator(".compare").click()
+        page.locator("#comparison").wait_for()
+        assert page.locator(".side canvas").count() == 2
+        cards[2].locator(".remove").click()
+        page.locator("#settings summary").click()
+        page.locator("#refuse").uncheck()
+        page.locator("#coverage").check()
+        page.locator("#top").fill("2")
+        page.locator("#again").click()
+        answered(page, 2)
+        assert cards[0].locator(".answer").inner_text() in TINY
+        assert cards[0].locator(".set").inner_text().startswith("The set that was asked for")
+        assert cards[0].locator(".classes li").count() == 2
 
 
 @pytest.mark.slow
