@@ -5,7 +5,7 @@ import { closeComparison, showComparison } from "./comparing.js";
 import { rowOf, tableOf, unclear } from "./corrections.js";
 import { announce, byId, element, say } from "./elements.js";
 import { listen } from "./intake.js";
-import { Failure, LIMIT, ROOM, Server, tooLarge } from "./server.js";
+import { Failure, LIMIT, PROMISE, ROOM, Server, tooLarge } from "./server.js";
 import { asked, offerSettings } from "./settings.js";
 import { askToken } from "./token.js";
 import { counted, megabytes, worth } from "./words.js";
@@ -24,6 +24,7 @@ class Page {
       correct: () => this.showTray(),
       tell: (text) => { if (this.cards.length <= SPOKEN) announce(text); },
     };
+    byId("limits").textContent = PROMISE;
     listen((entries, told) => this.take(entries, told));
     byId("clear").addEventListener("click", () => this.clear());
     byId("again").addEventListener("click", () => { byId("again-line").hidden = true; this.enqueue(this.cards.filter((card) => card.state !== "waiting")); });

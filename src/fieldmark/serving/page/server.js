@@ -5,6 +5,8 @@ import { megabytes, percent } from "./words.js";
 /** Megabytes of a request, and the bytes of them that are left for photos. */
 export const LIMIT = 10;
 export const ROOM = LIMIT * 1e6 - 1000;
+/** What becomes of a photo. */
+export const PROMISE = `JPEG, PNG, WebP and other pictures, up to ${LIMIT} MB each. A photo goes to this server as it is, to be answered; the server keeps none.`;
 const PATIENCE = 60_000;  // milliseconds for one answer
 const STORED = "fieldmark-token";
 
