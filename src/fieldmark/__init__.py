@@ -2,12 +2,12 @@
 
 ``fieldmark.train``, ``fieldmark.load``, ``fieldmark.evaluate``, ``fieldmark.predict``, ``fieldmark.explain``,
 ``fieldmark.compare``, ``fieldmark.figures``, ``fieldmark.report``, ``fieldmark.calibrate``, ``fieldmark.add_class``,
-``fieldmark.remove_class``, ``fieldmark.probe``, ``fieldmark.check`` and ``fieldmark.equations`` are the command line's
-words in Python, ``fieldmark.check_labels`` and ``fieldmark.apply_labels`` what ``fieldmark check`` does with
-``--labels`` and ``--apply``, ``fieldmark.bench.run``, ``fieldmark.bench.sweep`` and ``fieldmark.bench.report`` those of
-``fieldmark bench``, and ``fieldmark.recipes.ROWS`` is what ``fieldmark recipes`` lists. ``fieldmark.classifier`` builds
-backbone, neck, pool and head for a loop of your own. ``fieldmark.open_model`` opens an exported model, without torch.
-Importing the package alone loads nothing heavy.
+``fieldmark.remove_class``, ``fieldmark.export``, ``fieldmark.probe``, ``fieldmark.check`` and ``fieldmark.equations``
+are the command line's words in Python, ``fieldmark.check_labels`` and ``fieldmark.apply_labels`` what ``fieldmark
+check`` does with ``--labels`` and ``--apply``, ``fieldmark.bench.run``, ``fieldmark.bench.sweep`` and
+``fieldmark.bench.report`` those of ``fieldmark bench``, and ``fieldmark.recipes.ROWS`` is what ``fieldmark recipes``
+lists. ``fieldmark.classifier`` builds backbone, neck, pool and head for a loop of your own. ``fieldmark.open_model``
+opens an exported model, without torch. Importing the package alone loads nothing heavy.
 """
 
 import importlib
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         compare,
         evaluate,
         explain,
+        export,
         figures,
         load,
         predict,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_class", "apply_labels", "calibrate", "check", "check_labels", "classifier", "compare", "equations", "evaluate",
-    "explain", "figures", "load", "open_model", "predict", "probe", "remove_class", "report", "train",
+    "explain", "export", "figures", "load", "open_model", "predict", "probe", "remove_class", "report", "train",
 ]  # fmt: skip
 
 

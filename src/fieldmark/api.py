@@ -26,6 +26,7 @@ from fieldmark.plain import several
 from fieldmark.predicting import predict as predict
 from fieldmark.recipe import External
 from fieldmark.reports import report as report
+from fieldmark.shipping import export as export
 from fieldmark.training.settings import Destination, Keywords, RecipeSettings, settings_of
 from fieldmark.trust import calibrate as calibrate
 

@@ -28,6 +28,7 @@ from fieldmark.commands import (
 from fieldmark.console import console as make_console
 from fieldmark.console import details, speaks, tell, tell_error, working
 from fieldmark.errors import UserError, printable
+from fieldmark.export_commands import export
 from fieldmark.label_audit.settings import LabelSettings
 from fieldmark.predict_commands import predict
 from fieldmark.serve_commands import serve
@@ -50,6 +51,7 @@ app.command(report)
 app.command(calibrate)
 app.command(add_class)
 app.command(remove_class)
+app.command(export)
 app.command(serve)
 Flat = Parameter(name="*")
 

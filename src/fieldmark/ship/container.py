@@ -21,6 +21,7 @@ UNSEALED = "0" * 64
 """What stands in the place of the digest while it is computed."""
 OWN_DOMAINS = ("", "ai.onnx")
 _DEEPEST = 6  # graphs within nodes within graphs
+_LARGEST_KEY = 2**32 - 1
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
 
@@ -164,6 +165,8 @@ def _fields(view: memoryview, start: int, end: int) -> Iterator[Field]:
     at = start
     while at < end:
         key, at = _varint(view, at, end)
+        if key > _LARGEST_KEY:  # of which some parsers drop the upper bits: they would see another field
+            raise Damaged(f"no field at byte {at:,}")
         number, kind = key >> 3, key & 7
         if kind == _VARINT:
             begun = at

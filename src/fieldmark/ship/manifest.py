@@ -10,6 +10,7 @@ from fieldmark.confidence.taxonomy import Groups
 from fieldmark.errors import UserError
 from fieldmark.plain import Count, Natural, Positive, Range, from_plain, to_plain
 from fieldmark.recipe import Pixels
+from fieldmark.ship.parity import Parity
 
 FORMAT_VERSION = 1
 Finite = Annotated[float, Range()]
@@ -44,6 +45,9 @@ class Licences:
     weights: str = ""
 
 
+UNSTATED = Licences()
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where a model comes from: method and backbone, ``run`` (its weights' digest), and who exported it with what."""
@@ -64,7 +68,8 @@ class Manifest:
     ``calibrated`` False where nothing is known of it and it is 1. ``outputs`` are the network's, always "logits",
     "probabilities" and "embedding"; "maps" where class-response maps are exact, else ``no_maps`` says why not.
     ``takes`` says what the network is given: "images" (normalised, float32 (N, 3, S, S)) or "pixels" (a picture of any
-    size, uint8 (H, W, 3), upright RGB, for users of other languages).
+    size, uint8 (H, W, 3), upright RGB, for users of other languages). ``parity`` says how the file compared with the
+    network when it was written.
     """
 
     classes: tuple[str, ...]
@@ -82,6 +87,7 @@ class Manifest:
     precision: Precision = "fp32"
     takes: Literal["images", "pixels"] = "images"
     no_maps: str = ""
+    parity: Parity | None = None
 
     def __post_init__(self) -> None:
         """Refuses parts that do not fit each other."""
