@@ -9,18 +9,19 @@ from rich.table import Table
 from fieldmark.bench.commands import Speaking
 from fieldmark.commands import External
 from fieldmark.console import speaks, tell, working
-from fieldmark.errors import printable
+from fieldmark.errors import UserError, printable
 
 
 def export(
     run: Path,
     *,
-    to: Literal["onnx"] = "onnx",
+    to: Literal["onnx", "page"] = "onnx",
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     precision: Literal["fp32", "fp16", "int8"] = "fp32",
     pixels: bool = False,
     gallery: Annotated[bool | None, Parameter(negative="--no-gallery")] = None,
     thumbnails: bool = False,
+    runtime: Path | None = None,
     photos_licence: str = "",
     weights_licence: str = "",
     data: Path | None = None,
@@ -34,22 +35,39 @@ def export(
 
     Args:
         run: the run's folder.
-        to: what to write.
-        out: the file, which ends in .onnx; by default model.onnx in the run's folder. An earlier export is replaced.
+        to: onnx, one file; or page, a folder for any web server: the page that `fieldmark serve` gives, but the model
+            answers in the browser (in 32 bits, with heatmaps, without a gallery).
+        out: the file, which ends in .onnx, or the page's folder; by default model.onnx or page in the run's folder. An
+            earlier export is replaced.
         precision: fp32; fp16, half the size; or int8, a quarter of it, refused where that costs more than one point.
         pixels: let the graph take a picture's pixels and prepare them itself, for programs in other languages.
         gallery: embeddings of training photos, for "none of these" and nearest photos; by default those that calibrate
             left, if any; with --gallery they are made where there are none.
         thumbnails: also small pictures of these photos.
+        runtime: for a page, the folder dist of the npm package onnxruntime-web; by default npm fetches it.
         photos_licence: under what licence the training photos are, for the file and its card.
         weights_licence: the same of the weights that training began from.
         data: labelled photos to compare on; by default the data it was trained on. Test photos are not opened.
         device: where the network is when it is compared: cpu, auto, cuda, cuda:N (the GPU of that number), or mps.
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
-    del to  # one choice, so far
     with working(console, "starting"):
         from fieldmark.shipping import export as write
+        from fieldmark.shipping import export_page
+    licences = {"photos_licence": photos_licence, "weights_licence": weights_licence}
+    if to == "page":
+        if precision != "fp32" or pixels or gallery or thumbnails:
+            raise UserError(
+                "--to page takes no --precision, --pixels, --gallery or --thumbnails: it is one kind of page"
+            )
+        made = export_page(
+            run, out, runtime=runtime, **licences, data=data, device=device, external=external, console=console
+        )
+        tell(console, f"a page of {len(made)} files: {made[0].parent}", "give the folder to any web server; to try it:")
+        tell(console, f"python -m http.server --bind 127.0.0.1 --directory {printable(str(made[0].parent))}")
+        return
+    if runtime is not None:
+        raise UserError("--runtime is for --to page")
     made = write(
         run,
         out,
@@ -57,8 +75,7 @@ def export(
         pixels=pixels,
         gallery=gallery,
         thumbnails=thumbnails,
-        photos_licence=photos_licence,
-        weights_licence=weights_licence,
+        **licences,
         data=data,
         device=device,
         external=external,

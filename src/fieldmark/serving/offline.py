@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -25,30 +26,48 @@ _POLICY = (
 _MARKER = "model.json"
 
 
-def write_page(model: Path, folder: Path, *, runtime: Path | None = None) -> tuple[Path, ...]:
+def write_page(model: Path, folder: Path, *, runtime: Path) -> tuple[Path, ...]:
     """Writes the page, the model and what computes it into a folder that is empty, or holds an earlier such page.
 
     Args:
-        model: what ``fieldmark export`` wrote, in 32 bits.
+        model: what ``fieldmark export`` wrote, in 32 bits; its card goes along if it lies beside.
         folder: to be given to any web server.
-        runtime: a folder with the files of ``RUNTIME``; by default they are fetched with npm.
+        runtime: that ``page_runtime`` gives.
 
     Returns:
         The files.
 
     Raises:
-        UserError: a model that cannot answer in a browser, a folder with other files, no npm, or no such package.
+        UserError: a model that cannot answer in a browser, or a folder with other files.
     """
-    opened = open_model(model, threads=1)
-    _refuse(opened, model, folder)
-    with tempfile.TemporaryDirectory() as fetched:
-        computes = runtime or _fetched(Path(fetched))
-        if missing := [name for name in _TAKEN if not (computes / name).is_file()]:
-            raise UserError(f"{printable(str(computes))} has no {missing[0]}; it must hold what {RUNTIME} has in dist/")
-        taken = {place: _copy(computes / name) for name, place in _TAKEN.items()}
-        writers = {**_texts(opened), "model.onnx": _copy(model), **taken}
-        replace_files(folder, writers)
+    refuse_page(folder)
+    opened, card = open_model(model, threads=1), model.with_suffix(".md")
+    _refuse_model(opened, model)
+    taken = {place: _copy(runtime / name) for name, place in _TAKEN.items()}
+    cards = {"model.md": _copy(card)} if card.is_file() else {}
+    writers = {**_texts(opened), "model.onnx": _copy(model), **cards, **taken}
+    replace_files(folder, writers)
     return tuple(folder / name for name in writers)
+
+
+def refuse_page(folder: Path) -> None:
+    """Raises ``UserError`` for a folder that holds anything but an earlier page."""
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / _MARKER).is_file())):
+        raise UserError(f"{printable(str(folder))} holds other files; name a new folder for the page")
+
+
+@contextmanager
+def page_runtime(folder: Path | None) -> Iterator[Path]:
+    """A folder with the files of ``RUNTIME``: the user's, or one that npm fills and that is gone afterwards.
+
+    Raises:
+        UserError: the user's lacks a file, or npm is not there or cannot fetch them.
+    """
+    with tempfile.TemporaryDirectory() as fetched:
+        found = folder or _fetched(Path(fetched))
+        if missing := [name for name in _TAKEN if not (found / name).is_file()]:
+            raise UserError(f"{printable(str(found))} has no {missing[0]}: name the folder dist of {RUNTIME}")
+        yield found
 
 
 def told(model: Model) -> dict[str, Any]:
@@ -66,14 +85,12 @@ def told(model: Model) -> dict[str, Any]:
     }
 
 
-def _refuse(model: Model, path: Path, folder: Path) -> None:
+def _refuse_model(model: Model, path: Path) -> None:
     manifest, name = model.manifest, printable(str(path))
     if manifest.precision != "fp32" or manifest.takes != "images":
         raise UserError(f"{name}: a page takes a model in 32 bits without preprocessing in it")
     if manifest.pixels.fit == "box":
         raise UserError(f"{name} was trained with --fit box, and a page knows no boxes")
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / _MARKER).is_file())):
-        raise UserError(f"{printable(str(folder))} holds other files; name a new folder for the page")
 
 
 def _texts(model: Model) -> dict[str, Callable[[Path], object]]:
@@ -102,7 +119,9 @@ def _fetched(folder: Path) -> Path:
     """The package's files, by npm."""
     npm = shutil.which("npm")
     if npm is None:
-        raise UserError(f"a page needs {RUNTIME}, which npm fetches, and npm is not installed;\nor name a folder with it")
+        raise UserError(
+            f"npm, which fetches {RUNTIME}, is not installed;\ninstall it, or name the package's folder dist with --runtime"
+        )
     command = [npm, "pack", RUNTIME, "--silent", "--pack-destination", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     packed = next(folder.glob("*.tgz"), None)
