@@ -119,9 +119,8 @@ def _fetched(folder: Path) -> Path:
     """The package's files, by npm."""
     npm = shutil.which("npm")
     if npm is None:
-        raise UserError(
-            f"npm, which fetches {RUNTIME}, is not installed;\ninstall it, or name the package's folder dist with --runtime"
-        )
+        advice = "install it, or name the package's folder dist with --runtime"
+        raise UserError(f"npm, which fetches {RUNTIME}, is not installed;\n{advice}")
     command = [npm, "pack", RUNTIME, "--silent", "--pack-destination", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     packed = next(folder.glob("*.tgz"), None)
