@@ -1,15 +1,19 @@
 """The command that exports a run; imports are heavy only inside, as in ``cli``."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+from rich.console import Console
 from rich.table import Table
 
 from fieldmark.bench.commands import Speaking
 from fieldmark.commands import External
 from fieldmark.console import speaks, tell, working
 from fieldmark.errors import UserError, printable
+
+if TYPE_CHECKING:
+    from fieldmark.exporting.export import Exported
 
 
 def export(
@@ -55,32 +59,25 @@ def export(
         from fieldmark.shipping import export as write
         from fieldmark.shipping import export_page
     licences = {"photos_licence": photos_licence, "weights_licence": weights_licence}
+    where = {"data": data, "device": device, "external": external}
     if to == "page":
         if precision != "fp32" or pixels or gallery or thumbnails:
-            raise UserError(
-                "--to page takes no --precision, --pixels, --gallery or --thumbnails: it is one kind of page"
-            )
-        made = export_page(
-            run, out, runtime=runtime, **licences, data=data, device=device, external=external, console=console
-        )
-        tell(console, f"a page of {len(made)} files: {made[0].parent}", "give the folder to any web server; to try it:")
-        tell(console, f"python -m http.server --bind 127.0.0.1 --directory {printable(str(made[0].parent))}")
+            raise UserError("--to page takes no --precision, --pixels, --gallery or --thumbnails: there is one kind")
+        _tell_page(export_page(run, out, runtime=runtime, **licences, **where, console=console), console)
         return
     if runtime is not None:
         raise UserError("--runtime is for --to page")
-    made = write(
-        run,
-        out,
-        precision=precision,
-        pixels=pixels,
-        gallery=gallery,
-        thumbnails=thumbnails,
-        **licences,
-        data=data,
-        device=device,
-        external=external,
-        console=console,
-    )
+    kind = {"precision": precision, "pixels": pixels, "gallery": gallery, "thumbnails": thumbnails}
+    _tell_file(write(run, out, **kind, **licences, **where, console=console), console)
+
+
+def _tell_page(files: tuple[Path, ...], console: Console) -> None:
+    folder = files[0].parent
+    tell(console, f"a page of {len(files)} files: {folder}", "give the folder to any web server; to try it:")
+    tell(console, f"python -m http.server --bind 127.0.0.1 --directory {printable(str(folder))}")
+
+
+def _tell_file(made: "Exported", console: Console) -> None:
     if not speaks():
         return
     table = Table("compared with the network", "", highlight=False)
@@ -88,4 +85,5 @@ def export(
         table.add_row(name, value)
     console.print(table)
     tell(console, f"exported ({made.size / 1e6:.1f} MB): {made.path}", f"its card: {made.card}")
-    tell(console, f"next: fieldmark predict {printable(str(made.path))} PHOTOS" if not pixels else "")
+    if made.manifest.takes == "images":
+        tell(console, f"next: fieldmark predict {printable(str(made.path))} PHOTOS")

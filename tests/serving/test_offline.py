@@ -1,7 +1,7 @@
 """The page without a server: its folder, what is refused, and answers from the same pixels in a real browser.
 
-`pytest -m slow tests/serving/test_offline.py` compares 200 photos; npm fetches the runtime, or FIELDMARK_ORT_WEB names the
-folder dist of onnxruntime-web.
+`pytest -m slow tests/serving/test_offline.py` compares 200 photos; npm fetches the runtime, or FIELDMARK_ORT_WEB names
+the folder dist of onnxruntime-web.
 """
 
 import base64

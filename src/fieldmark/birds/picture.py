@@ -116,6 +116,7 @@ def _whole_box(easel: Easel) -> tuple[int, int, int, int]:
 
 
 def paint_eye(canvas: Image.Image, easel: Easel) -> None:
+    """The eye, over everything, with a glint on the side of the light."""
     head = easel.bird.head
     to_light = float(np.sign(easel.light.direction[0] * head.along[0]))
     for shape, colour in (
