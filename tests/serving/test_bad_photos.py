@@ -1,6 +1,6 @@
 """A zoo of bad photos against a server: each is refused within two seconds, and nothing else happens.
 
-    python -m pytest -m slow tests/serving/test_bad_photos.py      (memory of each, in a process of its own)
+python -m pytest -m slow tests/serving/test_bad_photos.py      (memory of each, in a process of its own)
 """
 
 import json
@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-
 from asking import FORM, form, raw, request
 from bad_photos import bad_photos
+
 from fieldmark.plain import to_plain
 from fieldmark.recipe import Pixels
 from fieldmark.serving.decoder import Assignment
@@ -68,6 +68,8 @@ def test_none_takes_much_memory(tmp_path: Path):
     for number, data in enumerate(bad_photos(tmp_path / "made").values()):
         (tmp_path / "zoo" / str(number)).write_bytes(data)
     text = json.dumps(to_plain(Assignment(Pixels(224, 224), megabytes=1024, seconds=10)))
-    done = subprocess.run([sys.executable, "-c", COSTS, text, tmp_path / "zoo"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", COSTS, text, tmp_path / "zoo"], capture_output=True, text=True, check=True
+    )
     costs = json.loads(done.stdout)
     assert {name: cost for name, cost in costs.items() if cost > 150} == {}

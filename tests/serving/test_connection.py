@@ -4,14 +4,18 @@ import socket
 import time
 
 import pytest
-
 from asking import FORM, connected, form, raw, read_reply, request
+
 from server_process import Running
 
 
 def test_a_connection_serves_one_request_after_the_other(server: Running, jpeg: bytes):
     with connected(server.url) as connection:
-        for method, path, body in (("GET", "/healthz", b""), ("POST", "/v1/predict", form(jpeg)), ("GET", "/nothing", b"")):
+        for method, path, body in (
+            ("GET", "/healthz", b""),
+            ("POST", "/v1/predict", form(jpeg)),
+            ("GET", "/nothing", b""),
+        ):
             connection.sendall(request(method, path, body, {"Content-Type": FORM}))
             assert read_reply(connection).status in (200, 404)
         time.sleep(2.5)  # longer than a head may take: between requests, a connection may rest
@@ -46,7 +50,9 @@ def test_heads_that_do_not_come_end_the_connection(server: Running, start: bytes
 
 def test_bodies_that_do_not_come_are_refused(server: Running):
     with connected(server.url) as connection:
-        connection.sendall(request("POST", "/v1/predict", b"", {"Content-Type": FORM, "Content-Length": "1000"}) + b"--")
+        connection.sendall(
+            request("POST", "/v1/predict", b"", {"Content-Type": FORM, "Content-Length": "1000"}) + b"--"
+        )
         begun = time.monotonic()
         reply = read_reply(connection)
         assert (reply.status, reply.code) == (408, "too_slow")

@@ -13,10 +13,10 @@ _CODES = {
     401: "The token is missing or wrong.",
     403: "The page of another site asked.",
     408: "The body did not come in time.",
-    413: "The body is too large, or has too many photos.",
+    413: "The body is too large.",
     415: "The body is of another type, or is compressed.",
     421: "The server does not go by the name that was asked for.",
-    422: "The photo cannot be read, or there is none.",
+    422: "The photo cannot be read, or there are none, or too many.",
     429: "This client asked too often.",
     503: "There is no room, or no answer in time.",
 }
