@@ -60,7 +60,7 @@ class Inside:
     token: str | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
 
-    def log(self, event: str, level: str = "info", **details: Any) -> None:
+    def log(self, event: str, details: Mapping[str, Any], *, level: str = "info") -> None:
         self.events.append({"event": event, "level": level, **details})
 
     @contextlib.contextmanager

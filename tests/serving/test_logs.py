@@ -9,8 +9,8 @@ from fieldmark.serving.logs import Log, ToLog
 
 def test_a_line_for_each_event():
     stream = io.StringIO()
-    Log(stream)("request", status=200, path="/\n")
-    Log(stream)("failed", "error")
+    Log(stream)("request", {"status": 200, "path": "/\n"})
+    Log(stream)("failed", level="error")
     first, second = map(json.loads, stream.getvalue().splitlines())
     assert (first["event"], first["level"], first["status"], first["path"]) == ("request", "info", 200, "/\n")
     assert second["level"] == "error"

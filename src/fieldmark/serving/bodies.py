@@ -71,7 +71,8 @@ async def photos_of(
         take: is told of each chunk's length before it is kept.
 
     Raises:
-        Refused: 400 for a body that is no form, 413 for too many bytes, 415 for another type, 422 for no photo or too many.
+        Refused: 400 for a body that is no form, 413 for too many bytes, 415 for another type, 422 for no photo or
+            too many.
     """
     kind, options = parse_options_header(content_type)
     kind = kind.lower()

@@ -13,7 +13,7 @@ import uvicorn
 
 from fieldmark.errors import UserError, printable
 from fieldmark.serving.app import Application
-from fieldmark.serving.connection import LONGEST_HEAD, limited
+from fieldmark.serving.connection import LONGEST_HEAD, Limits, limited
 from fieldmark.serving.engine import Engine
 from fieldmark.serving.logs import Log, ToLog
 from fieldmark.serving.settings import Settings, token_of
@@ -72,14 +72,14 @@ async def _served(
     url = _url(listener)
 
     def tell() -> None:
-        log(
-            "ready",
-            url=url,
-            model=engine.model.digest,
-            decoders=engine.decoders.ready,
-            confinement=engine.decoders.missing or "complete",
-            token=token is not None,
-        )
+        told = {
+            "url": url,
+            "model": engine.model.digest,
+            "decoders": engine.decoders.ready,
+            "confinement": engine.decoders.missing or "complete",
+            "token": token is not None,
+        }
+        log("ready", told)
         ready(url)
 
     try:
@@ -104,7 +104,7 @@ def _refuse_unservable(model: Model) -> None:
 def _config(application: Application, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         application,  # pyright: ignore[reportArgumentType]
-        http=limited(head_s=settings.head_s, connections=settings.connections),
+        http=limited(Limits(settings.head_s, settings.connections)),  # pyright: ignore[reportArgumentType]
         ws="none",
         lifespan="on",
         loop="asyncio",
