@@ -63,13 +63,23 @@ def _fields(stat: Path) -> list[str]:
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], *, pattern: str = r"serving at (\S+)", extra: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    pattern: str = r"serving at (\S+)",
+    extra: Mapping[str, str] | None = None,
+    errors: Path | None = None,
 ) -> Iterator[Running]:
-    """Starts a server, waits for the line of its standard output that has its address, and stops it in the end."""
+    """Starts a server, waits for the line of its standard output that has its address, and stops it in the end.
+
+    Args:
+        command: of Python.
+        pattern: of the line.
+        extra: variables of its environment.
+        errors: takes its standard error.
+    """
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(extra or {})}
-    process = subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
-    )
+    with open(errors or os.devnull, "wb") as stderr:
+        process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stderr=stderr, env=environment)
     try:
         yield Running(process, _address(process, pattern))
     finally:
@@ -78,6 +88,9 @@ def running(
             process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
+        if process.stdout:
+            process.stdout.close()
 
 
 def _address(process: subprocess.Popen[bytes], pattern: str) -> str:

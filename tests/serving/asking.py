@@ -60,7 +60,7 @@ class Inside:
     token: str | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
 
-    def log(self, event: str, level: str = "info", **details: Any) -> None:
+    def log(self, event: str, details: Mapping[str, Any], *, level: str = "info") -> None:
         self.events.append({"event": event, "level": level, **details})
 
     @contextlib.contextmanager
@@ -160,11 +160,12 @@ def connected(url: str, seconds: float = 20) -> socket.socket:
 def raw(url: str, request: bytes, seconds: float = 20) -> Reply:
     """The answer to bytes over a connection of their own."""
     with connected(url, seconds) as connection:
-        connection.sendall(request)
-        return read_reply(connection)
+        with contextlib.suppress(ConnectionError):  # it may be refused before its end
+            connection.sendall(request)
+        return read_reply(connection, with_body=not request.startswith(b"HEAD"))
 
 
-def read_reply(connection: socket.socket) -> Reply:
+def read_reply(connection: socket.socket, *, with_body: bool = True) -> Reply:
     """The next answer; status 0 where the server closes without one."""
     content = b""
     while b"\r\n\r\n" not in content:
@@ -178,7 +179,7 @@ def read_reply(connection: socket.socket) -> Reply:
     head, _, body = content.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    length = int(headers.get("content-length", "0"))
+    length = int(headers.get("content-length", "0")) if with_body else 0
     while len(body) < length and (more := connection.recv(65536)):
         body += more
     return Reply(int(first.split()[1]), headers, body)

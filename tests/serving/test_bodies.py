@@ -52,7 +52,7 @@ def test_bytes_are_counted_as_they_come():
 
 def test_parts_are_counted():
     assert len(read([form(*[b"x"] * 4)])) == 4
-    assert refusal([form(*[b"x"] * 5)]) == (413, "too_many")
+    assert refusal([form(*[b"x"] * 5)]) == (422, "too_many")
 
 
 def test_all_bodies_together_have_a_limit():

@@ -30,7 +30,7 @@ def tried(
             assignment,
             count=count,
             seen=seen.append,
-            report=lambda event, **more: events.append({"event": event} | more),
+            report=lambda event, more: events.append({"event": event, **more}),
         )
         await decoders.start()
         try:

@@ -64,7 +64,7 @@ def test_an_engine_that_answers_otherwise_does_not_start(model_file: Path, monke
 
     async def start() -> None:
         monkeypatch.setattr(model, "outputs", drifting)
-        engine = Engine(model, QUIET, report=lambda *_, **__: None)
+        engine = Engine(model, QUIET, report=lambda event, more: None)
         try:
             await engine.start()
         finally:

@@ -48,7 +48,7 @@ def tried(
         model, state = Slow(), SimpleNamespace(coming=0)
         network = Network(
             model, threads=threads, batch=4, wait=wait, coming=lambda: state.coming,  # type: ignore[arg-type]
-            report=lambda event, **more: events.append(event),
+            report=lambda event, more: events.append(event),
         )  # fmt: skip
         try:
             await work(network, model, state)

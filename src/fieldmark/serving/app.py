@@ -95,10 +95,16 @@ class Application:
         seconds = time.perf_counter() - begun
         path = call.path if call.path in self._routes else _ELSEWHERE
         self._metrics.request(path, answer.status, seconds)
-        self._log(
-            "request", request_id=call.id, method=call.method[:10], path=path, status=answer.status,
-            ms=round(1000 * seconds, 1), client=call.client, images=call.images,
-        )  # fmt: skip
+        told = {
+            "request_id": call.id,
+            "method": call.method[:10],
+            "path": path,
+            "status": answer.status,
+            "ms": round(1000 * seconds, 1),
+            "client": call.client,
+            "images": call.images,
+        }
+        self._log("request", told)
 
     async def _answered(self, call: Call) -> Answer:
         """The answer, whatever happens."""
@@ -110,7 +116,8 @@ class Application:
         except (Gone, Left):
             return Answer(_LEFT, b"")
         except Exception as error:
-            self._log("failed", "error", request_id=call.id, error=type(error).__name__, where=_place(error))
+            told = {"request_id": call.id, "error": type(error).__name__, "where": _place(error)}
+            self._log("failed", told, level="error")
             return of_refusal(Refused(500, "failed", "the server failed; its log says where"), call.id)
 
     def _routed(self, call: Call) -> Route:

@@ -71,7 +71,8 @@ async def photos_of(
         take: is told of each chunk's length before it is kept.
 
     Raises:
-        Refused: 400 for a body that is no form, 413 for too much, 415 for another type, 422 for no photo.
+        Refused: 400 for a body that is no form, 413 for too many bytes, 415 for another type, 422 for no photo or
+            too many.
     """
     kind, options = parse_options_header(content_type)
     kind = kind.lower()
@@ -141,7 +142,7 @@ class _Form:
 
     def _begin_part(self) -> None:
         if len(self.photos) == self._most:
-            raise Refused(413, "too_many", f"a request has {self._most} photos at most")
+            raise Refused(422, "too_many", f"a request has {self._most} photos at most")
         self._headers, self._content = {}, bytearray()
 
     def _end_header(self) -> None:

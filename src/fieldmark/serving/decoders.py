@@ -17,6 +17,7 @@ import numpy as np
 from fieldmark.errors import UserError
 from fieldmark.plain import to_plain
 from fieldmark.serving.decoder import HEAD, LENGTH, READY, SEEN, Assignment
+from fieldmark.serving.logs import Report
 from fieldmark.serving.photo import Photo
 
 AHEAD = 2
@@ -111,7 +112,7 @@ class Decoders:
         *,
         count: int,
         seen: Callable[[Photo], None],
-        report: Callable[..., None],
+        report: Report,
     ) -> None:
         self.assignment, self._seconds = json.dumps(to_plain(assignment)), assignment.seconds
         self.side = assignment.pixels.eval_size
@@ -188,7 +189,7 @@ class Decoders:
         if self._closed:
             return
         self.replaced += 1
-        self._report("decoder ended", code=code, photos=len(decoder.photos))
+        self._report("decoder ended", {"code": code, "photos": len(decoder.photos)})
         if decoder.photos:
             decoder.photos.popleft().fail("decoding it failed: it takes too long or too much memory, or is damaged")
         self._waiting.extendleft(reversed(decoder.photos))

@@ -12,6 +12,7 @@ from PIL import Image
 from fieldmark.errors import UserError
 from fieldmark.serving.decoder import Assignment
 from fieldmark.serving.decoders import Decoders
+from fieldmark.serving.logs import Report
 from fieldmark.serving.network import Network
 from fieldmark.serving.photo import Photo
 from fieldmark.serving.refused import Refused, Unanswered, busy
@@ -36,7 +37,7 @@ class Engine:
         report: takes what should be logged: an event and details of it.
     """
 
-    def __init__(self, model: Model, settings: Settings, *, report: Callable[..., None]) -> None:
+    def __init__(self, model: Model, settings: Settings, *, report: Report) -> None:
         self.model, self._settings = model, settings
         assignment = Assignment(model.manifest.pixels, settings.decode_mb, settings.decode_s)
         self.decoders = Decoders(assignment, count=settings.decoders, seen=self._seen, report=report)

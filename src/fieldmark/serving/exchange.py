@@ -14,7 +14,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _ID_SIGNS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _LONGEST_ID = 64
-_LEFT_OVER, _LEFT_OVER_SECONDS = 16 * 10**6, 5.0
+_LEFT_OVER, _LEFT_OVER_SECONDS = 100 * 10**6, 5.0
 
 
 class Gone(Exception):

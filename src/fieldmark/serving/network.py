@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
+from fieldmark.serving.logs import Report
 from fieldmark.serving.photo import Photo
 from fieldmark.ship.model import Model
 
@@ -30,7 +31,7 @@ class Network:
 
     def __init__(
         self, model: Model, *, threads: int, batch: int, wait: float, coming: Callable[[], int],
-        report: Callable[..., None],
+        report: Report,
     ) -> None:  # fmt: skip
         self._model, self._batch, self._wait, self._coming, self._report = model, batch, wait, coming, report
         self._waiting = deque[Photo]()
@@ -86,7 +87,7 @@ class Network:
     def _finish(self, photos: Sequence[Photo], work: "Future[dict[str, np.ndarray]]") -> None:
         self._free += 1
         if (error := work.exception()) is not None:
-            self._report("network failed", error=type(error).__name__, photos=len(photos))
+            self._report("network failed", {"error": type(error).__name__, "photos": len(photos)})
             for photo in photos:
                 photo.fail("the network failed")
         else:

@@ -13,10 +13,10 @@ _CODES = {
     401: "The token is missing or wrong.",
     403: "The page of another site asked.",
     408: "The body did not come in time.",
-    413: "The body is too large, or has too many photos.",
+    413: "The body is too large.",
     415: "The body is of another type, or is compressed.",
     421: "The server does not go by the name that was asked for.",
-    422: "The photo cannot be read, or there is none.",
+    422: "The photo cannot be read, or there are none, or too many.",
     429: "This client asked too often.",
     503: "There is no room, or no answer in time.",
 }
@@ -61,6 +61,21 @@ def document(model: Model, offers: Mapping[str, Any], settings: Settings, *, has
     return found
 
 
+_TEXT, _FLAG = {"type": "string"}, {"type": "boolean"}
+_MAYBE_TEXT, _MAYBE_NUMBER = {"type": ["string", "null"]}, {"type": ["number", "null"]}
+_HEATMAP = {
+    "of": _TEXT,
+    "width": {"type": "integer"},
+    "height": {"type": "integer"},
+    "values": {"type": "string", "contentEncoding": "base64", "description": "Bytes, row by row: 255 is strongest."},
+    "frame": {
+        "type": "array",
+        "items": {"type": "number"},
+        "minItems": 4,
+        "maxItems": 4,
+        "description": "Left, top, width and height of the map, in pixels of the upright picture.",
+    },
+}
 _ABOUT = "Classes of photographs, by a model that fieldmark export wrote. Photos are not kept."
 
 
@@ -140,50 +155,58 @@ def _refusal(code: int) -> dict[str, Any]:
 
 
 def _schemas(classes: int) -> dict[str, Any]:
-    text, share = {"type": "string"}, {"type": "number", "minimum": 0, "maximum": 1}
-    likely = _table(**{"class": text, "probability": share})
-    maybe = {"type": ["string", "null"]}
-    names = {"type": "array", "items": text}
-    heatmap = {
-        "of": text, "width": {"type": "integer"}, "height": {"type": "integer"},
-        "values": {"type": "string", "contentEncoding": "base64"},
-        "frame": {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
-    }  # fmt: skip
-    against = _table(**heatmap, against=text)
-    neighbour = _table(**{"class": text, "similarity": {"type": "number"}, "thumbnail": maybe})
-    result = _table(
-        name=text, classes={"type": "array", "items": likely}, answer=maybe, level=maybe,
-        answer_probability={"type": ["number", "null"]}, nearest=maybe, distance={"type": ["number", "null"]},
-        set={"type": ["array", "null"], "items": text}, error=maybe,
-    )  # fmt: skip
-    result["properties"] |= {
-        "heatmaps": {"type": "object", "properties": {"class": _table(**heatmap), "rival": against}},
-        "neighbours": {"type": "array", "items": neighbour, "maxItems": MOST_NEIGHBOURS},
+    names = {"type": "array", "items": _TEXT}
+    told = {"model": _TEXT, "request_id": _TEXT, "results": {"type": "array", "items": _ref("Result")}}
+    pair = {"classes": names, "heatmaps": {"type": "array", "items": _ref("Rivalry"), "maxItems": 2}}
+    offers = {"maps": _FLAG, "neighbours": _FLAG, "refuse": _MAYBE_NUMBER, "coverage": _MAYBE_NUMBER}
+    about = {
+        "model": _TEXT,
+        "classes": {**names, "minItems": classes, "maxItems": classes},
+        "groups": {"type": ["object", "null"], "additionalProperties": names},
+        "calibrated": _FLAG,
+        "offers": _table(offers),
     }
-    told = {"model": text, "request_id": text, "results": {"type": "array", "items": _ref("Result")}}
-    pair = _table(classes=names, heatmaps={"type": "array", "items": against, "maxItems": 2})
-    offers = _table(
-        maps={"type": "boolean"}, neighbours={"type": "boolean"}, refuse={"type": ["number", "null"]},
-        coverage={"type": ["number", "null"]},
-    )  # fmt: skip
-    groups = {"type": ["object", "null"], "additionalProperties": names}
     return {
-        "Result": result,
-        "Predictions": _table(**told),
-        "Comparison": _table(**told, pair=pair),
-        "Classes": _table(
-            model=text, classes={**names, "minItems": classes, "maxItems": classes}, groups=groups,
-            calibrated={"type": "boolean"}, offers=offers,
-        ),
-        "Status": _table(status=text),
-        "Error": _table(error=_table(code=text, message=text), request_id=text),
-    }  # fmt: skip
+        "Result": _result(),
+        "Heatmap": _table(_HEATMAP),
+        "Rivalry": _table(_HEATMAP | {"against": _TEXT}),
+        "Neighbour": _table({"class": _TEXT, "similarity": {"type": "number"}, "thumbnail": _MAYBE_TEXT}),
+        "Predictions": _table(told),
+        "Comparison": _table(told | {"pair": _table(pair)}),
+        "Classes": _table(about),
+        "Status": _table({"status": _TEXT}),
+        "Error": _table({"error": _table({"code": _TEXT, "message": _TEXT}), "request_id": _TEXT}),
+    }
+
+
+def _result() -> dict[str, Any]:
+    """What is said of a photo; the last two only where they were asked for."""
+    share = {"type": "number", "minimum": 0, "maximum": 1}
+    likely = _table({"class": _TEXT, "probability": share})
+    found = _table(
+        {
+            "name": _TEXT,
+            "classes": {"type": "array", "items": likely},
+            "answer": _MAYBE_TEXT,
+            "level": _MAYBE_TEXT,
+            "answer_probability": _MAYBE_NUMBER,
+            "nearest": _MAYBE_TEXT,
+            "distance": _MAYBE_NUMBER,
+            "set": {"type": ["array", "null"], "items": _TEXT},
+            "error": _MAYBE_TEXT,
+        }
+    )
+    found["properties"] |= {
+        "heatmaps": {"type": "object", "properties": {"class": _ref("Heatmap"), "rival": _ref("Rivalry")}},
+        "neighbours": {"type": "array", "items": _ref("Neighbour"), "maxItems": MOST_NEIGHBOURS},
+    }
+    return found
 
 
 def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _table(**columns: Any) -> dict[str, Any]:
+def _table(columns: Mapping[str, Any]) -> dict[str, Any]:
     """An object that has all of these."""
     return {"type": "object", "required": list(columns), "properties": columns}

@@ -13,7 +13,7 @@ import uvicorn
 
 from fieldmark.errors import UserError, printable
 from fieldmark.serving.app import Application
-from fieldmark.serving.connection import LONGEST_HEAD, limited
+from fieldmark.serving.connection import LONGEST_HEAD, Limits, limited
 from fieldmark.serving.engine import Engine
 from fieldmark.serving.logs import Log, ToLog
 from fieldmark.serving.settings import Settings, token_of
@@ -44,25 +44,49 @@ def serve(path: Path, settings: Settings, *, log: Log, ready: Callable[[str], ob
         engine = Engine(model, settings, report=log)
         _allow_many_connections()
         with _signals_do_no_more():
-            asyncio.run(_served(engine, settings, token, listener, log, ready))
+            asyncio.run(_served(engine, settings, token, listener=listener, log=log, ready=ready))
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's, which says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens."""
+        await super().startup(sockets)
+        self._listening()
 
 
 async def _served(
-    engine: Engine, settings: Settings, token: str | None, listener: socket.socket, log: Log,
+    engine: Engine,
+    settings: Settings,
+    token: str | None,
+    *,
+    listener: socket.socket,
+    log: Log,
     ready: Callable[[str], object],
-) -> None:  # fmt: skip
+) -> None:
+    url = _url(listener)
+
+    def tell() -> None:
+        told = {
+            "url": url,
+            "model": engine.model.digest,
+            "decoders": engine.decoders.ready,
+            "confinement": engine.decoders.missing or "complete",
+            "token": token is not None,
+        }
+        log("ready", told)
+        ready(url)
+
     try:
         await engine.start()
         application = Application(engine, settings, token=token, log=log)
-        server = uvicorn.Server(_config(application, settings))
         _log_libraries(log)
-        url = _url(listener)
-        log(
-            "ready", url=url, model=engine.model.digest, decoders=engine.decoders.ready,
-            confinement=engine.decoders.missing or "complete", token=token is not None,
-        )  # fmt: skip
-        ready(url)
-        await server.serve(sockets=[listener])
+        await _Server(_config(application, settings), tell).serve(sockets=[listener])
         log("stopped")
     finally:
         engine.close()
@@ -80,7 +104,7 @@ def _refuse_unservable(model: Model) -> None:
 def _config(application: Application, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         application,  # pyright: ignore[reportArgumentType]
-        http=limited(head_s=settings.head_s, connections=settings.connections),
+        http=limited(Limits(settings.head_s, settings.connections)),  # pyright: ignore[reportArgumentType]
         ws="none",
         lifespan="on",
         loop="asyncio",
@@ -101,9 +125,11 @@ def _listener(settings: Settings) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[
             0
         ]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        with contextlib.ExitStack() as stack:
+            listener = stack.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            stack.pop_all()
     except OSError as error:
         shown = f"{printable(settings.host)} port {settings.port}"
         raise UserError(f"{shown} cannot be listened on: {error.strerror}; --host and --port choose another") from None

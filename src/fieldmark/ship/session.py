@@ -1,5 +1,6 @@
 """onnxruntime, opened for one network."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ def computing(content: bytes, manifest: Manifest, *, name: str, device: str = "a
         UserError: onnxruntime is missing or knows no such device, or cannot use the network, or the network is not what
             the file says.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it tells its makers of every model that is opened
     try:
         import onnxruntime
     except ImportError:
