@@ -218,7 +218,6 @@ def _follow_the_keys(page: Any, first: Any) -> None:
     assert page.evaluate(focused) == "Correct it"
     page.keyboard.press("Enter")
     page.keyboard.press("Escape")
-    page.keyboard.press("Escape")
     assert page.evaluate(focused) == "Correct it"
     page.locator("#live", has_text="1.png: Corrected to eel.").wait_for(state="attached")
     page.locator("#download").focus()

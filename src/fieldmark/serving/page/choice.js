@@ -8,10 +8,10 @@ const SHOWN = 60;  // classes at once
 export function openChoice(place, { classes, first, chosen, closed }) {
   place.replaceChildren(copyOf("choice-template"));
   place.hidden = false;
-  const box = new Box(place, [...new Set([...first, ...classes])], chosen);
+  const box = new Box(place, [...new Set([...first, ...classes])], chosen);  // its list stays open: what moves is missed
   place.querySelector(".leave-out").addEventListener("click", () => chosen(null));
   place.querySelector(".cancel").addEventListener("click", closed);
-  place.onkeydown = (event) => { if (event.key === "Escape" && !box.isOpen) closed(); };
+  place.onkeydown = (event) => { if (event.key === "Escape") closed(); };
   box.input.focus();
   place.scrollIntoView({ block: "nearest" });
 }
@@ -28,14 +28,8 @@ class Box {
     this.list.setAttribute("aria-label", "Classes");
     this.input.setAttribute("aria-controls", this.list.id);
     this.input.addEventListener("input", () => this.search());
-    this.input.addEventListener("focus", () => this.search());
-    this.input.addEventListener("click", () => this.search());
-    this.input.addEventListener("blur", () => this.close());
     this.input.addEventListener("keydown", (event) => this.key(event));
-  }
-
-  get isOpen() {
-    return !this.list.hidden;
+    this.search();
   }
 
   search() {
@@ -52,14 +46,8 @@ class Box {
     const more = all.length - this.found.length;
     this.said.textContent = all.length ? (more ? `${more.toLocaleString("en")} more: type to find them` : "") : "No class has these words in its name.";
     this.list.hidden = !all.length;
-    this.input.setAttribute("aria-expanded", String(this.isOpen));
+    this.input.setAttribute("aria-expanded", String(all.length > 0));
     this.move(words.length && all.length ? 0 : -1);
-  }
-
-  close() {
-    this.list.hidden = true;
-    this.input.setAttribute("aria-expanded", "false");
-    this.move(-1);
   }
 
   move(to) {
@@ -77,15 +65,10 @@ class Box {
     const last = this.found.length - 1;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
-      if (!this.isOpen) this.search();
-      else this.move(event.key === "ArrowDown" ? (this.at >= last ? 0 : this.at + 1) : (this.at <= 0 ? last : this.at - 1));
+      this.move(event.key === "ArrowDown" ? (this.at >= last ? 0 : this.at + 1) : (this.at <= 0 ? last : this.at - 1));
     } else if (event.key === "Enter" && this.found[this.at]) {
       event.preventDefault();
       this.chosen(this.found[this.at]);
-    } else if (event.key === "Escape" && this.isOpen) {
-      event.preventDefault();
-      event.stopPropagation();
-      this.close();
     }
   }
 }
