@@ -1,7 +1,7 @@
 """The page without a server: its folder, what is refused, and answers from the same pixels in a real browser.
 
-`pytest -m slow tests/serving/test_offline.py` compares 200 photos; npm fetches the runtime, or FIELDMARK_ORT_WEB names
-the folder dist of onnxruntime-web.
+`pytest -m slow tests/serving/test_offline.py` compares pixels, and answers to 200 photos; npm fetches the runtime, or
+FIELDMARK_ORT_WEB names the folder dist of onnxruntime-web.
 """
 
 import base64
@@ -148,6 +148,7 @@ def in_browser(page: Any, picture: np.ndarray, pixels: Pixels) -> tuple[list[flo
     return frame, np.reshape(view, (SIDE, SIDE, 3))
 
 
+@pytest.mark.slow
 def test_pixels_are_those_of_evaluation_bit_for_bit(browser: Any, address: str) -> None:
     """Of any size and shape: enlarged, scaled down, first reduced by whole numbers, with room around them."""
     rng = np.random.default_rng(0)
@@ -168,6 +169,7 @@ def test_pixels_are_those_of_evaluation_bit_for_bit(browser: Any, address: str) 
     context.close()
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_start_is_told(browser: Any, address: str) -> None:
     opened = Opened(browser, address)
     opened.page.locator("#trouble", has_text="The model cannot be opened").wait_for()

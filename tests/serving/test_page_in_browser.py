@@ -1,6 +1,6 @@
 """The server's page in a real browser, under its own policy: by mouse, keyboard, drop and paste; answers are canned.
 
-With `-m slow`, too: what is said of answers that are no class.
+With `-m slow`, too: what is said of answers that are no class, and corrections of photos without a folder.
 """
 
 import csv
@@ -314,6 +314,7 @@ def test_corrections_are_read_by_check(browser: Any, photos: Path, tmp_path: Pat
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_single_photos_are_corrected_too_and_names_used_twice_are_told(
     browser: Any, photos: Path, tmp_path: Path
 ) -> None:
