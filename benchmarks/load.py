@@ -1,6 +1,6 @@
 """A client that asks a server as fast as it can, or at a rate, and says what it saw as one line of JSON.
 
-    python benchmarks/load.py URL FOLDER --connections 8 --seconds 10 [--rate 100] [--path /v1/predict] [--garbage 0.05]
+    python benchmarks/load.py URL FOLDER --connections 8 --seconds 10 [--requests N] [--rate 100] [--garbage 0.05]
 
 A process of its own, so that its time is not the server's. It speaks HTTP over bare sockets, a request at a time on
 each connection. With a rate, requests begin when they are due, whatever became of those before; the time of a request
@@ -109,11 +109,16 @@ class Connection:
         self._streams = None
 
 
-async def closed_loop(connections: Sequence[Connection], forms: Sequence[bytes], until: float, seen: Seen) -> None:
-    """Each connection asks as soon as it has its answer."""
+async def closed_loop(
+    connections: Sequence[Connection], forms: Sequence[bytes], until: float, requests: int, seen: Seen
+) -> None:
+    """Each connection asks as soon as it has its answer, until a time, or so many times all together."""
+    left = requests
 
     async def run(connection: Connection, mine: Iterator[bytes]) -> None:
-        while time.perf_counter() < until:
+        nonlocal left
+        while left > 0 if requests else time.perf_counter() < until:
+            left -= 1
             await _asked(connection, next(mine), time.perf_counter(), seen)
 
     await asyncio.gather(*(run(each, endless(forms, at)) for at, each in enumerate(connections)))
@@ -169,7 +174,7 @@ async def main(options: argparse.Namespace) -> None:
         await open_loop(connection, forms, options.rate, options.seconds, seen)
     else:
         many = [connection() for _ in range(options.connections)]
-        await closed_loop(many, forms, begun + options.seconds, seen)
+        await closed_loop(many, forms, begun + options.seconds, options.requests, seen)
     print(json.dumps(seen.told(begun, time.perf_counter())))
 
 
@@ -179,6 +184,7 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--requests", type=int, default=0)
     parser.add_argument("--rate", type=float, default=0)
     parser.add_argument("--garbage", type=float, default=0)
     parser.add_argument("--path", default="/v1/predict")

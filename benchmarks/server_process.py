@@ -4,12 +4,14 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _START = 120.0
@@ -81,7 +83,9 @@ def running(
     with open(errors or os.devnull, "wb") as stderr:
         process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stderr=stderr, env=environment)
     try:
-        yield Running(process, _address(process, pattern))
+        server = Running(process, _address(process, pattern))
+        _await_listening(server)
+        yield server
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -91,6 +95,18 @@ def running(
             process.wait()
         if process.stdout:
             process.stdout.close()
+
+
+def _await_listening(server: Running) -> None:
+    """Some say where they will listen before they do."""
+    split = urlsplit(server.url)
+    until = time.monotonic() + _START
+    while time.monotonic() < until and server.process.poll() is None:
+        with contextlib.suppress(OSError):
+            socket.create_connection((split.hostname or "", split.port or 80), timeout=5).close()
+            return
+        time.sleep(0.1)
+    raise SystemExit("the server does not listen")
 
 
 def _address(process: subprocess.Popen[bytes], pattern: str) -> str:
