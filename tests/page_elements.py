@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-ALONE = {"meta", "link", "input", "br"}
+ALONE = {"meta", "link", "input", "br", "img"}
 
 
 class Elements(HTMLParser):

@@ -32,6 +32,7 @@ from fieldmark.errors import UserError, printable
 from fieldmark.export_commands import export
 from fieldmark.label_audit.settings import LabelSettings
 from fieldmark.predict_commands import predict
+from fieldmark.serve_commands import serve
 from fieldmark.table_commands import tables
 from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings, Settings
 from fieldmark.trust_commands import calibrate
@@ -54,6 +55,7 @@ app.command(calibrate)
 app.command(add_class)
 app.command(remove_class)
 app.command(export)
+app.command(serve)
 Flat = Parameter(name="*")
 
 

@@ -1,5 +1,6 @@
 """The command that makes a model which answers without torch, as a Python function."""
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -71,3 +72,53 @@ def export(
     refuse_target(path)
     opened = opened_run(run, device=device, external=external, console=console)
     return write(opened, path, asked, console=console)
+
+
+def export_page(
+    run: str | Path,
+    out: str | Path | None = None,
+    *,
+    runtime: str | Path | None = None,
+    photos_licence: str = "",
+    weights_licence: str = "",
+    data: str | Path | None = None,
+    device: str = "cpu",
+    external: External = (),
+    console: Console = QUIET,
+) -> tuple[Path, ...]:
+    """Writes a run as a page that answers in the browser, to be given to any web server: one folder.
+
+    Args:
+        run: the run's folder.
+        out: the page's folder, new or an earlier page; by default page in the run's folder.
+        runtime: the folder dist of the npm package onnxruntime-web; by default npm fetches it.
+        photos_licence: under what licence the training photos are, for the model and its card.
+        weights_licence: the same of the weights that training began from.
+        data: labelled photos to compare on, as for ``export``.
+        device: where the network is when it is compared.
+        external: classes of your own that the run's recipe names, or their names.
+        console: for progress.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: a mistake that the user can correct, or a file that does not answer as the network does.
+    """
+    from fieldmark.serving.offline import page_runtime, refuse_page, write_page
+
+    folder = Path(run) / "page" if out is None else Path(out)
+    refuse_page(folder)
+    with tempfile.TemporaryDirectory() as held, page_runtime(None if runtime is None else Path(runtime)) as computes:
+        made = export(
+            run,
+            Path(held) / "model.onnx",
+            gallery=False,
+            photos_licence=photos_licence,
+            weights_licence=weights_licence,
+            data=data,
+            device=device,
+            external=external,
+            console=console,
+        )
+        return write_page(made.path, folder, runtime=computes)

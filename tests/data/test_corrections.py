@@ -125,6 +125,23 @@ def test_a_benchmark(tmp_path: Path) -> None:
         assert labels(read_dataset(source))[photo.name] == new
 
 
+def test_photos_may_be_named_without_their_folders_and_classes(tmp_path: Path) -> None:
+    """As the server's page names single photos: where one alone is meant, it is found; else nothing is decided."""
+    for name in ("ant/1.jpg", "ant/a.jpg", "bee/1.jpg", "bee/b.jpg"):
+        layouts.picture(tmp_path / "data" / "train" / name)
+    layouts.picture(tmp_path / "data" / "test" / "bee" / "b.jpg")
+    given = read_as_given(tmp_path / "data")
+    path = tmp_path / "corrections.csv"
+    path.write_text("file,given,decision\na.jpg,,bee\nbee/1.jpg,bee,drop\n1.jpg,,ant\nb.jpg,,ant\n")
+    place = corrections_place(tmp_path / "data", given)
+    done = apply_decisions(given, path, place)
+    assert (done.left_out, done.relabelled) == (1, 1)
+    assert place.read_text().split() == ["file,given,decision", "train/ant/a.jpg,ant,bee", "train/bee/1.jpg,bee,drop"]
+    path.write_text("file,given,decision\na.jpg,cat,ant\nb.jpg,bee,drop\n")
+    with pytest.raises(UserError, match="not 'cat'"):
+        apply_decisions(given, path, place)
+
+
 def test_words_and_classes_of_the_same_name(tmp_path: Path) -> None:
     data = tmp_path / "data"
     for name in ("keep/1.jpg", "drop/1.jpg", "class:x/1.jpg"):

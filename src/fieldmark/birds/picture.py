@@ -59,11 +59,11 @@ def draw_bird(species: Species, *, size: int, seed: int | Sequence[int]) -> Draw
     scene.paint_perch(canvas, bird.feet, bird.world.unit, easel.light, perch)
     _shadow(canvas, bird)
     alpha = paint_bird(easel, plumage)
-    _light_up(easel, canvas, alpha)
-    _paint_eye(canvas, easel)
+    light_up(easel, canvas, alpha)
+    paint_eye(canvas, easel)
     _leaf_in_front(canvas, easel, near)
-    boxes = {name: _box(easel.masks[name], size) for name in species.marks._fields}
-    return Drawing(_finished(canvas, easel.light, size, near), boxes, _box(alpha, size))
+    boxes = {name: box_of(easel.masks[name], size) for name in species.marks._fields}
+    return Drawing(_finished(canvas, easel.light, size, near), boxes, box_of(alpha, size))
 
 
 def _shadow(canvas: Image.Image, bird: Anatomy) -> None:
@@ -88,7 +88,7 @@ def _relief(easel: Easel, core: Image.Image) -> np.ndarray:
     return np.stack([-right, -down], -1)
 
 
-def _light_up(easel: Easel, canvas: Image.Image, alpha: Image.Image) -> None:
+def light_up(easel: Easel, canvas: Image.Image, alpha: Image.Image) -> None:
     """Shades the painted bird and lays it on the canvas."""
     light, side = easel.light, easel.side
     normal = _relief(easel, easel.masks["core"])
@@ -115,7 +115,8 @@ def _whole_box(easel: Easel) -> tuple[int, int, int, int]:
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def _paint_eye(canvas: Image.Image, easel: Easel) -> None:
+def paint_eye(canvas: Image.Image, easel: Easel) -> None:
+    """The eye, over everything, with a glint on the side of the light."""
     head = easel.bird.head
     to_light = float(np.sign(easel.light.direction[0] * head.along[0]))
     for shape, colour in (
@@ -150,7 +151,7 @@ def _finished(canvas: Image.Image, light: Light, size: int, rng: np.random.Gener
     return Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
 
 
-def _box(mask: Image.Image, size: int) -> Box:
+def box_of(mask: Image.Image, size: int) -> Box:
     """The box of the mask's pixels in the finished picture, rounded outwards."""
     corners = mask.point([255 * (v >= _VISIBLE) for v in range(256)]).getbbox()
     assert corners is not None, "a mark lies outside the bird"

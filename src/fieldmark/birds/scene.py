@@ -136,7 +136,9 @@ def paint_perch(canvas: Image.Image, feet: Points, unit: float, light: Light, rn
     {"branch": _branch, "twig": _twig, "rock": _rock, "post": _post}[str(kind)](canvas, spot, unit, light, rng)
 
 
-def _wood(canvas: Image.Image, shape: Points, colour: tuple[int, ...], light: Light, rng: np.random.Generator) -> None:
+def paint_wood(
+    canvas: Image.Image, shape: Points, colour: tuple[int, ...], light: Light, rng: np.random.Generator
+) -> None:
     """A solid: its colour, grain along it, light from one side."""
     side = canvas.width
     mask = mask_of(side, [shape])
@@ -169,18 +171,18 @@ def _branch(canvas: Image.Image, spot: Points, unit: float, light: Light, rng: n
         (x + far, y + slope * far),
     ]
     for _ in range(rng.integers(1, 4)):
-        _sprig(canvas, np.array([x + rng.uniform(-0.9, 0.9) * unit, y]), slope, unit, light, rng)
-    _wood(canvas, ribbon(line, [thick * 1.25, thick, thick * 0.8]), colour, light, rng)
+        paint_sprig(canvas, np.array([x + rng.uniform(-0.9, 0.9) * unit, y]), slope, unit, light, rng)
+    paint_wood(canvas, ribbon(line, [thick * 1.25, thick, thick * 0.8]), colour, light, rng)
 
 
-def _sprig(
+def paint_sprig(
     canvas: Image.Image, base: Points, slope: float, unit: float, light: Light, rng: np.random.Generator
 ) -> None:
     """A side twig with leaves, growing away from the bird."""
     x, y = float(base[0]), float(base[1] + slope * (base[0] - canvas.width / 2))
     reach, side = rng.uniform(0.25, 0.5) * unit, rng.choice([-1, 1])
     tip = (x + side * reach, y + rng.uniform(0.1, 0.7) * reach)
-    _wood(canvas, ribbon([(x, y), tip], [0.03 * unit, 0.014 * unit]), (112, 94, 72), light, rng)
+    paint_wood(canvas, ribbon([(x, y), tip], [0.03 * unit, 0.014 * unit]), (112, 94, 72), light, rng)
     green = shade_of(rng, (112, 140, 70), 0.2)
     for share in (0.35, 0.6, 0.8, 1.0):
         stalk = np.array([x + (tip[0] - x) * share, y + (tip[1] - y) * share])
@@ -218,10 +220,12 @@ def _twig(canvas: Image.Image, spot: Points, unit: float, light: Light, rng: np.
         side = rng.choice([-1, 1])
         u, v = x + root * np.cos(lean) * np.sign(lean), y + root * np.sin(abs(lean))
         blade = [(u, v), (u + side * reach * 0.5, v - 0.4 * reach), (u + side * reach, v - 0.2 * reach)]
-        _wood(canvas, ribbon(blade, [0.03 * unit, 0.055 * unit, 0.0]), shade_of(rng, (142, 156, 88), 0.12), light, rng)
+        paint_wood(
+            canvas, ribbon(blade, [0.03 * unit, 0.055 * unit, 0.0]), shade_of(rng, (142, 156, 88), 0.12), light, rng
+        )
     step = np.array([np.cos(lean), np.sin(lean)]) * far
     line = [(x - step[0], y - step[1]), (x, y), (x + step[0], y + step[1])]
-    _wood(canvas, ribbon(line, [0.055 * unit, 0.055 * unit]), colour, light, rng)
+    paint_wood(canvas, ribbon(line, [0.055 * unit, 0.055 * unit]), colour, light, rng)
 
 
 def _rock(canvas: Image.Image, spot: Points, unit: float, light: Light, rng: np.random.Generator) -> None:
@@ -232,7 +236,7 @@ def _rock(canvas: Image.Image, spot: Points, unit: float, light: Light, rng: np.
     fall = np.array([1.3, 0.22, 0.04, 0.0, 0.05, 0.25, 1.4]) * unit * rng.uniform(0.5, 1.2)
     top = [(x + s, y + f + r * (s != 0)) for s, f, r in zip(spread, fall, rough, strict=True)]
     shape = np.concatenate([curve(top, closed=False), [[x + 3.3 * unit, y + far], [x - 3.2 * unit, y + far]]])
-    _wood(canvas, shape, colour, light, rng)
+    paint_wood(canvas, shape, colour, light, rng)
     for _ in range(rng.integers(3, 8)):
         centre, size = (
             (x + rng.uniform(-1, 1) * unit, y + rng.uniform(0.15, 0.5) * unit),
@@ -247,7 +251,7 @@ def _post(canvas: Image.Image, spot: Points, unit: float, light: Light, rng: np.
     colour, low = shade_of(rng, (134, 118, 100), 0.12), canvas.width * 1.3
     drop = rng.uniform(-0.03, 0.03) * unit
     face = np.array([(x - half, y - drop), (x + half, y + drop), (x + half * 1.04, low), (x - half * 1.04, low)])
-    _wood(canvas, face, colour, light, rng)
+    paint_wood(canvas, face, colour, light, rng)
     pen = ImageDraw.Draw(canvas)
     for _ in range(6):
         crack, top = x + rng.uniform(-0.85, 0.85) * half, y + rng.uniform(0.02, 0.4) * unit

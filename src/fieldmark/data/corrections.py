@@ -2,8 +2,10 @@
 
 A list of corrections is a CSV with the columns ``file`` (the photo's name), ``given`` (its class in the data) and
 ``decision``: ``drop``, ``keep``, a class, or ``suggested`` where a column ``suggested`` names one; an empty decision
-decides nothing. ``class:NAME`` always means a class, even one called "drop". Photos are never touched: the list is read
-with the data (``reading.py``), and without it they are as before.
+decides nothing. ``class:NAME`` always means a class, even one called "drop". Where ``given`` is empty, the writer knew
+nothing of the data's class, and a name may lack folders before it, if one photo alone ends in it: so the server's page
+writes lists of single photos. Photos are never touched: the list is read with the data (``reading.py``), and without it
+they are as before.
 """
 
 import unicodedata
@@ -195,8 +197,8 @@ def _resolved(
     ``before`` are the corrections that the person saw as given.
     """
     shown, photos, before = printable(str(source)), photos_by_name(dataset.photos), before or {}
-    classes = {_plain(name): name for name in dataset.classes}
-    found = {row: photo for row in rows if (photo := photo_of(row.file, photos)) is not None}
+    classes, ends = {_plain(name): name for name in dataset.classes}, _by_last_name(dataset.photos)
+    found = {row: photo for row in rows if (photo := photo_of(row.file, photos) or _ending(row.file, ends)) is not None}
     _refuse_other_photos(dataset, rows, len(found), shown)
     corrections: dict[str, Correction] = {}
     decided: dict[str, Decision] = {}
@@ -209,7 +211,8 @@ def _resolved(
         # "keep" stands for the class that the person saw, corrected earlier or not
         seen = now if now is not None and _plain(now) == _plain(row.given) else original
         new = _label(row, seen, classes, place)
-        if _plain(row.given) not in {_plain(name) for name in (original, now, new) if name is not None}:
+        possible = {_plain(name) for name in (original, now, new) if name is not None}
+        if row.given.strip() and _plain(row.given) not in possible:
             raise UserError(
                 f"{place}{printable(photo.name)} is '{printable(original)}' in the data, not '{printable(row.given)}': "
                 "the labels changed since.\nDelete the row, or make a new list with `fieldmark check DATA --labels`"
@@ -270,6 +273,20 @@ def photo_of(file: str, photos: Mapping[str, Photo]) -> Photo | None:
         if name in photos:
             return photos[name]
     return None
+
+
+def _by_last_name(photos: Iterable[Photo]) -> dict[str, list[Photo]]:
+    found: dict[str, list[Photo]] = {}
+    for photo in photos:
+        found.setdefault(_plain(photo.name).rpartition("/")[2], []).append(photo)
+    return found
+
+
+def _ending(file: str, ends: Mapping[str, Sequence[Photo]]) -> Photo | None:
+    """The one photo whose name ends in this one, which lacks folders before it; None if there are none or several."""
+    name = _plain(file)
+    found = [photo for photo in ends.get(name.rpartition("/")[2], ()) if _plain(photo.name).endswith(f"/{name}")]
+    return found[0] if len(found) == 1 else None
 
 
 def shielded(cell: str) -> str:

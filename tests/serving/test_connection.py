@@ -1,0 +1,140 @@
+"""Connections: slow ones, many, and what is no HTTP."""
+
+import socket
+import time
+
+import pytest
+from asking import FORM, connected, form, raw, read_reply, request
+
+from server_process import Running
+
+
+def test_a_connection_serves_one_request_after_the_other(server: Running, jpeg: bytes):
+    with connected(server.url) as connection:
+        for method, path, body in (
+            ("GET", "/healthz", b""),
+            ("POST", "/v1/predict", form(jpeg)),
+            ("GET", "/nothing", b""),
+        ):
+            connection.sendall(request(method, path, body, {"Content-Type": FORM}))
+            assert read_reply(connection).status in (200, 404)
+        time.sleep(2.5)  # longer than a head may take: between requests, a connection may rest
+        connection.sendall(request("GET", "/healthz"))
+        assert read_reply(connection).status == 200
+
+
+def test_a_refusal_leaves_the_connection_as_it_was(server: Running, jpeg: bytes):
+    """Also where the body comes after it could have been refused."""
+    with connected(server.url) as connection:
+        for _ in range(2):
+            connection.sendall(request("POST", "/v1/predict?top=0", form(jpeg * 200), {"Content-Type": FORM}))
+            assert read_reply(connection).status == 400
+
+
+def test_requests_may_come_at_once(server: Running):
+    with connected(server.url) as connection:
+        connection.sendall(request("GET", "/healthz") * 3)
+        content = b""
+        while content.count(b"alive") < 3:
+            content += connection.recv(65536)
+
+
+@pytest.mark.parametrize("start", [b"", b"GET /hea", b"POST / HTTP/1.1\r\nX-A: "])
+def test_heads_that_do_not_come_end_the_connection(server: Running, start: bytes):
+    with connected(server.url) as connection:
+        connection.sendall(start)
+        begun = time.monotonic()
+        assert read_reply(connection).status == 0
+        assert 1 < time.monotonic() - begun < 10
+
+
+def test_bodies_that_do_not_come_are_refused(server: Running):
+    with connected(server.url) as connection:
+        connection.sendall(
+            request("POST", "/v1/predict", b"", {"Content-Type": FORM, "Content-Length": "1000"}) + b"--"
+        )
+        begun = time.monotonic()
+        reply = read_reply(connection)
+        assert (reply.status, reply.code) == (408, "too_slow")
+        assert 1 < time.monotonic() - begun < 10
+        assert connection.recv(1) == b""
+
+
+def test_slow_senders_do_not_hold_up_others(server: Running, jpeg: bytes):
+    """The short form of ``benchmarks/serving.py slow``."""
+    head = request("POST", "/v1/predict", b"", {"Content-Type": FORM, "Content-Length": "100000"})
+    slow = [connected(server.url) for _ in range(60)]
+    try:
+        for number, connection in enumerate(slow):
+            connection.sendall(head[:20] if number % 2 else head + b"\r\n")
+        begun = time.monotonic()
+        for _ in range(5):
+            assert raw(server.url, request("POST", "/v1/predict", form(jpeg), {"Content-Type": FORM})).status == 200
+        assert time.monotonic() - begun < 5
+    finally:
+        for connection in slow:
+            connection.close()
+
+
+@pytest.mark.parametrize("start", [
+    b"\x16\x03\x01\x02\x00\x01\x00\x01", b"GET / HTTP/9.9\r\n\r\n", b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nHost : b\r\n\r\n", b"HELO\r\n\r\n", b"GET / HTTP/1.1\r\nA: " + b"b" * 70_000,
+    b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+    b"GET http://localhost/ HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
+])  # fmt: skip
+def test_what_is_no_http_is_refused(server: Running, start: bytes):
+    reply = raw(server.url, start)
+    assert reply.status in (400, 501)
+    assert reply.code in ("bad_http", "bad_host")
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert "server" not in reply.headers
+
+
+def test_both_lengths_at_once_are_no_way_to_smuggle_a_request(server: Running):
+    smuggled = b"0\r\n\r\nGET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    head = {"Content-Type": FORM, "Transfer-Encoding": "chunked", "Content-Length": str(len(smuggled))}
+    with connected(server.url, 0.5) as connection:
+        connection.sendall(request("POST", "/v1/predict", smuggled, head))
+        first = read_reply(connection)
+        assert first.status == 400
+        try:
+            rest = connection.recv(65536)
+        except (TimeoutError, ConnectionResetError):
+            rest = b""
+        assert b"fieldmark_" not in rest or b"HTTP/1.1" in rest
+
+
+def test_chunked_bodies_are_counted_as_they_come(server: Running, jpeg: bytes):
+    head = {"Content-Type": FORM, "Content-Length": "", "Transfer-Encoding": "chunked"}
+    body = form(jpeg)
+    chunks = b"%x\r\n%s\r\n" % (len(body), body) + b"0\r\n\r\n"
+    assert raw(server.url, request("POST", "/v1/predict", b"", head) + chunks).status == 200
+    chunk = b"100000\r\n" + bytes(2**20) + b"\r\n"
+    with connected(server.url) as connection:
+        connection.sendall(request("POST", "/v1/predict", b"", {**head, "Content-Type": "image/jpeg"}))
+        for _ in range(11):
+            connection.sendall(chunk)
+        connection.sendall(b"0\r\n\r\n")
+        reply = read_reply(connection)
+    assert (reply.status, reply.code) == (413, "too_large")
+
+
+def test_what_is_said_to_be_too_large_is_refused(server: Running):
+    with connected(server.url) as connection:
+        connection.sendall(request("POST", "/v1/predict", b"", {"Content-Type": FORM, "Content-Length": "99999999"}))
+        connection.shutdown(socket.SHUT_WR)
+        assert read_reply(connection).status in (0, 413)
+    expecting = {"Content-Type": FORM, "Content-Length": "99999999", "Expect": "100-continue"}
+    with connected(server.url) as connection:
+        connection.sendall(request("POST", "/v1/predict", b"", expecting))
+        reply = read_reply(connection)
+    assert (reply.status, reply.headers["connection"]) == (413, "close")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "x"])
+def test_compressed_bodies_are_refused(server: Running, jpeg: bytes, coding: str):
+    head = {"Content-Type": FORM, "Content-Encoding": coding}
+    reply = raw(server.url, request("POST", "/v1/predict", form(jpeg), head))
+    assert (reply.status, reply.code) == (415, "compressed")
