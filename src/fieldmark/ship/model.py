@@ -106,10 +106,12 @@ class Model:
 
     def normalised(self, views: np.ndarray) -> np.ndarray:
         """Views uint8 (N, S, S, 3) as the network takes them: float32 (N, 3, S, S)."""
-        values = views.astype(np.float32)
-        values -= self.manifest.shift
-        values *= self.manifest.scale
-        return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+        count, height, width, channels = views.shape
+        values = np.empty((count, channels, height, width), np.float32)
+        # into its order at once: moving floats afterwards takes ten times as long
+        np.subtract(views.transpose(0, 3, 1, 2), self.manifest.shift[:, None, None], out=values, dtype=np.float32)
+        values *= self.manifest.scale[:, None, None]
+        return values
 
     def outputs(self, images: np.ndarray, *names: str) -> dict[str, np.ndarray]:
         """The network's outputs by name, a row for each of ``images`` float32 (N, 3, S, S).
