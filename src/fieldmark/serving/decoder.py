@@ -61,8 +61,7 @@ def answer_photos(connection: socket.socket, assignment: Assignment) -> None:
             data = bytes(_exactly(connection, length))
             allow_seconds(assignment.seconds)
             outcome, width, height, content = view_of(data, assignment)
-            connection.sendall(HEAD.pack(outcome, width, height, len(content)))
-            connection.sendall(content)
+            connection.sendall(HEAD.pack(outcome, width, height, len(content)) + content)
         except (_Gone, OSError):
             return
         del data, content

@@ -58,8 +58,8 @@ class _Decoder(asyncio.BufferedProtocol):
         if not self.photos:
             self.begun = now
         self.photos.append(photo)
-        self._transport.write(LENGTH.pack(len(photo.data)))
-        self._transport.write(photo.data)  # which stays until the answer: another process may need it
+        # the bytes stay until the answer: another process may need them
+        self._transport.writelines((LENGTH.pack(len(photo.data)), photo.data))
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._left
