@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import resource
 import signal
@@ -88,6 +89,8 @@ async def _served(
             "confinement": engine.decoders.missing or "complete",
             "token": token is not None,
         }
+        gc.collect()
+        gc.freeze()  # what is there now stays: the collector need not look through it again and again
         log("ready", told)
         ready(url)
 
