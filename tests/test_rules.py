@@ -45,7 +45,17 @@ ROOMS = rooms_of_the_design()
 
 # Modules that the base installation must be able to import: these, and all of images, data, birds, confidence,
 # predictions, ship, serving (with its extra), recipes and input but one. So recipes, settings and plans are read, written and changed without it.
-FREE_OF_TORCH = ("images", "data", "birds", "confidence", "predictions", "ship", "serving", "recipes", "input")
+FREE_OF_TORCH = (
+    "images",
+    "data",
+    "birds",
+    "confidence",
+    "predictions",
+    "ship",
+    "serving",
+    "recipes",
+    "input",
+)
 NEEDS_TORCH = ("input.loading",)
 NEEDS_NO_TORCH = (
     "",

@@ -1,5 +1,6 @@
 """Settings from three places, and tokens."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,9 @@ def test_unfit_tokens_are_refused(tmp_path: Path, text: str):
 def test_a_missing_token_file_is_named(tmp_path: Path):
     with pytest.raises(UserError, match="cannot be read"):
         token_of(Settings(token_file=tmp_path / "none"))
+
+
+def test_every_setting_is_in_the_docs():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "serving.md").read_text("utf-8")
+    table = text[text.index("| setting |") : text.index("## Security")]
+    assert [each.name for each in fields(Settings) if f"`{each.name}`" not in table] == []

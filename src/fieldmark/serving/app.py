@@ -191,7 +191,8 @@ class Application:
             raise Refused(_SLOW, "too_slow", "the body did not come in time") from None
 
     def _refuse_coded(self, call: Call) -> None:
-        if call.header(b"content-encoding").lower() not in ("", "identity"):
+        codings = call.header(b"content-encoding").lower(), call.header(b"transfer-encoding").lower()
+        if codings[0] not in ("", "identity") or codings[1] not in ("", "chunked"):
             raise Refused(415, "compressed", "bodies are sent as they are, not compressed")
         length = call.header(b"content-length")
         if length.isdecimal() and int(length[:20]) > self._allowed.bytes:

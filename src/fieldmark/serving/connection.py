@@ -7,9 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import h11
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 LONGEST_HEAD = 32 * 1024
@@ -28,7 +27,7 @@ def limited(limits: Limits) -> Callable[..., asyncio.Protocol]:
     return partial(Limited, limits)
 
 
-class Limited(H11Protocol):
+class Limited(HttpToolsProtocol):
     """One connection.
 
     Args:
@@ -50,6 +49,7 @@ class Limited(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
         self._timer: asyncio.TimerHandle | None = None
+        self._beside_body = self._headers = 0  # bytes
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore
         """Begins, unless there are too many."""
@@ -65,32 +65,54 @@ class Limited(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Takes bytes."""
+        """Takes bytes; those that are no body are counted, be they heads, trailers or what stands between chunks."""
+        self._beside_body = max(self._beside_body, 0) + len(data)
         super().data_received(data)
+        if self._beside_body > LONGEST_HEAD and not self.transport.is_closing():
+            self.send_400_response("")
         self._watch()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a line of the head, or after the body."""
+        self._headers += len(name) + len(value)
+        if self._headers > LONGEST_HEAD:
+            raise ValueError  # which the parser takes for an error of the client
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Begins to answer."""
+        self._beside_body = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Takes a part of the body."""
+        self._beside_body -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Has all of a request."""
+        self._beside_body = self._headers = 0
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Goes on to the next request."""
         super().on_response_complete()
-        if self.conn.trailing_data[0]:  # else the connection is idle, which uvicorn watches
+        if self._beside_body > 0:  # else the connection is idle, which uvicorn watches
             self._watch()
 
     def send_400_response(self, msg: str) -> None:
         """Says that this is no HTTP, in the words of all other refusals."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()
+            return
         request_id = secrets.token_hex(12)
         told = {"error": {"code": "bad_http", "message": "this is no HTTP request"}, "request_id": request_id}
         body = json.dumps(told).encode()
-        headers = {
-            "content-type": "application/json",
-            "content-length": str(len(body)),
-            "x-content-type-options": "nosniff",
-            "x-request-id": request_id,
-            "connection": "close",
-        }
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            response = h11.Response(status_code=400, headers=[*headers.items()], reason=b"Bad Request")
-            for event in (response, h11.Data(data=body), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
+        head = (
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n"
+            f"x-request-id: {request_id}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
         self.transport.close()
 
     def _watch(self) -> None:

@@ -7,6 +7,7 @@ The first answer is unasked: it says that the process is ready, and what of its 
 
 import gc
 import json
+import os
 import signal
 import socket
 import struct
@@ -24,6 +25,8 @@ from fieldmark.serving.confinement import allow_seconds, confine, end_with_paren
 LENGTH, HEAD = struct.Struct("<I"), struct.Struct("<BIII")
 SEEN, UNREADABLE, READY = 0, 1, 2
 """Outcomes."""
+NICE = 5
+"""How far decoding and computing stand behind the server's other work."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,7 @@ def answer_photos(connection: socket.socket, assignment: Assignment) -> None:
             data = bytes(_exactly(connection, length))
             allow_seconds(assignment.seconds)
             outcome, width, height, content = view_of(data, assignment)
-            connection.sendall(HEAD.pack(outcome, width, height, len(content)))
-            connection.sendall(content)
+            connection.sendall(HEAD.pack(outcome, width, height, len(content)) + content)
         except (_Gone, OSError):
             return
         del data, content
@@ -82,6 +84,7 @@ def _exactly(connection: socket.socket, length: int) -> bytearray:
 def main(number: str, text: str) -> None:
     """Answers photos at the socket of this number."""
     end_with_parent()
+    os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     assignment = from_plain(json.loads(text), Assignment)
     connection = socket.socket(fileno=int(number))

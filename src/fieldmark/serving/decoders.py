@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 
@@ -34,7 +35,8 @@ class _Decoder(asyncio.BufferedProtocol):
 
     def __init__(self, pool: "Decoders") -> None:
         self._pool, self.photos = pool, deque[Photo]()
-        self.ready, self.begun, self._transport = False, 0.0, None
+        self.ready, self.begun = False, 0.0
+        self._transport: asyncio.Transport | None = None
         ours, theirs = socket.socketpair()
         self.connection = ours
         command = [sys.executable, "-m", "fieldmark.serving.decoder", str(theirs.fileno()), pool.assignment]
@@ -48,16 +50,16 @@ class _Decoder(asyncio.BufferedProtocol):
         self._expect_head()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # which those of other event loops are in all but name
 
     def send(self, photo: Photo, now: float) -> None:
         """Gives the process a photo."""
-        assert isinstance(self._transport, asyncio.WriteTransport)
+        assert self._transport is not None
         if not self.photos:
             self.begun = now
         self.photos.append(photo)
-        self._transport.write(LENGTH.pack(len(photo.data)))
-        self._transport.write(photo.data)  # which stays until the answer: another process may need it
+        # the bytes stay until the answer: another process may need them
+        self._transport.writelines((LENGTH.pack(len(photo.data)), photo.data))
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._left
