@@ -23,7 +23,7 @@ PROGRAM = Path(__file__).parents[1] / "processes_program.py"
 TRANSFORMER = ("--backbone", "test_vit", "--size", "160", "--epochs", "1")
 """A network without batch norms, whose statistics would be those of a process's own images."""
 CONTRAST = "ContrastiveChannelInteraction"
-TERMS = ("PairwiseConfusion", "MutualChannelLoss", "SoftChannelLabels", "CenterLoss", CONTRAST)
+TERMS = ("PairwiseConfusion", "MutualChannelLoss", "SoftChannelLabels", "CenterLoss", "Triplet", CONTRAST)
 OTHERWISE = (
     "api-net, random pairs",
     "api-net, a frozen backbone",

@@ -80,10 +80,12 @@ def test_there_and_back(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_what_every_layer_that_scores_is_given_is_known_for_each_image(name: str) -> None:
     method = built(ALL[name])[1].method
-    for group in method.scorers():
-        given = Given(method, group)(images())
-        assert given.shape == (3, sum(layer.in_features for layer in group))
-    assert torch.allclose(method.scorers()[-1][-1](given[:, -group[-1].in_features :]), method(images()), atol=1e-4)
+    groups = method.scorers()
+    given = [Given(method, group)(images()) for group in groups]
+    for group, values in zip(groups, given, strict=True):
+        assert values.shape == (3, sum(layer.in_features for layer in group))
+    last = groups[-1][-1]
+    assert torch.allclose(last(given[-1][:, -last.in_features :]), method(images()), atol=1e-4)
 
 
 @torch.no_grad()

@@ -91,17 +91,15 @@ def propose(scores: Annotated[Tensor, "B N"], boxes: Boxes, count: Count, thresh
     ``threshold`` or more. Where none is left, the highest of the others; where there are none, the first again.
     """
     refuse_misfits(propose, scores, boxes, count, threshold)
-    number = scores.shape[1]
-    anchors = torch.arange(number, device=scores.device)
-    order = scores.detach().argsort(dim=1, descending=True, stable=True)
-    # whole numbers, so that equal scores keep an order that is the same everywhere
-    place = torch.zeros_like(order).scatter(1, order, anchors.expand_as(order))
-    suppressed, taken, chosen = torch.zeros_like(place), torch.zeros_like(place), []
+    scores, anchors = scores.detach(), torch.arange(scores.shape[1], device=scores.device)
+    suppressed = taken = torch.zeros_like(scores, dtype=torch.bool)
+    chosen = []
     for _ in range(count):
-        best = (place + number * (suppressed + taken)).argmin(1)
+        free, rest = (scores.masked_fill(out, -math.inf).argmax(1) for out in (suppressed, taken))
+        best = torch.where(suppressed.all(1), rest, free)
         chosen.append(best)
-        suppressed = suppressed | (overlap(boxes[best], boxes) >= threshold).long()
-        taken = taken | (anchors == best[:, None]).long()
+        taken = taken | (anchors == best[:, None])
+        suppressed = suppressed | taken | (overlap(boxes[best], boxes) >= threshold)
     return torch.stack(chosen, 1)
 
 
