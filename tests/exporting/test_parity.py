@@ -13,6 +13,7 @@ from export_matrix import plain_manifest
 from exported_networks import disturbed
 from fieldmark.errors import UserError
 from fieldmark.exporting.export import opened_in
+from fieldmark.exporting.halving import halved
 from fieldmark.exporting.network import Shipped
 from fieldmark.exporting.onnx_file import file_of
 from fieldmark.exporting.parity import (
@@ -21,6 +22,7 @@ from fieldmark.exporting.parity import (
     grid_of,
     photo_faults,
     refuse_faults,
+    rounded_by,
     rounding_faults,
 )
 from fieldmark.recipe import Model, Pixels, Recipe
@@ -117,6 +119,14 @@ def test_what_does_not_hold(change: dict[str, float], said: str):
     fault = faults(replace(CLOSE, **change))
     assert fault.startswith(said)
     assert bool(fault) == bool(said)
+
+
+@pytest.mark.parametrize("which", ["graph", "sampling_graph"])
+def test_rounding_is_measured_on_noise(which: str, request: pytest.FixtureRequest):
+    own: ModelProto = request.getfixturevalue(which)
+    made_of: Shipped = request.getfixturevalue({"graph": "network", "sampling_graph": "sampling"}[which])
+    assert rounded_by(own, made_of, size=64) < 1e-4
+    assert 1e-5 < rounded_by(halved(own), made_of, size=64) < 0.1
 
 
 def test_sixteen_bits_round_and_do_no_more():
