@@ -44,7 +44,8 @@ def ticked(cell: str) -> list[str]:
 ROOMS = rooms_of_the_design()
 
 # Modules that the base installation must be able to import: these, and all of images, data, birds, confidence,
-# predictions, ship, serving (with its extra), recipes and input but one. So recipes, settings and plans are read, written and changed without it.
+# predictions, ship, serving (with its extra), recipes and input but one. So recipes, settings and plans are read, written
+# and changed without it.
 FREE_OF_TORCH = (
     "images",
     "data",
