@@ -2,6 +2,7 @@
 #   make demo                      the whole way on drawn birds, in minutes
 #   make test                      the tests (make test-slow: those that take minutes each)
 #   make test-elsewhere            the quick ones as on another machine: processor, locale, time zone, umask, terminal
+#   make test-without-torch        exported models in a fresh installation of fieldmark[serve] alone
 #   make check                     what must pass before a change is merged: ruff, pyright and the tests
 #   make clean                     removes what these made
 #   make test PYTHON=python3.12    with another Python
@@ -14,7 +15,7 @@ VENV := $(if $(FIELDMARK_VENV),$(FIELDMARK_VENV),.venv)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-elsewhere lint types check clean
+.PHONY: help demo test test-slow test-elsewhere test-without-torch lint types check clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -58,6 +59,9 @@ test-elsewhere: $(DEV_READY)
 	@umask 077; folder=$$(mktemp -d)/"with space"; mkdir "$$folder"; \
 	  env $(ELSEWHERE) TMPDIR="$$folder" $(BIN)/python -m pytest $(or $(ARGS),$(QUICK)); status=$$?; \
 	  rm -rf "$${folder%/*}"; exit $$status
+
+test-without-torch: $(DEV_READY)
+	@.ci/without-torch $(abspath $(BIN))/python
 
 lint: $(DEV_READY)
 	@$(BIN)/ruff check .

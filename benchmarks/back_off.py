@@ -1,8 +1,9 @@
 """What answers of groups are worth: the stored logits of test photos, and a table of groups of their classes.
 
     python benchmarks/back_off.py benchmarks/cub20_families.csv benchmarks/cub20_start/results/cub20-default-seed*.npz
-    python benchmarks/back_off.py GROUPS.csv RESULTS.npz [RESULTS.npz ...] --temperature 0.76
+    python benchmarks/back_off.py GROUPS.csv RESULTS.npz [RESULTS.npz ...] --confidence CONFIDENCE.json [...]
 
+With ``--confidence``, one file for each run, as ``fieldmark calibrate`` leaves it, logits are at the run's temperature.
 The rows of the table are in the order of the logits. Accuracy at each level is that of the nodes on a photo's path, as
 ``fieldmark evaluate`` has it, beside the likeliest node of the level by itself, and the likeliest class's own node. A
 photo is contradictory where one of these nodes does not lie in that of the next level. All figures are means over the
@@ -10,6 +11,7 @@ files; in brackets, Student's 95 % interval over them.
 """
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -81,6 +83,17 @@ def table(found: Sequence[Measured], groups: Groups) -> Iterator[str]:
         yield f"| {certainty:.0%} | {' | '.join(cells)} | {100 - 100 * photos.sum() / total:.1f} |"
 
 
+def temperatures(results: Sequence[Path], confidence: Sequence[Path] | None) -> list[float]:
+    """What the logits of each file are divided by: what its run's ``confidence.json`` says, or 1 without these."""
+    if confidence is None:
+        return [1.0] * len(results)
+    if len(confidence) != len(results):
+        raise SystemExit(
+            f"--confidence: {len(confidence)} files for {len(results)} files of results; name one for each"
+        )
+    return [json.loads(path.read_text("utf-8"))["temperature"]["value"] for path in confidence]
+
+
 def _mean(shares: Sequence[float]) -> str:
     mean, low, high = (100 * value for value in seed_interval(shares))
     return f"{mean:.1f}" if np.isnan(low) or low == high else f"{mean:.1f} ({low:.1f} to {high:.1f})"
@@ -91,16 +104,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("groups", type=Path)
     parser.add_argument("results", type=Path, nargs="+")
-    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--confidence", type=Path, nargs="+")
     options = parser.parse_args(arguments)
+    known = temperatures(options.results, options.confidence)
     header, *rows = read_rows(options.groups)
     column = header.cells.index("class")
     groups = read_groups(options.groups, [row.cells[column].strip() for row in rows])
     found = []
-    for path in options.results:
+    for path, temperature in zip(options.results, known, strict=True):
         with np.load(path, allow_pickle=False) as arrays:
             logits, labels = arrays["logits"].astype(np.float64), arrays["labels"]
-        found.append(measured(np.exp(log_probabilities(logits / options.temperature)), labels, groups))
+        found.append(measured(np.exp(log_probabilities(logits, temperature)), labels, groups))
     print("\n".join(table(found, groups)))
 
 

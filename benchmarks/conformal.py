@@ -2,10 +2,12 @@
 
     python benchmarks/conformal.py benchmarks/flowers_start/results/*.npz
     python benchmarks/conformal.py RESULTS.npz [RESULTS.npz ...] --coverage 0.95 --splits 50 --json conformal.json
+    python benchmarks/conformal.py RESULTS.npz [RESULTS.npz ...] --confidence CONFIDENCE.json [CONFIDENCE.json ...]
 
 Each file has ``labels`` and ``logits`` of photos that its run did not train on, as ``fieldmark bench`` and ``fieldmark
 evaluate`` leave them. Half of the photos, at random, set the thresholds; on the other half it is counted how often the
-true class is in the set, and how large sets are. Compared on the same splits, with the softmax of the logits as it is:
+true class is in the set, and how large sets are. Compared on the same splits, with the softmax of the logits as it is,
+or with ``--confidence``, one file for each run, as ``fieldmark calibrate`` leaves it, at the run's temperature:
 
 - least ambiguous sets, the score of ``fieldmark.confidence.conformal``: with one threshold for all classes; with
   thresholds of their own for classes with enough photos, as ``fieldmark predict --coverage`` has it; and for all
@@ -25,6 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from back_off import temperatures
 from fieldmark.confidence.conformal import (
     photos_for_own,
     photos_needed,
@@ -151,12 +154,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--coverage", type=float, default=0.9)
     parser.add_argument("--splits", type=int, default=50)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--confidence", type=Path, nargs="+")
     options = parser.parse_args(arguments)
+    known = temperatures(options.results, options.confidence)
     kept = {}
-    for path in options.results:
+    for path, temperature in zip(options.results, known, strict=True):
         with np.load(path, allow_pickle=False) as arrays:
             labels, logits = arrays["labels"], arrays["logits"]
-        probabilities = np.exp(log_probabilities(logits))
+        probabilities = np.exp(log_probabilities(logits, temperature))
         right = (logits.argmax(1) == labels).mean()
         print(f"\n### {path.stem}: {len(labels):,} photos, {logits.shape[1]} classes, top-1 {100 * right:.1f} %\n")
         asked = {"coverage": options.coverage, "splits": options.splits}

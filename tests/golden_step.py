@@ -9,6 +9,7 @@ They hold on any processor within ``TOLERANCE``. On one machine a refactor leave
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ def tiny_learner(composition: Composition, monkeypatch: pytest.MonkeyPatch, *ext
     parts = Model(
         composition.method, composition.pool, composition.head, neck=composition.neck, terms=composition.terms
     )
+    parts = replace(parts, criterion=composition.criterion or parts.criterion)
     recipe = Recipe(parts, pixels=Pixels(size=SIZE, eval_size=SIZE))
     learner = building.build_learner(recipe, classes=CLASSES, external=building.classes_named(external)).double()
     with torch.no_grad():

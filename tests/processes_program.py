@@ -34,7 +34,7 @@ from fieldmark.papers.channel_interaction.contrastive import ContrastiveChannelI
 from fieldmark.papers.mutual_channel import SoftChannelLabels
 from fieldmark.papers.selective_sparse_sampling.method import S3N
 from fieldmark.recipe import Model, Part, Pixels, Recipe, Sgd, Stage
-from fieldmark.recipes import COMPOSITIONS, api_net, channel_interaction, selective_sparse_sampling
+from fieldmark.recipes import COMPOSITIONS, SYSTEMS, api_net, channel_interaction, selective_sparse_sampling
 from fieldmark.recipes.composition import Composition
 from fieldmark.runs.checkpoint import load_state
 from fieldmark.training.loop import Loop
@@ -56,6 +56,14 @@ CONTRASTS: tuple[Mapping[str, Any], ...] = (
 FROZEN = {"api-net, a frozen backbone": Stage(1, Sgd(0.1), frozen=("backbone",))}
 OPTIONS: Mapping[type, Mapping[str, Any]] = {SoftChannelLabels: {"reduction": 4}}
 """Of its one hidden number at the paper's reduction, where there are twelve channels, the ReLU would leave nothing."""
+
+WHOLE = {
+    "nts": {"method": Part("NTS", {"proposals": 30})},
+    "mamc": {"pool": Part("MultiExcitation", {"reduction": 1})},
+    "se": {"neck": Part("SqueezeExcitation", {"reduction": 1})},
+}
+"""So many proposals that there are some of every level of NTS-Net's navigator; so many numbers between the layers of
+gates that a ReLU leaves some."""
 
 
 def of_other_options() -> dict[str, Composition]:
@@ -81,11 +89,13 @@ def with_terms(composition: Composition, *added: type) -> Composition:
 
 
 def learners() -> dict[str, Learner]:
-    """Every paper alone, with every term that fits it, and with all of these; then with other options."""
+    """Every paper and system alone, papers also with every term that fits and with all of these, and other options."""
     with pytest.MonkeyPatch.context() as patch:
         found = {name: tiny_learner(composition, patch) for name, composition in of_other_options().items()}
         for composition in COMPOSITIONS:
-            found[composition.name] = tiny_learner(composition, patch)
+            found[composition.name] = tiny_learner(replace(composition, **WHOLE.get(composition.name, {})), patch)
+            if composition.name in [system.COMPOSITION.name for system in SYSTEMS]:
+                continue
             fitting: list[type] = []
             for term in TERMS:
                 try:

@@ -12,11 +12,28 @@ from fieldmark.core.classifier import Average, Classifier, Linear
 from fieldmark.core.contract import Method
 from fieldmark.core.criterion import CrossEntropy
 from fieldmark.core.draws import Draws
-from fieldmark.papers import pairwise_confusion, plain
+from fieldmark.papers import (
+    angular_softmax,
+    bilinear_cnn,
+    center_loss,
+    congenerous_cosine,
+    focal_loss,
+    gaussian_mixture,
+    generalized_non_local,
+    large_margin_cosine,
+    multi_attention,
+    non_local,
+    pairwise_confusion,
+    plain,
+    squeeze_excitation,
+    triplet_network,
+)
 from fieldmark.papers.api_net import ApiInteraction, ApiNet, method, mutual
 from fieldmark.papers.channel_interaction import contrastive, interaction
 from fieldmark.papers.channel_interaction.interaction import SelfChannelInteraction
 from fieldmark.papers.mutual_channel import loss, soft_labels
+from fieldmark.papers.nts_net import NTS, anchors, ranking
+from fieldmark.papers.nts_net import method as nts
 from fieldmark.papers.selective_sparse_sampling import S3N, attention, sampler
 from golden_step import tiny_backbone
 
@@ -67,6 +84,12 @@ def mask(*shape: int) -> Tensor:
     return torch.rand(shape) < 0.5
 
 
+def boxes(*shape: int) -> Tensor:
+    """Of sides of 1 to 4 pixels, (..., 4)."""
+    first = torch.randint(0, 8, (*shape, 2))
+    return torch.cat([first, first + torch.randint(1, 5, (*shape, 2))], -1).float()
+
+
 def groups(sizes: Sizes) -> tuple[int, ...]:
     classes, channels = sizes.classes, sizes.channels
     return (channels // classes,) * classes if classes and channels else ()
@@ -95,6 +118,13 @@ def contrast(term: nn.Module, sizes: Sizes) -> Tensor:
 
 def of_pairs(layer: nn.Module, sizes: Sizes) -> Any:
     return layer(vectors(sizes), vectors(sizes), Draws(0))
+
+
+def margin(head: nn.Module, sizes: Sizes) -> Any:
+    embedding = vectors(sizes)
+    logits = head(embedding)
+    trained = head.with_margin(logits, embedding, labels(sizes)) if isinstance(head, classifier.MarginHead) else logits
+    return logits, trained
 
 
 def width(sizes: Sizes) -> dict[str, Any]:
@@ -145,6 +175,11 @@ CASES = [
         loss.ChannelExpansion,
         lambda s: {"channels": s.channels, "classes": s.classes},
         lambda neck, s: neck.eval()(maps(s)),
+    ),
+    Case(
+        loss.HiddenMaximum,
+        lambda s: {"channels": s.channels},
+        lambda pool, s: pool.eval()(maps(s)),
     ),
     Case(
         loss.TwoLayerHead,
@@ -262,11 +297,83 @@ CASES = [
         Case(S3N, lambda s, options=options: {"classifier": whole(s), **options}, step)
         for options in ({}, {"partition": "random"}, {"attention": "saliency", "branches": "OD"})
     ),
+    Case(
+        multi_attention.MultiExcitation, lambda s: {"channels": s.channels, "width": 4}, lambda pool, s: pool(maps(s))
+    ),
+    Case(
+        multi_attention.n_pair,
+        lambda s: {"features": numbers(s.images, 2, s.channels), "labels": labels(s), "photos": torch.arange(s.images)},
+    ),
+    Case(multi_attention.MultiAttentionMultiClass, lambda s: {}, lambda term, s: term(vectors(s), labels(s))),
+    Case(triplet_network.distance_ratio, lambda s: {"near": numbers(s.images), "far": numbers(s.images)}),
+    *(
+        Case(triplet_network.Triplet, lambda s, form=form: {"form": form}, lambda term, s: term(vectors(s), labels(s)))
+        for form in ("ratio", "margin")
+    ),
+    Case(pairs.root, lambda s: {"squared": numbers(s.images)}),
+    Case(anchors.levels_of, lambda s: {"height": 4, "width": 5}),
+    Case(anchors.anchor_boxes, lambda s: {"size": (64, 48), "positions": (4, 3), "like": logits(s)}),
+    Case(anchors.overlap, lambda s: {"boxes": boxes(s.images), "others": boxes(5)}),
+    Case(anchors.propose, lambda s: {"scores": numbers(s.images, 7), "boxes": boxes(7), "count": 3}),
+    Case(anchors.crop_grid, lambda s: {"boxes": boxes(s.images, 3), "size": (12, 12), "side": 4}),
+    Case(anchors.crops, lambda s: {"images": maps(s), "grid": numbers(s.images, 3, 4, 4, 2)}),
+    Case(ranking.Navigator, lambda s: {"channels": s.channels}, lambda layer, s: layer(maps(s))),
+    Case(ranking.score_map, lambda s: {"scores": numbers(s.images, 6 * 4 + 6 + 9), "height": 2, "width": 2}),
+    Case(ranking.ranking_loss, lambda s: {"scores": numbers(s.images, 6), "losses": numbers(s.images, 6)}),
+    Case(nts.dropped, lambda s: {"values": vectors(s), "numbers": vectors(s), "dropout": 0.5}),
+    Case(NTS, lambda s: {"classifier": whole(s), "criterion": None, "channels": 12, "width": 12}, step),
     Case(plain.Plain, lambda s: {"classifier": whole(s), "criterion": CrossEntropy()}, step),
     *(
         Case(class_maps.class_response_maps, lambda s, of=of: {"maps": maps(s), "weight": of(s)})
         for of in (lambda s: numbers(s.classes, s.channels), lambda s: numbers(s.images, 2, s.channels))
     ),
+    Case(bilinear_cnn.outer_products, lambda s: {"maps": maps(s)}),
+    Case(bilinear_cnn.signed_root, lambda s: {"values": vectors(s)}),
+    *(
+        Case(kind, lambda s: {"channels": s.channels}, lambda part, s: part.eval()(maps(s)))
+        for kind in (
+            bilinear_cnn.Bilinear,
+            bilinear_cnn.CompactBilinearPool,
+            generalized_non_local.GeneralizedNonLocal,
+            non_local.NonLocal,
+            squeeze_excitation.SqueezeExcitation,
+        )
+    ),
+    Case(squeeze_excitation.squeezed, lambda s: {"maps": maps(s)}),
+    Case(
+        generalized_non_local.generalized_attention,
+        lambda s: dict.fromkeys(("theta", "phi", "g"), maps(s)) | {"groups": 2},
+    ),
+    Case(focal_loss.focal_loss, lambda s: {"log_probabilities": logits(s).log_softmax(1)}),
+    Case(focal_loss.FocalLoss, lambda s: {"smoothing": 0.1}, lambda part, s: part(logits(s), labels(s))),
+    Case(
+        center_loss.center_steps,
+        lambda s: {"embeddings": vectors(s), "labels": labels(s), "centers": numbers(s.classes, s.channels)},
+    ),
+    Case(
+        center_loss.CenterLoss,
+        lambda s: {"classes": s.classes, "width": s.channels},
+        lambda term, s: term(vectors(s), labels(s)),
+    ),
+    Case(angular_softmax.psi, lambda s: {"cosine": vectors(s), "m": 4}),
+    Case(congenerous_cosine.least_scale, lambda s: {"classes": s.classes}),
+    *(
+        Case(kind, lambda s: {"width": s.channels, "classes": s.classes}, margin)
+        for kind in (
+            angular_softmax.AngularSoftmax,
+            congenerous_cosine.CongenerousCosine,
+            gaussian_mixture.GaussianMixture,
+            large_margin_cosine.LargeMarginCosine,
+        )
+    ),
+    Case(
+        gaussian_mixture.squared_distances,
+        lambda s: {
+            "embedding": vectors(s),
+            **dict.fromkeys(("means", "log_variances"), numbers(s.classes, s.channels)),
+        },
+    ),
+    Case(gaussian_mixture.GaussianLikelihood, lambda s: {"weight": 0.1}, lambda term, s: term(logits(s), labels(s))),
     *(Case(kind, lambda s: {}, lambda pool, s: pool(maps(s))) for kind in (classifier.Average, classifier.Maximum)),
     Case(Linear, lambda s: {"width": s.channels, "classes": s.classes}, lambda head, s: head(vectors(s))),
     *(

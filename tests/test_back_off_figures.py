@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from back_off import main, measured, torn
+from back_off import main, measured, temperatures, torn
 from fieldmark.confidence.taxonomy import Groups
 from fieldmark.data.dataset import Level
 
@@ -29,3 +29,19 @@ def test_answers_of_cub_contradict_each_other_nowhere(capsys: pytest.CaptureFixt
     (path,) = [line for line in lines if line.startswith("| on the path")]
     assert path.endswith("| 0.0 |")
     assert sum(line.startswith(("| 80%", "| 90%", "| 95%")) for line in lines) == 3
+
+
+def test_a_run_s_own_temperature(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = BENCHMARKS / "cub20_start/results/cub20-default-seed10.npz"
+    known = BENCHMARKS / "calibration/cub20-10.confidence.json"
+    (value,) = temperatures([path], [known])
+    assert value == pytest.approx(0.779752)
+    with np.load(path, allow_pickle=False) as arrays:
+        np.savez(tmp_path / "divided.npz", labels=arrays["labels"], logits=arrays["logits"] / np.float64(value))
+    families = str(BENCHMARKS / "cub20_families.csv")
+    main([families, str(path), "--confidence", str(known)])
+    told = capsys.readouterr().out
+    main([families, str(tmp_path / "divided.npz")])
+    assert capsys.readouterr().out == told
+    with pytest.raises(SystemExit, match="name one for each"):
+        main([families, str(path), str(path), "--confidence", str(known)])

@@ -210,7 +210,7 @@ def test_accumulation_is_refused_where_it_would_change_which_images_meet(
         return
     with pytest.raises(UserError, match=message) as caught:
         built(accumulated)
-    assert "use --accumulate 1" in str(caught.value)
+    assert "use --micro-batch in place of --accumulate" in str(caught.value)
 
 
 def test_one_class_is_refused():

@@ -4,6 +4,7 @@
 photographs of birds.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 
 import fieldmark
 import small_runs
+from fieldmark import api
 from fieldmark.data.reading import read_dataset
 from fieldmark.errors import UserError
 from fieldmark.training.settings import Keywords
 from small_runs import KEYWORDS
-from typed import ran
+from typed import ran, refused
 
 pytest.importorskip("cleanlab", reason="needs the extra [audit]")
 SHORT: Keywords = {**KEYWORDS, "epochs": 1}
@@ -65,6 +67,42 @@ def test_a_list_beside_data_that_cannot_be_written(own: Path, tmp_path: Path) ->
     (own / "fieldmark-labels.csv").write_text("file,given,decision\nant/0.jpg,ant,drop\n")
     with pytest.raises(UserError, match="a list of their own"):
         fieldmark.apply_labels(own, decided, corrections=place)
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Path:
+    """A list that does not lie with the photos: one photo less, another one of another class."""
+    path = tmp_path / "mine.csv"
+    path.write_text("file,given,decision\nant/0.jpg,ant,drop\nant/1.jpg,ant,bee\n")
+    return path
+
+
+def test_a_list_is_named_to_evaluate(
+    own_run: Path, listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("evaluate", own_run, "--split", "all", "--device", "cpu", "--out", tmp_path / "figures")
+    assert ran(*words, "--corrections", listed, "--json", tmp_path / "f.json") == 0
+    assert json.loads((tmp_path / "f.json").read_text())["n"] == 29
+    assert "photos left out: 1, relabelled: 1" in " ".join(capsys.readouterr().out.split())
+    rows = (tmp_path / "figures" / "photos.csv").read_text().splitlines()
+    assert [row.split(",")[2] for row in rows if row.startswith("ant/1.jpg,")] == ["bee"]
+    assert "no such file" in refused(capsys, *words, "--corrections", tmp_path / "none.csv")
+    assert "no column given" in refused(capsys, *words, "--corrections", tmp_path / "figures" / "per_class.csv")
+    assert "--json" in refused(capsys, *words, "--corrections", listed, "--json", listed)
+
+
+def test_a_list_is_named_to_probe(
+    own: Path, listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[dict[str, object]] = []
+    monkeypatch.setattr(api, "train", lambda data, out, **settings: kept.append(settings))
+    small = {key: value for key, value in SMALL.items() if key != "backbone"}
+    (found,) = fieldmark.probe(own, backbones="test_resnet", corrections=listed, out=tmp_path / "run", **small)
+    assert "ant/0.jpg" not in found.names
+    assert found.trained + found.metrics.n < 24
+    assert kept[0]["corrections"] == listed
+    words = ("probe", own, "--backbone", "test_resnet", "--weights", "none", "--size", "32", "--device", "cpu")
+    assert "no such file" in refused(capsys, *words, "--corrections", tmp_path / "none.csv")
 
 
 @pytest.mark.slow

@@ -702,7 +702,7 @@ def test_predictions_where_nothing_can_be_read(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes that break")
 def test_a_reader_that_ends_early_ends_the_table(photos: Path, trained: Path) -> None:
-    running = program("predict", trained, *[photos / "ant"] * 400, "-o", "-")
+    running = program("predict", trained, *[photos / "ant"] * 150, "-o", "-")
     assert running.stdout is not None
     running.stdout.readline()
     running.stdout.close()

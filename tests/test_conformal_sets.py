@@ -35,6 +35,20 @@ def test_counts_of_made_up_photos(tmp_path: Path, capsys: pytest.CaptureFixture[
     main([str(tmp_path / "r.npz"), "--coverage", "0.8", "--splits", "5", "--json", str(tmp_path / "r.json")])
     assert row.replace("mine", CHOSEN) in capsys.readouterr().out.splitlines()
     assert (tmp_path / "r.json").is_file()
+    (tmp_path / "confidence.json").write_text('{"temperature": {"value": 2.0}}')
+    main(
+        [
+            str(tmp_path / "r.npz"),
+            "--coverage",
+            "0.8",
+            "--splits",
+            "5",
+            "--confidence",
+            str(tmp_path / "confidence.json"),
+        ]
+    )
+    cold = count(np.exp(log_probabilities(logits, 2.0)), labels, WAYS[CHOSEN], coverage=0.8, splits=5)
+    assert f"| {cold.size.mean():.2f} (" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

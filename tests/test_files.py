@@ -20,6 +20,8 @@ from fieldmark.errors import UserError
 from fieldmark.files import (
     growing_file,
     is_device,
+    partial_files,
+    placed,
     refuse_unwritable,
     replace_file,
     standard_output,
@@ -226,3 +228,32 @@ def test_what_a_stop_leaves_of_a_growing_file_is_kept(error: type[BaseException]
     (partial,) = tmp_path.glob("rows.csv.*.partial")
     assert (path.read_text(), partial.read_text()) == ("before", "one\n")
     assert raised.value.__notes__ == [f"what was written so far is kept in {partial}"]
+
+
+def test_what_was_left_of_a_file_that_grew(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    for name in ("p.csv.0a1b2c.partial", "p.csv.0a1b2.partial", "q.csv.0a1b2c.partial", "p.csv.0a1b2c.partial.x"):
+        (tmp_path / name).touch()
+    with pytest.raises(KeyboardInterrupt), growing_file(path):
+        raise KeyboardInterrupt
+    found = partial_files(path)
+    assert len(found) == 2
+    assert tmp_path / "p.csv.0a1b2c.partial" in found
+    (tmp_path / "link.csv").symlink_to(path)
+    assert partial_files(tmp_path / "link.csv") == partial_files(path)
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_is_put_where_there_are_no_hard_links(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.link", link)
+    source, folder = tmp_path / "a.jpg", tmp_path / "new"
+    source.write_text("a")
+    assert [placed(source, folder) for _ in range(2)] == [True, False]
+    source.write_text("b")
+    assert placed(source, folder)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"a.jpg": "a", "a-2.jpg": "b"}

@@ -102,10 +102,12 @@ def test_there_are_command_lines_for_every_command():
 
 def test_options_in_the_text_exist():
     from fieldmark.label_audit.settings import LabelSettings
+    from fieldmark.predict_settings import Asked, Machine, Output
     from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings
 
     named = set(re.findall(r"`--([a-z-]+)", README))
     kinds = (RecipeSettings, DataSettings, MachineSettings, Destination, RunOptions, LabelSettings)
+    kinds = (*kinds, Output, Asked, Machine)
     settings = (field.name for kind in kinds for field in dataclasses.fields(kind))
     assert named <= {name.replace("_", "-") for name in settings} | {"external", "quiet", "verbose"}
 

@@ -43,7 +43,7 @@ def test_these_are_all_places() -> None:
     assert parameters == external | inputs | more
     settings = get_type_hints(Keywords) | get_type_hints(RunOptions)
     lists = {name for name, hint in settings.items() if any(word in str(hint) for word in words)}
-    assert lists == {"set", "term", "data", "weights", "only"}
+    assert lists == {"set", "term", "data", "corrections", "weights", "only"}
 
 
 def test_one_or_several() -> None:

@@ -148,6 +148,7 @@ def evaluate(
     against: str | Path | None = None,
     localization: bool = False,
     groups: str | Path | None = None,
+    corrections: str | Path | None = None,
     device: str = "auto",
     external: External = (),
     console: Console = QUIET,
@@ -162,6 +163,7 @@ def evaluate(
         localization: also measure where the run (not the other one) looks, by the photos' boxes, as
             ``Evaluation.localization``, a ``fieldmark.explanations.localization.Localization``.
         groups: a CSV of groups of classes, for figures at each level; by default those that the run was trained with.
+        corrections: a list of corrected labels not lying with the photos; by default that of the run's training.
         device: auto, cpu, cuda, cuda:N or mps.
         external: classes of your own that the recipes of the runs name, or their names.
         console: for progress.
@@ -176,7 +178,8 @@ def evaluate(
 
     folder = Path(run)
     tree = groups_of(folder, None if groups is None else Path(groups))
-    chosen = split_of_run(folder, None if data is None else Path(data), split)
+    named = None if corrections is None else Path(corrections)
+    chosen = split_of_run(folder, None if data is None else Path(data), split, corrections=named)
     refuse_unlogged(folder, split)
     if localization:
         refuse_boxless(chosen.dataset.photos)
@@ -215,6 +218,7 @@ def probe(
     train_on: str | Sequence[str] = "train",
     seed: int = 0,
     annotation: str = "variant",
+    corrections: str | Path | None = None,
     device: str = "auto",
     out: str | Path | None = None,
     console: Console = QUIET,
@@ -229,6 +233,7 @@ def probe(
         train_on: splits to fit on; several are a list, or joined by "+".
         seed: for splitting data that have no splits.
         annotation: which labels to use of a dataset that has several.
+        corrections: a list of corrected labels that does not lie with the photos.
         device: auto, cpu, cuda, cuda:N or mps.
         out: also keep the probe as a run in this folder, as ``train`` with ``quick`` does; for a single backbone.
         console: for progress.
@@ -243,25 +248,22 @@ def probe(
         raise UserError(f"--size {size}: it must be at least 1")
     device, train_on = device_of(device), "+".join(several(train_on)).split("+")
     models = _models(backbones, weights, device, out)
-    opened = _probe_data(data, train_on=train_on, split=split, annotation=annotation, seed=seed, console=console)
+    dataset = read_dataset(data, annotation=annotation, corrections=corrections)
+    opened = _probe_data(dataset, train_on=train_on, split=split, seed=seed, console=console)
     if out is not None:
         kept: Keywords = {"backbone": models[0].backbone, "weights": models[0].weights, "size": size, "device": device}
         kept |= {"train_on": "+".join(train_on), "annotation": annotation, "seed": seed, "quick": True}
+        if corrections is not None:
+            kept["corrections"] = corrections
         train(data, out, console=console, **kept)
     dataset, measured = opened.dataset, split or "val"
 
     def probed(model: "Model") -> "Probed":
         with counted(console, model.backbone, len(dataset.of({*train_on, measured}))) as tick:
             result = probe_one(
-                dataset,
-                backbone=model.backbone,
-                weights=model.weights,
-                train_on=train_on,
-                split=measured,
-                size=size,
-                device=device,
-                progress=tick,
-            )
+                dataset, backbone=model.backbone, weights=model.weights, train_on=train_on, split=measured, size=size,
+                device=device, progress=tick,
+            )  # fmt: skip
         return replace(result, damaged=(*opened.damaged, *result.damaged))
 
     return [probed(model) for model in models]
@@ -284,12 +286,12 @@ def _models(backbones: str | Sequence[str], weights: str | None, device: str, ou
 
 
 def _probe_data(
-    data: str | Path, *, train_on: Sequence[str], split: str | None, annotation: str, seed: int, console: Console
+    dataset: "Dataset", *, train_on: Sequence[str], split: str | None, seed: int, console: Console
 ) -> OpenedData:
     """The photos of a probe, split; test photos are not opened unless asked for."""
     if split is None and "val" in train_on:
         raise UserError("--train-on with val leaves only the test photos to measure on: add --split test")
-    dataset, measured = read_dataset(data, annotation=annotation), split or "val"
+    measured = split or "val"
     holds_out = split is None and dataset.is_split and not dataset.of(["val"])
     _refuse_probe(dataset, train_on, measured="train" if holds_out else measured)
     with counted(console, "scanning photos") as tick:

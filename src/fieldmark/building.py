@@ -37,7 +37,7 @@ GIVEN = {
     "head": (*_OF_TERMS, "width"),
     "criterion": ("classes", "counts"),
     "method": _OF_METHODS,
-    "term": _OF_TERMS,
+    "term": (*_OF_TERMS, "width"),
 }
 """What the builder passes to a part at each place, if its constructor takes it."""
 _BASES: Mapping[str, type] = {"criterion": Criterion, "method": Method, "term": Term}
@@ -110,13 +110,13 @@ def _refuse_pieces(recipe: Recipe, batch_wide: Sequence[type]) -> None:
     if not (in_pieces and isinstance(recipe.batches, Shuffled)):
         raise UserError(
             "this method or term compares images of a batch, and gradient accumulation would change which:\n"
-            "use --accumulate 1 and a smaller batch or image"
+            "use --micro-batch in place of --accumulate: its losses are those of the whole batch"
         )
     size = recipe.batches.size
     if (piece := math.ceil(size / recipe.accumulate)) % 2:
         raise UserError(
             f"pairs are formed in each piece of a batch, and the last photo of {piece} would have no partner:\n"
-            f"use --accumulate 1, or one that divides the batch of {size} into pieces of an even number"
+            f"use --micro-batch in place of --accumulate, or divide the batch of {size} into pieces of an even number"
         )
 
 

@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from fieldmark.bench.commands import Speaking
 from fieldmark.bench.commands import app as bench
+from fieldmark.collecting import leave_uncollected
 from fieldmark.commands import (
     External,
     JsonFile,
@@ -31,6 +32,7 @@ from fieldmark.errors import UserError, printable
 from fieldmark.label_audit.settings import LabelSettings
 from fieldmark.predict_commands import predict
 from fieldmark.serve_commands import serve
+from fieldmark.table_commands import tables
 from fieldmark.training.settings import DataSettings, Destination, MachineSettings, RecipeSettings, Settings
 from fieldmark.trust_commands import calibrate
 
@@ -40,6 +42,7 @@ app = App(
     version_flags=["--version"],
     default_parameter=Parameter(negative=()),  # no --no-resume, no --empty-term
 )
+bench.command(tables)
 app.command(bench)
 app.command(evaluate)
 app.command(predict)
@@ -132,6 +135,7 @@ def probe(
     train_on: str = "train",
     seed: int = 0,
     annotation: str = "variant",
+    corrections: Path | None = None,
     device: str = "auto",
     out: Path | None = None,
     json_file: JsonFile = None,
@@ -148,6 +152,7 @@ def probe(
         train_on: splits to fit on, joined by "+".
         seed: for splitting data that have no splits.
         annotation: which labels to use of a dataset that has several.
+        corrections: a list of corrected labels, as check --apply writes it, that does not lie with the photos.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         out: also keep the probe as a run in this folder, for evaluate, predict and the rest; for a single backbone.
         json_file: also write the figures as JSON to this file.
@@ -155,7 +160,7 @@ def probe(
     with working(console, "starting"):
         from fieldmark.api import probe as run
         from fieldmark.evaluation.probe import print_probed
-    refuse_json(json_file, "probes", inputs=[data])
+    refuse_json(json_file, "probes", inputs=[path for path in (data, corrections) if path])
     results = run(
         data,
         backbones=backbone,
@@ -165,6 +170,7 @@ def probe(
         train_on=train_on,
         seed=seed,
         annotation=annotation,
+        corrections=corrections,
         device=device,
         out=out,
         console=console,
@@ -313,4 +319,6 @@ def main() -> None:
     """The console script."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may have letters that the terminal's encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(run())
+    code = run()
+    leave_uncollected()
+    sys.exit(code)

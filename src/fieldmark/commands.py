@@ -42,6 +42,7 @@ def evaluate(
     max_regression: float | None = None,
     localization: bool = False,
     groups: Path | None = None,
+    corrections: Path | None = None,
     out: Path | None = None,
     json_file: JsonFile = None,
     device: str = "auto",
@@ -61,6 +62,7 @@ def evaluate(
         localization: also measure where the run looks, by the photos' boxes around the objects: their overlap with
             boxes around heatmaps, peaks inside, the nearest parts; another pass over the photos, by this run alone.
         groups: a CSV of groups of classes, as for predict, for figures at each level; by default the run's own.
+        corrections: a list of corrected labels, as check --apply writes it; by default that of the data or the run.
         out: folder for the results; by default RUN/evaluation/SPLIT.
         json_file: also write the figures as JSON to this file.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
@@ -75,18 +77,11 @@ def evaluate(
     refuse_results(folder, run, data, split=split, against=against)
     if localization:
         refuse_where(folder)
-    refuse_json(json_file, "split", "most_confused", inputs=[path for path in (data, groups) if path])
+    refuse_json(json_file, "split", "most_confused", inputs=[path for path in (data, groups, corrections) if path])
     result = measure(
-        run,
-        data,
-        split=split,
-        against=against,
-        localization=localization,
-        groups=groups,
-        device=device,
-        external=external,
-        console=console,
-    )
+        run, data, split=split, against=against, localization=localization, groups=groups, corrections=corrections,
+        device=device, external=external, console=console,
+    )  # fmt: skip
     if not speaks():  # only the first of several processes writes, and fails: torchrun would stop it as it writes
         return 0
     _leave(result, folder, json_file, console)
@@ -321,6 +316,7 @@ def report(
     *,
     data: Path | None = None,
     split: str | None = None,
+    suspects: Path | None = None,
     out: Path | None = None,
     device: str = "auto",
     external: External = (),
@@ -334,11 +330,13 @@ def report(
         run: the run's folder.
         data: labelled photos; by default the data it was trained on.
         split: train, val, test or all; by default test if the data have one, or else val.
+        suspects: a suspects.csv of check --labels, to name mistakes whose labels are doubted, too; by default that in
+            labels-NAME of the working folder, after the data's name, if it is there.
         out: the file; by default RUN/report.html.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     with working(console, "starting"):
         from fieldmark.api import report as write
-    path = write(run, data, split=split, out=out, device=device, external=external, console=console)
+    path = write(run, data, split=split, suspects=suspects, out=out, device=device, external=external, console=console)
     tell(console, f"report: {path}")

@@ -18,18 +18,25 @@ from fieldmark.on_device import opened_run
 from fieldmark.recipe import External, Recipe
 
 if TYPE_CHECKING:
+    from fieldmark.confidence.record import Confidence
     from fieldmark.data.dataset import Photo, Unread
+    from fieldmark.input.loading import Photographs
     from fieldmark.new_classes.adding import Widened
     from fieldmark.runs.added import AddedClass
+    from fieldmark.runs.folder import Opened
 
 
 @dataclass(frozen=True)
 class NewRun:
-    """The run that ``add_class`` wrote: its folder, what was added, and photos of it that could not be read."""
+    """The run that ``add_class`` wrote: its folder, what was added, and photos of it that could not be read.
+
+    ``confidence`` is how sure it may be, as the run before knew it; None where that knew nothing.
+    """
 
     path: Path
     added: "AddedClass"
     unread: "tuple[Unread, ...]"
+    confidence: "Confidence | None" = None
 
     def lines(self) -> tuple[str, ...]:
         """What the user should know."""
@@ -40,7 +47,15 @@ class NewRun:
         else:
             own = f"left out in turn, {added.recalled:,} of {photos} are answered with it"
         known = f"of {added.known:,} photos of other classes that were answered rightly, it takes {added.taken:,}"
-        return f"{added.name}, from {photos}: {self.path}", own, known
+        return f"{added.name}, from {photos}: {self.path}", own, known, *self._certainty()
+
+    def _certainty(self) -> tuple[str, ...]:
+        """What is known of how sure it may be, and what is not."""
+        if self.confidence is None:
+            return ()
+        line = f"how sure it may be is carried over; for answers of {self.added.name} it was not measured"
+        measured = f": fieldmark calibrate {printable(str(self.path))} answers the validation photos with it"
+        return (line + (measured if self.confidence.source == "validation" else ""),)
 
 
 def add_class(
@@ -72,9 +87,8 @@ def add_class(
     Raises:
         UserError: a mistake that the user can correct, or a network that no class can be added to.
     """
-    from fieldmark.building import classes_named
     from fieldmark.input.loading import Photographs
-    from fieldmark.new_classes.adding import widen
+    from fieldmark.new_classes.certainty import certainty_of, with_class
     from fieldmark.new_classes.photos import known_photos, refuse_name, sound_photos
     from fieldmark.new_classes.writing import place_for, suffix_of, write_run_like
     from fieldmark.runs.added import Additions, read_additions
@@ -86,23 +100,35 @@ def add_class(
     named, pictures, notes = photos_of(photos)  # raises UserError without any
     place, read = None if out is None else Path(out), [*_paths(photos), Path(data or about.data)]
     folder = place_for(run, place, suffix=suffix_of(name), photos=read)
-    additions = read_additions(run)
+    additions, sure = read_additions(run), certainty_of(run)
     known = known_photos(run, None if data is None else Path(data), name=name, own=named)
     sound = sound_photos(named, recipe.pixels, pictures)
     tell(console, *notes, *(f"left out: {photo.line}" for photo in sound.unread))
     opened = opened_run(run, device=device, external=external, console=console)
     own = Photographs(sound.photos, recipe.pixels, seed=recipe.seed, packed=pictures)
     old = Photographs(known.dataset.photos, recipe.pixels, seed=recipe.seed, packed=known.dataset.pixels)
-    total = len(old) * len(opened.learner.method.scorers())
-    with counted(console, "looking at photos of the old classes", total) as tick:
-        result = widen(opened, own, old, external=classes_named(external), progress=tick)
+    result = _widened(opened, own, old, external=external, console=console)
     tell(console, *_dropped(recipe, result.recipe))
     added = _recorded(run, name, sound.photos, result)
     kept = (additions or Additions((), recipe, result.left)).with_class(added)
+    names, sure = (*classes, name), sure and with_class(sure, result.learner.method, own, console=console)
     if speaks():  # only the first of several processes writes
-        names = (*classes, name)
-        write_run_like(run, folder, recipe=result.recipe, classes=names, module=result.learner, additions=kept)
-    return NewRun(folder, added, sound.unread)
+        write_run_like(
+            run, folder, recipe=result.recipe, classes=names, module=result.learner, additions=kept, certainty=sure
+        )
+    return NewRun(folder, added, sound.unread, sure and sure.confidence)
+
+
+def _widened(
+    opened: "Opened", own: "Photographs", old: "Photographs", *, external: External, console: Console
+) -> "Widened":
+    """``widen``, with its progress: old photos are looked at once for each group of layers that score."""
+    from fieldmark.building import classes_named
+    from fieldmark.new_classes.adding import widen
+
+    total = len(old) * len(opened.learner.method.scorers())
+    with counted(console, "looking at photos of the old classes", total) as tick:
+        return widen(opened, own, old, external=classes_named(external), progress=tick)
 
 
 def _dropped(old: Recipe, new: Recipe) -> list[str]:
@@ -159,14 +185,15 @@ def remove_class(
         UserError: the run was trained with the class, or another mistake that the user can correct.
     """
     from fieldmark.building import classes_named
+    from fieldmark.new_classes.certainty import certainty_of, without_class
     from fieldmark.new_classes.removing import narrow, removable
     from fieldmark.new_classes.writing import place_for, suffix_of, write_run_like
     from fieldmark.runs.added import read_additions
     from fieldmark.runs.folder import read_run
 
     run = Path(run)
-    additions = read_additions(run)
-    name = removable(name, read_run(run)[1], additions)
+    additions, sure, classes = read_additions(run), certainty_of(run), read_run(run)[1]
+    name = removable(name, classes, additions)
     folder = place_for(run, None if out is None else Path(out), suffix=f"-without{suffix_of(name)}")
     opened = opened_run(run, device="cpu", external=external, console=console)
     result = narrow(opened, name, additions, external=classes_named(external))
@@ -178,5 +205,6 @@ def remove_class(
             classes=result.classes,
             module=result.learner,
             additions=result.additions,
+            certainty=sure and without_class(sure, classes.index(name)),
         )
     return folder

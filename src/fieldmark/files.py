@@ -4,6 +4,7 @@ Logs that only grow are appended to elsewhere.
 """
 
 import csv
+import filecmp
 import io
 import json
 import os
@@ -14,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -161,6 +163,65 @@ def growing_file(path: Path) -> Iterator[TextIO]:
     except BaseException as error:
         error.add_note(f"what was written so far is kept in {printable(str(draft))}")
         raise
+
+
+def partial_files(path: Path) -> list[Path]:
+    """What ``growing_file`` left for a file in blocks that did not end well."""
+    path = Path(os.path.realpath(path))
+    pattern = re.compile(rf"{re.escape(path.name)}\.[0-9a-f]{{6}}\.partial")
+    return sorted(file for file in path.parent.glob("*.partial") if pattern.fullmatch(file.name))
+
+
+def placed(source: Path, folder: Path, *, link: bool = False) -> bool:
+    """Puts a copy of a file, or a symbolic link to it, into a folder under its own name; no file is overwritten.
+
+    Another file of that name stays, and the new one is called NAME-2, NAME-3 and so on. Missing folders are created.
+
+    Args:
+        source: the file.
+        folder: where it goes.
+        link: make a link.
+
+    Returns:
+        Whether it is new: False where the same content, or a link to the file, is there already.
+
+    Raises:
+        UserError: it cannot be read or written; no part of it is left.
+    """
+    draft = folder / f".{secrets.token_hex(6)}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in count(1):
+            target = folder / (source.name if number == 1 else f"{source.stem}-{number}{source.suffix}")
+            if not os.path.lexists(target):
+                if link:
+                    target.symlink_to(source.resolve())
+                    return True
+                if not draft.exists():
+                    shutil.copy2(source, draft)
+                if _named(draft, target):
+                    return True
+            if target.exists() and (target.samefile(source) if link else filecmp.cmp(source, target, shallow=False)):
+                return False
+    except OSError as error:
+        raise _cannot_be_written(folder / source.name, error) from error
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+    raise AssertionError("numbers do not end")
+
+
+def _named(draft: Path, target: Path) -> bool:
+    """Gives a file a name that is free; False if another process was faster."""
+    try:
+        os.link(draft, target)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            return False
+        draft.rename(target)
+    return True
 
 
 @contextmanager

@@ -1,31 +1,36 @@
 """``fieldmark predict``; imports are heavy only inside, as in ``cli``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from fieldmark.bench.commands import Speaking
-from fieldmark.commands import External
+from fieldmark.collecting import without_collection
 from fieldmark.console import console as make_console
 from fieldmark.console import speaks, tell, working
 from fieldmark.errors import UserError
 from fieldmark.files import STANDARD_OUTPUT
+from fieldmark.predict_settings import Asked, Machine, Output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fieldmark.data.unlabelled import Listed
+    from fieldmark.predicting import Answering
+    from fieldmark.predictions.prediction import Prediction
+    from fieldmark.predictions.resuming import Kept
+
+Flat = Parameter(name="*")
 
 
 def predict(
     run: Path,
     inputs: tuple[str, ...],
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"], allow_leading_hyphen=True)] = Path("predictions.csv"),
-    top: int = 5,
-    certainty: float | None = None,
-    coverage: float | None = None,
-    groups: Path | None = None,
-    refuse: str | None = None,
-    device: str = "auto",
-    workers: int | None = None,
-    external: External = (),
+    output: Annotated[Output | None, Flat] = None,
+    asked: Annotated[Asked | None, Flat] = None,
+    machine: Annotated[Machine | None, Flat] = None,
     console: Speaking,
 ) -> int:
     """Predict the classes of photos, in order, and print those of up to 20.
@@ -35,44 +40,61 @@ def predict(
     Args:
         run: the run's folder, or an exported model (a file whose name ends in .onnx).
         inputs: photos, folders of photos, or CSVs with a path column (and boxes, if the run needs them).
-        out: the file to write, .csv or .json, or - for a CSV on standard output; an earlier one is replaced.
-        top: classes per photo.
-        certainty: also give an answer that is right with this probability, such as 0.9: a class, or else a group of
-            classes, or none (columns answer, level, answer_probability).
-        coverage: also give a set of classes (column set) that holds the right one for this share of photos, such as
-            0.9; an empty set says that no class is likely enough.
-        groups: a CSV of groups of classes (class, and a column for each level, the finest first), for --certainty; by
-            default those that the run was trained with.
-        refuse: answer "none of these" where a photo looks too unlike those of the classes, so that this share of photos
-            of the classes, such as 5%, is refused wrongly (columns answer, nearest, distance: the nearest training
-            photo's class, and how far off it is by its cosine); fieldmark calibrate RUN prepares it.
-        device: auto, cpu, cuda, cuda:N (the GPU of that number), or for a run mps (Apple's).
-        workers: processes that read photos; by default as many as suit their number.
-        external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
-    if out in STANDARD_OUTPUT:  # which then holds the table and nothing else
+    output, asked, machine = output or Output(), asked or Asked(), machine or Machine()
+    if output.out in STANDARD_OUTPUT:  # which then holds the table and nothing else
         console = make_console(stderr=True, quiet=console.quiet)
-    with working(console, "starting"):
+    with working(console, "starting"), without_collection():
         from fieldmark.data.unlabelled import listed_photos
-        from fieldmark.predicting import Asked, Machine, by_model, by_run, is_model
+        from fieldmark.predicting import answering_of
         from fieldmark.predictions.prediction import columns_of
-        from fieldmark.predictions.writing import print_predictions, refuse_output, write_predictions
-    if not inputs:
-        raise UserError("name the photos: fieldmark predict RUN_OR_MODEL FILES_OR_FOLDERS -o predictions.csv")
-    refuse_output(out, inputs=[*map(Path, inputs), *([groups] if groups else [])])
-    asked, machine = Asked(top, certainty, coverage, groups, refuse), Machine(device, workers, external)
+        from fieldmark.predictions.resuming import kept_rows
+        from fieldmark.predictions.sorting import Sorter
+        from fieldmark.predictions.writing import print_predictions, write_predictions
+    _refuse(inputs, output, asked)
+    further = columns_of(asked.certainty, asked.coverage, asked.refuse)
+    kept = kept_rows(output.out, top=asked.top, further=further) if output.resume else None
     found = listed_photos(inputs)
     tell(console, *found.notes)
-    answering = (by_model if is_model(run) else by_run)(run, asked, machine, console=console)
-    predictions = answering.answered(found)
+    answering = answering_of(run, found, asked, machine, console=console)
+    predictions = _predictions(answering, found, kept)
+    sorter = Sorter(output.sort, link=output.link) if output.sort else None
     if not speaks():  # only the first of several processes predicts
         return 0
     try:
-        tally = write_predictions(out, predictions, top=top, further=columns_of(certainty, coverage, refuse))
+        through = sorter.sorted(predictions) if sorter else predictions
+        tally = write_predictions(output.out, through, top=asked.top, further=further)
     except BrokenPipeError:  # the reader of standard output has ended, as head does; a second error would follow
         make_console().on_broken_pipe()
         return 1
-    if tally.classes and out not in STANDARD_OUTPUT:
+    if kept:
+        kept.delete_partial(output.out)
+    if tally.classes and output.out not in STANDARD_OUTPUT:
         tell(console, *answering.remarks)
-    print_predictions(tally, out, console)
+    print_predictions(tally, output.out, console)
+    tell(console, *([f"{kept.count:,} of them were there already"] if kept else []), *([sorter.line] if sorter else []))
     return 0 if tally.classes else 1
+
+
+def _refuse(inputs: tuple[str, ...], output: Output, asked: Asked) -> None:
+    """Refuses what cannot be done, before the work."""
+    from fieldmark.predictions.sorting import refuse_sorting
+    from fieldmark.predictions.writing import refuse_output
+
+    if not inputs:
+        raise UserError("name the photos: fieldmark predict RUN_OR_MODEL FILES_OR_FOLDERS -o predictions.csv")
+    output.refuse_contradictions()
+    paths = [*map(Path, inputs), *([asked.groups] if asked.groups else [])]
+    refuse_output(output.out, inputs=paths)
+    if output.sort:
+        refuse_sorting(output.sort, inputs=paths)
+
+
+def _predictions(answering: "Answering", found: "Listed", kept: "Kept | None") -> "Iterator[Prediction]":
+    """Those that are there, and then those that are made now."""
+    from itertools import chain
+
+    if not kept:
+        return answering.answered(found)
+    kept.refuse_other_answers(found, answering.answered)
+    return chain(kept.predictions(), answering.answered(kept.others(found)))

@@ -1,43 +1,29 @@
 """``predict`` in Python: by a run, or by an exported model."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from fieldmark.collecting import without_collection
 from fieldmark.console import QUIET, tell
 from fieldmark.data.unlabelled import listed_photos
-from fieldmark.errors import printable
+from fieldmark.errors import UserError, printable
+from fieldmark.predict_settings import Asked, Machine
 from fieldmark.recipe import External
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from fieldmark.data.dataset import Photo
-    from fieldmark.images.pictures import Held, Picture
+    from fieldmark.data.unlabelled import Listed
+    from fieldmark.images.pictures import Picture
     from fieldmark.predictions.prediction import Prediction
 
 MODEL = ".onnx"
 """What the name of an exported model ends with."""
-MANY = 200
-"""Photos from which a run's are read ahead by a process of its own."""
-
-
-class Asked(NamedTuple):
-    """What predictions are asked for: the arguments of ``predict``."""
-
-    top: int = 5
-    certainty: float | None = None
-    coverage: float | None = None
-    groups: Path | None = None
-    refuse: str | float | None = None
-
-
-class Machine(NamedTuple):
-    """What computes: ``device``, ``workers`` that read photos (None: by their number), and classes of your own."""
-
-    device: str = "auto"
-    workers: int | None = None
-    external: External = ()
+MANY, MOST = 200, 32
+"""Photos from which processes of their own read them, and the most that read for an exported model unless told."""
 
 
 class Answering(NamedTuple):
@@ -72,7 +58,8 @@ def predict(
         coverage: also give a set of classes that holds the right one for this share of photos, such as 0.9.
         groups: a CSV of groups of classes, to answer with; by default those that the run was trained with.
         refuse: also answer "none of these" where a photo looks too unlike those of the classes, so that this share of
-            photos of the classes is refused wrongly, such as 0.05 or "5%"; needs what ``calibrate`` leaves.
+            photos of the classes is refused wrongly, such as 0.05 or "5%"; needs what training on enough
+            validation photos leaves, or ``calibrate``.
         device: auto, cpu, cuda, cuda:N or, for a run, mps.
         workers: processes that read photos; by default as many as suit their number.
         external: classes of your own that the run's recipe names, or their names.
@@ -81,55 +68,83 @@ def predict(
     Raises:
         UserError: a mistake that the user can correct.
     """
-    asked = Asked(top, certainty, coverage, None if groups is None else Path(groups), refuse)
-    answers = by_model if is_model(run) else by_run
+    share = None if refuse is None else str(refuse)
+    asked = Asked(top, certainty, coverage, None if groups is None else Path(groups), share)
+    machine = Machine(device, workers, external)
     found = listed_photos(inputs)
     tell(console, *found.notes)
-    answering = answers(Path(run), asked, Machine(device, workers, external), pictures=found.pictures, console=console)
-    return answering.answered(found)
+    return answering_of(Path(run), found, asked, machine, console=console).answered(found)
 
 
-def is_model(path: str | Path) -> bool:
-    """Whether a path is that of an exported model and not of a run."""
-    return Path(path).suffix.lower() == MODEL and not Path(path).is_dir()
-
-
-def by_model(
-    path: Path, asked: Asked, machine: Machine, *, pictures: "tuple[Held, ...]" = (), console: "Console" = QUIET
+def answering_of(
+    run: Path, photos: "Listed", asked: Asked, machine: Machine, *, console: "Console" = QUIET
 ) -> Answering:
-    """The answers of an exported model."""
-    from fieldmark.ship.model import open_model
+    """What answers photos: a run, or an exported model.
 
-    model = open_model(path, device=machine.device)
+    Args:
+        run: the run's folder, or a file whose name ends in .onnx.
+        photos: all that there are.
+        asked: what is asked for.
+        machine: what computes.
+        console: for what there is to say of the run.
+
+    Raises:
+        UserError: a mistake that the user can correct.
+    """
+    if machine.workers is not None and machine.workers < 0:
+        raise UserError(f"--workers {machine.workers}: it must be at least 0")
+    if run.suffix.lower() == MODEL and not run.is_dir():
+        return _by_model(run, photos, asked, machine)
+    return _by_run(run, photos, asked, machine, console)
+
+
+def _by_model(path: Path, photos: "Listed", asked: Asked, machine: Machine) -> Answering:
+    with without_collection():
+        from fieldmark.ship.model import open_model
+
+    workers, cores = _workers(photos, machine, most=MOST), core_count()
+    model = open_model(path, device=machine.device, threads=max(1, cores // workers) if workers else 0)
     demands = model.demands(
         certainty=asked.certainty, coverage=asked.coverage, groups=asked.groups, refuse=asked.refuse
     )
 
-    def answered(photos: "Iterable[Photo]") -> "Iterator[Prediction]":
-        return model.answered(photos, pictures, top=asked.top, demands=demands)
+    def answered(some: "Iterable[Photo]") -> "Iterator[Prediction]":
+        return model.answered(some, photos.pictures, top=asked.top, demands=demands, workers=workers)
 
     advice = "probabilities are not calibrated: fieldmark calibrate RUN, and export it again"
     return Answering(answered, () if model.manifest.calibrated else (advice,))
 
 
-def by_run(
-    run: Path, asked: Asked, machine: Machine, *, pictures: "tuple[Held, ...]" = (), console: "Console" = QUIET
-) -> Answering:
-    """The answers of a run."""
-    from fieldmark.evaluation.demands import demands_of
-    from fieldmark.evaluation.predict import predict as predict_photos
-    from fieldmark.on_device import opened_run
-    from fieldmark.runs.folder import read_confidence
+def _workers(photos: "Listed", machine: Machine, *, most: int) -> int:
+    """How many processes read photos; pictures in memory are not worth sending."""
+    if photos.pictures:
+        return 0
+    if machine.workers is not None:
+        return machine.workers
+    return min(most, core_count()) if photos.are_more_than(MANY) else 0
 
-    demands = demands_of(
-        run, certainty=asked.certainty, coverage=asked.coverage, groups=asked.groups, refuse=asked.refuse
-    )
-    opened = opened_run(run, device=machine.device, external=machine.external, console=console)
 
-    def answered(photos: "Iterable[Photo]") -> "Iterator[Prediction]":
-        listed = tuple(photos)
-        ahead = 1 if len(listed) > MANY and not pictures else 0
-        workers = ahead if machine.workers is None else machine.workers
+def core_count() -> int:
+    """The processor's cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _by_run(run: Path, photos: "Listed", asked: Asked, machine: Machine, console: "Console") -> Answering:
+    with without_collection():
+        from fieldmark.evaluation.demands import demands_of
+        from fieldmark.evaluation.predict import predict as predict_photos
+        from fieldmark.on_device import opened_run
+        from fieldmark.runs.folder import read_confidence
+
+        demands = demands_of(
+            run, certainty=asked.certainty, coverage=asked.coverage, groups=asked.groups, refuse=asked.refuse
+        )
+        opened = opened_run(run, device=machine.device, external=machine.external, console=console)
+
+    def answered(some: "Iterable[Photo]") -> "Iterator[Prediction]":
+        if not (listed := tuple(some)):
+            return iter(())
+        workers, pictures = _workers(photos, machine, most=1), photos.pictures
         return predict_photos(opened, listed, pictures=pictures, top=asked.top, workers=workers, demands=demands)
 
     known = read_confidence(run)

@@ -228,13 +228,14 @@ class Recipe:
     """Everything that decides a run's outcome, apart from data and machine.
 
     ``ema`` is the decay per step of the weights' moving average, which is kept instead of them (0: none); ``clip`` the
-    largest gradient norm (0: none); ``accumulate`` the number of pieces that a batch is computed in. ``start`` "probe"
-    makes the head begin as a logistic regression on the pretrained features; without stages, that is all. With
-    ``length_by_start``, the epochs of the only stage are those for features that fit badly, and the better the
-    regression is, the fewer are trained. The first ``frozen_stages`` stages of the backbone never change; with
-    ``frozen_norms`` its batch norms keep their pretrained statistics. ``average_degree`` is that of a polynomial
-    average, in which the weights after step n count about n^degree times, and which is kept in place of a moving one
-    (0: none).
+    largest gradient norm (0: none); ``accumulate`` the number of pieces that a batch is computed in, each with losses
+    of its own; ``micro_batch`` the images whose activations are held at once while the losses are those of the whole
+    batch (0: all). ``start`` "probe" makes the head begin as a logistic regression on the pretrained features; without
+    stages, that is all. With ``length_by_start``, the epochs of the only stage are those for features that fit badly,
+    and the better the regression is, the fewer are trained. The first ``frozen_stages`` stages of the backbone never
+    change; with ``frozen_norms`` its batch norms keep their pretrained statistics. ``average_degree`` is that of a
+    polynomial average, in which the weights after step n count about n^degree times, and which is kept in place of a
+    moving one (0: none).
     """
 
     model: Model = field(default_factory=Model)
@@ -245,6 +246,7 @@ class Recipe:
     ema: BelowOne = 0.0
     precision: Precision = "auto"
     accumulate: Count = 1
+    micro_batch: Natural = 0
     seed: Natural = 0
     train_on: tuple[str, ...] = ("train",)
     start: Start = "zero"
@@ -260,6 +262,8 @@ class Recipe:
                 raise UserError(f"{name} is empty; it must have at least one entry")
         if self.length_by_start and (self.start != "probe" or len(self.stages) != 1):
             raise UserError("length_by_start needs start = probe and one stage")
+        if self.micro_batch and self.accumulate > 1:
+            raise UserError("micro_batch and accumulate both divide a batch: leave one of them out")
         if self.ema and self.average_degree:
             raise UserError("ema and average_degree are two averages, of which one can be kept: set one of them to 0")
 

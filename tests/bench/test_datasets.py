@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 import small_runs
+from fieldmark.bench import RunOptions, command_of, refuse_call
 from fieldmark.bench.datasets import BenchData, open_data, read_data
 from fieldmark.bench.plan import Entry, Plan
 from fieldmark.data.scan import Scan
@@ -17,9 +18,27 @@ def opened(data: Path, out: Path) -> BenchData:
     return open_data(named(data, out), out, console=Console(quiet=True))
 
 
-def named(data: Path, out: Path) -> BenchData:
+def named(data: Path, out: Path, **corrections: Path) -> BenchData:
     plan = Plan(format_version=1, entries=(Entry("plain", 0, ("a",), (0,), "plain"),))
-    return read_data(plan, ["a"], {"a": data}, folder=out)["a"]
+    return read_data(plan, ["a"], {"a": data}, corrections=corrections, folder=out)["a"]
+
+
+def test_a_named_list_of_corrections_is_honoured(photos: Path, tmp_path: Path) -> None:
+    decided = tmp_path / "mine.csv"
+    decided.write_text("file,given,decision\nant/0.jpg,ant,drop\nant/1.jpg,ant,bee\n")
+    found = named(photos, tmp_path / "out", a=decided).dataset
+    labels = {photo.name: found.classes[photo.label or 0] for photo in found.photos}
+    assert "ant/0.jpg" not in labels
+    assert (len(labels), labels["ant/1.jpg"]) == (29, "bee")
+    with pytest.raises(UserError, match="--corrections b: the plan's data are called a"):
+        named(photos, tmp_path / "out", b=decided)
+    with pytest.raises(UserError, match="no such file"):
+        named(photos, tmp_path / "out", a=tmp_path / "none.csv")
+    said = RunOptions(corrections=(f"a={decided}",))
+    command = command_of(tmp_path / "plan.toml", tmp_path / "out", said, ())
+    assert command == "fieldmark bench run plan.toml --out out --corrections a=mine.csv"
+    with pytest.raises(UserError, match="--corrections mine: expected NAME=PATH"):
+        refuse_call(tmp_path, RunOptions(corrections=("mine",)))
 
 
 def test_official_splits_stay_and_their_test_is_not_opened(tmp_path: Path) -> None:

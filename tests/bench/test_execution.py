@@ -16,6 +16,7 @@ from fieldmark.bench.execution import Executor, Machine, RunFolder
 from fieldmark.bench.plan import PlannedRun, read_plan, runs_of
 from fieldmark.bench.results import Session, write_result
 from fieldmark.bench.run_plan import _in_words
+from fieldmark.data.dataset import Level
 from fieldmark.errors import Interrupted, UserError
 from fieldmark.training import session
 
@@ -185,6 +186,14 @@ def test_a_probe_is_measured_on_test(split: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(answers.logits, again.logits)  # no seed changes it
     assert first.recipe["size"] == 32
     assert replace(second, seconds=first.seconds) == first
+    assert first.levels == {}
+    data = executor.datasets["photos"]
+    grouped = replace(data.dataset, levels=(Level("legs", ("six", "six", "four")),))
+    executor.datasets = {"photos": replace(data, opened=replace(data.opened, dataset=grouped))}
+    third, _ = executor.execute(job)
+    six, two = np.array([0, 0, 1]), np.exp(answers.logits) @ np.array([[1, 0], [1, 0], [0, 1]])
+    assert third.levels == {"legs": pytest.approx((two.argmax(1) == six[answers.labels]).mean())}
+    assert replace(third, seconds=first.seconds, levels={}) == first
 
 
 @pytest.mark.parametrize("key", ["plain-seed10", "probe-seed0"])

@@ -50,6 +50,22 @@ def test_what_can_be_told_and_what_not(tmp_path: Path) -> None:
     assert "2 min" in text
 
 
+def test_accuracy_at_levels_of_groups(tmp_path: Path) -> None:
+    for seed, shares in ((10, (0.7, 0.98)), (11, (0.8, 1.0))):
+        for entry, more in (("plain", {}), ("pc", {"a|b": shares[0], "order": shares[1]})):
+            write_result(tmp_path, replace(result_of(entry, seed), levels=more), answers_of([True] * 20))
+    probe = replace(result_of("probe"), levels={"a|b": 0.75, "order": 0.9})
+    write_result(tmp_path, probe, answers_of([True] * 20))
+    text = report_of(tmp_path)
+    table = text.partition("Right at each level of groups of classes, %:\n\n")[2].partition("\n\n")[0].splitlines()
+    assert table[:2] == ["| method | a\\|b | order |", "| --- | ---: | ---: |"]
+    assert [line.split(" | ")[0] for line in table[2:]] == ["| pc", "| probe"]  # plain is of data without groups
+    assert table[2] == "| pc | 75.0 (11.5 to 100.0) | 99.0 (86.3 to 100.0) |"
+    assert table[3] == "| probe | 75.0 | 90.0 |"
+    write_finals(tmp_path / "none", {"plain": PLAIN})
+    assert "level of groups" not in report_of(tmp_path / "none")
+
+
 def test_worse_is_said_too(tmp_path: Path) -> None:
     write_finals(tmp_path, {"plain": BETTER, "pc": PLAIN})
     row = cells(report_of(tmp_path), "pc")

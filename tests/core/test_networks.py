@@ -1,7 +1,11 @@
 """Networks by name: maps of the promised shape, no parameter left without use."""
 
+import threading
+
 import pytest
+import timm
 import torch
+from torch import nn
 
 from fieldmark.core import networks
 from fieldmark.core.networks import make_backbone, refuse_backbone
@@ -132,3 +136,32 @@ def test_names_and_where_their_weights_lie_are_known_at_once(monkeypatch: pytest
     calls.clear()
     refuse_backbone("resnet18", weights="some.safetensors")
     assert calls == [("some.safetensors", "resnet18", None)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["resnet18", "vit_tiny_patch16_224", "convnext_atto", "tf_efficientnet_lite0", "vit_tiny_r_s16_p8_224", "vgg11"],
+)
+def test_the_class_of_a_network_is_known_before_it_is_built(name: str) -> None:
+    """Also of a hybrid, whose stem is built first; no random number is drawn, and all is as before afterwards."""
+    state, whole = torch.get_rng_state(), nn.Module.__init__
+    with torch.device("meta"):
+        expected = type(timm.create_model(name))
+    assert networks._class_of(name) is expected
+    assert nn.Module.__init__ is whole
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_other_threads_build_modules_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[nn.Module] = []
+
+    def create_model(name: str) -> nn.Module:
+        thread = threading.Thread(target=lambda: built.append(nn.Linear(2, 3)))
+        thread.start()
+        thread.join()
+        return timm_creates(name)
+
+    timm_creates = timm.create_model
+    monkeypatch.setattr(timm, "create_model", create_model)
+    assert networks._class_of("resnet18").__name__ == "ResNet"
+    assert [type(module) for module in built] == [nn.Linear]

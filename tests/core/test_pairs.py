@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fieldmark.core.draws import EVALUATION, Draws
-from fieldmark.core.pairs import Mate, Pairs, halves, mine_pairs, random_pairs
+from fieldmark.core.pairs import Mate, Pairs, halves, mine_pairs, random_pairs, root
 from fieldmark.errors import UserError
 from fieldmark.testing import no_reading_back
 
@@ -181,3 +181,12 @@ def test_one_image_makes_no_random_pair():
     assert not pairs.valid.any()
     assert pairs.anchor.tolist() == pairs.mate.tolist() == [0, 0, 0, 0]
     assert pairs.same.all()
+
+
+def test_roots_of_nothing_have_no_infinite_gradient():
+    squared = torch.tensor([4.0, 0.0, 1e-30, 2.25], dtype=torch.float64, requires_grad=True)
+    distances = root(squared)
+    assert distances.tolist() == pytest.approx([2, 0, 1e-15, 1.5], rel=1e-12)
+    (gradient,) = torch.autograd.grad(distances.sum(), squared)
+    assert gradient[[0, 3]].tolist() == pytest.approx([1 / 4, 1 / 3])
+    assert gradient.isfinite().all()

@@ -17,13 +17,13 @@ from fieldmark.core.classifier import Features
 from fieldmark.core.contract import Encoded
 from fieldmark.core.draws import Draws
 from fieldmark.errors import UserError
-from fieldmark.recipes import COMPOSITIONS
+from fieldmark.recipes import COMPOSITIONS, PAPERS
 
 PROGRAM = Path(__file__).parents[1] / "processes_program.py"
 TRANSFORMER = ("--backbone", "test_vit", "--size", "160", "--epochs", "1")
 """A network without batch norms, whose statistics would be those of a process's own images."""
 CONTRAST = "ContrastiveChannelInteraction"
-TERMS = ("PairwiseConfusion", "MutualChannelLoss", "SoftChannelLabels", CONTRAST)
+TERMS = ("PairwiseConfusion", "MutualChannelLoss", "SoftChannelLabels", "CenterLoss", CONTRAST)
 OTHERWISE = (
     "api-net, random pairs",
     "api-net, a frozen backbone",
@@ -62,9 +62,13 @@ def test_reseeding_torchs_generator_changes_no_loss(measured: dict[str, Any]):
 
 
 def test_every_paper_was_measured_with_every_term_that_fits(measured: dict[str, Any]):
-    papers = [composition.name for composition in COMPOSITIONS]
+    papers = [paper.COMPOSITION.name for paper in PAPERS]
     both = {(paper, term) for paper in papers for term in TERMS if term != CONTRAST or paper == "cin"}
-    expected = {*papers, *(f"{paper} + all" for paper in papers), *(f"{paper} + {term}" for paper, term in both)}
+    expected = {
+        *(composition.name for composition in COMPOSITIONS),
+        *(f"{paper} + all" for paper in papers),
+        *(f"{paper} + {term}" for paper, term in both),
+    }
     assert {name for name in measured["differences"] if name not in OTHERWISE} == expected
     assert set(OTHERWISE) < set(measured["differences"])
 

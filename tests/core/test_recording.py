@@ -100,6 +100,24 @@ def test_a_second_call_adds_rows_and_modes_come_back():
     assert not gradients[1:].any()
 
 
+def test_maps_of_smaller_pictures_are_repeated_and_share_their_gradients():
+    torch.manual_seed(0)
+    backbone = make_backbone("test_resnet", weights="none", size=64).double().eval()
+    large, small = (torch.randn(2, 3, side, side, dtype=torch.float64) for side in (64, 32))
+    with recorded(backbone, ["maps"]) as recording:
+        whole, part = backbone(large), backbone(small)
+        gradients = recording.gradients((whole * 2).sum() + (part * part.detach()).sum())["maps"]
+    maps = recording.maps("maps")
+    height, width = part.shape[2:]
+    assert maps.shape == gradients.shape == (4, *whole.shape[1:])
+    assert whole.shape[2:] == (2 * height, 2 * width)
+    assert torch.equal(maps[:2], whole.detach())
+    assert torch.equal(maps[2:, :, ::2, 1::2], part.detach())
+    assert torch.equal(gradients[:2], torch.full_like(whole, 2))
+    torch.testing.assert_close(gradients[2:] * 4, maps[2:])
+    torch.testing.assert_close((maps * gradients)[2:].sum(), part.detach().square().sum())
+
+
 def test_a_layer_that_works_in_place_on_a_recorded_one_does_not_change_it():
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True))
     backbone = Backbone(network, example=torch.zeros(1, 3, 8, 8)).eval()

@@ -1,13 +1,15 @@
 """Figures by level of groups, beside counts by hand, and how they are printed."""
 
 import io
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
 from fieldmark.confidence.taxonomy import Groups
-from fieldmark.data.dataset import Level
-from fieldmark.evaluation.levels import measure_levels, print_levels
+from fieldmark.data.dataset import Dataset, Level
+from fieldmark.evaluation.levels import measure_levels, print_levels, shares_by_level
 from fieldmark.evaluation.statistics import share_interval
 
 GROUPS = Groups(("gull", "kittiwake", "robin"), (Level("family", ("Laridae", "Laridae", "robin")),))
@@ -30,6 +32,14 @@ def test_counts_by_hand() -> None:
         "levels": [{"level": "class", "photos": 1, "right": 1}, {"level": "family", "photos": 2, "right": 2}],
         "unsure": 1,
     }
+
+
+def test_shares_at_levels_that_data_bring() -> None:
+    dataset = Dataset(Path("photos"), "folder", GROUPS.classes, (), levels=GROUPS.levels)
+    assert shares_by_level(np.log(SHARES), LABELS, dataset) == {"family": 0.75}
+    torn = (*GROUPS.levels, Level("order", ("one", "two", "three")))
+    for levels in ((), torn):
+        assert shares_by_level(np.log(SHARES), LABELS, replace(dataset, levels=levels)) == {}
 
 
 def test_without_levels_it_is_top1() -> None:

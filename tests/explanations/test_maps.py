@@ -126,3 +126,11 @@ def test_a_heatmap_of_a_corner_returns_there_with_its_sum():
     one = torch.zeros(1, 14, 14, dtype=torch.float64)
     one[0, 10, 4] = 1
     torch.testing.assert_close(peak(returned(one, corner)), torch.tensor([[4.5 / 28, 10.5 / 28]]), atol=0.036, rtol=0)
+
+
+def test_what_a_picture_shows_of_the_outside_returns_nowhere():
+    half = lattice(224) + torch.tensor([1.0, 0.0])  # its left half is the image's right half, the rest lies beyond
+    heatmap = torch.rand(2, 14, 14, dtype=torch.float64)
+    back = returned(heatmap, half.expand(2, -1, -1, -1))
+    torch.testing.assert_close(back.sum((1, 2)), heatmap[:, :, :7].sum((1, 2)))
+    assert back[:, :, :6].abs().max() == 0

@@ -164,7 +164,9 @@ def test_logits_that_are_not_a_layers_are_refused(trained: Path, times: int) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("parts", [{"method": "s3n"}, {"term": "soft-channel-labels"}, {"method": "cin"}])
+@pytest.mark.parametrize(
+    "parts", [{"method": "s3n"}, {"method": "nts"}, {"term": "soft-channel-labels"}, {"method": "cin"}]
+)
 def test_the_whole_way_of_other_methods(photos: Path, wasps: Path, tmp_path: Path, parts: dict[str, str]) -> None:
     run, new, back = tmp_path / "run", tmp_path / "new", tmp_path / "back"
     small_runs.train_small(photos, run, small_runs.small(epochs=1, **parts))

@@ -11,6 +11,7 @@ from fieldmark.core.contract import Encoded, Method, TrainOutput
 from fieldmark.core.draws import Draws
 from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError
+from fieldmark.new_classes.adding import Given
 from fieldmark.new_classes.widening import with_one_less, with_one_more
 from fieldmark.recipe import Model, Part, Pixels, Recipe
 from fieldmark.recipes import COMPOSITIONS
@@ -32,6 +33,7 @@ OTHERS = {
 ALL = OTHERS | {
     each.name: {name: getattr(each, name) for name in ("method", "neck", "pool", "head", "terms")}
     for each in COMPOSITIONS
+    if each.head.name == "Linear"
 }
 
 
@@ -68,10 +70,20 @@ def test_there_and_back(name: str) -> None:
     old, new = learner.state_dict(), again.state_dict()
     assert old.keys() == new.keys()
     assert all(torch.equal(value, new[key]) for key, value in old.items())
-    per_class = {"MutualChannelLoss", "SoftChannelLabels"}
+    per_class = {"MutualChannelLoss", "SoftChannelLabels", "CenterLoss"}
     assert [term.name for term in wider.model.terms] == [
         term.name for term in recipe.model.terms if term.name not in per_class
     ]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ALL)
+def test_what_every_layer_that_scores_is_given_is_known_for_each_image(name: str) -> None:
+    method = built(ALL[name])[1].method
+    for group in method.scorers():
+        given = Given(method, group)(images())
+        assert given.shape == (3, sum(layer.in_features for layer in group))
+    assert torch.allclose(method.scorers()[-1][-1](given[:, -group[-1].in_features :]), method(images()), atol=1e-4)
 
 
 @torch.no_grad()

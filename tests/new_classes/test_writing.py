@@ -52,7 +52,13 @@ def test_what_is_there_is_left_alone(own_run: Path, photos: Path, tmp_path: Path
 def test_a_run_like_another_opens_and_answers(trained: Path, tmp_path: Path) -> None:
     opened = open_run(trained)
     write_run_like(
-        trained, tmp_path / "run", recipe=opened.recipe, classes=opened.classes, module=opened.learner, additions=None
+        trained,
+        tmp_path / "run",
+        recipe=opened.recipe,
+        classes=opened.classes,
+        module=opened.learner,
+        additions=None,
+        certainty=None,
     )
     load_model(tmp_path / "run", open_run(trained).learner)
     again = open_run(tmp_path / "run")
@@ -85,5 +91,6 @@ def test_nothing_is_left_of_a_run_that_cannot_be_written(
             classes=opened.classes,
             module=opened.learner,
             additions=None,
+            certainty=None,
         )
     assert not (tmp_path / "run").exists()

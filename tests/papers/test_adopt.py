@@ -30,21 +30,35 @@ def numbers() -> tuple[Tensor, Tensor, Tensor]:
 def adopted(method: Method) -> tuple[Tensor, Tensor]:
     """The method's own logits after it adopted a classifier, and that classifier's."""
     images, weight, bias = numbers()
-    width = method.classifier.backbone.channels
-    weight = weight[:, :width] if width <= 128 else weight.repeat(1, width // 128)
     method.eval()
     with torch.no_grad():
+        width = method.classifier.pooled(images).shape[1]
+        weight = weight.repeat(1, 1 + width // 128)[:, :width].contiguous()
         expected = F.linear(method.classifier.pool(method.classifier.backbone(images)), weight, bias)
         method.adopt(weight, bias)
         return method(images), expected
 
 
-@pytest.mark.parametrize("composition", COMPOSITIONS, ids=lambda composition: composition.name)
+OTHERS = [each for each in COMPOSITIONS if each.head.name != "Linear"]
+WIDE = [each for each in COMPOSITIONS if each.pool.name == "Bilinear"]
+"""More numbers than a probe is fitted to."""
+GATED = [each for each in COMPOSITIONS if each.neck and each.neck.name == "SqueezeExcitation"]
+LINEAR = [each for each in COMPOSITIONS if each not in (*OTHERS, *WIDE, *GATED)]
+
+
+@pytest.mark.parametrize("composition", LINEAR, ids=lambda composition: composition.name)
 def test_the_untrained_network_answers_as_the_probe_does(composition) -> None:
     parts = {name: getattr(composition, name) for name in ("method", "neck", "pool", "head", "terms")}
     own, expected = adopted(built(**parts))
     assert (own - expected).abs().max() <= 1e-4
     assert expected.std() > 0.1
+
+
+@pytest.mark.parametrize("composition", [*OTHERS, *GATED], ids=lambda composition: composition.name)
+def test_what_cannot_begin_so_refuses(composition) -> None:
+    method = built(neck=composition.neck, head=composition.head, terms=composition.terms)
+    with pytest.raises(UserError, match=r"cannot begin as (a probe|the identity), as --start probe needs; use zero"):
+        adopted(method)
 
 
 @pytest.mark.parametrize("method", BRANCHES, ids=lambda part: part.options["branches"])

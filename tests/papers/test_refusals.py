@@ -20,11 +20,28 @@ from fieldmark.core import class_maps, classifier, criterion, pairs, sketch
 from fieldmark.core.classifier import Linear
 from fieldmark.core.draws import Draws
 from fieldmark.errors import UserError
-from fieldmark.papers import pairwise_confusion, plain
+from fieldmark.papers import (
+    angular_softmax,
+    bilinear_cnn,
+    center_loss,
+    congenerous_cosine,
+    focal_loss,
+    gaussian_mixture,
+    generalized_non_local,
+    large_margin_cosine,
+    multi_attention,
+    non_local,
+    pairwise_confusion,
+    plain,
+    squeeze_excitation,
+    triplet_network,
+)
 from fieldmark.papers.api_net import ApiInteraction, method, mutual
 from fieldmark.papers.channel_interaction import contrastive, interaction
 from fieldmark.papers.channel_interaction.interaction import SelfChannelInteraction
 from fieldmark.papers.mutual_channel import loss, soft_labels
+from fieldmark.papers.nts_net import NTS, anchors, ranking
+from fieldmark.papers.nts_net import method as nts
 from fieldmark.papers.selective_sparse_sampling import S3N, attention, sampler
 from fieldmark.papers.selective_sparse_sampling import method as s3n
 from refusal_cases import CASES, Case, Sizes, labels, maps, vectors, whole
@@ -32,10 +49,13 @@ from refusal_cases import CASES, Case, Sizes, labels, maps, vectors, whole
 MODULES = (
     *(pairwise_confusion, loss, soft_labels, method, mutual, interaction, contrastive, attention, sampler, s3n, plain),
     *(class_maps, classifier, criterion, pairs, sketch),
+    *(anchors, ranking, nts, multi_attention, triplet_network),
+    *(angular_softmax, center_loss, congenerous_cosine, focal_loss, gaussian_mixture, large_margin_cosine),
+    *(bilinear_cnn, squeeze_excitation, non_local, generalized_non_local),
 )
 EXCUSED = {
     *("PairStep", "Interaction", "Branch", "Pass", "Pairs", "Features"),  # results
-    *("Criterion", "PooledNeck", "InteractingNeck", "IdentityNeck", "ScoringHead"),  # abstract
+    *("Criterion", "PooledNeck", "InteractingNeck", "IdentityNeck", "ScoringHead", "MarginHead"),  # abstract
     *("Classifier", "refined_channels", "localised", "on_image", "lattice"),  # of other things than tensors and numbers
     "mean_of_valid",  # of losses that it has made itself
     "scorer_of",  # which finds a layer
@@ -187,14 +207,14 @@ def test_draws_of_other_images_are_refused(rows: Tensor):
     draws = Draws(0, rows=rows)
     image, target = vectors(Sizes()), labels(Sizes())
     interacted = SelfChannelInteraction(12).interact(maps(Sizes()))
-    network = S3N(whole(Sizes()))
+    networks = (S3N(whole(Sizes())), NTS(whole(Sizes()), None, 12, 12))
     calls = [
         lambda: pairs.random_pairs(target, 5, draws),
         lambda: ApiInteraction(12)(image, target, Linear(12, 3), draws=draws),
         lambda: ApiInteraction(12, intra=None, inter=None)(image, target, Linear(12, 3), draws=draws),
         lambda: contrastive.ContrastiveChannelInteraction(12)(interacted, target, draws=draws),
         lambda: contrastive.ContrastiveChannelInteraction(12, loss="triplet")(interacted, target, draws=draws),
-        lambda: network.encode(torch.rand(4, 3, 12, 12), draws),
+        *(lambda network=network: network.encode(torch.rand(4, 3, 12, 12), draws) for network in networks),
     ]
     for call in calls:
         refused(call)

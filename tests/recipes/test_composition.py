@@ -8,7 +8,7 @@ import pytest
 from fieldmark.batches import Batches, Shuffled
 from fieldmark.building import GIVEN, check_part
 from fieldmark.recipe import Model
-from fieldmark.recipes import COMPOSITIONS, PAPERS, PARTS
+from fieldmark.recipes import COMPOSITIONS, PAPERS, PARTS, SYSTEMS
 from fieldmark.recipes.composition import Composition, epochs_of
 from own_parts import KNOWN
 
@@ -16,7 +16,7 @@ from own_parts import KNOWN
 def test_names_are_short_words_that_differ():
     names = [composition.name for composition in COMPOSITIONS]
     assert names[:2] == ["plain", "pc"]
-    assert len(set(names)) == len(names) == len(PAPERS)
+    assert len(set(names)) == len(names) == len(PAPERS) + len(SYSTEMS)
     assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) for name in names)
 
 
@@ -32,11 +32,12 @@ def test_names_of_parts_differ_even_when_written_small_and_are_those_of_classes(
 @pytest.mark.parametrize("composition", COMPOSITIONS, ids=lambda composition: composition.name)
 def test_a_recipe_may_name_every_part_of_it(composition: Composition):
     parts = {name: getattr(composition, name) for name in ("method", "neck", "pool", "head", "terms")}
+    parts |= {"criterion": composition.criterion} if composition.criterion else {}
     for place, part in Model(**parts).parts:
         assert check_part(part, place=place, external={}) in KNOWN
 
 
-@pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.__name__)
+@pytest.mark.parametrize("paper", [*PAPERS, *SYSTEMS], ids=lambda paper: paper.__name__)
 def test_a_papers_recipe_says_what_it_is(paper: object):
     assert (paper.__doc__ or "").strip()
 

@@ -71,7 +71,7 @@ def test_options_become_python_values():
     ("text", "message"),
     [
         ("averge", r"^--pool averge: did you mean average\? \(or package.module:Class for a class of your own\)$"),
-        ("nts", "^--pool nts: choose average, maximum \\(or package.module:Class"),
+        ("vit", "^--pool vit: choose average, maximum, hidden-maximum.* \\(or package.module:Class"),
         ("", "^--pool : choose "),
         ("a\nb", r"^--pool a\\nb: choose "),
         ("average,3", "^--pool: '3' must be name=value$"),
@@ -84,8 +84,8 @@ def test_mistakes_get_one_line(text: str, message: str):
 
 
 def test_unknown_methods_are_told_the_names():
-    with pytest.raises(UserError, match=r"^--method nts: choose plain, pc.* \(or package.module:Class for a method of"):
-        composition_of("nts")
+    with pytest.raises(UserError, match=r"^--method vit: choose plain, pc.* \(or package.module:Class for a method of"):
+        composition_of("vit")
     with pytest.raises(UserError, match="--method pc takes no options"):
         composition_of("pc,weight=3")
 

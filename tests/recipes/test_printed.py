@@ -4,6 +4,7 @@ What a paper leaves open is in here too, as the row's docstring tells it, so tha
 """
 
 import inspect
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from typing import Any
 
@@ -26,6 +27,12 @@ pc      | Table 2    | Flowers-102   | flowers-resnet50-plain 92.46, flowers-res
 pc      | Table 2    | Flowers-102   | flowers-densenet161-plain 90.07, flowers-densenet161 91.39
 pc      | Table 2    | Stanford Dogs | dogs-resnet50-plain 69.92, dogs-resnet50 73.35
 pc      | Table 2    | Stanford Dogs | dogs-densenet161-plain 81.18, dogs-densenet161 83.75
+pc      | Table 2    | CUB-200-2011  | cub-bcnn-plain 84.10, cub-bcnn 85.58
+pc      | Table 2    | Stanford Cars | cars-bcnn-plain 91.20, cars-bcnn 92.45
+pc      | Table 2    | FGVC-Aircraft | aircraft-bcnn-plain 84.10, aircraft-bcnn 85.78
+pc      | Table 2    | NABirds       | nabirds-bcnn-plain 80.90, nabirds-bcnn 82.01
+pc      | Table 2    | Flowers-102   | flowers-bcnn-plain 92.52, flowers-bcnn 93.65
+pc      | Table 2    | Stanford Dogs | dogs-bcnn-plain 82.13, dogs-bcnn 83.04
 pc      | Fig. 2     | CUB-200-2011  | cub-googlenet-plain none, cub-googlenet none
 pc      | Fig. 2     | CUB-200-2011  | cub-vgg16-plain none, cub-vgg16 none
 pc      | Table 3    | CIFAR-10      | cifar10-googlenet-plain 86.63, cifar10-googlenet 87.02
@@ -38,6 +45,10 @@ mc-loss | Table III  | Flowers-102   | flowers-vgg16 96.1, flowers-resnet50 96.8
 mc-loss | Table IV   | CUB-200-2011  | cub-vgg16 78.7, cub-resnet50 87.3
 mc-loss | Table IV   | FGVC-Aircraft | aircraft-vgg16 91.0, aircraft-resnet50 92.6
 mc-loss | Table IV   | Stanford Cars | cars-vgg16 92.8, cars-resnet50 93.7
+mc-loss | Table III  | Flowers-102   | flowers-bcnn 97.7
+mc-loss | Table IV   | CUB-200-2011  | cub-bcnn 86.4
+mc-loss | Table IV   | FGVC-Aircraft | aircraft-bcnn 92.9
+mc-loss | Table IV   | Stanford Cars | cars-bcnn 94.4
 mc-loss | Table V    | CUB-200-2011  | cub-vgg16-scratch-xi1 58.80, cub-vgg16-scratch-xi2 62.11
 mc-loss | Table V    | CUB-200-2011  | cub-vgg16-scratch-xi5 64.39, cub-vgg16-scratch-xi6 63.08
 mc-loss | Table V    | CUB-200-2011  | cub-vgg16-scratch-512 62.27
@@ -58,6 +69,30 @@ mc-loss | Table VI   | Stanford Cars | cars-vgg16-scratch-ce 76.59, cars-resnet1
 mc-loss | Table VI   | Stanford Cars | cars-vgg16-scratch 90.85, cars-resnet18-scratch 87.47
 mc-loss | Table VI   | Flowers-102   | flowers-vgg16-scratch-ce 40.90, flowers-resnet18-scratch-ce 65.75
 mc-loss | Table VI   | Flowers-102   | flowers-vgg16-scratch 83.23, flowers-resnet18-scratch 79.54
+mc-loss | Table VI   | CUB-200-2011  | cub-vgg16-scratch-center 51.38, cub-resnet18-scratch-center 50.26
+mc-loss | Table VI   | FGVC-Aircraft | aircraft-vgg16-scratch-center 88.26, aircraft-resnet18-scratch-center 83.86
+mc-loss | Table VI   | Stanford Cars | cars-vgg16-scratch-center 89.27, cars-resnet18-scratch-center 81.84
+mc-loss | Table VI   | Flowers-102   | flowers-vgg16-scratch-center 62.53, flowers-resnet18-scratch-center 69.51
+mc-loss | Table VI   | CUB-200-2011  | cub-vgg16-scratch-a-softmax 60.79, cub-resnet18-scratch-a-softmax 49.67
+mc-loss | Table VI   | FGVC-Aircraft | aircraft-vgg16-scratch-a-softmax 88.15, aircraft-resnet18-scratch-a-softmax 82.42
+mc-loss | Table VI   | Stanford Cars | cars-vgg16-scratch-a-softmax 88.71, cars-resnet18-scratch-a-softmax 82.15
+mc-loss | Table VI   | Flowers-102   | flowers-vgg16-scratch-a-softmax 62.34, flowers-resnet18-scratch-a-softmax 50.56
+mc-loss | Table VI   | CUB-200-2011  | cub-vgg16-scratch-focal 31.12, cub-resnet18-scratch-focal 47.67
+mc-loss | Table VI   | FGVC-Aircraft | aircraft-vgg16-scratch-focal 80.85, aircraft-resnet18-scratch-focal 80.47
+mc-loss | Table VI   | Stanford Cars | cars-vgg16-scratch-focal 77.02, cars-resnet18-scratch-focal 79.75
+mc-loss | Table VI   | Flowers-102   | flowers-vgg16-scratch-focal 48.19, flowers-resnet18-scratch-focal 66.87
+mc-loss | Table VI   | CUB-200-2011  | cub-vgg16-scratch-coco 48.31, cub-resnet18-scratch-coco 46.01
+mc-loss | Table VI   | FGVC-Aircraft | aircraft-vgg16-scratch-coco 86.41, aircraft-resnet18-scratch-coco 80.02
+mc-loss | Table VI   | Stanford Cars | cars-vgg16-scratch-coco 67.27, cars-resnet18-scratch-coco 72.38
+mc-loss | Table VI   | Flowers-102   | flowers-vgg16-scratch-coco 63.31, flowers-resnet18-scratch-coco 66.76
+mc-loss | Table VI   | CUB-200-2011  | cub-vgg16-scratch-lgm 28.14, cub-resnet18-scratch-lgm 44.91
+mc-loss | Table VI   | FGVC-Aircraft | aircraft-vgg16-scratch-lgm 87.49, aircraft-resnet18-scratch-lgm 80.98
+mc-loss | Table VI   | Stanford Cars | cars-vgg16-scratch-lgm 71.27, cars-resnet18-scratch-lgm 74.37
+mc-loss | Table VI   | Flowers-102   | flowers-vgg16-scratch-lgm 57.78, flowers-resnet18-scratch-lgm 66.84
+mc-loss | Table VI   | CUB-200-2011  | cub-vgg16-scratch-lmcl 41.11, cub-resnet18-scratch-lmcl 46.01
+mc-loss | Table VI   | FGVC-Aircraft | aircraft-vgg16-scratch-lmcl 86.17, aircraft-resnet18-scratch-lmcl 78.52
+mc-loss | Table VI   | Stanford Cars | cars-vgg16-scratch-lmcl 49.57, cars-resnet18-scratch-lmcl 71.17
+mc-loss | Table VI   | Flowers-102   | flowers-vgg16-scratch-lmcl 66.43, flowers-resnet18-scratch-lmcl 67.72
 mc-loss | Table VII  | CUB-200-2011  | cub-vgg16-scratch-v2 65.20, cub-vgg16-scratch-minus-div 64.52
 mc-loss | Table VII  | CUB-200-2011  | cub-vgg16-scratch-minus-dis 26.94, cub-vgg16-scratch-minus-cwa 63.36
 mc-loss | Table VII  | FGVC-Aircraft | aircraft-vgg16-scratch-v2 88.65, aircraft-vgg16-scratch-minus-div 87.58
@@ -70,6 +105,7 @@ mc-loss | Table VIII | CUB-200-2011  | cub-resnet50-soft 87.8
 mc-loss | Table VIII | FGVC-Aircraft | aircraft-resnet50-soft 92.9
 mc-loss | Table VIII | Stanford Cars | cars-resnet50-soft 94.1
 api-net | Table 6    | CUB-200-2011  | cub-resnet50 87.7, cub-resnet101 88.6, cub-densenet161 90.0
+api-net | Table 6    | CUB-200-2011  | cub-resnet101-triplet 86.6
 api-net | Table 7    | FGVC-Aircraft | aircraft-resnet50 93.0, aircraft-resnet101 93.4, aircraft-densenet161 93.9
 api-net | Table 8    | Stanford Cars | cars-resnet50 94.8, cars-resnet101 94.9, cars-densenet161 95.3
 api-net | Table 9    | Stanford Dogs | dogs-resnet50 88.3, dogs-resnet101 90.3, dogs-densenet161 89.4
@@ -86,6 +122,11 @@ api-net | Table 5    | CUB-200-2011  | cub-resnet101-10x4 83.5, cub-resnet101-20
 api-net | Table 5    | CUB-200-2011  | cub-resnet101-30x3 88.2, cub-resnet101-24x5 87.7, cub-resnet101-40x3 88.2
 cin     | Table 1    | CUB-200-2011  | cub-vgg19-plain 80.2, cub-resnet50-plain 84.9, cub-resnet101-plain 85.4
 cin     | Table 1    | CUB-200-2011  | cub-resnet50-pos-sci 86.1, cub-resnet50-sci 87.1, cub-resnet50-sci-cont 87.2
+cin     | Table 1    | CUB-200-2011  | cub-resnet50-se 85.7, cub-resnet50-non-local 86.6, cub-resnet50-cgnl 87.0
+cin     | Table 1    | CUB-200-2011  | cub-resnet50-nts 87.5, cub-resnet50-mamc 86.3
+cin     | Table 3    | CUB-200-2011  | cub-resnet50-nts-cin 88.3
+cin     | Table 3    | FGVC-Aircraft | aircraft-resnet50-nts 91.4, aircraft-resnet50-nts-cin 93.3
+cin     | Table 3    | Stanford Cars | cars-resnet50-nts 93.9, cars-resnet50-nts-cin 94.4
 cin     | Table 2    | CUB-200-2011  | cub-resnet50 87.5, cub-resnet101 88.1
 cin     | Table 2    | FGVC-Aircraft | aircraft-resnet50 92.6, aircraft-resnet101 92.8
 cin     | Table 2    | Stanford Cars | cars-resnet50 94.1, cars-resnet101 94.5
@@ -138,13 +179,28 @@ def shuffled(size: int) -> dict[str, Any]:
     return {"batches.type": "Shuffled", "batches.size": size, "batches.even": False}
 
 
+def bilinear_stages() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Updates over the whole batches of 32 that an epoch has, such as 60,000 / (5,994 // 32)."""
+    batches = {"cub": 187, "cars": 254, "aircraft": 208, "nabirds": 747, "flowers": 31, "dogs": 375}
+    for name, count in batches.items():
+        falls = (20, 30, 40, 50, 60, 70) if name == "dogs" else (20, 30, 40, 50)
+        epochs = {
+            "stages.0.epochs": round(1000 * (80 if name == "dogs" else 60) / count),
+            "stages.1.epochs": round(1000 * (20 if name in ("cub", "aircraft") else 40) / count),
+        }
+        steps = {f"stages.0.schedule.epochs.{at}": round(1000 * fall / count) for at, fall in enumerate(falls)}
+        yield f"pc/{name}-bcnn*", epochs | steps
+
+
+COMPARED = ("center", "a-softmax", "focal", "coco", "lgm", "lmcl")
 SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     # all five papers: plain cross-entropy, half of the views mirrored
     (
         "*",
         {"start": "zero", "frozen_stages": 0, "frozen_norms": False, "average_degree": 0.0, "length_by_start": False},
     ),
-    ("*", {"clip": 0.0, "ema": 0.0, "precision": "fp32", "accumulate": 1, "seed": 0, "train_on.0": "train"}),
+    ("*", {"clip": 0.0, "ema": 0.0, "precision": "fp32", "accumulate": 1, "micro_batch": 0, "seed": 0}),
+    ("*", {"train_on.0": "train"}),
     ("*", {"model.method.type": "Plain", "model.pool.type": "Average", "model.head.type": "Linear"}),
     ("*", {"model.criterion.type": "CrossEntropy", "model.criterion.smoothing": 0.0}),
     ("*", {"model.neck": None, "model.terms": [], "model.weights": "hub", "model.output_stride": 0}),
@@ -187,6 +243,12 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("pc/*", {"model.terms.0.type": "PairwiseConfusion", "model.terms.0.weight": 10.0}),
     ("pc/cifar10-*", {"model.terms.0.weight": 1.0}),
     ("pc/*-plain", {"model.terms": []}),
+    # its bilinear networks: the head alone, then all
+    ("pc/*-bcnn*", {"model.pool.type": "Bilinear", "model.backbone": "vgg16.tv_in1k"} | squashed(448, 512)),
+    ("pc/*-bcnn*", shuffled(4 * 8) | {"accumulate": 4}),
+    ("pc/*-bcnn*", stage(0, 0, 1.0, 5e-6, {**STEADY, "factor": 0.25})),
+    ("pc/*-bcnn*", {"stages.0.frozen.0": "backbone"} | stage(1, 0, 1e-3, 5e-4, STEADY)),
+    *bilinear_stages(),
     # Mutual-Channel Loss
     ("mc-loss/*", {"model.pool.type": "Maximum", "model.head.type": "TwoLayerHead"}),
     ("mc-loss/flowers-*", {"train_on.1": "val"}),  # 2,040 training photos
@@ -196,6 +258,8 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("mc-loss/*", stage(2, 75, 1e-4, 5e-4, STEADY)),
     ("mc-loss/*", {f"stages.{n}.optimiser.scales.backbone": scale for n, scale in enumerate((0.01, 0.1, 1.0))}),
     ("mc-loss/*", {"model.terms.0.type": "MutualChannelLoss"}),
+    ("mc-loss/*-bcnn", {"model.pool.type": "Bilinear", "model.head.type": "Linear"}),
+    ("mc-loss/*-bcnn", {"model.backbone": "vgg16.tv_in1k"}),
     ("mc-loss/*-soft", {"model.terms.0.type": "SoftChannelLabels"}),
     ("mc-loss/*-scratch*", {"stages.1": None, "stages.2": None, "model.weights": "none"}),
     ("mc-loss/*-scratch*", squashed(224, 224) | {"pixels.ratio": 4 / 3} | shuffled(32)),
@@ -211,12 +275,22 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("mc-loss/*-minus-dis", {"model.terms.0.discriminality": 0.0}),
     ("mc-loss/*-minus-cwa", {"model.terms.0.drop": 0.0}),
     ("mc-loss/*-ce", {"model.neck": None, "model.terms": []}),
+    # of its Table VI the other losses, on the features that the released head's last layer sees
+    *((f"mc-loss/*-{name}", {"model.neck": None, "model.terms": []}) for name in COMPARED),
+    *((f"mc-loss/*-{name}", {"model.pool.type": "HiddenMaximum", "model.head.type": "Linear"}) for name in COMPARED),
+    ("mc-loss/*-center", {"model.terms.0.type": "CenterLoss"}),
+    ("mc-loss/*-a-softmax", {"model.head.type": "AngularSoftmax"}),
+    ("mc-loss/*-focal", {"model.criterion.type": "FocalLoss"}),
+    ("mc-loss/*-coco", {"model.head.type": "CongenerousCosine"}),
+    ("mc-loss/*-lgm", {"model.head.type": "GaussianMixture", "model.terms.0.type": "GaussianLikelihood"}),
+    ("mc-loss/*-lmcl", {"model.head.type": "LargeMarginCosine"}),
     # API-Net
     ("api-net/*", squashed(448, 512) | balanced(30, 4) | {"model.method.type": "ApiNet"}),
     ("api-net/*", stage(0, 100, 0.01, 5e-4, COSINE)),
     ("api-net/*", {"stages.0.frozen.0": "backbone", "stages.0.frozen_epochs": 8}),
     ("api-net/dogs-*", {"stages.0.epochs": 50, "stages.0.optimiser.lr": 0.001, "stages.0.frozen_epochs": 12}),
     ("api-net/*-baseline", {"model.method.type": "Plain"}),
+    ("api-net/*-triplet", {"model.method.type": "Plain", "model.terms.0.type": "Triplet"}),
     *((f"api-net/*-{w}", {"model.method.mutual": w.replace("-", "_")}) for w in ("individual", "compact-bilinear")),
     *((f"api-net/*-{w}", {"model.method.mutual": w.replace("-", "_")}) for w in ("subtract-square", "sum")),
     *((f"api-net/*-{w}", {"model.method.mutual": w.replace("-", "_")}) for w in ("product", "weight-attention")),
@@ -237,9 +311,17 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("cin/*", {"model.neck.type": "SelfChannelInteraction"}),
     ("cin/*", {"model.terms.0.type": "ContrastiveChannelInteraction"}),
     ("cin/*-plain", {"model.neck": None, "model.terms": []}),
+    ("cin/*-se", {"model.neck.type": "SqueezeExcitation", "model.terms": []}),
+    ("cin/*-non-local", {"model.neck.type": "NonLocal", "model.terms": []}),
+    ("cin/*-cgnl", {"model.neck.type": "GeneralizedNonLocal", "model.terms": []}),
     ("cin/*-sci", {"model.terms": []}),
     ("cin/*-pos-sci", {"model.neck.scale": -1.0}),
     ("cin/*-cont", {"model.terms.0.operation": "none"}),
+    ("cin/*-mamc", {"model.neck": None, "model.pool.type": "MultiExcitation"}),
+    ("cin/*-mamc", {"model.terms.0.type": "MultiAttentionMultiClass"}),
+    ("cin/*-nts*", {"model.method.type": "NTS"}),
+    ("cin/*-nts", {"model.neck": None, "model.terms": []} | shuffled(16)),
+    ("cin/*-nts", stage(0, 100, 0.001, 1e-4, TENTHS | {"epochs": [60]})),
     # Selective Sparse Sampling
     ("s3n/*", squashed(448, 512) | {"pixels.eval_crop": 1.0, "pixels.max_scale": 1.0, "pixels.ratio": 4 / 3}),
     ("s3n/*", shuffled(16) | {"model.method.type": "S3N"}),
@@ -267,11 +349,26 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "MutualChannelLoss": {"weight": 0.005, "diversity": 10.0, "drop": 0.5, "discriminality": 1.0, "across": "max"},
     "SoftChannelLabels": {"weight": 0.5, "diversity": 10.0, "drop": 0.5, "label_weight": 1.0, "momentum": 0.1},
     "TwoLayerHead": {"hidden": 512},
+    "HiddenMaximum": {"hidden": 512},
+    "FocalLoss": {"gamma": 2.0, "smoothing": 0.0},
+    "CenterLoss": {"weight": 0.003, "rate": 0.5},
+    "AngularSoftmax": {"m": 4, "first": 1000.0, "least": 5.0},
+    "CongenerousCosine": {"scale": None},
+    "GaussianMixture": {"margin": 0.01},
+    "GaussianLikelihood": {"weight": 0.1},
+    "LargeMarginCosine": {"scale": 64.0, "margin": 0.35},
     "ApiNet": {"mutual": "mlp", "gate": "pair", "weight": 1.0, "margin": 0.05, "dropout": 0.5}
     | {"intra": "similar", "inter": "similar", "mates": 1},
     "SelfChannelInteraction": {"scale": 1.0},
+    "Bilinear": {"first": 0},
+    "SqueezeExcitation": {"reduction": 16},
+    "GeneralizedNonLocal": {"groups": 8},
     "ContrastiveChannelInteraction": {"weight": 2.0, "margin": 0.5, "operation": "subtract", "pairs": "random"}
     | {"loss": "contrastive", "normalise": False},
+    "NTS": {"parts": 4, "proposals": 6, "threshold": 0.25, "margin": 1.0, "dropout": 0.5, "crop": 0},
+    "MultiExcitation": {"attentions": 2, "width": 1024, "reduction": 16},
+    "MultiAttentionMultiClass": {"attentions": 2, "weight": 0.5},
+    "Triplet": {"weight": 1.0, "form": "ratio", "margin": 0.5, "intra": "dissimilar", "inter": "similar"},
     "S3N": {"branches": "ODC", "partition": "probability", "attention": "sparse", "threshold": 0.2, "window": 3}
     | {"peaks": "above_mean", "evaluation": "half", "warmup": 0.0, "convolutions": False, "smoothing": 0.0},
 }

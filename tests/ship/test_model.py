@@ -1,4 +1,7 @@
-"""An exported model in use: pixels equal to training's bit for bit, and answers equal to the run's."""
+"""An exported model in use: pixels equal to training's bit for bit, and answers equal to the run's.
+
+The export of a real network takes a while: ``pytest -m slow tests/ship/test_model.py``.
+"""
 
 import io
 import re
@@ -24,7 +27,8 @@ from fieldmark.input.loading import Photographs, batches_of, in_order, loader_of
 from fieldmark.recipe import Fit, Pixels
 from fieldmark.runs.folder import Transform, open_run
 from fieldmark.ship.container import LARGEST
-from fieldmark.ship.model import BATCH, Model, open_model
+from fieldmark.ship.model import Model, open_model
+from fieldmark.ship.reading import BATCH
 from sure_runs import random_answers, sure
 from tiny_models import CLASSES, SIDE, WIDTH, answered, gallery, held_out, manifest, write_model
 
@@ -259,6 +263,7 @@ def test_a_gallery_that_cannot_be_read_is_told_when_it_is_needed(tmp_path: Path,
         broken.demands(refuse=0.1)
 
 
+@pytest.mark.slow
 def test_a_run_and_its_export_answer_alike(own_run: Path, photos: Path, tmp_path: Path) -> None:
     """The whole way: a real network, its file, and what is asked beyond classes."""
     sure(own_run, 1.7, random_answers(60))

@@ -68,7 +68,7 @@ def test_measuring_the_time_changes_nothing(photos: Path, tmp_path: Path) -> Non
     loop = make_loop(photos, tmp_path, with_method(Noisy))
     before = {name: value.clone() for name, value in loop.learner.state_dict().items()}
     random = torch.get_rng_state()
-    seconds = expected(loop, Work(per_batch=8, measured=5, features=30))
+    seconds = expected(loop, Work(per_batch=8, measured=5, features=30, closing=20))
     assert all(0 < part < 100 for part in seconds)
     assert differing(before, dict(loop.learner.state_dict())) == []
     assert torch.equal(random, torch.get_rng_state())
@@ -80,6 +80,7 @@ def test_the_parts_add_up() -> None:
     parts = Expected(start=100.0, step=2.0, validation=7.0)
     assert parts.of(steps=6, epochs=2) == 100 + 6 * 2 + 2 * 7
     assert parts.of(steps=0, epochs=0) == 100
+    assert parts._replace(closing=9.0).of(steps=6, epochs=2) == 100 + 6 * 2 + 2 * 7 + 9
 
 
 @pytest.mark.usefixtures("timed")
@@ -87,7 +88,8 @@ def test_steps_and_photos_measured_after_epochs_are_counted(photos: Path, tmp_pa
     loop = make_loop(photos, tmp_path)
     for measured in (0, 5, 100):
         parts = expected(loop, Work(per_batch=8, measured=measured, workers=1))
-        assert parts == (0.0, pytest.approx(8 * STEP), pytest.approx(measured * LOOK))
+        assert parts == (0.0, pytest.approx(8 * STEP), pytest.approx(measured * LOOK), 0.0)
+    assert expected(loop, Work(per_batch=8, closing=30, workers=1))[2:] == (0.0, pytest.approx(30 * LOOK))
     in_pieces = make_loop(photos, tmp_path, replace(RECIPE, accumulate=4))
     assert expected(in_pieces, Work(per_batch=8, workers=1)).step == pytest.approx(8 * STEP)
 
@@ -130,10 +132,10 @@ def test_the_fit_grows_with_the_photos(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_reading_counts_where_it_is_slower(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loop = make_loop(photos, tmp_path)
     monkeypatch.setattr(estimate, "_regression_seconds", lambda *_: 0.0)
-    work = Work(per_batch=8, measured=10, features=30)
+    work = Work(per_batch=8, measured=10, features=30, closing=20)
 
     def parts(step: float, look: float, glance: float) -> tuple[Any, ...]:
-        return tuple(pytest.approx(seconds) for seconds in (30 * glance + 10 * look, 8 * step, 10 * look))
+        return tuple(pytest.approx(seconds) for seconds in (30 * glance + 10 * look, 8 * step, 10 * look, 20 * look))
 
     both = parts(STEP + TRAINING, LOOK + EVALUATION, GLANCE + EVALUATION)  # one process does one after the other
     assert expected(loop, work) == both
@@ -151,7 +153,8 @@ def test_readers_share_the_cores(photos: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     work = Work(per_batch=8, measured=10, workers=1)
     parts = expected(make_loop(photos, tmp_path), work)
-    assert parts == (0.0, pytest.approx(8 * (STEP + TRAINING / 2)), pytest.approx(10 * (LOOK + EVALUATION / 2)))
+    look = pytest.approx(10 * (LOOK + EVALUATION / 2))
+    assert parts == (0.0, pytest.approx(8 * (STEP + TRAINING / 2)), look, 0.0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     assert expected(make_loop(photos, tmp_path), work).step == pytest.approx(8 * STEP)
 

@@ -74,7 +74,9 @@ def gone_on(data: Path, run: Path, recipe: Recipe, *, epochs: int | None = None,
     return log
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.slow] * (at > 0)) for at, kind in enumerate(KINDS)]
+)
 def test_a_changed_run_goes_on_bit_for_bit(kind: str, photos: Path, tmp_path: Path) -> None:
     recipe, ends = KINDS[kind], []
     for number, stops in enumerate(((), (2,), (5, 3))):
@@ -163,6 +165,7 @@ def test_epochs_alone_beside_resume_are_not_told_to_be_ignored(photos: Path, tmp
     assert not [line for line in train_small(photos, run, alone, resume=True) if "ignored" in line]
 
 
+@pytest.mark.slow
 def test_a_changed_run_is_resumed_without_the_option(photos: Path, tmp_path: Path) -> None:
     """Also where it was killed after the state, and before the recipe was written."""
     ends = []
@@ -333,7 +336,11 @@ def timed(words: str | float, **more: object) -> Settings:
 
 @pytest.mark.parametrize(
     ("words", "epochs"),
-    [("2m", 3), (120, 3), ("1m13s", 2), ("1m12s", 1), ("10h", 9), ("100", 2)],  # an epoch takes 35 s, the end 3
+    [  # an epoch takes 35 s, the end 3
+        ("1m13s", 2),
+        ("1m12s", 1),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (("2m", 3), (120, 3), ("10h", 9), ("100", 2))),
+    ],
 )
 def test_as_many_epochs_as_there_is_time_for(
     words: str | float, epochs: int, photos: Path, tmp_path: Path, clock: Clock
@@ -378,7 +385,7 @@ def test_where_not_even_one_epoch_fits_that_is_said(photos: Path, tmp_path: Path
     assert read_run(tmp_path)[0].epochs == 1
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_slower_machine_shortens_the_schedule_which_still_ends(
     workers: int, photos: Path, tmp_path: Path, clock: Clock
 ) -> None:

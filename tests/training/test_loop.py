@@ -16,7 +16,7 @@ from fieldmark.batches import Balanced, Shuffled
 from fieldmark.errors import UserError
 from fieldmark.input.loading import Batch
 from fieldmark.recipe import AdamW, Part, Precision, Recipe, Sgd, Stage, StepDecay
-from fieldmark.recipes import COMPOSITIONS
+from fieldmark.recipes import COMPOSITIONS, PAPERS
 from fieldmark.recipes.composition import Composition
 from fieldmark.recipes.naming import part_of
 from fieldmark.runs.checkpoint import load_state
@@ -217,7 +217,14 @@ def test_fp16_ends_a_run_too_that_stays_poisoned(gradient: bool, photos: Path, t
     assert "--precision fp32" in str(caught.value)
 
 
-@pytest.mark.parametrize("paper", COMPOSITIONS, ids=lambda paper: paper.name)
+OWN = [paper.COMPOSITION for paper in PAPERS]
+
+
+@pytest.mark.parametrize(
+    "paper",
+    [each if each in OWN else pytest.param(each, marks=pytest.mark.slow) for each in COMPOSITIONS],
+    ids=lambda paper: paper.name,
+)
 def test_every_paper_learns_in_fp16(paper: Composition, photos: Path, tmp_path: Path) -> None:
     model = with_model(RECIPE.model, RecipeSettings(method=paper.name))
     stages = (Stage(1, Sgd(lr=1e-3)),)

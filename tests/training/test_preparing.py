@@ -271,9 +271,9 @@ OF_OTHERS = 'batches={"type": "ExhaustivePairs", "size": 8}'
         ),
         ({"method": "api-net", "batch": 16}, "batches of 4 classes need at least as many classes, not 3"),
         ({"set": ('batches={"type": "ShuffledPairs", "size": 7}',)}, "even number of images"),
-        ({"term": ("soft-channel-labels",), "accumulate": 2}, "use --accumulate 1"),
+        ({"term": ("soft-channel-labels",), "accumulate": 2}, "use --micro-batch in place of"),
         ({"term": ("pairwise-confusion",), "accumulate": 8}, "last photo of 1 would have no partner"),
-        ({"method": "api-net", "batch": None, "accumulate": 2}, "use --accumulate 1"),
+        ({"method": "api-net", "batch": None, "accumulate": 2}, "use --micro-batch in place of"),
     ],
 )
 def test_batches_that_cannot_be_made_are_told_before_the_photos_are_opened(

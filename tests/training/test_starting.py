@@ -28,7 +28,7 @@ def built(prepared: Prepared) -> Method:
 
 def begun(prepared: Prepared, console: Console = QUIET) -> tuple[Method, Start]:
     method = built(prepared)
-    return method, begin_as_probe(method, prepared.data, prepared.recipe, workers=0, console=console)
+    return method, begin_as_probe(method, prepared.data, prepared.recipe, workers=0, console=console).start
 
 
 @pytest.fixture(scope="module")

@@ -156,7 +156,7 @@ def test_a_second_ctrl_c_says_what_is_left(photos: Path, probe: Settings, tmp_pa
     assert said == f"stopped at once; {tmp_path} answers as after epoch 1; the same command with --resume goes on"
 
 
-@pytest.mark.parametrize("writes", range(1, 9))
+@pytest.mark.parametrize("writes", [1, 4, *(pytest.param(at, marks=pytest.mark.slow) for at in (2, 3, 5, 6, 7, 8))])
 def test_a_run_killed_before_any_of_its_writes_is_whole_and_goes_on(
     writes: int, photos: Path, probe: Settings, tmp_path: Path, whole: tuple[Path, dict[int, bytes]]
 ) -> None:

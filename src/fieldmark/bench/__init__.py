@@ -1,7 +1,7 @@
 """Comparisons of methods: ``fieldmark bench`` in Python. Importing this loads nothing heavy.
 
 ``run`` works the runs of a plan (``plan.py`` says what one looks like), ``report`` makes the text with the tables,
-``sweep`` a picture of accuracy by the value of a setting.
+``sweep`` a picture of accuracy by the value of a setting, ``tables`` the papers' tables beside ours.
 """
 
 import os
@@ -15,25 +15,28 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from rich.console import Console
 
 from fieldmark.bench.plan import read_plan
-from fieldmark.console import QUIET
+from fieldmark.console import QUIET, tell
 from fieldmark.data.outputs import refuse_file
 from fieldmark.errors import UserError, printable
 from fieldmark.files import write_text
 from fieldmark.plain import Count, Natural, Range, from_plain, several, to_plain
 
 if TYPE_CHECKING:
+    from fieldmark.bench.paper_tables import TableRow
     from fieldmark.bench.run_plan import Tally
     from fieldmark.bench.sweeping import Sweep
 
-__all__ = ["RunOptions", "report", "run", "sweep"]
+__all__ = ["RunOptions", "report", "run", "sweep", "tables"]
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Settings of a call; none of them changes what a run comes to.
+    """Settings of a call; none of them changes what a run comes to, but for labels that are corrected.
 
     Args:
         data: NAME=FOLDER, where a data set of the plan lies; repeat for several.
+        corrections: NAME=FILE, a list of corrected labels, as check --apply writes it, that does not lie with the
+            photos of that data set.
         weights: NAME=FILE, a .safetensors file or a run, for entries whose weights or backbone are called NAME.
         only: an entry's name; repeat for several.
         phase: all, tune or final.
@@ -46,6 +49,7 @@ class RunOptions:
     """
 
     data: tuple[str, ...] = ()
+    corrections: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     phase: Literal["all", "tune", "final"] = "all"
@@ -55,6 +59,11 @@ class RunOptions:
     retry: bool = False
     device: str = "auto"
     workers: Natural | None = None
+
+    @property
+    def places(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The options that say where something lies, with their values."""
+        return ("--data", self.data), ("--corrections", self.corrections), ("--weights", self.weights)
 
 
 def run(
@@ -129,6 +138,45 @@ def sweep(folder: str | Path, over: str, out: str | Path | None = None) -> "list
     return found
 
 
+def tables(
+    paper: str | None = None,
+    *,
+    results: str | Path | Sequence[str | Path] = (),
+    data: str | Sequence[str] = (),
+    time: bool = False,
+    device: str = "auto",
+    console: Console = QUIET,
+) -> "list[TableRow]":
+    """The tables of the five papers, row by row: the paper's figure, our recipe, and our figure or what it needs.
+
+    Args:
+        paper: a single paper, by its name for ``--method``; None for all.
+        results: folders of comparisons whose entries follow rows of papers (``recipe = "pc/cub-resnet50"``).
+        data: NAME=FOLDER, to count the photos of a data set by the name that the tables have for it.
+        time: measure the time column of CIN's Table 1, with random weights.
+        device: for the times: auto, cpu, cuda, cuda:N or mps.
+        console: is told which network is timed.
+
+    Raises:
+        UserError: no such paper, comparison, data set or device.
+    """
+    from fieldmark.bench.paper_tables import tables_of_papers
+
+    places, folders = named(several(data), option="--data"), [Path(folder) for folder in several(results)]
+    found = tables_of_papers(paper, results=folders, data=places)
+    if not time:
+        return found
+    from fieldmark.bench.timing import times_of
+    from fieldmark.core.device import device_of
+    from fieldmark.recipes import ROWS
+
+    timed = {row.recipe: ROWS[row.recipe].recipe for row in found if row.unit == "ms a photo" and row.recipe}
+    if not timed:
+        raise UserError(f"--time: no table of {paper} has times; that of cin has")
+    times = times_of(timed, device=device_of(device), progress=lambda name: tell(console, f"building {name}"))
+    return tables_of_papers(paper, results=folders, data=places, times=times)
+
+
 def refuse_call(folder: Path, options: RunOptions) -> None:
     """Raises ``UserError`` for what no plan can be worked with: several processes, a folder that cannot be, values."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as torchrun says
@@ -139,7 +187,7 @@ def refuse_call(folder: Path, options: RunOptions) -> None:
     if file := next((path for path in (folder, *folder.parents) if path.is_file()), None):
         raise UserError(f"--out {printable(str(folder))}: {printable(str(file))} is a file; name a folder")
     from_plain(to_plain(options), RunOptions)
-    for option, given in (("--data", options.data), ("--weights", options.weights)):
+    for option, given in options.places:
         named(given, option=option)
 
 
@@ -149,7 +197,7 @@ def named(words: Sequence[str], *, option: str) -> dict[str, Path]:
     for word in words:
         name, equals, text = word.partition("=")
         if not (name and equals and text):
-            raise UserError(f"{option} {word}: expected NAME=PATH, with a name from the plan")
+            raise UserError(f"{option} {word}: expected NAME=PATH")
         if name in paths:
             raise UserError(f"{option} {word}: {name} is given twice")
         paths[name] = Path(os.path.expanduser(text))
@@ -161,7 +209,7 @@ def named(words: Sequence[str], *, option: str) -> dict[str, Path]:
 def command_of(plan: Path, folder: Path, options: RunOptions, external: Sequence[str]) -> str:
     """The command that reproduces runs elsewhere: folders and files stand by their own names."""
     words = ["fieldmark", "bench", "run", place_of(plan), "--out", folder.name]
-    for option, given in (("--data", options.data), ("--weights", options.weights)):
+    for option, given in options.places:
         paths = named(given, option=option).items()
         words += [word for name, path in paths for word in (option, f"{name}={path.name}")]
     return shlex.join([*words, *(word for name in external for word in ("--external", name))])

@@ -48,8 +48,9 @@ class Comparison:
 class Row:
     """An entry: its final runs that are done, their mean accuracies, its trials, and how it compares.
 
-    ``comparison`` is to the row that it names, which has its batches and its compute; ``to_default`` to the plan's
-    default baseline, where that is another row.
+    ``levels`` are the accuracies at levels of groups that all final runs have. ``comparison`` is to the row that it
+    names, which has its batches and its compute; ``to_default`` to the plan's default baseline, where that is another
+    row.
     """
 
     entry: str
@@ -60,6 +61,7 @@ class Row:
     per_class: float
     seconds: float
     trials: tuple[Score, ...]
+    levels: Mapping[str, Interval] = field(default_factory=dict)
     comparison: Comparison | None = None
     to_default: Comparison | None = None
 
@@ -162,6 +164,11 @@ def _row(results: Sequence[Result]) -> Row | None:
         per_class=float(np.mean([run.metrics["mean_per_class"] for run in finals])),
         seconds=float(np.mean([run.seconds for run in finals])),
         trials=tuple(scores(results)),
+        levels={
+            name: interval_of([run.levels[name] for run in finals])
+            for name in finals[0].levels
+            if all(name in run.levels for run in finals)
+        },
     )
 
 

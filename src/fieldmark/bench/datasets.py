@@ -46,15 +46,31 @@ class BenchData:
             raise UserError(f"the photos of {self.name} were changed since this command began: start it again")
 
 
-def read_data(plan: Plan, names: Iterable[str], paths: Mapping[str, Path], *, folder: Path) -> dict[str, BenchData]:
+def read_data(
+    plan: Plan,
+    names: Iterable[str],
+    paths: Mapping[str, Path],
+    *,
+    corrections: Mapping[str, Path] | None = None,
+    folder: Path,
+) -> dict[str, BenchData]:
     """Reads the names of photos in data sets, which lie where the user or the plan says; no photo is opened.
+
+    Args:
+        plan: of the comparison.
+        names: of the data sets.
+        paths: where they lie, of those that the user names.
+        corrections: lists of corrected labels, of those whose list does not lie with the photos.
+        folder: of the comparison.
 
     Raises:
         UserError: nothing to read, no name of the plan's, photos around the comparison's folder, or none to measure on.
     """
     known = {name for entry in plan.entries for name in entry.data}
-    if unknown := sorted(set(paths) - known):
-        raise UserError(f"--data {unknown[0]}: the plan's data are called {', '.join(sorted(known))}")
+    lists = corrections or {}
+    for option, said in (("--data", paths), ("--corrections", lists)):
+        if unknown := sorted(set(said) - known):
+            raise UserError(f"{option} {unknown[0]}: the plan's data are called {', '.join(sorted(known))}")
     datasets: dict[str, BenchData] = {}
     for name in dict.fromkeys(names):
         source = plan.source(name)
@@ -62,7 +78,7 @@ def read_data(plan: Plan, names: Iterable[str], paths: Mapping[str, Path], *, fo
         if path is None:
             raise UserError(f"where do the photos of {name} lie? say --data {name}=FOLDER")
         refuse_folder(folder, option="--out", photos=path)
-        dataset = read_dataset(path, annotation=source.annotation)
+        dataset = read_dataset(path, annotation=source.annotation, corrections=lists.get(name))
         refuse_missing_splits(dataset, ["test"], source=f"{name}: final runs are measured on")
         datasets[name] = BenchData(name, path, source, OpenedData(dataset, Scan(())))
     return datasets

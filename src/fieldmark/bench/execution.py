@@ -21,6 +21,7 @@ from fieldmark.core.device import precision_of
 from fieldmark.core.weights import weights_file
 from fieldmark.errors import Interrupted, UserError, printable
 from fieldmark.evaluation.evaluate import OPENINGS, Evaluation, evaluate, split_of_run
+from fieldmark.evaluation.levels import shares_by_level
 from fieldmark.evaluation.probe import Probed, probe
 from fieldmark.files import write_json
 from fieldmark.plain import from_plain, to_plain
@@ -299,11 +300,13 @@ class Executor:
     def _done(self, run: PlannedRun, result: Result, measured: Evaluation | Probed) -> Result:
         metrics, data = measured.metrics, self.datasets[run.data]
         shares = {name: getattr(metrics, name) for name in ("top1", "top5", "mean_per_class", "macro_f1")}
+        known = measured.scores if isinstance(measured, Probed) else measured.log_probabilities
         return replace(
             result,
             status=DONE,
             measured_on="test" if run.trial is None else "val",
             metrics={name: share for name, share in shares.items() if share is not None},
+            levels=shares_by_level(known, measured.labels, data.dataset),
             photos={"measured": metrics.n, "classes": len(data.dataset.classes), **result.photos},
             damaged=(*data.opened.damaged, *measured.damaged),
         )

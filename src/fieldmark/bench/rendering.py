@@ -17,7 +17,7 @@ from fieldmark.bench.recipe_words import changes_in_words, value_at, value_in_wo
 from fieldmark.bench.results import DONE, FAILED, Result, Session
 from fieldmark.bench.tuning import Score, edges, told, trial_error, winner
 from fieldmark.errors import printable
-from fieldmark.evaluation.statistics import POWER
+from fieldmark.evaluation.statistics import POWER, Interval
 from fieldmark.training.runlog import clock
 
 
@@ -84,7 +84,7 @@ def _environment() -> Environment:
     filters = (cells, each, clock, value_in_words, changes_in_words, trial_in_words, winner)
     filters = (*filters, sessions_of, source_of, device_of)
     facts = (settings_of, made_of, edges_of, trial_error, programs, efforts, retuned, conditions, trained_on)
-    facts = (*facts, unlike_weights, few_seeds, recipes_differ, unlike_baseline)
+    facts = (*facts, levels_of, level_words, unlike_weights, few_seeds, recipes_differ, unlike_baseline)
     environment.filters |= {function.__name__: function for function in filters}
     environment.globals["facts"] = {function.__name__: function for function in facts}
     return environment
@@ -115,6 +115,22 @@ def settings_of(table: Table) -> tuple[list[str], list[tuple[str, dict[str, list
     values = {place: grouped((entry, further[entry].get(place, "none")) for entry in further) for place in places}
     shared = [f"`{place}` {next(iter(entries))}" for place, entries in values.items() if len(entries) == 1]
     return shared, [(place, entries) for place, entries in values.items() if len(entries) > 1]
+
+
+def levels_of(table: Table) -> list[str]:
+    """The levels of groups at which rows are measured, the finest first."""
+    return each(name for row in table.rows for name in row.levels)
+
+
+def level_words(row: Row, levels: Iterable[str]) -> list[str]:
+    """A row's accuracies at levels, in %, with their intervals where there are any."""
+    return [row.entry, *(share_in_words(row.levels[name]) if name in row.levels else "" for name in levels)]
+
+
+def share_in_words(share: Interval) -> str:
+    """A share in %, and the ends of its interval, which lie between 0 and 100 %."""
+    mean, low, high = (100 * min(max(value, 0.0), 1.0) if value == value else value for value in share)
+    return f"{mean:.1f}" if low != low else f"{mean:.1f} ({low:.1f} to {high:.1f})"
 
 
 def made_of(table: Table) -> dict[str, list[str]]:

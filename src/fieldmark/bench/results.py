@@ -61,7 +61,8 @@ class Result:
     """A run, done or failed: what was asked for, what came of it, and where it comes from.
 
     ``trial`` is the place of a tuning run's trial; ``tuned`` what a final run's trials scored; ``recipe`` what was
-    followed, as plain data; ``metrics`` are shares of the photos of ``measured_on``; ``photos`` counts those measured
+    followed, as plain data; ``metrics`` are shares of the photos of ``measured_on``, ``levels`` those that are
+    right at each level of groups that the data have, the finest first; ``photos`` counts those measured
     and, in a final run, those trained on; ``seconds`` of training; ``reason`` says in a line why a run failed.
     """
 
@@ -91,6 +92,7 @@ class Result:
     measured_on: str = ""
     photos: Mapping[str, int] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    levels: Mapping[str, float] = field(default_factory=dict)
     damaged: tuple[str, ...] = ()
     test_openings: int = 0
 

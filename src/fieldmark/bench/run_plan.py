@@ -62,8 +62,8 @@ def run_plan(plan: Plan, folder: Path, options: RunOptions, *, external: Sequenc
         command=command_of(plan.path, folder, options, external),
     )
     runs = runs_of(plan, only=options.only, phase=options.phase)
-    paths = named(options.data, option="--data")
-    datasets = read_data(plan, (run.data for run in runs), paths, folder=folder)
+    paths, lists = named(options.data, option="--data"), named(options.corrections, option="--corrections")
+    datasets = read_data(plan, (run.data for run in runs), paths, corrections=lists, folder=folder)
     executor = Executor(plan, folder, datasets=datasets, machine=machine, console=console)
     refuse_misfits(executor, runs)
     recipes = list(possible_recipes(executor, runs))

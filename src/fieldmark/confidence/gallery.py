@@ -1,7 +1,7 @@
 """The gallery of a run: what training photos look like to its network, to tell how near another photo comes to them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -46,6 +46,22 @@ class Gallery:
         names = np.array([printable(name) for name in self.names], dtype=np.str_)
         model = np.array(self.model)
         write_arrays(path, {"model": model, "names": names, "labels": self.labels, "embeddings": self.embeddings})
+
+    def joined(self, other: "Gallery") -> "Gallery":
+        """With the photos of another one of the same network."""
+        labels = np.concatenate([self.labels, other.labels])
+        embeddings = np.concatenate([self.embeddings, other.embeddings])
+        return Gallery(self.model, (*self.names, *other.names), labels, embeddings)
+
+    def only(self, chosen: np.ndarray) -> "Gallery":
+        """Some of the photos: ``chosen`` is bool (G,)."""
+        names = tuple(np.array(self.names, np.object_)[chosen])
+        return Gallery(self.model, names, self.labels[chosen], self.embeddings[chosen])
+
+    def without(self, label: int) -> "Gallery":
+        """Without a class; those after it move up."""
+        left = self.only(self.labels != label)
+        return replace(left, labels=left.labels - (left.labels > label))
 
 
 def gallery_of(model: str, names: Sequence[str], labels: np.ndarray, embeddings: np.ndarray) -> Gallery:

@@ -26,6 +26,13 @@ class HeldOut:
         """How many answers are right."""
         return int((self.logits.argmax(1) == self.labels).sum())
 
+    def without(self, label: int) -> "HeldOut":
+        """Without a class, its photos and its logits; classes after it move up."""
+        kept, near = self.labels != label, self.similarities
+        labels, names = self.labels[kept], tuple(np.array(self.names, np.object_)[kept])
+        logits = np.delete(self.logits[kept], label, axis=1)
+        return HeldOut(names, labels - (labels > label), logits, None if near is None else near[kept])
+
     def save(self, path: Path) -> None:
         """Writes them to a file that is there already, as ``files.replace_files`` wants it."""
         names = np.array([printable(name) for name in self.names], dtype=np.str_)

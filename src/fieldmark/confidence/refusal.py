@@ -17,6 +17,8 @@ from fieldmark.confidence.taxonomy import Groups
 from fieldmark.errors import UserError, printable
 
 NONE = "none of these"
+USUAL = 0.05
+"""The share of false refusals for which training alone prepares a run, where it has photos enough."""
 COSINE = 0.5
 """The weight of the cosine beside the largest logit."""
 
@@ -88,7 +90,7 @@ def refuse_share(share: float, *, photos: int) -> None:
     """Raises ``UserError`` for a share of false refusals that is too small for a number of held-out photos."""
     if _rank(share, photos):
         return
-    needed, least = math.ceil(round(1 / share - 1, 9)), math.ceil(round(1000 / (photos + 1), 9)) / 10
+    needed, least = photos_for(share), math.ceil(round(1000 / (photos + 1), 9)) / 10
     few = f"it needs {needed:,} photos kept out of training, and the run has {photos:,}"
     raise UserError(f"--refuse {100 * share:g}%: {few};\n{f'ask for {least:g}% or more' if photos else 'leave it out'}")
 
@@ -97,6 +99,11 @@ def refuse_taken(groups: Groups, name: str) -> None:
     """Raises ``UserError`` where a class or a group of what is called ``name`` is itself "none of these"."""
     if any(NONE in nodes for nodes in groups.nodes):
         raise UserError(f"--refuse: a class or group of {printable(name)} is itself called {NONE!r}; rename it")
+
+
+def photos_for(share: float) -> int:
+    """The fewest held-out photos by which such a share of false refusals can be kept."""
+    return math.ceil(round(1 / share - 1, 9))
 
 
 def _rank(share: float, photos: int) -> int:

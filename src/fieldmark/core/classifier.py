@@ -107,6 +107,15 @@ class ScoringHead(Protocol):
         ...
 
 
+@runtime_checkable
+class MarginHead(Protocol):
+    """A head that makes the right class's score harder to reach in training than in inference."""
+
+    def with_margin(self, logits: Tensor, embedding: Tensor, labels: Tensor) -> Tensor:
+        """What it gave (B, C), of what (B, E), and labels (B,) long to the scores (B, C) for the criterion."""
+        ...
+
+
 def scorer_of(head: nn.Module) -> nn.Linear:
     """The linear layer of a head that has an output for each class: the head itself, or its last layer.
 
@@ -175,13 +184,30 @@ class Classifier(nn.Module):
             refined: give the refined maps; otherwise the neck's shortcut is taken, if it has one.
             interaction: what the neck worked out of these maps, if it is known.
         """
-        finer = None
-        if not refined and isinstance(self.pool, Average) and isinstance(self.neck, PooledNeck):
-            embedding = interaction.pooled if interaction else self.neck.pooled(maps)
-        else:
-            finer = self.neck(maps)
-            embedding = self.pool(finer)
+        finer, embedding = self.embedded(maps, refined=refined, interaction=interaction)
         return Features(maps, finer, embedding, self.head(embedding), interaction)
+
+    def embedded(
+        self, maps: Tensor, *, refined: bool = False, interaction: Interaction | None = None
+    ) -> tuple[Tensor | None, Tensor]:
+        """The stages between backbone and head: the refined maps, None where the shortcut is taken, and the embedding.
+
+        Args:
+            maps: (B, D, h, w).
+            refined: as in ``features_of``.
+            interaction: the same.
+        """
+        if not refined and isinstance(self.pool, Average) and isinstance(self.neck, PooledNeck):
+            return None, interaction.pooled if interaction else self.neck.pooled(maps)
+        finer = self.neck(maps)
+        return finer, self.pool(finer)
+
+    def trained_logits(self, features: Features, labels: Tensor) -> Tensor:
+        """The scores (B, C) that the criterion is given: the logits, or those with a margin from a ``MarginHead``."""
+        head = self.head
+        if not isinstance(head, MarginHead):
+            return features.logits
+        return head.with_margin(features.logits, features.embedding, labels)
 
     def pooled(self, images: Tensor) -> Tensor:
         """The pooled maps (B, E) of normalised images, without the neck: what a probe sees."""

@@ -12,11 +12,12 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fieldmark.core.classifier import Classifier, Features
+from fieldmark.core.classifier import Classifier, Features, MarginHead
 from fieldmark.core.criterion import Criterion
 from fieldmark.core.draws import Draws, drawn
 from fieldmark.core.evidence import Evidence
 from fieldmark.core.inputs import refuse_labels
+from fieldmark.errors import UserError
 
 Value = Literal["logits", "maps", "refined", "embedding", "interaction"]
 """What a term can read of a step: "logits" are what ``Method.forward`` returns, the rest are fields of ``Features``."""
@@ -63,9 +64,14 @@ class Method(nn.Module, ABC):
     """Whether ``objective`` relates images of a batch to each other (then gradient accumulation is refused)."""
     reads_refined: ClassVar[bool] = False
     """Whether the method reads ``Features.refined``, which a neck need not compute otherwise."""
+    takes_margins: ClassVar[bool] = False
+    """Whether its losses are of ``Classifier.trained_logits``, so that a head may have a margin."""
 
     def __init__(self, classifier: Classifier, criterion: Criterion) -> None:
         super().__init__()
+        if isinstance(classifier.head, MarginHead) and not self.takes_margins:
+            head, own = type(classifier.head).__name__, type(self).__name__
+            raise UserError(f"{head} as head has a margin, and {own} scores more than each image's own embedding")
         self.classifier = classifier
         self.criterion = criterion
         self.scored_views: tuple[str, ...] = ()
@@ -120,7 +126,8 @@ class Method(nn.Module, ABC):
         """Every linear layer with an output for each class, the one that gives ``forward``'s logits last.
 
         ``add-class`` widens them. In groups: what a layer is given may depend on the outputs of earlier groups, but not
-        on those of its own. Each is called once for a batch. The classifier's own, unless a method has more.
+        on those of its own. Each is called once for a batch, with (B, E), or for several parts of an image with
+        (B, M, E), the most telling first. The classifier's own, unless a method has more.
 
         Raises:
             UserError: a head that names no such layer.

@@ -50,6 +50,10 @@ class Learner(nn.Module):
         encoded = self.method.encode(images, draws)
         if self.batch_wide:
             encoded, labels, draws = gather(encoded, labels, draws)
+        return self.losses(encoded, labels, draws)
+
+    def losses(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
+        """The losses of what the method encoded, of the method and of all terms."""
         output = self.method.objective(encoded, labels, draws)
         values, losses, figures = self._values(output), dict(output.losses), dict(output.figures)
         for term in self._terms():
@@ -75,6 +79,13 @@ class Learner(nn.Module):
 def total(output: TrainOutput) -> Tensor:
     """The sum of all named losses, a scalar in float32 or better."""
     return torch.stack([raised(loss) for loss in output.losses.values()]).sum()
+
+
+def figures_of(output: TrainOutput) -> dict[str, Tensor]:
+    """The losses of a step, their sum, other figures and accuracy, by name: scalars in float32 without a graph."""
+    hits = (output.logits.detach().argmax(1) == output.labels).float().mean()
+    values = {"loss": total(output), **output.losses, **output.figures, "train_top1": hits}
+    return {name: value.detach().float() for name, value in values.items()}
 
 
 def _free_name(name: str, taken: dict[str, Tensor]) -> str:

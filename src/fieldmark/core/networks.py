@@ -5,21 +5,20 @@ used. A norm that follows the maps in timm's head (ConvNeXt, MaxViT, some ViT) s
 """
 
 import inspect
+import threading
 from collections import OrderedDict
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
-import timm
 import torch
-from timm.layers.norm import LayerNorm2d
-from timm.models.mobilenetv3 import MobileNetV3
-from timm.models.vgg import VGG
 from torch import Tensor, nn
 
 from fieldmark.core.backbone import Backbone
 from fieldmark.core.weights import HUB, NONE, Remote, load_weights, pixel_statistics, refuse_source
 from fieldmark.errors import UserError
 from fieldmark.ops.depthwise import with_fast_depthwise
+from fieldmark.ops.zoo import VGG, LayerNorm2d, MobileNetV3, timm
 from fieldmark.plain import nearest, shown
 
 GOOGLENET = "googlenet"
@@ -144,8 +143,7 @@ def _googlenet(weights: str, example: Tensor) -> Backbone:
 
 def _from_timm(name: str, weights: str, example: Tensor, output_stride: int) -> Backbone:
     refuse_unknown(name)
-    with torch.device("meta"):  # only to see which arguments its class takes
-        accepted = inspect.signature(type(timm.create_model(name)).__init__).parameters
+    accepted = inspect.signature(_class_of(name).__init__).parameters
     options: dict[str, Any] = {}
     if "dynamic_img_size" in accepted:
         options["dynamic_img_size"] = True
@@ -175,6 +173,39 @@ def _from_timm(name: str, weights: str, example: Tensor, output_stride: int) -> 
         stages={f"model.{stage['module']}": stage["reduction"] for stage in getattr(model, "feature_info", ())},
         note=note,
     )
+
+
+class _Begun(Exception):
+    """A module has begun to be built, of this ``kind``."""
+
+    def __init__(self, kind: type[nn.Module]) -> None:
+        super().__init__(kind.__name__)
+        self.kind = kind
+
+
+def _class_of(name: str) -> type[nn.Module]:
+    """The class of one of timm's networks, which only the function that builds it knows.
+
+    The network is begun and left, as building it, even without values, imports PyTorch's compiler, for seconds.
+    """
+    whole, own = nn.Module.__init__, threading.get_ident()
+
+    def begin(self: nn.Module) -> None:
+        if threading.get_ident() == own:
+            raise _Begun(type(self))
+        whole(self)
+
+    nn.Module.__init__ = begin
+    try:
+        timm.create_model(name)
+    except _Begun as found:
+        # a part that is built before the network, such as a hybrid's stem, is not made by timm's builder
+        if any(frame.f_code.co_name == "build_model_with_cfg" for frame, _ in walk_tb(found.__traceback__)):
+            return found.kind
+    finally:
+        nn.Module.__init__ = whole
+    with torch.device("meta"):
+        return type(timm.create_model(name))
 
 
 def _cut(model: nn.Module) -> str:

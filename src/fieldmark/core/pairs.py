@@ -131,3 +131,9 @@ def different(
         return torch.ones_like(anchor, dtype=torch.bool)
     rows = moved(rows, anchor.device)
     return rows[anchor] != rows[mate]
+
+
+def root(squared: Annotated[Tensor, "P"]) -> Tensor:
+    """Distances of squared ones (P,), with the gradient 0, not infinity, where they are 0."""
+    refuse_misfits(root, squared)
+    return torch.where(squared > 0, squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt(), squared)

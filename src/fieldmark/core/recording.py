@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import ParamSpec
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fieldmark.core.backbone import Backbone
@@ -29,17 +30,22 @@ class Recording:
         self._sizes: list[tuple[int, int]] = []
 
     def maps(self, layer: str) -> Tensor:
-        """(N, D, h, w), the rows of all calls one after the other, without a graph."""
-        return self._as_maps(layer, [output.detach() for output in self._outputs[layer]])
+        """(N, D, h, w), the rows of all calls one after the other, without a graph.
+
+        Maps of smaller pictures are repeated, position by position, to the size of the largest.
+        """
+        return torch.cat(_alike(self._as_maps(layer, [output.detach() for output in self._outputs[layer]])))
 
     def gradients(self, score: Tensor) -> dict[str, Tensor]:
         """Of a scalar with respect to each layer's maps, (N, D, h, w); zero where the score does not depend on them.
 
-        The graph is kept, for further scores.
+        The graph is kept, for further scores. A position that is repeated shares its gradient, so that maps times
+        gradients have the same sum.
         """
         outputs = [output for calls in self._outputs.values() for output in calls]
         gradients = iter(torch.autograd.grad(score, outputs, retain_graph=True, materialize_grads=True))
-        return {layer: self._as_maps(layer, [next(gradients) for _ in calls]) for layer, calls in self._outputs.items()}
+        found = {layer: [next(gradients) for _ in calls] for layer, calls in self._outputs.items()}
+        return {layer: torch.cat(_alike(self._as_maps(layer, each), shared=True)) for layer, each in found.items()}
 
     def begun(self, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         """A network's ``forward`` that runs without gradients until a layer is reached."""
@@ -65,13 +71,24 @@ class Recording:
 
         return run
 
-    def _as_maps(self, layer: str, outputs: Sequence[Tensor]) -> Tensor:
+    def _as_maps(self, layer: str, outputs: Sequence[Tensor]) -> list[Tensor]:
         if not outputs or len(outputs) != len(self._sizes):
             raise UserError(f"--layer {shown(layer)}: it does not run once per image; choose another layer")
         if layer == MAPS:
-            return torch.cat([*outputs])
+            return [*outputs]
         pairs = zip(outputs, self._sizes, strict=True)
-        return torch.cat([self._backbone.as_maps(output, size) for output, size in pairs])
+        return [self._backbone.as_maps(output, size) for output, size in pairs]
+
+
+def _alike(maps: Sequence[Tensor], *, shared: bool = False) -> list[Tensor]:
+    """Maps of all calls at one size; ``shared`` divides values by how often they are repeated."""
+    height, width = (max(each.shape[dim] for each in maps) for dim in (2, 3))
+    alike = []
+    for each in maps:
+        part = each.shape[2] * each.shape[3] / (height * width)
+        large = each if part == 1 else F.interpolate(each, (height, width), mode="nearest-exact")
+        alike.append(large * part if shared and part != 1 else large)
+    return alike
 
 
 @contextmanager

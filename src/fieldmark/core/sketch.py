@@ -41,6 +41,17 @@ class TensorSketch(nn.Module):
         first, second = (torch.fft.rfft(self.count(x, side)) for side, x in enumerate((x1, x2)))
         return torch.fft.irfft(first * second, n=self.outputs)
 
+    def of_products(self, products: Annotated[Tensor, "P D D"]) -> Tensor:
+        """The sketch (P, outputs) of sums of outer products (P, inputs, inputs): the sum of the sketches of each.
+
+        Each product of a number and another lies in the bucket whose place is the sum of theirs, with both signs.
+        """
+        refuse_misfits(TensorSketch.of_products, products, sizes={"D": self.signs.shape[1]})
+        places = ((self.buckets[0][:, None] + self.buckets[1]) % self.outputs).flatten()
+        signed = products * (self.signs[0][:, None] * self.signs[1]).to(products.dtype)
+        empty = products.new_zeros(len(products), self.outputs)
+        return empty.index_add(1, places, signed.flatten(1))
+
     def count(self, x: Tensor, side: int) -> Tensor:
         """Each number of x (P, inputs), with its sign, added into its bucket; ``side`` 0 or 1 has its own hashes."""
         signed = x * self.signs[side].to(x.dtype)

@@ -22,6 +22,8 @@ from fieldmark.files import refuse_unwritable, unescaped, write_csv
 from fieldmark.plain import did_you_mean
 
 COLUMNS = ("file", "given", "decision")
+TABLE = "suspects.csv"
+"""What ``check --labels`` leaves for a person to decide."""
 DROP, KEEP, SUGGESTED, CLASS = "drop", "keep", "suggested", "class:"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 WORDS = f"{KEEP}, {DROP}, {SUGGESTED} or a class"
@@ -56,6 +58,11 @@ class Applied:
     relabelled: int
     undecided: int
     untouched: int
+
+
+def suspects_folder(data: Path) -> Path:
+    """Where ``check --labels`` leaves its files unless the user says: in the working folder, after the data's name."""
+    return Path(f"labels-{data.resolve().stem or 'data'}")
 
 
 def place_of(dataset: Dataset, source: Path, *, annotation: str = "variant") -> Path:
@@ -187,9 +194,9 @@ def _resolved(
 
     ``before`` are the corrections that the person saw as given.
     """
-    shown, photos, before = printable(str(source)), _by_name(dataset.photos), before or {}
+    shown, photos, before = printable(str(source)), photos_by_name(dataset.photos), before or {}
     classes = {_plain(name): name for name in dataset.classes}
-    found = {row: photo for row in rows if (photo := _photo(row.file, photos)) is not None}
+    found = {row: photo for row in rows if (photo := photo_of(row.file, photos)) is not None}
     _refuse_other_photos(dataset, rows, len(found), shown)
     corrections: dict[str, Correction] = {}
     decided: dict[str, Decision] = {}
@@ -249,14 +256,15 @@ def _notes(dataset: Dataset, corrections: Mapping[str, Correction], path: Path) 
         yield (f"official test photos among them: {official:,}; figures on test do not compare with those of others")
 
 
-def _by_name(photos: Iterable[Photo]) -> dict[str, Photo]:
+def photos_by_name(photos: Iterable[Photo]) -> dict[str, Photo]:
+    """The photos by their names, and by what a spreadsheet may make of these where that is one photo's alone."""
     photos = tuple(photos)
     spelled = Counter(_plain(photo.name) for photo in photos)
     plain = {_plain(photo.name): photo for photo in photos if spelled[_plain(photo.name)] == 1}
     return plain | {photo.name: photo for photo in photos}
 
 
-def _photo(file: str, photos: Mapping[str, Photo]) -> Photo | None:
+def photo_of(file: str, photos: Mapping[str, Photo]) -> Photo | None:
     """The photo of a name, which a spreadsheet or another system may have spelled in another way."""
     for name in (file, unescaped(file), _plain(file)):
         if name in photos:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fieldmark.data.benchmarks import cifar, matlab, text_lists
+from fieldmark.data.benchmarks.inaturalist import with_levels_by_name
 from fieldmark.data.corrections import chosen_list, corrected, place_of
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.entries import subfolders
@@ -66,7 +67,7 @@ def read_as_given(source: str | os.PathLike[str], *, annotation: str = "variant"
     if benchmark is not AIRCRAFT and annotation != "variant":
         raise UserError(f"{printable(str(path))}: annotation applies to FGVC-Aircraft only; leave it out.")
     if benchmark is None:
-        return _plain(path)
+        return with_levels_by_name(_plain(path))
     dataset = text_lists.read_aircraft(place, annotation) if benchmark is AIRCRAFT else benchmark.read(place)
     if place == path:
         return dataset

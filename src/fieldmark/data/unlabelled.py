@@ -56,6 +56,10 @@ class Listed:
     pictures: tuple[Held, ...]
     notes: tuple[str, ...]
 
+    def are_more_than(self, count: int) -> bool:
+        """Whether there are more than so many photos, which is known without listing all of them."""
+        return any(True for _ in islice(self, count, None))
+
     def __iter__(self) -> Iterator[Photo]:
         """One photo after the other."""
         for part in self.parts:

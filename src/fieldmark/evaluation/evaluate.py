@@ -220,7 +220,7 @@ def _little(metrics: Metrics, start: Start | None) -> list[str]:
     return [f"{remark}; the probe that training began as was right, out of fold, on {figure} ({between})"]
 
 
-def split_of_run(run: Path, data: Path | Dataset | None, split: str) -> OpenedData:
+def split_of_run(run: Path, data: Path | Dataset | None, split: str, *, corrections: Path | None = None) -> OpenedData:
     """The photos of a split, their labels being indices of the run's classes; no photo is opened.
 
     Photos that the run found damaged, and whose files have not changed since, are left out. A dataset that the run cut
@@ -230,6 +230,8 @@ def split_of_run(run: Path, data: Path | Dataset | None, split: str) -> OpenedDa
         run: the run's folder, of which the network is not read.
         data: the photographs' folder, or the dataset read from it; None for the data that the run was trained on.
         split: "train", "val", "test" or "all".
+        corrections: a list of corrected labels; by default the one that lies with the photos, or that the run was
+            trained with.
 
     Raises:
         UserError: no such split, no photo in it that can be read, or photos of classes that the run does not know.
@@ -237,7 +239,7 @@ def split_of_run(run: Path, data: Path | Dataset | None, split: str) -> OpenedDa
     recipe, classes, about = read_run(run)
     if split not in (*SPLITS, "all"):
         raise UserError(f"--split {printable(split)!r}: choose {', '.join(SPLITS)} or all")
-    dataset = data if isinstance(data, Dataset) else data_of(about, data)
+    dataset = data if isinstance(data, Dataset) else data_of(about, data, corrections=corrections)
     known, has_own_splits = Scan.load(run / SCAN), about.held_out or not dataset.is_split
     if split == "all":
         if has_own_splits and data is None:  # other photos may have the same names
@@ -256,13 +258,13 @@ def split_of_run(run: Path, data: Path | Dataset | None, split: str) -> OpenedDa
     return chosen
 
 
-def data_of(about: About, data: Path | None) -> Dataset:
-    """The dataset read from ``data``, or else the one that the run was trained on."""
+def data_of(about: About, data: Path | None, *, corrections: Path | None = None) -> Dataset:
+    """The dataset read from ``data``, or else the one that the run was trained on; ``corrections`` as for a split."""
     source = data or Path(about.data)
     if data is None and not source.exists():
         raise UserError(f"{printable(str(source))}, which the run was trained on, does not exist; use --data DATA")
-    named = about.list_of_corrections if data is None else None  # it is for the run's own data
-    return read_dataset(source, annotation=about.annotation, corrections=named)
+    own = about.list_of_corrections if data is None else None  # it is for the run's own data
+    return read_dataset(source, annotation=about.annotation, corrections=corrections or own)
 
 
 def _split_by_run(run: Path, dataset: Dataset, known: Scan) -> Dataset:

@@ -1,18 +1,19 @@
 """How near photos come to those that a run was trained on, by its own network: its gallery, and answers beside it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from rich.console import Console
+from torch import Tensor
 
 from fieldmark.confidence.gallery import Gallery, chosen_for_gallery, gallery_of
 from fieldmark.confidence.held_out import HeldOut
 from fieldmark.console import counted
 from fieldmark.core.contract import Method
 from fieldmark.core.draws import EVALUATION
-from fieldmark.data.dataset import labels_of
+from fieldmark.data.dataset import Photo, labels_of
 from fieldmark.data.opening import OpenedData
-from fieldmark.evaluation.inference import infer, with_neighbours
+from fieldmark.evaluation.inference import Inferred, infer, with_neighbours
 from fieldmark.input.loading import Photographs
 from fieldmark.runs.folder import Opened, digest_of
 
@@ -23,14 +24,38 @@ def gallery_from(opened: Opened, data: OpenedData, *, console: Console) -> Galle
     Raises:
         UserError: not one of them can be read.
     """
-    photos, method = data.dataset.photos, opened.learner.method
-    chosen = [photos[at] for at in chosen_for_gallery(np.array(labels_of(photos), np.int64))]
+    chosen = gallery_photos(data.dataset.photos)
     views = Photographs(chosen, opened.recipe.pixels, packed=data.dataset.pixels)
-    with counted(console, "embedding training photos", len(views)) as tick:
-        read = infer(
-            lambda images: method.encode(images, EVALUATION).features.embedding, views, method=method, progress=tick
-        )
+    read = embedded(opened.learner.method, views, console=console)
     return gallery_of(digest_of(opened.path), [photo.name for photo in read.photos], read.labels, read.values)
+
+
+def gallery_photos(photos: Sequence[Photo]) -> tuple[Photo, ...]:
+    """Which of the training photos go into a gallery."""
+    return tuple(photos[at] for at in chosen_for_gallery(np.array(labels_of(photos), np.int64)))
+
+
+def embedded(
+    method: Method, photos: Photographs, *, workers: int = 0, start: str | None = None, console: Console
+) -> Inferred:
+    """The embeddings of photos, (N, E).
+
+    Args:
+        method: the network.
+        photos: those that go into its gallery.
+        workers: processes that read photos ahead.
+        start: how they start, as for ``loader_of``.
+        console: for progress.
+
+    Raises:
+        UserError: not one of them can be read.
+    """
+
+    def embedding(images: Tensor) -> Tensor:
+        return method.encode(images, EVALUATION).features.embedding
+
+    with counted(console, "embedding photos", len(photos)) as tick:
+        return infer(embedding, photos, method=method, workers=workers, start=start, progress=tick)
 
 
 def answers_beside(

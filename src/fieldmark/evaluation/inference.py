@@ -103,6 +103,16 @@ def scored(method: Method, images: torch.Tensor) -> torch.Tensor:
     return torch.cat([encoded.logits, *(encoded.views[name] for name in method.scored_views)], 1)
 
 
+def with_embeddings(method: Method) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A function from images to their logits (B, C), followed by their embeddings (B, E): (B, C + E)."""
+
+    def answers(images: torch.Tensor) -> torch.Tensor:
+        encoded = method.encode(images, EVALUATION)
+        return torch.cat([encoded.logits.float(), encoded.features.embedding.float()], 1)
+
+    return answers
+
+
 def with_neighbours(method: Method, gallery: Known) -> Callable[[torch.Tensor], torch.Tensor]:
     """A function from images to their logits (B, C), the place of the nearest photo in a gallery, and its cosine.
 

@@ -12,7 +12,8 @@ from rich.table import Table
 from fieldmark.confidence.back_off import answer_levels, are_right, paths
 from fieldmark.confidence.taxonomy import CLASS, UNSURE, Groups
 from fieldmark.console import tell
-from fieldmark.errors import printable
+from fieldmark.data.dataset import Dataset
+from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.statistics import Interval, share_interval
 
 CERTAINTIES = (0.8, 0.9, 0.95)
@@ -86,6 +87,24 @@ def measure_levels(
 
     answers = {certainty: counted(certainty) for certainty in certainties}
     return ByLevel(groups, len(labels), tuple(right.sum(0).tolist()), answers)
+
+
+def shares_by_level(log_probabilities: np.ndarray, labels: np.ndarray, dataset: Dataset) -> dict[str, float]:
+    """The share of photos that are right at each level above the classes that data bring, the finest first.
+
+    Args:
+        log_probabilities: (N, C).
+        labels: (N,), N at least 1.
+        dataset: whose classes are the C ones; without levels, or with such as are no tree, nothing is counted.
+    """
+    try:
+        groups = Groups(dataset.classes, dataset.levels)
+    except UserError:
+        return {}
+    if not groups.levels:
+        return {}
+    counted = measure_levels(np.exp(log_probabilities), labels, groups, certainties=())
+    return {name: share.mean for name, share in list(counted.accuracies.items())[1:]}
 
 
 def print_levels(result: ByLevel, console: Console) -> None:

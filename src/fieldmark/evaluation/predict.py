@@ -57,7 +57,7 @@ def _predictions(
         function = with_neighbours(method, refusal.gallery) if refusal else method
         for part in stream(function, views, method=method, workers=workers):
             logits = part.values[:, : len(opened.classes)]
-            *_, places, cosines = part.values.T
+            places, cosines = part.values[:, -2], part.values[:, -1]
             sight = Sight(max_logits(logits), places.astype(np.int64), cosines) if refusal else None
             probabilities = np.exp(log_probabilities(logits, opened.temperature))
             answers = demands.answers(probabilities, sight) if demands else None

@@ -72,7 +72,7 @@ def scaled(heatmaps: Heatmaps) -> Tensor:
 
 
 def returned(heatmaps: Heatmaps, grid: Annotated[Tensor, "B y x 2"]) -> Tensor:
-    """A heatmap of a resampled picture, put back on the image: (B, h, w), its sum unchanged.
+    """A heatmap of a resampled picture, put back on the image: (B, h, w), its sum unchanged but for what is outside.
 
     Args:
         heatmaps: (B, h, w) of the picture.
@@ -83,6 +83,7 @@ def returned(heatmaps: Heatmaps, grid: Annotated[Tensor, "B y x 2"]) -> Tensor:
     count, height, width = heatmaps.shape
     places = F.interpolate(grid.permute(0, 3, 1, 2), (height, width), mode="area").to(heatmaps.dtype)
     sides = places.new_tensor([width, height])[:, None, None]
+    heatmaps = heatmaps * (places.abs() <= 1 + 1e-4).all(1)  # rounding aside
     pixels = sides * (places + 1) / 2 - 0.5  # corners of the image at the outer edges of its cells
     first = pixels.floor()
     share, image = pixels - first, heatmaps.new_zeros(count, height * width)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldmark.data.check import Finding, Report
-from fieldmark.data.corrections import COLUMNS, shielded
+from fieldmark.data.corrections import COLUMNS, TABLE, shielded
 from fieldmark.data.outputs import is_table_with, refuse_file, refuse_folder
 from fieldmark.data.spreadsheet import read_rows
 from fieldmark.errors import UserError, printable
@@ -16,7 +16,7 @@ from fieldmark.label_audit.audit import Audit
 from fieldmark.label_audit.sheet import is_sheet, rendered
 from fieldmark.label_audit.small_pictures import Pictures
 
-TABLE, SHEET = "suspects.csv", "suspects.html"
+SHEET = "suspects.html"
 HEADER = ("file", "split", "given", "suggested", "why", "credible", "decision")
 PAIRS = 20
 """Confusable pairs that are reported; the JSON has all."""

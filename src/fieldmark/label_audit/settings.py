@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from fieldmark.data.corrections import suspects_folder
 from fieldmark.errors import UserError, printable
 from fieldmark.recipe import External
 
@@ -48,7 +49,7 @@ class LabelSettings:
 
     def folder(self, data: Path) -> Path:
         """Where the results go."""
-        return self.out or Path(f"labels-{data.resolve().stem or 'data'}")
+        return self.out or suspects_folder(data)
 
     def refuse_contradictions(self) -> None:
         """Raises ``UserError`` for options that do not go together."""

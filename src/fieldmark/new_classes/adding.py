@@ -122,6 +122,7 @@ def left_out(views: np.ndarray, rest: Rest) -> int | None:
 class Given:
     """What layers that score classes are given for images (B, 3, S, S), side by side, in float32.
 
+    Of a layer that scores several parts of an image, it is what that is given for the first.
     ``cuts`` are where one layer's ends and the next one's begins.
     """
 
@@ -150,7 +151,8 @@ class Given:
                 f"{type(self.method).__name__} does not score classes by a linear layer once per image, whose outputs "
                 "are its logits;\nsuch a method gets no further class without training: train anew with all classes"
             )
-        return torch.cat([given[id(layer)].float() for layer in self.layers], 1)
+        rows = [given[id(layer)].float() for layer in self.layers]
+        return torch.cat([row[:, 0] if row.ndim == 3 else row for row in rows], 1)
 
 
 class Embedded(NamedTuple):

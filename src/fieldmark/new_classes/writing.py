@@ -14,11 +14,24 @@ from fieldmark.core.weights import MODEL, RECIPE
 from fieldmark.data.outputs import refuse_folder
 from fieldmark.data.split import SPLITS_FILE
 from fieldmark.errors import UserError, printable
-from fieldmark.files import refuse_unwritable, replace_files
+from fieldmark.files import refuse_unwritable, replace_files, write_json
 from fieldmark.locks import locked
+from fieldmark.new_classes.certainty import Certainty
 from fieldmark.recipe import Recipe, recipe_to_json
 from fieldmark.runs.added import ORIGINAL_TENSORS, Additions
-from fieldmark.runs.folder import ABOUT, CLASSES, METRICS, SCAN, START, classes_to_json
+from fieldmark.runs.folder import (
+    ABOUT,
+    CLASSES,
+    CONFIDENCE,
+    GALLERY,
+    HELD_OUT,
+    METRICS,
+    SCAN,
+    START,
+    classes_to_json,
+    confidence_value,
+    digest_of,
+)
 
 KEPT = (ABOUT, SPLITS_FILE, SCAN, START, METRICS, "curves.png", "test_openings.csv")
 """Files of a run that hold for the other one, too: what is said of its data, its training, and looks at test photos."""
@@ -62,6 +75,7 @@ def write_run_like(
     classes: Sequence[str],
     module: nn.Module,
     additions: Additions | None,
+    certainty: Certainty | None,
 ) -> None:
     """Writes a run that is another one but for its network and its classes.
 
@@ -72,6 +86,7 @@ def write_run_like(
         classes: the new run's, by index.
         module: the learner.
         additions: what was added to the new run; None for nothing.
+        certainty: the new run's; None where nothing is known.
 
     Raises:
         UserError: it cannot be written; then there is nothing.
@@ -87,9 +102,26 @@ def write_run_like(
             contents[ORIGINAL_TENSORS] = partial(save_file, dict(additions.tensors))
     contents |= {name: partial(_write_text, text) for name, text in texts.items()}
     contents[MODEL] = partial(save_file, tensors)
+    if certainty is not None:
+        contents |= _contents_of(certainty)
     busy = f"--out {printable(str(folder))}: another process is writing there; choose another folder"
     with locked(folder, busy=busy):
         replace_files(folder, contents)
+
+
+def _contents_of(certainty: Certainty) -> dict[str, Callable[[Path], object]]:
+    """The files of a run's certainty, which name the weights that were written before them, in the same folder."""
+
+    def of(path: Path) -> Certainty:
+        return certainty.of(digest_of(path.parent))
+
+    contents: dict[str, Callable[[Path], object]] = {
+        HELD_OUT: certainty.held_out.save,
+        CONFIDENCE: lambda path: write_json(path, confidence_value(of(path).confidence)),
+    }
+    if certainty.gallery is not None:
+        contents[GALLERY] = lambda path: (gallery := of(path).gallery) and gallery.save(path)
+    return contents
 
 
 def _write_text(text: str, path: Path) -> None:

@@ -11,11 +11,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.layers.conv2d_same import Conv2dSame
-from timm.layers.padding import pad_same
 from torch import Tensor, nn
 
 from fieldmark.ops.precision import convolution, lower_type
+from fieldmark.ops.zoo import Conv2dSame, pad_same
 
 
 def _gradient(gradient: Tensor, x: Tensor, weight: Tensor, *, stride: int, padding: int, of_input: bool) -> Tensor:

@@ -13,15 +13,13 @@ from functools import partial
 from typing import Any
 
 import torch
-from timm.layers.conv2d_same import Conv2dSame
-from timm.layers.norm_act import BatchNormAct2d
-from timm.layers.padding import pad_same
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from fieldmark.ops.depthwise import DepthwiseConv2d
 from fieldmark.ops.precision import convolution, lower_type
+from fieldmark.ops.zoo import BatchNormAct2d, Conv2dSame, pad_same
 
 Pair = tuple[nn.Conv2d, nn.BatchNorm2d]
 _CONVOLUTIONS, _NORMS = (nn.Conv2d, Conv2dSame, DepthwiseConv2d), (nn.BatchNorm2d, BatchNormAct2d)

@@ -11,9 +11,12 @@ __all__ = ["Average", "CrossEntropy", "Linear", "Maximum", "Plain"]
 
 
 class Plain(Method):
-    """Cross-entropy on the classifier's logits; inference is the classifier."""
+    """Cross-entropy on the classifier's logits, with a margin where the head has one; inference is the classifier."""
+
+    takes_margins = True
 
     def objective(self, encoded: Encoded, labels: Tensor, draws: Draws) -> TrainOutput:
         """One loss, "cross_entropy"."""
-        losses = {"cross_entropy": self.criterion(encoded.logits, labels)}
+        logits = self.classifier.trained_logits(encoded.features, labels)
+        losses = {"cross_entropy": self.criterion(logits, labels)}
         return TrainOutput(losses, encoded.logits, labels, encoded.features, encoded.views)

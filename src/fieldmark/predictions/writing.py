@@ -39,6 +39,12 @@ def _is_json(path: Path) -> bool:
     return path.suffix.lower() == ".json"
 
 
+def header_of(top: int, further: Sequence[str]) -> list[str]:
+    """The first row of a table with so many classes, and further fields beside them."""
+    columns = [f"{what}_{rank}" for rank in range(1, top + 1) for what in ("class", "probability")]
+    return ["file", *columns, *further, "error"]
+
+
 def write_predictions(path: Path, predictions: Iterable[Prediction], *, top: int, further: Sequence[str] = ()) -> Tally:
     """Writes each prediction as it comes: an object of a .json file, else a row of a CSV with ``top`` classes.
 
@@ -54,9 +60,8 @@ def write_predictions(path: Path, predictions: Iterable[Prediction], *, top: int
 
 
 def _write_csv(file: TextIO, predictions: Iterable[Prediction], top: int, further: Sequence[str]) -> None:
-    columns = [f"{what}_{rank}" for rank in range(1, top + 1) for what in ("class", "probability")]
     writer = csv.writer(file)
-    writer.writerow(["file", *columns, *further, "error"])
+    writer.writerow(header_of(top, further))
     for prediction in predictions:
         ranked = zip(prediction.classes, prediction.probabilities, strict=True)
         cells = [cell for name, share in ranked for cell in (name, f"{share:.6f}")]

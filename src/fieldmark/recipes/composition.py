@@ -18,9 +18,10 @@ class Composition:
     ``batches`` is how the paper makes its batches, None if any will do; ``parts`` names all classes of the paper that a
     recipe may hold, by place ("neck", "pool", "head", "criterion", "method" or "term"). They are in the module of
     ``fieldmark.papers`` that has the name of the paper's recipes.
-    ``smoothing`` is that of the labels, None as the recipe has it; ``from_scratch`` are the terms of a network without
-    pretrained weights, where they are others; ``notices`` tells in lines what one should know who trains a model with
-    any of the parts on that many classes, ``remark`` what to know of the paper's figures before they are compared.
+    ``criterion`` is None for the recipe's own; ``smoothing`` is that of the labels, None as the recipe has it;
+    ``from_scratch`` are the terms of a network without pretrained weights, where they are others; ``notices`` tells in
+    lines what one should know who trains a model with any of the parts on that many classes, ``remark`` what to know of
+    the paper's figures before they are compared.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Composition:
     terms: tuple[Part, ...] = ()
     batches: Batches | None = None
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    criterion: Part | None = None
     smoothing: float | None = None
     from_scratch: tuple[Part, ...] = ()
     notices: Callable[[Model, int], Iterable[str]] = lambda model, classes: ()

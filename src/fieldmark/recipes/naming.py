@@ -80,7 +80,8 @@ def _part_name(name: str, option: str) -> str:
         return known
     spellings = (re.sub(r"(?<=[a-z])(?=[A-Z])", "-", part).lower() for part in PARTS[place])
     other = _other_place(known)
-    nearest = (f"that is a {other}; " if other else "") + did_you_mean(name.lower(), spellings)
+    # what is known elsewhere is no misspelling
+    nearest = f"that is a {other}; {did_you_mean('', spellings)}" if other else did_you_mean(name.lower(), spellings)
     raise UserError(f"{option} {printable(name)}: {nearest} (or package.module:Class for a class of your own)")
 
 
@@ -95,7 +96,7 @@ def refuse_unknown(place: str, part: Part) -> None:
         return
     other = _other_place(part.name)
     said = f"there is no {place} {shown(part.name)}" + (f", which is a {other}" if other else "")
-    raise UserError(f"{said}; {did_you_mean(part.name, PARTS[place])}")
+    raise UserError(f"{said}; {did_you_mean('' if other else part.name, PARTS[place])}")
 
 
 def _other_place(name: str) -> str:

@@ -17,6 +17,7 @@ def report(
     *,
     out: str | Path | None = None,
     split: str | None = None,
+    suspects: str | Path | None = None,
     device: str = "auto",
     external: External = (),
     console: Console = QUIET,
@@ -31,6 +32,8 @@ def report(
         data: labelled photographs; by default the data that the run was trained on.
         out: the file; by default report.html in the run's folder.
         split: train, val, test or all; by default test if the data have one, or else val.
+        suspects: a list of doubted labels, as ``check_labels`` saves it, to name the mistakes that are among them; by
+            default labels-NAME/suspects.csv in the working folder, NAME being that of the data, if it is there.
         device: auto, cpu, cuda, cuda:N or mps.
         external: classes of your own that the run's recipe names, or their names.
         console: for progress.
@@ -41,5 +44,6 @@ def report(
     from fieldmark.reports.writing import Asked, write_report
 
     folder = Path(run)
-    asked = Asked(None if data is None else Path(data), split, device, external)
+    photos, table = (None if path is None else Path(path) for path in (data, suspects))
+    asked = Asked(photos, split, device, external, suspects=table)
     return write_report(folder, folder / REPORT if out is None else Path(out), asked, console=console)

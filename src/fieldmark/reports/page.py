@@ -31,12 +31,15 @@ from fieldmark.reports.measured import (
 from fieldmark.reports.pictures import MOST, SURE, Gallery, Wanted, asked_of, examples_of
 from fieldmark.reports.plots import BOTTOM, LEFT, RIGHT, TOP, Chart, Reliability, charts_of, reliability_of
 from fieldmark.reports.provenance import Row
+from fieldmark.reports.suspects import Suspects
 
 MARK = "Fieldmark report"
 WORST = 12
 """Mistakes that are shown for themselves, beside the most confident ones."""
 UNTRIMMED = 30
 """Classes of which the table is shown at its full height."""
+DOUBTED = 30
+"""Mistakes with a doubted label that are listed."""
 NAMES = 10
 """Files of a cell that are named where there is no picture of them."""
 
@@ -53,12 +56,16 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured, as the page shows it: answers, pairs of look-alikes, mistakes worst first, pictures."""
+    """What was measured, as the page shows it: answers, pairs of look-alikes, mistakes worst first, pictures.
+
+    ``suspects`` are the mistakes whose labels are doubted; None where no list of these is known.
+    """
 
     result: Evaluation
     pairs: tuple[Pair, ...]
     mistakes: tuple[Mistake, ...]
     gallery: Gallery
+    suspects: Suspects | None = None
 
     @property
     def figures(self) -> list[Figure]:
@@ -182,7 +189,7 @@ def rendered(content: Content) -> str:
             examples_in_words=examples_in_words,
             heading=heading_of(content),
             settings=json_text(content.settings).splitlines(),
-            limits={"photos": MOST, "untrimmed": UNTRIMMED},
+            limits={"photos": MOST, "untrimmed": UNTRIMMED, "doubted": DOUBTED},
             area={"left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
         )
     )

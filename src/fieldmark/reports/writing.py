@@ -23,6 +23,7 @@ from fieldmark.reports.measured import mistakes_of, pairs_of
 from fieldmark.reports.page import Content, Measured, is_report, rendered
 from fieldmark.reports.pictures import gallery_of, wanted_photos
 from fieldmark.reports.provenance import provenance_rows, read_history, recipe_rows
+from fieldmark.reports.suspects import doubted_among, table_of_suspects
 from fieldmark.runs.folder import Opened, groups_of, open_run, read_run
 
 _CLOSED = (
@@ -49,6 +50,7 @@ class Asked:
         external: classes of the user's own that the recipe names.
         until: the moment, on the clock of ``time.perf_counter``, after which no more time may be taken.
         opens_test: whether test photos may be measured where the user named no split.
+        suspects: a list of doubted labels; by default the one that ``check --labels`` left here for these data.
     """
 
     data: Path | None = None
@@ -57,6 +59,7 @@ class Asked:
     external: External = ()
     until: float | None = None
     opens_test: bool = True
+    suspects: Path | None = None
 
     @property
     def is_explicit(self) -> bool:
@@ -80,6 +83,7 @@ def write_report(run: Path, out: Path, asked: Asked, *, console: Console) -> Pat
     """
     recipe, classes, about = read_run(run)
     refuse_file(out, option="--out", is_ours=is_report)
+    suspects = table_of_suspects(asked.data or Path(about.data), asked.suspects)
     chosen, remarks, measured = _chosen(run, asked, recipe.train_on), (), None
     if chosen.photos:
         opened = _opened(run, asked)
@@ -89,6 +93,8 @@ def write_report(run: Path, out: Path, asked: Asked, *, console: Console) -> Pat
             chosen = chosen._replace(problem=result)
         elif speaks():
             measured = _drawn(opened, result, chosen.photos, asked, console)
+            if suspects is not None:
+                measured = replace(measured, suspects=doubted_among(result, measured.mistakes, suspects))
     if not speaks():  # the other processes have done their share
         return out
     with working(console, "writing the report"):

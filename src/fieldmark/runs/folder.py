@@ -233,9 +233,13 @@ def write_confidence(run: Path, confidence: Confidence, held_out: HeldOut, galle
     Raises:
         UserError: they cannot be written.
     """
-    value = {"format_version": FORMAT_VERSION} | to_plain(confidence)
     saves = {HELD_OUT: held_out.save} | ({GALLERY: gallery.save} if gallery else {})
-    replace_files(run, saves | {CONFIDENCE: lambda path: write_json(path, value)})
+    replace_files(run, saves | {CONFIDENCE: lambda path: write_json(path, confidence_value(confidence))})
+
+
+def confidence_value(confidence: Confidence) -> dict[str, object]:
+    """The content of ``confidence.json``."""
+    return {"format_version": FORMAT_VERSION} | to_plain(confidence)
 
 
 def read_confidence(run: Path) -> Confidence | None:

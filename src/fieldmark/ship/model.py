@@ -1,8 +1,8 @@
 """An exported model in use: from pictures to answers, with onnxruntime and without torch."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
-from itertools import islice
+from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +14,9 @@ from fieldmark.confidence.probabilities import log_probabilities
 from fieldmark.data.dataset import Box, Photo
 from fieldmark.data.opening import refuse_without_boxes
 from fieldmark.data.unlabelled import listed_photos
-from fieldmark.errors import UnreadableImage, UserError, printable
-from fieldmark.images.decode import read_image
+from fieldmark.errors import UserError, printable
 from fieldmark.images.guard import up_to
-from fieldmark.images.pictures import Held, Picture, picture_of, read_picture
+from fieldmark.images.pictures import Held, Picture, read_picture
 from fieldmark.input.views import Frame, evaluation_frame, evaluation_view
 from fieldmark.predictions.prediction import Prediction, predictions_of
 from fieldmark.ship.container import DIGEST, GALLERY, LARGEST, MANIFEST, opened
@@ -25,9 +24,8 @@ from fieldmark.ship.demands import demands_of
 from fieldmark.ship.gallery import ModelGallery, gallery_from_text
 from fieldmark.ship.heatmaps import CELL, heatmap
 from fieldmark.ship.manifest import Manifest, manifest_from_json
+from fieldmark.ship.reading import Views, in_batches, read_views, streamed
 from fieldmark.ship.session import Compute, computing
-
-BATCH = 16
 
 
 class Neighbour(NamedTuple):
@@ -185,53 +183,45 @@ class Model:
         return self.answered(found, found.pictures, top=top, demands=demands)
 
     def answered(
-        self, photos: Iterable[Photo], pictures: Sequence[Held] = (), *, top: int = 5, demands: Demands | None = None
+        self,
+        photos: Iterable[Photo],
+        pictures: Sequence[Held] = (),
+        *,
+        top: int = 5,
+        demands: Demands | None = None,
+        workers: int = 0,
     ) -> Iterator[Prediction]:
         """One prediction per photo, in order, as they come; refused at the call, as by ``stream``.
 
         Args:
             photos: taken one by one.
-            pictures: those in memory that ``row`` of a photo indexes.
+            pictures: those in memory that ``row`` of a photo indexes; for them there must be no workers.
             top: classes per photo.
             demands: what is asked for beyond classes.
+            workers: processes that read photos, each with a thread that computes; 0 for neither.
         """
         if top < 1:
             raise UserError(f"--top {top}: at least 1")
         if self.manifest.takes == "pixels":
             advice = "fieldmark export RUN without --preprocessing-inside writes one for Fieldmark itself"
             raise UserError(f"{printable(str(self.path))} prepares its pictures itself, for other programs;\n{advice}")
-        if self.manifest.pixels.fit == "box":
+        pixels = self.manifest.pixels
+        if pixels.fit == "box":
             refuse_without_boxes(photos := tuple(photos))
-        return self._predictions(photos, pictures, min(top, len(self.classes)), demands)
+        answer = partial(self._predicted, top=min(top, len(self.classes)), demands=demands)
+        if workers:
+            return chain.from_iterable(streamed(photos, pixels, answer, workers=workers))
+        return chain.from_iterable(answer(batch, read_views(batch, pixels, pictures)) for batch in in_batches(photos))
 
-    def _predictions(
-        self, photos: Iterable[Photo], pictures: Sequence[Held], top: int, demands: Demands | None
-    ) -> Iterator[Prediction]:
-        waiting = iter(photos)
-        while batch := list(islice(waiting, BATCH)):
-            views, reasons = self._views(batch, pictures)
-            outputs = self.outputs(self.normalised(views), *needed_by(demands))
-            answers = self.answers(demands, outputs) if demands else None
-            names, shares = [photo.name for photo in batch], self.probabilities(outputs["logits"])
-            yield from predictions_of(names, shares, classes=self.classes, top=top, answers=answers, reasons=reasons)
-
-    def _views(self, photos: Sequence[Photo], pictures: Sequence[Held]) -> tuple[np.ndarray, dict[int, str]]:
-        """Evaluation's views of photos, and why those that could not be read are grey."""
-        side = self.manifest.pixels.eval_size
-        views, reasons = np.full((len(photos), side, side, 3), 128, np.uint8), {}
-        limits = up_to(self.manifest.pixels.megapixels)
-        for row, photo in enumerate(photos):
-            try:
-                held = pictures[photo.row] if photo.row >= 0 else None
-                image = (
-                    read_image(photo.path, name=photo.name, limits=limits)
-                    if held is None
-                    else picture_of(held, name=photo.name, limits=limits)
-                )
-                views[row] = evaluation_view(image, self.manifest.pixels, photo.box)
-            except UnreadableImage as error:
-                reasons[row] = error.reason
-        return views, reasons
+    def _predicted(
+        self, photos: Sequence[Photo], views: Views, *, top: int, demands: Demands | None
+    ) -> list[Prediction]:
+        """The predictions of photos that were read."""
+        outputs = self.outputs(self.normalised(views.pixels), *needed_by(demands))
+        answers = self.answers(demands, outputs) if demands else None
+        names, shares = [photo.name for photo in photos], self.probabilities(outputs["logits"])
+        found = predictions_of(names, shares, classes=self.classes, top=top, answers=answers, reasons=views.reasons)
+        return list(found)
 
 
 def needed_by(demands: Demands | None) -> tuple[str, ...]:

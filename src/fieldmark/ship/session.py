@@ -41,6 +41,7 @@ def computing(content: bytes, manifest: Manifest, *, name: str, device: str = "a
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what goes wrong is raised
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # which takes a core to gain little
     providers = _providers(device, onnxruntime.get_available_providers())
     try:
         session = onnxruntime.InferenceSession(content, options, providers=providers)

@@ -15,7 +15,7 @@ from fieldmark.training.loop import Loop
 from fieldmark.training.preparing import Prepared
 from fieldmark.training.runlog import clock
 from fieldmark.training.starting import splits_of_start
-from fieldmark.training.validation import validation_photos
+from fieldmark.training.validation import photos_at_the_end, validation_photos
 
 
 def announce(
@@ -41,6 +41,7 @@ def announce(
     with working(console, "measuring how long it will take"):
         expected = _expected(prepared, loop, per_batch, workers=workers, features=features)
         if budget:
+            budget.end -= expected.closing
             budget.epoch = loop.plan.per_epoch * expected.step + expected.validation
             least = loop.position.step // loop.plan.per_epoch + 1
             loop.keep_within(budget, least=least, before=expected.start)
@@ -103,6 +104,7 @@ def _expected(prepared: Prepared, loop: Loop, per_batch: int, *, workers: int, f
         measured=-(-len(validation_photos(prepared)) // count),
         features=-(-looked_at // count),
         fitted=len(loop.labels) + more if features else 0,
+        closing=-(-photos_at_the_end(prepared, knows_features=features, picks=bool(loop.best_by)) // count),
         workers=workers,
     )
     return expected_seconds(loop.learner, loop.recipe, fabric=loop.fabric, photos=loop.photos, work=work)
@@ -115,7 +117,7 @@ def _time_line(loop: Loop, expected: Expected, *, begun: float, budget: Budget |
     now = time.perf_counter()
     seconds = now - begun + expected.of(steps=steps, epochs=-(-steps // per_epoch))
     line = f"expected time: {bound or 'about '}{clock(seconds)}" + (" (resumed)" if step else "")
-    too_long = budget and begun + seconds > budget.end and steps <= per_epoch
+    too_long = budget and begun + seconds - expected.closing > budget.end and steps <= per_epoch
     return f"{line}; not even one epoch fits into {budget.words}" if budget and too_long else line
 
 

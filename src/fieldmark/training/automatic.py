@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
-import timm
 import torch
 
 from fieldmark.batches import Balanced, Shuffled
@@ -20,6 +19,7 @@ from fieldmark.core.device import precision_of
 from fieldmark.core.networks import GOOGLENET, refuse_unknown
 from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, lite0_is_installed
 from fieldmark.errors import UserError
+from fieldmark.ops.zoo import timm
 from fieldmark.plain import from_plain, to_plain
 from fieldmark.recipe import AdamW, Model, OneCycle, Pixels, Recipe, Sgd, Stage, Start
 from fieldmark.recipes.naming import composition_of

@@ -33,6 +33,8 @@ libraries, which it takes time to put away too, a share of the seconds in which 
 PASSES = 700
 """Products of all features and weights while a regression is fitted: on 600 photos of 20 classes of CUB, folds and
 penalties come to 315 iterations over all photos, with two products each, and some in addition."""
+ENCODED_TWICE = 1.3
+"""What micro-batches cost: a forward pass more, about a third of a step."""
 ROWS = 512
 """Photos of the product that is timed for it."""
 VECTOR_PASSES = 300_000
@@ -52,7 +54,8 @@ def enough_memory(learner: Learner, recipe: Recipe) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        pieces = "" if learner.batch_wide else f", or use --accumulate {2 * recipe.accumulate}"
+        few = max(1, (recipe.micro_batch or recipe.batches.size) // 4)
+        pieces = f", or use --micro-batch {few}" if recipe.accumulate == 1 else ""
         place = " on the GPU" if isinstance(error, torch.OutOfMemoryError) else ""
         raise UserError(
             f"out of memory{place}: choose a smaller --batch (it is "
@@ -66,27 +69,29 @@ class Work:
     """What one process does: steps of ``per_batch`` photos, and ``measured`` photos after each epoch.
 
     Where the head begins as a probe, it looks at ``features`` photos before the first step, waits until a regression is
-    fitted to those of ``fitted`` photos, and measures the start like an epoch. ``workers`` are the processes that read
-    for it; 0 if it reads by itself.
+    fitted to those of ``fitted`` photos, and measures the start like an epoch. After the last epoch it looks at
+    ``closing`` photos. ``workers`` are the processes that read for it; 0 if it reads by itself.
     """
 
     per_batch: int
     measured: int = 0
     features: int = 0
     fitted: int = 0
+    closing: int = 0
     workers: int = 0
 
 
 class Expected(NamedTuple):
-    """Seconds: of what comes before the first step, of each step, and of the validation after each epoch."""
+    """Seconds: of what comes before the first step, of a step, of the validation after an epoch, and after the last."""
 
     start: float
     step: float
     validation: float
+    closing: float = 0.0
 
     def of(self, *, steps: int, epochs: int) -> float:
-        """All that is ahead, up to the last step."""
-        return self.start + steps * self.step + epochs * self.validation
+        """All that is ahead."""
+        return self.start + steps * self.step + epochs * self.validation + self.closing
 
 
 @dataclass
@@ -148,19 +153,19 @@ def expected_seconds(learner: Learner, recipe: Recipe, *, fabric: Fabric, photos
         trial = copy.deepcopy(learner)
         step = _step_seconds(trial, recipe, fabric, work.per_batch)
         classifier = trial.method.classifier
-        look = _look_seconds(trial.method, trial, recipe, fabric, work.measured)
+        look = _look_seconds(trial.method, trial, recipe, fabric, max(work.measured, work.closing))
         feature = _look_seconds(classifier.pooled, trial, recipe, fabric, work.features)
     torch.set_rng_state(state)
     threads = torch.get_num_threads() if fabric.device.type == "cpu" else 0
     both = partial(_together, workers=work.workers, threads=threads)
     step = both(step, work.per_batch * _read_seconds(photos, epoch=0))
-    reading = _read_seconds(photos, epoch=-1) if work.measured or work.features else 0.0
-    validation = work.measured * both(look, reading)
+    reading = _read_seconds(photos, epoch=-1) if work.measured or work.features or work.closing else 0.0
+    validation, closing = (count * both(look, reading) for count in (work.measured, work.closing))
     start = 0.0
     if work.features:
         fit = _regression_seconds(work.fitted, getattr(classifier.head, "in_features", 1), classifier.classes)
         start = work.features * both(feature, reading) + fit + validation
-    return Expected(start, step, validation)
+    return Expected(start, step, validation, closing)
 
 
 def _together(computing: float, reading: float, *, workers: int, threads: int) -> float:
@@ -174,7 +179,8 @@ def _together(computing: float, reading: float, *, workers: int, threads: int) -
 def _step_seconds(trial: Learner, recipe: Recipe, fabric: Fabric, per_batch: int) -> float:
     """Seconds of a training step, in as many pieces as the recipe has; the gradients are thrown away."""
     trial.train()
-    images, labels = _images(trial, fabric, count=-(-per_batch // recipe.accumulate), size=recipe.pixels.size)
+    count = min(per_batch, recipe.micro_batch) if recipe.micro_batch else -(-per_batch // recipe.accumulate)
+    images, labels = _images(trial, fabric, count=count, size=recipe.pixels.size)
 
     def step() -> None:
         with fabric.autocast():
@@ -183,7 +189,9 @@ def _step_seconds(trial: Learner, recipe: Recipe, fabric: Fabric, per_batch: int
 
     piece = _least_seconds(step, fabric, times=3)
     trial.zero_grad()
-    return piece * recipe.accumulate
+    if count == per_batch or recipe.accumulate > 1:
+        return piece * recipe.accumulate
+    return piece * ENCODED_TWICE * per_batch / count
 
 
 def _look_seconds(

@@ -21,9 +21,9 @@ from fieldmark.batches import WholeRun
 from fieldmark.core import processes
 from fieldmark.core.device import moved
 from fieldmark.core.draws import Draws, key_of
-from fieldmark.core.learner import Learner, total
+from fieldmark.core.learner import Learner, figures_of, total
 from fieldmark.data.dataset import labels_of
-from fieldmark.errors import Interrupted
+from fieldmark.errors import Interrupted, UserError
 from fieldmark.input.loading import Batch, LostWorker, Photographs, batches_of, loader_of
 from fieldmark.recipe import Recipe, Stage
 from fieldmark.runs.checkpoint import MODEL, epoch_file, save_model, save_state
@@ -31,6 +31,7 @@ from fieldmark.runs.folder import write_recipe
 from fieldmark.training.course import Course, as_recorded
 from fieldmark.training.estimate import Budget, enough_memory
 from fieldmark.training.interrupts import stop_notice, stop_requests
+from fieldmark.training.micro_batches import backward_in_micro_batches
 from fieldmark.training.nonfinite import Outcome, Watch
 from fieldmark.training.optim import MovingAverage, NormKeeper, freeze, make_optimiser, set_rates
 from fieldmark.training.runlog import RunLog
@@ -80,6 +81,8 @@ class Loop:
         log: RunLog,
         best_by: str = "",
     ) -> None:
+        if recipe.micro_batch and processes.world()[1] > 1:
+            raise UserError("--micro-batch works in a single process: leave it out under torchrun, or use one process")
         self.learner, self.recipe, self.fabric = learner, recipe, fabric
         self.photos, self.run, self.log, self.best_by = photos, run, log, best_by
         self.labels = labels_of(photos.photos)
@@ -272,6 +275,8 @@ class Loop:
 
     def _backward(self, batch: Batch) -> dict[str, Tensor]:
         """Computes gradients, in pieces where the recipe accumulates; returns losses, figures and accuracy by name."""
+        if 0 < self.recipe.micro_batch < len(batch.labels):
+            return self._backward_in_micro_batches(batch)
         pieces = self.recipe.accumulate
         means: dict[str, Tensor] = {}
         device = self.fabric.device
@@ -282,10 +287,24 @@ class Loop:
             output = self.wrapped(images, labels, Draws(self.recipe.seed, self.position.step, rows), processes.gather)
             loss = total(output)
             self.fabric.backward(loss * share if share < 1 else loss)
-            hits = (output.logits.detach().argmax(1) == output.labels).float().mean()
-            for name, value in {"loss": loss, **output.losses, **output.figures, "train_top1": hits}.items():
-                means[name] = means.get(name, torch.zeros((), device=device)) + value.detach().float() * share
+            for name, value in figures_of(output).items():
+                means[name] = means.get(name, torch.zeros((), device=device)) + value * share
         return means
+
+    def _backward_in_micro_batches(self, batch: Batch) -> dict[str, Tensor]:
+        """The same, with losses of the whole batch and the activations of a few of its images."""
+        pixels, labels, rows = (moved(part, self.fabric.device) for part in batch[:3])
+        output = backward_in_micro_batches(
+            self.learner,
+            pixels,
+            labels,
+            Draws(self.recipe.seed, self.position.step, rows),
+            size=self.recipe.micro_batch,
+            prepare=self.learner.method.classifier.backbone.normalise,
+            backward=self.fabric.backward,
+            autocast=self.fabric.autocast,
+        )
+        return figures_of(output)
 
     def _update(self, loss: Tensor) -> Outcome:
         """The optimiser's step, undone on the device unless loss and gradients are finite; says if they are."""

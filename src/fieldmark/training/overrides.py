@@ -35,7 +35,7 @@ from fieldmark.training.settings import RecipeSettings
 OPTIMISERS: dict[str, type[Sgd | AdamW]] = {"sgd": Sgd, "adamw": AdamW}
 RATES = {Sgd: 0.1 / 16, AdamW: 1e-3 / 32}
 """Learning rates of the new layers, per photo of a batch."""
-_COPIED = ("clip", "ema", "precision", "accumulate", "seed")
+_COPIED = ("clip", "ema", "precision", "accumulate", "micro_batch", "seed")
 _EPOCHS = re.compile(r"stages(\.\d+(\.epochs)?)?")
 """Places in a recipe that say how many epochs there are."""
 
@@ -153,9 +153,12 @@ def with_places(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 
 
 def _criterion(criterion: Part, settings: RecipeSettings) -> Part:
+    paper = composition_of(settings.method) if settings.method is not None else None
+    criterion = (paper and paper.criterion) or criterion
+    criterion = part_of(settings.criterion, option="--criterion") if settings.criterion else criterion
     options, smoothing = dict(criterion.options), settings.smoothing
-    if smoothing is None and settings.method is not None and "smoothing" in options:
-        smoothing = composition_of(settings.method).smoothing
+    if smoothing is None and paper is not None and "smoothing" in options:
+        smoothing = paper.smoothing
     if smoothing is not None:
         options["smoothing"] = smoothing
     if settings.balance is not None:

@@ -294,12 +294,15 @@ def _run(
         measured = bool(validation_photos(prepared))
         validate = Validation(prepared, loop, workers=workers, start=machine.start_method) if measured else None
         if starts_as_probe:
-            start = begin_as_probe(learner.method, prepared.data, recipe, workers=workers, console=console)
+            start, features = begin_as_probe(learner.method, prepared.data, recipe, workers=workers, console=console)
             if processes.is_first():
                 write_start(run, start)
             tell(console, *start_lines(start, dataset))
             with working(console, "measuring the start"):
                 loop.start(validate)
+            if validate and not recipe.stages:
+                validate.features = features
+            del features  # of many photos
             if recipe.length_by_start:
                 loop.resize(epochs_after(start.share or 0.0, photos=len(loop.labels)))
             if command.budget:

@@ -31,11 +31,16 @@ class RecipeSettings:
         recipe: what to follow: a row of a paper's table, such as pc/cub-resnet50 (fieldmark recipes lists them), or a
             recipe.json. Other settings override its own.
         set: any field of the recipe by its path, such as stages.0.optimiser.lr=0.01; repeat the option for several.
-        method: how to train: plain (the default), pc, mc-loss, api-net, cin, s3n, or a class of your own.
+        method: how to train: plain (the default), pc, mc-loss, api-net, cin, s3n; nts, mamc, triplet, center-loss,
+            focal, lmcl, a-softmax, coco or lgm, which these are compared with; or a class of your own.
         term: an additional loss; repeat the option for several.
-        neck: a layer between backbone and pooling: self-channel-interaction, or channel-expansion.
-        pool: average or maximum; maximum goes with the two-layer-head of Mutual-Channel Loss.
-        head: linear, or two-layer-head.
+        neck: a layer between backbone and pooling: self-channel-interaction, channel-expansion, squeeze-excitation,
+            non-local or generalized-non-local.
+        pool: average, bilinear, compact-bilinear-pool, multi-excitation, hidden-maximum or maximum, which goes with the
+            two-layer-head of Mutual-Channel Loss.
+        head: linear, two-layer-head, or one of those with a margin: large-margin-cosine, angular-softmax,
+            congenerous-cosine, gaussian-mixture.
+        criterion: cross-entropy, or focal-loss.
         backbone: any timm model, or googlenet; of several with commas between them, the one is taken whose frozen
             features tell the training photos apart best.
         weights: initial weights of the backbone: hub, lite0, none, a .safetensors file, or the folder of a run, whose
@@ -58,7 +63,9 @@ class RecipeSettings:
         clip: largest gradient norm; 0 (the default) does not clip.
         precision: fp32, bf16, fp16, or auto (a half type where the device computes in it); rows of papers have fp32,
             all else auto.
-        accumulate: pieces that a batch is computed in, to save memory; 1 by default.
+        accumulate: pieces that a batch is computed in, each with losses of its own, to save memory; 1 by default.
+        micro_batch: photos whose activations are held at once, to save memory, while losses compare all of the batch;
+            a third more time; 0 (the default) holds all.
         train_on: the splits trained on, joined by "+", such as train+val; train by default.
         all: train on every photo, those of val and test too, where Fieldmark cut the data: for the last model, whose
             estimate is the accuracy out of fold that training says.
@@ -71,6 +78,7 @@ class RecipeSettings:
     neck: str | None = None
     pool: str | None = None
     head: str | None = None
+    criterion: str | None = None
     backbone: str | None = None
     weights: str | None = None
     start: StartWord | None = None
@@ -88,6 +96,7 @@ class RecipeSettings:
     clip: NotNegative | None = None
     precision: Precision | None = None
     accumulate: Count | None = None
+    micro_batch: Natural | None = None
     train_on: str | None = None
     all: bool = False
 
@@ -108,8 +117,8 @@ class DataSettings:
         splits: the splits.csv of an earlier run, or its folder; its photos stay in their splits.
         hold_out: share of the official training photos held out for validation, where the data have no such split.
         strict: stop at damaged files instead of leaving them out.
-        groups: a CSV with a column class and one for each level of groups above the classes, the finest first; NABirds
-            and FGVC-Aircraft have levels of their own.
+        groups: a CSV with a column class and one for each level of groups above the classes, the finest first; NABirds,
+            FGVC-Aircraft and iNaturalist 2021 have levels of their own.
         corrections: a list of corrected labels, as check --apply writes it, that does not lie with the photos.
     """
 
@@ -195,6 +204,7 @@ class Keywords(TypedDict, total=False):
     neck: str
     pool: str
     head: str
+    criterion: str
     backbone: str
     weights: str
     start: StartWord
@@ -212,6 +222,7 @@ class Keywords(TypedDict, total=False):
     clip: float
     precision: Precision
     accumulate: int
+    micro_batch: int
     train_on: str
     all: bool
     annotation: str

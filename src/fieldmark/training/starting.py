@@ -4,6 +4,7 @@ From a zero head at a large rate, fine-tuning first spoils good features (Kumar 
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +27,14 @@ FEW = 50
 """Photos per class below which the photos that a cut leaves for measuring decide little."""
 
 
-def begin_as_probe(method: Method, data: OpenedData, recipe: Recipe, *, workers: int, console: Console) -> Start:
+class Begun(NamedTuple):
+    """How good the probe is, and the ``features`` (N, E) of the photos that were looked at."""
+
+    start: Start
+    features: Inferred
+
+
+def begin_as_probe(method: Method, data: OpenedData, recipe: Recipe, *, workers: int, console: Console) -> Begun:
     """Fits a regression to the training photos and makes the method answer as it does; says how good it is.
 
     The accuracy is out of fold, over the training photos; where Fieldmark cut the data and photos are few, over all of
@@ -63,7 +71,7 @@ def begin_as_probe(method: Method, data: OpenedData, recipe: Recipe, *, workers:
         fitted, start = processes.from_first(fit)
     device = method.classifier.backbone.mean.device
     method.adopt(*(torch.from_numpy(value).float().to(device) for value in (fitted.weight, fitted.bias)))
-    return start
+    return Begun(start, features)
 
 
 def splits_of_start(data: OpenedData, recipe: Recipe) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ from fieldmark.core.classifier import Classifier
 from fieldmark.core.contract import Term
 from fieldmark.core.draws import Draws, drawn
 from fieldmark.core.inputs import refuse_labels, refuse_misfits
-from fieldmark.core.pairs import Pairs, different, halves, mine_pairs
+from fieldmark.core.pairs import Pairs, different, halves, mine_pairs, root
 from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, raised, suited
 from fieldmark.papers.channel_interaction.interaction import Interaction, SelfChannelInteraction, weighted
@@ -104,8 +104,7 @@ def pair_contrastive(
     """
     refuse_misfits(pair_contrastive, h_a, h_b, same, margin)
     squared = (h_a - h_b).square().sum(1)
-    distance = torch.where(squared > 0, squared.clamp_min(torch.finfo(squared.dtype).tiny).sqrt(), squared)
-    return torch.where(same, squared, F.relu(margin - distance).square())  # Eq. 8
+    return torch.where(same, squared, F.relu(margin - root(squared)).square())  # Eq. 8
 
 
 def triplet(h_a: Embedded, h_b: Embedded, margin: NotNegative = 0.5) -> Tensor:

@@ -2,6 +2,7 @@
 
 from fieldmark.papers.mutual_channel.loss import (
     ChannelExpansion,
+    HiddenMaximum,
     MutualChannelLoss,
     TwoLayerHead,
     channel_groups,
@@ -13,6 +14,7 @@ from fieldmark.papers.mutual_channel.soft_labels import SoftChannelLabels
 
 __all__ = [
     "ChannelExpansion",
+    "HiddenMaximum",
     "MutualChannelLoss",
     "SoftChannelLabels",
     "TwoLayerHead",

@@ -254,6 +254,38 @@ class ChannelExpansion(nn.Module):
         return self.norm(self.convolution(maps)).relu()
 
 
+class HiddenMaximum(nn.Module):
+    """Global max pooling and all of the released ResNets' head but its last layer; (B, D, h, w) to (B, E).
+
+    With a linear head behind it the network is that of ``Maximum`` and ``TwoLayerHead``; so the losses that the paper
+    compares with have the features that its classifier sees.
+
+    Args:
+        channels: D.
+        hidden: E.
+    """
+
+    def __init__(self, channels: Count, hidden: Count = 512) -> None:
+        super().__init__()
+        refuse_misfits(HiddenMaximum, channels, hidden)
+        self.layers = nn.Sequential(*_hidden(channels, hidden))
+
+    def forward(self, maps: Maps) -> Tensor:
+        """The embedding (B, E)."""
+        return self.layers(maps.amax((2, 3)))
+
+    def width(self, channels: int) -> int:
+        """E, whatever the number of channels."""
+        linear = self.layers[1]
+        assert isinstance(linear, nn.Linear)
+        return linear.out_features
+
+
+def _hidden(width: int, hidden: int) -> tuple[nn.Module, ...]:
+    """BN, FC, BN, ELU."""
+    return nn.BatchNorm1d(width), nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ELU()
+
+
 class TwoLayerHead(nn.Module):
     """The released ResNets' head, after global max pooling: BN, FC, BN, ELU, FC; (B, E) to (B, c).
 
@@ -267,8 +299,7 @@ class TwoLayerHead(nn.Module):
         super().__init__()
         refuse_misfits(TwoLayerHead, width, classes, hidden)
         self.width = width
-        first = (nn.BatchNorm1d(width), nn.Linear(width, hidden))
-        self.layers = nn.Sequential(*first, nn.BatchNorm1d(hidden), nn.ELU(), Linear(hidden, classes))
+        self.layers = nn.Sequential(*_hidden(width, hidden), Linear(hidden, classes))
 
     @property
     def scorer(self) -> nn.Linear:

@@ -285,9 +285,9 @@ class S3N(Method):
         count = len(attention)
         grid = sampling_grid(torch.cat(list(attention.values())), (images.shape[2], images.shape[3]), self.kernel)
         maps = self.classifier.backbone(resample(torch.cat([images] * count), grid))
-        features = self.classifier.features_of(maps, refined=refined)
-        grids, embeddings = grid.unflatten(0, (count, -1)), features.embedding.unflatten(0, (count, -1))
-        finer = features.refined.unflatten(0, (count, -1)) if features.refined is not None else None
+        finer, embedding = self.classifier.embedded(maps, refined=refined)
+        grids, embeddings = grid.unflatten(0, (count, -1)), embedding.unflatten(0, (count, -1))
+        finer = finer.unflatten(0, (count, -1)) if finer is not None else None
         branches = {}
         for index, (name, attention_map) in enumerate(attention.items()):
             maps, embedding = None if finer is None else finer[index], embeddings[index]
