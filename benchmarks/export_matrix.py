@@ -26,12 +26,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from fieldmark.building import build_learner
 from fieldmark.core.learner import Learner
 from fieldmark.errors import UserError
+from fieldmark.exporting.describing import width_of
 from fieldmark.exporting.export import opened_in
 from fieldmark.exporting.network import Shipped
 from fieldmark.exporting.onnx_file import file_of, traced
 from fieldmark.exporting.parity import compare, faults_of
 from fieldmark.recipe import Model, Part, Pixels, Recipe
-from fieldmark.recipes import COMPOSITIONS
+from fieldmark.recipes import COMPOSITIONS, SYSTEMS
 from fieldmark.ship.manifest import Manifest, Origin
 from fieldmark.ship.parity import Parity
 
@@ -49,9 +50,13 @@ FAMILIES = {
 }
 """Networks, and the side of the images in pixels that they are traced with."""
 PAPERS = {composition.name: composition for composition in COMPOSITIONS}
+COMPARED = [system.COMPOSITION.name for system in SYSTEMS]
+"""What the papers compare with, on the first family alone."""
 _S3N = PAPERS["s3n"].method.name
 FURTHER = {
     "maximum": {"pool": Part("Maximum")},
+    "hidden maximum": {"pool": Part("HiddenMaximum", {"hidden": 32})},
+    "compact bilinear pool": {"pool": Part("CompactBilinearPool", {"width": 64})},
     "two-layer head": {"head": Part("TwoLayerHead", {"hidden": 32})},
     "channel expansion": {"neck": Part("ChannelExpansion", {"xi": 3})},
     "api-net over cin": {"method": Part("ApiNet"), "neck": PAPERS["cin"].neck},
@@ -78,8 +83,8 @@ class Case(NamedTuple):
 def cases() -> Iterator[Case]:
     """All of them: papers on families, then what else there is on the first family."""
     for family in FAMILIES:
-        yield from (Case(name, family) for name in PAPERS)
-    yield from (Case(name, next(iter(FAMILIES))) for name in FURTHER)
+        yield from (Case(name, family) for name in PAPERS if name not in COMPARED)
+    yield from (Case(name, next(iter(FAMILIES))) for name in (*COMPARED, *FURTHER))
 
 
 def recipe_of(case: Case) -> Recipe:
@@ -134,7 +139,8 @@ def plain_manifest(network: Shipped, recipe: Recipe) -> Manifest:
     names = tuple(f"class {number}" for number in range(method.classifier.classes))
     mean, std = (tuple(map(float, values)) for values in (backbone.mean, backbone.std))
     origin = Origin(type(method).__name__, recipe.model.backbone, "untrained")
-    return Manifest(names, recipe.pixels, mean, std, network.names, origin, embedding=1)
+    width = width_of(method, size=recipe.pixels.eval_size)
+    return Manifest(names, recipe.pixels, mean, std, network.names, origin, embedding=width)
 
 
 def compared(case: Case) -> Parity:

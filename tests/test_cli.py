@@ -166,7 +166,7 @@ def test_mistakes_in_words(capsys: pytest.CaptureFixture[str], photos: Path, tmp
         (["--term", "pairwise-confusion,weight=much"], "weight"),
         (["--term", "pairwise-confusion,on=pixels"], "logits"),
         (["--term", "pairwise-confusion,weight"], "name=value"),
-        (["--term", "soft-channel-labels", "--accumulate", "2"], "--accumulate 1"),
+        (["--term", "soft-channel-labels", "--accumulate", "2"], "--micro-batch in place of --accumulate"),
         (["--head", "average"], "--head average: that is a pool; choose linear, two-layer-head"),
         (["--pool", "linear"], "--pool linear: that is a head; choose average, maximum"),
         (["--neck", "average"], "--neck average: that is a pool; choose channel-expansion, self-channel-"),

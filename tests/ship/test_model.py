@@ -18,11 +18,11 @@ from bad_inputs import EXPECTED, write_bad_inputs
 from PIL import Image
 
 import fieldmark
+from fieldmark import export
 from fieldmark.data.dataset import Box, Photo
 from fieldmark.errors import UserError
 from fieldmark.evaluation.demands import demands_of as demands_of_run
 from fieldmark.evaluation.predict import predict
-from fieldmark.exporting.onnx_file import export_onnx
 from fieldmark.input.loading import Photographs, batches_of, in_order, loader_of
 from fieldmark.recipe import Fit, Pixels
 from fieldmark.runs.folder import Transform, open_run
@@ -269,7 +269,7 @@ def test_a_run_and_its_export_answer_alike(own_run: Path, photos: Path, tmp_path
     sure(own_run, 1.7, random_answers(60))
     opened = open_run(own_run)
     path = tmp_path / "m.onnx"
-    export_onnx(opened, path)
+    export(own_run, path)
     model = open_model(path, threads=1)
     files = [Photo(str(file), file) for file in sorted(photos.rglob("*.jpg"))]
     asked = {"certainty": 0.6, "coverage": 0.8}

@@ -203,7 +203,7 @@ class Model:
         if top < 1:
             raise UserError(f"--top {top}: at least 1")
         if self.manifest.takes == "pixels":
-            advice = "fieldmark export RUN without --preprocessing-inside writes one for Fieldmark itself"
+            advice = "fieldmark export RUN without --pixels writes one for Fieldmark itself"
             raise UserError(f"{printable(str(self.path))} prepares its pictures itself, for other programs;\n{advice}")
         pixels = self.manifest.pixels
         if pixels.fit == "box":
