@@ -35,7 +35,7 @@ def test_these_are_all_places() -> None:
         for parameter in inspect.signature(function).parameters.values()
         if any(word in str(parameter.annotation) for word in words)
     }
-    open_runs = ("load", "evaluate", "predict", "explain", "compare", "figures", "report")
+    open_runs = ("load", "evaluate", "predict", "explain", "compare", "figures", "report", "export")
     others = ("calibrate", "add_class", "remove_class", "train", "classifier", "bench.run", "check_labels")
     external = {f"{name}.external" for name in (*open_runs, *others)}
     inputs = {"add_class.photos", *(f"{name}.inputs" for name in ("predict", "explain", "figures"))}
@@ -75,6 +75,7 @@ def test_one_class_from_elsewhere(photos: Path, trained: Path, tmp_path: Path, m
         "explain": lambda external: fieldmark.explain(trained, photos, external=external),
         "compare": lambda external: fieldmark.compare(trained, classes=("ant", "bee"), external=external),
         "figures": lambda external: fieldmark.figures(trained, photos / "ant" / "0.jpg", external=external),
+        "export": lambda external: fieldmark.export(trained, tmp_path / "one.onnx", external=external),
         "report": lambda external: fieldmark.report(trained, out=tmp_path / "one.html", external=external),
         "check_labels": lambda external: fieldmark.check_labels(photos, run=trained, external=external),
     }
