@@ -35,8 +35,8 @@ def test_these_are_all_places() -> None:
         for parameter in inspect.signature(function).parameters.values()
         if any(word in str(parameter.annotation) for word in words)
     }
-    open_runs = ("load", "evaluate", "predict", "explain", "compare", "figures", "report")
-    others = ("calibrate", "add_class", "remove_class", "train", "classifier", "bench.run", "check_labels", "export")
+    open_runs = ("load", "evaluate", "predict", "explain", "compare", "figures", "report", "export")
+    others = ("calibrate", "add_class", "remove_class", "train", "classifier", "bench.run", "check_labels")
     external = {f"{name}.external" for name in (*open_runs, *others)}
     inputs = {"add_class.photos", *(f"{name}.inputs" for name in ("predict", "explain", "figures"))}
     more = {"compare.classes", "figures.beside", "probe.backbones", "probe.train_on", "check_labels.splits"}
@@ -69,13 +69,13 @@ def test_one_class_from_elsewhere(photos: Path, trained: Path, tmp_path: Path, m
         "train": lambda external: fieldmark.train(photos, tmp_path / "run", external=external),
         "classifier": lambda external: fieldmark.classifier(classes=2, external=external),
         "calibrate": lambda external: fieldmark.calibrate(trained, external=external),
-        "export": lambda external: fieldmark.export(trained, tmp_path / "m.onnx", external=external),
         "load": lambda external: fieldmark.load(trained, external=external),
         "evaluate": lambda external: fieldmark.evaluate(trained, external=external),
         "predict": lambda external: fieldmark.predict(trained, photos, external=external),
         "explain": lambda external: fieldmark.explain(trained, photos, external=external),
         "compare": lambda external: fieldmark.compare(trained, classes=("ant", "bee"), external=external),
         "figures": lambda external: fieldmark.figures(trained, photos / "ant" / "0.jpg", external=external),
+        "export": lambda external: fieldmark.export(trained, tmp_path / "one.onnx", external=external),
         "report": lambda external: fieldmark.report(trained, out=tmp_path / "one.html", external=external),
         "check_labels": lambda external: fieldmark.check_labels(photos, run=trained, external=external),
     }
