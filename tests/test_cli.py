@@ -476,6 +476,7 @@ def test_recipes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "choose pc" in refused(capsys, "recipes", "nothing")
 
 
+@pytest.mark.slow
 def test_a_row_of_a_paper_is_followed_with_other_settings(photos: Path, tmp_path: Path) -> None:
     run, words = tmp_path / "run", [word for word in spelt() if word not in ("--lr", "0.05")]
     pairs = 'batches={"type": "ShuffledPairs", "size": 12}'

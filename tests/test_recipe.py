@@ -83,6 +83,7 @@ def test_a_recipe_with_everything_changed_comes_back():
         0.99,
         "bf16",
         4,
+        0,
         7,
         ("train", "val"),
         "probe",
@@ -93,6 +94,8 @@ def test_a_recipe_with_everything_changed_comes_back():
     assert round_trip(recipe) == recipe
     shorter = dataclasses.replace(recipe, stages=stages[:1], length_by_start=True)
     assert round_trip(shorter) == shorter
+    pieces = dataclasses.replace(recipe, accumulate=1, micro_batch=3)
+    assert round_trip(pieces) == pieces
     averaged = dataclasses.replace(recipe, ema=0.0, average_degree=1.5)
     assert round_trip(averaged) == averaged
     assert recipe.epochs == 10

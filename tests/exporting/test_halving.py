@@ -27,7 +27,7 @@ def types_in(graph: ModelProto) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("which", ["graph", "sampling_graph"])
+@pytest.mark.parametrize("which", ["graph", pytest.param("sampling_graph", marks=pytest.mark.slow)])
 def test_half_the_size_and_nearly_the_same_answers(which: str, request: pytest.FixtureRequest):
     graph: ModelProto = request.getfixturevalue(which)
     network: Shipped = request.getfixturevalue({"graph": "network", "sampling_graph": "sampling"}[which])
@@ -43,7 +43,7 @@ def test_half_the_size_and_nearly_the_same_answers(which: str, request: pytest.F
     assert 0 < difference < 0.02 * max(1.0, float(np.abs(wanted["logits"]).max()))
 
 
-@pytest.mark.parametrize("which", ["graph", "sampling_graph"])
+@pytest.mark.parametrize("which", ["graph", pytest.param("sampling_graph", marks=pytest.mark.slow)])
 def test_what_needs_thirty_two_bits_has_them(which: str, request: pytest.FixtureRequest):
     half = halved(request.getfixturevalue(which))
     checker.check_model(half, full_check=True)

@@ -89,7 +89,7 @@ def test_hostile_names_stay_text(browser: Any, tmp_path: Path) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_widths_and_looks(browser: Any, photos: Path, scheme: Any) -> None:
     """Nothing sticks out of the page from 320 pixels on; the button turns the look, which is remembered."""
     with Opened(browser, Canned(), viewport={"width": 1280, "height": 800}, color_scheme=scheme) as page:

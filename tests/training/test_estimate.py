@@ -232,7 +232,7 @@ def test_too_little_memory_is_told_before_training(
         expected(loop, Work(per_batch=8))
     first, second = str(caught.value).splitlines()
     assert first.startswith(f"{where}choose a smaller --batch (it is 8) or --size (it is 32)")
-    assert ("--accumulate 2" in first) is not pair  # refused where images of a batch are compared
+    assert first.endswith("or use --micro-batch 2")  # which goes with losses that compare images of a batch, too
     assert "--overwrite" in second
 
 

@@ -183,6 +183,7 @@ def test_a_changed_run_is_resumed_without_the_option(photos: Path, tmp_path: Pat
     assert ends[0] == ends[1] == ends[2]
 
 
+@pytest.mark.slow
 def test_the_same_number_of_epochs_changes_nothing(photos: Path, tmp_path: Path) -> None:
     train_small(photos, tmp_path / "whole", SHORT)
     interrupted(photos, tmp_path / "run", 5, SHORT)
@@ -190,6 +191,7 @@ def test_the_same_number_of_epochs_changes_nothing(photos: Path, tmp_path: Path)
     assert (tmp_path / "run" / MODEL).read_bytes() == (tmp_path / "whole" / MODEL).read_bytes()
 
 
+@pytest.mark.slow
 def test_before_the_first_step_it_is_as_if_that_had_been_asked_for(
     photos: Path, pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,6 +281,7 @@ def test_a_start_that_tells_nothing_leaves_the_most(
     assert read_run(tmp_path)[0].epochs == 3
 
 
+@pytest.mark.slow
 def test_a_length_that_the_start_decided_stays(photos: Path, tmp_path: Path, open_length: Settings) -> None:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
         stop_after(patch, 4)
@@ -416,6 +419,7 @@ def test_a_start_that_takes_longer_than_expected_costs_epochs(
     assert state["course"] is None  # before the first step it is another plan, and nothing else
 
 
+@pytest.mark.slow
 def test_a_run_within_a_time_is_resumed_bit_for_bit(photos: Path, tmp_path: Path, clock: Clock) -> None:
     train_small(photos, tmp_path / "whole", timed("2m"))
     run = tmp_path / "run"

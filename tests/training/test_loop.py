@@ -90,7 +90,9 @@ def test_random_stops(photos: Path, tmp_path: Path, whole: dict[str, dict[str, o
     assert differing(state, whole["plain"]) == [], stops
 
 
-@pytest.mark.parametrize(("workers", "start"), [(1, "fork"), (2, "fork"), (1, "spawn")])
+@pytest.mark.parametrize(
+    ("workers", "start"), [(1, "fork"), (2, "fork"), pytest.param(1, "spawn", marks=pytest.mark.slow)]
+)
 def test_the_number_and_kind_of_workers_does_not_matter(
     workers: int, start: str, photos: Path, tmp_path: Path, whole: dict[str, dict[str, object]]
 ) -> None:
@@ -100,7 +102,10 @@ def test_the_number_and_kind_of_workers_does_not_matter(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("workers", "start"), [(0, None), (1, "fork"), (2, "fork"), (1, "spawn"), (2, "spawn")])
+@pytest.mark.parametrize(
+    ("workers", "start"),
+    [(0, None), (1, "fork"), (2, "fork"), *SPAWNED],
+)
 def test_every_stop_with_every_kind_of_worker(
     kind: str, workers: int, start: str, photos: Path, tmp_path: Path, whole: dict[str, dict[str, object]]
 ) -> None:

@@ -111,6 +111,7 @@ def test_nothing_said_changes_nothing() -> None:
         ("neck", "channel-expansion", {"model": replace(MODEL, neck=Part("ChannelExpansion"))}),
         ("pool", "maximum", {"model": replace(MODEL, pool=Part("Maximum"))}),
         ("head", "linear,a=1", {"model": replace(MODEL, head=Part("Linear", {"a": 1}))}),
+        ("criterion", "focal-loss,gamma=1", {"model": replace(MODEL, criterion=Part("FocalLoss", {"gamma": 1}))}),
         (
             "term",
             ("pairwise-confusion,weight=5",),
@@ -135,6 +136,7 @@ def test_nothing_said_changes_nothing() -> None:
         ("ema", 0.0, {"ema": 0.0}),
         ("precision", "fp32", {"precision": "fp32"}),
         ("accumulate", 2, {"accumulate": 2}),
+        ("micro_batch", 2, {"micro_batch": 2}),
         ("train_on", "train", {"train_on": ("train",)}),
         ("all", True, {"train_on": ("train", "val", "test")}),
         ("start", "probe", {"start": "probe"}),

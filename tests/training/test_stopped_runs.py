@@ -197,6 +197,7 @@ def test_a_model_that_a_kill_kept_from_being_written_is_written_at_once(
     assert (run / MODEL).read_bytes() == models[1]
 
 
+@pytest.mark.slow
 def test_the_start_is_a_candidate_for_the_best(
     photos: Path, probe: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,7 @@ def refuse_unknown_groups(recipe: Recipe, *, external: Classes) -> None:
 
 def _groups(model: Model, external: Classes) -> list[str]:
     """The parameter groups of a method without groups of its own; terms are built to see if they have parameters."""
-    context = {"channels": 64, "classes": 2}
+    context = {"channels": 64, "classes": 2, "width": 64}
     terms = (build_part(term, context, place="term", external=external) for term in model.terms)
     learning = any(list(term.parameters()) for term in terms)
     return ["backbone", *(["neck"] if model.neck else []), "head", *(["terms"] if learning else [])]
