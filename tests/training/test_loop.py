@@ -90,9 +90,10 @@ def test_random_stops(photos: Path, tmp_path: Path, whole: dict[str, dict[str, o
     assert differing(state, whole["plain"]) == [], stops
 
 
-@pytest.mark.parametrize(
-    ("workers", "start"), [(1, "fork"), (2, "fork"), pytest.param(1, "spawn", marks=pytest.mark.slow)]
-)
+SPAWNED = [pytest.param(count, "spawn", marks=pytest.mark.slow) for count in (1, 2)]
+
+
+@pytest.mark.parametrize(("workers", "start"), [(1, "fork"), (2, "fork"), SPAWNED[0]])
 def test_the_number_and_kind_of_workers_does_not_matter(
     workers: int, start: str, photos: Path, tmp_path: Path, whole: dict[str, dict[str, object]]
 ) -> None:
