@@ -29,6 +29,7 @@ def own(tmp_path: Path) -> Path:
     return small_runs.write_photos(tmp_path / "photos", photos=8)
 
 
+@pytest.mark.slow
 def test_from_suspects_to_a_run_that_honours_decisions(own: Path, tmp_path: Path) -> None:
     report = fieldmark.check_labels(own, **SMALL)
     assert report.photos == 24

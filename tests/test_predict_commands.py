@@ -111,10 +111,17 @@ def test_rows_of_another_model_are_not_gone_on_with(
     assert (tmp_path / "p.csv").read_bytes() == before
 
 
+def _heeding() -> None:
+    """A shell has programs in the background ignore the signal, and their children with them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def program(*words: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "fieldmark", *map(str, words)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=_heeding
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

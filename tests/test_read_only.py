@@ -56,6 +56,7 @@ def answers(run: Path, photo: Path, *commands: list[object]) -> list[Any]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_written_is_said_before_the_work(read_only: Path, photos: Path, tmp_path: Path) -> None:
     """A run that is read-only is evaluated elsewhere and predicts; so is one where the log of openings alone is so."""
     before = sorted(read_only.rglob("*"))

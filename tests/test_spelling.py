@@ -76,6 +76,7 @@ def test_commands_that_need_no_training(locale: str, odd_photos: Path, tmp_path:
     assert b":bird:" in err
 
 
+@pytest.mark.slow
 def test_commands_of_a_run(odd_photos: Path, tmp_path: Path) -> None:
     data, folder = str(odd_photos), str(odd_photos / ":bird:")
     commands = [
