@@ -32,7 +32,7 @@ def free_port() -> int:
 def serve_fastapi(path: Path) -> None:
     """A function a request, in FastAPI's pool of threads."""
     import uvicorn
-    from fastapi import FastAPI, File, UploadFile
+    from fastapi import FastAPI, File, UploadFile  # pyright: ignore[reportMissingImports]
 
     model, port = open_model(path, device="cpu", threads=1), free_port()
     app = FastAPI()

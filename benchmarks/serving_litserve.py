@@ -10,9 +10,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import litserve
+import litserve  # pyright: ignore[reportMissingImports]
 import numpy as np
-from fastapi import Request
+from fastapi import Request  # pyright: ignore[reportMissingImports]
 
 from fieldmark.ship.model import open_model
 from serving_fastapi import free_port, told
