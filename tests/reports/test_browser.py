@@ -1,7 +1,6 @@
 """The page in a real browser: sorting, searching, cells, keyboard, widths, print; nothing foreign is fetched or run."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,25 +9,15 @@ import pytest
 
 from fieldmark.reports.page import rendered
 from made_up_pages import HOSTILE, answers, content, page, shown
+from opened_page import started_browser
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OPTIONS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run",
-]  # fmt: skip
 WIDTHS = (320, 360, 768, 1280)
 CLASSES = ("ant 10", "ant 9", "bee", "cat", "dog", "eel")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright, which drives the browser")
-    if BROWSER is None:
-        pytest.skip("install the browser Chromium, such as Debian's package chromium")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=BROWSER, args=OPTIONS)
-        yield started
-        started.close()
+    yield from started_browser()
 
 
 class Opened:
