@@ -8,9 +8,7 @@ from fieldmark.recipes.other_figures import OTHER_FIGURES, REPEATED
 PRINTED = {
     ("pc", "Table 1", "classes"): (102, 200, 196, 550, 100, 120, 100, 1000, 10, 10),
     ("pc", "Table 1", "photos"): (10, 29.97, 41.55, 43.5, 100, 100, 500, 1200, 5000, 7325.7),
-    ("pc", "Table 3", "% top-1"): (71.85, 72.09, 82.01, 82.65, 78.34, 79.1, 62.35, 64.17, 73.81, 75.92, 70.15, 71.44),
     ("pc", "Table 4", "mean IoU"): (0.29, 0.31, 0.32, 0.34, 0.37, 0.35, 0.34, 0.35, 0.37, 0.39),
-    ("pc", "text", "% top-1"): (76.15, 76.28),
     ("mc-loss", "Table I", "classes"): (200, 100, 196, 102),
     ("mc-loss", "Table I", "photos"): (5994, 6667, 8144, 2040, 5794, 3333, 8041, 6149),
     ("cin", "Table 1, time", "ms a photo"): (

@@ -41,6 +41,13 @@ pc      | Table 3    | CIFAR-10      | cifar10-densenet161-plain 95.15, cifar10-
 pc      | Table 3    | CIFAR-100     | cifar100-googlenet-plain 73.35, cifar100-googlenet 76.02
 pc      | Table 3    | CIFAR-100     | cifar100-resnet50-plain 72.16, cifar100-resnet50 73.14
 pc      | Table 3    | CIFAR-100     | cifar100-densenet161-plain 78.60, cifar100-densenet161 79.56
+pc      | Table 3    | ImageNet-Random | imagenet-random-googlenet-plain 71.85, imagenet-random-googlenet 72.09
+pc      | Table 3    | ImageNet-Random | imagenet-random-resnet50-plain 82.01, imagenet-random-resnet50 82.65
+pc      | Table 3    | ImageNet-Random | imagenet-random-densenet161-plain 78.34, imagenet-random-densenet161 79.10
+pc      | Table 3    | ImageNet-Dogs | imagenet-dogs-googlenet-plain 62.35, imagenet-dogs-googlenet 64.17
+pc      | Table 3    | ImageNet-Dogs | imagenet-dogs-resnet50-plain 73.81, imagenet-dogs-resnet50 75.92
+pc      | Table 3    | ImageNet-Dogs | imagenet-dogs-densenet161-plain 70.15, imagenet-dogs-densenet161 71.44
+pc      | text       | ImageNet      | imagenet-resnet50-plain 76.15, imagenet-resnet50 76.28
 mc-loss | Table III  | Flowers-102   | flowers-vgg16 96.1, flowers-resnet50 96.8
 mc-loss | Table IV   | CUB-200-2011  | cub-vgg16 78.7, cub-resnet50 87.3
 mc-loss | Table IV   | FGVC-Aircraft | aircraft-vgg16 91.0, aircraft-resnet50 92.6
@@ -240,7 +247,15 @@ SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("pc/cifar*-googlenet*", {"model.backbone": "googlenet"}),
     ("pc/cifar*-resnet50*", {"model.backbone": "resnet50"}),
     ("pc/cifar*-densenet161*", {"model.backbone": "densenet161"}),
+    ("pc/imagenet*", stage(0, 90, 0.1, 1e-4, TENTHS | {"epochs": [30, 60]})),
+    ("pc/imagenet*", shuffled(256) | {"accumulate": 1, "model.weights": "none"}),
+    ("pc/imagenet*-googlenet*", stage(0, 60, 0.01, 2e-4, ROOT) | shuffled(32)),
+    ("pc/imagenet*-googlenet*", {"model.backbone": "googlenet", "stages.0.optimiser.decayed": "weights"}),
+    ("pc/imagenet*-resnet50*", {"model.backbone": "resnet50"}),
+    ("pc/imagenet*-densenet161*", {"model.backbone": "densenet161"}),
     ("pc/*", {"model.terms.0.type": "PairwiseConfusion", "model.terms.0.weight": 10.0}),
+    ("pc/imagenet-[dr]*", {"model.terms.0.weight": 11.7}),
+    ("pc/imagenet-resnet50", {"model.terms.0.weight": 10.0}),
     ("pc/cifar10-*", {"model.terms.0.weight": 1.0}),
     ("pc/*-plain", {"model.terms": []}),
     # its bilinear networks: the head alone, then all

@@ -123,7 +123,7 @@ def _by_recipe(results: Iterable[Result]) -> dict[str, list[Result]]:
 
 
 def _other(figure: OtherFigure, counts: Mapping[str, Mapping[str, str]], times: Mapping[str, float]) -> TableRow:
-    ours = f"not run: needs {figure.how}" if figure.kind == "accuracy" else f"by {figure.how}"
+    ours = f"by {figure.how}"
     if figure.kind == "statistic":
         ours = counts.get(figure.data, {}).get(figure.system, ours)
     elif figure.recipe in times:

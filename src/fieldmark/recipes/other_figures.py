@@ -1,12 +1,9 @@
-"""Figures of the papers' tables that are no accuracy of a recipe: statistics, localisation, times, learned channels.
-
-And accuracies of settings that have no recipe, with what each would need.
-"""
+"""Figures of the papers' tables that are no accuracy of a recipe: statistics, localisation, times, learned channels."""
 
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-Kind = Literal["statistic", "localization", "time", "channels", "branch", "accuracy"]
+Kind = Literal["statistic", "localization", "time", "channels", "branch"]
 
 
 class OtherFigure(NamedTuple):
@@ -43,17 +40,6 @@ def _pairwise_confusion() -> Iterator[OtherFigure]:
     for data, (classes, each) in sizes.items():
         yield OtherFigure("pc", "Table 1", data, "classes", str(classes), "classes", "statistic", COUNT)
         yield OtherFigure("pc", "Table 1", data, "photos per class", each, "photos", "statistic", COUNT)
-    scratch = "training from scratch on ImageNet's photos, and the lists of its classes"
-    figures = {
-        "ImageNet-Random": ("71.85 72.09", "82.01 82.65", "78.34 79.10"),
-        "ImageNet-Dogs": ("62.35 64.17", "73.81 75.92", "70.15 71.44"),
-    }
-    for data, pairs in figures.items():
-        for network, pair in zip(("GoogLeNet", "ResNet-50", "DenseNet-161"), pairs, strict=True):
-            for system, figure in zip((network, f"{network}, PC"), pair.split(), strict=True):
-                yield OtherFigure("pc", "Table 3", data, system, figure, "% top-1", "accuracy", scratch)
-    for system, figure in (("unnamed network", "76.15"), ("unnamed network, PC", "76.28")):
-        yield OtherFigure("pc", "text", "ImageNet", system, figure, "% top-1", "accuracy", "the network's name")
     overlaps = zip(_NETWORKS, ("0.29 0.35", "0.31 0.34", "0.32 0.35", "0.34 0.37", "0.37 0.39"), strict=True)
     for network, pair in overlaps:
         for system, figure in zip((network, f"{network}, PC"), pair.split(), strict=True):
