@@ -69,6 +69,7 @@ FURTHER = {
     "s3n, saliency": {"method": Part(_S3N, {"attention": "saliency"})},
     "s3n, random partition": {"method": Part(_S3N, {"partition": "random"})},
     "stride 16": {"output_stride": 16},
+    "b-cnn of two networks": {"backbone": "resnet18+vgg16", "pool": Part("Bilinear")},
 }
 """Parts and options beside the papers' own, on the first family."""
 
@@ -181,12 +182,12 @@ def results_in(path: Path) -> list[dict[str, str]]:
 def table(rows: Sequence[dict[str, str]]) -> list[str]:
     """Differences of logits by method and family; of images sampled at the same places, with end to end in brackets."""
     by_case = {(row["method"], row["family"]): row for row in rows}
-    papers = [name for name in PAPERS if any(row["method"] == name for row in rows)]
+    papers = [name for name in PAPERS if name not in COMPARED and any(row["method"] == name for row in rows)]
     lines = [f"| network | {' | '.join(papers)} |", f"|---|{'---|' * len(papers)}"]
     for family in dict.fromkeys(row["family"] for row in rows):
         cells = (_cell(by_case.get((name, family))) for name in papers)
         lines += [f"| {family} | {' | '.join(cells)} |"]
-    further = [row for row in rows if row["method"] not in PAPERS]
+    further = [row for row in rows if row["method"] not in papers]
     lines += ["", "| on the first of them | difference of logits |", "|---|---|"] if further else []
     return [*lines, *(f"| {row['method']} | {_cell(row)} |" for row in further)]
 

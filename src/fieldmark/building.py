@@ -33,7 +33,7 @@ _OF_TERMS = ("channels", "classes")
 _OF_METHODS = ("classifier", "criterion", *_OF_TERMS, "width")
 GIVEN = {
     "neck": _OF_TERMS,
-    "pool": _OF_TERMS,
+    "pool": (*_OF_TERMS, "first"),
     "head": (*_OF_TERMS, "width"),
     "criterion": ("classes", "counts"),
     "method": _OF_METHODS,
@@ -147,6 +147,7 @@ def build_classifier(
         backbone.note = backbone.note.replace("the backbone of a run", "backbone and neck of a run")
     maps = _tried(neck, torch.zeros(1, backbone.channels, 2, 2), place="neck", dimensions=4)
     context["channels"] = maps.shape[1]
+    context["first"] = backbone.first if context["channels"] == backbone.channels else 0
     pool = build(model.pool, context, place="pool")
     context["width"] = _tried(pool, maps, place="pool", dimensions=2).shape[1]
     head = build(model.head, context, place="head")

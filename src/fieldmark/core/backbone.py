@@ -17,7 +17,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Backbone(nn.Module):
     """A network cut before pooling: normalised images (B, 3, H, W) to maps (B, D, h, w).
 
-    ``channels`` is D, ``stride`` the side in pixels of the square that a position stands for, ``stages`` as below;
+    ``channels`` is D, of which ``first`` are those of the first of two networks (0: there is one); ``stride`` the side
+    in pixels of the square that a position stands for, ``stages`` as below;
     ``mean`` and ``std`` are the (3,) pixel statistics, for images in [0, 1], that the weights were trained with:
     buffers, saved with the model.
 
@@ -29,6 +30,7 @@ class Backbone(nn.Module):
         statistics: mean and std.
         stages: the last submodule of each stage of ``network``, by its path, in order, and the pixels between its
             positions.
+        first: channels of the first of two networks.
         note: what the user should know of where the weights come from.
     """
 
@@ -44,10 +46,11 @@ class Backbone(nn.Module):
         channels_last: bool = False,
         statistics: tuple[tuple[float, ...], tuple[float, ...]] = (IMAGENET_MEAN, IMAGENET_STD),
         stages: Mapping[str, int] = MappingProxyType({}),
+        first: int = 0,
         note: str = "",
     ) -> None:
         super().__init__()
-        self.note = note
+        self.first, self.note = first, note
         self.network = network
         self.register_buffer("mean", torch.tensor(statistics[0]))
         self.register_buffer("std", torch.tensor(statistics[1]))

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark.core.backbone import Backbone
-from fieldmark.core.weights import HUB, NONE, Remote, load_weights, pixel_statistics, refuse_source
+from fieldmark.core.two_streams import joined, sources_of, streams_of
+from fieldmark.core.weights import HUB, NONE, WORDS, Remote, load_weights, pixel_statistics, refuse_source
 from fieldmark.errors import UserError
 from fieldmark.ops.depthwise import with_fast_depthwise
 from fieldmark.ops.zoo import VGG, LayerNorm2d, MobileNetV3, timm
@@ -57,8 +58,10 @@ def make_backbone(name: str, *, weights: str = HUB, size: int = 224, output_stri
     """The named network with its weights.
 
     Args:
-        name: any of timm's names, or "googlenet" (torchvision).
-        weights: "hub" (timm's pretrained), "none", "lite0" (the installed package), a .safetensors file or a run.
+        name: any of timm's names, or "googlenet" (torchvision); two with a + between them are one backbone with the
+            channels of both (``two_streams.py``).
+        weights: "hub" (timm's pretrained), "none", "lite0" (the installed package), a .safetensors file or a run; of
+            two networks, one for both or two with a + between them.
         size: side of the images in pixels; networks that are built for one size are built for this one.
         output_stride: pixels per position of the maps, where timm can build the network so (8, 16 or 32): its last
             stages keep their positions, and their convolutions are dilated; 0 leaves the network as it is.
@@ -69,10 +72,7 @@ def make_backbone(name: str, *, weights: str = HUB, size: int = 224, output_stri
     """
     example = torch.zeros(1, 3, size, size)
     try:
-        if name == GOOGLENET:
-            backbone = _googlenet(weights, example)
-        else:
-            backbone = _from_timm(name, weights, example, output_stride)
+        backbone = _named(name, weights, example, output_stride)
     except (RuntimeError, AssertionError, ValueError) as error:
         if isinstance(error, UserError):
             raise
@@ -83,6 +83,19 @@ def make_backbone(name: str, *, weights: str = HUB, size: int = 224, output_stri
     return backbone
 
 
+def _named(name: str, weights: str, example: Tensor, output_stride: int) -> Backbone:
+    names = streams_of(name)
+    if len(names) == 1:
+        return _googlenet(weights, example) if name == GOOGLENET else _from_timm(name, weights, example, output_stride)
+    sources = sources_of(weights, names, words=WORDS)
+    each = sources or [NONE] * len(names)
+    first, second = (_named(*pair, example, output_stride) for pair in zip(names, each, strict=True))
+    backbone = joined(first, second, example=example)
+    if not sources:
+        backbone.note = load_weights(backbone.network, weights, name=name, hub=dict)
+    return backbone
+
+
 def refuse_backbone(name: str, *, weights: str) -> None:
     """Checks what can be checked of a backbone and its weights at once, before anything slow.
 
@@ -90,11 +103,19 @@ def refuse_backbone(name: str, *, weights: str) -> None:
         UserError: as ``make_backbone``, for an unknown name, or weights that are not available.
     """
     refuse_unknown(name)
-    refuse_source(weights, name=name, hub=_remote(name) if weights == HUB else None)
+    names = streams_of(name)
+    sources = sources_of(weights, names, words=WORDS)
+    for each, source in zip(names if sources else [name], sources or [weights], strict=True):
+        refuse_source(source, name=each, hub=_remote(each) if source == HUB else None)
 
 
 def refuse_unknown(name: str) -> None:
-    """Raises ``UserError``, with similar names, if no backbone is called ``name``."""
+    """Raises ``UserError``, with similar names, if no backbone is called ``name``, or a network that it joins."""
+    for network in streams_of(name):
+        _refuse_unknown_network(network)
+
+
+def _refuse_unknown_network(name: str) -> None:
     architecture, word = name.split(".")[0], name
     known = [GOOGLENET, *timm.list_models()]
     if architecture not in known:

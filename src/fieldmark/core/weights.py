@@ -17,10 +17,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from fieldmark.core.two_streams import streams_of
 from fieldmark.errors import UserError
 
 LOG = logging.getLogger(__name__)
-HUB, NONE, LITE0 = "hub", "none", "lite0"
+WORDS = HUB, NONE, LITE0 = "hub", "none", "lite0"
+"""Sources that are no path."""
 RECIPE, MODEL = "recipe.json", "model.safetensors"
 """Of a run's folder."""
 LITE0_BACKBONE = "tf_efficientnet_lite0"
@@ -90,7 +92,7 @@ def neck_of_run(source: str, part: str) -> dict[str, Tensor]:
 def _of_run(source: str, prefix: str) -> dict[str, Tensor]:
     """The tensors of a run's file that are called by a prefix, without it."""
     path = weights_file(source)
-    if source in (HUB, NONE, LITE0) or not path.is_file():
+    if source in WORDS or not path.is_file():
         return {}
     with _errors_in_a_line(path), safe_open(path, framework="pt") as file:
         names = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118 - it is no mapping
@@ -113,11 +115,16 @@ def _file_of(source: str, name: str) -> Path:
         backbone = _model_of_run(folder).get("backbone")
         if not isinstance(backbone, str):
             raise UserError(f"--weights {source}: a folder, but not that of a run; {WAYS_OUT}")
-        if backbone.split(".")[0] != name.split(".")[0]:
+        if _architectures(backbone) != _architectures(name):
             raise UserError(f"--weights {source}: that run's backbone is {backbone}, not {name}: --backbone {backbone}")
         if not (folder / MODEL).is_file():
             raise UserError(f"--weights {source}: that run has no {MODEL} yet; finish it with --resume")
     return weights_file(source)
+
+
+def _architectures(backbone: str) -> list[str]:
+    """What the networks of a backbone are, without what their weights are called."""
+    return [name.split(".")[0] for name in streams_of(backbone)]
 
 
 def _prefix(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, origin: str, name: str) -> str:

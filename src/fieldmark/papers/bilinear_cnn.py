@@ -11,8 +11,8 @@ Formulas
 Paper and released code
     The sum over positions is a mean here, as in common implementations, which the length of one undoes but for epsilon
     = 1e-5: without it the gradient is infinite where maps are 0, which after a ReLU they mostly are.
-    Two networks whose maps are multiplied with each other are one backbone with the channels of both:
-    ``Bilinear(first=512)`` takes its first 512 as those of one of them. One network is multiplied with itself.
+    Two networks whose maps are multiplied with each other are one backbone with the channels of both, such as
+    ``--backbone vgg16+resnet18``: ``first`` of them are those of the first. One network is multiplied with itself.
     A sketch is linear in the outer products, so it is computed of their mean (D^2 numbers an image) and not at each
     position; the numbers are those of the paper's algorithm. 8,192 are its size.
 """

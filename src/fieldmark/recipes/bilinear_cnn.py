@@ -1,6 +1,7 @@
 """Bilinear CNN (Lin et al., ICCV 2015) and compact bilinear pooling (Gao et al., CVPR 2016): products of channels.
 
     fieldmark train DATA --method b-cnn --backbone vgg16.tv_in1k
+    fieldmark train DATA --method b-cnn --backbone vgg16.tv_in1k+resnet18.a1_in1k    two streams
     fieldmark train DATA --method pc --pool bilinear
     fieldmark train DATA --pool compact-bilinear-pool,width=8192
 

@@ -17,6 +17,7 @@ from fieldmark.building import Classes, class_of, refuse_parts
 from fieldmark.core.classifier import Average, IdentityNeck, Linear, Maximum
 from fieldmark.core.device import precision_of
 from fieldmark.core.networks import GOOGLENET, refuse_unknown
+from fieldmark.core.two_streams import streams_of
 from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, lite0_is_installed
 from fieldmark.errors import UserError
 from fieldmark.ops.zoo import timm
@@ -226,11 +227,11 @@ def _memory(device: str) -> float:
 
 
 def _size(backbone: str, side: int) -> int:
-    """Networks built for one size keep theirs."""
+    """Networks built for one size keep theirs; of two, the first that is built so says it."""
     if backbone == GOOGLENET:
         return 224
-    config = timm.get_pretrained_cfg(backbone)
-    return config.input_size[-1] if config and config.fixed_input_size else side
+    configs = [timm.get_pretrained_cfg(name) for name in streams_of(backbone) if name != GOOGLENET]
+    return next((config.input_size[-1] for config in configs if config and config.fixed_input_size), side)
 
 
 def _rates_of_parts(model: Model, external: Classes) -> dict[str, float]:
@@ -279,7 +280,16 @@ class _Network(NamedTuple):
     @staticmethod
     @cache
     def of(backbone: str) -> "_Network":
-        """That of a name; no numbers are made."""
+        """That of a name; no numbers are made. Two networks have the features of both, and no stages together."""
+        streams = streams_of(backbone)
+        if len(streams) > 1:
+            both = [_Network.of(name) for name in streams]
+            return _Network(
+                sum(network.features for network in both),
+                0,
+                any(network.has_batch_norms for network in both),
+                any(network.is_depthwise for network in both),
+            )
         if backbone == GOOGLENET:
             return _Network(1024, 0, has_batch_norms=True)
         with torch.device("meta"):
