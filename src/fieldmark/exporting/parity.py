@@ -3,7 +3,7 @@
 Exporters have silently broken batch norms and resampling; so nothing is written that was not compared.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -291,8 +291,11 @@ def _at_fixed_grid(graph: "ModelProto", name: str, network: Shipped, images: Ten
 
     with torch.inference_mode():
         evidence = network.method.evidence(images.to(network.method.classifier.backbone.mean.device))
-    grid = torch.cat(list(evidence.views.values())).float().cpu().numpy()
     model = type(graph)()
+    model.CopyFrom(graph)
+    model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None] * 4))
+    (computed,) = session_of(model).run([name], {"images": images.numpy()})
+    grid = _arranged([*evidence.views.values()], len(np.asarray(computed)))
     model.CopyFrom(graph)
     for node in model.graph.node:
         for place, value in enumerate(node.output):
@@ -302,6 +305,16 @@ def _at_fixed_grid(graph: "ModelProto", name: str, network: Shipped, images: Ten
     session = session_of(model)
     (logits,) = session.run(["logits"], {"images": images.numpy(), name: grid})
     return float(np.abs(np.asarray(logits) - evidence.logits.float().cpu().numpy()).max())
+
+
+def _arranged(views: Sequence[Tensor], rows: int) -> np.ndarray:
+    """Grids (B, h, w, 2) of several views as a graph samples by them, with so many ``rows``.
+
+    Views are below each other where a row is an image, otherwise all images of a view are before those of the next.
+    """
+    each = torch.stack(tuple(views)).float().cpu()
+    is_by_image = rows == each.shape[1]
+    return (each.transpose(0, 1).flatten(1, 2) if is_by_image else each.flatten(0, 1)).numpy()
 
 
 def session_of(graph: "ModelProto") -> "InferenceSession":

@@ -4,13 +4,14 @@ Lin, RoyChowdhury, Maji. ICCV 2015. arXiv:1504.07889. Gao, Beijbom, Zhang, Darre
 
 Formulas
     outer_products  the mean over positions of x x', or of the first channels with the others
-    signed_root     sign(x) sqrt(|x| + epsilon), of which the embedding is the direction: length one
+    signed_root     x / sqrt(|x| + epsilon), of which the embedding is the direction: length one
     Bilinear        outer products, signed root, length one
     CompactBilinearPool  the same of a sketch of the outer products (Algorithm 2 of the second paper)
 
 Paper and released code
-    The sum over positions is a mean here, as in common implementations, which the length of one undoes but for epsilon
-    = 1e-5: without it the gradient is infinite where maps are 0, which after a ReLU they mostly are.
+    The paper has sign(x) sqrt(|x|), whose gradient is infinite at 0, where maps mostly are after a ReLU; hence epsilon,
+    1e-5. The common sign(x) sqrt(|x| + epsilon) jumps at 0, so that rounding alone may change a number by 0.003.
+    The sum over positions is a mean here, as in common implementations, which the length of one undoes but for epsilon.
     Two networks whose maps are multiplied with each other are one backbone with the channels of both, such as
     ``--backbone vgg16+resnet18``: ``first`` of them are those of the first. One network is multiplied with itself.
     A sketch is linear in the outer products, so it is computed of their mean (D^2 numbers an image) and not at each
@@ -19,6 +20,7 @@ Paper and released code
 
 from typing import Annotated
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -28,7 +30,7 @@ from fieldmark.errors import UserError
 from fieldmark.ops.precision import full_precision, raised
 from fieldmark.plain import Count, Natural
 
-EPSILON = 1e-5
+EPSILON, SHORTEST = 1e-5, 1e-12
 Maps = Annotated[Tensor, "B D h w"]
 
 
@@ -50,9 +52,9 @@ def outer_products(maps: Maps, first: Natural = 0) -> Tensor:
 
 
 def signed_root(values: Annotated[Tensor, "..."]) -> Tensor:
-    """sign(x) sqrt(|x| + 1e-5), elementwise; 0 stays 0, with a finite gradient."""
+    """x / sqrt(|x| + 1e-5), elementwise: sign(x) sqrt(|x|), but for values near 0, where it is smooth."""
     refuse_misfits(signed_root, values)
-    return values.sign() * (values.abs() + EPSILON).sqrt()
+    return values * (values.abs() + EPSILON).rsqrt()
 
 
 class Bilinear(nn.Module):
@@ -73,7 +75,10 @@ class Bilinear(nn.Module):
     def forward(self, maps: Maps) -> Tensor:
         """The embedding, of length one."""
         refuse_misfits(Bilinear.forward, maps, sizes={"D": self.channels})
-        return F.normalize(signed_root(outer_products(maps, self.first).flatten(1)), dim=1)
+        roots = signed_root(outer_products(maps, self.first))
+        # row by row, as some runtimes add up 262,144 squares one after the other, which costs three digits of float32
+        length = torch.linalg.vector_norm(torch.linalg.vector_norm(roots, dim=2), dim=1)
+        return roots.flatten(1) / length.clamp_min(SHORTEST)[:, None]
 
 
 class CompactBilinearPool(nn.Module):

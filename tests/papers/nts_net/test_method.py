@@ -73,15 +73,20 @@ def expected(method: NTS, picture: Tensor) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("options", [{}, {"parts": 2, "proposals": 9}, {"parts": 1, "proposals": 1}], ids=str)
 def test_a_pass_is_that_of_a_loop_over_images_and_crops(options: dict[str, int]):
-    method = built(**options).eval()  # pyright: ignore[reportArgumentType]
-    encoded = method.encode(images(), EVALUATION)
+    method = built(dropout=0.0, **options).eval()
+    encoded = method.encode(images(), Draws(1, 0, ROWWISE))
     actual = encoded.views | {"joint": encoded.logits}
     for row, picture in enumerate(images()):
         wanted = expected(method, picture)
         assert set(wanted) == set(actual)
         for name, value in wanted.items():
             torch.testing.assert_close(actual[name][row], value, msg=name)
-    torch.testing.assert_close(method(images()), encoded.logits)
+    evaluated = method.encode(images(), EVALUATION)
+    for logits in (method(images()), evaluated.logits):
+        torch.testing.assert_close(logits, encoded.logits)
+    torch.testing.assert_close(
+        evaluated.views["proposal_logits"], encoded.views["proposal_logits"][:, : method.parts], msg="no further crops"
+    )
     assert method.scored_views == ("original", *(f"part {number + 1}" for number in range(method.parts)))
 
 

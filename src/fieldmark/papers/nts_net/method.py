@@ -64,7 +64,7 @@ class NTS(Method):
 
     The ``views`` of ``encode`` are each branch's own logits, "original", "part 1", "part 2", ... (B, C), and of all M
     proposals "proposal_logits" (B, M, C), the navigator's "scores" (B, M) and "boxes" (B, M, 4) in pixels: top, left,
-    bottom, right.
+    bottom, right; in evaluation M is K, as no other proposal is part of an answer.
 
     Args:
         classifier: backbone, neck, pool and head, which is the whole image's.
@@ -114,7 +114,7 @@ class NTS(Method):
 
     def encode(self, images: Tensor, draws: Draws) -> Encoded:
         """The image's features, the joint logits, each branch's own, and the proposals; images are cropped here."""
-        result = self._look(images, draws, count=self.proposals)
+        result = self._look(images, draws, count=self.proposals if draws.random else self.parts)
         # (B, M, E) at once: a part of an image is a further row of it, not of the batch
         logits = self.part(result.embeddings)
         proposals = {"proposal_logits": logits, "scores": result.proposed, "boxes": result.boxes}
