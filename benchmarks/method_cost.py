@@ -48,6 +48,8 @@ def learner_of(composition: Composition, chosen: argparse.Namespace) -> Learner:
     """The method on randomly initialised weights, channels last."""
     parts = (composition.method, composition.pool, composition.head)
     model = Model(*parts, backbone=chosen.backbone, weights="none", neck=composition.neck, terms=composition.terms)
+    if composition.criterion:
+        model = replace(model, criterion=composition.criterion)
     recipe = Recipe(model, Pixels(chosen.size, chosen.size))
     return build_learner(recipe, classes=chosen.classes).to(device_of("auto"), memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
