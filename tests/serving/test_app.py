@@ -105,6 +105,12 @@ def test_compare_says_what_tells_two_photos_apart(inside: Inside, jpeg: bytes):
     assert [(each["of"], each["against"]) for each in told["pair"]["heatmaps"]] == [tuple(best), tuple(best[::-1])]
 
 
+def test_two_photos_of_one_class_have_nothing_that_tells_them_apart(inside: Inside, jpeg: bytes):
+    told = inside.ask("POST", "/v1/compare", form(jpeg, jpeg), {"Content-Type": FORM}).told["pair"]
+    assert told["classes"][0] == told["classes"][1]
+    assert told["heatmaps"] == []
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_compare_takes_two_photos(inside: Inside, jpeg: bytes, count: int):
     reply = inside.ask("POST", "/v1/compare", form(*[jpeg] * count), {"Content-Type": FORM})
@@ -117,6 +123,7 @@ def test_classes_say_what_can_be_asked(inside: Inside):
     assert told["groups"] == {"kind": ["insect", "insect", "mammal"]}
     assert told["calibrated"] is True
     assert told["offers"] == {"maps": True, "neighbours": True, "refuse": 0.017, "coverage": 0.983}  # 60 photos
+    assert told["limits"] == {"megabytes": QUIET.megabytes, "photos": 16}
 
 
 def test_what_a_model_does_not_offer_is_refused(tmp_path: Path, jpeg: bytes):

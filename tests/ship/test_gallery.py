@@ -30,7 +30,7 @@ def test_there_and_back(thumbnails: bool) -> None:
     after = gallery_from_text(text, classes=3, embedding=WIDTH)
     np.testing.assert_array_equal(after.labels, before.labels)
     np.testing.assert_array_equal(after.embeddings, before.embeddings)
-    assert (after.labels.dtype, after.embeddings.dtype) == (np.int64, np.float16)
+    assert (after.labels.dtype, after.embeddings.dtype) == (np.int64, np.float32)
     assert (after.names, after.thumbnails) == (before.names, before.thumbnails)
     assert len(after.thumbnails) == 9 * thumbnails
 

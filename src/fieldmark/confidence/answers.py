@@ -2,14 +2,33 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from fieldmark.confidence.back_off import answer_levels, paths
-from fieldmark.confidence.conformal import Thresholds, scores_of, sets_of
+from fieldmark.confidence.back_off import answer_levels, paths, refuse_certainty
+from fieldmark.confidence.conformal import Thresholds, refuse_coverage, scores_of, sets_of
 from fieldmark.confidence.refusal import NONE, Refusal
 from fieldmark.confidence.taxonomy import UNSURE, Groups
+from fieldmark.errors import UserError
+
+
+def asks_beyond_classes(
+    *, certainty: float | None, coverage: float | None, groups: Path | None, refuse: str | float | None
+) -> bool:
+    """Whether anything is asked of predictions beyond classes.
+
+    Raises:
+        UserError: a certainty or a coverage that is none, or groups without a certainty.
+    """
+    if groups is not None and certainty is None:
+        raise UserError("--groups needs --certainty, which says when an answer is a group and not a class")
+    if certainty is not None:
+        refuse_certainty(certainty)
+    if coverage is not None:
+        refuse_coverage(coverage)
+    return any(value is not None for value in (certainty, coverage, refuse))
 
 
 class Answer(NamedTuple):

@@ -49,7 +49,7 @@ def nearest(embeddings: np.ndarray, gallery: np.ndarray, *, count: int = 1) -> t
     Returns:
         Their positions in the gallery, int64 (N, K), and the cosines, float64 (N, K).
     """
-    count, known = min(count, len(gallery)), gallery.astype(np.float32)
+    count, known = min(count, len(gallery)), np.asarray(gallery, np.float32)
     places, cosines = np.empty((len(embeddings), count), np.int64), np.empty((len(embeddings), count))
     for start in range(0, len(embeddings), CHUNK):
         part = slice(start, start + CHUNK)

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fieldmark.confidence.answers import Demands
-from fieldmark.confidence.back_off import refuse_certainty
-from fieldmark.confidence.conformal import refuse_coverage, scores_of, thresholds, true_scores
+from fieldmark.confidence.answers import Demands, asks_beyond_classes
+from fieldmark.confidence.conformal import scores_of, thresholds, true_scores
 from fieldmark.confidence.held_out import HeldOut, read_held_out
 from fieldmark.confidence.novelty import max_logits
 from fieldmark.confidence.probabilities import log_probabilities
@@ -38,17 +37,13 @@ def demands_of(
         UserError: a certainty, coverage or share that is none, groups that do not fit, too few held-out photos, no
             gallery.
     """
-    if groups is not None and certainty is None:
-        raise UserError("--groups needs --certainty, which says when an answer is a group and not a class")
-    if certainty is None and coverage is None and refuse is None:
+    if not asks_beyond_classes(certainty=certainty, coverage=coverage, groups=groups, refuse=refuse):
         return None
     classes = read_run(run)[1]
     tree, limits, refusal = Groups(classes), None, None
     if certainty is not None:
-        refuse_certainty(certainty)
         tree = groups_of(run, groups) or tree
     if coverage is not None:
-        refuse_coverage(coverage)
         confidence, held_out = _kept_out(run, "--coverage")
         scores = scores_of(np.exp(log_probabilities(held_out.logits, confidence.applied)))
         true = true_scores(scores, held_out.labels)

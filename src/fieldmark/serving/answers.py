@@ -62,12 +62,12 @@ class Answers:
         ]
 
     def pair(self, photos: Sequence[Photo]) -> dict[str, Any]:
-        """What speaks for the class of each of two photos and against that of the other."""
+        """What speaks for the class of each of two photos and against that of the other: nothing if it is the same."""
         best = [int(photo.found()["logits"].argmax()) for photo in photos]
         heatmaps = [
             self._heatmap(photo, own, against=other)
             for photo, own, other in zip(photos, best, best[::-1], strict=True)
-            if self._has_maps
+            if self._has_maps and own != other
         ]
         return {"classes": [self._model.classes[label] for label in best], "heatmaps": heatmaps}
 

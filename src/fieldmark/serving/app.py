@@ -59,7 +59,7 @@ class Application:
         self._allowed = Allowed(round(settings.megabytes * 1e6), settings.parts)
         self._pages = pages()
         self._document = in_json(document(engine.model, self._answers.offers, settings, has_token=token is not None))
-        self._classes = in_json(_classes(engine.model, self._answers.offers))
+        self._classes = in_json(_classes(engine.model, self._answers.offers, settings))
         self._routes: Mapping[str, Route] = {
             "/v1/predict": Route("POST", self._predict, True),
             "/v1/compare": Route("POST", self._compare, True),
@@ -219,7 +219,7 @@ class Application:
         return give
 
 
-def _classes(model: Model, offers: Mapping[str, Any]) -> dict[str, Any]:
+def _classes(model: Model, offers: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     manifest = model.manifest
     groups = {level.name: list(level.groups) for level in manifest.groups.levels} if manifest.groups else None
     return {
@@ -228,6 +228,7 @@ def _classes(model: Model, offers: Mapping[str, Any]) -> dict[str, Any]:
         "groups": groups,
         "calibrated": manifest.calibrated,
         "offers": offers,
+        "limits": {"megabytes": settings.megabytes, "photos": settings.parts},
     }
 
 

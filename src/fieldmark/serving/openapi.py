@@ -165,6 +165,7 @@ def _schemas(classes: int) -> dict[str, Any]:
         "groups": {"type": ["object", "null"], "additionalProperties": names},
         "calibrated": _FLAG,
         "offers": _table(offers),
+        "limits": _table({"megabytes": {"type": "number"}, "photos": {"type": "integer"}}),
     }
     return {
         "Result": _result(),

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fieldmark.confidence.answers import Demands
-from fieldmark.confidence.back_off import refuse_certainty
-from fieldmark.confidence.conformal import Thresholds, refuse_coverage, thresholds
+from fieldmark.confidence.answers import Demands, asks_beyond_classes
+from fieldmark.confidence.conformal import Thresholds, thresholds
 from fieldmark.confidence.refusal import Refusal, refusal_of, refuse_share, refuse_taken, share_of
 from fieldmark.confidence.taxonomy import Groups, read_groups
 from fieldmark.errors import UserError
@@ -37,13 +36,10 @@ def demands_of(
         UserError: a certainty, coverage or share that is none, groups that do not fit, too few held-out photos, no
             gallery.
     """
-    if groups is not None and certainty is None:
-        raise UserError("--groups needs --certainty, which says when an answer is a group and not a class")
-    if certainty is None and coverage is None and refuse is None:
+    if not asks_beyond_classes(certainty=certainty, coverage=coverage, groups=groups, refuse=refuse):
         return None
     tree = Groups(manifest.classes)
     if certainty is not None:
-        refuse_certainty(certainty)
         tree = read_groups(groups, manifest.classes) if groups else manifest.groups or tree
     limits = None if coverage is None else _limits(manifest, coverage)
     refusal = None if refuse is None else _refusal(manifest, gallery, tree, share_of(refuse))
@@ -51,7 +47,6 @@ def demands_of(
 
 
 def _limits(manifest: Manifest, coverage: float) -> Thresholds:
-    refuse_coverage(coverage)
     held_out = _held_out(manifest, "--coverage")
     doubts, labels = np.array(held_out.doubts, np.float64), np.array(held_out.labels, np.int64)
     return thresholds(doubts, labels, classes=len(manifest.classes), coverage=coverage)

@@ -17,8 +17,9 @@ _DAMAGE = (binascii.Error, OSError, EOFError, ValueError, KeyError, TypeError, M
 
 @dataclass(frozen=True)
 class ModelGallery:
-    """Training photos: ``labels`` int64 (G,), ``embeddings`` float16 (G, E) as ``novelty.directions`` has them.
+    """Training photos: ``labels`` int64 (G,), ``embeddings`` (G, E) as ``novelty.directions`` has them.
 
+    A file holds embeddings as float16; out of it they come as float32, so that no answer has to convert them.
     ``names`` are those of the photos, and ``thumbnails`` the bytes of a small JPEG for each, or none at all.
     """
 
@@ -56,7 +57,9 @@ def gallery_from_text(text: str, *, classes: int, embedding: int) -> ModelGaller
     fits = fits and labels.dtype.kind == "i" and values.dtype == np.float16 and np.isfinite(values).all()
     if not (fits and ((labels >= 0) & (labels < classes)).all()):
         raise UserError("its gallery does not fit its classes and its embedding")
-    return ModelGallery(labels.astype(np.int64), values, tuple(map(str, names)), _thumbnails(arrays, count))
+    return ModelGallery(
+        labels.astype(np.int64), values.astype(np.float32), tuple(map(str, names)), _thumbnails(arrays, count)
+    )
 
 
 def _arrays(text: str) -> dict[str, np.ndarray]:
