@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from asking import FORM, QUIET, Inside, asked, form
 from bad_inputs import encoded, photo
+from PIL import Image
 
 from fieldmark.ship.model import open_model
 from tiny_models import CLASSES, manifest, write_model
@@ -98,10 +99,11 @@ def test_what_cannot_be_promised_is_refused(inside: Inside, jpeg: bytes):
 
 
 def test_compare_says_what_tells_two_photos_apart(inside: Inside, jpeg: bytes):
-    other = encoded(photo().rotate(180), "PNG")
-    told = inside.ask("POST", "/v1/compare", form(jpeg, other), {"Content-Type": FORM}).told
+    black = encoded(Image.new("RGB", photo().size), "PNG")
+    told = inside.ask("POST", "/v1/compare", form(jpeg, black), {"Content-Type": FORM}).told
     best = [result["classes"][0]["class"] for result in told["results"]]
     assert told["pair"]["classes"] == best
+    assert best[0] != best[1]
     assert [(each["of"], each["against"]) for each in told["pair"]["heatmaps"]] == [tuple(best), tuple(best[::-1])]
 
 

@@ -57,9 +57,8 @@ def gallery_from_text(text: str, *, classes: int, embedding: int) -> ModelGaller
     fits = fits and labels.dtype.kind == "i" and values.dtype == np.float16 and np.isfinite(values).all()
     if not (fits and ((labels >= 0) & (labels < classes)).all()):
         raise UserError("its gallery does not fit its classes and its embedding")
-    return ModelGallery(
-        labels.astype(np.int64), values.astype(np.float32), tuple(map(str, names)), _thumbnails(arrays, count)
-    )
+    labels, values = labels.astype(np.int64), values.astype(np.float32)
+    return ModelGallery(labels, values, tuple(map(str, names)), _thumbnails(arrays, count))
 
 
 def _arrays(text: str) -> dict[str, np.ndarray]:
