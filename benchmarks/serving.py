@@ -140,15 +140,16 @@ def overload(options: argparse.Namespace) -> Found:
     """Three times as many requests as are answered at most; then a single client again."""
     with ours(options) as server:
         load(server, options, seconds=2)
-        most = load(server, options, connections=16)["per_second"]
+        peak = load(server, options, connections=16)
         before = load(server, options, seconds=2, connections=1)["statuses"]["200"]
-        seen = load(server, options, rate=3 * most)
+        seen = load(server, options, rate=3 * peak["per_second"])
         time.sleep(2)
         after = load(server, options, seconds=2, connections=1)["statuses"]["200"]
     refused = {status: spread for status, spread in seen["statuses"].items() if status in ("429", "503")}
     return {
-        "most_per_second": most,
-        "goodput": seen["per_second"] / most,
+        "most_per_second": peak["per_second"],
+        "goodput": seen["per_second"] / peak["per_second"],
+        "per_cpu_second": seen["per_cpu_second"] / peak["per_cpu_second"],
         "refusals_p99_ms": {status: 1000 * spread["p99"] for status, spread in refused.items()},
         "p50_before_and_after_ms": [1000 * before["p50"], 1000 * after["p50"]],
         "seen": seen,

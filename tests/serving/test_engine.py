@@ -42,6 +42,10 @@ def test_no_more_is_taken_on_than_there_is_room_for(model_file: Path, jpeg: byte
         reply = inside.predict(*[jpeg] * 4)
         assert (reply.status, reply.code) == (503, "busy")
         assert int(reply.headers["retry-after"]) >= 1
+        inside.engine.taken = 3
+        reply = inside.ask("POST", "/v1/predict", b"no form", {"Content-Type": "multipart/form-data; boundary=x"})
+        inside.engine.taken = 0
+        assert (reply.status, reply.code) == (503, "busy"), "the body is not even taken apart"
 
 
 def test_counts_return_to_nothing(inside: Inside, jpeg: bytes):

@@ -165,6 +165,7 @@ class Application:
         until = loop.time() + self._settings.deadline_s
         self._gate.count(call)
         self._refuse_coded(call)
+        self._engine.refuse_overflow()  # before the body is taken apart, which is most of what a refusal costs
         with self._held.share() as take:
             uploads = await self._uploads(call, take)
             call.images = len(uploads)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import secrets
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,6 +9,8 @@ from typing import Any, NamedTuple
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from fieldmark.serving.exchange import new_id
 
 LONGEST_HEAD = 32 * 1024
 """Bytes of a request's head."""
@@ -105,7 +106,7 @@ class Limited(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.transport.abort()
             return
-        request_id = secrets.token_hex(12)
+        request_id = new_id()
         told = {"error": {"code": "bad_http", "message": "this is no HTTP request"}, "request_id": request_id}
         body = json.dumps(told).encode()
         head = (

@@ -99,9 +99,13 @@ class Engine:
             Refused: there is no room, or it takes too long.
             Left: the client went away.
         """
-        if self.taken + len(data) > self._settings.queue:
-            raise busy(f"{self.taken} photos are being answered, and there is no room for more")
+        self.refuse_overflow(len(data))
         return await self._looked(data, names, until=until, gone=gone)
+
+    def refuse_overflow(self, count: int = 1) -> None:
+        """Raises ``Refused`` where there is no room for so many photos more."""
+        if self.taken + count > self._settings.queue:
+            raise busy(f"{self.taken} photos are being answered, and there is no room for more")
 
     async def _looked(
         self, data: Sequence[bytes], names: tuple[str, ...], *, until: float, gone: Callable[[], Awaitable[None]] | None

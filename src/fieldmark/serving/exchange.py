@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 from fieldmark.serving.refused import Refused
@@ -14,7 +15,14 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _ID_SIGNS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _LONGEST_ID = 64
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_PROCESS, _NUMBERS = secrets.token_hex(8), count()
 _LEFT_OVER, _LEFT_OVER_SECONDS = 100 * 10**6, 5.0
+
+
+def new_id() -> str:
+    """A request's id: the process's own, which is random, and a number."""
+    return f"{_PROCESS}{next(_NUMBERS):08x}"
 
 
 class Gone(Exception):
@@ -33,8 +41,7 @@ class Answer:
 
 def in_json(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """An answer in JSON."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Answer(status, text.encode("utf-8", "backslashreplace"), headers=headers or {})
+    return Answer(status, _ENCODER.encode(value).encode("utf-8", "backslashreplace"), headers=headers or {})
 
 
 class Call:
@@ -65,7 +72,7 @@ class Call:
     def id(self) -> str:
         """The request's own id, where it has a sane one; else a new one."""
         given = self.header(b"x-request-id")
-        return given if 0 < len(given) <= _LONGEST_ID and _ID_SIGNS.issuperset(given) else secrets.token_hex(12)
+        return given if 0 < len(given) <= _LONGEST_ID and _ID_SIGNS.issuperset(given) else new_id()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body; raises ``Gone`` where the client goes away before its end."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
+_ENCODER = json.JSONEncoder(ensure_ascii=True, default=str)
 Report = Callable[[str, Mapping[str, Any]], None]
 """Takes an event and details of it."""
 
@@ -20,7 +21,7 @@ class Log:
     def __call__(self, event: str, details: Mapping[str, Any] | None = None, *, level: str = "info") -> None:
         """Writes a line; ``details`` go into it by their names."""
         line = {"time": round(time.time(), 3), "level": level, "event": event, **(details or {})}
-        self._stream.write(json.dumps(line, ensure_ascii=True, default=str) + "\n")
+        self._stream.write(_ENCODER.encode(line) + "\n")
         self._stream.flush()
 
 
