@@ -3,6 +3,7 @@
 #   make test                      the tests (make test-slow: those that take minutes each)
 #   make test-elsewhere            the quick ones as on another machine: processor, locale, time zone, umask, terminal
 #   make test-without-torch        exported models in a fresh installation of fieldmark[serve] alone
+#   make test-serving              the server under load, in the short forms of benchmarks/serving.py
 #   make check                     what must pass before a change is merged: ruff, pyright and the tests
 #   make clean                     removes what these made
 #   make test PYTHON=python3.12    with another Python
@@ -15,7 +16,7 @@ VENV := $(if $(FIELDMARK_VENV),$(FIELDMARK_VENV),.venv)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-elsewhere test-without-torch lint types check clean
+.PHONY: help demo test test-slow test-elsewhere test-without-torch test-serving lint types check clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -62,6 +63,9 @@ test-elsewhere: $(DEV_READY)
 
 test-without-torch: $(DEV_READY)
 	@.ci/without-torch $(abspath $(BIN))/python
+
+test-serving: $(DEV_READY)
+	@$(BIN)/python -m pytest -m slow tests/test_serving_figures.py $(ARGS)
 
 lint: $(DEV_READY)
 	@$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """``benchmarks/serving.py`` in its short form, with a network of a few numbers; figures are not looked at.
 
-python -m pytest -m slow tests/test_serving_figures.py
+make test-serving
 """
 
 import json
