@@ -97,6 +97,21 @@ def test_splits_are_recognised_at_any_depth(layout: str, beside: str, tmp_path: 
         assert dataset.notes
 
 
+@pytest.mark.parametrize("beside", ["masks", "Segmentations", "ground truth", "SegmentationClass"])
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_masks_beside_the_images_are_no_class(beside: str, above: str, tmp_path: Path) -> None:
+    names = [f"{above}{folder}/{name}/1.png" for folder in ("images", beside) for name in ("ant", "bee")]
+    dataset = read_folder(touch(tmp_path, *names, *(["test/ant/2.png", "test/bee/2.png"] if above else [])))
+    assert dataset.classes == ("ant", "bee")
+    assert len(dataset.photos) == (4 if above else 2)
+    assert above or any(beside in note for note in dataset.notes)
+
+
+def test_masks_may_be_a_class(tmp_path: Path) -> None:
+    dataset = read_folder(touch(tmp_path, "masks/1.png", "no masks/1.png", "images/1.png"))
+    assert dataset.classes == ("images", "masks", "no masks")
+
+
 def test_how_names_were_read_is_told(tmp_path: Path) -> None:
     touch(tmp_path, "training_set/cat/1.jpg", "training_set/dog/1.jpg", "test/cat/1.jpg", "extra/cat/1.jpg")
     assert read_folder(tmp_path).notes == (

@@ -36,6 +36,13 @@ _CONTAINERS = frozenset(
         *("data", "dataset", "raw"),
     )
 )
+# Pictures in such folders, beside one of containers, say where things are in the photos.
+_MARKS = frozenset(
+    (
+        *("mask", "masks", "segmentation", "segmentations", "segmentation_masks", "segmentationclass", "trimaps"),
+        *("annotation", "annotations", "label", "labels", "ground_truth", "groundtruth", "gt", "depth", "overlays"),
+    )
+)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _GLUED = re.compile(f"({'|'.join(SPLIT_WORDS)})(?:sets?|data|images?|imgs?|photos?|pictures?|folder|dir|split)")
 
@@ -81,12 +88,21 @@ def layout_of(root: Path) -> Layout:
         inner = _wrapped(place)
         if inner is None:
             break
-        held = "nothing but the folder" if len(subfolders(place)) == 1 else "no images but in the folder"
-        notes += (f"{printable(place.name)} holds {held} {printable(inner.name)}: read from there",)
+        notes += (_passed_over(place, inner),)
         place = inner
     if place != root and (has_images(place) or len(readable_subfolders(place)) < 2):
         place, notes = root, ()  # a single class, not a wrapper
     return Layout(place, notes=(*notes, *_split_folders(place).notes))
+
+
+def _passed_over(place: Path, inner: Path) -> str:
+    """Why photos are read from ``inner`` and nowhere else in ``place``."""
+    outer, folder = printable(place.name), printable(inner.name)
+    beside = [entry for entry in subfolders(place) if entry.name != inner.name]
+    if marks := listed(entry.name for entry in beside if _holds_marks(entry) and holds_images(entry)):
+        return f"{outer}: photos are read from {folder}; by the name there are none in {marks}"
+    held = "no images but in the folder" if beside else "nothing but the folder"
+    return f"{outer} holds {held} {folder}: read from there"
 
 
 def _wrapped(place: Path) -> Path | None:
@@ -102,7 +118,11 @@ def _wrapped(place: Path) -> Path | None:
 
 
 def _alone_with_images(folder: os.DirEntry[str], siblings: Sequence[os.DirEntry[str]]) -> bool:
-    return not any(holds_images(entry) for entry in siblings if entry is not folder)
+    return not any(holds_images(entry) for entry in siblings if entry is not folder and not _holds_marks(entry))
+
+
+def _holds_marks(folder: os.DirEntry[str]) -> bool:
+    return folder.name.casefold().replace(" ", "_").replace("-", "_") in _MARKS
 
 
 def _split_folders(root: Path) -> Layout:
