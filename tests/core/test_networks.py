@@ -1,10 +1,12 @@
 """Networks by name: maps of the promised shape, no parameter left without use."""
 
 import threading
+from pathlib import Path
 
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from fieldmark.core import networks
@@ -116,7 +118,9 @@ def test_names_and_where_their_weights_lie_are_known_at_once(monkeypatch: pytest
 
     calls: list[tuple[str, str, Remote | None]] = []
     monkeypatch.setattr(networks.timm, "create_model", built)
-    monkeypatch.setattr(networks, "refuse_source", lambda source, *, name, hub: calls.append((source, name, hub)))
+    monkeypatch.setattr(
+        networks, "refuse_source", lambda source, *, name, hub, outline: calls.append((source, name, hub))
+    )
     for name, message in (("resnet18.nobody", "did you mean resnet18"), ("no-such-thing", "use one of timm's names")):
         for weights in ("hub", "none"):
             with pytest.raises(UserError, match=message):
@@ -165,3 +169,29 @@ def test_other_threads_build_modules_meanwhile(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(timm, "create_model", create_model)
     assert networks._class_of("resnet18").__name__ == "ResNet"
     assert [type(module) for module in built] == [nn.Linear]
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "googlenet", "test_vit", "test_vit_relpos"])
+def test_a_file_that_does_not_fit_is_told_before_anything_slow(name: str, tmp_path: Path):
+    """What fits is taken, also by a network whose tensors depend on the size of its images."""
+    file, other = tmp_path / "own.safetensors", tmp_path / "other.safetensors"
+    tensors = loadable(name)
+    save_file(tensors, file)
+    refuse_backbone(name, weights=str(file))
+    save_file({key: value for key, value in tensors.items() if key != next(iter(tensors))}, other)
+    with pytest.raises(UserError, match=rf"--weights .*: 1 tensors of {name} are not in it, such as "):
+        refuse_backbone(name, weights=str(other))
+    wider = {key: torch.cat([value, value]) if value.ndim == 4 else value for key, value in tensors.items()}
+    save_file(wider, other)
+    if name == "test_vit_relpos":
+        refuse_backbone(name, weights=str(other))
+    else:
+        with pytest.raises(UserError, match="has another shape"):
+            refuse_backbone(name, weights=str(other))
+
+
+def loadable(name: str) -> dict[str, torch.Tensor]:
+    """Tensors for a network's images of 128 px, as a file has them; GoogLeNet's of any."""
+    network = make_backbone(name, weights="none", size=128 if name == "test_vit_relpos" else 64).network
+    inner = network if name == "googlenet" else network.get_submodule("model")
+    return {key: value.clone() for key, value in inner.state_dict().items()}

@@ -1,5 +1,6 @@
 """The data of a run before it begins: looked through, cut, and held against what the run knew."""
 
+import io
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import small_runs
 from bolts import write_bolts
 from fieldmark.data.split import read_splits
 from fieldmark.errors import UserError
-from fieldmark.runs.folder import groups_of, read_run
+from fieldmark.runs.folder import METRICS, groups_of, read_run
 from fieldmark.training.preparing import SCAN, Prepared, prepare_again, tell
 from fieldmark.training.settings import Settings
 from small_runs import QUIET, SMALL, prepare_small, small, write_photo, write_photos
@@ -346,3 +347,13 @@ def test_groups_of_the_dataset_that_are_no_tree_are_left_out(tmp_path: Path) -> 
     made, told = prepared(planes, tmp_path / "run")
     assert made.groups is None
     assert "its groups of classes are left out: the family '707-320' is called like a class" in " ".join(told)
+
+
+def test_weights_of_an_unfinished_run_are_taken_with_a_line(photos: Path, own_run: Path, tmp_path: Path) -> None:
+    told = io.StringIO()
+    settings = small(weights=str(own_run))
+    for run in ("whole", "part"):
+        (tmp_path / run).mkdir()
+        prepare_small(photos, tmp_path / run, settings, console=Console(file=told, width=500))
+        assert ("has done 1 of 2 epochs" in told.getvalue()) == (run == "part")
+        (own_run / METRICS).write_text("epoch,loss\n0,\n1,0.5\n")

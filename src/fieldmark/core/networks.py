@@ -7,6 +7,7 @@ used. A norm that follows the maps in timm's head (ConvNeXt, MaxViT, some ViT) s
 import inspect
 import threading
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 from traceback import walk_tb
 from typing import Any
@@ -15,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark.core.backbone import Backbone
-from fieldmark.core.two_streams import joined, sources_of, streams_of
-from fieldmark.core.weights import HUB, NONE, WORDS, Remote, load_weights, pixel_statistics, refuse_source
+from fieldmark.core.two_streams import PLUS, joined, sources_of, streams_of
+from fieldmark.core.weights import HUB, NONE, WORDS, Outline, Remote, load_weights, pixel_statistics, refuse_source
 from fieldmark.errors import UserError
 from fieldmark.ops.depthwise import with_fast_depthwise
 from fieldmark.ops.zoo import VGG, LayerNorm2d, MobileNetV3, timm
@@ -106,7 +107,27 @@ def refuse_backbone(name: str, *, weights: str) -> None:
     names = streams_of(name)
     sources = sources_of(weights, names, words=WORDS)
     for each, source in zip(names if sources else [name], sources or [weights], strict=True):
-        refuse_source(source, name=each, hub=_remote(each) if source == HUB else None)
+        refuse_source(
+            source,
+            name=each,
+            hub=_remote(each) if source == HUB else None,
+            outline=None if PLUS in each else partial(_outline, each),
+        )
+
+
+def _outline(name: str) -> Outline:
+    """A single network as ``load_weights`` fills it, but that its image size may be another."""
+    with torch.device("meta"):
+        if name == GOOGLENET:
+            from torchvision.models import googlenet
+
+            return Outline(
+                _without_end(googlenet(weights=None, aux_logits=False, init_weights=False)).state_dict(), True
+            )
+        model = timm.create_model(name)
+    _cut(model)
+    accepted = inspect.signature(type(model).__init__).parameters
+    return Outline(model.state_dict(), "img_size" not in accepted or "dynamic_img_size" in accepted)
 
 
 def refuse_unknown(name: str) -> None:
@@ -152,14 +173,19 @@ def _googlenet(weights: str, example: Tensor) -> Backbone:
 
     # transform_input would undo ImageNet's statistics; the images are normalised with the right ones instead
     model = googlenet(weights=None, aux_logits=False, transform_input=False, init_weights=weights == NONE)
-    kept = OrderedDict((key, part) for key, part in model.named_children() if key not in ("avgpool", "dropout", "fc"))
-    network = nn.Sequential(kept)
+    network = _without_end(model)
     note = load_weights(
         network, weights, name=GOOGLENET, hub=lambda: GoogLeNet_Weights.DEFAULT.get_state_dict(progress=False)
     )
     # torchvision's file was trained on pixels scaled to [-1, 1]
     half = (0.5, 0.5, 0.5)
     return Backbone(network, example=example, statistics=(half, half), note=note)
+
+
+def _without_end(model: nn.Module) -> nn.Sequential:
+    """GoogLeNet without what follows its maps."""
+    kept = OrderedDict((key, part) for key, part in model.named_children() if key not in ("avgpool", "dropout", "fc"))
+    return nn.Sequential(kept)
 
 
 def _from_timm(name: str, weights: str, example: Tensor, output_stride: int) -> Backbone:

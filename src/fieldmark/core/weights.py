@@ -58,10 +58,9 @@ def load_weights(network: nn.Module, source: str, *, name: str, hub: Callable[[]
         tensors = _from_package(network, name)
     else:
         tensors = read_safetensors(_file_of(source, name))
-    origin = f"--weights {source}"
-    prefix = _prefix(tensors, network.state_dict(), origin=origin, name=name)
-    own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    _fill(network, own, origin=origin, name=name)
+    origin, wanted = f"--weights {source}", network.state_dict()
+    prefix = _fitting({key: tuple(value.shape) for key, value in tensors.items()}, wanted, origin=origin, name=name)
+    network.load_state_dict({key: tensors[prefix + key].to(value.dtype) for key, value in wanted.items()})
     if not prefix:
         return ""
     what = (
@@ -127,7 +126,36 @@ def _architectures(backbone: str) -> list[str]:
     return [name.split(".")[0] for name in streams_of(backbone)]
 
 
-def _prefix(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, origin: str, name: str) -> str:
+Shapes = Mapping[str, tuple[int, ...]]
+"""Those of tensors by name."""
+
+
+def _fitting(shapes: Shapes, wanted: Mapping[str, Tensor], *, origin: str, name: str, sized: bool = True) -> str:
+    """What a network's tensors are called by before their own names.
+
+    Args:
+        shapes: of the source's tensors.
+        wanted: the network's.
+        origin: of the weights, for messages.
+        name: the backbone's.
+        sized: whether ``wanted`` has the shapes that the network will have.
+
+    Raises:
+        UserError: tensors are missing, or have another shape.
+    """
+    prefix = _prefix(shapes, wanted, origin=origin, name=name)
+    missing = [key for key in wanted if prefix + key not in shapes]
+    if missing:
+        reason = f"{len(missing)} tensors of {name} are not in it, such as {missing[0]}"
+        raise UserError(f"{origin}: {reason}; is it for another backbone?")
+    for key, value in wanted.items() if sized else ():
+        if shapes[prefix + key] != tuple(value.shape):
+            told = f"{shapes[prefix + key]} in the file, {tuple(value.shape)} in {name}"
+            raise UserError(f"{origin}: {key} has another shape ({told}); is it for another backbone or --size?")
+    return prefix
+
+
+def _prefix(tensors: Shapes, wanted: Mapping[str, Tensor], *, origin: str, name: str) -> str:
     """What all of a network's tensors are called by before their own names; where some are missing, of the most."""
     first = next(iter(wanted))
     prefixes = [key.removesuffix(first) for key in tensors if key == first or key.endswith(f".{first}")]
@@ -138,7 +166,16 @@ def _prefix(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, orig
     return "" if "" in whole else max(counts, key=lambda prefix: counts[prefix])
 
 
-def refuse_source(source: str, *, name: str, hub: "Remote | None") -> None:
+class Outline(NamedTuple):
+    """A network without numbers: its ``tensors``, and whether their shapes are those that it will have."""
+
+    tensors: Mapping[str, Tensor]
+    is_sized: bool
+
+
+def refuse_source(
+    source: str, *, name: str, hub: "Remote | None", outline: Callable[[], Outline] | None = None
+) -> None:
     """Checks what can be checked of a source at once, before anything slow: the errors of ``load_weights``, earlier.
 
     The header of a file is read; the host of weights that are not on this machine only has to answer.
@@ -147,9 +184,10 @@ def refuse_source(source: str, *, name: str, hub: "Remote | None") -> None:
         source: "hub", "none", "lite0", or the path of a .safetensors file or of a run's folder.
         name: the backbone's name.
         hub: where its pretrained weights are; None if there are none.
+        outline: of the network, for the tensors of a file; None takes any.
 
     Raises:
-        UserError: the source does not exist, cannot be read or does not answer.
+        UserError: the source does not exist, cannot be read, does not fit or does not answer.
     """
     if source == HUB:
         if hub is None:
@@ -160,7 +198,10 @@ def refuse_source(source: str, *, name: str, hub: "Remote | None") -> None:
     elif source != NONE:
         path = _file_of(source, name)
         with _errors_in_a_line(path), safe_open(path, framework="pt") as file:
-            file.keys()
+            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+        if outline:
+            tensors, is_sized = outline()
+            _fitting(shapes, tensors, origin=f"--weights {source}", name=name, sized=is_sized)
 
 
 def lite0_is_installed() -> bool:
@@ -275,16 +316,3 @@ def _from_package(network: nn.Module, name: str) -> Mapping[str, Tensor]:
     names = [key for key in network.state_dict() if not key.startswith("classifier.")]
     values = [value for key, value in tensors.items() if not key.startswith(("_fc", "classifier", "fc."))]
     return dict(zip(names, values, strict=True))
-
-
-def _fill(network: nn.Module, tensors: Mapping[str, Tensor], *, origin: str, name: str) -> None:
-    wanted = network.state_dict()
-    missing = [key for key in wanted if key not in tensors]
-    if missing:
-        reason = f"{len(missing)} tensors of {name} are not in it, such as {missing[0]}"
-        raise UserError(f"{origin}: {reason}; is it for another backbone?")
-    for key, value in wanted.items():
-        if tensors[key].shape != value.shape:
-            shapes = f"{tuple(tensors[key].shape)} in the file, {tuple(value.shape)} in {name}"
-            raise UserError(f"{origin}: {key} has another shape ({shapes}); is it for another backbone or --size?")
-    network.load_state_dict({key: tensors[key].to(value.dtype) for key, value in wanted.items()})

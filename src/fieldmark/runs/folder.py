@@ -140,10 +140,7 @@ class Opened(NamedTuple):
     @property
     def remarks(self) -> tuple[str, ...]:
         """A line where the run has not done all of its epochs."""
-        epochs, whole = _epochs_done(self.path), self.recipe.epochs
-        if epochs is None or epochs >= whole:
-            return ()
-        return (f"{printable(str(self.path))} has done {epochs} of {whole} epochs; training it with --resume goes on",)
+        return remarks_on(self.path, self.recipe)
 
 
 def load(run: str | Path, *, external: External = ()) -> Loaded:
@@ -178,6 +175,14 @@ def digest_of(run: Path) -> str:
     """Tells one state of a trained network from another: the start of the SHA-256 of its tensors."""
     with (run / MODEL).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def remarks_on(run: Path, recipe: Recipe) -> tuple[str, ...]:
+    """A line where a run has not done all of its epochs."""
+    epochs, whole = _epochs_done(run), recipe.epochs
+    if epochs is None or epochs >= whole:
+        return ()
+    return (f"{printable(str(run))} has done {epochs} of {whole} epochs; training it with --resume goes on",)
 
 
 def _epochs_done(run: Path) -> int | None:

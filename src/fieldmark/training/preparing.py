@@ -38,8 +38,8 @@ from fieldmark.data.split import (
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.metrics import headline
 from fieldmark.input.views import frame_of
-from fieldmark.recipe import Recipe
-from fieldmark.runs.folder import SCAN, About, read_run, write_groups, write_run
+from fieldmark.recipe import Model, Recipe
+from fieldmark.runs.folder import SCAN, About, read_run, remarks_on, write_groups, write_run
 from fieldmark.training.automatic import Draft
 from fieldmark.training.settings import DataSettings, Settings
 from fieldmark.training.split_notices import split_notices
@@ -118,7 +118,7 @@ def prepare_new(
     pinned, (groups, remarks) = for_photos(pinned, named.photos), _groups(named, options.groups)
     _refuse_by_names(named, draft, options, pinned)
     for model in (each.recipe.model for each in drafts):
-        refuse_backbone(model.backbone, weights=model.weights)
+        _look_at_weights(model, console)
     scanned = opened or _scanned(named, recipe, Scan.load(run / SCAN).sound, console)
     scanned.refuse_damage(strict=options.strict)
     with working(console, "looking for copies and splitting"):
@@ -186,6 +186,13 @@ def prepare_again(
     if replaced or not same:
         raise UserError(f"the photos, labels or splits of {data} changed since {run} began; start over (--overwrite)")
     return Prepared(replace(opened, dataset=dataset, was_cut=about.cut), recipe, about)
+
+
+def _look_at_weights(model: Model, console: Console) -> None:
+    """Refuses weights that do not fit; that the run which they come from is unfinished is told."""
+    refuse_backbone(model.backbone, weights=model.weights)
+    run = Path(model.weights)
+    tell(console, *(remarks_on(run, read_run(run)[0]) if run.is_dir() else ()))
 
 
 def _refuse_by_names(dataset: Dataset, draft: Draft, options: DataSettings, pinned: dict[str, str]) -> None:
