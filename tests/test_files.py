@@ -18,6 +18,7 @@ import pytest
 
 from fieldmark.errors import UserError
 from fieldmark.files import (
+    delete_drafts,
     growing_file,
     is_device,
     partial_files,
@@ -59,6 +60,20 @@ def test_a_stop_leaves_what_was_there(tmp_path: Path) -> None:
         with pytest.raises(KeyboardInterrupt):
             replace_file(tmp_path / name, stopped)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file.txt", "one")]
+
+
+def test_what_a_killed_writer_left_is_deleted_and_nothing_else(tmp_path: Path) -> None:
+    program = "import os, signal, sys; from pathlib import Path; from fieldmark.files import replace_file"
+    kill = "replace_file(Path(sys.argv[1]), lambda draft: os.kill(os.getpid(), signal.SIGKILL))"
+    subprocess.run([sys.executable, "-c", f"{program}; {kill}", tmp_path / "model.safetensors"], check=False)
+    (draft,) = tmp_path.iterdir()
+    assert draft.suffix == ".safetensors"
+    kept = [".0123456789ab.jpg.txt", ".git", ".0123456789abc.png", "0123456789ab.png", ".DS_Store"]
+    for name in kept:
+        (tmp_path / name).touch()
+    delete_drafts(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+    delete_drafts(tmp_path / "nowhere")
 
 
 def test_text_json_and_tables(tmp_path: Path) -> None:

@@ -27,6 +27,17 @@ FULL = 1 << 20
 """If a write failed and fewer bytes are free, the disk counts as full."""
 
 
+_DRAFT = 12  # letters of a draft's name
+
+
+def delete_drafts(folder: Path) -> None:
+    """Deletes what writers that were killed have left in a folder, which this process has to itself."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if re.fullmatch(rf"\.[0-9a-f]{{{_DRAFT}}}(\.\w+)?", path.name) and path.is_file():
+                path.unlink(missing_ok=True)
+
+
 def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = "") -> None:
     """Lets ``write`` fill a file with a temporary name, then moves it to ``path``: no reader sees half a file.
 
@@ -44,7 +55,7 @@ def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = "
     device = is_device(path)
     path = path if device else Path(os.path.realpath(path))
     folder = Path(tempfile.gettempdir()) if device else path.parent
-    draft = folder / f".{secrets.token_hex(6)}{path.suffix}"
+    draft = folder / f".{secrets.token_hex(_DRAFT // 2)}{path.suffix}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         draft.touch(exist_ok=False)

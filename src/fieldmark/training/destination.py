@@ -9,6 +9,7 @@ from pathlib import Path
 from fieldmark.data.dataset import Dataset
 from fieldmark.data.split import SPLITS_FILE, read_splits
 from fieldmark.errors import UserError, printable
+from fieldmark.files import delete_drafts
 from fieldmark.locks import LOCK, locked
 from fieldmark.runs.added import has_added
 from fieldmark.runs.checkpoint import MODEL, STATE
@@ -18,7 +19,7 @@ from fieldmark.training.settings import Destination, Settings
 
 @contextmanager
 def locked_folder(data: Path, run: Path, destination: Destination) -> Iterator[None]:
-    """Locks the run's folder until training ends.
+    """Locks the run's folder until training ends; what a killed training left half written in it is deleted.
 
     Raises:
         UserError: another process is training there, or the folder cannot be used.
@@ -32,6 +33,7 @@ def locked_folder(data: Path, run: Path, destination: Destination) -> Iterator[N
         raise UserError(f"--out {run}: there is a file of that name; choose a folder")
     busy = f"--out {printable(str(run))}: another process is training there; wait for it, or choose another folder"
     with locked(run, busy=busy):
+        delete_drafts(run)
         yield
 
 
