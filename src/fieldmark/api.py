@@ -277,12 +277,12 @@ def _models(backbones: str | Sequence[str], weights: str | None, device: str, ou
 
     choices = [RecipeSettings(backbone=name, weights=weights) for name in several(backbones) or (None,)]
     models = [draft_of(choice, device=device, external={}).recipe.model for choice in choices]
-    for model in models:
-        refuse_backbone(model.backbone, weights=model.weights)
     if out is not None and len(models) > 1:
         names = ",".join(model.backbone for model in models)
         advice = f"fieldmark train --quick --backbone {names} takes the best by the training photos alone"
         raise UserError(f"--out: {len(models)} backbones, but a run has one;\n{advice}")
+    for model in models:
+        refuse_backbone(model.backbone, weights=model.weights)
     return models
 
 

@@ -83,8 +83,8 @@ def test_pictures_in_memory_are_answered_as_their_files(opened: Opened, photos: 
         forms = [path, path.read_bytes(), file, picture, np.asarray(picture), b"no picture", photos / "bee" / "0.jpg"]
         found, pictures, _ = photos_of(forms)
         answers = list(predict(opened, found, pictures=pictures))
-    assert {(answer.classes, answer.probabilities) for answer in answers[:5]} == {
-        (answers[0].classes, answers[0].probabilities)
-    }
+    assert {answer.classes for answer in answers[:5]} == {answers[0].classes}
+    for answer in answers[:5]:  # some processors round rows of a batch otherwise than their neighbours
+        assert answer.probabilities == pytest.approx(answers[0].probabilities, rel=1e-5)
     assert [bool(answer.reason) for answer in answers] == [False] * 5 + [True, False]
     assert str(answers[5]) == "inputs[5]  cannot be read: text, not an image"
