@@ -43,6 +43,7 @@ def test_a_lock_is_one_process_s_until_it_lets_go(tmp_path: Path) -> None:
     assert not is_locked(tmp_path, "run")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_process_that_was_killed_holds_no_lock(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

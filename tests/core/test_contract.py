@@ -186,7 +186,9 @@ def test_a_step_on_a_gpu_waits_for_nothing(paper: str, term: str):
         learner.zero_grad()
 
 
-@pytest.mark.parametrize("paper", OWN)
+@pytest.mark.parametrize(
+    "paper", [pytest.param(paper, marks=pytest.mark.slow) if paper == "s3n" else paper for paper in OWN]
+)
 def test_every_paper_exports(paper: str):
     composed_or_refused(paper, "", "ResNet", export=True)
 

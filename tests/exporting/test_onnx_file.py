@@ -18,7 +18,7 @@ from fieldmark.ship.manifest import manifest_from_json
 RECIPE = Recipe(Model(), pixels=Pixels(size=64, eval_size=64))
 
 
-@pytest.mark.parametrize("which", ["graph", "sampling_graph"])
+@pytest.mark.parametrize("which", ["graph", pytest.param("sampling_graph", marks=pytest.mark.slow)])
 def test_operators_of_the_default_set_and_any_number_of_images(which: str, request: pytest.FixtureRequest):
     graph: ModelProto = request.getfixturevalue(which)
     assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", OPSET)]

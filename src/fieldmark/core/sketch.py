@@ -49,11 +49,11 @@ class TensorSketch(nn.Module):
         refuse_misfits(TensorSketch.of_products, products, sizes={"D": self.signs.shape[1]})
         places = ((self.buckets[0][:, None] + self.buckets[1]) % self.outputs).flatten()
         signed = products * (self.signs[0][:, None] * self.signs[1]).to(products.dtype)
-        empty = products.new_zeros(len(products), self.outputs)
+        empty = products.new_zeros(products.shape[0], self.outputs)  # its len() is a constant to exporters
         return empty.index_add(1, places, signed.flatten(1))
 
     def count(self, x: Tensor, side: int) -> Tensor:
         """Each number of x (P, inputs), with its sign, added into its bucket; ``side`` 0 or 1 has its own hashes."""
         signed = x * self.signs[side].to(x.dtype)
-        empty = x.new_zeros(len(x), self.outputs)
+        empty = x.new_zeros(x.shape[0], self.outputs)
         return empty.scatter_add(1, self.buckets[side].expand_as(x), signed)

@@ -53,11 +53,12 @@ class NonLocal(nn.Module):
     def forward(self, maps: Maps) -> Tensor:
         """Z."""
         refuse_misfits(NonLocal.forward, maps, sizes={"D": self.channels})
-        theta, phi, g = (layer(maps).flatten(2).mT for layer in (self.theta, self.phi, self.g))
+        # with one head, as exporters take no attention without
+        theta, phi, g = (layer(maps).flatten(2).mT[:, None] for layer in (self.theta, self.phi, self.g))
         mixed = F.scaled_dot_product_attention(
             theta,
             phi,
             g,
             scale=1.0,  # Eq. 3
         )  # Eq. 1
-        return maps + self.w_z(mixed.mT.unflatten(2, maps.shape[2:]))  # Eq. 6
+        return maps + self.w_z(mixed[:, 0].mT.unflatten(2, maps.shape[2:]))  # Eq. 6
