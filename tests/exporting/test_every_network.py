@@ -9,7 +9,7 @@ import pytest
 from export_matrix import FIGURES, Case, cases, compared, recipe_of, row_of, table
 from fieldmark.exporting.parity import faults_of
 from fieldmark.recipes import PARTS
-from fieldmark.ship.parity import LIMIT
+from fieldmark.ship.parity import limit_of
 
 
 @pytest.mark.slow
@@ -17,7 +17,7 @@ from fieldmark.ship.parity import LIMIT
 def test_the_file_answers_as_the_network_does(case: Case):
     parity = compared(case)
     assert not list(faults_of(parity))
-    assert (parity.logits if parity.fixed_grid is None else parity.fixed_grid) <= LIMIT
+    assert (parity.logits if parity.fixed_grid is None else parity.fixed_grid) <= limit_of(parity.largest)
 
 
 def test_every_part_that_inference_has_is_among_them():

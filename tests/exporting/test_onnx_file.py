@@ -2,16 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from onnx import ModelProto, checker
 
 from export_matrix import plain_manifest
+from exported_networks import shipped
+from fieldmark.building import build_learner
 from fieldmark.errors import UserError
 from fieldmark.exporting import onnx_file
 from fieldmark.exporting.network import Shipped
-from fieldmark.exporting.onnx_file import OPSET, file_of, refuse_missing_libraries, without_traces
+from fieldmark.exporting.onnx_file import OPSET, file_of, refuse_missing_libraries, traced, without_traces
+from fieldmark.exporting.parity import session_of
 from fieldmark.exporting.regions import is_in
-from fieldmark.recipe import Model, Pixels, Recipe
+from fieldmark.recipe import Model, Part, Pixels, Recipe
 from fieldmark.ship.container import DIGEST, GALLERY, MANIFEST, contained
 from fieldmark.ship.manifest import manifest_from_json
 
@@ -31,6 +35,16 @@ def test_operators_of_the_default_set_and_any_number_of_images(which: str, reque
         True,
         [3, 64, 64],
     )
+
+
+def test_attention_and_sketches_take_any_number_of_images():
+    """Exporters take no attention without heads, and a tensor's len() for a constant."""
+    model = Model(backbone="test_resnet", weights="none", neck=Part("NonLocal"), pool=Part("CompactBilinearPool"))
+    learner = build_learner(Recipe(model, pixels=RECIPE.pixels), classes=3)
+    session = session_of(traced(shipped(learner), size=64))
+    for count in (1, 3):
+        (logits,) = session.run(["logits"], {"images": np.zeros((count, 3, 64, 64), np.float32)})
+        assert np.asarray(logits).shape == (count, 3)
 
 
 def test_norms_lie_in_the_convolutions_before_them(graph: ModelProto):
