@@ -87,12 +87,16 @@ def running(
         _await_listening(server)
         yield server
     finally:
+        _, *children = Running(process, "").family
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        for pid in children:  # some servers leave them behind
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if process.stdout:
             process.stdout.close()
 
