@@ -71,8 +71,13 @@ def table_of(dataset: Dataset, chosen: Sequence[str]) -> list[list[str]]:
     """Path, class and split of the photos of some classes; validation photos are the test split.
 
     Raises:
-        UserError: the data have not all of the classes, or no training or validation photos of one.
+        UserError: there are none to choose, or no training or validation photos of one.
     """
+    shown = printable(str(dataset.root))
+    if len(chosen) < 2:
+        raise UserError(
+            f"{shown}: no classes are called by their WordNet ids, such as n02085620; name ImageNet's folder"
+        )
     splits = {"train": "train", "val": "test", "test": "test"}
     rows = [
         [str(photo.path.resolve()), dataset.classes[photo.label or 0], splits[photo.split]]
@@ -84,7 +89,7 @@ def table_of(dataset: Dataset, chosen: Sequence[str]) -> list[list[str]]:
         lacking = [name for name in chosen if (name, split) not in there]
         if lacking:
             raise UserError(
-                f"{printable(str(dataset.root))}: {folder} has no photos of {lacking[0]}"
+                f"{shown}: {folder} has no photos of {lacking[0]}"
                 + f" and {len(lacking) - 1} more of the classes" * (len(lacking) > 1)
                 + "; a folder for each id is wanted there"
                 + ", or --val-labels" * (folder == "val")
@@ -111,7 +116,8 @@ def main() -> None:
         if said.classes:
             chosen = listed(said.classes)
         else:
-            chosen = dogs(dataset.classes) if said.dogs else drawn(dataset.classes, said.random)
+            ids = [name for name in dataset.classes if _ID.fullmatch(name)]
+            chosen = dogs(ids) if said.dogs else drawn(ids, said.random)
         rows = table_of(dataset, chosen)
     except UserError as error:
         parser.exit(2, f"{error}\n")

@@ -78,10 +78,14 @@ def test_a_list_chooses_and_what_is_missing_is_said(
     listed.write_text(f"{TENCH} tench\n{CHIHUAHUA} Chihuahua\n\n")
     assert len(made(monkeypatch, root, tmp_path / "two.csv", "--classes", listed)) == 1 + 6
     listed.write_text(f"{TENCH}\n{HAIRLESS}\n")
-    for words, said in ((("--classes", listed), f"train has no photos of {HAIRLESS}"),):
+    with pytest.raises(SystemExit, match="2"):
+        made(monkeypatch, root, tmp_path / "none.csv", "--classes", listed)
+    assert f"train has no photos of {HAIRLESS}" in capsys.readouterr().err
+    other = imagenet(tmp_path / "other", ("ant", "bee"))
+    for which in (["--dogs"], ["--random", "0"]):
         with pytest.raises(SystemExit, match="2"):
-            made(monkeypatch, root, tmp_path / "none.csv", *words)
-        assert said in capsys.readouterr().err
+            made(monkeypatch, other, tmp_path / "none.csv", *which)
+        assert "no classes are called by their WordNet ids" in capsys.readouterr().err
     assert not (tmp_path / "none.csv").exists()
 
 
