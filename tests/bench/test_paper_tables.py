@@ -73,8 +73,21 @@ def test_runs_that_followed_a_row_stand_beside_it(tmp_path: Path):
     changed = replace(asked, changes={"stages.0.epochs": 1})
     write_result(tmp_path, replace(result_of("plain", 11, top1=0.5), asked=changed))
     (row,) = (row for row in tables("pc", results=tmp_path) if row.recipe == "pc/cub-resnet50")
-    assert row.ours.startswith("86.0 (3 seeds, 83.5 to 88.5; ")
+    apart = "; 50.0 (1 seed; 20 photos of birds; with epochs 1)"
+    assert row.ours == "86.0 (3 seeds, 83.5 to 88.5; 20 photos of birds)" + apart
     assert row.figure == "80.21"
+
+
+def test_what_tuning_chose_is_told(tmp_path: Path):
+    trials = ({}, {"stages.0.optimiser.lr": 0.5})
+    tuned = {"winner": 1, "trials": [{"changes": dict(trial), "top1": 0.5, "runs": 1} for trial in trials]}
+    asked = Asked(trials, recipe="pc/cub-resnet50")
+    write_result(tmp_path, replace(result_of("pc", 11, top1=0.85), asked=asked, tuned=tuned))
+    (row,) = (row for row in tables("pc", results=tmp_path) if row.recipe == "pc/cub-resnet50")
+    assert row.ours == "85.0 (1 seed; 20 photos of birds; with learning rate 0.5)"
+    write_result(tmp_path, replace(result_of("pc", 11, top1=0.85), asked=asked, tuned={"winner": 5, "trials": []}))
+    with pytest.raises(UserError, match=r"seed11\.json: its trials cannot be read; the file was changed by hand"):
+        tables("pc", results=tmp_path)
 
 
 def test_statistics_are_counted_from_the_data(tmp_path: Path):

@@ -151,7 +151,8 @@ def tables(
 
     Args:
         paper: a single paper, by its name for ``--method``; None for all.
-        results: folders of comparisons whose entries follow rows of papers (``recipe = "pc/cub-resnet50"``).
+        results: folders of comparisons whose entries follow rows of papers (``recipe = "pc/cub-resnet50"``);
+            what they change is said.
         data: NAME=FOLDER, to count the photos of a data set by the name that the tables have for it.
         time: measure the time column of CIN's Table 1, with random weights.
         device: for the times: auto, cpu, cuda, cuda:N or mps.

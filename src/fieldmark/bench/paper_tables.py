@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from fieldmark.bench.recipe_words import changes_in_words
 from fieldmark.bench.results import DONE, Result, read_results
 from fieldmark.data.dataset import labels_of
 from fieldmark.data.reading import read_dataset
@@ -51,7 +52,7 @@ def tables_of_papers(
 
     Args:
         paper: a single paper, by its name for ``--method``; None for all.
-        results: folders of comparisons whose entries follow rows by their names.
+        results: folders of comparisons whose entries follow rows by their names; what they change is said.
         data: where data sets lie, by the names that the tables have for them, to count their photos.
         times: milliseconds a photo, by the names of rows.
 
@@ -95,29 +96,39 @@ def _repeated(rows: Mapping[str, Row], measured: Mapping[str, list[Result]]) -> 
 
 
 def _ours(name: str, row: Row, measured: Mapping[str, list[Result]]) -> str:
-    """The mean over seeds with its interval, of each data set that the row was run on; or what a run needs."""
+    """The mean over seeds with its interval, for each data set and change of the recipe; or what a run needs."""
     if name not in measured:
         weights = ", pretrained weights" if row.recipe.model.weights != "none" else ""
         return f"not run: needs {row.data}{weights}, and hours of a GPU"
-    by_data: dict[str, list[Result]] = {}
+    alike: dict[tuple[str, str], list[Result]] = {}
     for result in measured[name]:
-        by_data.setdefault(result.data, []).append(result)
-    return "; ".join(_figure(data, results) for data, results in by_data.items())
+        changed = changes_in_words(_changes(result), result.recipe)
+        alike.setdefault((result.data, changed), []).append(result)
+    return "; ".join(_figure(*of, results) for of, results in sorted(alike.items()))
 
 
-def _figure(data: str, results: Sequence[Result]) -> str:
+def _changes(result: Result) -> dict[str, Any]:
+    """Where its recipe is not the row's: by its plan, and by the trial that did best."""
+    winner = result.tuned.get("winner")
+    try:
+        return {**result.asked.changes, **({} if winner is None else result.tuned["trials"][winner]["changes"])}
+    except (KeyError, IndexError, TypeError) as error:
+        raise UserError(f"{result.key}.json: its trials cannot be read; the file was changed by hand") from error
+
+
+def _figure(data: str, changed: str, results: Sequence[Result]) -> str:
     mean, low, high = (100 * value for value in seed_interval([result.metrics["top1"] for result in results]))
     seeds, photos = len(results), results[0].photos["measured"]
     ends = f", {low:.1f} to {high:.1f}" if seeds > 1 else ""
-    return f"{mean:.1f} ({seeds} seed{'s' * (seeds > 1)}{ends}; {photos:,} photos of {data})"
+    aside = f"; with {changed}" if changed else ""
+    return f"{mean:.1f} ({seeds} seed{'s' * (seeds > 1)}{ends}; {photos:,} photos of {data}{aside})"
 
 
 def _by_recipe(results: Iterable[Result]) -> dict[str, list[Result]]:
-    """Final runs that are done, by the row that they followed without a change."""
+    """Final runs that are done, by the row that they followed."""
     found: dict[str, list[Result]] = {}
     for result in results:
-        whole = not result.asked.changes and not result.asked.settings
-        if result.phase == "final" and result.status == DONE and result.asked.recipe in ROWS and whole:
+        if result.phase == "final" and result.status == DONE and result.asked.recipe in ROWS:
             found.setdefault(result.asked.recipe, []).append(result)
     return found
 

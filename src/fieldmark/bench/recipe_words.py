@@ -21,7 +21,11 @@ _PLACES = (
     (r"stages\.(\d+)\.optimiser\.weight_decay", "weight decay"),
     (r"stages\.(\d+)\.epochs", "epochs"),
     (r"(?:model\.criterion\.)?smoothing", "label smoothing"),
+    (r"stages\.(\d+)\.schedule\.epochs", "rate lowered after epochs"),
     (r"pixels\.size", "image size"),
+    (r"pixels\.eval_size", "image size at test time"),
+    (r"model\.output_stride", "output stride"),
+    (r"precision", "precision"),
     (r"batches\.size", "batch size"),
 )
 
