@@ -1,4 +1,4 @@
-"""``python -m fieldmark`` and, for several processes, ``torchrun -m fieldmark``."""
+"""``python -m fieldmark`` and, for several processes, ``torchrun -m -- fieldmark``."""
 
 from fieldmark.cli import main
 
