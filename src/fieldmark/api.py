@@ -229,10 +229,10 @@ def probe(
     Args:
         data: the photographs.
         backbones: names, and ``weights`` for all of them; without, what ``train`` would choose.
-        size: of the images, in pixels.
+        size: height and width of the network's input, in pixels.
         split: to evaluate on; None is val, or without a val split a held-out part of the official training photos.
         train_on: splits to fit on; several are a list, or joined by "+".
-        seed: for splitting data that have no splits.
+        seed: the seed for dividing data that have no splits.
         annotation: which labels to use of a dataset that has several.
         corrections: a list of corrected labels that does not lie with the photos.
         device: auto, cpu, cuda, cuda:N or mps.

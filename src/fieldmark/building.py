@@ -128,7 +128,7 @@ def build_classifier(
     Args:
         model: of the recipe.
         classes: C.
-        size: of the images, in pixels.
+        size: height and width of the network's input, in pixels.
         weights: initial weights of the backbone; "none" if saved tensors follow.
         external: classes of the user's own that parts may name.
 

@@ -72,8 +72,9 @@ def check(
 ) -> int:
     """Read every photo and report damage, duplicates and class sizes, and what to do about each.
 
-    With --labels also likely wrong labels, confusable classes, copies that pixels do not show, photos unlike their
-    class, and what more photos would do; with --apply, decisions on labels are written as the list that training reads.
+    With --labels also probably wrong labels, confusable classes, near-duplicates that only features reveal, photos
+    unlike their class, and how much more photos would help; with --apply, decisions on labels are written as the list
+    that training reads.
 
     Args:
         data: a folder of class folders, a CSV, or a benchmark's folder.
@@ -143,16 +144,16 @@ def probe(
     json_file: JsonFile = None,
     console: Speaking,
 ) -> None:
-    """A first answer within the hour: logistic regression on frozen features of one or several backbones.
+    """Get a first answer in minutes: logistic regression on frozen features of one or several backbones.
 
     Args:
         data: a folder of class folders, a CSV, or a benchmark's folder.
-        backbone: a name; repeat for several.
+        backbone: a timm model; repeat for several.
         weights: hub, lite0, none, a .safetensors file, or a run.
-        size: of the images, in pixels.
-        split: to evaluate on: test or val; without a val split, training photos are held out.
-        train_on: splits to fit on, joined by "+".
-        seed: for splitting data that have no splits.
+        size: height and width of the network's input, in pixels.
+        split: the split to evaluate on, test or val; without a val split, some training photos are held out.
+        train_on: the splits to fit on, joined by "+".
+        seed: the seed for dividing data that have no splits.
         annotation: which labels to use of a dataset that has several.
         corrections: a list of corrected labels, as check --apply writes it, that does not lie with the photos.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).

@@ -57,10 +57,10 @@ def evaluate(
         run: the run's folder.
         data: labelled photos; by default the data it was trained on.
         split: train, val, test or all.
-        against: another run of the same classes, to be compared with on the same photos.
+        against: another run of the same classes to compare with, on the same photos.
         max_regression: exit with 1, not 0, if the headline figure is more points than this below that of --against.
-        localization: also measure where the run looks, by the photos' boxes around the objects: their overlap with
-            boxes around heatmaps, peaks inside, the nearest parts; another pass over the photos, by this run alone.
+        localization: also measure where the run looks, on photos with boxes around the objects: their overlap with
+            boxes around heatmaps, peaks inside them, the nearest parts. Takes another pass over the photos.
         groups: a CSV of groups of classes, as for predict, for figures at each level; by default the run's own.
         corrections: a list of corrected labels, as check --apply writes it; by default that of the data or the run.
         out: folder for the results; by default RUN/evaluation/SPLIT.
@@ -181,9 +181,9 @@ def compare(
     Args:
         run: the run's folder.
         photos: two photos; or none, with --classes.
-        classes: two classes, of which typical photos and the hardest are compared; with photos, what to tell apart.
+        classes: two classes whose typical and hardest photos are compared; with photos, the two classes to tell apart.
         data: labelled photos; by default the data it was trained on.
-        split: to take photos of the classes from; by default val if it has both, else train.
+        split: the split to take photos of the classes from; by default val if it has both, else train.
         out: folder for the results; by default RUN/comparisons.
         layer: as for explain.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
@@ -225,14 +225,14 @@ def add_class(
     external: External = (),
     console: Speaking,
 ) -> None:
-    """Give a trained run a further class from a few photos, without training: five will do.
+    """Add a class to a trained run from a few photos (five will do), without training.
 
     A new run is written, and the old one stays as it is. Nothing that the network has learnt changes; the class gets a
     place of its own among the others, so that their photos keep their answers. remove-class undoes it.
 
     Args:
         run: the run's folder.
-        name: of the new class.
+        name: the name of the new class.
         photos: photos of it, folders of photos, or CSVs with a path column (and boxes, if the run needs them).
         out: the new run's folder; by default RUN-NAME, beside RUN.
         data: labelled photos of the old classes; by default the data it was trained on. Test photos are not opened.
@@ -250,7 +250,7 @@ def remove_class(run: Path, name: str, *, out: Path | None = None, external: Ext
 
     Args:
         run: the run's folder.
-        name: of the class.
+        name: the name of the class.
         out: the new run's folder; by default RUN-without-NAME, beside RUN.
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
@@ -273,16 +273,16 @@ def figures(
     external: External = (),
     console: Speaking,
 ) -> None:
-    """Draw the papers' own pictures that a run has the parts for: channels, gates, peaks, sampling, Grad-CAM, accuracy.
+    """Draw the papers' figures that a run has the parts for: channels, gates, peaks, sampling, Grad-CAM, accuracy.
 
     With weights of single epochs (train --keep-epochs), also where the class is seen epoch by epoch.
 
     Args:
         run: the run's folder.
-        photos: up to 12; API-Net's picture takes them two by two. Without any, only the accuracy by epoch is drawn.
-        beside: a run to show beside it, such as the plain baseline; repeat for several.
-        failures: in place of photos, as many of the worst mistakes that fieldmark evaluate listed.
-        split: of the evaluation that listed them, into RUN/evaluation/SPLIT.
+        photos: up to 12 photos; API-Net's figure takes them in pairs. Without any, only the accuracy by epoch is drawn.
+        beside: another run to show beside it, such as the plain baseline; repeat for several.
+        failures: instead of photos, draw this many of the worst mistakes that fieldmark evaluate listed.
+        split: the split of the evaluation that listed them, in RUN/evaluation/SPLIT.
         data: the photos of that evaluation; by default the data the run was trained on.
         out: folder for the results; by default RUN/figures.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).

@@ -83,7 +83,7 @@ def compare(
         classes: two of the run's: typical photos of each are compared, and the hardest ones. With photos, the classes
             to tell apart in them, in place of the run's answers.
         data: labelled photos; by default the data it was trained on.
-        split: to take photos of the classes from; by default val if it has both, else train.
+        split: the split to take photos of the classes from; by default val if it has both, else train.
         layer: as for ``explain``.
         device: auto, cpu, cuda, cuda:N or mps.
         external: classes of your own that the run's recipe names, or their names.
@@ -140,7 +140,7 @@ def figures(
             accuracy by epoch is drawn.
         beside: runs to show beside it, such as the plain baseline.
         failures: in place of photos, as many of the worst mistakes that ``evaluate`` listed.
-        split: of the evaluation that listed them, into RUN/evaluation/SPLIT.
+        split: the split of the evaluation that listed them, in RUN/evaluation/SPLIT.
         data: the photos of that evaluation; by default the data the run was trained on.
         device: auto, cpu, cuda, cuda:N or mps.
         external: classes of your own that the runs' recipes name, or their names.

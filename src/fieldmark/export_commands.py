@@ -44,15 +44,16 @@ def export(
         out: the file, which ends in .onnx, or the page's folder; by default model.onnx or page in the run's folder. An
             earlier export is replaced.
         precision: fp32; fp16, half the size; or int8, a quarter of it, refused where that costs more than one point.
-        pixels: let the graph take a picture's pixels and prepare them itself, for programs in other languages.
+        pixels: put the preprocessing into the graph, which then takes a picture's pixels, for programs in other
+            languages.
         gallery: embeddings of training photos, for "none of these" and nearest photos; by default those that calibrate
             left, if any; with --gallery they are made where there are none.
-        thumbnails: also small pictures of these photos.
+        thumbnails: also store thumbnails of these photos.
         runtime: for a page, the folder dist of the npm package onnxruntime-web; by default npm fetches it.
-        photos_licence: under what licence the training photos are, for the file and its card.
-        weights_licence: the same of the weights that training began from.
+        photos_licence: the licence of the training photos, for the file and its card.
+        weights_licence: the licence of the weights that training started from.
         data: labelled photos to compare on; by default the data it was trained on. Test photos are not opened.
-        device: where the network is when it is compared: cpu, auto, cuda, cuda:N (the GPU of that number), or mps.
+        device: the device on which the network is compared: cpu, auto, cuda, cuda:N (the GPU of that number), or mps.
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     with working(console, "starting"):

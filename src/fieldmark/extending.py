@@ -76,7 +76,7 @@ def add_class(
 
     Args:
         run: the run's folder.
-        name: of the new class.
+        name: the name of the new class.
         photos: of the new class, as for ``predict``; one is enough, five are better.
         out: the new run's folder; by default that of the run with the class's name behind it.
         data: labelled photos of the old classes, of which some are looked at; by default the data it was trained on.
@@ -176,7 +176,7 @@ def remove_class(
 
     Args:
         run: the run's folder.
-        name: of the class.
+        name: the name of the class.
         out: the new run's folder; by default that of the run with "-without-" and the class's name behind it.
         external: classes of your own that the run's recipe names, or their names.
         console: for progress.

@@ -17,9 +17,9 @@ class Output:
 
     Args:
         out: the file to write, .csv or .json, or - for a CSV on standard output; an earlier one is replaced.
-        resume: keep the rows that an earlier call has left in the CSV, be it whole or partial, and add the others.
+        resume: keep the rows that an earlier call left in the CSV, whole or partial, and add the rest.
         sort: also copy each photo into a folder of its class, INTO/CLASS; no file is ever overwritten.
-        link: with --sort, make symbolic links in place of copies.
+        link: with --sort, make symbolic links instead of copies.
     """
 
     out: Annotated[Path, Parameter(name=["--out", "-o"], allow_leading_hyphen=True)] = Path("predictions.csv")
@@ -65,7 +65,8 @@ class Machine:
 
     Args:
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or for a run mps (Apple's).
-        workers: processes that read photos; by default as many as suit the machine and the number of photos.
+        workers: the number of processes that read photos; by default as many as suit the machine and the number of
+            photos.
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
 

@@ -28,10 +28,10 @@ def serve(
     Args:
         model: the .onnx file that fieldmark export wrote.
         host: the address to listen on; 0.0.0.0 for all of this machine's.
-        port: to listen on; 0 takes a free one.
+        port: the port to listen on; 0 takes a free one.
         token_file: a file with the token that clients must send.
-        allow_host: a further name that the server goes by, as behind a balancer; repeat for several.
-        workers: processes that decode photos; by default as many as there are processors.
+        allow_host: another name that the server goes by, as behind a load balancer; repeat for several.
+        workers: the number of processes that decode photos; by default one per processor.
         config: a TOML file of settings.
     """
     if not model.is_file():

@@ -42,12 +42,12 @@ def export(
         pixels: the graph takes a picture's pixels and prepares them itself, for programs in other languages.
         gallery: embeddings of training photos, for "none of these" and the nearest photos: None takes those that
             ``calibrate`` left, True makes them where there are none, False leaves them out.
-        thumbnails: also small pictures of these photos.
-        photos_licence: under what licence the training photos are, for the file and its card.
-        weights_licence: the same of the weights that training began from.
+        thumbnails: also store thumbnails of these photos.
+        photos_licence: the licence of the training photos, for the file and its card.
+        weights_licence: the licence of the weights that training started from.
         data: labelled photos to compare on; by default the data that the run was trained on. Test photos are not
             opened.
-        device: where the network is when it is compared: cpu, auto, cuda, cuda:N or mps.
+        device: the device on which the network is compared: cpu, auto, cuda, cuda:N or mps.
         external: classes of your own that the run's recipe names, or their names.
         console: for progress.
 
@@ -93,7 +93,7 @@ def export_page(
         out: the page's folder, new or an earlier page; by default page in the run's folder.
         runtime: the folder dist of the npm package onnxruntime-web; by default npm fetches it.
         photos_licence: under what licence the training photos are, for the model and its card.
-        weights_licence: the same of the weights that training began from.
+        weights_licence: the licence of the weights that training started from.
         data: labelled photos to compare on, as for ``export``.
         device: where the network is when it is compared.
         external: classes of your own that the run's recipe names, or their names.

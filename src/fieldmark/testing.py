@@ -49,7 +49,7 @@ def check_method(
         options: for its constructor.
         backbone: any name that ``make_backbone`` takes.
         classes: C.
-        size: of the images, in pixels.
+        size: height and width of the network's input, in pixels.
 
     Raises:
         AssertionError: the contract is violated; the text says how.
@@ -78,7 +78,7 @@ def check_term(
         neck: for a term that needs one.
         backbone: any name that ``make_backbone`` takes.
         classes: C.
-        size: of the images, in pixels.
+        size: height and width of the network's input, in pixels.
 
     Raises:
         AssertionError: the contract is violated; the text says how.
@@ -97,7 +97,7 @@ def check_learner(build: Callable[[int], Learner], *, size: int = 64, export: bo
 
     Args:
         build: makes the learner from a seed of its random initial values.
-        size: of the images, in pixels.
+        size: height and width of the network's input, in pixels.
         export: also try ``torch.export``, which takes most of the time.
 
     Raises:

@@ -25,7 +25,8 @@ def calibrate(
     Args:
         run: the run's folder, which the result is written to.
         data: labelled photos; by default the data it was trained on.
-        folds: networks to train so; by default only where validation photos cannot tell, and then three.
+        folds: the number of networks to train like this; by default three, and only where there are too few validation
+            photos.
         json_file: also write the result as JSON to this file.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.

@@ -45,7 +45,7 @@ class RunOptions:
         keep: keep the folders of finished runs.
         retry: work runs again that failed.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
-        workers: processes that read photos ahead.
+        workers: the number of processes that read photos ahead.
     """
 
     data: tuple[str, ...] = ()

@@ -151,7 +151,7 @@ def evaluate(
         opened: the run, its learner on the device to use.
         chosen: its photos, as ``split_of_run`` gives them.
         split: its name.
-        workers: processes that read photos ahead.
+        workers: the number of processes that read photos ahead.
         progress: called with the number of photos just done.
 
     Raises:

@@ -43,7 +43,7 @@ def embedded(
     Args:
         method: the network.
         photos: those that go into its gallery.
-        workers: processes that read photos ahead.
+        workers: the number of processes that read photos ahead.
         start: how they start, as for ``loader_of``.
         console: for progress.
 

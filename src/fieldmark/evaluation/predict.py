@@ -33,7 +33,7 @@ def predict(
         photos: to predict.
         pictures: those in memory that ``row`` of a photo indexes.
         top: classes per photo.
-        workers: processes that read photos ahead.
+        workers: the number of processes that read photos ahead.
         demands: what is asked for beyond classes.
 
     Raises:

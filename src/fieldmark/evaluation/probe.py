@@ -81,9 +81,9 @@ def probe(
         weights: initial weights, as for ``train``.
         train_on: splits to fit on.
         split: split to measure on.
-        size: of the images, in pixels.
+        size: height and width of the network's input, in pixels.
         device: as ``device_of`` gives it.
-        workers: processes that read photos ahead.
+        workers: the number of processes that read photos ahead.
         progress: called with the number of photos just done.
 
     Raises:

@@ -68,7 +68,7 @@ def explain(
         photos: to explain.
         asked: which classes and layer, if not those chosen for every photo.
         pictures: those in memory that ``row`` of a photo indexes.
-        workers: processes that read photos ahead.
+        workers: the number of processes that read photos ahead.
 
     Raises:
         UserError: a class or layer that the run does not have, or a run with ``--fit box`` and a photo without a box.

@@ -30,7 +30,7 @@ class Reason:
     """Where in a photo a class is seen, or what there speaks for it rather than for another.
 
     Args:
-        name: of the class.
+        name: the name of the class.
         against: of the other class; "" for none.
         heatmap: float32 (h, w) in [0, 1], over the part of the photo that the network saw.
         point: x and y of its maximum, in pixels of the upright photo.

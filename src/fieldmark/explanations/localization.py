@@ -166,7 +166,7 @@ def localize(
         opened: the run, its learner on the device to use.
         result: its evaluation.
         packed: pixels of photos that are not in files, as ``Dataset.pixels``.
-        workers: processes that read photos ahead.
+        workers: the number of processes that read photos ahead.
         progress: called with the number of photos just done.
 
     Raises:

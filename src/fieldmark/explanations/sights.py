@@ -99,7 +99,7 @@ def sights_of(
     Args:
         method: on the device to use.
         photos: at least one.
-        workers: processes that read photos ahead.
+        workers: the number of processes that read photos ahead.
         progress: called with the number of photos just done.
 
     Raises:

@@ -165,7 +165,7 @@ def audit(
         opened: the photos.
         network: of which the pooled maps are the features.
         splits: whose photos are looked at; none for all.
-        workers: processes that read photos ahead.
+        workers: the number of processes that read photos ahead.
         console: for progress.
 
     Raises:

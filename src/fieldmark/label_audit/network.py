@@ -19,7 +19,7 @@ def pretrained(backbone: str | None, weights: str | None, *, size: int, device: 
     Args:
         backbone: its name.
         weights: as for ``train``.
-        size: of the images, in pixels.
+        size: height and width of the network's input, in pixels.
         device: as ``device_of`` gives it.
 
     Raises:

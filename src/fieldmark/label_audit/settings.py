@@ -14,18 +14,18 @@ class LabelSettings:
 
     Args:
         labels: also look for wrong labels, by a network's features; suspects.csv and suspects.html go to --out.
-        run: the run whose features are taken, in place of a pretrained backbone's; implies --labels.
-        backbone: whose pretrained features are taken; by default the one that train would choose.
+        run: use this run's features instead of a pretrained backbone's; implies --labels.
+        backbone: the network whose pretrained features are used; by default the one that train would choose.
         weights: hub, lite0, none, a .safetensors file, or a run.
-        size: of the images, in pixels.
-        label_splits: the splits whose photos are looked at, joined by "+"; by default all.
+        size: height and width of the network's input, in pixels.
+        label_splits: the splits to look through, joined by "+"; by default all.
         out: folder for suspects.csv and suspects.html; by default labels-NAME, after the data's name.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
-        corrections: the list of corrected labels, where it does not lie with the photos: to be read, or by --apply
-            written.
-        apply: a suspects.csv in which somebody has filled in decisions; they become the list of corrected labels that
-            training reads with the photos, and nothing else is done.
+        corrections: the list of corrected labels that is read, or written by --apply, if it does not lie with the
+            photos.
+        apply: a suspects.csv with your decisions filled in; they become the list of corrected labels that training
+            reads with the photos. Nothing else is done.
         test: with --apply, also correct official test photos, whose labels are otherwise left alone.
     """
 

@@ -27,7 +27,7 @@ def narrow(opened: Opened, name: str, additions: Additions | None, *, external: 
 
     Args:
         opened: the run.
-        name: of the class.
+        name: the name of the class.
         additions: of the run; None if nothing was added to it.
         external: classes of the user's own that the run's recipe names.
 

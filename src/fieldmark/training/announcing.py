@@ -28,7 +28,7 @@ def announce(
     Args:
         prepared: data and recipe.
         loop: at the place where it is to begin or to go on.
-        workers: processes that read photos ahead.
+        workers: the number of processes that read photos ahead.
         features: whether the head has yet to begin as a probe.
         begun: when the command began, on the clock of ``time.perf_counter``, put back by what its end will take.
         budget: the time that the user gave.

@@ -74,7 +74,7 @@ def best_candidate(
         data: split; of it only training photos are seen.
         device: as ``device_of`` gives it.
         external: classes of the user's own.
-        workers: processes that read photos ahead.
+        workers: the number of processes that read photos ahead.
         console: for progress and the table.
 
     Raises:

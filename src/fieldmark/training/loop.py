@@ -196,7 +196,7 @@ class Loop:
         """Trains to the end of the last stage.
 
         Args:
-            workers: processes that read photos ahead.
+            workers: the number of processes that read photos ahead.
             start: how they start, "fork", "spawn" or None for the platform's way.
             validate: called after each epoch (with the weights that answer in place); its figures are logged.
             budget: the time to end in; epochs that do not fit are left out.

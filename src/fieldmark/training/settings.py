@@ -28,7 +28,7 @@ class RecipeSettings:
     ``pairwise-confusion,weight=5``, or as ``package.module:Class`` for a class of your own.
 
     Args:
-        recipe: what to follow: a row of a paper's table, such as pc/cub-resnet50 (fieldmark recipes lists them), or a
+        recipe: a row of a paper's table to follow, such as pc/cub-resnet50 (fieldmark recipes lists them), or a
             recipe.json. Other settings override its own.
         set: any field of the recipe by its path, such as stages.0.optimiser.lr=0.01; repeat the option for several.
         method: how to train: plain (the default), pc, mc-loss, api-net, cin, s3n; nts, mamc, triplet, center-loss,
@@ -41,13 +41,13 @@ class RecipeSettings:
         head: linear, two-layer-head, or one of those with a margin: large-margin-cosine, angular-softmax,
             congenerous-cosine, gaussian-mixture.
         criterion: cross-entropy, or focal-loss.
-        backbone: any timm model, or googlenet; of several with commas between them, the one is taken whose frozen
+        backbone: any timm model, or googlenet. Of several, separated by commas, train takes the one whose frozen
             features tell the training photos apart best.
-        weights: initial weights of the backbone: hub, lite0, none, a .safetensors file, or the folder of a run, whose
-            backbone is taken, and its neck if it is the same part.
-        start: what the head begins as: probe (a logistic regression on the pretrained features), zero, or auto (the
-            default: probe, where backbone, neck, pool and head allow it).
-        quick: only the start as a probe, without any training of the backbone: a run like any other in a minute.
+        weights: initial weights of the backbone: hub, lite0, none, a .safetensors file, or the folder of a run (its
+            backbone, and its neck if it is the same part).
+        start: what the head starts as: probe (a logistic regression on the pretrained features), zero, or auto (the
+            default: probe where backbone, neck, pool and head allow it).
+        quick: stop after the start as a probe, without training the backbone: a run like any other, in a minute.
         epochs: passes over the training photos, by default as the probe decides; the schedule of a recipe with one
             stage is stretched to fit. With --resume, those of the whole run from now on.
         batch: photos per step; class-balanced batches keep their number of photos per class.
@@ -55,20 +55,21 @@ class RecipeSettings:
         optimizer: sgd or adamw; by default what suits the backbone (adamw for those without batch norms). The rate
             of a recipe with the other one is translated: as many times what is usual.
         lr: learning rate of the new layers; the backbone's is a fixed fraction of it, or the same from scratch.
-        seed: of everything random; 0 by default.
+        seed: the seed of all random draws; 0 by default.
         fit: how a photo fills the square: crop (the default), pad, stretch, or box (needs boxes).
         balance: remedy for uneven classes: none (the default), sampler, or logit-adjust.
         smoothing: label smoothing, from 0 to below 1; 0.1 by default, none with --method pc.
         ema: decay per step of the weights' moving average; 0 keeps the last weights.
-        clip: largest gradient norm; 0 (the default) does not clip.
+        clip: the largest gradient norm; 0 (the default) means no clipping.
         precision: fp32, bf16, fp16, or auto (a half type where the device computes in it); rows of papers have fp32,
             all else auto.
-        accumulate: pieces that a batch is computed in, each with losses of its own, to save memory; 1 by default.
-        micro_batch: photos whose activations are held at once, to save memory, while losses compare all of the batch;
-            a third more time; 0 (the default) holds all.
+        accumulate: the number of pieces that a batch is computed in, each with losses of its own, to save memory; 1 by
+            default.
+        micro_batch: the number of photos whose activations are held at once, to save memory, while losses still compare
+            the whole batch; takes about a third longer; 0 (the default) holds all.
         train_on: the splits trained on, joined by "+", such as train+val; train by default.
-        all: train on every photo, those of val and test too, where Fieldmark cut the data: for the last model, whose
-            estimate is the accuracy out of fold that training says.
+        all: train on every photo, including val and test where Fieldmark divided the data: for the final model, whose
+            accuracy is estimated out of fold, as training reports.
     """
 
     recipe: str | None = None
@@ -141,12 +142,12 @@ class MachineSettings:
 
     Args:
         device: auto (a GPU of CUDA, else cpu), cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
-        workers: processes that read photos ahead.
+        workers: the number of processes that read photos ahead.
         start_method: how those processes start, fork or spawn.
-        time: what the whole command may take on this machine, such as 90s, 10m, 1h30m (or a number of seconds): as many
-            epochs as fit, at least one, at most the recipe's. Not together with epochs.
-        keep_epochs: epochs, such as 0,1,5,20 (0 is the start), after which the weights that answer are also kept in a
-            file of their own in RUN/epochs, for fieldmark figures; each is as large as the model.
+        time: how long the whole command may take on this machine, such as 90s, 10m, 1h30m (or a number of seconds): as
+            many epochs as fit, at least one, at most the recipe's. Not together with epochs.
+        keep_epochs: epochs, such as 0,1,5,20 (0 is the start), after which the weights are also kept in RUN/epochs, for
+            fieldmark figures; each file is as large as the model.
     """
 
     device: str = "auto"

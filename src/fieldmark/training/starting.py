@@ -44,7 +44,7 @@ def begin_as_probe(method: Method, data: OpenedData, recipe: Recipe, *, workers:
         method: new, on its device.
         data: split.
         recipe: of the run.
-        workers: processes that read photos ahead.
+        workers: the number of processes that read photos ahead.
         console: for progress.
 
     Raises:

@@ -56,7 +56,7 @@ class Validation:
     Args:
         prepared: data and recipe.
         loop: that trains.
-        workers: processes that read photos ahead.
+        workers: the number of processes that read photos ahead.
         start: how they start, as for ``loader_of``.
     """
 
