@@ -72,15 +72,15 @@ def check(
 ) -> int:
     """Read every photo and report damage, duplicates and class sizes, and what to do about each.
 
-    With --labels also probably wrong labels, confusable classes, near-duplicates that only features reveal, photos
-    unlike their class, and how much more photos would help; with --apply, decisions on labels are written as the list
-    that training reads.
+    With --labels, also report probable label errors, easily confused classes, near-duplicates that only features
+    reveal, photos unlike their class, and how much additional photos would help. With --apply, write your decisions as
+    the list that training reads.
 
     Args:
         data: a folder of class folders, a CSV, or a benchmark's folder.
         json_file: also write everything as JSON to this file.
         annotation: which labels to use of a dataset that has several (FGVC-Aircraft: variant, family, manufacturer).
-        max_megapixels: larger photos are refused unread; for training, use --set pixels.megapixels=N.
+        max_megapixels: larger photos are rejected without being decoded; for training, use --set pixels.megapixels=N.
         strict: exit with 1, not 0, if anything was found, be it an error, a warning or a note; for scripts.
     """
     from fieldmark.check_commands import apply, look

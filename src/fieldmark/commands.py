@@ -51,17 +51,18 @@ def evaluate(
 ) -> int:
     """Evaluate a run: accuracies, the most confused pairs, tables by class and by photo, the worst mistakes first.
 
-    A confusion matrix and each photo's logits lie beside them, and with --against a comparison with another run.
+    Also write a confusion matrix and each photo's logits, and with --against a comparison with another run.
 
     Args:
         run: the run's folder.
         data: labelled photos; by default the data it was trained on.
         split: train, val, test or all.
         against: another run of the same classes to compare with, on the same photos.
-        max_regression: exit with 1, not 0, if the headline figure is more points than this below that of --against.
+        max_regression: exit with 1 if the headline figure is more than this many points below that of --against.
         localization: also measure where the run looks, on photos with boxes around the objects: their overlap with
             boxes around heatmaps, peaks inside them, the nearest parts. Takes another pass over the photos.
-        groups: a CSV of groups of classes, as for predict, for figures at each level; by default the run's own.
+        groups: a CSV of groups of classes (see predict --groups), for the accuracy at each level; by default the run's
+            own.
         corrections: a list of corrected labels, as check --apply writes it; by default that of the data or the run.
         out: folder for the results; by default RUN/evaluation/SPLIT.
         json_file: also write the figures as JSON to this file.

@@ -33,21 +33,22 @@ def export(
     external: External = (),
     console: Speaking,
 ) -> None:
-    """Write a run as one file that answers without torch, in Fieldmark's own runtime or any other that reads ONNX.
+    """Write a run as one file that runs without PyTorch, in Fieldmark's own runtime or any other that reads ONNX.
 
-    The file is compared with the network before it gets its name; a model card and the comparison lie beside it.
+    The file is checked against the network before it is saved; a model card and the check's results are written next to
+    it.
 
     Args:
         run: the run's folder.
-        to: onnx, one file; or page, a folder for any web server: the page that `fieldmark serve` gives, but the model
-            answers in the browser (in 32 bits, with heatmaps, without a gallery).
+        to: onnx, one file; or page, a folder for any web server: the page of `fieldmark serve`, with the model
+            running in the browser (in 32 bits, with heatmaps, without a gallery).
         out: the file, which ends in .onnx, or the page's folder; by default model.onnx or page in the run's folder. An
             earlier export is replaced.
         precision: fp32; fp16, half the size; or int8, a quarter of it, refused where that costs more than one point.
         pixels: put the preprocessing into the graph, which then takes a picture's pixels, for programs in other
             languages.
-        gallery: embeddings of training photos, for "none of these" and nearest photos; by default those that calibrate
-            left, if any; with --gallery they are made where there are none.
+        gallery: include embeddings of training photos, for "none of these" and nearest photos; by default those that
+            calibrate left, if any. --gallery computes them if there are none.
         thumbnails: also store thumbnails of these photos.
         runtime: for a page, the folder dist of the npm package onnxruntime-web; by default npm fetches it.
         photos_licence: the licence of the training photos, for the file and its card.

@@ -33,7 +33,7 @@ def predict(
     machine: Annotated[Machine | None, Flat] = None,
     console: Speaking,
 ) -> int:
-    """Predict the classes of photos, in order, and print those of up to 20.
+    """Predict the classes of photos, and print them if there are at most 20.
 
     Files that cannot be read become rows with a reason; the exit code is 1 where no photo can be read.
 

@@ -18,7 +18,7 @@ class Output:
     Args:
         out: the file to write, .csv or .json, or - for a CSV on standard output; an earlier one is replaced.
         resume: keep the rows that an earlier call left in the CSV, whole or partial, and add the rest.
-        sort: also copy each photo into a folder of its class, INTO/CLASS; no file is ever overwritten.
+        sort: also copy each photo into a folder of its class in this folder; nothing is ever overwritten.
         link: with --sort, make symbolic links instead of copies.
     """
 
@@ -40,7 +40,7 @@ class Asked:
     """What predictions are asked for.
 
     Args:
-        top: classes per photo.
+        top: the number of classes to report per photo.
         certainty: also give an answer that is right with this probability, such as 0.9: a class, or else a group of
             classes, or none (columns answer, level, answer_probability).
         coverage: also give a set of classes (column set) that holds the right one for this share of photos, such as

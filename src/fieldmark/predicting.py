@@ -53,7 +53,7 @@ def predict(
         run: the run's folder, or an exported model (a file whose name ends in .onnx).
         inputs: one or several of: a path (of a photo, of a folder of photos, or of a CSV with a path column), the bytes
             of a file, an open file, a picture of Pillow's, an array of NumPy's (uint8, RGB).
-        top: classes per photo.
+        top: the number of classes to report per photo.
         certainty: also give an answer that is right with this probability, such as 0.9: a class, or a group of them.
         coverage: also give a set of classes that holds the right one for this share of photos, such as 0.9.
         groups: a CSV of groups of classes, to answer with; by default those that the run was trained with.

@@ -21,13 +21,14 @@ def serve(
 ) -> None:
     """Serve an exported model: a page for people at /, and /v1/predict for programs; /openapi.json describes it.
 
-    Only this machine is let in, unless --host says otherwise, which needs a token. Ctrl-C, or SIGTERM, stops it once
-    what was asked is answered. Every setting (docs/serving.md lists them) can also stand in the environment, such as
-    FIELDMARK_SERVE_PORT=8080, or in the --config file, such as port = 8080; the command line comes first.
+    Only this machine can connect, unless --host opens the server to others, which needs a token. Ctrl-C or SIGTERM
+    stops it once pending requests are answered. Every setting (docs/serving.md lists them) can also be an environment
+    variable, such as FIELDMARK_SERVE_PORT=8080, or stand in the --config file, such as port = 8080; the command line
+    takes precedence.
 
     Args:
         model: the .onnx file that fieldmark export wrote.
-        host: the address to listen on; 0.0.0.0 for all of this machine's.
+        host: the address to listen on; 0.0.0.0 for all of this machine.
         port: the port to listen on; 0 takes a free one.
         token_file: a file with the token that clients must send.
         allow_host: another name that the server goes by, as behind a load balancer; repeat for several.

@@ -32,7 +32,7 @@ def predict(
         opened: the run, its learner on the device to use.
         photos: to predict.
         pictures: those in memory that ``row`` of a photo indexes.
-        top: classes per photo.
+        top: the number of classes to report per photo.
         workers: the number of processes that read photos ahead.
         demands: what is asked for beyond classes.
 

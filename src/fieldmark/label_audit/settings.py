@@ -14,11 +14,12 @@ class LabelSettings:
 
     Args:
         labels: also look for wrong labels, by a network's features; suspects.csv and suspects.html go to --out.
-        run: use this run's features instead of a pretrained backbone's; implies --labels.
+        run: use this run's features instead of a pretrained backbone's (a run trained on any of these photos gives way
+            to the weights that it started from); implies --labels.
         backbone: the network whose pretrained features are used; by default the one that train would choose.
         weights: hub, lite0, none, a .safetensors file, or a run.
         size: height and width of the network's input, in pixels.
-        label_splits: the splits to look through, joined by "+"; by default all.
+        label_splits: the splits to look through, joined by "+".
         out: folder for suspects.csv and suspects.html; by default labels-NAME, after the data's name.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.

@@ -196,7 +196,7 @@ class Model:
         Args:
             photos: taken one by one.
             pictures: those in memory that ``row`` of a photo indexes; for them there must be no workers.
-            top: classes per photo.
+            top: the number of classes to report per photo.
             demands: what is asked for beyond classes.
             workers: processes that read photos, each with a thread that computes; 0 for neither.
         """

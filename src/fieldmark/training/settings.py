@@ -31,42 +31,44 @@ class RecipeSettings:
         recipe: a row of a paper's table to follow, such as pc/cub-resnet50 (fieldmark recipes lists them), or a
             recipe.json. Other settings override its own.
         set: any field of the recipe by its path, such as stages.0.optimiser.lr=0.01; repeat the option for several.
-        method: how to train: plain (the default), pc, mc-loss, api-net, cin, s3n; nts, mamc, triplet, center-loss,
-            focal, lmcl, a-softmax, coco or lgm, which these are compared with; or a class of your own.
+        method: how to train: plain (the default), pc, mc-loss, api-net, cin, s3n; a system that these are compared with
+            (nts, mamc, triplet, b-cnn, se, non-local, cgnl, center-loss, focal, lmcl, a-softmax, coco, lgm); or a class
+            of your own.
         term: an additional loss; repeat the option for several.
         neck: a layer between backbone and pooling: self-channel-interaction, channel-expansion, squeeze-excitation,
             non-local or generalized-non-local.
-        pool: average, bilinear, compact-bilinear-pool, multi-excitation, hidden-maximum or maximum, which goes with the
-            two-layer-head of Mutual-Channel Loss.
+        pool: average, bilinear, compact-bilinear-pool, multi-excitation, hidden-maximum, or maximum (with
+            two-layer-head, as in Mutual-Channel Loss).
         head: linear, two-layer-head, or one of those with a margin: large-margin-cosine, angular-softmax,
             congenerous-cosine, gaussian-mixture.
         criterion: cross-entropy, or focal-loss.
-        backbone: any timm model, or googlenet. Of several, separated by commas, train takes the one whose frozen
-            features tell the training photos apart best.
+        backbone: any timm model, googlenet, or two that give their channels together (vgg16+resnet18). Of several,
+            separated by commas, train takes the one whose frozen features tell the training photos apart best.
         weights: initial weights of the backbone: hub, lite0, none, a .safetensors file, or the folder of a run (its
             backbone, and its neck if it is the same part).
         start: what the head starts as: probe (a logistic regression on the pretrained features), zero, or auto (the
             default: probe where backbone, neck, pool and head allow it).
-        quick: stop after the start as a probe, without training the backbone: a run like any other, in a minute.
+        quick: stop after fitting the probe, without training the backbone: a run like any other, in about a minute.
         epochs: passes over the training photos, by default as the probe decides; the schedule of a recipe with one
             stage is stretched to fit. With --resume, those of the whole run from now on.
         batch: photos per step; class-balanced batches keep their number of photos per class.
         size: height and width of the network's input, in pixels.
         optimizer: sgd or adamw; by default what suits the backbone (adamw for those without batch norms). The rate
             of a recipe with the other one is translated: as many times what is usual.
-        lr: learning rate of the new layers; the backbone's is a fixed fraction of it, or the same from scratch.
+        lr: learning rate of the new layers; the backbone's is a fixed fraction of it (the same when training from
+            scratch).
         seed: the seed of all random draws; 0 by default.
         fit: how a photo fills the square: crop (the default), pad, stretch, or box (needs boxes).
         balance: remedy for uneven classes: none (the default), sampler, or logit-adjust.
         smoothing: label smoothing, from 0 to below 1; 0.1 by default, none with --method pc.
         ema: decay per step of the weights' moving average; 0 keeps the last weights.
         clip: the largest gradient norm; 0 (the default) means no clipping.
-        precision: fp32, bf16, fp16, or auto (a half type where the device computes in it); rows of papers have fp32,
-            all else auto.
+        precision: fp32, bf16, fp16, or auto (half precision where the device computes in it); by default fp32 for rows
+            of papers, auto for all else.
         accumulate: the number of pieces that a batch is computed in, each with losses of its own, to save memory; 1 by
             default.
         micro_batch: the number of photos whose activations are held at once, to save memory, while losses still compare
-            the whole batch; takes about a third longer; 0 (the default) holds all.
+            the whole batch; takes about a third longer; 0 (the default) means the whole batch.
         train_on: the splits trained on, joined by "+", such as train+val; train by default.
         all: train on every photo, including val and test where Fieldmark divided the data: for the final model, whose
             accuracy is estimated out of fold, as training reports.
@@ -141,11 +143,12 @@ class MachineSettings:
     """How a run is computed, which does not change the recipe, but for the epochs that there is time for.
 
     Args:
-        device: auto (a GPU of CUDA, else cpu), cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
+        device: auto (a CUDA GPU if there is one, else cpu), cpu, cuda, cuda:N (the GPU of that number), or mps
+            (Apple's).
         workers: the number of processes that read photos ahead.
         start_method: how those processes start, fork or spawn.
         time: how long the whole command may take on this machine, such as 90s, 10m, 1h30m (or a number of seconds): as
-            many epochs as fit, at least one, at most the recipe's. Not together with epochs.
+            many epochs as fit, at least one, at most the recipe's. Not with --epochs or --quick.
         keep_epochs: epochs, such as 0,1,5,20 (0 is the start), after which the weights are also kept in RUN/epochs, for
             fieldmark figures; each file is as large as the model.
     """
