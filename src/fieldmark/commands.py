@@ -222,6 +222,7 @@ def add_class(
     *,
     out: Path | None = None,
     data: Path | None = None,
+    group: str = "",
     device: str = "auto",
     external: External = (),
     console: Speaking,
@@ -237,12 +238,13 @@ def add_class(
         photos: photos of it, folders of photos, or CSVs with a path column (and boxes, if the run needs them).
         out: the new run's folder; by default RUN-NAME, beside RUN.
         data: labelled photos of the old classes; by default the data it was trained on. Test photos are not opened.
+        group: the group that the class lies in, where the run was trained with groups; by default it is in none.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """
     with working(console, "starting"):
         from fieldmark.api import add_class as add
-    made = add(run, name, photos, out=out, data=data, device=device, external=external, console=console)
+    made = add(run, name, photos, out=out, data=data, group=group, device=device, external=external, console=console)
     tell(console, *made.lines(), f"next: fieldmark predict {made.path} PHOTOS")
 
 

@@ -12,13 +12,14 @@ from rich.console import Console
 
 from fieldmark.console import QUIET, counted, speaks, tell
 from fieldmark.data.unlabelled import photos_of
-from fieldmark.errors import printable
+from fieldmark.errors import UserError, printable
 from fieldmark.images.pictures import Picture
 from fieldmark.on_device import opened_run
 from fieldmark.recipe import External, Recipe
 
 if TYPE_CHECKING:
     from fieldmark.confidence.record import Confidence
+    from fieldmark.confidence.taxonomy import Groups
     from fieldmark.data.dataset import Photo, Unread
     from fieldmark.input.loading import Photographs
     from fieldmark.new_classes.adding import Widened
@@ -65,6 +66,7 @@ def add_class(
     *,
     out: str | Path | None = None,
     data: str | Path | None = None,
+    group: str = "",
     device: str = "auto",
     external: External = (),
     console: Console = QUIET,
@@ -80,6 +82,7 @@ def add_class(
         photos: of the new class, as for ``predict``; one is enough, five are better.
         out: the new run's folder; by default that of the run with the class's name behind it.
         data: labelled photos of the old classes, of which some are looked at; by default the data it was trained on.
+        group: that the class lies in, one of those that the run was trained with; by default it is in none.
         device: auto, cpu, cuda, cuda:N or mps.
         external: classes of your own that the run's recipe names, or their names.
         console: is told what was left out.
@@ -97,6 +100,7 @@ def add_class(
     run = Path(run)
     recipe, classes, about = read_run(run)
     refuse_name(name, classes)
+    groups = _grouped(run, name, group)
     named, pictures, notes = photos_of(photos)  # raises UserError without any
     place, read = None if out is None else Path(out), [*_paths(photos), Path(data or about.data)]
     folder = place_for(run, place, suffix=suffix_of(name), photos=read)
@@ -114,9 +118,29 @@ def add_class(
     names, sure = (*classes, name), sure and with_class(sure, result.learner.method, own, console=console)
     if speaks():  # only the first of several processes writes
         write_run_like(
-            run, folder, recipe=result.recipe, classes=names, module=result.learner, additions=kept, certainty=sure
+            run,
+            folder,
+            recipe=result.recipe,
+            classes=names,
+            module=result.learner,
+            additions=kept,
+            certainty=sure,
+            groups=groups,
         )
     return NewRun(folder, added, sound.unread, sure and sure.confidence)
+
+
+def _grouped(run: Path, name: str, group: str) -> "Groups | None":
+    """The groups of the run's classes with the new class among them; None for a run without."""
+    from fieldmark.runs.folder import groups_of
+
+    groups = groups_of(run)
+    if groups is None and group:
+        raise UserError(f"--group {printable(group)}: {printable(str(run))} was trained without groups of classes")
+    try:
+        return groups and groups.with_class(name, group)
+    except UserError as error:
+        raise UserError(f"{printable(str(run / 'groups.json'))}: {error}") from None
 
 
 def _widened(
@@ -189,11 +213,11 @@ def remove_class(
     from fieldmark.new_classes.removing import narrow, removable
     from fieldmark.new_classes.writing import place_for, suffix_of, write_run_like
     from fieldmark.runs.added import read_additions
-    from fieldmark.runs.folder import read_run
+    from fieldmark.runs.folder import groups_of, read_run
 
     run = Path(run)
     additions, sure, classes = read_additions(run), certainty_of(run), read_run(run)[1]
-    name = removable(name, classes, additions)
+    name, groups = removable(name, classes, additions), groups_of(run)
     folder = place_for(run, None if out is None else Path(out), suffix=f"-without{suffix_of(name)}")
     opened = opened_run(run, device="cpu", external=external, console=console)
     result = narrow(opened, name, additions, external=classes_named(external))
@@ -206,5 +230,6 @@ def remove_class(
             module=result.learner,
             additions=result.additions,
             certainty=sure and without_class(sure, classes.index(name)),
+            groups=groups and groups.without_class(classes.index(name)),
         )
     return folder

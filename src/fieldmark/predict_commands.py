@@ -57,7 +57,7 @@ def predict(
     found = listed_photos(inputs)
     tell(console, *found.notes)
     answering = answering_of(run, found, asked, machine, console=console)
-    predictions = _predictions(answering, found, kept)
+    predictions = _predictions(answering, found, kept, asked.certainty)
     sorter = Sorter(output.sort, link=output.link) if output.sort else None
     if not speaks():  # only the first of several processes predicts
         return 0
@@ -90,11 +90,13 @@ def _refuse(inputs: tuple[str, ...], output: Output, asked: Asked) -> None:
         refuse_sorting(output.sort, inputs=paths)
 
 
-def _predictions(answering: "Answering", found: "Listed", kept: "Kept | None") -> "Iterator[Prediction]":
+def _predictions(
+    answering: "Answering", found: "Listed", kept: "Kept | None", certainty: float | None
+) -> "Iterator[Prediction]":
     """Those that are there, and then those that are made now."""
     from itertools import chain
 
     if not kept:
         return answering.answered(found)
-    kept.refuse_other_answers(found, answering.answered)
+    kept.refuse_other_answers(found, answering.answered, certainty=certainty)
     return chain(kept.predictions(), answering.answered(kept.others(found)))

@@ -17,7 +17,8 @@ class Output:
 
     Args:
         out: the file to write, .csv or .json, or - for a CSV on standard output; an earlier one is replaced.
-        resume: keep the rows that an earlier call left in the CSV, whole or partial, and add the rest.
+        resume: keep the rows that an earlier call left in the CSV, whole or partial, and add the rest; photos that
+            could not be read are tried again.
         sort: also copy each photo into a folder of its class in this folder; nothing is ever overwritten.
         link: with --sort, make symbolic links instead of copies.
     """

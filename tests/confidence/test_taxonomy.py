@@ -132,3 +132,27 @@ def test_a_group_may_be_called_like_a_class_or_group_inside_it() -> None:
 def test_levels_that_lack_classes() -> None:
     with pytest.raises(UserError, match="does not give each class a group"):
         Groups(BIRDS, (Level("family", ("Gulls",)),))
+
+
+def test_a_class_more_and_a_class_less(tmp_path: Path) -> None:
+    groups = read_groups(table(tmp_path, GOOD), BIRDS)
+    alone = groups.with_class("Jay")
+    assert alone.classes == (*BIRDS, "Jay")
+    assert [level.groups[-1] for level in alone.levels] == ["Jay", "Jay"]
+    for group, path in (
+        ("Larus", ["Larus", "Laridae"]),
+        ("Laridae", ["Little Gull", "Laridae"]),
+        ("Robin", ["Robin"] * 2),
+    ):
+        wider = groups.with_class("Little Gull", group)
+        assert [level.groups[-1] for level in wider.levels] == path
+        assert wider.without_class(len(BIRDS)) == groups
+    assert groups.without_class(0).classes == BIRDS[1:]
+    for name, group, said in (
+        ("Jay", "Larus gulls", "is no group of the run's classes"),
+        ("Larus", "", "is a group of classes already"),
+    ):
+        with pytest.raises(UserError, match=said):
+            groups.with_class(name, group)
+    with pytest.raises(UserError, match="is no group"):
+        Groups(BIRDS).with_class("Jay", "Larus")

@@ -92,3 +92,13 @@ def test_photos_of_one_class_or_none(photos: Path) -> None:
     missing = OpenedData(dataset_of(np.array([0, 0, 1, 1]), ("a", "b")), Scan(()))
     with pytest.raises(UserError, match="4 of 4 photos cannot be read"):
         audit(missing, network, workers=0, console=QUIET)
+
+
+def test_the_learning_curve_counts_doubted_photos_too() -> None:
+    """They are mistakes of the fit to all photos by definition: without them, more photos would seem to help more."""
+    found = audited(clouds(apart=0.8, wrong=0.0))
+    judged = found.predicted.judged
+    assert len(found.doubts)
+    assert found.curve is not None
+    assert found.curve.mistakes == pytest.approx((~found.predicted.hits[:, judged]).mean(1).tolist())
+    assert sum(each.photos for each in found.growth) == judged.sum()

@@ -54,12 +54,12 @@ def test_unjudged_photos_and_missing_classes() -> None:
     assert not len(doubted(predicted(probabilities), np.zeros(40, int)))
 
 
-def test_pairs_are_counted_in_both_directions_and_without_doubted_labels() -> None:
+def test_pairs_are_counted_in_both_directions_and_doubted_labels_among_them() -> None:
     labels = np.array([0, 0, 0, 1, 1, 2, 2])
     answers = np.array([0, 1, 1, 0, 1, 2, 0])
     probabilities = np.eye(3)[answers] * 0.9 + 0.1 / 3
     pairs = confusable(predicted(probabilities), labels, np.array([6]))
-    assert [tuple(pair) for pair in pairs] == [(0, 1, 2, 1)]
+    assert [tuple(pair) for pair in pairs] == [(0, 1, 2, 1, 0), (0, 2, 0, 1, 1)]
 
 
 def test_without_cleanlab_a_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

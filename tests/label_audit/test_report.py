@@ -18,7 +18,7 @@ PLAIN = Report("photos", "folder", 240, ("a",), {}, {}, {}, {}, (), (Finding("da
 
 
 def test_findings_and_the_whole_report() -> None:
-    found = audited(clouds(apart=0.6), splits=("train", "test"))
+    found = audited(clouds(apart=1.0, photos=24, seed=3), splits=("train", "test"))
     kinds = {finding.kind: finding for finding in findings_of(found)}
     assert kinds["likely_label_errors"].count == len(found.doubts) > 0
     assert {"confusable_classes", "more_photos"} <= kinds.keys()

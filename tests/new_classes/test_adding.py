@@ -16,10 +16,12 @@ import torch
 
 import fieldmark
 import small_runs
+from fieldmark.confidence.taxonomy import Groups
+from fieldmark.data.dataset import Level
 from fieldmark.errors import UserError
 from fieldmark.new_classes import adding
 from fieldmark.new_classes.fitting import Rest
-from fieldmark.runs.folder import open_run
+from fieldmark.runs.folder import groups_of, open_run, write_groups
 from typed import ran, refused
 
 
@@ -99,6 +101,25 @@ def test_from_the_command_line(
     assert "one photo cannot tell" in capsys.readouterr().out
 
 
+def test_groups_stay_with_the_run_and_may_hold_the_new_class(
+    own_run: Path, wasps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classes = open_run(own_run).classes
+    groups = Groups(classes, (Level("order", ("Hymenoptera", "Hymenoptera", *classes[2:])),))
+    write_groups(own_run, groups)
+    assert "'Hymenoptera' is a group of classes already" in refused(capsys, "add-class", own_run, "Hymenoptera", wasps)
+    said = refused(capsys, "add-class", own_run, "wasp", wasps, "--group", "hymenoptera")
+    assert "'hymenoptera' is no group of the run's classes; did you mean" in said
+    assert ran("add-class", own_run, "wasp", wasps, "--group", "Hymenoptera", "--out", tmp_path / "in") == 0
+    grouped = groups_of(tmp_path / "in")
+    assert grouped is not None
+    assert grouped.levels[0].groups == (*groups.levels[0].groups, "Hymenoptera")
+    alone = groups_of(fieldmark.add_class(own_run, "wasp", wasps, out=tmp_path / "alone", device="cpu").path)
+    assert alone is not None
+    assert alone.levels[0].groups[-1] == "wasp"
+    assert groups_of(fieldmark.remove_class(tmp_path / "in", "wasp", out=tmp_path / "back")) == groups
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -112,6 +133,7 @@ def test_from_the_command_line(
         (["RUN", "wasp", "WASPS", "--out", "PHOTOS/run"], "outside of the photos"),
         (["RUN", "wasp", "WASPS", "--data", "nowhere"], "nowhere"),
         (["RUN", "wasp", "WASPS", "--data", "WASPS"], ""),
+        (["RUN", "wasp", "WASPS", "--group", "insects"], "was trained without groups"),
         (["RUN", "wasp", "PHOTOS/ant/1.jpg"], "is a photo of 'ant'"),
         (["WASPS", "wasp", "WASPS"], "is not a Fieldmark run"),
         (["RUN", "wasp", "WASPS", "--device", "cuda:77"], ""),

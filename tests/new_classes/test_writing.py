@@ -59,6 +59,7 @@ def test_a_run_like_another_opens_and_answers(trained: Path, tmp_path: Path) -> 
         module=opened.learner,
         additions=None,
         certainty=None,
+        groups=None,
     )
     load_model(tmp_path / "run", open_run(trained).learner)
     again = open_run(tmp_path / "run")
@@ -92,5 +93,6 @@ def test_nothing_is_left_of_a_run_that_cannot_be_written(
             module=opened.learner,
             additions=None,
             certainty=None,
+            groups=None,
         )
     assert not (tmp_path / "run").exists()

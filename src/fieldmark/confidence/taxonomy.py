@@ -50,6 +50,33 @@ class Groups:
             positions.append(np.array([at[group] for group in level.groups], dtype=np.int64))
         return tuple(positions)
 
+    def with_class(self, name: str, group: str = "") -> "Groups":
+        """These with a further class, the last one: in a group and what that lies in, or by itself at each level.
+
+        Raises:
+            UserError: there is no such group, or the class is called like one that it does not lie in.
+        """
+        depth = next((at for at, level in enumerate(self.levels) if group in level.groups), len(self.levels))
+        if group and depth == len(self.levels):
+            known = dict.fromkeys(group for level in self.levels for group in level.groups)
+            raise UserError(f"'{printable(group)}' is no group of the run's classes; {did_you_mean(group, known)}")
+        own = [
+            level.groups[self.levels[depth].groups.index(group)] if at >= depth else name
+            for at, level in enumerate(self.levels)
+        ]
+        if name not in own[depth:] and any(name in level.groups for level in self.levels):
+            raise UserError(f"'{printable(name)}' is a group of classes already; give the class another name")
+        levels = (Level(level.name, (*level.groups, own[at])) for at, level in enumerate(self.levels))
+        return Groups((*self.classes, name), tuple(levels))
+
+    def without_class(self, label: int) -> "Groups":
+        """These without the class of that index."""
+
+        def less(names: tuple[str, ...]) -> tuple[str, ...]:
+            return (*names[:label], *names[label + 1 :])
+
+        return Groups(less(self.classes), tuple(Level(level.name, less(level.groups)) for level in self.levels))
+
 
 def _faults(groups: Groups) -> Iterator[str]:
     """What is wrong with groups, in words."""

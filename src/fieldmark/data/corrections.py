@@ -295,7 +295,8 @@ def shielded(cell: str) -> str:
 
 
 def _plain(name: str) -> str:
-    name = unicodedata.normalize("NFC", name).replace("\\", "/").strip()
+    """A name of a photo or a class as it is compared, whatever a table or a spreadsheet made of it."""
+    name = unicodedata.normalize("NFC", unescaped(name)).replace("\\", "/").strip()
     return name[1:] if name.startswith("'") and name[1:].startswith(_FORMULA) else name
 
 

@@ -199,9 +199,9 @@ def audit_features(dataset: Dataset, read: Inferred, units: np.ndarray, *, netwo
         doubts = doubted(predicted, labels)
         likeness = likeness_of(features, labels, units)
         unlike = unlike_their_class(likeness, labels)
-    sure = predicted.judged.copy()
-    sure[doubts] = False
-    curve, growth = growth_of(predicted.hits[:, sure], labels[sure], classes=len(dataset.classes))
+    # with doubted photos: all are mistakes of the fit to all photos, so the curve would fall too steeply without them
+    judged = predicted.judged
+    curve, growth = growth_of(predicted.hits[:, judged], labels[judged], classes=len(dataset.classes))
     return Audit(
         dataset=dataset,
         network=network,

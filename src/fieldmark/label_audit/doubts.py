@@ -17,12 +17,16 @@ NEEDED = "finding likely label errors needs the package cleanlab: pip install 'f
 
 
 class Pair(NamedTuple):
-    """Two classes of which ``first_as_second`` photos of the one look like the other, and the other way round."""
+    """Two classes of which ``first_as_second`` photos of the one look like the other, and the other way round.
+
+    The labels of ``doubted`` of these photos are likely wrong.
+    """
 
     first: int
     second: int
     first_as_second: int
     second_as_first: int
+    doubted: int
 
 
 def refuse_without_cleanlab() -> None:
@@ -59,12 +63,13 @@ def doubted(predicted: Predicted, labels: np.ndarray) -> np.ndarray:
 
 
 def confusable(predicted: Predicted, labels: np.ndarray, doubts: np.ndarray) -> list[Pair]:
-    """Pairs of classes that are taken for each other out of fold, the most often first; doubted labels do not count."""
-    counts = np.zeros((predicted.probabilities.shape[1],) * 2, dtype=np.int64)
-    sure = predicted.judged.copy()
-    sure[doubts] = False
-    np.add.at(counts, (labels[sure], predicted.labels[sure]), 1)
+    """Pairs of classes that are taken for each other out of fold, the most often first."""
+    classes = predicted.probabilities.shape[1]
+    counts, doubted = np.zeros((2, classes, classes), dtype=np.int64)
+    for table, rows in ((counts, np.flatnonzero(predicted.judged)), (doubted, doubts)):
+        np.add.at(table, (labels[rows], predicted.labels[rows]), 1)
     np.fill_diagonal(counts, 0)
+    doubted = doubted + doubted.T
     mixed = np.argwhere(np.triu(counts + counts.T)).tolist()
-    pairs = [Pair(first, second, int(counts[first, second]), int(counts[second, first])) for first, second in mixed]
+    pairs = [Pair(a, b, int(counts[a, b]), int(counts[b, a]), int(doubted[a, b])) for a, b in mixed]
     return sorted(pairs, key=lambda pair: -pair.first_as_second - pair.second_as_first)

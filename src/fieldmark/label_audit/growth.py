@@ -2,9 +2,10 @@
 
 The share of mistakes e of n photos is taken for a power law, e = a n^(-b) (Hestness et al., "Deep Learning Scaling is
 Predictable, Empirically", 2017, arXiv:1712.00409), with one exponent b for all classes, as the few photos of one class
-say nothing of its own; a is that of the class. Curves often flatten, so b is the lower one of that of the whole curve
-and that of its last doubling, and its interval holds both. It is of logistic regression on frozen features, and reaches
-as far as twice the photos.
+say nothing of its own; a is that of the class. Doubted labels stay in: only mistakes of the fit to all photos are
+doubted, so that the curve would fall too steeply without them, while wrong labels can but flatten it. Curves often
+flatten, so b is the lower one of that of the whole curve and that of its last doubling, and its interval holds both. It
+is of logistic regression on frozen features, and reaches as far as twice the photos.
 """
 
 from typing import NamedTuple
@@ -25,7 +26,7 @@ _SIZES = np.log(np.array((*SHARES, 1.0)))
 class Growth(NamedTuple):
     """What more photos would do for a class.
 
-    ``photos`` are those judged and not doubted, of which ``right`` were classified rightly out of fold; ``gain`` is how
+    ``photos`` are those judged, of which ``right`` were classified rightly out of fold; ``gain`` is how
     much of the class, a share between 0 and 1, would be right in addition with twice the photos, with its 95 %
     interval; ``needed`` photos more would take away a fifth of the mistakes, None where that takes more than twice the
     photos.
@@ -71,7 +72,7 @@ def growth_of(hits: np.ndarray, labels: np.ndarray, *, classes: int) -> tuple[Cu
     """The curve of all, and what it says of each class.
 
     Args:
-        hits: as for ``curve_of``, of photos that were judged and whose labels are not doubted.
+        hits: as for ``curve_of``, of photos that were judged, those with doubted labels among them.
         labels: (N,), of the same photos.
         classes: C.
     """

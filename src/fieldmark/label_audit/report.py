@@ -105,7 +105,11 @@ def findings_of(audit: Audit) -> Iterator[Finding]:
     unlike = [(names[row], audit.class_of(row)) for row in audit.unlike.tolist()]
     yield from _found("unlike_their_class", "note", unlike, text="photos unlike the others of their class", advice=look)
     pairs = [
-        (classes[pair.first], f"{classes[pair.second]} ({pair.first_as_second} and {pair.second_as_first} photos)")
+        (
+            classes[pair.first],
+            f"{classes[pair.second]} ({pair.first_as_second} and {pair.second_as_first} photos"
+            f"{f', {pair.doubted} of them with doubted labels' if pair.doubted else ''})",
+        )
         for pair in audit.pairs[:PAIRS]
     ]
     yield from _found(

@@ -10,6 +10,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import nn
 
+from fieldmark.confidence.taxonomy import Groups
 from fieldmark.core.weights import MODEL, RECIPE
 from fieldmark.data.outputs import refuse_folder
 from fieldmark.data.split import SPLITS_FILE
@@ -24,6 +25,7 @@ from fieldmark.runs.folder import (
     CLASSES,
     CONFIDENCE,
     GALLERY,
+    GROUPS,
     HELD_OUT,
     METRICS,
     SCAN,
@@ -31,6 +33,7 @@ from fieldmark.runs.folder import (
     classes_to_json,
     confidence_value,
     digest_of,
+    groups_value,
 )
 
 KEPT = (ABOUT, SPLITS_FILE, SCAN, START, METRICS, "curves.png", "test_openings.csv")
@@ -76,6 +79,7 @@ def write_run_like(
     module: nn.Module,
     additions: Additions | None,
     certainty: Certainty | None,
+    groups: Groups | None,
 ) -> None:
     """Writes a run that is another one but for its network and its classes.
 
@@ -87,6 +91,7 @@ def write_run_like(
         module: the learner.
         additions: what was added to the new run; None for nothing.
         certainty: the new run's; None where nothing is known.
+        groups: of the new run's classes; None for none.
 
     Raises:
         UserError: it cannot be written; then there is nothing.
@@ -104,6 +109,8 @@ def write_run_like(
     contents[MODEL] = partial(save_file, tensors)
     if certainty is not None:
         contents |= _contents_of(certainty)
+    if groups is not None:
+        contents[GROUPS] = partial(_write_value, groups_value(groups))
     busy = f"--out {printable(str(folder))}: another process is writing there; choose another folder"
     with locked(folder, busy=busy):
         replace_files(folder, contents)
@@ -122,6 +129,10 @@ def _contents_of(certainty: Certainty) -> dict[str, Callable[[Path], object]]:
     if certainty.gallery is not None:
         contents[GALLERY] = lambda path: (gallery := of(path).gallery) and gallery.save(path)
     return contents
+
+
+def _write_value(value: object, path: Path) -> None:
+    write_json(path, value)
 
 
 def _write_text(text: str, path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Rows that an earlier call has left, whole or killed: which photos have one, and what it says."""
+"""Rows that an earlier call has left, whole or killed: which photos have one, and what it says.
+
+Photos that could not be read count as if they had none, as they may have been mended since.
+"""
 
 import csv
 import hashlib
@@ -16,8 +19,9 @@ from fieldmark.files import partial_files, unescaped
 from fieldmark.predictions.prediction import Prediction
 from fieldmark.predictions.writing import header_of
 
-TRIED, APART = 4, 0.02
-"""Photos whose rows are computed once more, and how far off a probability may be: further, another model made them."""
+TRIED, SPREAD, APART = 4, 32, 0.02
+"""Photos whose rows are computed once more, how many where more than classes was asked for, and how far off a
+probability may be: further, another model made them."""
 
 
 class Kept:
@@ -30,12 +34,16 @@ class Kept:
 
     def __init__(self, path: Path, header: Sequence[str]) -> None:
         self.path, self.header = path, list(header)
-        numbers = np.fromiter((_number(one.file) for one in self.predictions()), np.uint64)
-        self.count = len(numbers)
-        self._numbers, self._left = np.unique(numbers, return_counts=True)
+        held = [("number", np.uint64), ("share", np.float32)]
+        rows = np.fromiter(((_number(one.file), one.probabilities[0]) for one in self.predictions()), held)
+        self.count, self._shares = len(rows), rows["share"].copy()
+        self._numbers, self._left = np.unique(rows["number"], return_counts=True)
 
     def predictions(self) -> Iterator[Prediction]:
-        """What the rows say, in order; the last one, if it was cut off, does not count."""
+        """What the rows say, in order, but for those of photos that could not be read and a last one that was cut off."""
+        return (one for one in self._rows() if not one.reason)
+
+    def _rows(self) -> Iterator[Prediction]:
         with self.path.open("rb") as file:
             rows = csv.reader(line.decode() for line in file if line.endswith(b"\n"))
             next(rows)
@@ -52,7 +60,7 @@ class Kept:
             raise UserError(f"{printable(str(self.path))}: a row with {len(row)} values; leave out --resume")
         cells = dict(zip(self.header, row, strict=True))
         ranks = range(1, 1 + sum(name.startswith("class_") for name in self.header))
-        ranked = [(cells[f"class_{rank}"], float(cells[f"probability_{rank}"] or 0)) for rank in ranks]
+        ranked = [(unescaped(cells[f"class_{rank}"]), float(cells[f"probability_{rank}"] or 0)) for rank in ranks]
         classes = [(name, share) for name, share in ranked if name]
         more = {name: read(cells[name]) for name, read in _FURTHER.items() if name in cells}
         return Prediction(
@@ -84,32 +92,64 @@ class Kept:
             self.path.unlink(missing_ok=True)
 
     def refuse_other_answers(
-        self, photos: Iterable[Photo], answered: Callable[[Sequence[Photo]], Iterable[Prediction]]
+        self,
+        photos: Iterable[Photo],
+        answered: Callable[[Sequence[Photo]], Iterable[Prediction]],
+        *,
+        certainty: float | None = None,
     ) -> None:
-        """Raises ``UserError`` where a few photos that have rows get other answers now."""
-        tried = list(islice((photo for photo, has_row in self.split(photos) if has_row), TRIED))
-        if not tried:
-            return
+        """Raises ``UserError`` where photos that have rows get other answers now.
+
+        A few of them are answered once more: the first, or, where answers or sets were asked for, some for which the
+        model was sure and some for which it was not. A row whose answer does not reach the certainty is another's.
+        """
+        tried = self._tried(photos)
         names = {photo.name for photo in tried}
-        rows = {one.file: one for one in self.predictions() if one.file in names}
-        for now in answered(tried):
-            before = rows[now.file]
-            shares = dict(zip(now.classes, now.probabilities, strict=True))
-            known = zip(before.classes, before.probabilities, strict=True)
-            moved = [name for name, share in known if abs(shares.get(name, share) - share) > APART]
-            if moved or before.classes[:1] != now.classes[:1] or bool(before.reason) != bool(now.reason):
-                name, table = printable(now.file), printable(str(self.path))
-                raise UserError(
-                    f"--resume: {table} says something else of {name} than this model does now;\n"
-                    "leave out --resume, or name another file with -o"
-                )
+        rows: dict[str, Prediction] = {}
+        for row in self.predictions():
+            if row.file in names:
+                rows[row.file] = row
+            if (
+                certainty is not None
+                and row.answer_probability is not None
+                and row.answer_probability < certainty - 1e-6
+            ):
+                raise self._other(row.file)
+        for now in answered(tried) if tried else ():
+            if _differ(rows[now.file], now):
+                raise self._other(now.file)
+
+    def _tried(self, photos: Iterable[Photo]) -> list[Photo]:
+        """Photos with rows that are answered once more."""
+        with_rows = (photo for photo, has_row in self.split(photos) if has_row)
+        if not _FURTHER.keys() & {*self.header} or not self.count:
+            return list(islice(with_rows, TRIED))
+        places = np.linspace(0, self.count - 1, min(SPREAD, self.count)).astype(int)
+        rows = {*np.argsort(self._shares, kind="stable")[places].tolist()}
+        names = {one.file for at, one in enumerate(self.predictions()) if at in rows}
+        return [photo for photo in with_rows if photo.name in names]
+
+    def _other(self, file: str) -> UserError:
+        return UserError(
+            f"--resume: {printable(str(self.path))} says something else of {printable(file)} than is said now: "
+            "the model, the photo or what is asked for changed;\nleave out --resume, or name another file with -o"
+        )
+
+
+def _differ(before: Prediction, now: Prediction) -> bool:
+    """Whether two answers to a photo cannot be one model's to one question."""
+    shares = dict(zip(now.classes, now.probabilities, strict=True))
+    known = zip(before.classes, before.probabilities, strict=True)
+    moved = any(abs(shares.get(name, share) - share) > APART for name, share in known)
+    said = [(one.classes[:1], one.answer, one.level, one.set) for one in (before, now)]
+    return moved or said[0] != said[1]
 
 
 _FURTHER: dict[str, Callable[[str], object]] = {
-    "answer": str,
-    "level": str,
+    "answer": unescaped,
+    "level": unescaped,
     "answer_probability": lambda text: float(text) if text else None,
-    "nearest": str,
+    "nearest": unescaped,
     "distance": lambda text: float(text) if text else None,
     "set": lambda text: tuple(json.loads(text)) if text else None,
 }

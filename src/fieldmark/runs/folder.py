@@ -269,7 +269,12 @@ def gallery_of_run(run: Path) -> Gallery | None:
 
 def write_groups(run: Path, groups: Groups) -> None:
     """Writes the groups of a run's classes."""
-    write_json(run / GROUPS, {"format_version": FORMAT_VERSION} | to_plain(groups))
+    write_json(run / GROUPS, groups_value(groups))
+
+
+def groups_value(groups: Groups) -> object:
+    """What ``groups.json`` holds."""
+    return {"format_version": FORMAT_VERSION} | to_plain(groups)
 
 
 def groups_of(run: Path, file: Path | None = None) -> Groups | None:
