@@ -40,7 +40,7 @@ class Kept:
         self._numbers, self._left = np.unique(rows["number"], return_counts=True)
 
     def predictions(self) -> Iterator[Prediction]:
-        """What the rows say, in order, but for those of photos that could not be read and a last one that was cut off."""
+        """What the rows say, in order, but for those of unreadable photos and a last one that was cut off."""
         return (one for one in self._rows() if not one.reason)
 
     def _rows(self) -> Iterator[Prediction]:
