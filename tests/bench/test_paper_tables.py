@@ -78,6 +78,19 @@ def test_runs_that_followed_a_row_stand_beside_it(tmp_path: Path):
     assert row.figure == "80.21"
 
 
+def test_only_seeds_of_one_entry_are_averaged(tmp_path: Path):
+    """Not those that were given other photos, nor one seed twice; and a share stays one."""
+    asked, folders = Asked((), recipe="pc/cub-resnet50"), (tmp_path / "a", tmp_path / "b")
+    for folder in folders:
+        write_result(folder, replace(result_of("pc", 11, top1=0.05), asked=asked))
+    write_result(folders[0], replace(result_of("pc", 12, top1=0.95), asked=asked))
+    more = replace(asked, train_on=("train", "val"))
+    write_result(folders[1], replace(result_of("plain", 11, top1=0.8), asked=more))
+    (row,) = (row for row in tables_of_papers("pc", results=folders) if row.recipe == "pc/cub-resnet50")
+    apart = "80.0 (1 seed; 20 photos of birds; with training on train + val)"
+    assert row.ours == f"50.0 (2 seeds, 0.0 to 100.0; 20 photos of birds); {apart}"
+
+
 def test_what_tuning_chose_is_told(tmp_path: Path):
     trials = ({}, {"stages.0.optimiser.lr": 0.5})
     tuned = {"winner": 1, "trials": [{"changes": dict(trial), "top1": 0.5, "runs": 1} for trial in trials]}

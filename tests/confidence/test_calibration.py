@@ -1,8 +1,11 @@
 """Errors against loops written from their definitions, and the band against networks that are calibrated."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from fieldmark.confidence import calibration
 from fieldmark.confidence.calibration import BINS, calibration_of
 
 
@@ -80,3 +83,22 @@ def test_the_same_photos_give_the_same_band() -> None:
 def test_it_is_plain_data() -> None:
     value = calibration_of(*perfect(50)).to_json()
     assert set(value) == {"ece", "class_ece", "log_loss", "probability", "bins"}
+
+
+def test_in_blocks_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors to the last digits, and bands but for other draws; and memory does not grow with classes times photos."""
+    shares, labels = perfect(300)
+    whole = calibration_of(shares, labels)
+    monkeypatch.setattr(calibration, "BLOCK", 100)
+    parts = calibration_of(shares, labels)
+    assert parts.error.value == pytest.approx(whole.error.value, rel=1e-12)
+    assert parts.by_class.value == pytest.approx(whole.by_class.value, rel=1e-12)
+    assert parts.error.high == pytest.approx(whole.error.high, rel=0.1)
+    assert parts.by_class.high == pytest.approx(whole.by_class.high, rel=0.1)
+    shares, labels = np.full((4_000, 500), -np.log(500)), np.arange(4_000) % 500
+    monkeypatch.setattr(calibration, "BLOCK", 1 << 16)
+    tracemalloc.start()
+    calibration_of(shares, labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < shares.nbytes

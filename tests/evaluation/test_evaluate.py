@@ -251,3 +251,11 @@ def test_each_branch_of_a_method_has_an_accuracy_of_its_own(tmp_path: Path) -> N
     told = " ".join(console.export_text().split())
     assert f"top1, complementary alone │ {100 * result.branches['complementary']:.2f}" in told
     assert "branches" in result.to_json()
+
+
+def test_scores_that_are_no_numbers_are_refused(own_run: Path) -> None:
+    opened = open_run(own_run)
+    with torch.no_grad():
+        opened.learner.method.classifier.head.bias[0] = torch.nan
+    with pytest.raises(UserError, match=r"scores of 3 of 3 photos, such as .*, are not numbers"):
+        evaluate(opened, split_of_run(own_run, None, "test"), split="test")

@@ -30,3 +30,10 @@ def test_columns_are_those_asked_for() -> None:
     assert columns_of(None, None) == ()
     assert columns_of(0.9, None) == ("answer", "level", "answer_probability")
     assert columns_of(None, 0.9, "5%") == ("answer", "nearest", "distance", "set")
+
+
+def test_scores_that_are_no_numbers_are_no_answer() -> None:
+    shares = np.array([[0.2, 0.5, 0.3], [np.nan, np.nan, np.nan]])
+    good, bad = predictions_of(["a", "b"], shares, classes=CLASSES, top=2, reasons={})
+    assert good.classes == ("bee", "cat")
+    assert (bad.classes, bad.reason) == ((), "the network's scores of it are not numbers; its weights may be damaged")

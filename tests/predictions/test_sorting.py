@@ -136,3 +136,10 @@ def test_a_disk_that_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(UserError, match=r"1\.jpg cannot be written: No space left"):
         sort(into, [Prediction(name, ("bee",), (1.0,))])
     assert tree(into) == {}
+
+
+def test_a_class_called_unsure_is_no_lack_of_an_answer(tmp_path: Path) -> None:
+    names = [photo(tmp_path / name, name) for name in ("1.jpg", "2.jpg")]
+    answered = Prediction(names[0], ("unsure",), (0.9,), "", "unsure", "class", 0.9)
+    sort(tmp_path / "s", [answered, Prediction(names[1], ("unsure",), (0.5,), "", "", "unsure")])
+    assert tree(tmp_path / "s") == {"unsure (2)/1.jpg": "1.jpg", "unsure/2.jpg": "2.jpg"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fieldmark.bench.recipe_words import changes_in_words
-from fieldmark.bench.results import DONE, Result, read_results
+from fieldmark.bench.results import DONE, Asked, Result, read_results
 from fieldmark.data.dataset import labels_of
 from fieldmark.data.reading import read_dataset
 from fieldmark.errors import UserError, printable
@@ -100,26 +100,30 @@ def _ours(name: str, row: Row, measured: Mapping[str, list[Result]]) -> str:
     if name not in measured:
         weights = ", pretrained weights" if row.recipe.model.weights != "none" else ""
         return f"not run: needs {row.data}{weights}, and hours of a GPU"
-    alike: dict[tuple[str, str], list[Result]] = {}
+    alike: dict[tuple[str, str, str, str], dict[int, Result]] = {}
     for result in measured[name]:
         changed = changes_in_words(_changes(result), result.recipe)
-        alike.setdefault((result.data, changed), []).append(result)
-    return "; ".join(_figure(*of, results) for of, results in sorted(alike.items()))
+        alike.setdefault((result.data, changed, result.title, result.entry), {})[result.seed] = result
+    return "; ".join(_figure(*of[:2], list(by_seed.values())) for of, by_seed in sorted(alike.items()))
 
 
 def _changes(result: Result) -> dict[str, Any]:
-    """Where its recipe is not the row's: by its plan, and by the trial that did best."""
+    """Where it is not the row: by its plan, by the trial that did best, and in the photos that it was given."""
     winner = result.tuned.get("winner")
     try:
-        return {**result.asked.changes, **({} if winner is None else result.tuned["trials"][winner]["changes"])}
+        changes = {**result.asked.changes, **({} if winner is None else result.tuned["trials"][winner]["changes"])}
     except (KeyError, IndexError, TypeError) as error:
         raise UserError(f"{result.key}.json: its trials cannot be read; the file was changed by hand") from error
+    asked = result.asked
+    if asked.train_on and asked.train_on != ROWS[asked.recipe].recipe.train_on:
+        changes["train_on"] = " + ".join(asked.train_on)
+    return changes | ({} if asked.annotation == Asked.annotation else {"annotation": asked.annotation})
 
 
 def _figure(data: str, changed: str, results: Sequence[Result]) -> str:
     mean, low, high = (100 * value for value in seed_interval([result.metrics["top1"] for result in results]))
     seeds, photos = len(results), results[0].photos["measured"]
-    ends = f", {low:.1f} to {high:.1f}" if seeds > 1 else ""
+    ends = f", {max(low, 0):.1f} to {min(high, 100):.1f}" if seeds > 1 else ""
     aside = f"; with {changed}" if changed else ""
     return f"{mean:.1f} ({seeds} seed{'s' * (seeds > 1)}{ends}; {photos:,} photos of {data}{aside})"
 

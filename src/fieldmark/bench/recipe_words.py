@@ -27,6 +27,8 @@ _PLACES = (
     (r"model\.output_stride", "output stride"),
     (r"precision", "precision"),
     (r"batches\.size", "batch size"),
+    (r"train_on", "training on"),
+    (r"annotation", "annotation"),
 )
 
 

@@ -33,8 +33,9 @@ def group_probabilities(probabilities: np.ndarray, groups: Groups, level: int) -
     if level == 0:
         return probabilities.astype(np.float64)
     positions = groups.positions[level]
-    members = positions[:, None] == np.arange(len(groups.nodes[level]))
-    return probabilities.astype(np.float64) @ members.astype(np.float64)
+    order = np.argsort(positions, kind="stable")  # classes by their nodes, each of which has one
+    starts = np.searchsorted(positions[order], np.arange(len(groups.nodes[level])))
+    return np.add.reduceat(probabilities[:, order].astype(np.float64), starts, axis=1)
 
 
 def paths(probabilities: np.ndarray, groups: Groups) -> Paths:

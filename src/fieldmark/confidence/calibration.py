@@ -5,6 +5,7 @@ et al., "Beyond temperature scaling" (NeurIPS 2019, arXiv:1910.12656). It is nev
 it is held against the errors of as many photos whose labels are drawn from the probabilities themselves.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 BINS = 15
 """Ranges of probability, equally wide."""
 DRAWS, CLASS_DRAWS = 1000, 200
+BLOCK = 1 << 22
+"""Numbers of one array that are held at a time."""
 BAND = (2.5, 97.5)
 """Percentiles of a perfectly calibrated model's errors: 95 % of them lie between."""
 
@@ -84,9 +87,8 @@ def calibration_of(
     """
     if not len(labels):
         raise ValueError("calibration needs photos")
-    shares = np.exp(log_probabilities)
     drawn = np.random.default_rng(seed)
-    sure, right = shares.max(1), shares.argmax(1) == labels
+    sure, right = np.exp(log_probabilities.max(1)), log_probabilities.argmax(1) == labels
     places = _places(sure, bins)
     sums = np.bincount(places, sure, bins)
     error, errors, hits = _answers(sure, right, places=places, sums=sums, drawn=drawn)
@@ -108,7 +110,7 @@ def calibration_of(
     return Calibration(
         rows,
         CalibrationError(error, *np.percentile(errors, BAND).tolist()),
-        _classes(shares, labels, bins=bins, drawn=drawn),
+        _classes(log_probabilities, labels, bins=bins, drawn=drawn),
         float(sure.mean()),
         log_loss,
     )
@@ -118,33 +120,47 @@ def _places(shares: np.ndarray, bins: int) -> np.ndarray:
     return np.minimum((shares * bins).astype(np.int64), bins - 1)
 
 
+def _blocks(count: int, width: int) -> Iterator[slice]:
+    """Parts of ``count`` rows, of which arrays with ``width`` columns are small beside a network."""
+    size = max(1, BLOCK // width)
+    return (slice(start, start + size) for start in range(0, count, size))
+
+
 def _answers(
     sure: np.ndarray, right: np.ndarray, *, places: np.ndarray, sums: np.ndarray, drawn: np.random.Generator
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """The error of the answers; and errors (draws,) and right answers by bin (draws, bins) of perfect calibration."""
     bins, count = len(sums), len(sure)
-    inside = np.zeros((count, bins))
-    inside[np.arange(count), places] = 1
-    hits = (drawn.random((DRAWS, count)) < sure).astype(np.float64) @ inside
+    hits = np.zeros((DRAWS, bins))
+    for part in _blocks(count, DRAWS):
+        inside = np.eye(bins)[places[part]]
+        hits += (drawn.random((DRAWS, len(inside))) < sure[part]).astype(np.float64) @ inside
     error = float(np.abs(np.bincount(places, right, bins) - sums).sum()) / count
     return error, np.abs(hits - sums).sum(1) / count, hits
 
 
-def _classes(shares: np.ndarray, labels: np.ndarray, *, bins: int, drawn: np.random.Generator) -> CalibrationError:
+def _classes(
+    log_probabilities: np.ndarray, labels: np.ndarray, *, bins: int, drawn: np.random.Generator
+) -> CalibrationError:
     """The mean over classes of the error of each class's probability, over all photos."""
+    count, classes = log_probabilities.shape
+    sums = np.zeros(classes * bins)
+    hits = np.zeros((1 + CLASS_DRAWS, classes * bins), np.int32)  # of the labels, then of those drawn
+    for part in _blocks(count, classes):
+        shares = np.exp(log_probabilities[part])
+        places = _places(shares, bins) + bins * np.arange(classes)
+        sums += np.bincount(places.ravel(), shares.ravel(), classes * bins)
+        for row, own in zip(hits, (labels[part], *_labels_drawn(shares, drawn)), strict=True):
+            row += np.bincount(places[np.arange(len(own)), own], minlength=classes * bins)
+    value, *errors = [float(np.abs(row - sums).sum()) / (count * classes) for row in hits]
+    return CalibrationError(value, *np.percentile(errors, BAND).tolist())
+
+
+def _labels_drawn(shares: np.ndarray, drawn: np.random.Generator) -> Iterator[np.ndarray]:
+    """Labels (n,) drawn from the probabilities (n, C) of n photos, as often as the band of classes takes them."""
     count, classes = shares.shape
-    places = _places(shares, bins) + bins * np.arange(classes)
-    sums = np.bincount(places.ravel(), shares.ravel(), classes * bins)
     rows = np.arange(count)
     ends = (shares.cumsum(1) + rows[:, None]).ravel()  # ascending, so that one search draws all photos' labels
-
-    def error(own: np.ndarray) -> float:
-        hits = np.bincount(places[rows, own], minlength=classes * bins)
-        return float(np.abs(hits - sums).sum()) / (count * classes)
-
-    def labels_drawn() -> np.ndarray:
+    for _ in range(CLASS_DRAWS):
         found = np.searchsorted(ends, drawn.random(count) + rows) - classes * rows
-        return np.clip(found, 0, classes - 1)  # but for rounding
-
-    errors = [error(labels_drawn()) for _ in range(CLASS_DRAWS)]
-    return CalibrationError(error(labels), *np.percentile(errors, BAND).tolist())
+        yield np.clip(found, 0, classes - 1)  # but for rounding

@@ -164,6 +164,7 @@ def evaluate(
     read = infer(partial(scored, method), photos, method=method, workers=workers, progress=progress)
     logits, *branches = np.split(read.values, 1 + len(method.scored_views), axis=1)
     labels = read.labels
+    _refuse_unsound(logits, read.photos, opened.path)
     metrics = measure(logits, labels)
     return Evaluation(
         split=split,
@@ -179,6 +180,15 @@ def evaluate(
         notes=(*dataset.notes, *_remarks(opened, split, labels, metrics)),
         confidence=opened.confidence,
     )
+
+
+def _refuse_unsound(logits: np.ndarray, photos: Sequence[Photo], run: Path) -> None:
+    """Raises ``UserError`` where scores are no numbers, which would count as wrong answers."""
+    rows = np.flatnonzero(~(logits < np.inf).all(1))
+    if len(rows):
+        count = f"{len(rows):,} of {len(photos):,} photos, such as {printable(photos[rows[0]].name)}"
+        advice = "its weights are damaged, or its method divides by zero there: train it anew, or mend the method"
+        raise UserError(f"{printable(str(run))}: the network's scores of {count}, are not numbers;\n{advice}")
 
 
 def _remarks(opened: Opened, split: str, labels: np.ndarray, metrics: Metrics) -> Iterator[str]:

@@ -10,6 +10,8 @@ from fieldmark.confidence.answers import Answer
 from fieldmark.confidence.refusal import NONE
 from fieldmark.confidence.taxonomy import UNSURE
 
+UNSOUND = "the network's scores of it are not numbers; its weights may be damaged"
+"""Why a photo has no classes though it could be read."""
 SHOWN, CLASSES = 20, 5
 """The most photos whose classes are printed, and the most classes that a line names."""
 
@@ -105,11 +107,12 @@ def predictions_of(
         answers: what was asked for beyond classes, one per photo.
         reasons: why photos could not be read, by their rows, whose probabilities mean nothing.
     """
+    unsound = np.isnan(probabilities).any(1)
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     shares = np.take_along_axis(probabilities, best, 1).tolist()
     for row, (name, labels) in enumerate(zip(names, best.tolist(), strict=True)):
-        if row in reasons:
-            yield Prediction(name, reason=reasons[row])
+        if row in reasons or unsound[row]:
+            yield Prediction(name, reason=reasons.get(row, UNSOUND))
         else:
             further = answers[row] if answers else Answer()
             yield Prediction(name, tuple(classes[label] for label in labels), tuple(shares[row]), "", *further)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fieldmark.confidence.taxonomy import UNSURE
 from fieldmark.data.outputs import refuse_folder
 from fieldmark.errors import UserError, printable
 from fieldmark.files import placed, refuse_unwritable
@@ -36,7 +37,7 @@ class Sorter:
 
     def __post_init__(self) -> None:
         self._folders: dict[str, Path] = {}
-        self._taken = {UNREADABLE}
+        self._taken = {UNREADABLE, UNSURE}
 
     def sorted(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
         """The predictions as they come, the file of each put into its place before.
@@ -65,7 +66,9 @@ class Sorter:
         """Where the file of a prediction goes."""
         if prediction.reason:
             return self.into / UNREADABLE
-        name = prediction.answer or prediction.level or prediction.classes[0]
+        if prediction.level == UNSURE:
+            return self.into / UNSURE
+        name = prediction.answer or prediction.classes[0]
         if name not in self._folders:
             self._folders[name] = self.into / self._free(safe(name))
         return self._folders[name]
