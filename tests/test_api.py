@@ -122,8 +122,10 @@ PROBE = {"backbones": ["test_resnet"], "weights": "none", "size": 32, "device": 
 def test_probe_measures_on_val_and_on_test_only_if_asked(photos: Path) -> None:
     (val,) = fieldmark.probe(photos, **PROBE)
     (both,) = fieldmark.probe(photos, train_on=("train", "val"), split="test", **PROBE)
-    (train,) = fieldmark.probe(photos, split="train", **PROBE)
-    assert (val.metrics.n, both.metrics.n, train.metrics.n) == (3, 3, 24)
+    assert (val.metrics.n, both.metrics.n) == (3, 3)
+    for train_on, split in (("train", "train"), ("train+val", "val"), ("train+test", "test"), ("test", "test")):
+        with pytest.raises(UserError, match=r"is measured on val or test|the probe is fitted to these photos"):
+            fieldmark.probe(photos, train_on=train_on, split=split, **PROBE)
     with pytest.raises(UserError, match="add --split test"):
         fieldmark.probe(photos, train_on=("train", "val"), **PROBE)
 

@@ -15,7 +15,7 @@ from fieldmark.data.dataset import labels_of
 from fieldmark.data.opening import OpenedData, open_photos, refuse_boxless, refuse_missing_splits
 from fieldmark.data.reading import read_dataset
 from fieldmark.equations import equations as equations
-from fieldmark.errors import UserError
+from fieldmark.errors import UserError, printable
 from fieldmark.explaining import compare as compare
 from fieldmark.explaining import explain as explain
 from fieldmark.explaining import figures as figures
@@ -293,6 +293,11 @@ def _probe_data(
     if split is None and "val" in train_on:
         raise UserError("--train-on with val leaves only the test photos to measure on: add --split test")
     measured = split or "val"
+    if measured not in ("val", "test"):
+        raise UserError(f"--split {printable(measured)}: a probe is measured on val or test")
+    if measured in train_on:
+        fitted = f"the probe is fitted to these photos (--train-on {printable('+'.join(train_on))})"
+        raise UserError(f"--split {measured}: {fitted}; measure it on others")
     holds_out = split is None and dataset.is_split and not dataset.of(["val"])
     _refuse_probe(dataset, train_on, measured="train" if holds_out else measured)
     with counted(console, "scanning photos") as tick:

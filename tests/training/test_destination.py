@@ -10,7 +10,7 @@ from fieldmark.data.dataset import Dataset
 from fieldmark.data.reading import read_dataset
 from fieldmark.errors import UserError
 from fieldmark.locks import LOCK
-from fieldmark.training.destination import clear, locked_folder, pinned_splits, refuse_deletion, resumes_run
+from fieldmark.training.destination import clear, kept_cut, locked_folder, pinned_splits, refuse_deletion, resumes_run
 from fieldmark.training.settings import DataSettings, Destination, RecipeSettings, Settings
 
 
@@ -29,12 +29,40 @@ def test_a_run_with_a_state_is_resumed(own_run: Path) -> None:
         resumes_run(own_run, Destination())
 
 
+def test_a_folder_with_a_recipe_alone_is_nobodys_run(tmp_path: Path, own_run: Path) -> None:
+    (tmp_path / "cook" / "chapters").mkdir(parents=True)
+    (tmp_path / "cook" / "recipe.json").write_text('{"title": "soup"}')
+    for destination in (Destination(), Destination(overwrite=True), Destination(resume=True)):
+        with pytest.raises(UserError, match="not empty and does not hold a run"):
+            resumes_run(tmp_path / "cook", destination)
+
+
+def test_a_run_whose_deletion_was_stopped_can_be_deleted(own_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count, unlink = len(list(own_run.iterdir())), Path.unlink
+    left = iter(range(count))
+
+    def stopped(path: Path, *words: bool) -> None:
+        if next(left) >= count - 4:
+            raise KeyboardInterrupt
+        unlink(path, *words)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "unlink", stopped)
+        clear(own_run)
+    assert not resumes_run(own_run, Destination(overwrite=True))
+    clear(own_run)
+    assert not [path for path in own_run.iterdir() if path.name != LOCK]
+
+
 def test_the_splits_of_the_run_before_are_kept_unless_others_are_named(own_run: Path, tmp_path: Path) -> None:
     kept = pinned_splits(own_run, None)
     assert set(kept.values()) == {"train", "val", "test"}
     (tmp_path / "other.csv").write_text("name,label,split\nant/0.jpg,ant,test\n")
     assert pinned_splits(own_run, tmp_path / "other.csv") == {"ant/0.jpg": "test"}
     assert pinned_splits(tmp_path, None) == {}
+    (line,) = kept_cut(own_run, None)
+    assert line.startswith(f"photos stay in the splits that they had in {own_run}; for a new cut, ")
+    assert kept_cut(own_run, tmp_path / "other.csv") == kept_cut(tmp_path, None) == ()
 
 
 def moved(dataset: Dataset, path: Path) -> Dataset:

@@ -13,7 +13,7 @@ from fieldmark.runs.folder import open_run
 from fieldmark.training import folds as module
 from fieldmark.training.folds import FOLDER, Folding, out_of_fold
 from fieldmark.training.settings import MachineSettings
-from small_runs import QUIET, stop_after
+from small_runs import QUIET, stop_after, train_small, write_photos
 
 MACHINE = MachineSettings(device="cpu", workers=0)
 
@@ -78,6 +78,15 @@ def test_what_is_done_is_not_done_again(
     found = out_of_fold(folding(own_run), console=QUIET)
     assert len(trained_on) == 1
     assert set(found.names) == training_photos(own_run)
+
+
+def test_a_table_may_lie_beside_its_runs(tmp_path: Path) -> None:
+    photos = write_photos(tmp_path / "photos", photos=4)
+    rows = (f"{path.relative_to(tmp_path)},{path.parent.name}\n" for path in sorted(photos.rglob("*.jpg")))
+    (tmp_path / "photos.csv").write_text("path,label\n" + "".join(rows))
+    train_small(tmp_path / "photos.csv", tmp_path / "runs" / "mine")
+    found = out_of_fold(folding(tmp_path / "runs" / "mine"), console=QUIET)
+    assert set(found.names) == training_photos(tmp_path / "runs" / "mine")
 
 
 def test_one_fold_is_refused(own_run: Path) -> None:

@@ -133,6 +133,24 @@ def test_resume_without_a_state_starts(photos: Path, tmp_path: Path, trained: Pa
     assert (run / MODEL).read_bytes() == (trained / MODEL).read_bytes()
 
 
+def test_resume_of_a_run_stopped_before_its_first_step_keeps_its_settings(
+    photos: Path, tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        patched.setattr(session, "announce", killed)
+        train_small(photos, run)
+    assert not (run / "state").exists()
+    told = train_small(photos, run, small(method="pc", seed=3, epochs=1, size=32), resume=True)
+    assert f"continuing with the settings of {run / 'recipe.json'}; those of this command are ignored" in told
+    recipe = open_run(run).recipe
+    assert recipe == replace(open_run(trained).recipe, stages=recipe.stages)
+    assert recipe.epochs == 1
+
+
 @pytest.mark.parametrize("change", ["removed", "added", "relabelled", "exchanged"])
 def test_resume_refuses_changed_data(change: str, photos: Path, tmp_path: Path) -> None:
     data, run = Path(shutil.copytree(photos, tmp_path / "photos")), tmp_path / "run"
@@ -468,6 +486,38 @@ def test_a_run_in_fp16(photos: Path, tmp_path: Path) -> None:
     state = load_state(tmp_path)
     assert state is not None
     assert state["scaler"]["scale"] > 1
+
+
+def test_where_weights_lie_is_kept_whatever_the_working_folder(
+    trained: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained.parent)
+    train_small(photos, tmp_path / "run", small(weights=trained.name, epochs=1))
+    assert open_run(tmp_path / "run").recipe.model.weights == str(trained)
+
+
+def test_photos_that_have_moved_are_where_a_resumed_run_says(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, run = Path(shutil.copytree(photos, tmp_path / "before")), tmp_path / "run"
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        stop_after(patched, 2)
+        train_small(data, run)
+    data.rename(tmp_path / "after")
+    train_small(tmp_path / "after", run, resume=True)
+    assert open_run(run).about.data == str(tmp_path / "after")
+
+
+def test_a_home_is_that_of_the_user_for_the_run_too(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(photos, tmp_path / "photos")
+    run = train(Path("~/photos"), Destination(Path("~/run")), small(epochs=1), console=QUIET)
+    assert run == tmp_path / "run"
+    assert open_run(run).about.data == str(tmp_path / "photos")
+    assert not (tmp_path / "~").exists()
 
 
 def test_a_run_begins_with_the_backbone_of_another(trained: Path, photos: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Two networks side by side, whose maps are the channels of one backbone (Bilinear CNN, Lin et al., ICCV 2015)."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -71,3 +72,11 @@ def sources_of(weights: str, names: Sequence[str], *, words: Sequence[str]) -> l
     if Path(weights).exists() or len(parts) != len(names):
         return [weights] if len(names) == 1 else None
     return parts
+
+
+def located(weights: str, names: Sequence[str], *, words: Sequence[str]) -> str:
+    """``weights`` with whole paths, which mean the same in any working folder; the rest is as for ``sources_of``."""
+    sources = sources_of(weights, names, words=words)
+    if weights in words or not weights:
+        return weights
+    return PLUS.join(each if each in words else os.path.abspath(each) for each in sources or [weights])

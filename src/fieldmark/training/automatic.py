@@ -17,8 +17,8 @@ from fieldmark.building import Classes, class_of, refuse_parts
 from fieldmark.core.classifier import Average, IdentityNeck, Linear, Maximum
 from fieldmark.core.device import precision_of
 from fieldmark.core.networks import GOOGLENET, refuse_unknown
-from fieldmark.core.two_streams import streams_of
-from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, lite0_is_installed
+from fieldmark.core.two_streams import located, streams_of
+from fieldmark.core.weights import HUB, LITE0, LITE0_BACKBONE, WORDS, lite0_is_installed
 from fieldmark.errors import UserError
 from fieldmark.ops.zoo import timm
 from fieldmark.plain import from_plain, to_plain
@@ -160,7 +160,9 @@ def draft_of(settings: RecipeSettings, *, device: str, external: Classes, recipe
     else:
         recipe = from_plain(to_plain(recipe), Recipe)
         start = replace(recipe, model=with_model(recipe.model, settings))
-    draft = Draft(start, settings, follows)
+    model = start.model
+    weights = located(model.weights, streams_of(model.backbone), words=WORDS)
+    draft = Draft(replace(start, model=replace(model, weights=weights)), settings, follows)
     refuse_parts(draft.recipe, external)
     if draft.recipe.start == "probe" and (obstacle := _obstacle_to_probe(draft.recipe.model, external)):
         raise UserError(f"--start probe: {obstacle}; use --start zero")

@@ -13,8 +13,11 @@ from fieldmark.files import delete_drafts
 from fieldmark.locks import LOCK, locked
 from fieldmark.runs.added import has_added
 from fieldmark.runs.checkpoint import MODEL, STATE
-from fieldmark.runs.folder import RECIPE
+from fieldmark.runs.folder import ABOUT, CLASSES, RECIPE, SCAN
 from fieldmark.training.settings import Destination, Settings
+
+_MARKS = (RECIPE, ABOUT, CLASSES)
+"""Files of every run, from before its first step on."""
 
 
 @contextmanager
@@ -45,7 +48,7 @@ def resumes_run(run: Path, destination: Destination) -> bool:
     """
     if not _contents(run):
         return False
-    if not (run / RECIPE).is_file():
+    if not _holds_run(run):
         raise UserError(f"--out {run}: the folder is not empty and does not hold a run; choose another")
     if destination.resume and (run / STATE).is_file():
         return True
@@ -56,9 +59,19 @@ def resumes_run(run: Path, destination: Destination) -> bool:
         )
     if destination.resume and (run / MODEL).is_file():
         raise UserError(f"--out {run}: its {STATE} is missing, so it cannot be resumed; --overwrite starts over")
+    if destination.resume and (run / SCAN).is_file():  # the last of what is written before the first step
+        return True
     if not (destination.overwrite or destination.resume):
         raise UserError(f"--out {run}: it holds a run; use --resume to continue it or --overwrite to replace it")
     return False
+
+
+def kept_cut(run: Path, splits: Path | None) -> tuple[str, ...]:
+    """A line where photos stay in the splits of the run that is replaced."""
+    if splits or not (run / SPLITS_FILE).is_file():
+        return ()
+    shown = printable(str(run))
+    return (f"photos stay in the splits that they had in {shown}; for a new cut, name another folder with --out",)
 
 
 def pinned_splits(run: Path, splits: Path | None) -> dict[str, str]:
@@ -88,12 +101,17 @@ def refuse_deletion(run: Path, settings: Settings, dataset: Dataset) -> None:
 
 
 def clear(run: Path) -> None:
-    """Deletes everything in the run's folder except its lock."""
-    for path in _contents(run):
+    """Deletes everything in the run's folder except its lock; last what makes it a run, so that it can be repeated."""
+    for path in sorted(_contents(run), key=lambda path: path.name in _MARKS):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def _holds_run(run: Path) -> bool:
+    """Whether the folder is a run's: one with a ``recipe.json`` alone may be anybody's."""
+    return (run / RECIPE).is_file() and any((run / name).is_file() for name in _MARKS if name != RECIPE)
 
 
 def _contents(run: Path) -> list[Path]:

@@ -112,7 +112,7 @@ def _train_without(part: np.ndarray, data: OpenedData, recipe: Recipe, folder: P
     left_out = set(part.tolist())
     photos = (replace(photo, split="" if at in left_out else "train") for at, photo in enumerate(data.dataset.photos))
     train(
-        data.dataset.root,
+        folding.data or Path(read_run(folding.run)[2].data),  # not the dataset's root, which a table lies in
         Destination(folder, resume=True),
         Settings(machine=folding.machine),
         console=QUIET,

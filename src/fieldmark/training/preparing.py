@@ -185,6 +185,7 @@ def prepare_again(
     same = about.data_digest == digest(dataset, boxes=recipe.pixels.fit == "box") and classes == dataset.classes
     if replaced or not same:
         raise UserError(f"the photos, labels or splits of {data} changed since {run} began; start over (--overwrite)")
+    about = replace(about, data=str(data.resolve()))  # which may have moved
     return Prepared(replace(opened, dataset=dataset, was_cut=about.cut), recipe, about)
 
 

@@ -29,20 +29,21 @@ from fieldmark.ops.memory import keep_freed_memory
 from fieldmark.plain import several
 from fieldmark.recipe import External, Recipe
 from fieldmark.runs.checkpoint import EPOCHS, MODEL, load_state
-from fieldmark.runs.folder import METRICS, RECIPE, read_run, write_recipe, write_start
+from fieldmark.runs.folder import METRICS, RECIPE, read_run, write_run, write_start
 from fieldmark.training.announcing import announce, announce_length, kept_lines
 from fieldmark.training.automatic import draft_of, epochs_after, rate_share
 from fieldmark.training.candidates import best_candidate, candidates_of
 from fieldmark.training.course import as_recorded
-from fieldmark.training.destination import clear, locked_folder, pinned_splits, refuse_deletion, resumes_run
+from fieldmark.training.destination import clear, kept_cut, locked_folder, pinned_splits, refuse_deletion, resumes_run
 from fieldmark.training.estimate import CLOSING, UNLOADING, Budget
 from fieldmark.training.interrupts import stop_notice
 from fieldmark.training.loop import Loop
 from fieldmark.training.optim import refuse_groups
+from fieldmark.training.overrides import with_settings
 from fieldmark.training.parameter_groups import refuse_unknown_groups
 from fieldmark.training.preparing import Prepared, prepare_again, prepare_new
 from fieldmark.training.runlog import CURVES, RunLog, clock, draw_curves, write_metrics
-from fieldmark.training.settings import Destination, MachineSettings, Settings
+from fieldmark.training.settings import Destination, MachineSettings, RecipeSettings, Settings
 from fieldmark.training.split_notices import cut_notice
 from fieldmark.training.starting import begin_as_probe, start_lines
 from fieldmark.training.validation import Validation, validation_photos
@@ -104,7 +105,8 @@ def train(
         UserError: a mistake that the user can correct.
         Interrupted: the user stopped the run.
     """
-    source, run = Path(data), destination.folder(Path(data))
+    source = Path(data).expanduser()
+    run = destination.folder(source).expanduser()
     now = time.perf_counter()
     begun = now if begun is None else begun
     begun -= CLOSING + UNLOADING * (now - begun)
@@ -146,6 +148,8 @@ def _prepared(command: _Command, source: Path, recipe: Recipe | None, opened: Op
     prepared = prepare_new(
         source, run, settings, drafts=drafts, choose=choose, pinned=pinned, console=command.console, opened=opened
     )
+    if prepared.data.was_cut:
+        tell(command.console, *kept_cut(run, settings.data.splits))
     refuse_deletion(run, settings, prepared.dataset)
     return prepared
 
@@ -185,8 +189,9 @@ def _begin(command: _Command, prepared: Prepared, *, overwrite: bool) -> None:
 def _go_on(command: _Command, prepared: Prepared) -> None:
     """Trains on from the state of the run."""
     run, settings, console = command.run, command.settings, command.console
-    state = load_state(run)
-    assert state is not None
+    if (state := load_state(run)) is None:
+        _begin_again(command, prepared)
+        return
     recipe = as_recorded(prepared.recipe, state.get("course"))
     finished = _is_finished(run, recipe, state)
     if (finished or not recipe.stages) and settings.recipe.epochs not in (None, recipe.epochs):
@@ -196,13 +201,30 @@ def _go_on(command: _Command, prepared: Prepared) -> None:
     if finished:
         tell(console, f"{run} has finished all of its {recipe.epochs} epochs; nothing is left to do")
         return
-    if replace(settings, recipe=replace(settings.recipe, epochs=None)) != Settings(machine=settings.machine):
-        tell(console, f"continuing with the settings of {run / RECIPE}; those of this command are ignored")
-    if recipe != prepared.recipe and processes.is_first():  # the recipe comes after the state, like the model
-        write_recipe(run, recipe)
+    _tell_ignored(command)
+    if processes.is_first():  # the recipe comes after the state, like the model
+        write_run(run, recipe, classes=prepared.dataset.classes, about=prepared.about)
     prepared = replace(prepared, recipe=recipe)
     fabric, learner = _built(command, prepared, weights="none")
     _train(command, prepared, learner, fabric, state=state)
+
+
+def _begin_again(command: _Command, prepared: Prepared) -> None:
+    """Begins a run that was stopped before its first step was saved, with the settings that it had."""
+    _tell_ignored(command)
+    if (epochs := command.settings.recipe.epochs) is not None:
+        prepared = replace(prepared, recipe=with_settings(prepared.recipe, RecipeSettings(epochs=epochs)))
+    _begin(command, prepared, overwrite=False)
+
+
+def _tell_ignored(command: _Command) -> None:
+    """Says so where settings of the command do not count, as those of the run do."""
+    settings = command.settings
+    if replace(settings, recipe=replace(settings.recipe, epochs=None)) != Settings(machine=settings.machine):
+        tell(
+            command.console,
+            f"continuing with the settings of {command.run / RECIPE}; those of this command are ignored",
+        )
 
 
 def _built(command: _Command, prepared: Prepared, *, weights: str | None = None) -> tuple[Fabric, Learner]:

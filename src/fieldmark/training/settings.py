@@ -265,7 +265,7 @@ class Destination:
     Args:
         out: the run's folder; by default runs/NAME, after the data's name.
         resume: continue the run in that folder; start it if there is no run. With --epochs N it becomes N epochs long.
-        overwrite: delete the run in that folder first.
+        overwrite: delete the run in that folder first; photos stay in its train, val and test, if it cut them.
     """
 
     out: Path | None = None
