@@ -42,6 +42,18 @@ def test_the_whole_way_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert not any(row["error"] for row in rows)
 
 
+def test_a_demo_that_was_stopped_while_it_drew_can_begin_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(birds: Path, **_: object) -> None:
+        (birds / "train").mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "lite0_is_installed", lambda: True)
+    monkeypatch.setattr(demo, "write_birds", stopped)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run_demo(tmp_path / "demo", species=2, images=5, epochs=1, console=QUIET)
+
+
 @pytest.mark.usefixtures("small")
 def test_what_lies_elsewhere_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")

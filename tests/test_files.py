@@ -71,6 +71,10 @@ def test_what_a_killed_writer_left_is_deleted_and_nothing_else(tmp_path: Path) -
     kept = [".0123456789ab.jpg.txt", ".git", ".0123456789abc.png", "0123456789ab.png", ".DS_Store"]
     for name in kept:
         (tmp_path / name).touch()
+    kill = "replace_files(Path(sys.argv[1]), {'a': lambda draft: os.kill(os.getpid(), signal.SIGKILL)})"
+    program = program.replace("replace_file", "replace_files")
+    subprocess.run([sys.executable, "-c", f"{program}; {kill}", tmp_path], check=False)
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1
     delete_drafts(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
     delete_drafts(tmp_path / "nowhere")

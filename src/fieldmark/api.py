@@ -293,13 +293,13 @@ def _probe_data(
     if split is None and "val" in train_on:
         raise UserError("--train-on with val leaves only the test photos to measure on: add --split test")
     measured = split or "val"
+    holds_out = split is None and dataset.is_split and not dataset.of(["val"])
+    _refuse_probe(dataset, train_on, measured="train" if holds_out else measured)
     if measured not in ("val", "test"):
         raise UserError(f"--split {printable(measured)}: a probe is measured on val or test")
     if measured in train_on:
         fitted = f"the probe is fitted to these photos (--train-on {printable('+'.join(train_on))})"
         raise UserError(f"--split {measured}: {fitted}; measure it on others")
-    holds_out = split is None and dataset.is_split and not dataset.of(["val"])
-    _refuse_probe(dataset, train_on, measured="train" if holds_out else measured)
     with counted(console, "scanning photos") as tick:
         opened = open_photos(dataset, splits={*train_on, measured}, progress=tick)
     opened.refuse_damage()

@@ -50,6 +50,9 @@ def apply(data: Path, decided: Path, asked: LabelSettings, *, annotation: str, c
 
     done = apply_labels(data, decided, corrections=asked.corrections, test=asked.test, annotation=annotation)
     place = printable(str(done.place))
+    if done.unmatched:
+        count = f"{len(done.unmatched):,} row{'s' * (len(done.unmatched) > 1)} left out, of no single photo"
+        tell(console, f"{count}: {'; '.join(done.unmatched[:3])}{'; ...' * (len(done.unmatched) > 3)}")
     if not done.left_out + done.relabelled:
         tell(console, f"every photo keeps its class: there is no list of corrected labels, {place}")
         return

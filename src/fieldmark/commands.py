@@ -11,7 +11,7 @@ from rich.console import Console
 from fieldmark.bench.commands import Speaking
 from fieldmark.console import speaks, tell, working
 from fieldmark.data.outputs import is_json_with, refuse_file
-from fieldmark.errors import UserError
+from fieldmark.errors import UserError, shell_word
 from fieldmark.files import write_json
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def add_class(
     with working(console, "starting"):
         from fieldmark.api import add_class as add
     made = add(run, name, photos, out=out, data=data, group=group, device=device, external=external, console=console)
-    tell(console, *made.lines(), f"next: fieldmark predict {made.path} PHOTOS")
+    tell(console, *made.lines(), f"next: fieldmark predict {shell_word(made.path)} PHOTOS")
 
 
 def remove_class(run: Path, name: str, *, out: Path | None = None, external: External = (), console: Speaking) -> None:

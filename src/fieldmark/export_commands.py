@@ -10,7 +10,7 @@ from rich.table import Table
 from fieldmark.bench.commands import Speaking
 from fieldmark.commands import External
 from fieldmark.console import speaks, tell, working
-from fieldmark.errors import UserError, printable
+from fieldmark.errors import UserError, printable, shell_word
 
 if TYPE_CHECKING:
     from fieldmark.exporting.export import Exported
@@ -88,4 +88,4 @@ def _tell_file(made: "Exported", console: Console) -> None:
     console.print(table)
     tell(console, f"exported ({made.size / 1e6:.1f} MB): {made.path}", f"its card: {made.card}")
     if made.manifest.takes == "images":
-        tell(console, f"next: fieldmark predict {printable(str(made.path))} PHOTOS")
+        tell(console, f"next: fieldmark predict {shell_word(made.path)} PHOTOS")

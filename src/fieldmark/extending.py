@@ -12,7 +12,7 @@ from rich.console import Console
 
 from fieldmark.console import QUIET, counted, speaks, tell
 from fieldmark.data.unlabelled import photos_of
-from fieldmark.errors import UserError, printable
+from fieldmark.errors import UserError, printable, shell_word
 from fieldmark.images.pictures import Picture
 from fieldmark.on_device import opened_run
 from fieldmark.recipe import External, Recipe
@@ -55,7 +55,7 @@ class NewRun:
         if self.confidence is None:
             return ()
         line = f"how sure it may be is carried over; for answers of {self.added.name} it was not measured"
-        measured = f": fieldmark calibrate {printable(str(self.path))} answers the validation photos with it"
+        measured = f": fieldmark calibrate {shell_word(self.path)} answers the validation photos with it"
         return (line + (measured if self.confidence.source == "validation" else ""),)
 
 

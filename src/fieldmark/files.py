@@ -28,6 +28,7 @@ FULL = 1 << 20
 
 
 _DRAFT = 12  # letters of a draft's name
+_DRAFTS = ".drafts-"
 
 
 def delete_drafts(folder: Path) -> None:
@@ -36,6 +37,8 @@ def delete_drafts(folder: Path) -> None:
         for path in folder.iterdir():
             if re.fullmatch(rf"\.[0-9a-f]{{{_DRAFT}}}(\.\w+)?", path.name) and path.is_file():
                 path.unlink(missing_ok=True)
+            elif path.name.startswith(_DRAFTS) and path.is_dir():
+                shutil.rmtree(path)
 
 
 def replace_file(path: Path, write: Callable[[Path], object], *, advice: str = "") -> None:
@@ -88,7 +91,7 @@ def replace_files(folder: Path, contents: Mapping[str, Callable[[Path], object]]
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            drafts = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".", dir=folder)))
+            drafts = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_DRAFTS, dir=folder)))
             for name, write in contents.items():
                 (drafts / name).touch()
                 write(drafts / name)

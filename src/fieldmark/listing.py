@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from fieldmark.console import tell
 from fieldmark.equations import Equation
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
     """Prints rows of words: a table in a terminal; else one line each, uncut, with two spaces between words."""
     if console.is_terminal:
-        table = Table(*headings)
+        first, *others = headings
+        table = Table(Column(first, no_wrap=True, overflow="ignore"), *others)  # which is typed as it stands
         for row in rows:
             table.add_row(*(escape(printable(word)) for word in row))
         console.print(table)

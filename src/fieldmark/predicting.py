@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fieldmark.collecting import without_collection
 from fieldmark.console import QUIET, tell
 from fieldmark.data.unlabelled import listed_photos
-from fieldmark.errors import UserError, printable
+from fieldmark.errors import UserError, shell_word
 from fieldmark.predict_settings import Asked, Machine
 from fieldmark.recipe import External
 
@@ -149,5 +149,5 @@ def _by_run(run: Path, photos: "Listed", asked: Asked, machine: Machine, console
 
     known = read_confidence(run)
     is_known = known is not None and known.temperature.is_known
-    advice = f"probabilities are not calibrated: fieldmark calibrate {printable(str(run))}"
+    advice = f"probabilities are not calibrated: fieldmark calibrate {shell_word(run)}"
     return Answering(answered, () if is_known else (advice,))

@@ -233,3 +233,17 @@ def test_a_spreadsheet_may_have_saved_it(data: Path) -> None:
     path = decided(data, "ant/1.jpg;;ant;bee;x;;suggested", header=HEADER.replace(",", ";"))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     assert [row.decision for row in read_decisions(path)] == ["suggested"]
+
+
+def test_rows_that_name_no_single_photo_are_told(tmp_path: Path) -> None:
+    for name in ("jay/1.jpg", "jay/2.jpg", "wren/1.jpg", "wren/3.jpg"):
+        layouts.picture(tmp_path / "data" / name)
+    dataset = read_dataset(tmp_path / "data")
+    decided, place = tmp_path / "decided.csv", tmp_path / "data" / "fieldmark-labels.csv"
+    decided.write_text("file,given,decision\njay/2.jpg,jay,wren\n3.jpg,,jay\n1.jpg,,wren\ngone.jpg,,drop\n")
+    done = apply_decisions(dataset, decided, place)
+    assert (done.relabelled, done.left_out) == (2, 0)
+    assert done.unmatched == ("1.jpg may be jay/1.jpg or wren/1.jpg", "gone.jpg is none of the photos")
+    decided.write_text("file,given,decision\n1.jpg,,wren\n")
+    with pytest.raises(UserError, match=r"1 rows? names? no single photo: 1\.jpg may be jay/1\.jpg or wren/1\.jpg"):
+        apply_decisions(dataset, decided, place)

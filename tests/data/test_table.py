@@ -59,7 +59,7 @@ def test_a_box_in_four_columns(tmp_path: Path) -> None:
         ("a.jpg,cat\nb.jpg,dog\n", "The first row names the columns: path may be called image, "),
         ("path,image,Class,Species\na.jpg,b,c,d\n", "the columns class and species may both be the label; call one"),
         ("path,label,path\na.jpg,a,b\n", "row 1: the column path appears twice"),
-        ("path,label,x,y\na.jpg,a,1,2\n", "row 1: give a box either as"),
+        ("path,label,box,x,y,width,height\na.jpg,a,1 2 3 4,1,2,3,4\n", "row 1: give a box either as"),
         ("path,label\n", "has a header, but no row"),
         ("path,label\na.jpg,a\n,b\n", "row 3: the path is empty"),
         ("path,label\na.jpg,a\n\nb.jpg,  \n", "row 4: the label of b.jpg is empty"),
@@ -158,3 +158,11 @@ def test_a_file_whose_name_has_another_form_of_unicode_is_found(listed: str, sto
         dataset = read_table(table(tmp_path, f"path,label\n{path},a\n"))
         assert (dataset.photos[0].name, dataset.photos[0].path.is_file()) == (name, True)
     assert read_table(table(tmp_path, "path,label\n\u00fc.jpg,a\n")).photos[0].name == "\u00fc.jpg"  # nowhere
+
+
+def test_width_and_height_alone_are_those_of_the_photo(tmp_path: Path) -> None:
+    table = tmp_path / "photos.csv"
+    table.write_text("path,label,width,height\na.jpg,a,640,480\nb.jpg,b,640,480\n")
+    dataset = read_table(table)
+    assert [photo.box for photo in dataset.photos] == [None, None]
+    assert dataset.notes == ("unknown columns left out: width (no box), height (no box)",)

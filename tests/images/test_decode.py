@@ -262,3 +262,9 @@ def test_an_ordinary_jpeg_costs_no_more_than_bare_pillow(shared_data: Path):
         read_image(path)
         ratios.append((time.perf_counter() - middle) / (middle - start))
     assert statistics.median(ratios) < 1.05
+
+
+def test_an_opaque_picture_is_not_called_transparent(tmp_path: Path) -> None:
+    for mode, colour in (("RGBA", (9, 99, 199, 255)), ("LA", (99, 255))):
+        Image.new(mode, (20, 20), colour).save(tmp_path / "a.png")
+        assert inspect_image(tmp_path / "a.png").remarks == ()

@@ -64,3 +64,9 @@ def test_a_time_is_kept(own_run: Path) -> None:
     late = time.perf_counter() - 200
     assert told(own_run, small(time="100s", epochs=None), begun=late).startswith("report: ")
     assert "there was no time left for it" in (own_run / "report.html").read_text("utf-8")
+
+
+def test_a_finished_run_keeps_the_report_that_it_has(photos: Path, own_run: Path) -> None:
+    (own_run / "report.html").write_text("of the test photos")
+    fieldmark.train(photos, own_run, resume=True, workers=0, device="cpu")
+    assert (own_run / "report.html").read_text() == "of the test photos"

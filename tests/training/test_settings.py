@@ -98,7 +98,7 @@ def test_numbers_out_of_range(name: str, value: float) -> None:
     ("said", "seconds"),
     [
         ("90s", 90), ("10m", 600), ("2h", 7200), ("1h30m", 5400), ("1h0m5s", 3605), ("1.5h", 5400), ("45", 45),
-        ("1m30", 90),        (" 10M ", 600), (45, 45), (0.5, 0.5), (None, None),
+        ("1m30", 90), ("1h30", 5400), (" 10M ", 600), (45, 45), (0.5, 0.5), (None, None),
     ],
 )  # fmt: skip
 def test_a_time_in_words(said: Any, seconds: float | None) -> None:
@@ -161,6 +161,9 @@ def test_every_setting_is_described() -> None:
             assert f"        {field.name}: " in str(kind.__doc__)
 
 
-def test_where_a_run_goes() -> None:
+def test_where_a_run_goes(tmp_path: Path) -> None:
     assert Destination().folder(Path("data/birds.csv")) == Path("runs/birds")
+    assert Destination().folder(Path("data/lilies.2024")) == Path("runs/lilies")
+    (tmp_path / "lilies.2025").mkdir()
+    assert Destination().folder(tmp_path / "lilies.2025") == Path("runs/lilies.2025")
     assert Destination(Path("here")).folder(Path("data")) == Path("here")

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from fieldmark.bench import RunOptions
 from fieldmark.console import tell
-from fieldmark.errors import Interrupted
+from fieldmark.errors import Interrupted, shell_word
 
 app = App(name="bench", help="Compare methods under one plan: tuning, seeds, and a table with intervals.")
 
@@ -48,7 +48,7 @@ def run(
     words += [f"{tally.failed_before} failed earlier"] if tally.failed_before else []
     retry = [f"--retry runs the failed ones ({failed}) again"] if failed else []
     tell(console, ("time is up: " if tally.time_is_up else "") + ", ".join(words), *retry)
-    tell(console, f"next: fieldmark bench report {out}")
+    tell(console, f"next: fieldmark bench report {shell_word(out)}")
     return 1 if failed else 0
 
 

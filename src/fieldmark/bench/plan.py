@@ -226,9 +226,10 @@ def advice_on(plan: Plan) -> list[str]:
     lines = []
     if len({len(entry.trials) for entry in trained}) > 1:
         lines.append(f"unequal tuning: trials of {', '.join(f'{entry.name} {len(entry.trials)}' for entry in trained)}")
-    few = {len(entry.seeds): entry.name for entry in trained if entry.phase != "tune"}
-    if few and (count := min(few)) < ENOUGH_SEEDS:
-        seeds = f"{count} seed{'s' if count > 1 else ''} ({few[count]})"
+    counted = [entry for entry in trained if entry.phase != "tune"]
+    if counted and (count := min(len(entry.seeds) for entry in counted)) < ENOUGH_SEEDS:
+        names = ", ".join(entry.name for entry in counted if len(entry.seeds) == count)
+        seeds = f"{count} seed{'s' if count > 1 else ''} ({names})"
         lines.append(f"few seeds: {seeds}; {ENOUGH_SEEDS} or more are advised, as fewer can hardly tell methods apart")
     return lines
 

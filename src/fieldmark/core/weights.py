@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fieldmark.core.two_streams import streams_of
-from fieldmark.errors import UserError
+from fieldmark.errors import UserError, shell_word
 
 LOG = logging.getLogger(__name__)
 WORDS = HUB, NONE, LITE0 = "hub", "none", "lite0"
@@ -219,7 +219,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 def _errors_in_a_line(path: Path) -> Iterator[None]:
     """Turns what goes wrong with a weights file into a ``UserError``."""
     if path.suffix in (".pth", ".pt", ".bin", ".ckpt", ".tar"):
-        command = f"fieldmark convert {path} {path.stem}.safetensors"
+        command = f"fieldmark convert {shell_word(path)} {shell_word(f'{path.stem}.safetensors')}"
         raise UserError(f"{path}: pickled weights are not read here; run once: {command}")
     try:
         yield

@@ -10,7 +10,7 @@ they are as before.
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -52,7 +52,8 @@ class Correction(NamedTuple):
 class Applied:
     """What ``apply_decisions`` did: the list ``place`` now holds ``left_out`` and ``relabelled`` photos.
 
-    ``undecided`` rows had no decision; ``untouched`` ones were of official test photos.
+    ``undecided`` rows had no decision; ``untouched`` ones were of official test photos; ``unmatched`` are those of no
+    photo, or of several, each with a reason.
     """
 
     place: Path
@@ -60,11 +61,13 @@ class Applied:
     relabelled: int
     undecided: int
     untouched: int
+    unmatched: tuple[str, ...] = ()
 
 
 def suspects_folder(data: Path) -> Path:
     """Where ``check --labels`` leaves its files unless the user says: in the working folder, after the data's name."""
-    return Path(f"labels-{data.resolve().stem or 'data'}")
+    place = data.resolve()
+    return Path(f"labels-{(place.name if place.is_dir() else place.stem) or 'data'}")
 
 
 def place_of(dataset: Dataset, source: Path, *, annotation: str = "variant") -> Path:
@@ -168,7 +171,8 @@ def apply_decisions(dataset: Dataset, decided: Path, place: Path, *, option: str
     else:
         place.unlink(missing_ok=True)
     open_rows = sum(not row.decision for row in rows)
-    return Applied(place, out, len(merged) - out, undecided=open_rows, untouched=len(untouched))
+    unmatched = tuple(_unmatched(dataset, [row for row in rows if row.decision]))
+    return Applied(place, out, len(merged) - out, open_rows, len(untouched), unmatched)
 
 
 def is_list(path: Path) -> bool:
@@ -196,9 +200,8 @@ def _resolved(
 
     ``before`` are the corrections that the person saw as given.
     """
-    shown, photos, before = printable(str(source)), photos_by_name(dataset.photos), before or {}
-    classes, ends = {_plain(name): name for name in dataset.classes}, _by_last_name(dataset.photos)
-    found = {row: photo for row in rows if (photo := photo_of(row.file, photos) or _ending(row.file, ends)) is not None}
+    shown, before = printable(str(source)), before or {}
+    classes, found = {_plain(name): name for name in dataset.classes}, _photos_of(dataset, rows)
     _refuse_other_photos(dataset, rows, len(found), shown)
     corrections: dict[str, Correction] = {}
     decided: dict[str, Decision] = {}
@@ -226,6 +229,23 @@ def _resolved(
     return corrections
 
 
+def _photos_of(dataset: Dataset, rows: Iterable[Decision]) -> dict[Decision, Photo]:
+    """The photo of each row that names one."""
+    photos, ends = photos_by_name(dataset.photos), _by_last_name(dataset.photos)
+    found = {row: photo_of(row.file, photos) or _ending(row.file, ends) for row in rows}
+    return {row: photo for row, photo in found.items() if photo is not None}
+
+
+def _unmatched(dataset: Dataset, rows: Sequence[Decision]) -> Iterator[str]:
+    """The rows that name no photo, or several."""
+    found, ends = _photos_of(dataset, rows), _by_last_name(dataset.photos)
+    for row in rows:
+        if row not in found:
+            alike = [printable(photo.name) for photo in _endings(row.file, ends)]
+            several = f"may be {' or '.join(alike[:3])}" if alike else "is none of the photos"
+            yield f"{printable(row.file)} {several}"
+
+
 def _label(row: Decision, given: str, classes: Mapping[str, str], place: str) -> str | None:
     word = row.decision.casefold()
     if word in (DROP, KEEP):
@@ -241,6 +261,10 @@ def _label(row: Decision, given: str, classes: Mapping[str, str], place: str) ->
 
 def _refuse_other_photos(dataset: Dataset, rows: Sequence[Decision], found: int, shown: str) -> None:
     if rows and 2 * found < len(rows):
+        unmatched = list(_unmatched(dataset, rows))
+        if any(" may be " in line for line in unmatched):
+            advice = "write the folders before the names, as in the data"
+            raise UserError(f"{shown}: {len(unmatched):,} rows name no single photo: {unmatched[0]};\n{advice}")
         raise UserError(
             f"{shown} names {found or 'none'} of the photos in {printable(str(dataset.root))}, in {len(rows):,} rows "
             f"such as {printable(rows[0].file)}:\nit was made for other photos; remove it, or name the photos it is for"
@@ -284,9 +308,13 @@ def _by_last_name(photos: Iterable[Photo]) -> dict[str, list[Photo]]:
 
 def _ending(file: str, ends: Mapping[str, Sequence[Photo]]) -> Photo | None:
     """The one photo whose name ends in this one, which lacks folders before it; None if there are none or several."""
-    name = _plain(file)
-    found = [photo for photo in ends.get(name.rpartition("/")[2], ()) if _plain(photo.name).endswith(f"/{name}")]
+    found = _endings(file, ends)
     return found[0] if len(found) == 1 else None
+
+
+def _endings(file: str, ends: Mapping[str, Sequence[Photo]]) -> list[Photo]:
+    name = _plain(file)
+    return [photo for photo in ends.get(name.rpartition("/")[2], ()) if _plain(photo.name).endswith(f"/{name}")]
 
 
 def shielded(cell: str) -> str:

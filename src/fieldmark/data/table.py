@@ -92,10 +92,12 @@ def _columns(names: list[str], required: tuple[str, ...], place: str) -> list[st
         raise UserError(f"{place}no column {' and no column '.join(missing)} ({_present(names, missing)}")
     if repeated := [name for name in columns if name in _COLUMNS and columns.count(name) > 1]:
         raise UserError(f"{place}the column {repeated[0]} appears twice.")
-    given = [name for name in BOX_COLUMNS if name in columns]
-    if given and ("box" in columns or len(given) < 4):
-        raise UserError(f"{place}give a box either as x, y, width, height or as one column box.")
-    return columns
+    if set(BOX_COLUMNS) <= set(columns):
+        if "box" in columns:
+            raise UserError(f"{place}give a box either as x, y, width, height or as one column box.")
+        return columns
+    # fewer of them are no box: most often the photo's own width and height
+    return [f"{name} (no box)" if name in BOX_COLUMNS else name for name in columns]
 
 
 def _present(names: list[str], missing: Sequence[str]) -> str:
@@ -108,7 +110,7 @@ def _present(names: list[str], missing: Sequence[str]) -> str:
 
 def _column_notes(names: list[str], columns: list[str], rows: Sequence[Row]) -> Iterator[str]:
     for name, column in zip(names, columns, strict=True):
-        if name != column:
+        if name != column and column in _COLUMNS:
             yield f"the column {printable(name)} is read as {column}"
     if unknown := [name for name in columns if name not in _COLUMNS and name]:
         yield f"unknown columns left out: {printable(', '.join(unknown))}"

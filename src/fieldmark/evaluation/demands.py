@@ -12,7 +12,7 @@ from fieldmark.confidence.probabilities import log_probabilities
 from fieldmark.confidence.record import Confidence
 from fieldmark.confidence.refusal import Refusal, refusal_of, refuse_share, refuse_taken, share_of
 from fieldmark.confidence.taxonomy import Groups
-from fieldmark.errors import UserError, printable
+from fieldmark.errors import UserError, shell_word
 from fieldmark.runs.folder import HELD_OUT, gallery_of_run, groups_of, read_confidence, read_run
 
 
@@ -56,7 +56,7 @@ def demands_of(
 def _kept_out(run: Path, option: str) -> tuple[Confidence, HeldOut]:
     """How sure a run may be, and the answers that say so."""
     if (confidence := read_confidence(run)) is None:
-        advice = f"fieldmark calibrate {printable(str(run))} finds out"
+        advice = f"fieldmark calibrate {shell_word(run)} finds out"
         raise UserError(f"{option}: nothing is known of how sure the run may be; {advice}")
     return confidence, read_held_out(run / HELD_OUT, classes=len(read_run(run)[1]))
 
@@ -64,9 +64,9 @@ def _kept_out(run: Path, option: str) -> tuple[Confidence, HeldOut]:
 def _refusal(run: Path, tree: Groups, share: float) -> Refusal:
     refuse_taken(tree, str(run))
     _, held_out = _kept_out(run, "--refuse")
-    refuse_share(share, photos=len(held_out.labels))
     gallery = gallery_of_run(run)
     if gallery is None or held_out.similarities is None:
-        advice = f"fieldmark calibrate {printable(str(run))} makes one"
+        advice = f"fieldmark calibrate {shell_word(run)} makes one"
         raise UserError(f"--refuse: the run has no gallery of training photos; {advice}")
+    refuse_share(share, photos=len(held_out.labels))
     return refusal_of(max_logits(held_out.logits), held_out.similarities, gallery, share=share)

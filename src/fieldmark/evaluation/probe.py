@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from fieldmark.data.dataset import Dataset
 from fieldmark.evaluation.inference import Inferred, infer
@@ -50,7 +50,9 @@ class Probed:
 
 def print_probed(results: Sequence[Probed], console: Console) -> None:
     """Prints a table, one row per backbone."""
-    table = Table("backbone", "top-1 %", "mean per class %", "photos", "features s", "regression s")
+    table = Table(
+        Column("backbone", overflow="fold"), "top-1 %", "mean per class %", "photos", "features s", "regression s"
+    )
     for result in results:
         shares = (f"{100 * share:.1f}" for share in (result.metrics.top1, result.metrics.mean_per_class))
         seconds = (f"{result.feature_seconds:.0f}", f"{result.fit_seconds:.0f}")

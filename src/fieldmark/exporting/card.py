@@ -159,9 +159,10 @@ def _use(name: str, manifest: Manifest) -> str:
     quoted = json.dumps(printable(name))
     if manifest.takes == "pixels":
         lines = (
-            "import numpy, onnxruntime, PIL.Image",
+            "import numpy, onnxruntime, PIL.Image, PIL.ImageOps",
             f"session = onnxruntime.InferenceSession({quoted})",
-            'session.run(["probabilities"], {"pixels": numpy.asarray(PIL.Image.open("photo.jpg").convert("RGB"))})',
+            'photo = PIL.ImageOps.exif_transpose(PIL.Image.open("photo.jpg")).convert("RGB")  # upright, as phones mean it',
+            'session.run(["probabilities"], {"pixels": numpy.asarray(photo)})',
         )
     else:
         lines = (

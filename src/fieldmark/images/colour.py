@@ -45,9 +45,17 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def is_opaque(image: Image.Image) -> bool:
+    """Whether an image with transparency data shows nothing of what would lie behind it."""
+    return _with_alpha(image).getchannel("A").getextrema() == (255, 255)
+
+
+def _with_alpha(image: Image.Image) -> Image.Image:
+    return image if image.mode in ("RGBA", "LA") else image.convert("LA" if image.mode == "La" else "RGBA")
+
+
 def _over_white(image: Image.Image) -> Image.Image:
-    if image.mode not in ("RGBA", "LA"):
-        image = image.convert("LA" if image.mode == "La" else "RGBA")
+    image = _with_alpha(image)
     alpha = image.getchannel("A")
     if alpha.getextrema() == (255, 255):
         return image.convert("RGB")

@@ -27,7 +27,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from fieldmark.errors import UnreadableImage, UserError, printable
-from fieldmark.images.colour import to_rgb, upright
+from fieldmark.images.colour import is_opaque, to_rgb, upright
 from fieldmark.images.exif import Exif, read_exif, read_exif_stream
 from fieldmark.images.guard import DEFAULT, Limits, Source, check_bytes, check_size, opened, system_reason
 from fieldmark.images.headers import FRAMES, Facts, Refusal, examine, sniff
@@ -262,7 +262,7 @@ def _inspect(source: Source, limits: Limits) -> Inspection:
         image.load()
         about = about or _exif(kind, facts, image)
         frames = getattr(image, "n_frames", 1) if kind in ("WEBP", "AVIF", "HEIC") else facts.frames
-        transparent = image.has_transparency_data
+        transparent = image.has_transparency_data and not is_opaque(image)
         turned = 1 if kind == "TIFF" else about.orientation
         small = to_rgb(image)
         thumb = upright(_thumbnail(small, (width, height) if kind == "JPEG" else small.size), turned)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fieldmark.data.dataset import Photo
 from fieldmark.data.spreadsheet import read_rows
-from fieldmark.errors import UserError, printable
+from fieldmark.errors import UserError, printable, shell_word
 from fieldmark.evaluation.evaluate import split_of_run
 from fieldmark.evaluation.output import COLUMNS, MISTAKES
 from fieldmark.files import unescaped
@@ -30,7 +30,7 @@ def failures_of(run: Path, number: int, *, split: str, data: Path | None = None)
         raise UserError(f"--failures {number}: it must be 1 or more")
     path = run / "evaluation" / split / MISTAKES
     if not path.is_file():
-        command = f"fieldmark evaluate {printable(str(run))} --split {split}"
+        command = f"fieldmark evaluate {shell_word(run)} --split {split}"
         raise UserError(f"--failures: {printable(str(path))} does not exist; measure the run first: {command}")
     header, *rows = ([cell.strip() for cell in row.cells] for row in read_rows(path))
     if COLUMNS[0] not in header:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from fieldmark.building import Classes, build_learner
 from fieldmark.console import counted, tell
@@ -134,7 +134,7 @@ def _tried(
 
 
 def _print(results: Sequence[Candidate], best: Candidate, console: Console) -> None:
-    table = Table("backbone", "size", "right out of fold %", "95 % interval", "time", "")
+    table = Table(Column("backbone", overflow="fold"), "size", "right out of fold %", "95 % interval", "time", "")
     for result in results:
         share, low, high = share_interval(result.right, result.photos)
         model, pixels = result.draft.recipe.model, result.draft.recipe.pixels

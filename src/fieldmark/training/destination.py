@@ -12,7 +12,7 @@ from fieldmark.errors import UserError, printable
 from fieldmark.files import delete_drafts
 from fieldmark.locks import LOCK, locked
 from fieldmark.runs.added import has_added
-from fieldmark.runs.checkpoint import MODEL, STATE
+from fieldmark.runs.checkpoint import EPOCHS, MODEL, STATE
 from fieldmark.runs.folder import ABOUT, CLASSES, RECIPE, SCAN
 from fieldmark.training.settings import Destination, Settings
 
@@ -36,7 +36,8 @@ def locked_folder(data: Path, run: Path, destination: Destination) -> Iterator[N
         raise UserError(f"--out {run}: there is a file of that name; choose a folder")
     busy = f"--out {printable(str(run))}: another process is training there; wait for it, or choose another folder"
     with locked(run, busy=busy):
-        delete_drafts(run)
+        for folder in (run, (run / STATE).parent, run / EPOCHS):
+            delete_drafts(folder)
         yield
 
 

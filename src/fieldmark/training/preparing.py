@@ -16,7 +16,7 @@ from fieldmark.confidence.taxonomy import Groups, read_groups
 from fieldmark.console import counted, tell, working
 from fieldmark.core import processes
 from fieldmark.core.networks import refuse_backbone
-from fieldmark.data.dataset import Dataset, Photo, labels_of
+from fieldmark.data.dataset import SPLITS, Dataset, Photo, labels_of
 from fieldmark.data.opening import (
     OpenedData,
     open_photos,
@@ -126,11 +126,13 @@ def prepare_new(
     if not opened:
         tell(console, *ready.remarks, *remarks, *_unmatched(named, pinned, options.splits))
     dataset, train_on = ready.dataset, recipe.train_on
+    if draft.settings.all:
+        train_on = tuple(split for split in SPLITS if dataset.of([split]))  # few photos do not fill them all
     refuse_missing_splits(dataset, train_on, source="--train-on")  # too few photos for the cut to fill them all
     tell(console, *split_notices(dataset, train_on, was_cut=ready.was_cut))
     photos, classes = dataset.of(train_on), len(dataset.classes)
     draft = choose(drafts, ready, console=console) if choose and len(drafts) > 1 else draft
-    recipe = draft.fitted(photos=len(photos), classes=classes)
+    recipe = replace(draft.fitted(photos=len(photos), classes=classes), train_on=train_on)
     _refuse_batches(recipe, photos, share=processes.world())
     _refuse_boxes_outside(ready, recipe)
     about = About(

@@ -175,6 +175,7 @@ class MachineSettings:
         if self.time is None:
             return None
         words = str(self.time).strip().lower()
+        words = re.sub(r"h(\d+)$", r"h\1m", words)  # 1h30
         parts = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", words)
         try:
             hours, minutes, seconds = (float(part or 0) for part in parts.groups()) if parts else (0, 0, 0)
@@ -274,4 +275,5 @@ class Destination:
 
     def folder(self, data: Path) -> Path:
         """The run's folder for these data."""
-        return self.out or Path("runs") / (data.resolve().stem or "run")
+        place = data.resolve()
+        return self.out or Path("runs") / ((place.name if place.is_dir() else place.stem) or "run")

@@ -8,7 +8,7 @@ from pathlib import Path
 from fieldmark.data.check import class_findings, in_words
 from fieldmark.data.dataset import SPLITS, Dataset
 from fieldmark.data.split import SPLITS_FILE, read_splits
-from fieldmark.errors import printable
+from fieldmark.errors import shell_word
 from fieldmark.runs.folder import RECIPE
 
 
@@ -45,7 +45,7 @@ def _without_test(has_val: bool, was_cut: bool) -> str:
 
 def cut_notice(run: Path) -> str:
     """Where a new cut is saved, and how later runs use it."""
-    file = printable(str(run / SPLITS_FILE))
+    file = shell_word(run / SPLITS_FILE)
     return f"the cut into train, val and test is saved in {file}; use it for later runs with --splits {file}"
 
 
@@ -53,7 +53,7 @@ def next_command(run: Path) -> str:
     """The command that evaluates a run on a split it was not trained on, or without one the command that predicts."""
     trained_on = json.loads((run / RECIPE).read_text("utf-8"))["train_on"]
     splits = set(read_splits(run).values()) - set(trained_on)
-    folder = printable(str(run))
+    folder = shell_word(run)
     if "test" in splits:
         return f"fieldmark evaluate {folder}"
     return f"fieldmark evaluate {folder} --split val" if "val" in splits else f"fieldmark predict {folder} PHOTOS"
