@@ -36,10 +36,10 @@ def test_what_the_card_says(exported: Path, opened: Opened):
     assert text.count("```python") == 1
 
 
-def test_use_is_three_lines_of_python(exported: Path, opened: Opened, manifest: Manifest):
+def test_use_is_a_few_lines_of_python(exported: Path, opened: Opened, manifest: Manifest):
     for text in (exported.with_suffix(".md").read_text(), card(opened, replace(manifest, takes="pixels"))):
         code = text.partition("```python\n")[2].partition("```")[0]
-        assert len(code.splitlines()) == 3
+        assert len(code.splitlines()) <= 4
         compile(code, "card", "exec")
 
 

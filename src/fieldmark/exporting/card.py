@@ -161,7 +161,7 @@ def _use(name: str, manifest: Manifest) -> str:
         lines = (
             "import numpy, onnxruntime, PIL.Image, PIL.ImageOps",
             f"session = onnxruntime.InferenceSession({quoted})",
-            'photo = PIL.ImageOps.exif_transpose(PIL.Image.open("photo.jpg")).convert("RGB")  # upright, as phones mean it',
+            'photo = PIL.ImageOps.exif_transpose(PIL.Image.open("photo.jpg")).convert("RGB")',
             'session.run(["probabilities"], {"pixels": numpy.asarray(photo)})',
         )
     else:
