@@ -1,12 +1,16 @@
 """Processes that decode photos: which gets what, and what happens when one ends."""
 
 import asyncio
+import errno
 import os
 import signal
+import socket
+import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 from bad_inputs import encoded, photo
 
 from fieldmark.recipe import Pixels
@@ -124,3 +128,49 @@ def test_processes_end_with_the_pool():
     tried(work, count=2)
     for pid in pids:
         assert not os.path.exists(f"/proc/{pid}")
+
+
+@pytest.mark.parametrize("what", ["pair", "process", "connection"])
+def test_a_process_that_cannot_be_started_at_once_is_started_later(monkeypatch: pytest.MonkeyPatch, what: str):
+    """The system has no room for another file or process for a while: nothing stays open, and the pool is whole again."""
+    monkeypatch.setattr("fieldmark.serving.decoders._BACK_OFF", 0.05)
+    files: list[int] = []
+
+    async def work(decoders: Decoders, seen: list[Photo]) -> None:
+        left = 2
+
+        def full(real: Callable[..., Any]) -> Callable[..., Any]:
+            def begin(*given: Any, **named: Any) -> Any:
+                nonlocal left
+                left -= 1
+                if left >= 0:
+                    raise OSError(errno.EMFILE, "Too many open files")
+                return real(*given, **named)
+
+            return begin
+
+        place, name = {"pair": (socket, "socketpair"), "process": (subprocess, "Popen"),
+                       "connection": (asyncio.get_running_loop(), "create_connection")}[what]  # fmt: skip
+        files.append(len(os.listdir("/proc/self/fd")))
+        monkeypatch.setattr(place, name, full(getattr(place, name)))
+        os.kill(decoders.processes[0], signal.SIGKILL)
+        await until(lambda: left < 0 and decoders.ready == 1)
+        files.append(len(os.listdir("/proc/self/fd")))
+        decoders.put(photo_of(GOOD, []))
+        await until(lambda: len(seen) == 1)
+
+    ended, *others = tried(work)
+    assert ended["event"] == "decoder ended"
+    assert others == [{"event": "decoder not started", "error": "EMFILE"}] * 2
+    assert files[0] == files[1]
+
+
+def test_a_process_that_cannot_be_started_at_first_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    def full(*given: Any, **named: Any) -> Any:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    async def work(decoders: Decoders, seen: list[Photo]) -> None: ...
+
+    monkeypatch.setattr(subprocess, "Popen", full)
+    with pytest.raises(BlockingIOError):
+        tried(work)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from fieldmark.serving.network import Network
 from fieldmark.serving.photo import Photo
@@ -156,5 +157,23 @@ def test_a_failure_ends_the_photos_of_its_batch_alone():
         await until(lambda: len(ended) == 2)
         assert ended[0].failure
         assert ended[1].outputs is not None
+
+    assert tried(work) == ["network failed"]
+
+
+def test_a_thread_that_cannot_be_started_costs_its_photos_alone(monkeypatch: pytest.MonkeyPatch):
+    async def work(network: Network, model: Slow, state: SimpleNamespace) -> None:
+        def full(*given: Any) -> Any:
+            raise RuntimeError("can't start new thread")
+
+        model.may.set()
+        ended: list[Photo] = []
+        with monkeypatch.context() as patched:
+            patched.setattr(network._threads, "submit", full)
+            network.put(photos([1], ("logits",), ended)[0])
+            await until(lambda: len(ended) == 1)
+        network.put(photos([2], ("logits",), ended)[0])
+        await until(lambda: len(ended) == 2)
+        assert [bool(photo.failure) for photo in ended] == [True, False]
 
     assert tried(work) == ["network failed"]

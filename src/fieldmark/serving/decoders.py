@@ -4,6 +4,8 @@ One that crashes, is killed or takes too long costs the photo that it was at; wh
 """
 
 import asyncio
+import contextlib
+import errno
 import json
 import os
 import socket
@@ -42,11 +44,13 @@ class _Decoder(asyncio.BufferedProtocol):
         command = [sys.executable, "-m", "fieldmark.serving.decoder", str(theirs.fileno()), pool.assignment]
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        with theirs:
+        with theirs, contextlib.ExitStack() as stack:
+            stack.enter_context(ours)  # closed where the process does not start
             self.process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
+            stack.pop_all()
         self._expect_head()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -121,7 +125,7 @@ class Decoders:
         self.view_bytes = 3 * self.side**2
         self._count, self._seen, self._report = count, seen, report
         self._waiting, self._decoders = deque[Photo](), list[_Decoder]()
-        self._closed, self._all_ready = False, asyncio.Event()
+        self._closed, self._all_ready, self._adding = False, asyncio.Event(), set[asyncio.Future[None]]()
         self.replaced = 0
         self.missing: str = ""
 
@@ -130,6 +134,7 @@ class Decoders:
 
         Raises:
             UserError: they do not start.
+            OSError: the system has no room for one of them.
         """
         self._clock = asyncio.get_running_loop()
         for _ in range(self._count):
@@ -199,14 +204,31 @@ class Decoders:
         self._hand_out()
 
     def _replace(self) -> None:
-        self._adding = asyncio.ensure_future(self._add())
+        adding = asyncio.ensure_future(self._add_sooner_or_later())
+        self._adding.add(adding)
+        adding.add_done_callback(self._adding.discard)
+
+    async def _add_sooner_or_later(self) -> None:
+        """Tries again later where the system has no files, processes or memory left for another process."""
+        try:
+            await self._add()
+        except OSError as error:
+            self._report("decoder not started", {"error": errno.errorcode.get(error.errno or 0, "")})
+            self._clock.call_later(_BACK_OFF, self._replace)
 
     async def _add(self) -> None:
         if self._closed:
             return
         decoder = _Decoder(self)
         self._decoders.append(decoder)
-        await self._clock.create_connection(lambda: decoder, sock=decoder.connection)
+        try:
+            await self._clock.create_connection(lambda: decoder, sock=decoder.connection)
+        except OSError:
+            self._decoders.remove(decoder)
+            decoder.connection.close()
+            decoder.close()
+            decoder.process.wait()
+            raise
 
     def _hand_out(self) -> None:
         while self._waiting:

@@ -75,7 +75,11 @@ class Network:
         self.batches, self.photos = self.batches + 1, self.photos + len(photos)
         loop = asyncio.get_running_loop()
         views = [photo.view for photo in photos if photo.view is not None]
-        work = self._threads.submit(_outputs, self._model, views, photos[0].names)
+        try:
+            work = self._threads.submit(_outputs, self._model, views, photos[0].names)
+        except RuntimeError as error:  # the system has no room for a thread
+            work = Future[dict[str, np.ndarray]]()
+            work.set_exception(error)
         work.add_done_callback(lambda work: loop.call_soon_threadsafe(self._finish, photos, work))
 
     def _next(self) -> list[Photo]:
