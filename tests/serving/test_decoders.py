@@ -132,7 +132,7 @@ def test_processes_end_with_the_pool():
 
 @pytest.mark.parametrize("what", ["pair", "process", "connection"])
 def test_a_process_that_cannot_be_started_at_once_is_started_later(monkeypatch: pytest.MonkeyPatch, what: str):
-    """The system has no room for another file or process for a while: nothing stays open, and the pool is whole again."""
+    """The system has no room for a file or process for a while: nothing stays open, and the pool is whole again."""
     monkeypatch.setattr("fieldmark.serving.decoders._BACK_OFF", 0.05)
     files: list[int] = []
 

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -49,6 +51,41 @@ def test_a_signal_ends_it_once_what_was_asked_is_answered(model_file: Path):
         assert [reply.status for reply in replies] == [200] * 12
         with pytest.raises(ConnectionError):
             connected(server.url)
+
+
+STARTING = """
+import asyncio, os, sys, threading, time
+from pathlib import Path
+from fieldmark.serving import running
+from fieldmark.serving.engine import Engine
+from fieldmark.serving.settings import Settings
+
+async def start(engine):
+    kill()
+    await asyncio.sleep(10)
+
+def opened(path, **_):
+    kill()
+    time.sleep(10)
+
+kill = threading.Timer(0.1, os.kill, (os.getpid(), int(sys.argv[2]))).start
+Engine.start = start
+if sys.argv[3] == "early":
+    running.open_model = opened
+try:
+    running.serve(Path(sys.argv[1]), Settings(port=0), log=print, ready=print)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_a_signal_ends_it_while_it_starts(model_file: Path, number: signal.Signals, code: int, when: str):
+    """While the file is opened, and while the event loop waits for processes."""
+    command = [sys.executable, "-c", STARTING, str(model_file), str(number.value), when]
+    done = subprocess.run(command, capture_output=True, timeout=8)
+    assert (done.returncode, done.stdout) == (code, b"")
 
 
 def test_a_killed_process_is_back_within_five_seconds(server: Running, jpeg: bytes):

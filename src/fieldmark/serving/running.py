@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import resource
 import signal
 import socket
@@ -27,6 +28,8 @@ _KEEP_ALIVE = 75
 def serve(path: Path, settings: Settings, *, log: Log, ready: Callable[[str], object]) -> None:
     """Serves a model until a signal comes; then takes no more requests, and answers those that it has.
 
+    SIGTERM while it starts ends the program with exit code 0; Ctrl-C then raises ``KeyboardInterrupt``.
+
     Args:
         path: of the model's file.
         settings: of the server.
@@ -38,13 +41,12 @@ def serve(path: Path, settings: Settings, *, log: Log, ready: Callable[[str], ob
             start.
     """
     token = token_of(settings)
-    listener = _listener(settings)
-    with listener:
+    with _ended_by_sigterm(), _listener(settings) as listener:
         model = open_model(path, device=settings.device, threads=settings.threads)
         _refuse_unservable(model)
         engine = Engine(model, settings, report=log)
         _allow_many_connections()
-        with _signals_do_no_more(), asyncio.Runner(loop_factory=_event_loop) as runner:
+        with asyncio.Runner(loop_factory=_event_loop) as runner:
             runner.run(_served(engine, settings, token, listener=listener, log=log, ready=ready))
 
 
@@ -94,14 +96,16 @@ async def _served(
         log("ready", told)
         ready(url)
 
-    try:
-        await engine.start()
-        application = Application(engine, settings, token=token, log=log)
-        _log_libraries(log)
-        await _Server(_config(application, settings), tell).serve(sockets=[listener])
-        log("stopped")
-    finally:
-        engine.close()
+    with contextlib.ExitStack() as ending:
+        try:
+            await engine.start()
+            server = _Server(_config(Application(engine, settings, token=token, log=log), settings), tell)
+            _log_libraries(log)
+            ending.enter_context(_signals_do_no_more())
+            await server.serve(sockets=[listener])
+            log("stopped")
+        finally:
+            engine.close()
 
 
 def _refuse_unservable(model: Model) -> None:
@@ -168,6 +172,20 @@ def _log_libraries(log: Log) -> None:
 
 
 @contextlib.contextmanager
+def _ended_by_sigterm():
+    """SIGTERM ends the program with exit code 0, as it does later, until the server itself listens for signals.
+
+    At once: an exception may arise anywhere, and inside libraries that are being loaded it would become another one.
+    Processes that decode end with the server's.
+    """
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
 def _signals_do_no_more():
     """Uvicorn raises the signals that ended it once more when it is done, and the exit code should be 0."""
     before = {number: signal.signal(number, _ignored) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -180,3 +198,7 @@ def _signals_do_no_more():
 
 def _ignored(number: int, frame: object) -> None:
     pass
+
+
+def _end(number: int, frame: object) -> None:
+    os._exit(0)
