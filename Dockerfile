@@ -4,6 +4,7 @@
 #   docker run --read-only --cap-drop ALL --security-opt no-new-privileges --memory 2g -p 127.0.0.1:8000:8000 \
 #     -v "$PWD/model.onnx:/srv/model.onnx:ro" -v "$PWD/token:/run/secrets/fieldmark:ro" fieldmark-serve
 #
+# It answers requests to localhost and to any IP address; for a name, add -e FIELDMARK_SERVE_ALLOW_HOST=birds.example.org.
 # Written without a Docker at hand: it has not been built or run where it was written. The same commands are tested there
 # outside a container.
 FROM python:3.12-slim AS built
@@ -21,8 +22,7 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
     ORT_DISABLE_TELEMETRY=1 \
     FIELDMARK_SERVE_HOST=0.0.0.0 \
     FIELDMARK_SERVE_PORT=8000 \
-    FIELDMARK_SERVE_TOKEN_FILE=/run/secrets/fieldmark \
-    FIELDMARK_SERVE_ALLOW_HOST=localhost
+    FIELDMARK_SERVE_TOKEN_FILE=/run/secrets/fieldmark
 USER 10001:10001
 WORKDIR /srv
 EXPOSE 8000

@@ -31,7 +31,8 @@ def serve(
         host: the address to listen on; 0.0.0.0 for all of this machine.
         port: the port to listen on; 0 takes a free one.
         token_file: a file with the token that clients must send.
-        allow_host: another name that the server goes by, as behind a load balancer; repeat for several.
+        allow_host: another name that the server goes by, as behind a load balancer; repeat for several. With --host
+            0.0.0.0 it goes by localhost and all IP addresses anyway.
         workers: the number of processes that decode photos; by default one per processor.
         config: a TOML file of settings.
     """
@@ -42,8 +43,11 @@ def serve(
             from fieldmark.serving.running import serve as run
         except ImportError as error:
             raise UserError(f"serving needs {error.name}: pip install 'fieldmark[serve]'") from None
+        from fieldmark.serving.gate import hosts_in_words
         from fieldmark.serving.logs import Log
         from fieldmark.serving.settings import settings_of
     given = {"host": host, "port": port, "token_file": token_file, "allow_host": allow_host, "workers": workers}
     settings = settings_of(given, environment=os.environ, config=config)
-    run(model, settings, log=Log(), ready=lambda url: tell(console, f"serving at {url}"))
+    hosts = f" for requests to {hosts_in_words(settings)}; --allow-host adds names"
+    said = "" if settings.is_loopback else hosts
+    run(model, settings, log=Log(), ready=lambda url: tell(console, f"serving at {url}{said}"))

@@ -7,7 +7,7 @@ import pytest
 from asking import FORM, QUIET, Inside, form
 
 from fieldmark.serving.exchange import Call
-from fieldmark.serving.gate import Gate, Rates, allowed_hosts, client_of, host_of, origin_host
+from fieldmark.serving.gate import Gate, Rates, allowed_hosts, client_of, host_of, hosts_in_words, origin_host
 from fieldmark.serving.refused import Refused
 from fieldmark.serving.settings import Settings
 
@@ -52,6 +52,26 @@ def test_names_can_be_added():
         gate.check_address(call(("host", "localhost")))
     Gate(Settings(allow_host=("*",)), None).check_address(call(("host", "anything.example.org")))
     assert list(allowed_hosts(Settings(host="10.1.2.3"))) == ["10.1.2.3"]
+    Gate(Settings(host="127.8.8.8"), None).check_address(call(("host", "127.8.8.8:8000")))
+
+
+@pytest.mark.parametrize("everywhere", ["0.0.0.0", "::"])
+def test_a_server_at_all_addresses_goes_by_each_of_them_and_by_no_name(everywhere: str):
+    settings = Settings(host=everywhere, allow_host=("birds.example.org",))
+    gate = Gate(settings, TOKEN)
+    for host in ("localhost:8000", "127.0.0.1", "[::1]:8000", "192.168.1.20:8000", "[fd00::1]", "birds.example.org"):
+        gate.check_address(call(("host", host)))
+        gate.check_address(call(("host", host), ("origin", f"http://{host}")))
+    for host in ("rebound.example.org", "localhost.example.org", "10.0.0.1.example.org", "0x7f.1", ""):
+        with pytest.raises(Refused) as caught:
+            gate.check_address(call(("host", host)))
+        assert caught.value.status == 421
+    for origin in ("http://10.6.6.6", "http://evil.example.org", "null"):
+        with pytest.raises(Refused) as caught:
+            gate.check_address(call(("host", "192.168.1.20"), ("origin", origin)))
+        assert caught.value.status == 403
+    assert hosts_in_words(settings) == "localhost, 127.0.0.1, ::1, birds.example.org, any IP address"
+    assert hosts_in_words(Settings(allow_host=("*",))) == "any name"
 
 
 @pytest.mark.parametrize(("origin", "passes"), [

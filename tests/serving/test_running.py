@@ -119,6 +119,7 @@ def test_logs_are_lines_of_json(model_file: Path, jpeg: bytes, tmp_path: Path):
     assert [event["event"] for event in events] == ["ready", "request", "request", "stopped"]
     assert (events[1]["request_id"], events[1]["status"], events[2]["status"]) == ("mine", 200, 401)
     assert events[0]["token"] is True
+    assert events[0]["hosts"] == "localhost, 127.0.0.1, ::1"
     for secret in ("0123456789abcdef", "at-home", "JFIF"):
         assert secret not in text
 

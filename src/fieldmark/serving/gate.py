@@ -27,7 +27,7 @@ class Gate:
     """
 
     def __init__(self, settings: Settings, token: str | None) -> None:
-        self._hosts = frozenset(allowed_hosts(settings))
+        self._hosts, self._is_everywhere = frozenset(allowed_hosts(settings)), settings.is_everywhere
         self._token = None if token is None else _hashed(token.encode())
         self._rates = Rates(settings.rate, settings.burst) if settings.rate else None
 
@@ -35,14 +35,16 @@ class Gate:
         """Refuses requests addressed to a name that is not this server's, or sent by the page of another site.
 
         So a page from elsewhere cannot ask by way of its visitor's browser, not even under a name of its own that leads
-        to this address.
+        to this address. Where the server listens at all addresses, requests may be addressed to any: a page elsewhere
+        would need a name.
         """
         if call.how_often(b"host") != 1:
             raise Refused(400, "bad_host", "a request has one header Host")
-        if not self._knows(host_of(call.header(b"host"))):
+        host = host_of(call.header(b"host"))
+        if not self._knows(host) and not (self._is_everywhere and _is_address(host)):
             raise Refused(421, "unknown_host", "this server does not go by that name; --allow-host adds names")
         origin = call.header(b"origin")
-        if origin and not self._knows(origin_host(origin)):
+        if origin and origin_host(origin) != host and not self._knows(origin_host(origin)):
             raise Refused(403, "foreign_page", "pages of other sites may not ask this server")
 
     def check_token(self, call: Call) -> None:
@@ -95,9 +97,16 @@ class Rates:
 
 
 def allowed_hosts(settings: Settings) -> Sequence[str]:
-    """Names and addresses that requests may be addressed to."""
-    own = _LOOPBACK if settings.is_loopback else (settings.host.lower(),)
-    return [*own, *(name.lower().strip("[]") for name in settings.allow_host)]
+    """Names and addresses that requests may be addressed to; any address beside, where the server listens at all."""
+    here = settings.is_loopback or settings.is_everywhere
+    own = [*(_LOOPBACK if here else ()), *([] if settings.is_everywhere else [settings.host.lower()])]
+    return list(dict.fromkeys([*own, *(name.lower().strip("[]") for name in settings.allow_host)]))
+
+
+def hosts_in_words(settings: Settings) -> str:
+    """Whom requests may be addressed to, for people."""
+    hosts = allowed_hosts(settings)
+    return "any name" if "*" in hosts else ", ".join([*hosts, *(["any IP address"] if settings.is_everywhere else [])])
 
 
 def host_of(header: str) -> str:
@@ -123,6 +132,14 @@ def client_of(address: str) -> str:
     except ValueError:
         return address
     return address if parsed.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _hashed(token: bytes) -> bytes:

@@ -17,6 +17,7 @@ from fieldmark.errors import UserError, printable
 from fieldmark.serving.app import Application
 from fieldmark.serving.connection import Limits, limited
 from fieldmark.serving.engine import Engine
+from fieldmark.serving.gate import hosts_in_words
 from fieldmark.serving.logs import Log, ToLog
 from fieldmark.serving.settings import Settings, token_of
 from fieldmark.ship.model import Model, open_model
@@ -90,6 +91,7 @@ async def _served(
             "decoders": engine.decoders.ready,
             "confinement": engine.decoders.missing or "complete",
             "token": token is not None,
+            "hosts": hosts_in_words(settings),
         }
         gc.collect()
         gc.freeze()  # what is there now stays: the collector need not look through it again and again

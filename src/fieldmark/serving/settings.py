@@ -24,7 +24,8 @@ class Settings:
         host: the address to listen on; any but the loopback needs a token.
         port: 0 takes a free one.
         token_file: holds the token that clients send as ``Authorization: Bearer TOKEN``.
-        allow_host: further names that requests may be addressed to, beside ``host``; "*" for any.
+        allow_host: further names that requests may be addressed to, beside ``host`` (and beside all addresses and
+            localhost, where ``host`` is 0.0.0.0 or ::); "*" for any.
         proxies: addresses of balancers, whose X-Forwarded-For names the client.
         workers: processes that decode photos; 0 for as many as there are processors.
         networks: batches that are computed at a time; 0 for as many as there are processors, or one on a GPU.
@@ -77,6 +78,14 @@ class Settings:
             return True
         try:
             return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether the server listens at all addresses of this machine."""
+        try:
+            return ipaddress.ip_address(self.host).is_unspecified
         except ValueError:
             return False
 
