@@ -25,6 +25,17 @@ def test_texts_and_lists_in_the_environment():
     assert (found.host, found.allow_host, found.token_file) == ("10.1", ("a.example.org", "b.example.org"), Path("12"))
 
 
+def test_variables_of_a_kubernetes_service_are_no_settings():
+    service = {
+        "SERVICE_HOST": "10.96.0.7", "SERVICE_PORT": "8000", "SERVICE_PORT_HTTP": "8000",
+        "PORT": "tcp://10.96.0.7:8000", "PORT_8000_TCP": "tcp://10.96.0.7:8000", "PORT_8000_TCP_PROTO": "tcp",
+        "PORT_8000_TCP_PORT": "8000", "PORT_8000_TCP_ADDR": "10.96.0.7", "PORT_53_UDP": "udp://10.96.0.7:53",
+    }  # fmt: skip
+    environment = {f"FIELDMARK_SERVE_{name}": value for name, value in service.items()}
+    assert settings_of({}, environment=environment) == Settings()
+    assert settings_of({}, environment=environment | {"FIELDMARK_SERVE_PORT": "81"}).port == 81
+
+
 @pytest.mark.parametrize(("name", "value", "words"), [
     ("FIELDMARK_SERVE_PROT", "1", "did you mean FIELDMARK_SERVE_PORT"), ("FIELDMARK_SERVE_PORT", "x", "whole number"),
     ("FIELDMARK_SERVE_PORT", "70000", "at most 65535"), ("FIELDMARK_SERVE_QUEUE", "0", "at least 1"),

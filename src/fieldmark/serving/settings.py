@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from fieldmark.plain import Count, Natural, NotNegative, Positive, Range, did_yo
 
 PREFIX = "FIELDMARK_SERVE_"
 _SHORTEST = 16  # characters of a token
+_KUBERNETES = re.compile(r"SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
+_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def settings_of(given: Mapping[str, Any], *, environment: Mapping[str, str], con
 
     Args:
         given: from the command line; None where nothing was said.
-        environment: variables; those that begin with FIELDMARK_SERVE_ count.
+        environment: variables; those that begin with FIELDMARK_SERVE_ count, unless they are Kubernetes' own.
         config: a TOML file of settings.
 
     Raises:
@@ -135,11 +138,14 @@ def from_file(path: Path) -> dict[str, Any]:
 
 
 def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """The settings among a process's variables, checked; lists are separated by commas."""
+    """The settings among a process's variables, checked; lists are separated by commas.
+
+    Kubernetes gives containers variables for each service, and one called fieldmark-serve has our prefix: these are left.
+    """
     hints = typing.get_type_hints(Settings, include_extras=True)
     found: dict[str, Any] = {}
     for variable, text in environment.items():
-        if not variable.startswith(PREFIX):
+        if not variable.startswith(PREFIX) or _is_of_kubernetes(variable.removeprefix(PREFIX), text):
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name not in hints:
@@ -151,6 +157,10 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         except UserError as error:
             raise UserError(f"{variable}: {error}") from None
     return found
+
+
+def _is_of_kubernetes(name: str, text: str) -> bool:
+    return bool(_KUBERNETES.fullmatch(name)) or (name == "PORT" and bool(_ADDRESS.match(text)))
 
 
 def _typed(text: str, hint: Any) -> Any:
