@@ -40,6 +40,46 @@ def test_requests_may_come_at_once(server: Running):
             content += connection.recv(65536)
 
 
+H2C = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAoAAAAAIAAAAA"}
+
+
+@pytest.mark.parametrize("offer", [H2C, {"Connection": "keep-alive, Upgrade", "Upgrade": "websocket"}])
+def test_offers_of_another_protocol_are_ignored(server: Running, jpeg: bytes, offer: dict[str, str]):
+    """As of ``curl --http2`` and Java's HttpClient: the body is read, whole, in pieces or in chunks, and so is the rest."""
+    body = form(jpeg)
+    whole = request("POST", "/v1/predict", body, {"Content-Type": FORM, **offer})
+    chunked = {"Content-Type": FORM, "Content-Length": "", "Transfer-Encoding": "chunked", **offer}
+    chunks = request("POST", "/v1/predict", b"", chunked) + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    with connected(server.url) as connection:
+        connection.sendall(whole)
+        assert read_reply(connection).status == 200
+        for part in (whole[:30], whole[30:300], whole[300 : len(whole) - 5], whole[-5:]):
+            connection.sendall(part)
+            time.sleep(0.05)
+        assert read_reply(connection).status == 200
+        connection.sendall(chunks + request("GET", "/healthz", b"", offer))
+        content = b""
+        while content.count(b"HTTP/1.1 200") < 2:
+            content += connection.recv(65536)
+        assert b"alive" in content
+    closing = {**offer, "Connection": offer["Connection"] + ", close"}
+    with connected(server.url) as connection:
+        connection.sendall(request("GET", "/healthz", b"", closing))
+        assert read_reply(connection).headers["connection"] == "close"
+    assert raw(server.url, request("GET", "/healthz", b"", {**offer, "X": "b" * 31_000})).status == 200
+    assert raw(server.url, request("GET", "/healthz", b"", {**offer, "X": "b" * 33_000})).status == 400
+    many = request("GET", "/healthz", b"", offer) * 500
+    with connected(server.url) as connection:
+        connection.sendall(many)
+        content = b""
+        while content.count(b"alive") < 500:
+            content += connection.recv(65536)
+
+
+def test_no_connections_are_passed_on(server: Running):
+    assert raw(server.url, b"CONNECT example.org:80 HTTP/1.1\r\nHost: localhost\r\n\r\n").status in (0, 400, 421)
+
+
 def test_what_does_not_come_ends_the_connection(server: Running):
     """Heads that stop anywhere, and a body, which is told."""
     body = request("POST", "/v1/predict", b"", {"Content-Type": FORM, "Content-Length": "1000"}) + b"--"

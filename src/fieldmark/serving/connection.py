@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -14,6 +15,7 @@ from fieldmark.serving.exchange import new_id
 
 LONGEST_HEAD = 32 * 1024
 """Bytes of a request's head."""
+_OF_OFFERS = (b"upgrade", b"http2-settings")
 
 
 class Limits(NamedTuple):
@@ -28,8 +30,23 @@ def limited(limits: Limits) -> Callable[..., asyncio.Protocol]:
     return partial(Limited, limits)
 
 
+class _Parser(httptools.HttpRequestParser):
+    """Httptools' own, which ends where a client offers another protocol; ``rest`` is then what comes after the head."""
+
+    rest: memoryview | None = None
+
+    def feed_data(self, data: bytes | memoryview) -> None:
+        """Takes bytes."""
+        try:
+            super().feed_data(data)
+        except httptools.HttpParserUpgrade as offered:
+            if self.get_method() == b"CONNECT":
+                raise
+            self.rest = memoryview(data)[offered.args[0] :]
+
+
 class Limited(HttpToolsProtocol):
-    """One connection.
+    """One connection. Offers to go on in another protocol, such as HTTP/2, are ignored, as servers may.
 
     Args:
         limits: that it keeps to.
@@ -48,6 +65,7 @@ class Limited(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.parser = self._new_parser()
         self._limits = limits
         self._timer: asyncio.TimerHandle | None = None
         self._beside_body = self._headers = 0  # bytes
@@ -69,6 +87,11 @@ class Limited(HttpToolsProtocol):
         """Takes bytes; those that are no body are counted, be they heads, trailers or what stands between chunks."""
         self._beside_body = max(self._beside_body, 0) + len(data)
         super().data_received(data)
+        while self.parser.rest is not None and not self.transport.is_closing():
+            head, rest = self._head_without_offers(), self.parser.rest
+            self.parser = self._new_parser()
+            super().data_received(head)
+            super().data_received(rest)  # pyright: ignore[reportArgumentType]
         if self._beside_body > LONGEST_HEAD and not self.transport.is_closing():
             self.send_400_response("")
         self._watch()
@@ -83,7 +106,8 @@ class Limited(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begins to answer."""
         self._beside_body = 0
-        super().on_headers_complete()
+        if not self._has_offer():  # else it is read once more, without
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Takes a part of the body."""
@@ -93,7 +117,8 @@ class Limited(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Has all of a request."""
         self._beside_body = self._headers = 0
-        super().on_message_complete()
+        if not self._has_offer():
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Goes on to the next request."""
@@ -115,6 +140,25 @@ class Limited(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+    def _new_parser(self) -> _Parser:
+        parser = _Parser(self)
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        return parser
+
+    def _has_offer(self) -> bool:
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+
+    def _head_without_offers(self) -> bytes:
+        """The head that was read last."""
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                words = (word.strip() for word in value.split(b","))
+                value = b", ".join(word for word in words if word.lower() not in _OF_OFFERS)
+            if name not in _OF_OFFERS:
+                lines.append(b"%s: %s" % (name, value))
+        return b"\r\n".join([*lines, b"\r\n"])
 
     def _watch(self) -> None:
         """Begins to count the time of a head, unless there is one; ends it where a request is being answered."""
