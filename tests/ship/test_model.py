@@ -26,11 +26,14 @@ from fieldmark.evaluation.predict import predict
 from fieldmark.input.loading import Photographs, batches_of, in_order, loader_of
 from fieldmark.recipe import Fit, Pixels
 from fieldmark.runs.folder import Transform, open_run
+from fieldmark.serving.logs import Log
+from fieldmark.serving.running import serve
+from fieldmark.serving.settings import Settings
 from fieldmark.ship.container import LARGEST
 from fieldmark.ship.model import Model, open_model
 from fieldmark.ship.reading import BATCH
 from sure_runs import random_answers, sure
-from tiny_models import CLASSES, SIDE, WIDTH, answered, gallery, held_out, manifest, write_model
+from tiny_models import CLASSES, SIDE, WIDTH, answered, gallery, held_out, manifest, network, write_model
 
 
 @pytest.fixture
@@ -201,10 +204,14 @@ def test_boxes_are_needed_where_it_was_trained_with_them(tmp_path: Path, photos:
 
 
 def test_a_file_for_other_programs_is_refused(tmp_path: Path, photos: Path) -> None:
-    other = open_model(write_model(tmp_path / "m.onnx", manifest(takes="pixels")))
-    with pytest.raises(UserError, match=r"m\.onnx prepares its pictures itself, for other programs;\n") as caught:
-        other.predict(photos)
-    assert len(str(caught.value).splitlines()) == 2
+    graph = network()
+    graph.graph.input[0].name = graph.graph.node[0].input[0] = "pixels"
+    path = write_model(tmp_path / "m.onnx", manifest(takes="pixels"), model=graph)
+    for opens in (lambda: open_model(path), lambda: list(fieldmark.predict(path, photos)),
+                  lambda: serve(path, Settings(port=0), log=Log(), ready=print)):  # fmt: skip
+        with pytest.raises(UserError, match=r"m\.onnx prepares its pictures itself, for other programs;\n") as caught:
+            opens()
+        assert len(str(caught.value).splitlines()) == 2
 
 
 def test_every_way_in_looks_through_the_file(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,8 +87,8 @@ def told(model: Model) -> dict[str, Any]:
 
 def _refuse_model(model: Model, path: Path) -> None:
     manifest, name = model.manifest, printable(str(path))
-    if manifest.precision != "fp32" or manifest.takes != "images":
-        raise UserError(f"{name}: a page takes a model in 32 bits without preprocessing in it")
+    if manifest.precision != "fp32":
+        raise UserError(f"{name}: a page takes a model in 32 bits")
     if manifest.pixels.fit == "box":
         raise UserError(f"{name} was trained with --fit box, and a page knows no boxes")
 

@@ -113,8 +113,6 @@ async def _served(
 def _refuse_unservable(model: Model) -> None:
     """Refuses what no bare photo can be answered with."""
     shown = printable(str(model.path))
-    if model.manifest.takes != "images":
-        raise UserError(f"{shown} is the variant for other programs; serve the one that fieldmark export RUN writes")
     if model.manifest.pixels.fit == "box":
         raise UserError(f"{shown} was trained with --fit box and needs a box with each photo: it cannot be served")
 

@@ -177,7 +177,7 @@ class Model:
             demands: what is asked for beyond classes.
 
         Raises:
-            UserError: nothing to predict, a ``top`` below 1, boxes that are missing, or a file that takes pixels.
+            UserError: nothing to predict, a ``top`` below 1, or boxes that are missing.
         """
         found = listed_photos(inputs)
         return self.answered(found, found.pictures, top=top, demands=demands)
@@ -202,9 +202,6 @@ class Model:
         """
         if top < 1:
             raise UserError(f"--top {top}: at least 1")
-        if self.manifest.takes == "pixels":
-            advice = "fieldmark export RUN without --pixels writes one for Fieldmark itself"
-            raise UserError(f"{printable(str(self.path))} prepares its pictures itself, for other programs;\n{advice}")
         pixels = self.manifest.pixels
         if pixels.fit == "box":
             refuse_without_boxes(photos := tuple(photos))
@@ -239,11 +236,15 @@ def open_model(path: str | Path, *, device: str = "auto", threads: int = 0, larg
         largest: bytes that the file may have.
 
     Raises:
-        UserError: no exported model, one that was changed or that this version does not read, or a missing library.
+        UserError: no exported model, one that takes pixels, that was changed or that this version does not read, or a
+            missing library.
     """
     file = Path(path)
     container, name = opened(file, largest=largest), printable(str(file))
     manifest = manifest_from_json(container.metadata[MANIFEST], name=name)
+    if manifest.takes == "pixels":
+        advice = "fieldmark export RUN without --pixels writes one for Fieldmark itself"
+        raise UserError(f"{name} prepares its pictures itself, for other programs;\n{advice}")
     compute = computing(container.content, manifest, name=name, device=device, threads=threads)
     metadata = container.metadata
     return Model(file, manifest, compute, digest=metadata[DIGEST], gallery=metadata.get(GALLERY, ""))
