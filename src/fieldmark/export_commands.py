@@ -44,7 +44,8 @@ def export(
             running in the browser (in 32 bits, with heatmaps, without a gallery).
         out: the file, which ends in .onnx, or the page's folder; by default model.onnx or page in the run's folder. An
             earlier export is replaced.
-        precision: fp32; fp16, half the size; or int8, a quarter of it, refused where that costs more than one point.
+        precision: fp32; fp16, half the size; or int8, a quarter of it, refused where that costs more than one point
+            (and more than one photo).
         pixels: put the preprocessing into the graph, which then takes a picture's pixels, for programs in other
             languages.
         gallery: include embeddings of training photos, for "none of these" and nearest photos; by default those that

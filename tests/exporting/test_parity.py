@@ -22,6 +22,7 @@ from fieldmark.exporting.parity import (
     grid_of,
     photo_faults,
     refuse_faults,
+    refuse_losses,
     rounded_by,
     rounding_faults,
 )
@@ -164,9 +165,17 @@ def test_pixels_need_not_be_equal_but_answers(network: Shipped):
 
 
 def test_eight_bits_may_cost_a_point_and_no_more(network: Shipped):
-    assert not said_of(network, precision="int8", answers_equal=180, right=148)
-    assert "147 of 200 answers are right, 1.5 points below 150" in said_of(network, precision="int8", right=147)
+    assert not said_of(network, precision="int8", answers_equal=180, right=100)
     assert "other numbers" in said_of(network, precision="int8", inputs_equal=199)
+    refuse_losses(replace(PHOTOS, right=148))
+    with pytest.raises(UserError, match=r"147 of 200 val photos are answered right, 1\.5 points fewer than") as caught:
+        refuse_losses(replace(PHOTOS, right=147))
+    assert "--precision fp16" in str(caught.value)
+    assert "report" not in str(caught.value)
+    few = replace(PHOTOS, count=20, right_before=19)
+    refuse_losses(replace(few, right=18))  # where a point is less than a photo
+    with pytest.raises(UserError, match=r"10\.0 points fewer"):
+        refuse_losses(replace(few, right=17))
 
 
 def test_a_fault_is_refused_with_advice():

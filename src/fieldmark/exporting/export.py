@@ -22,6 +22,7 @@ from fieldmark.exporting.parity import (
     faults_of,
     photo_faults,
     refuse_faults,
+    refuse_losses,
     rounded_by,
     rounding_faults,
     session_of,
@@ -107,6 +108,8 @@ def export(opened: Opened, path: Path, asked: Asked, *, console: Console) -> Exp
     found = on_photos(graph, preparing, manifest, network, photos.compared, console=console)
     if found:
         refuse_faults(photo_faults(found, manifest, close=parity.fixed_grid is None))
+        if manifest.precision == "int8":
+            refuse_losses(found)
     manifest = replace(manifest, parity=replace(parity, on_photos=found))
     content = file_of(graph, manifest, gallery=gallery_to_text(gallery) if gallery else "")
     return written(opened, path, content, manifest)

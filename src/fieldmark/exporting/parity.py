@@ -236,15 +236,14 @@ def photo_faults(found: OnPhotos, manifest: Manifest, *, close: bool) -> Iterato
 
     Args:
         found: what was compared.
-        manifest: of the file. One that takes images has to be given the same numbers, bit for bit. In 8 bits it may
-            have no more than one point fewer right; others have to give the same answers.
+        manifest: of the file. One that takes images has to be given the same numbers, bit for bit. It has to give the
+            same answers, but in 8 bits, for which there is ``refuse_losses``.
         close: in 32 bits logits may not differ by more than they may on noise.
     """
     prepares = manifest.takes == "images"
     if prepares and found.inputs_equal < found.count:
         yield f"{found.count - found.inputs_equal:,} of {found.count:,} photos give the network other numbers"
     if manifest.precision == "int8":
-        yield from _lost(found)
         return
     others, allowed = found.count - found.answers_equal, int((1 - SAME_ANSWERS) * found.count + 1e-9)
     is_exact = prepares and manifest.precision == "fp32"
@@ -255,10 +254,16 @@ def photo_faults(found: OnPhotos, manifest: Manifest, *, close: bool) -> Iterato
         yield f"logits of photos differ by up to {found.logits:.1e}, where {limit_of(found.largest):.1e} is allowed"
 
 
-def _lost(found: OnPhotos) -> Iterator[str]:
-    points = 100 * (found.right_before - found.right) / found.count
-    if points > POINT:
-        yield f"{found.right:,} of {found.count:,} answers are right, {points:.1f} points below {found.right_before:,}"
+def refuse_losses(found: OnPhotos) -> None:
+    """Raises ``UserError`` where a file in 8 bits has too few answers right; of few photos, one may be lost."""
+    lost = found.right_before - found.right
+    if lost > max(1, int(POINT / 100 * found.count + 1e-9)):
+        raise UserError(
+            f"in 8 bits {found.right:,} of {found.count:,} {found.split} photos are answered right, "
+            f"{100 * lost / found.count:.1f} points fewer than by the network ({found.right_before:,});\n"
+            "nothing was written. Try --precision fp16, which is half the size and answers as the network does, or more "
+            "photos with --data DATA"
+        )
 
 
 def grid_of(graph: "ModelProto") -> str:
