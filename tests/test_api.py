@@ -36,6 +36,10 @@ def test_the_words_are_there_and_importing_them_is_light() -> None:
         assert callable(getattr(fieldmark, name))
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         fieldmark.trian  # noqa: B018
+    names = "'check_method' in dir(fieldmark.testing), {'train', 'bench', 'recipes', 'testing'} <= {*dir(fieldmark)}"
+    text = f"import fieldmark; print({names}, hasattr(fieldmark.bench, 'run'))"
+    found = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["True"] * 3
     text = "import sys, fieldmark, fieldmark.api, fieldmark.cli; fieldmark.equations(); print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"

@@ -7,7 +7,8 @@ are the command line's words in Python, ``fieldmark.check_labels`` and ``fieldma
 check`` does with ``--labels`` and ``--apply``, ``fieldmark.bench.run``, ``fieldmark.bench.sweep``,
 ``fieldmark.bench.report`` and ``fieldmark.bench.tables`` those of ``fieldmark bench``, and ``fieldmark.recipes.ROWS``
 is what ``fieldmark recipes`` lists. ``fieldmark.classifier`` builds backbone, neck, pool and head for a loop of your
-own. ``fieldmark.open_model`` opens an exported model, without torch. Importing the package alone loads nothing heavy.
+own. ``fieldmark.open_model`` opens an exported model, without torch. ``fieldmark.testing.check_method`` checks a method
+of your own. Importing the package alone loads nothing heavy.
 """
 
 import importlib
@@ -17,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 from fieldmark.equations import equations
 
 if TYPE_CHECKING:
+    from fieldmark import bench as bench
     from fieldmark import recipes as recipes
+    from fieldmark import testing as testing
     from fieldmark.api import (
         add_class,
         apply_labels,
@@ -43,13 +46,12 @@ __all__ = [
     "add_class", "apply_labels", "calibrate", "check", "check_labels", "classifier", "compare", "equations", "evaluate",
     "explain", "export", "figures", "load", "open_model", "predict", "probe", "remove_class", "report", "train",
 ]  # fmt: skip
+_MODULES = ("bench", "recipes", "testing")
 
 
 def __getattr__(name: str) -> Any:
-    if name == "bench":
-        return importlib.import_module("fieldmark.bench")
-    if name == "recipes":
-        return importlib.import_module("fieldmark.recipes")
+    if name in _MODULES:
+        return importlib.import_module(f"fieldmark.{name}")
     if name == "open_model":
         from fieldmark.ship.model import open_model
 
@@ -59,3 +61,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(api, name)
     raise AttributeError(f"module 'fieldmark' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})
