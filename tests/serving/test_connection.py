@@ -45,7 +45,7 @@ H2C = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Setting
 
 @pytest.mark.parametrize("offer", [H2C, {"Connection": "keep-alive, Upgrade", "Upgrade": "websocket"}])
 def test_offers_of_another_protocol_are_ignored(server: Running, jpeg: bytes, offer: dict[str, str]):
-    """As of ``curl --http2`` and Java's HttpClient: the body is read, whole, in pieces or in chunks, and so is the rest."""
+    """As of ``curl --http2`` and Java's HttpClient: bodies are read, whole, in pieces or in chunks."""
     body = form(jpeg)
     whole = request("POST", "/v1/predict", body, {"Content-Type": FORM, **offer})
     chunked = {"Content-Type": FORM, "Content-Length": "", "Transfer-Encoding": "chunked", **offer}

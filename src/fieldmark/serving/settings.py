@@ -140,7 +140,7 @@ def from_file(path: Path) -> dict[str, Any]:
 def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """The settings among a process's variables, checked; lists are separated by commas.
 
-    Kubernetes gives containers variables for each service, and one called fieldmark-serve has our prefix: these are left.
+    Kubernetes gives containers variables for each service, and those of one called fieldmark-serve have our prefix.
     """
     hints = typing.get_type_hints(Settings, include_extras=True)
     found: dict[str, Any] = {}
