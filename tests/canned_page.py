@@ -70,6 +70,7 @@ class Canned:
         calibrated: bool = True,
         offers: dict[str, Any] | None = None,
         token: str = "",
+        megabytes: float | None = None,
     ) -> None:
         self.answers, self.classes, self.token = [*answers] or [result(classes)], classes, token
         offered = EVERYTHING if offers is None else offers
@@ -79,7 +80,7 @@ class Canned:
             "groups": None,
             "calibrated": calibrated,
             "offers": offered,
-        }
+        } | ({} if megabytes is None else {"limits": {"megabytes": megabytes, "photos": 16}})
         self.files = pages()
         self.asked: list[tuple[str, dict[str, str]]] = []
 

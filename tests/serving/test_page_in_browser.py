@@ -57,6 +57,29 @@ def test_several_photos_one_of_them_bad(browser: Any, photos: Path, tmp_path: Pa
     assert sent == [{"top": "5", "maps": "1", "rival": "1", "neighbours": "4", "refuse": "0.05"}] * 2
 
 
+def test_the_limit_is_the_server_s_own(browser: Any, tmp_path: Path) -> None:
+    files = [tmp_path / f"{size}.jpg" for size in (12, 13, 20)]
+    for file, size in zip(files, (12, 13, 20), strict=True):
+        file.write_bytes(b"x" * size * 1_000_000)
+    server = Canned(result(), result(), {"status": 413}, megabytes=19.5)
+    with Opened(browser, server) as page:
+        page.locator("#limits", has_text="up to 19.5 MB each").wait_for()
+        first, second, third = choose(page, *files)
+        assert [card.get_attribute("data-state") for card in (first, second, third)] == [
+            "answered",
+            "answered",
+            "failed",
+        ]
+        assert "has 20.0 MB; the server takes 19.5 MB at most" in third.locator(".why").inner_text()
+        first.locator(".compare").click()
+        second.locator(".compare").click()
+        page.locator(
+            "#tray-compare-text", has_text="Both photos together may have 19.5 MB; these have 25.0 MB."
+        ).wait_for()
+        page.locator("#again").evaluate("button => button.click()")
+        page.locator(".card .why", has_text="too large for this server: 19.5 MB at most").first.wait_for()
+
+
 def test_what_a_model_cannot_say_is_not_asked_for(browser: Any, photos: Path) -> None:
     bare = result(answer=None, level=None, answer_probability=None, nearest=None, distance=None)
     bare = {key: value for key, value in bare.items() if key not in ("heatmaps", "neighbours")}

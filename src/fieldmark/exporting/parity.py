@@ -261,8 +261,8 @@ def refuse_losses(found: OnPhotos) -> None:
         raise UserError(
             f"in 8 bits {found.right:,} of {found.count:,} {found.split} photos are answered right, "
             f"{100 * lost / found.count:.1f} points fewer than by the network ({found.right_before:,});\n"
-            "nothing was written. Try --precision fp16, which is half the size and answers as the network does, or more "
-            "photos with --data DATA"
+            "nothing was written. Try --precision fp16, which is half the size and answers as the network does, or "
+            "more photos with --data DATA"
         )
 
 

@@ -5,7 +5,7 @@ import { closeComparison, showComparison } from "./comparing.js";
 import { rowOf, tableOf, unclear } from "./corrections.js";
 import { announce, byId, element, say } from "./elements.js";
 import { listen } from "./intake.js";
-import { Failure, LIMIT, PROMISE, ROOM, Server, tooLarge } from "./server.js";
+import { Failure, Server } from "./server.js";
 import { asked, offerSettings } from "./settings.js";
 import { askToken } from "./token.js";
 import { counted, megabytes, worth } from "./words.js";
@@ -24,7 +24,7 @@ class Page {
       correct: () => this.showTray(),
       tell: (text) => { if (this.cards.length <= SPOKEN) announce(text); },
     };
-    byId("limits").textContent = PROMISE;
+    byId("limits").textContent = server.promise;
     listen((entries, told) => this.take(entries, told));
     byId("clear").addEventListener("click", () => this.clear());
     byId("again").addEventListener("click", () => { byId("again-line").hidden = true; this.enqueue(this.cards.filter((card) => card.state !== "waiting")); });
@@ -46,6 +46,7 @@ class Page {
       byId("trouble").hidden = false;
       return;
     }
+    byId("limits").textContent = this.server.promise;
     byId("model").textContent = `${counted(this.model.classes.length, "class", "classes")}, model ${this.model.model.slice(0, 8)}`;
     byId("calibration").textContent = worth(this.model);
     offerSettings(this.model, () => { byId("again-line").hidden = !this.cards.length; });
@@ -82,7 +83,7 @@ class Page {
   async answer(card) {
     const { file } = card.entry;
     await card.ready;
-    if (file.size > ROOM) return card.fail(tooLarge(file), { again: false });
+    if (file.size > this.server.room) return card.fail(this.server.tooLarge(file), { again: false });
     for (let tries = 1; ; tries += 1) {
       try {
         card.sending(0);
@@ -136,7 +137,7 @@ class Page {
     byId("tray-compare-stop").hidden = true;
     try {
       const [first, second] = pair.map((card) => card.entry.file);
-      if (first.size + second.size > ROOM) throw new Failure(`Both photos together may have ${LIMIT} MB; these have ${megabytes(first.size + second.size)}.`);
+      if (first.size + second.size > this.server.room) throw new Failure(`Both photos together may have ${this.server.limit} MB; these have ${megabytes(first.size + second.size)}.`);
       showComparison(await this.server.compare(first, second, {}), pair);
       this.showTray();
     } catch (error) {

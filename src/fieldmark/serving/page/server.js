@@ -2,11 +2,7 @@
 
 import { megabytes, percent } from "./words.js";
 
-/** Megabytes of a request, and the bytes of them that are left for photos. */
-export const LIMIT = 10;
-export const ROOM = LIMIT * 1e6 - 1000;
-/** What becomes of a photo. */
-export const PROMISE = `JPEG, PNG, WebP and other pictures, up to ${LIMIT} MB each. A photo goes to this server as it is, to be answered; the server keeps none.`;
+const LIMIT = 10;  // megabytes of a request, where the server does not say
 const PATIENCE = 60_000;  // milliseconds for one answer
 const STORED = "fieldmark-token";
 
@@ -19,17 +15,36 @@ export class Failure extends Error {
   }
 }
 
-/** Where photos are answered: `classes`, `predict`, `compare`. `askToken` resolves to a token or "" for none. */
+/** Where photos are answered: `classes`, `predict`, `compare`, with requests of at most `limit` megabytes. `askToken`
+ * resolves to a token or "" for none. */
 export class Server {
   constructor(askToken) {
     this.askToken = askToken;
     this.asking = null;
+    this.limit = LIMIT;
     try { this.token = sessionStorage.getItem(STORED) ?? ""; } catch { this.token = ""; }
   }
 
-  /** What the model is and offers. */
-  classes() {
-    return this.answer("GET", "v1/classes");
+  /** The bytes of a request that are left for photos. */
+  get room() {
+    return this.limit * 1e6 - 1000;
+  }
+
+  /** What becomes of a photo. */
+  get promise() {
+    return `JPEG, PNG, WebP and other pictures, up to ${this.limit} MB each. A photo goes to this server as it is, to be answered; the server keeps none.`;
+  }
+
+  /** Why a photo is not sent at all. */
+  tooLarge(file) {
+    return `This photo has ${megabytes(file.size)}; the server takes ${this.limit} MB at most. Save it smaller, then choose it again.`;
+  }
+
+  /** What the model is and offers, and what the server takes. */
+  async classes() {
+    const told = await this.answer("GET", "v1/classes");
+    this.limit = told.limits?.megabytes ?? LIMIT;
+    return told;
   }
 
   /** The answer to one photo. `told` gets the share that is sent; `signal` stops. */
@@ -54,7 +69,7 @@ export class Server {
     for (;;) {
       const used = this.token;
       try {
-        return await sent(method, place, { body, told, signal, token: used });
+        return await sent(method, place, { body, told, signal, token: used, limit: this.limit });
       } catch (error) {
         if (error.status !== 401 || !(await this.newToken(used))) throw error;
       }
@@ -76,9 +91,6 @@ export class Server {
   }
 }
 
-/** Why a photo is not sent at all. */
-export const tooLarge = (file) => `This photo has ${megabytes(file.size)}; the server takes ${LIMIT} MB at most. Save it smaller, then choose it again.`;
-
 const OTHER_PHOTO = "Try another photo, or save this one as JPEG first.";
 
 /** What is asked beside the photo, as the query of an address; what was not asked for is left out. */
@@ -88,7 +100,7 @@ function queryOf(asked) {
 }
 
 /** One request. XMLHttpRequest, because fetch does not tell how much is sent. */
-function sent(method, place, { body, told, signal, token }) {
+function sent(method, place, { body, told, signal, token, limit }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open(method, new URL(place, document.baseURI));
@@ -101,7 +113,7 @@ function sent(method, place, { body, told, signal, token }) {
     request.addEventListener("loadend", () => signal?.removeEventListener("abort", stop));
     request.upload.addEventListener("progress", (event) => told(event.lengthComputable ? event.loaded / event.total : 0));
     request.upload.addEventListener("load", () => told(1));
-    request.addEventListener("load", () => settle(request, resolve, reject));
+    request.addEventListener("load", () => settle(request, { resolve, reject, limit }));
     request.addEventListener("abort", () => reject(new DOMException("stopped", "AbortError")));
     request.addEventListener("timeout", () => reject(new Failure("The server took longer than a minute. Try again.")));
     request.addEventListener("error", () => reject(new Failure(
@@ -111,26 +123,26 @@ function sent(method, place, { body, told, signal, token }) {
   });
 }
 
-function settle(request, resolve, reject) {
+function settle(request, { resolve, reject, limit }) {
   let value = null;
   try { value = JSON.parse(request.responseText); } catch { /* told below */ }
   if (request.status === 200 && value) resolve(value);
-  else reject(failureOf(request, value));
+  else reject(failureOf(request, value, limit));
 }
 
-function failureOf(request, value) {
+function failureOf(request, value, limit) {
   const { status } = request, said = value?.error?.message ?? "", seconds = Number(request.getResponseHeader("Retry-After"));
   const after = [429, 503].includes(status) ? Math.min(Math.max(Math.ceil(seconds) || 1, 1), 60) : null;
-  return new Failure(inWords(status, said, value?.request_id ?? ""), { status, after });
+  return new Failure(inWords(status, { said, id: value?.request_id ?? "", limit }), { status, after });
 }
 
-function inWords(status, said, id) {
+function inWords(status, { said, id, limit }) {
   const quoted = said ? `${said.replace(/^(photo|first|second): /, "The server cannot read it: ").replace(/[.\s]*$/, "")}. ` : "";
   switch (status) {
     case 200: return "What came back is no answer of this server. Try again.";
     case 401: return "The server wants a token. Try again to enter it.";
     case 408: case 504: return "Sending took too long for the server. Try again, or send a smaller photo.";
-    case 413: return `The photo is too large for this server: ${LIMIT} MB at most. Save it smaller, then choose it again.`;
+    case 413: return `The photo is too large for this server: ${limit} MB at most. Save it smaller, then choose it again.`;
     case 400: case 415: case 422: return quoted ? `${quoted}${OTHER_PHOTO}` : `The server cannot read this photo. ${OTHER_PHOTO}`;
     case 429: return "You asked more than the server answers one person at once.";
     case 503: return "The server has more to do than it can at the moment.";

@@ -1,13 +1,6 @@
 // In the place of a server: the model in this browser. The same words as the page's own server.js has.
 
-/** Megabytes of a photo, and the bytes of all that are answered at once. */
-export const LIMIT = 100;
-export const ROOM = LIMIT * 1e6;
-/** What becomes of a photo. */
-export const PROMISE = "JPEG, PNG, WebP and whatever else this browser shows. No photo leaves this device: the model answers here.";
-
-/** Why a photo is not answered at all. */
-export const tooLarge = () => `This photo has more than ${LIMIT} MB. Save it smaller, then choose it again.`;
+const LIMIT = 100;  // megabytes of all photos that are answered at once
 
 /** Why there is no answer, in words for people, and whether another try is no use. */
 export class Failure extends Error {
@@ -17,16 +10,32 @@ export class Failure extends Error {
   }
 }
 
-/** Answers as the server does, one photo at a time. */
+/** Answers as the server does, one photo at a time, of at most `limit` megabytes. */
 export class Server {
   constructor() {
     this.waiting = new Map();
     this.count = 0;
+    this.limit = LIMIT;
     this.worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
     this.worker.onmessage = ({ data }) => this.settle(data);
     this.worker.onerror = () => {
       for (const id of this.waiting.keys()) this.settle({ id, problem: "the model did not start" });
     };
+  }
+
+  /** The bytes of all photos that are answered at once. */
+  get room() {
+    return this.limit * 1e6;
+  }
+
+  /** What becomes of a photo. */
+  get promise() {
+    return "JPEG, PNG, WebP and whatever else this browser shows. No photo leaves this device: the model answers here.";
+  }
+
+  /** Why a photo is not answered at all. */
+  tooLarge() {
+    return `This photo has more than ${this.limit} MB. Save it smaller, then choose it again.`;
   }
 
   classes() {
