@@ -6,6 +6,7 @@ With `-m slow`, too: what is said of answers that are no class, and corrections 
 import csv
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -285,6 +286,31 @@ def test_photos_are_dropped_and_pasted(browser: Any) -> None:
         answered(page, 4)
         assert set(page.locator(".card .file").all_inner_texts()) == {"a.png", "b.png", "pasted-1.png", "pasted-2.png"}
         assert page.evaluate(TRANSFER, ["paste", []]) is False  # text is pasted as ever
+
+
+def test_what_is_passed_over_is_told_by_its_reason(browser: Any, photos: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(photos, tmp_path / "birds")
+    (data / "ant" / "notes.txt").write_text("no picture")
+    server = Canned()
+    intake = server.files["/intake.js"]
+    server.files["/intake.js"] = replace(intake, body=intake.body.replace(b"MOST = 500", b"MOST = 4"))
+    with Opened(browser, server) as page:
+        page.locator("#folder").set_input_files(data)
+        answered(page, 4)
+        assert page.locator("#passed").is_visible()
+        assert text(page, "#passed") == "1 file passed over: no picture."
+        page.locator("#live", has_text="1 file passed over: no picture.").wait_for(state="attached")
+        choose(page, photos / "ant/1.png")
+        assert page.locator("#passed").is_hidden()
+        for name in "567":
+            (data / "bee" / f"{name}.png").write_bytes(b"")
+        (data / "bee" / "notes.txt").write_text("no picture")
+        page.locator("#folder").set_input_files(data)
+        answered(page, 9)
+        said = "2 files passed over: no pictures. 3 photos passed over: this page takes 4 at once. Choose them next."
+        assert text(page, "#passed") == said
+        page.locator("#clear").click()
+        assert page.locator("#passed").is_hidden()
 
 
 def test_two_photos_side_by_side(browser: Any, photos: Path) -> None:

@@ -2,18 +2,21 @@
 
 import { byId } from "./elements.js";
 
-const MOST = 500;  // photos at once
+/** Photos that are taken at once. */
+export const MOST = 500;
 const KINDS = /\.(jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif|ppm|pgm|jp2)$/i;
 let pasted = 0;
 
 /** A file and its path below what was chosen ("" where there is no folder). */
 const entry = (file, path = "") => ({ file, path, name: path || file.name });
 
-/** Calls `take` with the photos of every way in: a list of `{file, path, name}`, and how many were passed over. */
+/** Calls `take` with the photos of every way in: a list of `{file, path, name}`; of files that were passed over, how many
+ * are no pictures and how many are too many at once. */
 export function listen(take) {
   const give = (entries) => {
     const wanted = entries.filter(({ file, path }) => !path || file.type.startsWith("image/") || KINDS.test(file.name));
-    if (entries.length) take(wanted.slice(0, MOST), { passed: entries.length - Math.min(wanted.length, MOST) });
+    const told = { others: entries.length - wanted.length, beyond: Math.max(wanted.length - MOST, 0) };
+    if (entries.length) take(wanted.slice(0, MOST), told);
   };
   for (const [button, input] of [["choose", "files"], ["take", "camera"], ["choose-folder", "folder"]]) {
     byId(button).addEventListener("click", () => byId(input).click());

@@ -4,7 +4,7 @@ import { Card } from "./cards.js";
 import { closeComparison, showComparison } from "./comparing.js";
 import { rowOf, tableOf, unclear } from "./corrections.js";
 import { announce, byId, element, say } from "./elements.js";
-import { listen } from "./intake.js";
+import { listen, MOST } from "./intake.js";
 import { Failure, Server } from "./server.js";
 import { asked, offerSettings } from "./settings.js";
 import { askToken } from "./token.js";
@@ -54,16 +54,18 @@ class Page {
     this.next();
   }
 
-  take(entries, { passed }) {
+  take(entries, { others, beyond }) {
     const cards = entries.map((entry) => new Card(entry, { number: (this.count += 1), model: this.model, on: this.on }));
-    if (passed) announce(`${counted(passed, "file")} passed over: no pictures, or too many at once.`);
+    const passed = passedOver(others, beyond);
+    say(byId("passed"), passed);
+    if (passed) announce(passed);
     if (!cards.length) return;
     document.body.classList.add("has-photos");
     byId("results").hidden = false;
     byId("cards").prepend(...cards.map((card) => card.item));
     this.cards = [...cards, ...this.cards];
     this.enqueue(cards);
-    byId("results").scrollIntoView({ block: "start" });
+    byId(passed ? "passed" : "results").scrollIntoView({ block: "start" });
   }
 
   enqueue(cards) {
@@ -166,6 +168,7 @@ class Page {
     Object.assign(this, { cards: [], queue: [], marked: [] });
     byId("cards").replaceChildren();
     byId("results").hidden = true;
+    say(byId("passed"), "");
     document.body.classList.remove("has-photos");
     closeComparison();
     this.showTray();
@@ -195,6 +198,15 @@ class Page {
     byId("how-to").classList.add("now");
     announce("corrections.csv is in your downloads.");
   }
+}
+
+/** What is said of files that were not taken, by the reason. */
+function passedOver(others, beyond) {
+  const reasons = [
+    others && `${counted(others, "file")} passed over: no ${others === 1 ? "picture" : "pictures"}.`,
+    beyond && `${counted(beyond, "photo")} passed over: this page takes ${MOST} at once. Choose ${beyond === 1 ? "it" : "them"} next.`,
+  ];
+  return reasons.filter(Boolean).join(" ");
 }
 
 /** Waits as long as the server wants, telling it. */
