@@ -61,6 +61,7 @@ class Canned:
     """Answers requests of a page, as a route of playwright's; ``asked`` are the paths and queries of its requests.
 
     ``answers`` are given one after the other, then the last one for ever; a dictionary with ``status`` is a refusal.
+    ``lost`` is how many of the next photos do not reach the server; ``is_there`` is whether anything else does.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Canned:
         } | ({} if megabytes is None else {"limits": {"megabytes": megabytes, "photos": 16}})
         self.files = pages()
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.lost, self.is_there = 0, True
 
     def __call__(self, route: Any) -> None:
         request, place = route.request, urlsplit(route.request.url)
@@ -91,13 +93,20 @@ class Canned:
             route.fulfill(status=200, body=file.body, headers={**file.headers, "Content-Type": file.content_type})
             return
         self.asked.append((place.path, dict(parse_qsl(place.query))))
+        if self.lost and place.path.startswith("/v1/"):
+            self.lost -= 1
+            route.abort("connectionrefused")
+            return
+        if not self.is_there:
+            route.abort("connectionrefused")
+            return
         status, headers, body = self._answer(place.path, request)
         route.fulfill(status=status, headers={"Content-Type": "application/json", **headers}, body=json.dumps(body))
 
     def _answer(self, path: str, request: Any) -> tuple[int, dict[str, str], dict[str, Any]]:
         if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
             return refused(401, "this server wants a token")
-        if path == "/v1/classes":
+        if path in ("/v1/classes", "/healthz"):
             return 200, {}, self.told
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if "status" in answer:

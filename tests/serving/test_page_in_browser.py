@@ -288,6 +288,61 @@ def test_photos_are_dropped_and_pasted(browser: Any) -> None:
         assert page.evaluate(TRANSFER, ["paste", []]) is False  # text is pasted as ever
 
 
+def test_a_short_outage_is_sat_out(browser: Any, photos: Path) -> None:
+    server = Canned()
+    with Opened(browser, server) as page:
+        page.clock.install()
+        server.lost = 3
+        page.locator("#files").set_input_files([photos / "ant/1.png", photos / "bee/3.png", photos / "bee/4.png"])
+        page.locator(
+            ".state", has_text="cannot be reached. See that it runs and that you are connected. Trying"
+        ).first.wait_for()
+        wait_out(page, "answered", 3)
+        assert page.locator("#retry-all").is_hidden()
+        server.answers = [{"status": 502}, result()]
+        page.locator("#files").set_input_files(photos / "ant/2.png")
+        wait_out(page, "answered", 4)
+
+
+def test_after_a_long_outage_one_button_tries_all_again(browser: Any, photos: Path, tmp_path: Path) -> None:
+    server = Canned()
+    (tmp_path / "large.jpg").write_bytes(b"x" * 10_000_000)
+    with Opened(browser, server) as page:
+        page.clock.install()
+        server.is_there = False
+        page.locator("#files").set_input_files([tmp_path / "large.jpg", *sorted(photos.rglob("*.png"))])
+        wait_out(page, "failed", 5)
+        sent = [path for path, _ in server.asked if path == "/v1/predict"]
+        assert len(sent) <= 10  # five times two photos; those that waited were not tried
+        assert "cannot be reached" in page.locator(".card .why").last.inner_text()
+        server.is_there = True
+        page.locator("#retry-all", has_text="Try all 4 failed photos again").click()
+        assert page.evaluate("document.activeElement.id") == "results-title"
+        wait_out(page, "answered", 4)
+        assert page.locator("#retry-all").is_hidden()
+
+
+def test_a_photo_that_cannot_be_sent_fails_alone(browser: Any, photos: Path) -> None:
+    server = Canned()
+    with Opened(browser, server) as page:
+        page.clock.install()
+        server.lost = 5
+        page.locator("#files").set_input_files(photos / "ant/1.png")
+        wait_out(page, "failed", 1)
+        assert "This photo cannot be sent." in page.locator(".card .why").inner_text()
+        page.locator("#files").set_input_files(photos / "ant/2.png")
+        wait_out(page, "answered", 1)
+
+
+def wait_out(page: Any, state: str, count: int) -> None:
+    """Lets the page's clock run until so many cards are in a state."""
+    for _ in range(60):
+        if page.locator(f".card[data-state={state}]").count() == count:
+            return
+        page.clock.run_for(3000)
+    raise AssertionError(page.locator("#cards").inner_text())
+
+
 def test_what_is_passed_over_is_told_by_its_reason(browser: Any, photos: Path, tmp_path: Path) -> None:
     data = shutil.copytree(photos, tmp_path / "birds")
     (data / "ant" / "notes.txt").write_text("no picture")

@@ -77,6 +77,7 @@ export class Card {
   fail(message, { again = true } = {}) {
     this.turn("failed");
     this.result = null;
+    this.mayTryAgain = again;
     for (const kind of ["answer", "sure", "classes"]) this.part(kind).textContent = "";
     this.part("near").hidden = this.part("set").hidden = this.part("all-the-same").hidden = true;
     this.sight.offer([]);

@@ -28,6 +28,7 @@ class Page {
     listen((entries, told) => this.take(entries, told));
     byId("clear").addEventListener("click", () => this.clear());
     byId("again").addEventListener("click", () => { byId("again-line").hidden = true; this.enqueue(this.cards.filter((card) => card.state !== "waiting")); });
+    byId("retry-all").addEventListener("click", () => { byId("results-title").focus(); this.enqueue(this.failed()); });
     byId("compare-two").addEventListener("click", () => this.compare(this.answered()));
     byId("comparison-close").addEventListener("click", () => { closeComparison(); byId("results-title").focus(); });
     byId("tray-compare-stop").addEventListener("click", () => this.unmark());
@@ -94,14 +95,28 @@ class Page {
       } catch (error) {
         if (error.name === "AbortError") return undefined;
         if (!(error instanceof Failure)) return card.fail("The page and the server do not fit each other. Load the page again.");
-        if (error.after === null || tries === TRIES) return card.fail(error.message + (error.after === null ? "" : " Try again in a while."), { again: !error.isFinal });
-        await countDown(card, error);
+        if (error.after === null || tries === TRIES) return this.giveUp(card, error);
+        await countDown(card, error, tries);
+        if (card.stop.signal.aborted) return undefined;
       }
     }
   }
 
+  /** No answer to a photo; where the server cannot be reached, none to those that wait for it, either. */
+  async giveUp(card, error) {
+    const isThere = !error.isAway || await this.server.isThere();
+    const later = `${error.message}${error.after === null ? "" : " Try again in a while."}`;
+    const words = error.isAway && isThere ? "This photo cannot be sent. If it was moved or changed since it was chosen, choose it again." : later;
+    for (const each of isThere ? [card] : [card, ...this.queue.splice(0)]) each.fail(words, { again: !error.isFinal });
+  }
+
   answered() {
     return this.cards.filter((card) => card.state === "answered");
+  }
+
+  /** Photos that had no answer and may have one yet. */
+  failed() {
+    return this.cards.filter((card) => card.state === "failed" && card.mayTryAgain);
   }
 
   showCourse() {
@@ -111,6 +126,8 @@ class Page {
     byId("progress-text").textContent = open ? `${total - open} of ${counted(total, "photo")} done` : "";
     byId("course").hidden = !open;
     byId("compare-two").hidden = this.cards.length !== 2 || this.answered().length !== 2;
+    const failed = this.failed().length;
+    say(byId("retry-all"), failed > 1 ? `Try all ${failed.toLocaleString("en")} failed photos again` : "");
     if (total > 1 && !open) announce(`All ${total} photos are done.`);
     this.showTray();
   }
@@ -209,9 +226,9 @@ function passedOver(others, beyond) {
   return reasons.filter(Boolean).join(" ");
 }
 
-/** Waits as long as the server wants, telling it. */
-async function countDown(card, { message, after }) {
-  for (let left = after; left > 0 && !card.stop.signal.aborted; left -= 1) {
+/** Waits as long as the server wants, or longer each time if it cannot be reached, telling it. */
+async function countDown(card, { message, after, isAway }, tries) {
+  for (let left = isAway ? after * 2 ** (tries - 1) : after; left > 0 && !card.stop.signal.aborted; left -= 1) {
     card.wait(`${message} Trying again in ${counted(left, "second")}.`);
     await new Promise((done) => setTimeout(done, 1000));
   }

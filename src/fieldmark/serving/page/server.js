@@ -4,14 +4,15 @@ import { megabytes, percent } from "./words.js";
 
 const LIMIT = 10;  // megabytes of a request, where the server does not say
 const PATIENCE = 60_000;  // milliseconds for one answer
+const AWAY = 2;  // seconds until a server that cannot be reached is tried again
 const STORED = "fieldmark-token";
 
 /** Why there is no answer: words for people, the status, the seconds after which to try again (null: nobody said),
- * and whether that is no use. */
+ * whether that is no use, and whether the server cannot be reached at all. */
 export class Failure extends Error {
-  constructor(message, { status = 0, after = null } = {}) {
+  constructor(message, { status = 0, after = null, isAway = false } = {}) {
     super(message);
-    Object.assign(this, { status, after, isFinal: [400, 413, 415, 422].includes(status) });
+    Object.assign(this, { status, after, isAway, isFinal: [400, 413, 415, 422].includes(status) });
   }
 }
 
@@ -63,6 +64,16 @@ export class Server {
     form.append("image", first, "first");
     form.append("image", second, "second");
     return this.answer("POST", "v1/compare?top=20", { body: form, signal });
+  }
+
+  /** Whether it can be reached. */
+  async isThere() {
+    try {
+      await this.answer("GET", "healthz");
+      return true;
+    } catch (error) {
+      return !error.isAway;
+    }
   }
 
   async answer(method, place, { body = null, told = () => {}, signal } = {}) {
@@ -117,7 +128,7 @@ function sent(method, place, { body, told, signal, token, limit }) {
     request.addEventListener("abort", () => reject(new DOMException("stopped", "AbortError")));
     request.addEventListener("timeout", () => reject(new Failure("The server took longer than a minute. Try again.")));
     request.addEventListener("error", () => reject(new Failure(
-      "The server cannot be reached. See that it runs and that you are connected, then try again.",
+      "The server cannot be reached. See that it runs and that you are connected.", { after: AWAY, isAway: true },
     )));
     request.send(body);
   });
@@ -132,8 +143,9 @@ function settle(request, { resolve, reject, limit }) {
 
 function failureOf(request, value, limit) {
   const { status } = request, said = value?.error?.message ?? "", seconds = Number(request.getResponseHeader("Retry-After"));
-  const after = [429, 503].includes(status) ? Math.min(Math.max(Math.ceil(seconds) || 1, 1), 60) : null;
-  return new Failure(inWords(status, { said, id: value?.request_id ?? "", limit }), { status, after });
+  const asked = [429, 503].includes(status) ? Math.min(Math.max(Math.ceil(seconds) || 1, 1), 60) : null;
+  const isAway = status === 502, after = isAway ? AWAY : asked;
+  return new Failure(inWords(status, { said, id: value?.request_id ?? "", limit }), { status, after, isAway });
 }
 
 function inWords(status, { said, id, limit }) {
@@ -145,6 +157,7 @@ function inWords(status, { said, id, limit }) {
     case 413: return `The photo is too large for this server: ${limit} MB at most. Save it smaller, then choose it again.`;
     case 400: case 415: case 422: return quoted ? `${quoted}${OTHER_PHOTO}` : `The server cannot read this photo. ${OTHER_PHOTO}`;
     case 429: return "You asked more than the server answers one person at once.";
+    case 502: return "The server cannot be reached at the moment.";
     case 503: return "The server has more to do than it can at the moment.";
     default: return `The server failed (${status})${id ? `, request ${id}` : ""}. Try again; if it stays so, tell whoever runs it.`;
   }
