@@ -192,8 +192,9 @@ def convert(source: Path, target: Path, *, console: Speaking) -> None:
     """
     from fieldmark.core.pickled import convert as rewrite
 
-    count = rewrite(source, target)
-    tell(console, f"{count} tensors: {target}")
+    count, table, others = rewrite(source, target)
+    told = f" of {table}" + (f" (not of {', '.join(others)})" if others else "") if table else ""
+    tell(console, f"{count} tensors{told}: {target}")
 
 
 @app.command

@@ -1,10 +1,14 @@
 """Pickled weights, of any program, as a .safetensors file; no code of theirs is run."""
 
+import argparse
 import os
 import pickle
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -12,6 +16,7 @@ from torch import nn
 
 from fieldmark.core.pickled import convert
 from fieldmark.errors import UserError
+from typed import ran
 
 
 def network() -> nn.Module:
@@ -22,7 +27,7 @@ def test_a_converted_file_reads_as_the_state_it_came_from(tmp_path: Path):
     module = network()
     wrapped = {"state_dict": {f"module.{key}": value for key, value in module.state_dict().items()}, "epoch": 3}
     torch.save(wrapped, tmp_path / "a.pth")
-    assert convert(tmp_path / "a.pth", tmp_path / "a.safetensors") == len(module.state_dict())
+    assert convert(tmp_path / "a.pth", tmp_path / "a.safetensors") == (len(module.state_dict()), "state_dict", ())
     tensors = load_file(tmp_path / "a.safetensors")
     assert set(tensors) == set(module.state_dict())
     assert all(torch.equal(value, tensors[key]) for key, value in module.state_dict().items())
@@ -33,18 +38,18 @@ def test_a_converted_file_reads_as_the_state_it_came_from(tmp_path: Path):
 def test_views_and_shared_tensors_convert(tmp_path: Path):
     whole = torch.arange(12.0).view(3, 4)
     torch.save({"model": {"whole": whole, "same": whole, "turned": whole.T}}, tmp_path / "a.pt")
-    assert convert(tmp_path / "a.pt", tmp_path / "a.safetensors") == 3
+    assert convert(tmp_path / "a.pt", tmp_path / "a.safetensors").tensors == 3
     assert torch.equal(load_file(tmp_path / "a.safetensors")["turned"], whole.T)
 
 
 class Calls:
-    """A pickle of this would make a folder when read carelessly."""
+    """A pickle of this would call a function with a folder's name when read carelessly."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, function: Callable[[str], object] = os.mkdir) -> None:
+        self.folder, self.function = folder, function
 
     def __reduce__(self):
-        return (os.mkdir, (str(self.folder),))
+        return (self.function, (str(self.folder),))
 
 
 @pytest.mark.parametrize("writer", ["torch", "pickle"])
@@ -59,6 +64,43 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path: Path, writer: 
     assert len(str(caught.value).splitlines()) == 1
     assert not made.exists()
     assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize("is_zip", [True, False], ids=["zip", "before PyTorch 1.6"])
+def test_what_training_programs_save_beside_tensors_is_left_out(is_zip: bool, tmp_path: Path):
+    """timm's arguments, NumPy's figures, paths, and whatever else has a class: none is imported, nothing is called."""
+    state, optimiser = trained()
+    known, kept = torch.serialization.get_safe_globals(), tmp_path / "kept"
+    kept.mkdir()
+    saved = {
+        "args": argparse.Namespace(lr=0.1, out=tmp_path),
+        "best_acc": np.float64(81.2),
+        "epoch": np.int64(3),
+        "history": np.arange(3.0),
+        "state_dict": state,
+        "optimizer": optimiser,
+        "callback": Calls(kept, shutil.rmtree),
+        "state_dict_ema": {key: value + 1 for key, value in state.items()},
+    }
+    torch.save(saved, tmp_path / "a.pth", _use_new_zipfile_serialization=is_zip)
+    converted = convert(tmp_path / "a.pth", tmp_path / "a.safetensors")
+    assert converted == (len(state), "state_dict", ("state_dict_ema",))
+    assert torch.equal(load_file(tmp_path / "a.safetensors")["0.weight"], state["0.weight"])
+    assert kept.is_dir()
+    assert {*torch.serialization.get_safe_globals()} == {*known}
+
+
+def test_a_pickled_network_is_told_how_to_save_its_tensors(tmp_path: Path):
+    advice = "save the network's tensors alone, with torch.save(model.state_dict(), FILE)"
+    reasons = {
+        "whole": (network(), "does not hold named tensors but a torch.nn.modules.container.Sequential"),
+        "evil": ({"a": Calls(tmp_path, eval)}, "not a file of plain tensors (Unsupported global: GLOBAL eval)"),
+    }
+    for name, (saved, reason) in reasons.items():
+        torch.save(saved, tmp_path / f"{name}.pth")
+        with pytest.raises(UserError) as caught:
+            convert(tmp_path / f"{name}.pth", tmp_path / "out.safetensors")
+        assert str(caught.value) == f"{tmp_path / name}.pth: {reason}; {advice}"
 
 
 def test_what_convert_cannot_read(tmp_path: Path):
@@ -103,7 +145,7 @@ def test_the_networks_tensors_are_found_beside_whatever_else_was_saved(
     for key in reversed(keys):
         saved = {"epoch": 3, "optimizer": optimiser, "loss": 0.3, "args": {"lr": 0.1}, key: saved}
     torch.save(saved, tmp_path / "a.pth")
-    assert convert(tmp_path / "a.pth", tmp_path / "a.safetensors") == len(state)
+    assert convert(tmp_path / "a.pth", tmp_path / "a.safetensors") == (len(state), ".".join(keys), ())
     tensors = load_file(tmp_path / "a.safetensors")
     assert tensors.keys() == state.keys()
     assert all(torch.equal(value, tensors[key]) for key, value in state.items())
@@ -122,3 +164,12 @@ def test_an_averaged_models_counter_stands_beside_its_tensors(tmp_path: Path):
     torch.save(torch.optim.swa_utils.AveragedModel(network()).state_dict(), tmp_path / "a.pth")
     convert(tmp_path / "a.pth", tmp_path / "a.safetensors")
     assert load_file(tmp_path / "a.safetensors").keys() == {*network().state_dict(), "n_averaged"}
+
+
+def test_which_table_was_taken_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    torch.save({"epoch": 3, "model_ema": {"a": torch.zeros(1)}, "model": {"a": torch.ones(1)}}, tmp_path / "a.pth")
+    assert ran("convert", tmp_path / "a.pth", tmp_path / "a.safetensors") == 0
+    assert "1 tensors of model (not of model_ema): " in capsys.readouterr().out
+    torch.save({"a": torch.zeros(1)}, tmp_path / "b.pth")
+    assert ran("convert", tmp_path / "b.pth", tmp_path / "b.safetensors") == 0
+    assert "1 tensors: " in capsys.readouterr().out
