@@ -40,13 +40,23 @@ def test_without_focusing_it_is_cross_entropy():
     torch.testing.assert_close(FocalLoss(0.3, 0.0)(LOGITS, LABELS, smoothing=0.0), CrossEntropy()(LOGITS, LABELS))
 
 
-def test_an_image_that_is_certain_costs_nothing_and_has_no_gradient():
+@pytest.mark.parametrize("gamma", [0.0, 0.1, 0.5, 1.0, 2.0])
+def test_an_image_that_is_certain_costs_nothing_and_has_no_gradient(gamma: float):
     logits = torch.tensor([[80.0, -80.0], [200.0, 0.0]], requires_grad=True)
-    loss = FocalLoss()(logits, torch.tensor([0, 0]))
+    loss = FocalLoss(gamma=gamma)(logits, torch.tensor([0, 0]))
     loss.backward()
     assert loss.item() == 0
     assert logits.grad is not None
     assert torch.equal(logits.grad, torch.zeros(2, 2))
+
+
+@pytest.mark.parametrize("gamma", [0.1, 0.5])
+def test_a_certain_image_of_another_class_still_learns(gamma: float):
+    logits = torch.tensor([[200.0, 0.0], [30.0, 0.0]], requires_grad=True)
+    loss = FocalLoss(0.1, gamma)(logits, torch.tensor([1, 1]))
+    loss.backward()
+    assert logits.grad is not None
+    torch.testing.assert_close(logits.grad, torch.tensor([[0.475, -0.475]]).repeat(2, 1))
 
 
 def test_hopeless_images_cost_as_in_cross_entropy():

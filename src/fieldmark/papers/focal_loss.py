@@ -28,7 +28,11 @@ GAMMA = 2.0
 def focal_loss(log_probabilities: Annotated[Tensor, "P C"], gamma: NotNegative = GAMMA) -> Tensor:
     """-(1 - p)^gamma log p, elementwise: what each class would cost as the right one; (P, C)."""
     refuse_misfits(focal_loss, log_probabilities, gamma)
-    return -((-torch.expm1(log_probabilities)) ** gamma) * log_probabilities  # Eq. 4
+    wrong = -torch.expm1(log_probabilities)  # 1 - p
+    # at p = 1 the power's gradient would be infinite for gamma below 1, though that of the product is 0
+    unsure = wrong > 0
+    focus = torch.where(unsure, torch.where(unsure, wrong, 1) ** gamma, 0.0 if gamma else 1.0)
+    return -focus * log_probabilities  # Eq. 4
 
 
 class FocalLoss(Criterion):
