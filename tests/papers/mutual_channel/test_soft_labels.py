@@ -151,6 +151,22 @@ def test_means_follow_the_classes_of_the_batch_and_carry_no_gradient():
     assert torch.equal(term.state_dict()["means"], after)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_image_that_is_not_finite_moves_no_means(dtype: torch.dtype):
+    """Neither those of other classes nor, for good, its own; the other images count as if it were not there."""
+    term, reference = soft_term().to(dtype), soft_term().to(dtype)
+    maps, labels = random_maps(6, 6).abs().to(dtype), torch.tensor(LABELS)
+    others = [0, 2, 3, 4, 5]  # class 3 has two more images
+    for value in (float("nan"), float("inf")):
+        maps[1] = value
+        term(maps, labels, draws=DRAWS)
+        reference(maps[others], labels[others], draws=DRAWS)
+        torch.testing.assert_close(term.means, reference.means)
+    alone, before = torch.full((1, 6, 2, 2), float("nan"), dtype=dtype), term.means.clone()
+    assert term(alone, torch.tensor([2]), draws=DRAWS).isnan()
+    assert torch.equal(term.means, before)
+
+
 def test_top_channels_are_those_of_the_largest_means():
     term = SoftChannelLabels(5, 2)
     assert (term.means == 0.5).all()

@@ -216,9 +216,10 @@ class SoftChannelLabels(Term):
 
     @torch.no_grad()
     def _follow(self, soft: Tensor, labels: Tensor) -> None:
-        """Moves the running means of the batch's classes, in the buffer's own precision."""
+        """Moves the running means of the batch's classes, in the buffer's own precision; one with NaN moves none."""
         with full_precision(soft):
-            member = (labels == torch.arange(len(self.means), device=labels.device)[:, None]).to(soft.dtype)
+            whole = soft.isfinite().all(1)
+            member = ((labels == torch.arange(len(self.means), device=labels.device)[:, None]) & whole).to(soft.dtype)
             count = member.sum(1, keepdim=True)
-            mean = (member @ soft) / count.clamp_min(1)
+            mean = (member @ soft.masked_fill(~whole[:, None], 0)) / count.clamp_min(1)
         self.means.lerp_(mean.to(self.means.dtype), self.momentum * (count > 0).to(self.means.dtype))
