@@ -172,3 +172,17 @@ def test_nothing_is_read_back():
         draws.rowwise("a", (3,), like=LIKE)
         draws.permutation("a", 5, like=LIKE)
         draws.keep("a", (3,), probability=0.5, like=LIKE)
+
+
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_draws_of_torch_are_compiled_for_batches_of_any_size():
+    def numbers(like: torch.Tensor) -> torch.Tensor:
+        draws = TorchDraws()
+        return draws.rowwise("a", (3,), like=like)[draws.permutation("b", len(like), like=like)]
+
+    compiled = torch.compile(numbers, backend="eager", dynamic=True, fullgraph=True)
+    for count in (4, 5, 7):
+        torch.manual_seed(count)
+        expected = numbers(torch.zeros(count))
+        torch.manual_seed(count)
+        assert torch.equal(compiled(torch.zeros(count)), expected)

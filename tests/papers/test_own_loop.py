@@ -118,6 +118,25 @@ def test_a_compiled_loss_is_compiled_once(own: Own):
     assert len({value.item() for value in values}) == 4
 
 
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_a_compiled_loss_takes_a_last_batch_of_fewer_images(own: Own):
+    loss = made(own)
+    own.call(loss, maps_of(), LABELS)  # checks its first maps
+
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda maps, labels: own.call(loss, maps, labels), backend="eager")
+    state = {key: value.clone() for key, value in loss.state_dict().items()}
+    for count in (8, 6, 5):
+        results: list[Tensor] = []
+        for call in (compiled, lambda maps, labels: own.call(loss, maps, labels)):
+            loss.load_state_dict(state)
+            torch.manual_seed(2)
+            maps = maps_of()[:count].requires_grad_()
+            value = call(maps, LABELS[:count])
+            results += [value, *torch.autograd.grad(value, maps)]
+        torch.testing.assert_close(results[:2], results[2:])
+
+
 @pytest.mark.parametrize(
     "labels",
     [LABELS[:, None], torch.eye(3)[LABELS], LABELS[:5], LABELS.float()],

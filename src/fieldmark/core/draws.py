@@ -113,7 +113,7 @@ class TorchDraws(Draws):
 
     def uniform(self, purpose: str, shape: tuple[int, ...], *, like: Tensor) -> Tensor:
         """As ``Draws.uniform``, but in [0, 1) as ``torch.rand`` has it."""
-        return torch.rand(shape, generator=self.generator, dtype=like.dtype, device=like.device)
+        return torch.rand(shape, dtype=like.dtype, device=like.device, **self._given())
 
     def rowwise(self, purpose: str, shape: tuple[int, ...], *, like: Tensor) -> Tensor:
         """(B, *shape), all rows in one draw."""
@@ -121,7 +121,11 @@ class TorchDraws(Draws):
 
     def permutation(self, purpose: str, count: int, *, like: Tensor) -> Tensor:
         """As ``Draws.permutation``."""
-        return torch.randperm(count, generator=self.generator, device=like.device)
+        return torch.randperm(count, device=like.device, **self._given())
+
+    def _given(self) -> dict[str, torch.Generator]:
+        """Named only if there is one: with None PyTorch cannot compile draws of sizes that change."""
+        return {} if self.generator is None else {"generator": self.generator}
 
 
 def drawn(draws: Draws | None, *, training: bool) -> Draws:
