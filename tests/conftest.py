@@ -70,3 +70,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Iterator[
 def own_run(tmp_path: Path, trained: Path) -> Path:
     """A copy of ``trained`` that a test may change."""
     return Path(shutil.copytree(trained, tmp_path / "own" / "run"))
+
+
+@pytest.fixture
+def without_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch as it is built for processors that oneDNN does not know: its operators are not there."""
+    import torch
+
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    monkeypatch.setattr(torch.ops, "mkldnn", object())

@@ -63,9 +63,15 @@ def test_a_precision_that_is_said_is_taken_everywhere() -> None:
 def test_a_processor_without_bf16_units_computes_in_float32(
     capabilities: dict[str, bool], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True, raising=False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert precision_of("auto", "cpu") == expected
+
+
+def test_a_pytorch_without_onednn_computes_in_float32(without_onednn: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"bf16": True})
+    assert precision_of("auto", "cpu") == "fp32"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fieldmark.ops.precision import convolution, full_precision, lower_type, raised, suited
+from fieldmark.ops.precision import convolution, full_precision, has_onednn_bf16, lower_type, raised, suited
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_the_lower_type_is_the_values_own_or_that_of_automatic_mixed_precision()
             assert lower_type(single) is None
 
 
-@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor has no bfloat16")
+@pytest.mark.skipif(not has_onednn_bf16(), reason="this processor has no bfloat16")
 def test_a_bias_is_not_rounded_with_the_maps():
     torch.manual_seed(0)
     layer, images = torch.nn.Conv2d(3, 4, 3, stride=2, padding=1), torch.randn(2, 3, 64, 64).bfloat16()
@@ -63,6 +63,13 @@ def test_a_bias_is_not_rounded_with_the_maps():
     convolution(images, weight, bias, layer).sum().backward()
     assert bias.grad is not None
     torch.testing.assert_close(bias.grad, torch.full((4,), 2.0 * 32 * 32))
+
+
+def test_a_bias_is_rounded_without_onednn(without_onednn: None):
+    layer, images = torch.nn.Conv2d(3, 4, 3).bfloat16(), torch.randn(1, 3, 8, 8).bfloat16()
+    assert layer.bias is not None
+    assert not has_onednn_bf16()
+    torch.testing.assert_close(convolution(images, layer.weight, layer.bias.float(), layer), layer(images))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])

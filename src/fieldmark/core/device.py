@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from fieldmark.errors import UserError, printable
+from fieldmark.ops.precision import has_onednn_bf16
 
 BF16, FP16 = (8, 0), (7, 0)
 """From which compute capability on Nvidia's GPUs multiply in a half type themselves; emulated, it is slower."""
@@ -44,7 +45,7 @@ def precision_of(precision: str, device: str) -> Literal["fp32", "bf16", "fp16"]
         if torch.version.hip or capability >= BF16:
             return "bf16"
         return "fp16" if capability >= FP16 else "fp32"
-    units = kind == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported() and _has_bf16_units()
+    units = kind == "cpu" and has_onednn_bf16() and _has_bf16_units()
     return "bf16" if units else "fp32"
 
 

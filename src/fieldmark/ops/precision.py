@@ -38,6 +38,11 @@ def lower_type(like: Tensor) -> torch.dtype | None:
     return torch.get_autocast_dtype(like.device.type) if mixed else None
 
 
+def has_onednn_bf16() -> bool:
+    """Whether oneDNN computes bfloat16 on this processor; PyTorch for Apple's and other ARM processors may lack it."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def convolution(images: Tensor, weight: Tensor, bias: Tensor | None, layer: nn.Conv2d) -> Tensor:
     """A layer's convolution, padded with zeros, with another weight and a bias that may be of a better type.
 
@@ -47,7 +52,7 @@ def convolution(images: Tensor, weight: Tensor, bias: Tensor | None, layer: nn.C
     assert not isinstance(layer.padding, str)
     if bias is not None and bias.dtype != images.dtype:
         native = images.dtype == torch.bfloat16 and images.device.type == "cpu" and not torch.compiler.is_compiling()
-        if native and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        if native and has_onednn_bf16():
             geometry = layer.padding, layer.stride, layer.dilation
             return torch.mkldnn_convolution(images, weight, bias, *geometry, layer.groups)
         bias = bias.to(images.dtype)
