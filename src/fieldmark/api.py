@@ -95,7 +95,7 @@ def classifier(
     ``backbone.normalise`` prepares images.
 
     Args:
-        backbone: any timm model, or googlenet.
+        backbone: any timm model that ends in one map, or googlenet.
         classes: C, at least 2.
         neck: a layer on maps, such as "self-channel-interaction" or "channel-expansion,xi=3"; None for no neck.
         pool: "average", "maximum", or a class of your own.

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fieldmark.core.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone
+from fieldmark.core.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, NoMapError
 from fieldmark.core.networks import make_backbone
 from fieldmark.errors import UserError
 
@@ -21,6 +21,25 @@ def test_tokens_become_a_map_in_reading_order():
     images = torch.randn(2, 3, 8, 12)
     assert (backbone.channels, backbone.stride) == (3, 4)
     torch.testing.assert_close(backbone(images), torch.nn.functional.avg_pool2d(images, 4))
+
+
+class Gives(nn.Module):
+    """A network that gives this, whatever it is shown."""
+
+    def __init__(self, output: object) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, images: torch.Tensor) -> object:
+        return self.output
+
+
+@pytest.mark.parametrize(
+    "output", [[torch.zeros(1, 3, 4, 4)], torch.zeros(1, 3), torch.zeros(1, 17, 3), torch.zeros(1, 3, 2, 4, 4)]
+)
+def test_what_is_no_map_is_refused(output: object):
+    with pytest.raises(NoMapError):
+        Backbone(Gives(output), example=torch.zeros(1, 3, 16, 16))
 
 
 def moved(backbone: Backbone) -> set[str]:

@@ -31,6 +31,21 @@ FAMILIES = [
     ("googlenet", 64, 1024, 32, (64, 96), HALF),
     ("vgg11", 64, 512, 16, (64, 96), IMAGENET),
     ("swin_tiny_patch4_window7_224", 64, 768, 32, None, IMAGENET),
+    # layers after the maps that are called otherwise than in most networks
+    ("ghostnet_050", 64, 480, 32, (64, 96), IMAGENET),
+    ("repghostnet_050", 64, 480, 32, (64, 96), IMAGENET),
+    ("lcnetv2_small", 64, 768, 32, (64, 96), IMAGENET),
+    ("fasternet_t0", 64, 320, 32, (64, 96), IMAGENET),
+    ("lowformer_b0", 64, 256, 32, (64, 96), IMAGENET),
+    ("selecsls42", 128, 1280, 64, (128, 192), IMAGENET),
+    ("vit_pe_core_tiny_patch16_384", 64, 192, 16, (64, 96), HALF),
+    ("volo_d1_224", 64, 384, 16, None, IMAGENET),
+    # norms in the head: after the maps, channels first or last, or within its own layers
+    ("test_mambaout", 64, 64, 32, (64, 96), IMAGENET),
+    ("convnext_zepto_rms", 64, 256, 32, (64, 96), HALF),
+    ("inception_next_atto", 64, 320, 32, (64, 96), IMAGENET),
+    pytest.param("sam2_hiera_tiny", 64, 768, 32, None, IMAGENET, marks=pytest.mark.slow),
+    pytest.param("vit_base_patch16_siglip_224", 64, 768, 16, (64, 96), HALF, marks=pytest.mark.slow),
     pytest.param("maxvit_tiny_rw_224", 64, 512, 32, None, HALF, marks=pytest.mark.slow),
 ]
 
@@ -60,8 +75,9 @@ def test_a_family(
         assert shape == (2, channels, other[0] // stride, other[1] // stride)
 
 
-def test_the_final_norm_of_convnext_stays_and_is_applied():
-    backbone = make_backbone("test_convnext", weights="none", size=64)
+@pytest.mark.parametrize("name", ["test_convnext", "test_mambaout"])
+def test_the_final_norm_in_the_head_stays_and_is_applied(name: str):
+    backbone = make_backbone(name, weights="none", size=64)
     assert any(key.endswith("head.norm.weight") for key in backbone.state_dict())
     with torch.no_grad():
         maps = backbone(torch.randn(1, 3, 64, 64))
@@ -102,6 +118,10 @@ def test_a_network_without_such_an_output_stride_says_so(name: str, stride: int)
         ("vit", 64, "did you mean vit_"),
         ("", 64, "no backbone is called ''"),
         ("vit_tiny_patch16_224", 50, "cannot be built for images of 50 px .*choose another --size"),
+        ("coat_tiny", 64, "coat_tiny gives no single map; choose another backbone"),
+        ("crossvit_9_240", 240, "crossvit_9_240 gives no single map"),
+        ("efficientvim_m1", 64, "efficientvim_m1 gives no single map"),
+        ("test_resnet+pit_ti_224", 224, "pit_ti_224 gives no single map"),
         ("levit_128s", 64, "cannot be built for images of 64 px .*choose another --size"),
     ],
 )
@@ -110,6 +130,12 @@ def test_mistakes_get_one_line(name: str, size: int, message: str):
         make_backbone(name, weights="none", size=size)
     assert len(str(caught.value).splitlines()) == 1
     assert len(str(caught.value)) < 400
+
+
+def test_a_network_that_turns_out_to_have_no_map_says_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(networks, "_WITHOUT_MAP", ())
+    with pytest.raises(UserError, match="crossvit_9_240 gives no single map; choose another backbone"):
+        make_backbone("crossvit_9_240", weights="none", size=240)
 
 
 def test_names_and_where_their_weights_lie_are_known_at_once(monkeypatch: pytest.MonkeyPatch):
@@ -121,7 +147,11 @@ def test_names_and_where_their_weights_lie_are_known_at_once(monkeypatch: pytest
     monkeypatch.setattr(
         networks, "refuse_source", lambda source, *, name, hub, outline: calls.append((source, name, hub))
     )
-    for name, message in (("resnet18.nobody", "did you mean resnet18"), ("no-such-thing", "use one of timm's names")):
+    for name, message in (
+        ("resnet18.nobody", "did you mean resnet18"),
+        ("no-such-thing", "use one of timm's names"),
+        ("coat_tiny", "coat_tiny gives no single map"),
+    ):
         for weights in ("hub", "none"):
             with pytest.raises(UserError, match=message):
                 refuse_backbone(name, weights=weights)

@@ -62,6 +62,15 @@ def test_the_mutual_vector_of_api_net_has_moved():
     assert upgraded(old, learner).keys() == learner.state_dict().keys()
 
 
+def test_layers_after_the_maps_are_left_out():
+    recipe = Recipe(Model(method=Part("Plain"), backbone="test_resnet", weights="none"), pixels=Pixels(32, 32))
+    learner = build_learner(recipe, classes=3)
+    tensors = learner.state_dict()
+    old = {**tensors, "method.classifier.backbone.network.model.conv_head.weight": torch.zeros(1)}
+    assert upgraded(old, learner).keys() == tensors.keys()
+    assert "method.more" in upgraded({**tensors, "method.more": torch.zeros(1)}, learner)
+
+
 def test_the_state_of_an_old_run_is_refused_in_words(tmp_path: Path):
     (tmp_path / STATE).parent.mkdir()
     torch.save({"position": {"step": 3}}, tmp_path / STATE)

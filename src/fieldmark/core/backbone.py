@@ -14,6 +14,10 @@ from fieldmark.ops.folding import Pair, fold, foldable, unfold
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
+class NoMapError(ValueError):
+    """What a network gives is no map of the image."""
+
+
 class Backbone(nn.Module):
     """A network cut before pooling: normalised images (B, 3, H, W) to maps (B, D, h, w).
 
@@ -32,6 +36,9 @@ class Backbone(nn.Module):
             positions.
         first: channels of the first of two networks.
         note: what the user should know of where the weights come from.
+
+    Raises:
+        NoMapError: the network gives something else.
     """
 
     mean: Tensor
@@ -58,13 +65,15 @@ class Backbone(nn.Module):
         self.stages, self._frozen, self._still = dict(stages), frozenset[nn.Parameter](), tuple[nn.Module, ...]()
         self._shape, self._folded = example.shape, tuple[Pair, ...]()
         with torch.no_grad():
-            shape = network.eval()(example).shape
+            output = network.eval()(example)
         network.train()
-        size = example.shape[2]
+        if not isinstance(output, Tensor) or output.ndim not in (3, 4):
+            raise NoMapError("the network gives neither maps nor tokens")
+        shape, size = output.shape, example.shape[2]
         if len(shape) == 3:
             side = math.isqrt(shape[1] - prefix)
             if side * side != shape[1] - prefix:
-                raise ValueError(f"{shape[1] - prefix} tokens of a square image do not make a square map")
+                raise NoMapError(f"{shape[1] - prefix} tokens of a square image do not make a square map")
             self.channels, self.stride = shape[2], size // side
         else:
             self.channels = shape[3 if channels_last else 1]

@@ -1,4 +1,4 @@
-"""Any timm network, or torchvision's GoogLeNet, as a backbone.
+"""Any timm network that ends in one map, or torchvision's GoogLeNet, as a backbone.
 
 What timm does after its last maps (pooling, fully connected layers) is removed, so that every remaining parameter is
 used. A norm that follows the maps in timm's head (ConvNeXt, MaxViT, some ViT) stays, and is applied at each position.
@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fieldmark.core.backbone import Backbone
+from fieldmark.core.backbone import Backbone, NoMapError
 from fieldmark.core.two_streams import PLUS, joined, sources_of, streams_of
 from fieldmark.core.weights import HUB, NONE, WORDS, Outline, Remote, load_weights, pixel_statistics, refuse_source
 from fieldmark.errors import UserError
 from fieldmark.ops.depthwise import with_fast_depthwise
-from fieldmark.ops.zoo import VGG, LayerNorm2d, MobileNetV3, timm
+from fieldmark.ops.zoo import VGG, timm
 from fieldmark.plain import nearest, shown
 
 GOOGLENET = "googlenet"
@@ -34,7 +34,18 @@ _AFTER_MAPS = (
     "classifier",
     "global_pool",
     "last_linear",
+    "conv_head",
+    "attn_pool",
+    "aux_head",
+    "classif",
+    "in_conv",
+    "pre_classifier",
+    "aligner",
+    "merger",
 )
+"""What follows the maps in timm's networks, unless ``forward_features`` names it."""
+_WITHOUT_MAP = ("coat", "crossvit", "efficientvim", "pit")
+"""timm's modules of networks that end in several maps, or in a token of the whole image."""
 
 
 class _Maps(nn.Module):
@@ -47,20 +58,15 @@ class _Maps(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         maps = self.model.forward_features(images)  # pyright: ignore[reportCallIssue]
-        if not self._norm:
-            return maps
-        norm = self.model.get_submodule(self._norm)
-        if maps.ndim == 4 and not isinstance(norm, LayerNorm2d):
-            return norm(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return norm(maps)
+        return self.model.get_submodule(self._norm)(maps) if self._norm else maps
 
 
 def make_backbone(name: str, *, weights: str = HUB, size: int = 224, output_stride: int = 0) -> Backbone:
     """The named network with its weights.
 
     Args:
-        name: any of timm's names, or "googlenet" (torchvision); two with a + between them are one backbone with the
-            channels of both (``two_streams.py``).
+        name: any of timm's names of networks that end in one map, or "googlenet" (torchvision); two with a + between
+            them are one backbone with the channels of both (``two_streams.py``).
         weights: "hub" (timm's pretrained), "none", "lite0" (the installed package), a .safetensors file or a run; of
             two networks, one for both or two with a + between them.
         size: side of the images in pixels; networks that are built for one size are built for this one.
@@ -68,8 +74,8 @@ def make_backbone(name: str, *, weights: str = HUB, size: int = 224, output_stri
             stages keep their positions, and their convolutions are dilated; 0 leaves the network as it is.
 
     Raises:
-        UserError: an unknown name, weights that do not fit or are not available, a size that the network refuses, or an
-            output stride that it does not have.
+        UserError: an unknown name, a network without such a map, weights that do not fit or are not available, a size
+            that the network refuses, or an output stride that it does not have.
     """
     example = torch.zeros(1, 3, size, size)
     try:
@@ -101,7 +107,7 @@ def refuse_backbone(name: str, *, weights: str) -> None:
     """Checks what can be checked of a backbone and its weights at once, before anything slow.
 
     Raises:
-        UserError: as ``make_backbone``, for an unknown name, or weights that are not available.
+        UserError: as ``make_backbone``, for an unknown name, a network without a map, or weights that are not there.
     """
     refuse_unknown(name)
     names = streams_of(name)
@@ -131,9 +137,13 @@ def _outline(name: str) -> Outline:
 
 
 def refuse_unknown(name: str) -> None:
-    """Raises ``UserError``, with similar names, if no backbone is called ``name``, or a network that it joins."""
+    """Raises ``UserError`` if no backbone is called ``name``, or a network that it joins, or if one has no map."""
     for network in streams_of(name):
         _refuse_unknown_network(network)
+
+
+def _without_map(name: str) -> UserError:
+    return UserError(f"{name} gives no single map; choose another backbone")
 
 
 def _refuse_unknown_network(name: str) -> None:
@@ -144,6 +154,8 @@ def _refuse_unknown_network(name: str) -> None:
     elif name != architecture:
         known = [architecture, *timm.list_models(f"{architecture}.*", include_tags=True)]
     if name in known:
+        if timm.models.is_model_in_modules(name, _WITHOUT_MAP):
+            raise _without_map(name)
         return
     similar = nearest(word, known)
     advice = f"did you mean {' or '.join(similar)}?" if similar else "use one of timm's names, such as resnet50"
@@ -211,15 +223,18 @@ def _from_timm(name: str, weights: str, example: Tensor, output_stride: int) -> 
         return timm.create_model(name, pretrained=True, **options).state_dict()
 
     note = load_weights(model, weights, name=name, hub=from_hub)
-    return Backbone(
-        network,
-        example=example,
-        prefix=getattr(model, "num_prefix_tokens", 0),
-        channels_last=getattr(model, "output_fmt", "") == "NHWC",
-        statistics=(tuple(config["mean"]), tuple(config["std"])),
-        stages={f"model.{stage['module']}": stage["reduction"] for stage in getattr(model, "feature_info", ())},
-        note=note,
-    )
+    try:
+        return Backbone(
+            network,
+            example=example,
+            prefix=getattr(model, "num_prefix_tokens", int(hasattr(model, "cls_token"))),
+            channels_last=getattr(model, "output_fmt", "") == "NHWC",
+            statistics=(tuple(config["mean"]), tuple(config["std"])),
+            stages={f"model.{stage['module']}": stage["reduction"] for stage in getattr(model, "feature_info", ())},
+            note=note,
+        )
+    except NoMapError as error:
+        raise _without_map(name) from error
 
 
 class _Begun(Exception):
@@ -260,13 +275,15 @@ def _cut(model: nn.Module) -> str:
     norm = ""
     head = getattr(model, "head", None)
     head_norm = getattr(head, "norm", None)
-    if isinstance(head_norm, nn.Module) and list(head_norm.parameters()):
+    # one of another width is a part of the layers after the pooling
+    if isinstance(head_norm, nn.Module) and [*map(len, head_norm.parameters())][:1] == [model.num_features]:
         norm = "head.norm"
     elif list(getattr(model, "fc_norm", nn.Identity()).parameters()):
         norm = "fc_norm"
-    # EfficientNet's last convolution belongs to the maps; MobileNetV3 and V4 have theirs after the pooling
-    for key in (*_AFTER_MAPS, "conv_head") if isinstance(model, MobileNetV3) else _AFTER_MAPS:
-        if isinstance(getattr(model, key, None), nn.Module):
+    # EfficientNet's last convolution belongs to the maps; those of MobileNetV3, GhostNet and others follow the pooling
+    features = inspect.unwrap(model.forward_features).__code__.co_names  # pyright: ignore[reportArgumentType]
+    for key in _AFTER_MAPS:
+        if key not in features and isinstance(getattr(model, key, None), nn.Module):
             setattr(model, key, nn.Identity())
     if norm == "head.norm":
         model.head = nn.ModuleDict({"norm": head_norm})  # pyright: ignore[reportArgumentType]

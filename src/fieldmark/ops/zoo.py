@@ -71,10 +71,8 @@ except (ImportError, AttributeError):  # another version, which wants more of th
     import timm
 
 from timm.layers.conv2d_same import Conv2dSame as Conv2dSame  # noqa: E402
-from timm.layers.norm import LayerNorm2d as LayerNorm2d  # noqa: E402
 from timm.layers.norm_act import BatchNormAct2d as BatchNormAct2d  # noqa: E402
 from timm.layers.padding import pad_same as pad_same  # noqa: E402
-from timm.models.mobilenetv3 import MobileNetV3 as MobileNetV3  # noqa: E402
 from timm.models.vgg import VGG as VGG  # noqa: E402
 
-__all__ = ["VGG", "BatchNormAct2d", "Conv2dSame", "LayerNorm2d", "MobileNetV3", "pad_same", "timm"]
+__all__ = ["VGG", "BatchNormAct2d", "Conv2dSame", "pad_same", "timm"]

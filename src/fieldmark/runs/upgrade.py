@@ -10,6 +10,8 @@ _TERMS = "term_modules."
 """Terms with parameters had this prefix, and were numbered among themselves."""
 _MUTUAL = "method.mutual."
 """API-Net's mutual vector belonged to the method itself."""
+_NETWORK = "method.classifier.backbone.network."
+"""Some of timm's networks kept layers here that follow their maps."""
 _PHI = "method.classifier.neck.phi.weight"
 """The Channel Interaction Network's convolution was a linear layer on nine taps: (D, 9 D), taps before channels."""
 
@@ -20,7 +22,8 @@ def upgraded(tensors: Mapping[str, Tensor], learner: Learner) -> dict[str, Tenso
     renamed = {_renamed(key, numbers): value for key, value in tensors.items()}
     if (weight := renamed.get(_PHI)) is not None and weight.ndim == 2:
         renamed[_PHI] = weight.view(len(weight), 3, 3, -1).permute(0, 3, 1, 2).contiguous()
-    return renamed
+    own = learner.state_dict().keys()
+    return {key: value for key, value in renamed.items() if key in own or not key.startswith(_NETWORK)}
 
 
 def _renamed(key: str, numbers: list[str]) -> str:

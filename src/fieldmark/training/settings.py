@@ -42,8 +42,9 @@ class RecipeSettings:
         head: linear, two-layer-head, or one of those with a margin: large-margin-cosine, angular-softmax,
             congenerous-cosine, gaussian-mixture.
         criterion: cross-entropy, or focal-loss.
-        backbone: any timm model, googlenet, or two that give their channels together (vgg16+resnet18). Of several,
-            separated by commas, train takes the one whose frozen features tell the training photos apart best.
+        backbone: any timm model that ends in one map, googlenet, or two that give their channels together
+            (vgg16+resnet18). Of several, separated by commas, train takes the one whose frozen features tell the
+            training photos apart best.
         weights: initial weights of the backbone: hub, lite0, none, a .safetensors file, or the folder of a run (its
             backbone, and its neck if it is the same part).
         start: what the head starts as: probe (a logistic regression on the pretrained features), zero, or auto (the
