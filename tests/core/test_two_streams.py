@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from fieldmark.building import build_classifier
 from fieldmark.core.networks import make_backbone, refuse_backbone
 from fieldmark.core.two_streams import TwoStreams
+from fieldmark.core.weights import MODEL
 from fieldmark.errors import UserError
 from fieldmark.papers.bilinear_cnn import Bilinear
 from fieldmark.recipe import Model, Part
@@ -75,6 +76,19 @@ def test_weights_are_of_both_or_of_each(tmp_path: Path):
         loaded = make_backbone(PAIR, weights=source, size=64).state_dict()
         assert loaded.keys() == backbone.state_dict().keys()
         assert all(torch.equal(value, loaded[key]) for key, value in backbone.state_dict().items()), source
+
+
+def test_each_network_sees_pixels_as_the_run_that_it_comes_from(own_run: Path):
+    tensors = load_file(own_run / MODEL)
+    tensors["method.classifier.backbone.mean"] = torch.tensor((0.1, 0.2, 0.3))
+    save_file(tensors, own_run / MODEL)
+    of_run, own = torch.tensor((0.1, 0.2, 0.3)), make_backbone("test_resnet", weights="none", size=64).mean
+    for weights, first, second in ((f"{own_run}+none", of_run, own), (f"none+{own_run}", own, of_run)):
+        backbone = make_backbone("test_resnet+test_resnet", weights=weights, size=64)
+        network = backbone.network
+        assert isinstance(network, TwoStreams)
+        for expected, actual in ((first, backbone.mean), (first, network.first.mean), (second, network.second.mean)):
+            assert torch.equal(actual, expected)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,6 @@ def make_backbone(name: str, *, weights: str = HUB, size: int = 224, output_stri
             raise
         reason = (str(error).splitlines() or ["it does not fit"])[0][:200]
         raise UserError(f"{name} cannot be built for images of {size} px ({reason}); choose another --size") from error
-    backbone.load_state_dict(pixel_statistics(weights), strict=False)
     with_fast_depthwise(backbone.network)
     return backbone
 
@@ -93,13 +92,16 @@ def make_backbone(name: str, *, weights: str = HUB, size: int = 224, output_stri
 def _named(name: str, weights: str, example: Tensor, output_stride: int) -> Backbone:
     names = streams_of(name)
     if len(names) == 1:
-        return _googlenet(weights, example) if name == GOOGLENET else _from_timm(name, weights, example, output_stride)
+        own = _googlenet(weights, example) if name == GOOGLENET else _from_timm(name, weights, example, output_stride)
+        own.load_state_dict(pixel_statistics(weights), strict=False)
+        return own
     sources = sources_of(weights, names, words=WORDS)
     each = sources or [NONE] * len(names)
     first, second = (_named(*pair, example, output_stride) for pair in zip(names, each, strict=True))
     backbone = joined(first, second, example=example)
     if not sources:
         backbone.note = load_weights(backbone.network, weights, name=name, hub=dict)
+        backbone.load_state_dict(pixel_statistics(weights), strict=False)
     return backbone
 
 
