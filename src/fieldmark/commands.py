@@ -152,7 +152,7 @@ def explain(
         from fieldmark.data.unlabelled import photos_of
         from fieldmark.explanations.output import names_of, refuse_explanations, save_explanations
     folder = out or run / "explanations"
-    names = names_of([photo.name for photo in photos_of(inputs).photos])
+    names = names_of([photo.name for photo in photos_of(inputs).photos], folder)
     refuse_explanations(folder, names, inputs=[Path(path) for path in inputs])
     explained = explain_photos(
         run, inputs, of=of, against=against, layer=layer, device=device, external=external, console=console
@@ -196,7 +196,7 @@ def compare(
     if len(photos) not in (0, 2):
         raise UserError(f"two photos are compared, not {len(photos)}: fieldmark compare RUN A.jpg B.jpg")
     folder = out or run / "comparisons"
-    name = name_of_pair(*(photos or classes or ("", "")))
+    name = name_of_pair(folder, [str(Path(photo).expanduser()) for photo in photos], classes or ())
     refuse_explanations(folder, [name], inputs=[Path(path) for path in photos])
     result = side_by_side(
         run,

@@ -1,5 +1,7 @@
 """Explanations on disk, three files per photo, and what is printed of them."""
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -17,7 +19,7 @@ from fieldmark.files import refuse_unwritable
 SUFFIXES = (".png", ".npz", ".json")
 SHOWN = 20
 """The most photos that are printed one by one."""
-_LONGEST = 60
+_LONGEST = 100  # bytes of a name in a file's name, of which there may be two
 _KINDS = (
     is_json_with("format_version", "run", "reasons"),
     is_json_with("format_version", "classes", "photos"),
@@ -25,19 +27,43 @@ _KINDS = (
 )
 
 
-def names_of(photos: Sequence[str]) -> list[str]:
-    """A file name, without suffix, for each photo's explanation: its number and its own name."""
+def names_of(photos: Sequence[str], folder: Path) -> list[str]:
+    """A file name, without suffix, for each photo's explanation: its number and its own name.
+
+    Where ``folder`` has another photo's explanation under that name, a digest of the photo's path follows.
+    """
     digits = len(str(len(photos)))
-    return [f"{number:0{digits}d}-{_stem(photo)}" for number, photo in enumerate(photos, 1)]
+    return [
+        _free(folder, f"{number:0{digits}d}-{_safe(Path(photo).stem)}", of=[photo])
+        for number, photo in enumerate(photos, 1)
+    ]
 
 
-def name_of_pair(first: str, second: str) -> str:
-    """A file name, without suffix, for two photos or classes beside each other."""
-    return f"{_stem(first)}--{_stem(second)}"
+def name_of_pair(folder: Path, photos: Sequence[str], classes: Sequence[str] = ()) -> str:
+    """A file name, without suffix, for two photos beside each other, or without any for photos of two classes.
+
+    Where ``folder`` has a comparison of others under that name, a digest of the two follows.
+    """
+    names = [Path(photo).stem for photo in photos] or classes
+    return _free(folder, "--".join(map(_safe, names)), of=photos, classes=classes)
 
 
-def _stem(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", printable(Path(name).stem))[:_LONGEST]
+def _safe(name: str) -> str:
+    """A name as part of a file's name, which may have 255 bytes."""
+    return re.sub(r"[^\w.-]+", "_", printable(name)).encode()[:_LONGEST].decode("utf-8", "ignore")
+
+
+def _free(folder: Path, name: str, *, of: Sequence[str], classes: Sequence[str] = ()) -> str:
+    """The name, or, where an earlier result of that name is about other photos or classes, one that tells them."""
+    path = folder / f"{name}.json"
+    if not path.is_file() or not any(is_ours(path) for is_ours in _KINDS):
+        return name
+    said = json.loads(path.read_bytes())
+    photos = [said["photo"]] if "photo" in said else [row["photo"] for row in said.get("photos", ())]
+    if (not of or photos == list(map(printable, of))) and (not classes or said.get("classes") == list(classes)):
+        return name
+    digest = hashlib.sha256("\0".join((*of, *classes)).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{name}-{digest[:8]}"
 
 
 def refuse_explanations(folder: Path, names: Iterable[str], *, inputs: Iterable[Path]) -> None:
