@@ -13,10 +13,11 @@ import fieldmark
 from fieldmark.data.dataset import Photo, Unread
 from fieldmark.data.split import read_splits
 from fieldmark.errors import UserError
-from fieldmark.evaluation.against import Pairing, compared, pairing, trained_on
+from fieldmark.evaluation.against import Pairing, compared, pairing
 from fieldmark.evaluation.comparison import Comparison
 from fieldmark.evaluation.evaluate import OPENINGS, Evaluation, evaluate, split_of_run
 from fieldmark.evaluation.metrics import measure
+from fieldmark.evaluation.training_photos import trained_on
 from fieldmark.runs.folder import open_run
 from small_runs import small, train_small, write_photo
 
@@ -122,22 +123,6 @@ def test_the_first_run_s_cut_is_measured_and_what_the_second_has_seen_of_it_coun
         assert {photo.name for photo in two.photos} == wanted
         assert two.trained_on == (0, len(seen))
         assert trained_on(other, two.photos) == seen
-
-
-def test_photos_that_a_run_was_trained_on_are_known_under_any_name(photos: Path, own_run: Path, tmp_path: Path) -> None:
-    cut = read_splits(own_run)
-    name = next(name for name, split in cut.items() if split == "train")
-    unseen = next(name for name, split in cut.items() if split == "test")
-    data = tmp_path / "data" / name.split("/")[0]
-    data.mkdir(parents=True)
-    shutil.copy(photos / name, data / "renamed.jpg")
-    shutil.copy(photos / unseen, data / "new.jpg")
-    write_photo(tmp_path / "data" / name, label=0, number=70)  # another photo of that name
-    chosen = split_of_run(own_run, tmp_path / "data", "all").dataset.photos
-    assert trained_on(own_run, chosen) == {f"{data.name}/renamed.jpg"}
-    gone = Photo("gone.jpg", tmp_path / "gone.jpg", 0)
-    packed = Photo(name, photos / unseen, 0, row=3)
-    assert trained_on(own_run, [gone, packed]) == {name}
 
 
 def test_official_splits(tmp_path: Path) -> None:

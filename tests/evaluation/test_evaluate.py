@@ -96,6 +96,21 @@ def test_all_photos_of_a_folder_of_labelled_ones(own_run: Path, tmp_path: Path) 
     assert result.metrics.n == 6
 
 
+def test_training_photos_among_others_are_counted(photos: Path, own_run: Path, tmp_path: Path) -> None:
+    splits = read_splits(own_run)
+    others = "the figures do not say how it does on others"
+    for data in (None, photos, Path(shutil.copytree(photos, tmp_path / "copy"))):
+        result = measured(own_run, data, split="all")
+        assert result.trained_on == 24
+        assert result.notes == (f"the run was trained on 24 of these 30 photos: {others}",)
+    for name in (name for name, split in splits.items() if split != "train"):
+        (tmp_path / "copy" / name).unlink()
+    assert measured(own_run, tmp_path / "copy", split="all").notes == (
+        f"the run was trained on these photos (all): {others}",
+    )
+    assert measured(own_run, split="test").trained_on == 0
+
+
 def test_photos_may_lack_classes_of_the_run(own_run: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     for label, name in ((1, "bee"), (2, "cat")):
@@ -107,8 +122,9 @@ def test_photos_may_lack_classes_of_the_run(own_run: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("labels", [["cat"], ["cat", "ant"], ["bee", "cat", "ant", "bee"]])
-def test_classes_may_be_few_and_in_any_order(labels: list[str], photos: Path, own_run: Path, tmp_path: Path) -> None:
-    rows = [f"{photos}/{name}/{number}.jpg,{name}" for number, name in enumerate(labels)]
+def test_classes_may_be_few_and_in_any_order(labels: list[str], own_run: Path, tmp_path: Path) -> None:
+    new = [write_photo(tmp_path / "new" / name / f"{at}.jpg", label=at, number=70) for at, name in enumerate(labels)]
+    rows = [f"{path},{name}" for path, name in zip(new, labels, strict=True)]
     (tmp_path / "list.csv").write_text("\n".join(("path,label", *rows)))
     result = measured(own_run, tmp_path / "list.csv", split="all")
     said = {name: result.classes[label] for name, label in zip(result.names, result.labels, strict=True)}

@@ -35,6 +35,7 @@ def test_the_test_split_is_measured_and_logged(own_run: Path) -> None:
     assert path == own_run / "report.html"
     text = said(path)
     assert "3 test photos of 3 classes" in text
+    assert "other photos of the same kind" in text
     assert "Looks at test photos 1" in text
     assert len((own_run / OPENINGS).read_text().splitlines()) == 2
     assert fieldmark.report(own_run) == path  # an earlier one is replaced
@@ -47,6 +48,7 @@ def test_the_command(own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     text = said(out)
     assert "24 training photos of 3 classes" in text
     assert "the run was trained on these photos" in text
+    assert "other photos of the same kind" not in text
     assert not (own_run / OPENINGS).exists()
 
 

@@ -34,6 +34,7 @@ from fieldmark.evaluation.inference import infer, scored
 from fieldmark.evaluation.levels import ByLevel, measure_levels
 from fieldmark.evaluation.metrics import Figures, Headline, Metrics, confused_pairs, measure
 from fieldmark.evaluation.statistics import Interval, share_interval
+from fieldmark.evaluation.training_photos import trained_on
 from fieldmark.files import refuse_unwritable
 from fieldmark.input.loading import Photographs
 from fieldmark.runs.added import read_additions
@@ -54,7 +55,8 @@ class Evaluation:
     those that could not; ``headline`` names the figure to look at first; ``branches`` are the top-1 accuracies of a
     method's branches, each alone; ``notes`` are remarks on the choice of photos; ``against`` compares the run with
     another one, where one was named; ``localization`` says where it looks, where that was asked for; ``confidence`` is
-    what the run knows of its certainty, ``groups`` are those of its classes, where they have any.
+    what the run knows of its certainty, ``groups`` are those of its classes, where they have any; ``trained_on`` is how
+    many of the photos the run was trained on.
     """
 
     split: str
@@ -72,6 +74,7 @@ class Evaluation:
     localization: Figures | None = None
     confidence: Confidence | None = None
     groups: Groups | None = None
+    trained_on: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -165,7 +168,7 @@ def evaluate(
     logits, *branches = np.split(read.values, 1 + len(method.scored_views), axis=1)
     labels = read.labels
     _refuse_unsound(logits, read.photos, opened.path)
-    metrics = measure(logits, labels)
+    metrics, seen = measure(logits, labels), len(trained_on(opened.path, read.photos))
     return Evaluation(
         split=split,
         data=dataset.root,
@@ -177,8 +180,9 @@ def evaluate(
         unread=(*chosen.unread, *read.unread),
         headline=opened.about.headline,
         branches={name: measure(own, labels).top1 for name, own in zip(method.scored_views, branches, strict=True)},
-        notes=(*dataset.notes, *_remarks(opened, split, labels, metrics)),
+        notes=(*dataset.notes, *_remarks(opened, split, labels, metrics, seen)),
         confidence=opened.confidence,
+        trained_on=seen,
     )
 
 
@@ -191,15 +195,16 @@ def _refuse_unsound(logits: np.ndarray, photos: Sequence[Photo], run: Path) -> N
         raise UserError(f"{printable(str(run))}: the network's scores of {count}, are not numbers;\n{advice}")
 
 
-def _remarks(opened: Opened, split: str, labels: np.ndarray, metrics: Metrics) -> Iterator[str]:
-    """What the user should know of the figures."""
+def _remarks(opened: Opened, split: str, labels: np.ndarray, metrics: Metrics, seen: int) -> Iterator[str]:
+    """What the user should know of the figures, which are of photos of which ``seen`` were trained on."""
     yield from _absent(labels, opened.classes)
     if added := read_additions(opened.path):
         names = ", ".join(map(printable, added.names))
         yield f"added without training, from a few photos: {names}"
-    if split in opened.recipe.train_on:
-        yield f"the run was trained on these photos ({split}): the figures do not say how it does on others"
-    else:
+    if seen:
+        photos = f"these photos ({split})" if seen == metrics.n else f"{seen:,} of these {metrics.n:,} photos"
+        yield f"the run was trained on {photos}: the figures do not say how it does on others"
+    if 2 * seen < metrics.n:
         yield from _little(metrics, read_start(opened.path))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fieldmark.building import build_learner
 from fieldmark.core.networks import refuse_backbone
 from fieldmark.data.dataset import Photo
-from fieldmark.evaluation.against import trained_on
+from fieldmark.evaluation.training_photos import trained_on
 from fieldmark.label_audit.audit import Network
 from fieldmark.recipe import Model, Pixels, Recipe
 from fieldmark.runs.folder import Opened

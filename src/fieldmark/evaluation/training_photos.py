@@ -1,0 +1,46 @@
+"""Which photos a run was trained on, whatever they are called: figures on these say nothing of others."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from fieldmark.data.dataset import Photo
+from fieldmark.data.scan import Scan, is_other_file
+from fieldmark.data.split import for_photos, read_splits
+from fieldmark.runs.folder import SCAN, read_run
+
+
+def trained_on(run: Path, photos: Sequence[Photo]) -> frozenset[str]:
+    """The names of those photos that a run was trained on, by its splits.csv: official splits, or its own cut.
+
+    A photo is one of the run's if it has the same name and its file the size that the run saw, or, under any name, if
+    its file has the same bytes.
+
+    Raises:
+        UserError: the run has no splits.csv, or one that cannot be read.
+    """
+    recipe, splits = read_run(run)[0], read_splits(run)
+    facts, named = Scan.load(run / SCAN).by_name(), for_photos(splits, photos)
+    seen = [facts[name] for name, split in splits.items() if split in recipe.train_on and name in facts]
+    sizes, contents = {known.bytes for known in seen}, {known.sha for known in seen} - {""}
+
+    def is_named(photo: Photo) -> bool:
+        if named.get(photo.name) not in recipe.train_on:
+            return False
+        # the pictures of a packed dataset share one file
+        return photo.row >= 0 or photo.name not in facts or not is_other_file(photo, facts[photo.name])
+
+    def is_copy(photo: Photo) -> bool:
+        is_file = photo.row < 0 and photo.path.is_file()
+        return is_file and photo.path.stat().st_size in sizes and _digest(photo.path) in contents
+
+    return frozenset(photo.name for photo in photos if is_named(photo) or is_copy(photo))
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file's bytes; "" where it cannot be read, of which the evaluation tells."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
