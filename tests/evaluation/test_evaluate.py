@@ -70,6 +70,8 @@ def test_photos_held_out_of_official_ones_are_the_run_s_val(tmp_path: Path) -> N
             result = measured(run, place, split=split)
             assert set(result.names) == {name for name, where in splits.items() if where == split}
             assert len(result.names) == count
+    (data / "test" / "ant" / "1.jpg").unlink()
+    assert "1 of the run's 6 test photos is not here, such as test/ant/1.jpg" in measured(run).notes[0]
     other = tmp_path / "other"
     small_runs.write_photos(other / "test", photos=1)
     assert len(measured(run, other).names) == 3
@@ -187,6 +189,23 @@ def test_photos_that_the_run_does_not_know_are_counted(photos: Path, own_run: Pa
     assert "photos tell top-1 to ±" in little
 
 
+def test_photos_of_the_run_that_are_gone_are_counted(photos: Path, own_run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(photos, tmp_path / "copy"))
+    names = sorted(name for name, split in read_splits(own_run).items() if split == "test")
+    (copy / names[0]).unlink()
+    note = f"1 of the run's 3 test photos is not here, such as {names[0]}; the figures are of the others"
+    assert measured(own_run, copy).notes[0] == note
+    about = json.loads((own_run / "run.json").read_text())
+    (own_run / "run.json").write_text(json.dumps(about | {"data": str(copy)}))
+    assert measured(own_run).notes[0] == note
+    assert "1 of the run's 30 photos is not here" in measured(own_run, split="all").notes[0]
+    assert not any("not here" in note for note in measured(own_run, split="val").notes)
+    (copy / names[1]).write_bytes(b"bad")  # told as unreadable
+    assert "1 of the run's 3" in measured(own_run).notes[0]
+    (copy / names[1]).unlink()
+    assert measured(own_run).notes[0].startswith("2 of the run's 3 test photos are not here")
+
+
 def test_data_that_have_gone_are_asked_for(own_run: Path, tmp_path: Path) -> None:
     about = json.loads((own_run / "run.json").read_text())
     (own_run / "run.json").write_text(json.dumps(about | {"data": str(tmp_path / "gone")}))
@@ -239,6 +258,11 @@ def test_official_splits(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write_photo(data / "test" / "bee" / "later.jpg", label=1, number=30)
     assert len(split_of_run(run, None, "test").dataset.photos) == 7
+    (data / "test" / "ant" / "21.jpg").unlink()
+    assert "1 of the run's 6 test photos is not here" in split_of_run(run, None, "test").dataset.notes[-1]
+    for label, name in enumerate(("ant", "bee")):
+        write_photo(tmp_path / "other" / "test" / name / "20.jpg", label=label, number=90)
+    assert not split_of_run(run, tmp_path / "other", "test").dataset.notes
     assert "val" not in {photo.split for photo in split_of_run(run, None, "all").dataset.photos}
     assert "it has test, train" in refused(run, None, "val")
 

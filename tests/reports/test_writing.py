@@ -86,6 +86,10 @@ def test_moved_photos_leave_a_page_that_says_so(own_run: Path, tmp_path: Path) -
 
 def test_photos_that_moved_in_part_are_named(own_run: Path, tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "photos")
+    gone = next(line.split(",")[0] for line in (own_run / "splits.csv").read_text().splitlines() if ",test" in line)
+    (photos / gone).rename(tmp_path / "gone.jpg")
+    assert f"1 of the run's 3 test photos is not here, such as {gone}" in said(fieldmark.report(own_run, photos))
+    (tmp_path / "gone.jpg").rename(photos / gone)
     victim = next(line.split(",")[0] for line in (own_run / "splits.csv").read_text().splitlines() if ",train" in line)
     (photos / victim).write_bytes(b"no picture")
     text = said(fieldmark.report(pointing(own_run, photos), photos, split="all"))

@@ -239,7 +239,7 @@ def split_of_run(run: Path, data: Path | Dataset | None, split: str, *, correcti
     """The photos of a split, their labels being indices of the run's classes; no photo is opened.
 
     Photos that the run found damaged, and whose files have not changed since, are left out. A dataset that the run cut
-    itself, or held photos out of, is split as the run's ``splits.csv`` says.
+    itself, or held photos out of, is split as the run's ``splits.csv`` says. A note tells of photos that are gone.
 
     Args:
         run: the run's folder, of which the network is not read.
@@ -256,6 +256,7 @@ def split_of_run(run: Path, data: Path | Dataset | None, split: str, *, correcti
         raise UserError(f"--split {printable(split)!r}: choose {', '.join(SPLITS)} or all")
     dataset = data if isinstance(data, Dataset) else data_of(about, data, corrections=corrections)
     known, has_own_splits = Scan.load(run / SCAN), about.held_out or not dataset.is_split
+    is_own = data is None or not dataset.is_split  # else the names alone say so
     if split == "all":
         if has_own_splits and data is None:  # other photos may have the same names
             dataset = with_splits(dataset, read_splits(run))
@@ -264,6 +265,8 @@ def split_of_run(run: Path, data: Path | Dataset | None, split: str, *, correcti
             dataset = _split_by_run(run, dataset, known)
         refuse_missing_splits(dataset, [split], source="--split")
         dataset = dataset.with_photos(dataset.of([split]))
+    if split != "all" or data is None:
+        dataset = replace(dataset, notes=(*dataset.notes, *_gone(read_splits(run), dataset, split, is_own=is_own)))
     if recipe.pixels.fit == "box":
         refuse_without_boxes(dataset.photos)
     dataset = relabelled(dataset, classes)
@@ -300,6 +303,21 @@ def _split_by_run(run: Path, dataset: Dataset, known: Scan) -> Dataset:
     unknown = sum(photo.name not in splits and photo.name not in facts for photo in dataset.photos)
     note = f"{unknown:,} photos that the run does not know belong to no split; --split all includes them"
     return replace(with_splits(dataset, splits), notes=(*dataset.notes, *([note] if unknown else [])))
+
+
+def _gone(splits: Mapping[str, str], dataset: Dataset, split: str, *, is_own: bool) -> list[str]:
+    """A note where photos of the run's split are gone and others are here; of data that may be other ones, most."""
+    found = {photo.name for photo in dataset.photos}
+    places = for_photos(splits, dataset.photos).items()
+    wanted = [name for name, place in places if place and split in (place, "all")]
+    here = found.intersection(wanted)
+    if not here or len(here) == len(wanted) or not (is_own or 2 * len(here) > len(wanted)):
+        return []
+    kind = {"train": "training ", "val": "validation ", "test": "test "}.get(split, "")
+    example = printable(next(name for name in wanted if name not in found))
+    gone = len(wanted) - len(here)
+    count = f"{gone:,} of the run's {len(wanted):,} {kind}photos {'is' if gone == 1 else 'are'} not here"
+    return [f"{count}, such as {example}; the figures are of the others"]
 
 
 def relabelled(dataset: Dataset, classes: tuple[str, ...]) -> Dataset:
