@@ -335,7 +335,7 @@ def report(
         split: train, val, test or all; by default test if the data have one, or else val.
         suspects: a suspects.csv of check --labels, to name mistakes whose labels are doubted, too; by default that in
             labels-NAME of the working folder, after the data's name, if it is there.
-        out: the file; by default RUN/report.html.
+        out: the file; by default RUN/report.html, which stays if it has figures and nothing can be measured now.
         device: auto, cpu, cuda, cuda:N (the GPU of that number), or mps (Apple's).
         external: a class of your own (package.module:Class) that the run's recipe names; repeat for several.
     """

@@ -15,6 +15,7 @@ from fieldmark.errors import UserError
 from fieldmark.evaluation.evaluate import OPENINGS
 from fieldmark.runs.folder import ABOUT, METRICS
 from small_runs import write_photos
+from typed import refused
 
 
 def said(path: Path) -> str:
@@ -82,6 +83,26 @@ def test_moved_photos_leave_a_page_that_says_so(own_run: Path, tmp_path: Path) -
     assert "--data DATA" in text
     assert "Photos by split" in text
     assert "test_resnet" in text
+
+
+def test_a_page_with_figures_stays_where_nothing_can_be_measured(
+    own_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["report", str(own_run), "--device", "cpu"]
+    assert cli.run(words) == 0
+    before = (own_run / "report.html").read_text("utf-8")
+    pointing(own_run, tmp_path / "moved")
+    error = refused(capsys, *words)
+    assert "The photos could not be measured" in error
+    assert "has figures and stays as it is; --out FILE" in error
+    assert (own_run / "report.html").read_text("utf-8") == before
+    for _ in range(2):  # a page without figures is replaced
+        assert cli.run([*words, "--out", str(tmp_path / "other.html")]) == 0
+        assert "The photos could not be measured" in capsys.readouterr().out
+    shutil.copy(tmp_path / "other.html", own_run / "report.html")
+    assert cli.run(words) == 0
+    assert cli.run([*words, "--quiet"]) == 0
+    assert not capsys.readouterr().err
 
 
 def test_photos_that_moved_in_part_are_named(own_run: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def report(
     """Measures a run and writes a page about it, one file without anything from elsewhere; returns its path.
 
     Measuring test photos is logged in the run, as by ``evaluate``. Where the photos that the run was trained on are
-    gone, or no split is left to measure, the page says so and shows the rest.
+    gone, or no split is left to measure, the page says so and shows the rest; a report.html with figures then stays.
 
     Args:
         run: the run's folder.
@@ -45,5 +45,5 @@ def report(
 
     folder = Path(run)
     photos, table = (None if path is None else Path(path) for path in (data, suspects))
-    asked = Asked(photos, split, device, external, suspects=table)
+    asked = Asked(photos, split, device, external, suspects=table, keeps=out is None)
     return write_report(folder, folder / REPORT if out is None else Path(out), asked, console=console)

@@ -33,7 +33,7 @@ from fieldmark.reports.plots import BOTTOM, LEFT, RIGHT, TOP, Chart, Reliability
 from fieldmark.reports.provenance import Row
 from fieldmark.reports.suspects import Suspects
 
-MARK = "Fieldmark report"
+MARK, MARK_UNMEASURED = "Fieldmark report", "Fieldmark report, not measured"
 WORST = 12
 """Mistakes that are shown for themselves, beside the most confident ones."""
 UNTRIMMED = 30
@@ -184,6 +184,7 @@ def rendered(content: Content) -> str:
             style=style,
             script=script,
             mark=MARK,
+            generator=MARK if content.measured else MARK_UNMEASURED,
             asked_of=asked_of,
             examples_of=examples_of,
             examples_in_words=examples_in_words,
@@ -231,8 +232,21 @@ def policy(style: str, script: str) -> str:
 
 def is_report(path: Path) -> bool:
     """Whether a file is a page of this kind."""
+    return _generator(MARK) in _head(path) or _generator(MARK_UNMEASURED) in _head(path)
+
+
+def is_measured(path: Path) -> bool:
+    """Whether a file is a page of this kind with figures; those of earlier versions without any count as well."""
+    return _generator(MARK) in _head(path)
+
+
+def _generator(mark: str) -> bytes:
+    return f'content="{mark}"'.encode()
+
+
+def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return f'content="{MARK}"'.encode() in file.read(4096)
+        return file.read(4096)
 
 
 def sentence(line: str) -> str:

@@ -7,20 +7,20 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from fieldmark.console import counted, speaks, working
+from fieldmark.console import QUIET, counted, speaks, tell, working
 from fieldmark.core import processes
 from fieldmark.core.device import device_of
 from fieldmark.core.weights import MODEL
 from fieldmark.data.opening import OpenedData
 from fieldmark.data.outputs import refuse_file
-from fieldmark.errors import UserError
+from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.evaluate import Evaluation, evaluate, refuse_unlogged, split_of_run
 from fieldmark.files import write_text
 from fieldmark.plain import to_plain
 from fieldmark.recipe import External
 from fieldmark.reports.findings import known_of, measurable_splits
 from fieldmark.reports.measured import mistakes_of, pairs_of
-from fieldmark.reports.page import Content, Measured, is_report, rendered
+from fieldmark.reports.page import Content, Measured, is_measured, is_report, rendered
 from fieldmark.reports.pictures import gallery_of, wanted_photos
 from fieldmark.reports.provenance import provenance_rows, read_history, recipe_rows
 from fieldmark.reports.suspects import doubted_among, table_of_suspects
@@ -49,7 +49,8 @@ class Asked:
         device: to measure on.
         external: classes of the user's own that the recipe names.
         until: the moment, on the clock of ``time.perf_counter``, after which no more time may be taken.
-        opens_test: whether test photos may be measured where the user named no split.
+        opens_test: whether test photos may be measured where the user named no split, and is told why nothing was.
+        keeps: whether an earlier page with figures stays where nothing can be measured now.
         suspects: a list of doubted labels; by default the one that ``check --labels`` left here for these data.
     """
 
@@ -59,6 +60,7 @@ class Asked:
     external: External = ()
     until: float | None = None
     opens_test: bool = True
+    keeps: bool = False
     suspects: Path | None = None
 
     @property
@@ -79,7 +81,8 @@ def write_report(run: Path, out: Path, asked: Asked, *, console: Console) -> Pat
     """Measures a run and writes the page; returns its path.
 
     Raises:
-        UserError: no run, photos or a split that the user named and that are not there, a page that cannot be written.
+        UserError: no run, photos or a split that the user named and that are not there, a page that cannot be written
+            or is to stay.
     """
     recipe, classes, about = read_run(run)
     refuse_file(out, option="--out", is_ours=is_report)
@@ -97,6 +100,9 @@ def write_report(run: Path, out: Path, asked: Asked, *, console: Console) -> Pat
                 measured = replace(measured, suspects=doubted_among(result, measured.mistakes, suspects))
     if not speaks():  # the other processes have done their share
         return out
+    if chosen.problem:
+        _refuse_loss(out, chosen.problem, asked)
+        tell(console if asked.opens_test else QUIET, " ".join(chosen.problem.split()))
     with working(console, "writing the report"):
         content = Content(
             run=run,
@@ -112,6 +118,13 @@ def write_report(run: Path, out: Path, asked: Asked, *, console: Console) -> Pat
         )
         write_text(out, rendered(content))
     return out
+
+
+def _refuse_loss(out: Path, problem: str, asked: Asked) -> None:
+    """Refuses to put a page without figures in the place of one with some, unless the user named it."""
+    if asked.keeps and out.exists() and is_measured(out):
+        reason = " ".join(problem.split())
+        raise UserError(f"{reason}\n{printable(str(out))} has figures and stays as it is; --out FILE writes a new page")
 
 
 def _chosen(run: Path, asked: Asked, train_on: tuple[str, ...]) -> _Chosen:
