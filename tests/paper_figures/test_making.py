@@ -112,6 +112,22 @@ def test_channels_of_the_likeliest_classes(runs: dict[str, Path], photos: Path):
                 np.testing.assert_allclose(shown[3 * row + column], maps[channel] / largest, atol=1e-5)
 
 
+def test_classes_of_runs_beside_each_other_are_told_by_name(runs: dict[str, Path], photos: Path, tmp_path: Path):
+    turned = write_drawn_run(tmp_path / "turned", "plain", classes=("cat", "ant", "bee", "dog"))
+    name = "mc-loss-figure-3b-photo-1"
+    facts = made(runs["mc-loss"], photos, beside=[turned], count=1)[name].facts
+    channels = open_run(turned).learner.method.classifier.backbone.channels
+    groups, order = channel_groups(channels, 4), ("cat", "ant", "bee", "dog")
+    for class_name, found in zip(facts["classes"], facts["by_run"]["turned"]["channels"], strict=True):
+        label = order.index(class_name)
+        assert all(sum(groups[:label]) <= channel < sum(groups[: label + 1]) for channel in found)
+    other = write_drawn_run(tmp_path / "other", "plain", classes=("ant", "bee"))
+    with pytest.raises(UserError, match=r"--beside other: it does not have 1 of this run's 3 classes, such as 'cat'"):
+        made(runs["mc-loss"], photos, beside=[other])
+    assert made(runs["pc"], photos, beside=[other]).keys() == {"grad-cam"}
+    assert "mc-loss-table-9" in made(runs["mc-soft"], photos, beside=[other])
+
+
 def test_channels_that_soft_labels_chose(runs: dict[str, Path], photos: Path):
     loaded = open_run(runs["mc-soft"])
     term = loaded.learner.terms[0]

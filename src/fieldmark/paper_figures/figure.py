@@ -72,7 +72,8 @@ class PaperFigure:
 class Studied(NamedTuple):
     """A run and a few photos: normalised ``images`` (B, 3, H, W), and how the photos look to people.
 
-    ``name`` is what the run is called in pictures.
+    ``name`` is what the run is called in pictures; ``classes`` are those that labels of photos index, which may be
+    another run's.
     """
 
     opened: Opened
@@ -80,6 +81,7 @@ class Studied(NamedTuple):
     images: Tensor
     pictures: tuple[Shown, ...]
     name: str
+    classes: Sequence[str]
 
     def features(self) -> Features:
         """Of the images, without a graph, refined maps included."""
@@ -101,8 +103,8 @@ class Studied(NamedTuple):
 
     def photo_panels(self) -> list[Panel]:
         """Each photo, under its file's name, the run's answer and, where that is known, its true class."""
-        answers, classes = self.answers(self.evidence()), self.opened.classes
-        truths = ["" if photo.label is None else f"\nin truth {classes[photo.label]}" for photo in self.photos]
+        answers = self.answers(self.evidence())
+        truths = ["" if photo.label is None else f"\nin truth {self.classes[photo.label]}" for photo in self.photos]
         return [
             Panel(shown.picture, None, f"{Path(photo.name).name}\n{answer}{truth}")
             for shown, photo, answer, truth in zip(self.pictures, self.photos, answers, truths, strict=True)
@@ -115,8 +117,10 @@ class Studied(NamedTuple):
         return [Panel(photo.picture, each, f"{self.name}\n{answer}") for photo, each, answer in shown]
 
 
-def study(opened: Opened, photos: Sequence[Photo], *, name: str, pictures: Packed = ()) -> Studied:
-    """Reads a few photos for figures of a run, which pictures call ``name``.
+def study(
+    opened: Opened, photos: Sequence[Photo], *, name: str, classes: Sequence[str], pictures: Packed = ()
+) -> Studied:
+    """Reads a few photos for figures of a run, which pictures call ``name``; their labels index ``classes``.
 
     Raises:
         UserError: one of them cannot be read.
@@ -129,7 +133,7 @@ def study(opened: Opened, photos: Sequence[Photo], *, name: str, pictures: Packe
     backbone = opened.learner.method.classifier.backbone
     images = backbone.normalise(batch.pixels.to(backbone.mean.device))
     shown = tuple(shown_photo(views, index) for index in range(len(views)))
-    return Studied(opened, tuple(photos), images, shown, name)
+    return Studied(opened, tuple(photos), images, shown, name, classes)
 
 
 def names_of_runs(paths: Sequence[Path]) -> list[str]:

@@ -50,11 +50,15 @@ def figures_of(
     if any(run.recipe.pixels.fit == "box" for run in runs):
         refuse_without_boxes(photos)
     studied = [
-        study(run, photos, name=name, pictures=pictures) for run, name in zip(runs, names, strict=True) if photos
+        study(run, photos, name=name, classes=opened.classes, pictures=pictures)
+        for run, name in zip(runs, names, strict=True)
+        if photos
     ]
-    for paper in PAPERS if photos else ():
-        if paper.fits(studied[0]):
-            yield from paper.figures(studied[0], studied[1:])
+    papers = [paper for paper in PAPERS if photos and paper.fits(studied[0])]
+    if mutual_channel in papers:
+        mutual_channel.refuse_other_classes(studied[0], studied[1:])
+    for paper in papers:
+        yield from paper.figures(studied[0], studied[1:])
     curves = convergence(runs)
     if curves is not None:
         yield curves

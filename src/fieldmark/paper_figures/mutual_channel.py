@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fieldmark.data.dataset import composed
+from fieldmark.errors import UserError, printable
 from fieldmark.explanations.drawing import Panel
 from fieldmark.paper_figures.figure import PaperFigure, Studied, heat, runs_of
 from fieldmark.papers.mutual_channel import MutualChannelLoss, SoftChannelLabels, channel_groups, diversity
@@ -25,6 +27,23 @@ TOP, FIRST = 10, 5
 def fits(own: Studied) -> bool:
     """Whether the run was trained with the loss, whose groups of channels are fixed or learned."""
     return any(isinstance(term, MutualChannelLoss | SoftChannelLabels) for term in own.opened.learner.terms)
+
+
+def refuse_other_classes(own: Studied, beside: Sequence[Studied]) -> None:
+    """Raises ``UserError`` where the run of Fig. 3b that stands beside lacks classes whose channels are compared."""
+    if any(isinstance(term, SoftChannelLabels) for term in own.opened.learner.terms):
+        return
+    for other in beside[:1]:
+        known = _index(other.opened.classes)
+        lost = [name for name in own.opened.classes if composed(name) not in known]
+        if lost:
+            count = f"{len(lost):,} of this run's {len(own.opened.classes):,} classes, such as {printable(lost[0])!r}"
+            advice = "channels are compared class by class: name a run of the same classes first"
+            raise UserError(f"--beside {other.name}: it does not have {count};\n{advice}")
+
+
+def _index(classes: Sequence[str]) -> dict[str, int]:
+    return {composed(name): label for label, name in enumerate(classes)}
 
 
 def figures(own: Studied, beside: Sequence[Studied]) -> list[PaperFigure]:
@@ -89,9 +108,10 @@ def _aligned(own: Studied, beside: Sequence[Studied], at: int) -> PaperFigure:
     facts = {}
     for studied in (*beside, own):
         maps, groups = _maps(studied)[at], _groups(studied)
-        peaks, channels = _strongest(maps, groups, labels)
+        theirs = [_index(studied.opened.classes)[composed(own.opened.classes[label])] for label in labels]
+        peaks, channels = _strongest(maps, groups, theirs)
         heats = heat(maps[channels], together=(0, 1, 2, 3))
-        responses = [float(maps[sum(groups[:label]) :][: groups[label]].amax(0).mean()) for label in labels]
+        responses = [float(maps[sum(groups[:label]) :][: groups[label]].amax(0).mean()) for label in theirs]
         facts[studied.name] = {"channels": channels.tolist(), "responses": responses}
         for row, numbers, of_class, maxima in zip(rows, channels.tolist(), heats, peaks.tolist(), strict=True):
             for channel, each, most in zip(numbers, of_class, maxima, strict=True):
