@@ -13,6 +13,7 @@ from fieldmark.paper_figures.figure import PaperFigure
 from fieldmark.runs.checkpoint import epoch_file, load_model, save_model
 from fieldmark.runs.folder import open_run
 from small_figures import write_drawn_run
+from sure_runs import sure
 
 
 def with_epochs(run: Path, *epochs: int) -> Path:
@@ -47,6 +48,23 @@ def test_a_column_for_each_epoch(method: str, photos: Path, tmp_path: Path) -> N
     for at in range(2):
         shown = figure.rows[2 * at + 1][2].heatmap
         np.testing.assert_allclose(shown, heatmaps[at] / heatmaps[at].max().clamp_min(1e-12), atol=1e-5)
+
+
+def test_a_temperature_is_that_of_the_last_weights(photos: Path, tmp_path: Path) -> None:
+    run = with_epochs(write_drawn_run(tmp_path / "own", "plain"), 1)
+
+    def drawn() -> PaperFigure:
+        figure = {figure.name: figure for figure in fieldmark.figures(run, photos / "ant" / "0.jpg")}["s3n-figure-4"]
+        assert isinstance(figure, PaperFigure)
+        return figure
+
+    before = drawn()
+    sure(run, 9.0)
+    after = drawn()
+    assert after.rows[0][0].title != before.rows[0][0].title
+    assert after.rows[0][1].title == before.rows[0][1].title
+    assert "not calibrated" not in before.title
+    assert after.title.endswith("; probabilities by epoch are not calibrated")
 
 
 def test_without_kept_epochs_there_is_no_such_picture(photos: Path, tmp_path: Path) -> None:

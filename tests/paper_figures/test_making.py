@@ -18,6 +18,7 @@ from fieldmark.recipe import Part
 from fieldmark.runs.checkpoint import save_model
 from fieldmark.runs.folder import open_run
 from small_figures import COMPOSITIONS, write_drawn_run
+from sure_runs import sure
 
 PHOTOS = 2
 MC = {"mc-loss-figure-7", *(f"mc-loss-figure-3b-photo-{number}" for number in range(1, PHOTOS + 1))}
@@ -126,6 +127,20 @@ def test_classes_of_runs_beside_each_other_are_told_by_name(runs: dict[str, Path
         made(runs["mc-loss"], photos, beside=[other])
     assert made(runs["pc"], photos, beside=[other]).keys() == {"grad-cam"}
     assert "mc-loss-table-9" in made(runs["mc-soft"], photos, beside=[other])
+
+
+@pytest.mark.parametrize("temperature", [0.5, 4.0])
+def test_probabilities_are_those_of_predict(temperature: float, runs: dict[str, Path], photos: Path, tmp_path: Path):
+    run = Path(shutil.copytree(runs["mc-loss"], tmp_path / "run"))
+    sure(run, temperature)
+    (answer,) = fieldmark.predict(run, photos / "ant" / "0.jpg", top=3)
+    figures = made(run, photos, count=1)
+    words = f"{answer.classes[0]}  {answer.probabilities[0]:.0%}"
+    for panel in figures["grad-cam"].rows[0]:
+        assert panel.title.split("\n")[1] == words
+    titles = [row[0].title for row in figures["mc-loss-figure-3b-photo-1"].rows]
+    pairs = zip(answer.classes, answer.probabilities, strict=True)
+    assert titles == [f"{name}\n{share:.0%} by run" for name, share in pairs]
 
 
 def test_channels_that_soft_labels_chose(runs: dict[str, Path], photos: Path):

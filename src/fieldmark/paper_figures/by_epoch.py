@@ -24,7 +24,7 @@ def figures(own: Studied, beside: Sequence[Studied]) -> list[PaperFigure]:
     return [
         PaperFigure(
             name="s3n-figure-4",
-            title="S3N, Fig. 4: where the predicted class is seen, epoch by epoch (Grad-CAM)",
+            title=f"S3N, Fig. 4: where the predicted class is seen, epoch by epoch (Grad-CAM){_uncalibrated(runs)}",
             rows=[row for rows in zip(*rows_of, strict=True) for row in rows],
             runs=runs_of(*runs),
             facts={"epochs": {studied.name: kept_epochs(studied.opened.path) for studied in runs}},
@@ -33,11 +33,17 @@ def figures(own: Studied, beside: Sequence[Studied]) -> list[PaperFigure]:
 
 
 def _at_epochs(studied: Studied) -> Iterator[tuple[int, Studied]]:
-    """The run as it answered after each epoch that it kept."""
-    opened = studied.opened._replace(learner=deepcopy(studied.opened.learner))
+    """The run as it answered after each epoch that it kept; its temperature is that of its last weights alone."""
+    opened = studied.opened._replace(learner=deepcopy(studied.opened.learner), confidence=None)
     for epoch in kept_epochs(opened.path):
         load_model(opened.path, opened.learner, name=epoch_file(epoch))
         yield epoch, studied._replace(opened=opened)
+
+
+def _uncalibrated(runs: Sequence[Studied]) -> str:
+    """For the title, where probabilities beside the photos are calibrated, and those by epoch cannot be."""
+    calibrated = any(studied.opened.temperature != 1 for studied in runs)
+    return "; probabilities by epoch are not calibrated" if calibrated else ""
 
 
 def _nothing(panel: Panel) -> str:

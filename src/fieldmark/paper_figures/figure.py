@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fieldmark.confidence.probabilities import log_probabilities
 from fieldmark.core.classifier import Features
 from fieldmark.core.evidence import Evidence
 from fieldmark.core.recording import MAPS
@@ -95,11 +96,14 @@ class Studied(NamedTuple):
         with in_eval_mode(method), torch.no_grad():
             return method.evidence(self.images)
 
+    def probabilities(self, evidence: Evidence) -> np.ndarray:
+        """Of the classes, (B, C), at the run's temperature, as ``predict`` gives them."""
+        return np.exp(log_probabilities(evidence.logits.float().cpu().numpy(), self.opened.temperature))
+
     def answers(self, evidence: Evidence) -> list[str]:
         """The class of each photo, with its probability."""
-        shares, best = evidence.logits.softmax(1).max(1)
-        names = [self.opened.classes[label] for label in best.tolist()]
-        return [f"{name}  {share:.0%}" for name, share in zip(names, shares.tolist(), strict=True)]
+        shares = self.probabilities(evidence)
+        return [f"{self.opened.classes[row.argmax()]}  {row.max():.0%}" for row in shares]
 
     def photo_panels(self) -> list[Panel]:
         """Each photo, under its file's name, the run's answer and, where that is known, its true class."""

@@ -7,6 +7,7 @@ predicted class and their maximum, beside runs without parts of the loss; Table 
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -99,11 +100,10 @@ def _groups(studied: Studied) -> tuple[int, ...]:
 
 def _aligned(own: Studied, beside: Sequence[Studied], at: int) -> PaperFigure:
     """Fig. 3b of a photo: for the likeliest classes, the strongest of their channels, on one scale for each run."""
-    shares, classes = own.evidence().logits[at].softmax(0).topk(min(ALIGNED, len(own.opened.classes)))
-    picture, labels = own.pictures[at].picture, classes.tolist()
+    shares = own.probabilities(own.evidence())[at]
+    picture, labels = own.pictures[at].picture, np.argsort(-shares, kind="stable")[:ALIGNED].tolist()
     rows = [
-        [Panel(picture, None, f"{own.opened.classes[label]}\n{share:.0%} by {own.name}")]
-        for label, share in zip(labels, shares.tolist(), strict=True)
+        [Panel(picture, None, f"{own.opened.classes[label]}\n{shares[label]:.0%} by {own.name}")] for label in labels
     ]
     facts = {}
     for studied in (*beside, own):
