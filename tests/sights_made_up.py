@@ -37,4 +37,5 @@ def localization(*, peaked: float = 0.2, parts: tuple[str, ...] = ("head", "tail
             weakest[row], strongest[row] = order[0], order[-1]
     photos = tuple(Photo(f"{number}.jpg", Path(f"{number}.jpg"), 0, "test") for number in range(COUNT))
     sights = Sights(photos, found, point, {"response": Peaks(cells, strongest, weakest)})
-    return Localization(sights, rng.random(COUNT) < 0.7, FRAMES, objects, Parts(parts, places), boxless=boxless)
+    right, whole = rng.random(COUNT) < 0.7, np.tile([0.0, 0, 1, 1], (COUNT, 1))
+    return Localization(sights, right, FRAMES, objects, whole, Parts(parts, places), boxless=boxless)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from fieldmark.data.dataset import Box, Landmark, Photo
-from fieldmark.explanations.annotations import frames_of, objects_of, parts_of, to_frame, to_pixels
+from fieldmark.explanations.annotations import extents_of, frames_of, objects_of, parts_of, to_frame, to_pixels
 from fieldmark.input.loading import Photographs
 from fieldmark.input.views import evaluation_frame
 from fieldmark.recipe import Pixels
@@ -32,6 +32,17 @@ def test_frames_are_those_of_evaluation(tmp_path: Path, fit: str, trim: int):
     for row, (width, height), photo in zip(frames_of(photos), SIZES, photos.photos, strict=True):
         frame = evaluation_frame((width, height - trim), pixels, photo.box)
         assert row.tolist() == [frame.left, frame.top, frame.width, frame.height]
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_extents_are_what_the_photo_fills_of_its_frame(tmp_path: Path, fit: str):
+    pixels = Pixels(size=100, eval_size=100, fit=fit)  # pyright: ignore[reportArgumentType]
+    photos = photographs(tmp_path, pixels, trim=4)
+    expected = np.tile([0.0, 0, 1, 1], (3, 1))
+    if fit == "pad":  # 80 x 60 in 80 x 80, 40 x 96 in 96 x 96, 64 x 60 in 64 x 64
+        expected[:, 1::2] = [[1 / 8, 7 / 8], [0, 1], [1 / 32, 31 / 32]]
+        expected[1, ::2] = [28 / 96, 68 / 96]
+    np.testing.assert_allclose(extents_of(photos, frames_of(photos)), expected)
 
 
 def marked(box: Box | None, *landmarks: Landmark) -> Photo:

@@ -1,5 +1,6 @@
 """Explanations of photos: the answers of predict, places in the photo's own pixels, files all or nothing."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,20 @@ def test_places_are_pixels_of_the_upright_photo(trained: Path, photos: Path, tmp
     first, second = one(trained, tmp_path / "turned.png"), one(trained, tmp_path / "upright.png")
     assert np.array_equal(first.picture, second.picture)
     assert first.reasons[0].point == second.reasons[0].point
+
+
+def test_boxes_lie_in_the_photo_where_it_is_padded(own_run: Path, photos: Path, tmp_path: Path):
+    recipe = json.loads((own_run / "recipe.json").read_text())
+    (own_run / "recipe.json").write_text(json.dumps(recipe | {"pixels": recipe["pixels"] | {"fit": "pad"}}))
+    boxes = []
+    for number in range(6):
+        with Image.open(photos / "ant" / f"{number}.jpg") as image:
+            image.resize((160, 40)).save(tmp_path / "wide.png")
+        boxes += [reason.box for reason in one(own_run, tmp_path / "wide.png").reasons if reason.box]
+    assert boxes
+    for box in boxes:
+        assert 0 <= box.x < box.x + box.width <= 160
+        assert 0 <= box.y < box.y + box.height <= 40
 
 
 def test_classes_may_be_asked_for(trained: Path, photos: Path):

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,7 +50,11 @@ def test_a_box_around_everything_overlaps_by_the_object_s_share():
     everything = np.tile([0.0, 0, 1, 1], (COUNT, 1))
     expected = [counted_iou(*pair) for pair in zip(everything, result.objects, strict=True)]
     np.testing.assert_allclose(result.covered, expected, atol=1e-12)
-    assert result.whole == agreement(result.covered, result.right)
+    for found, wanted in zip(result.whole, agreement(result.covered, result.right), strict=True):
+        assert found == pytest.approx(wanted)
+    left_half = replace(result, extents=np.tile([0.0, 0, 0.5, 1], (COUNT, 1)))
+    expected = [counted_iou(*pair) for pair in zip(left_half.extents, result.objects, strict=True)]
+    assert left_half.whole.mean_iou.mean == pytest.approx(np.mean(expected))
 
 
 def test_hits_and_pointing_are_those_of_loops():

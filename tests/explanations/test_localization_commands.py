@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import layouts
+import numpy as np
 import pytest
 
 import fieldmark
@@ -42,6 +43,18 @@ def boxed(table: Path, photos: Path, *, lacking: str = BOXLESS) -> Path:
     with table.open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     return table
+
+
+def test_boxes_lie_in_the_photo_where_it_is_padded(own_run: Path, photos: Path, tmp_path: Path) -> None:
+    recipe = json.loads((own_run / "recipe.json").read_text())
+    (own_run / "recipe.json").write_text(json.dumps(recipe | {"pixels": recipe["pixels"] | {"fit": "pad"}}))
+    table = boxed(tmp_path / "boxes.csv", photos)
+    found = fieldmark.evaluate(own_run, table, split="all", localization=True, device="cpu").localization
+    assert isinstance(found, Localization)
+    np.testing.assert_allclose(found.extents, np.tile([0, 0.1, 1, 0.9], (29, 1)))  # 80 x 64 pixels
+    for boxes in found.sights.boxes.values():
+        assert (boxes[:, 1::2] >= 0.1).all()
+        assert (boxes[:, 1::2] <= 0.9).all()
 
 
 def test_what_is_printed_and_written(

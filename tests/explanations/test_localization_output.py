@@ -79,6 +79,7 @@ def test_what_is_printed_of_little():
         right=result.right[2:3],
         frames=FRAMES[2:3],
         objects=result.objects[2:3],
+        extents=result.extents[2:3],
     )
     assert "nan" not in "\n".join(printed(one))
     assert one.to_json()["whole_picture"]["mean_iou_interval"] == [None, None]

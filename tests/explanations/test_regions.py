@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fieldmark.explanations.regions import boxes_of, distance, overlap
+from fieldmark.explanations.regions import boxes_of, clipped, distance, overlap
 
 
 def largest(heatmap: np.ndarray, threshold: float) -> tuple[float, float, float, float]:
@@ -51,3 +51,10 @@ def test_distance_is_along_the_farther_axis():
     boxes = np.array([[10, 10, 20, 30]] * 4, dtype=float)
     points = np.array([[15, 15], [5, 33], [24, 20], [10, 30]], dtype=float)
     np.testing.assert_allclose(distance(points, boxes), [0, 5, 4, 0])
+
+
+def test_the_part_of_a_box_in_another():
+    boxes = np.array([[0, 0, 1, 1], [0, 0.3, 0.1, 0.7], [0.3, 0.3, 0.6, 0.4], [0.0, 0, 0, 0]])
+    found = clipped(boxes, np.tile([0.2, 0, 0.5, 1], (4, 1)))
+    np.testing.assert_allclose(found[[0, 2]], [[0.2, 0, 0.5, 1], [0.3, 0.3, 0.5, 0.4]])
+    assert overlap(found, np.tile([0.0, 0, 1, 1], (4, 1)))[[1, 3]].tolist() == [0, 0]

@@ -43,6 +43,19 @@ def frames_of(photos: Photographs) -> np.ndarray:
     return np.array([(frame.left, frame.top, frame.width, frame.height) for frame in frames])
 
 
+def extents_of(photos: Photographs, frames: np.ndarray) -> np.ndarray:
+    """The part of each frame (N, 4) that the photo fills, (N, 4): left, top, right and bottom; all but with "pad".
+
+    Raises:
+        UnreadableImage: a file whose header cannot be read.
+    """
+    if photos.pixels.fit != "pad":
+        return np.tile([0.0, 0, 1, 1], (len(frames), 1))
+    sizes = [size_of(photo, packed=photos.packed, limits=photos.limits) for photo in photos.photos]
+    corners = np.stack([np.zeros((len(frames), 2)), np.array(sizes, dtype=float)], 1)
+    return np.clip(to_frame(corners, frames), 0, 1).reshape(-1, 4)
+
+
 def objects_of(photos: Sequence[Photo], frames: np.ndarray) -> np.ndarray:
     """The part of each photo's box that lies in its frame (N, 4): left, top, right and bottom, (N, 4).
 

@@ -47,10 +47,11 @@ class Asked:
 
 
 class Shown(NamedTuple):
-    """A photo as drawn for people, and the part of it that is shown."""
+    """A photo as drawn for people, the part of it that is shown, and its width and height."""
 
     picture: np.ndarray
     frame: Frame
+    size: tuple[int, int]
 
 
 def explain(
@@ -143,7 +144,7 @@ def shown_photo(photos: Photographs, index: int) -> Shown:
     photo, pixels = photos.photos[index], replace(photos.pixels, eval_size=SIDE)
     image = open_photo(photo, packed=photos.packed, limits=photos.limits)
     frame = evaluation_frame(image.size, pixels, photo.box)
-    return Shown(draw(image, frame, SIDE), frame)
+    return Shown(draw(image, frame, SIDE), frame, image.size)
 
 
 def _explanation(
@@ -158,29 +159,23 @@ def _explanation(
         layer=asked.layer,
         gamma=asked.gamma,
         answers=tuple(Answer(opened.classes[label], float(probabilities[label])) for label in best),
-        reasons=tuple(
-            _reason(opened.classes, looked, number, row, frame=large.frame) for number in range(len(looked.questions))
-        ),
+        reasons=tuple(_reason(opened.classes, looked, number, row, large) for number in range(len(looked.questions))),
         picture=large.picture,
         frame=large.frame,
     )
 
 
-def _reason(classes: Sequence[str], looked: Looked, number: int, row: int, *, frame: Frame) -> Reason:
+def _reason(classes: Sequence[str], looked: Looked, number: int, row: int, large: Shown) -> Reason:
     """The answer to one question about one image, in words and in pixels of the photo."""
     question, heatmap = looked.questions[number], looked.heatmaps[number][row].float().cpu()
-    point, (left, top, right, bottom) = peak(heatmap[None])[0].tolist(), boxes_of(heatmap[None].numpy())[0].tolist()
-    box = Box(
-        frame.left + left * frame.width,
-        frame.top + top * frame.height,
-        (right - left) * frame.width,
-        (bottom - top) * frame.height,
-    )
+    frame, point = large.frame, peak(heatmap[None])[0].tolist()
+    corners = boxes_of(heatmap[None].numpy()).reshape(2, 2) * (frame.width, frame.height) + (frame.left, frame.top)
+    (left, top), (right, bottom) = np.clip(corners, 0, large.size).tolist()
     return Reason(
         name=classes[int(question.classes[row])],
         against="" if question.against is None else classes[int(question.against[row])],
         heatmap=heatmap.numpy(),
         point=(frame.left + point[0] * frame.width, frame.top + point[1] * frame.height),
-        box=box if right > left else None,
+        box=Box(left, top, right - left, bottom - top) if right > left and bottom > top else None,
         strength=float(looked.strengths[number][row]),
     )

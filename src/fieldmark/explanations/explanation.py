@@ -33,8 +33,9 @@ class Reason:
         name: the name of the class.
         against: of the other class; "" for none.
         heatmap: float32 (h, w) in [0, 1], over the part of the photo that the network saw.
-        point: x and y of its maximum, in pixels of the upright photo.
-        box: around its largest region above half of the maximum, in the same pixels; None where it is 0 throughout.
+        point: x and y of its maximum, in pixels of the upright photo; outside of it where ``fit`` "pad" shows grey.
+        box: around its largest region above half of the maximum, as far as it lies in the photo, in the same pixels;
+            None where the heatmap is 0 throughout, or the region beside the photo.
         strength: what 1 in the heatmap stands for, in no unit: comparable where classes are told from each other.
     """
 

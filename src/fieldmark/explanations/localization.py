@@ -20,8 +20,8 @@ from fieldmark.data.dataset import Photo
 from fieldmark.data.opening import refuse_boxless
 from fieldmark.evaluation.evaluate import Evaluation
 from fieldmark.evaluation.statistics import Interval, seed_interval, share_interval
-from fieldmark.explanations.annotations import Parts, frames_of, objects_of, parts_of, to_pixels
-from fieldmark.explanations.regions import overlap
+from fieldmark.explanations.annotations import Parts, extents_of, frames_of, objects_of, parts_of, to_pixels
+from fieldmark.explanations.regions import clipped, overlap
 from fieldmark.explanations.sights import Peaks, Sights, Source, sights_of
 from fieldmark.input.loading import Packed, Photographs
 from fieldmark.runs.folder import Opened
@@ -51,6 +51,7 @@ class Localization:
         right: (N,) bool, whether the likeliest class is the true one.
         frames: (N, 4), what the network sees of each photo: left, top, width, height in its pixels.
         objects: (N, 4), the object's box within that: left, top, right, bottom as shares of the frame's sides.
+        extents: (N, 4), the photo itself in the same shares: all, but with ``--fit pad``; no box reaches beyond it.
         parts: the objects' parts.
         boxless: photos of the evaluation that have no box, and are not among these.
         notes: remarks for the user.
@@ -60,6 +61,7 @@ class Localization:
     right: np.ndarray
     frames: np.ndarray
     objects: np.ndarray
+    extents: np.ndarray
     parts: Parts
     boxless: int = 0
     notes: tuple[str, ...] = ()
@@ -96,8 +98,8 @@ class Localization:
 
     @property
     def whole(self) -> Agreement:
-        """The figures of a box around all that the network sees: what looking nowhere in particular gives."""
-        return agreement(self.covered, self.right)
+        """The figures of a box around all of the photo that the network sees: what looking nowhere special gives."""
+        return agreement(overlap(self.extents, self.objects), self.right)
 
     @property
     def hits(self) -> Mapping[str, np.ndarray]:
@@ -176,13 +178,17 @@ def localize(
     boxed = [photo for photo in result.photos if photo.box is not None]
     photos = Photographs(boxed, opened.recipe.pixels, packed=packed)
     sights = sights_of(opened.learner.method, photos, workers=workers, progress=progress)
-    frames = frames_of(Photographs(sights.photos, photos.pixels, packed=packed))
+    seen = Photographs(sights.photos, photos.pixels, packed=packed)
+    frames = frames_of(seen)
+    extents = extents_of(seen, frames)
+    boxes = {source: clipped(each, extents) for source, each in sights.boxes.items()}
     is_right = dict(zip(result.names, result.logits.argmax(1) == result.labels, strict=True))
     return Localization(
-        sights,
+        sights._replace(boxes=boxes),
         right=np.array([is_right[name] for name in (photo.name for photo in sights.photos)]),
         frames=frames,
         objects=objects_of(sights.photos, frames),
+        extents=extents,
         parts=parts_of(sights.photos, frames),
         boxless=len(result.photos) - len(boxed),
         notes=_notes(opened, len(result.photos) - len(boxed)),

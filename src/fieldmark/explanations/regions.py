@@ -46,6 +46,12 @@ def overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.divide(shared, union, out=np.zeros(len(first)), where=union > 0)
 
 
+def clipped(boxes: np.ndarray, within: np.ndarray) -> np.ndarray:
+    """The part of boxes (B, 4) that lies in others (B, 4); its ends are equal where none does."""
+    lowest, highest = np.tile(within[:, :2], 2), np.tile(within[:, 2:], 2)
+    return np.clip(boxes, lowest, highest)
+
+
 def distance(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """How far points (B, 2) lie outside of boxes (B, 4), along the axis where they are farther: (B,), 0 inside."""
     outside = np.maximum(boxes[:, :2] - points, points - boxes[:, 2:])
