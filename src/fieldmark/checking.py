@@ -90,7 +90,7 @@ def check_labels(
     from fieldmark.core.device import device_of
     from fieldmark.label_audit.audit import audit
     from fieldmark.label_audit.doubts import refuse_without_cleanlab
-    from fieldmark.label_audit.network import of_run, pretrained
+    from fieldmark.label_audit.network import known_labels, of_run, pretrained
     from fieldmark.label_audit.report import joined
 
     refuse_without_cleanlab()
@@ -99,11 +99,12 @@ def check_labels(
     device = device_of(device)
     dataset = read_dataset(data, annotation=annotation, corrections=corrections)
     wanted = _wanted(dataset, splits)
+    photos = dataset.of(wanted) if wanted else dataset.photos
     if run is None:
         network = pretrained(backbone, weights, size=size, device=device)
+        tell(console, *known_labels(weights, photos))
     else:
         opened_network = opened_run(run, device=device, external=external, console=console)
-        photos = dataset.of(wanted) if wanted else dataset.photos
         network, notes = of_run(opened_network, photos, device=device)
         tell(console, *notes)
     dataset, opened = _looked_through(data, annotation, max_megapixels, corrections, console)

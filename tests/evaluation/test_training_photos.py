@@ -4,10 +4,11 @@ import shutil
 from pathlib import Path
 
 from fieldmark.data.dataset import Photo
+from fieldmark.data.reading import read_dataset
 from fieldmark.data.split import read_splits
 from fieldmark.evaluation.evaluate import split_of_run
-from fieldmark.evaluation.training_photos import trained_on
-from small_runs import write_photo
+from fieldmark.evaluation.training_photos import known_to, trained_on, weights_before
+from small_runs import small, train_small, write_photo
 
 
 def test_they_are_known_under_any_name(photos: Path, own_run: Path, tmp_path: Path) -> None:
@@ -24,3 +25,14 @@ def test_they_are_known_under_any_name(photos: Path, own_run: Path, tmp_path: Pa
     gone = Photo("gone.jpg", tmp_path / "gone.jpg", 0)
     packed = Photo(name, photos / unseen, 0, row=3)
     assert trained_on(own_run, [gone, packed]) == {name}
+
+
+def test_those_of_the_run_that_weights_come_from_count(trained: Path, photos: Path, tmp_path: Path) -> None:
+    everything = read_dataset(photos).photos
+    one = trained_on(trained, everything)
+    train_small(photos, tmp_path / "run", small(weights=str(trained), epochs=1, seed=5))
+    both = trained_on(tmp_path / "run", everything)
+    own = {name for name, split in read_splits(tmp_path / "run").items() if split == "train"}
+    assert both == one | own > own
+    assert known_to("none", everything) == known_to(str(tmp_path), everything) == frozenset()
+    assert weights_before(str(tmp_path / "run"), everything) == "none"

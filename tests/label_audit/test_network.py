@@ -8,8 +8,9 @@ import torch
 import small_runs
 from fieldmark.data.reading import read_dataset
 from fieldmark.errors import UserError
-from fieldmark.label_audit.network import of_run, pretrained
+from fieldmark.label_audit.network import known_labels, of_run, pretrained
 from fieldmark.runs.folder import open_run
+from small_runs import small, train_small
 
 
 def test_a_run_does_not_judge_what_it_has_learnt(trained: Path, photos: Path, tmp_path: Path) -> None:
@@ -35,3 +36,14 @@ def test_pretrained_features_are_those_of_a_probe() -> None:
     assert not network.method.training
     with pytest.raises(UserError, match="nosuchnet"):
         pretrained("nosuchnet", "none", size=48, device="cpu")
+
+
+def test_a_run_on_weights_that_have_learnt_these_labels_goes_back_before_them(
+    trained: Path, photos: Path, tmp_path: Path
+) -> None:
+    train_small(photos, tmp_path / "run", small(weights=str(trained), epochs=1))
+    everything = read_dataset(photos).photos
+    network, _ = of_run(open_run(tmp_path / "run"), everything, device="cpu")
+    assert network.name == "test_resnet (none)"
+    assert "trained on 24 of these photos" in known_labels(str(trained), everything)[0]
+    assert known_labels("none", everything) == known_labels(None, everything) == ()

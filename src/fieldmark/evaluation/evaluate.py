@@ -227,7 +227,7 @@ def _little(metrics: Metrics, start: Start | None) -> list[str]:
         return []
     count = "one photo tells" if metrics.n == 1 else f"{metrics.n:,} photos tell"
     remark = f"{count} top-1 to ± {half:.0f} points, which cannot show what is better by less"
-    if start is None or start.photos <= metrics.n:
+    if start is None or start.share is None or start.photos <= metrics.n:
         return [remark]
     probe = share_interval(start.right, start.photos)
     figure = f"{probe.mean:.1%} of {start.photos:,} photos of {' + '.join(start.splits)}"

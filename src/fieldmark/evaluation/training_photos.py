@@ -7,17 +7,40 @@ from pathlib import Path
 from fieldmark.data.dataset import Photo
 from fieldmark.data.scan import Scan, is_other_file
 from fieldmark.data.split import for_photos, read_splits
-from fieldmark.runs.folder import SCAN, read_run
+from fieldmark.errors import UserError
+from fieldmark.runs.folder import RECIPE, SCAN, read_run
 
 
 def trained_on(run: Path, photos: Sequence[Photo]) -> frozenset[str]:
-    """The names of those photos that a run was trained on, by its splits.csv: official splits, or its own cut.
-
-    A photo is one of the run's if it has the same name and its file the size that the run saw, or, under any name, if
-    its file has the same bytes.
+    """The names of those photos that a run was trained on, or one that its weights come from.
 
     Raises:
         UserError: the run has no splits.csv, or one that cannot be read.
+    """
+    return _trained_on(run, photos) | known_to(read_run(run)[0].model.weights, photos)
+
+
+def known_to(weights: str, photos: Sequence[Photo]) -> frozenset[str]:
+    """The names of those photos that weights were trained on, where these are those of a run that is still there."""
+    run = Path(weights)
+    try:
+        return trained_on(run, photos) if (run / RECIPE).is_file() else frozenset()
+    except (UserError, RecursionError):  # an older run without a cut, or two that name each other
+        return frozenset()
+
+
+def weights_before(weights: str, photos: Sequence[Photo]) -> str:
+    """Where weights come from that were trained on none of the photos: these, or those that their run began from."""
+    while known_to(weights, photos):
+        weights = read_run(Path(weights))[0].model.weights
+    return weights
+
+
+def _trained_on(run: Path, photos: Sequence[Photo]) -> frozenset[str]:
+    """By the run's splits.csv: official splits, or its own cut.
+
+    A photo is one of the run's if it has the same name and its file the size that the run saw, or, under any name, if
+    its file has the same bytes.
     """
     recipe, splits = read_run(run)[0], read_splits(run)
     facts, named = Scan.load(run / SCAN).by_name(), for_photos(splits, photos)

@@ -1,11 +1,12 @@
 """Which network looks at labels: a pretrained backbone, or a run where it has not learnt these very labels."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fieldmark.building import build_learner
 from fieldmark.core.networks import refuse_backbone
 from fieldmark.data.dataset import Photo
-from fieldmark.evaluation.training_photos import trained_on
+from fieldmark.evaluation.training_photos import known_to, trained_on, weights_before
 from fieldmark.label_audit.audit import Network
 from fieldmark.recipe import Model, Pixels, Recipe
 from fieldmark.runs.folder import Opened
@@ -29,6 +30,16 @@ def pretrained(backbone: str | None, weights: str | None, *, size: int, device: 
     return _frozen(model, Pixels(size=size, eval_size=size), device)
 
 
+def known_labels(weights: str | None, photos: Sequence[Photo]) -> tuple[str, ...]:
+    """A warning where pretrained weights were trained on some of the photos, whose wrong labels they have learnt."""
+    seen = len(known_to(weights or "", photos))
+    if not seen:
+        return ()
+    return (
+        f"warning: the weights were trained on {seen:,} of these photos and have learnt their labels, wrong ones, too",
+    )
+
+
 def of_run(opened: Opened, photos: Sequence[Photo], *, device: str) -> tuple[Network, tuple[str, ...]]:
     """The network of a run, or where it was trained on some of the photos, the one that it began from; and why.
 
@@ -47,6 +58,7 @@ def of_run(opened: Opened, photos: Sequence[Photo], *, device: str) -> tuple[Net
     if not seen:
         return Network(opened.learner.method, opened.recipe.pixels, f"the run {opened.path.name}"), ()
     model, pixels = opened.recipe.model, opened.recipe.pixels
+    model = replace(model, weights=weights_before(model.weights, photos))
     note = (
         f"the run was trained on {len(seen):,} of these photos and has learnt their labels, wrong ones, too: "
         f"{model.backbone} ({model.weights}), as it was before, looks at them instead"

@@ -71,18 +71,20 @@ class Start:
     """How good the probe is that the head of a run began as: the content of ``start.json``.
 
     ``right`` of the ``photos`` in ``splits`` were classified rightly out of fold; ``photos`` is 0 where no class has
-    two. ``strength`` is the inverse strength of the penalty that cross-validation chose.
+    two. ``strength`` is the inverse strength of the penalty that cross-validation chose. The weights that the run began
+    from were trained on ``known`` of the photos, so that the figure is too high if there are any.
     """
 
     splits: tuple[str, ...]
     photos: int
     right: int
     strength: float
+    known: int = 0
 
     @property
     def share(self) -> float | None:
-        """Of the photos that were classified rightly; None where there are none."""
-        return self.right / self.photos if self.photos else None
+        """Of the photos that were classified rightly; None where there are none, or the weights knew some."""
+        return self.right / self.photos if self.photos and not self.known else None
 
 
 class Transform:

@@ -20,6 +20,7 @@ from fieldmark.errors import Interrupted, UserError, printable
 from fieldmark.evaluation.evaluate import split_of_run
 from fieldmark.evaluation.familiar import answers_beside, gallery_from
 from fieldmark.evaluation.regression import folds_of
+from fieldmark.evaluation.training_photos import known_to
 from fieldmark.files import replace_file
 from fieldmark.input.loading import Photographs
 from fieldmark.recipe import External, Recipe
@@ -71,6 +72,12 @@ def out_of_fold(folding: Folding, *, console: Console) -> HeldOut:
         raise UserError(f"{printable(str(run))}: no class has two photos that may be parted, so there are no folds")
     each = f"{len(parts)} networks, each without a part of {len(photos):,} photos"
     tell(console, f"training {each}: {_expected(run, parts)}")
+    if seen := len(known_to(recipe.model.weights, photos)):
+        tell(
+            console,
+            f"warning: the weights that they begin from were trained on {seen:,} of these photos: "
+            "answers seem better than they are",
+        )
     place, answers = run / FOLDER / f"{len(parts)}-{digest_of(run)}", []
     for number, (_, part) in enumerate(parts, 1):
         folder = place / str(number)

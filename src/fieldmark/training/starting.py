@@ -19,6 +19,7 @@ from fieldmark.data.opening import OpenedData
 from fieldmark.evaluation.inference import Inferred, infer
 from fieldmark.evaluation.regression import Regression, regress
 from fieldmark.evaluation.statistics import share_interval
+from fieldmark.evaluation.training_photos import known_to
 from fieldmark.input.loading import Photographs
 from fieldmark.recipe import Recipe
 from fieldmark.runs.folder import Start
@@ -65,7 +66,8 @@ def begin_as_probe(method: Method, data: OpenedData, recipe: Recipe, *, workers:
         logits = features.values[trained] @ fitted.weight.T + fitted.bias
         # a class without photos gets a logit that is nowhere the largest, and that training can raise
         fitted.bias[np.isneginf(fitted.bias)] = logits[np.isfinite(logits)].min()
-        return fitted, Start(measured, len(hits), int(hits.sum()), fitted.strength)
+        known = len(known_to(recipe.model.weights, features.photos))
+        return fitted, Start(measured, len(hits), int(hits.sum()), fitted.strength, known)
 
     with working(console, "fitting the head to them"):
         fitted, start = processes.from_first(fit)
@@ -89,6 +91,10 @@ def start_lines(start: Start, dataset: Dataset) -> Iterator[str]:
     """What the probe shows, for the user."""
     if not start.photos:
         yield "the head starts as a probe; how good that is cannot be told, as no class has two photos"
+        return
+    if start.known:
+        seen = f"the weights were trained on {start.known:,} of the {start.photos:,} photos"
+        yield f"the head starts as a probe; how good that is cannot be told, as {seen}"
         return
     share, low, high = share_interval(start.right, start.photos)
     splits = " + ".join(start.splits)
