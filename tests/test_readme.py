@@ -109,7 +109,7 @@ def test_options_in_the_text_exist():
     kinds = (RecipeSettings, DataSettings, MachineSettings, Destination, RunOptions, LabelSettings)
     kinds = (*kinds, Output, Asked, Machine)
     settings = (field.name for kind in kinds for field in dataclasses.fields(kind))
-    assert named <= {name.replace("_", "-") for name in settings} | {"external", "quiet", "verbose"}
+    assert named <= {name.replace("_", "-") for name in settings} | {"external", "group", "quiet", "verbose"}
 
 
 def test_make_targets_exist():

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,14 +98,12 @@ def add_class(
     from fieldmark.runs.added import Additions, read_additions
     from fieldmark.runs.folder import read_run
 
-    run = Path(run)
-    recipe, classes, about = read_run(run)
+    recipe, classes, about = read_run(run := Path(run))
     refuse_name(name, classes)
-    groups = _grouped(run, name, group)
     named, pictures, notes = photos_of(photos)  # raises UserError without any
     place, read = None if out is None else Path(out), [*_paths(photos), Path(data or about.data)]
     folder = place_for(run, place, suffix=suffix_of(name), photos=read)
-    additions, sure = read_additions(run), certainty_of(run)
+    groups, additions, sure = _grouped(run, name, group), read_additions(run), certainty_of(run)
     known = known_photos(run, None if data is None else Path(data), name=name, own=named)
     sound = sound_photos(named, recipe.pixels, pictures)
     tell(console, *notes, *(f"left out: {photo.line}" for photo in sound.unread))
@@ -114,19 +113,11 @@ def add_class(
     result = _widened(opened, own, old, external=external, console=console)
     tell(console, *_dropped(recipe, result.recipe))
     added = _recorded(run, name, sound.photos, result)
-    kept = (additions or Additions((), recipe, result.left)).with_class(added)
-    names, sure = (*classes, name), sure and with_class(sure, result.learner.method, own, console=console)
+    kept, names = (additions or Additions((), recipe, result.left)).with_class(added), (*classes, name)
+    sure = sure and with_class(sure, result.learner.method, own, console=console)
     if speaks():  # only the first of several processes writes
-        write_run_like(
-            run,
-            folder,
-            recipe=result.recipe,
-            classes=names,
-            module=result.learner,
-            additions=kept,
-            certainty=sure,
-            groups=groups,
-        )
+        write = partial(write_run_like, run, folder, additions=kept, certainty=sure, groups=groups)
+        write(recipe=result.recipe, classes=names, module=result.learner)
     return NewRun(folder, added, sound.unread, sure and sure.confidence)
 
 

@@ -123,12 +123,10 @@ def prepare_new(
     scanned.refuse_damage(strict=options.strict)
     with working(console, "looking for copies and splitting"):
         ready = scanned.split(seed=recipe.seed, pinned=pinned, hold_out=options.hold_out)
-    if not opened:
-        tell(console, *ready.remarks, *remarks, *_unmatched(named, pinned, options.splits))
-    dataset, train_on = ready.dataset, recipe.train_on
-    if draft.settings.all:
-        train_on = tuple(split for split in SPLITS if dataset.of([split]))  # few photos do not fill them all
-    refuse_missing_splits(dataset, train_on, source="--train-on")  # too few photos for the cut to fill them all
+    tell(console, *(() if opened else (*ready.remarks, *remarks, *_unmatched(named, pinned, options.splits))))
+    dataset = ready.dataset  # few photos do not fill all splits of a cut
+    train_on = tuple(each for each in SPLITS if dataset.of([each])) if draft.settings.all else recipe.train_on
+    refuse_missing_splits(dataset, train_on, source="--train-on")
     tell(console, *split_notices(dataset, train_on, was_cut=ready.was_cut))
     photos, classes = dataset.of(train_on), len(dataset.classes)
     draft = choose(drafts, ready, console=console) if choose and len(drafts) > 1 else draft
