@@ -316,7 +316,9 @@ def _run(
         measured = bool(validation_photos(prepared))
         validate = Validation(prepared, loop, workers=workers, start=machine.start_method) if measured else None
         if starts_as_probe:
-            start, features = begin_as_probe(learner.method, prepared.data, recipe, workers=workers, console=console)
+            start, features, share = begin_as_probe(
+                learner.method, prepared.data, recipe, workers=workers, console=console
+            )
             if processes.is_first():
                 write_start(run, start)
             tell(console, *start_lines(start, dataset))
@@ -326,12 +328,12 @@ def _run(
                 validate.features = features
             del features  # of many photos
             if recipe.length_by_start:
-                loop.resize(epochs_after(start.share or 0.0, photos=len(loop.labels)))
+                loop.resize(epochs_after(share or 0.0, photos=len(loop.labels)))
             if command.budget:
                 loop.keep_within(command.budget, least=1)
                 _slow_down(loop, command, planned=recipe.epochs)
             if recipe.length_by_start:
-                announce_length(loop, start.share, expected, **clocked)
+                announce_length(loop, share, expected, **clocked)
         else:
             loop.keep_epoch()
         tell(console, *kept_lines(loop))

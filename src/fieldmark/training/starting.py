@@ -29,10 +29,14 @@ FEW = 50
 
 
 class Begun(NamedTuple):
-    """How good the probe is, and the ``features`` (N, E) of the photos that were looked at."""
+    """How good the probe is, and the ``features`` (N, E) of the photos that were looked at.
+
+    ``share`` is that of the training photos alone, by which the length may be chosen: None where it cannot be told.
+    """
 
     start: Start
     features: Inferred
+    share: float | None
 
 
 def begin_as_probe(method: Method, data: OpenedData, recipe: Recipe, *, workers: int, console: Console) -> Begun:
@@ -58,7 +62,7 @@ def begin_as_probe(method: Method, data: OpenedData, recipe: Recipe, *, workers:
         features = infer(method.classifier.pooled, photos, method=method, workers=workers, progress=tick)
     trained = np.array([photo.split in recipe.train_on for photo in features.photos])
 
-    def fit() -> tuple[Regression, Start]:
+    def fit() -> tuple[Regression, Start, float | None]:
         units, _ = units_of(features.photos, data.scan)
         fitted = _fitted(features, units, trained, classes)
         whole = fitted if trained.all() else _fitted(features, units, np.ones_like(trained), classes)
@@ -67,13 +71,15 @@ def begin_as_probe(method: Method, data: OpenedData, recipe: Recipe, *, workers:
         # a class without photos gets a logit that is nowhere the largest, and that training can raise
         fitted.bias[np.isneginf(fitted.bias)] = logits[np.isfinite(logits)].min()
         known = len(known_to(recipe.model.weights, features.photos))
-        return fitted, Start(measured, len(hits), int(hits.sum()), fitted.strength, known)
+        start = Start(measured, len(hits), int(hits.sum()), fitted.strength, known)
+        share = None if fitted.hits is None or known else float(fitted.hits.mean())
+        return fitted, start, share
 
     with working(console, "fitting the head to them"):
-        fitted, start = processes.from_first(fit)
+        fitted, start, share = processes.from_first(fit)
     device = method.classifier.backbone.mean.device
     method.adopt(*(torch.from_numpy(value).float().to(device) for value in (fitted.weight, fitted.bias)))
-    return Begun(start, features)
+    return Begun(start, features, share)
 
 
 def splits_of_start(data: OpenedData, recipe: Recipe) -> tuple[str, ...]:
