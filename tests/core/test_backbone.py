@@ -35,11 +35,15 @@ class Gives(nn.Module):
 
 
 @pytest.mark.parametrize(
-    "output", [[torch.zeros(1, 3, 4, 4)], torch.zeros(1, 3), torch.zeros(1, 17, 3), torch.zeros(1, 3, 2, 4, 4)]
+    "output",
+    [
+        [torch.zeros(1, 3, 4, 4)],
+        *(torch.zeros(shape) for shape in ((1, 3), (1, 16, 3), (1, 1, 3), (1, 0, 3), (1, 3, 2, 4, 4))),
+    ],
 )
 def test_what_is_no_map_is_refused(output: object):
     with pytest.raises(NoMapError):
-        Backbone(Gives(output), example=torch.zeros(1, 3, 16, 16))
+        Backbone(Gives(output), example=torch.zeros(1, 3, 16, 16), prefix=1)
 
 
 def moved(backbone: Backbone) -> set[str]:

@@ -71,8 +71,8 @@ class Backbone(nn.Module):
             raise NoMapError("the network gives neither maps nor tokens")
         shape, size = output.shape, example.shape[2]
         if len(shape) == 3:
-            side = math.isqrt(shape[1] - prefix)
-            if side * side != shape[1] - prefix:
+            side = math.isqrt(max(0, shape[1] - prefix))
+            if not side or side * side != shape[1] - prefix:
                 raise NoMapError(f"{shape[1] - prefix} tokens of a square image do not make a square map")
             self.channels, self.stride = shape[2], size // side
         else:

@@ -5,6 +5,7 @@ device, and a resumed or chunked run gets the numbers of an uninterrupted one. N
 """
 
 import hashlib
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -123,7 +124,7 @@ class TorchDraws(Draws):
         """As ``Draws.permutation``."""
         return torch.randperm(count, device=like.device, **self._given())
 
-    def _given(self) -> dict[str, torch.Generator]:
+    def _given(self) -> dict[str, Any]:
         """Named only if there is one: with None PyTorch cannot compile draws of sizes that change."""
         return {} if self.generator is None else {"generator": self.generator}
 
