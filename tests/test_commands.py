@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fieldmark import cli
+from fieldmark.explanations import drawing
 
 
 def run(*words: object) -> int:
@@ -81,6 +82,15 @@ def test_figures(own_run: Path, trained: Path, photos: Path, capsys: pytest.Capt
     assert not (own_run / "many").exists()
     assert run("figures", own_run, "--beside", trained, "--out", own_run / "curves") == 0
     assert [path.name for path in sorted((own_run / "curves").iterdir())] == ["convergence.json", "convergence.png"]
+
+
+@pytest.mark.parametrize("command", ["explain", "compare", "figures"])
+def test_letters_without_a_font_are_told_once(
+    command: str, own_run: Path, photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(drawing, "families_of", lambda text: (["DejaVu Sans"], "ไ鷺"))
+    assert run(command, own_run, photos / "ant" / "0.jpg", photos / "bee" / "1.jpg") == 0
+    assert capsys.readouterr().out.count("no font on this machine has ไ鷺; install one, such as Noto") == 1
 
 
 @pytest.mark.parametrize("command", ["explain", "compare", "figures"])

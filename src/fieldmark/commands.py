@@ -192,6 +192,7 @@ def compare(
     """
     with working(console, "starting"):
         from fieldmark.api import compare as side_by_side
+        from fieldmark.evaluation.pictures import without_font
         from fieldmark.explanations.output import name_of_pair, refuse_explanations
     if len(photos) not in (0, 2):
         raise UserError(f"two photos are compared, not {len(photos)}: fieldmark compare RUN A.jpg B.jpg")
@@ -211,8 +212,9 @@ def compare(
     )
     if not speaks():
         return
-    path = result.save(folder, name)
-    tell(console, *result.lines(), *result.notes, f"written to {path}")
+    lacking = set[str]()
+    path = result.save(folder, name, lacking=lacking)
+    tell(console, *result.lines(), *result.notes, f"written to {path}", *without_font(path.name, lacking))
 
 
 def add_class(
@@ -293,6 +295,7 @@ def figures(
     """
     with working(console, "starting"):
         from fieldmark.api import figures as paper_figures
+        from fieldmark.evaluation.pictures import without_font
         from fieldmark.explanations.output import refuse_explanations
     folder = out or run / "figures"
     refuse_explanations(folder, [], inputs=[Path(path) for path in photos])
@@ -309,9 +312,12 @@ def figures(
     )
     if not speaks():  # only the first of several processes draws
         return
+    lacking = set[str]()
     for figure in made:
         refuse_explanations(folder, [figure.name], inputs=())
-        tell(console, f"{figure.title}: {figure.save(folder)}", *(f"  {line}" for line in figure.lines))
+        path = figure.save(folder, lacking=lacking)
+        tell(console, f"{figure.title}: {path}", *(f"  {line}" for line in figure.lines))
+    tell(console, *without_font("pictures", lacking))
 
 
 def report(

@@ -142,10 +142,10 @@ def test_photos_that_could_not_be_read_are_counted_and_named(tmp_path: Path) -> 
 
 
 def test_letters_without_a_font_are_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output, "draw_confusion", lambda *words, **options: "鷺ไ")
+    monkeypatch.setattr(output, "draw_confusion", lambda *words, **options: "ไ鷺")
     stream = io.StringIO()
     write_evaluation(example(), tmp_path, console=Console(file=stream, width=200))
-    assert stream.getvalue() == "confusion.png: no font on this machine has 鷺ไ; install one, such as Noto\n"
+    assert stream.getvalue() == "confusion.png: no font on this machine has ไ鷺; install one, such as Noto\n"
 
 
 def test_class_names_of_any_kind(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from fieldmark.evaluation.confusion import draw_confusion
 from fieldmark.evaluation.evaluate import Evaluation, refuse_unlogged
 from fieldmark.evaluation.levels import print_levels
 from fieldmark.evaluation.metrics import per_class
+from fieldmark.evaluation.pictures import without_font
 from fieldmark.evaluation.reliability import draw_reliability
 from fieldmark.files import refuse_unwritable, replace_file, write_csv, write_json
 from fieldmark.runs.folder import read_run
@@ -83,8 +84,8 @@ def write_evaluation(result: Evaluation, folder: Path, *, console: Console = QUI
     photos, wrong = photo_rows(result)
     write_csv(by_photo, [COLUMNS, *photos])
     write_csv(mistakes, [COLUMNS, *wrong])
-    if lacking := draw_confusion(picture, result.metrics.confusion, result.classes, title=_title(result)):
-        tell(console, f"{picture.name}: no font on this machine has {lacking[:40]}; install one, such as Noto")
+    lacking = draw_confusion(picture, result.metrics.confusion, result.classes, title=_title(result))
+    tell(console, *without_font(picture.name, lacking))
     draw_reliability(reliability, result.calibration, title=_title(result))
     names = np.array([printable(name) for name in result.names])
     arrays = {"names": names, "labels": result.labels, "logits": result.logits}

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from matplotlib import font_manager
@@ -14,6 +14,8 @@ from fieldmark.files import replace_file
 LOG = logging.getLogger(__name__)
 FIRST = "DejaVu Sans"
 """Matplotlib's own font."""
+DPI = 110
+"""Of pictures, in dots an inch."""
 
 
 def families_of(text: str) -> tuple[list[str], str]:
@@ -33,6 +35,12 @@ def families_of(text: str) -> tuple[list[str], str]:
         families.append(best)
         missing -= covered.pop(best)
     return families, "".join(sorted(missing))
+
+
+def without_font(picture: str, letters: Iterable[str]) -> list[str]:
+    """A line for the user where letters of a picture have no font; ``picture`` is what to call it, or several."""
+    lacking = "".join(sorted(letters))[:40]
+    return [f"{picture}: no font on this machine has {lacking}; install one, such as Noto"] if lacking else []
 
 
 def _installed() -> Iterator[tuple[str, str]]:
@@ -71,4 +79,4 @@ def save_figure(path: Path, figure: Figure) -> None:
     """The same into a draft that is there already."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(path, dpi=110, bbox_inches="tight", pad_inches=0.15)
+        figure.savefig(path, dpi=DPI, bbox_inches="tight", pad_inches=0.15)

@@ -1,7 +1,6 @@
 """Heatmaps drawn so that the photo stays readable: lit where they are high, dim and grey where they are low."""
 
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from PIL import Image
 
 from fieldmark.errors import printable
 from fieldmark.evaluation.pictures import families_of, save_figure
+from fieldmark.explanations.titles import Room, fitted, measure_of
 
 LEVELS = (0.25, 0.5, 0.75)
 """Shares of a heatmap's maximum whose lines are drawn."""
@@ -24,7 +24,9 @@ DARKEST = 0.4
 """Brightness where a heatmap is 0."""
 _GREYS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _SIDE, _GAP, _WORDS = 2.9, 0.12, 0.75  # inches
-_LINES, _LETTERS = 4, 40  # above a panel
+_LINES, _ABOVE = 4, 3  # of words above a panel, and above all
+_SIZE, _LARGE = 9, 11  # of their letters, in points
+_POINTS = 72  # in an inch
 
 
 class Panel(NamedTuple):
@@ -55,13 +57,22 @@ def enlarged_to(heatmap: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.clip(np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC)), 0, 1)
 
 
-def draw_panels(path: Path, *, rows: Sequence[Sequence[Panel]], title: str = "") -> str:
+def draw_panels(
+    path: Path,
+    *,
+    rows: Sequence[Sequence[Panel]],
+    title: str = "",
+    names: Sequence[str] = (),
+    files: Sequence[str] = (),
+) -> str:
     """Draws rows of panels, with one scale for all heatmaps, as PNG.
 
     Args:
         path: of the PNG.
         rows: of panels, the first of each row leftmost.
         title: above all.
+        names: of classes and runs in the titles, which may be shortened.
+        files: names of files in them, which stay on one line.
 
     Returns:
         The letters of the words that no font on this machine has, "" where all are there.
@@ -72,22 +83,39 @@ def draw_panels(path: Path, *, rows: Sequence[Sequence[Panel]], title: str = "")
     width, height = columns * (_SIDE + _GAP), len(rows) * (_SIDE + _WORDS)
     figure, font = Figure(figsize=(width, height)), {"fontfamily": families, "parse_math": False}
     if title:
-        figure.suptitle(
-            textwrap.shorten(printable(title), columns * _LETTERS, placeholder="…"),
-            y=1 + 0.25 / height,
-            fontsize=11,
-            **font,
-        )
+        room = Room(_ABOVE, width * _POINTS, measure_of(families, _LARGE))
+        above = fitted(title, room, names=names, files=files)
+        figure.suptitle(above, y=1 + 0.1 / height, va="bottom", fontsize=_LARGE, **font)
+    room = Room(_LINES, _SIDE * _POINTS, measure_of(families, _SIZE))
     for down, row in enumerate(rows):
         for across, panel in enumerate(row):
             left, bottom = across * (_SIDE + _GAP) / width, 1 - (down + 1) * (_SIDE + _WORDS) / height
             axes = figure.add_axes((left, bottom, _SIDE / width, _SIDE / height))
-            axes.set_title(_lines(panel.title), fontsize=9, loc="left", linespacing=1.3, **font)
+            said = fitted(panel.title, room, names=names, files=files)
+            axes.set_title(said, fontsize=_SIZE, loc="left", linespacing=1.3, **font)
             _draw(axes, panel)
     if any(panel.heatmap is not None for row in rows for panel in row):
         _draw_scale(figure, width, height)
     save_figure(path, figure)
     return lacking
+
+
+def panels_writer(
+    rows: Sequence[Sequence[Panel]],
+    *,
+    title: str = "",
+    names: Sequence[str] = (),
+    files: Sequence[str] = (),
+    lacking: set[str] | None = None,
+) -> Callable[[Path], None]:
+    """``draw_panels`` as ``files.replace_files`` calls it; ``lacking`` takes up the letters that no font has."""
+
+    def write(path: Path) -> None:
+        letters = draw_panels(path, rows=rows, title=title, names=names, files=files)
+        if lacking is not None:
+            lacking.update(letters)
+
+    return write
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
@@ -122,10 +150,3 @@ def _draw_scale(figure: Figure, width: float, height: float) -> None:
     scale = figure.colorbar(ScalarMappable(Normalize(0, 1), COLOURS), cax=axes, ticks=(0, *LEVELS, 1))
     scale.set_label("share of the maximum", fontsize=8)
     axes.tick_params(labelsize=8)
-
-
-def _lines(text: str) -> str:
-    """At most ``_LINES`` lines of at most ``_LETTERS`` letters; longer names are cut."""
-    wrapped = (textwrap.wrap(printable(line), _LETTERS, break_on_hyphens=False) for line in text.split("\n"))
-    lines = [part for parts in wrapped for part in parts or [""]]
-    return "\n".join(lines[:_LINES])

@@ -11,7 +11,7 @@ import numpy as np
 
 from fieldmark.data.dataset import Box
 from fieldmark.errors import printable
-from fieldmark.explanations.drawing import Panel, draw_panels
+from fieldmark.explanations.drawing import Panel, panels_writer
 from fieldmark.files import replace_files
 from fieldmark.input.views import Frame
 
@@ -104,8 +104,20 @@ class Explanation:
         photo = Panel(self.picture, None, f"{Path(self.photo).name}\n{said}")
         return [photo, *(Panel(self.picture, reason.heatmap, reason.title) for reason in self.reasons)]
 
-    def save(self, folder: Path, name: str) -> Path:
+    @property
+    def names(self) -> list[str]:
+        """Of the classes above the panels."""
+        return [answer.name for answer in self.answers] + [
+            name for reason in self.reasons for name in (reason.name, reason.against)
+        ]
+
+    def save(self, folder: Path, name: str, *, lacking: set[str] | None = None) -> Path:
         """Writes NAME.png, NAME.npz (a heatmap per reason, and the picture) and NAME.json, all or none.
+
+        Args:
+            folder: for the files.
+            name: theirs, without a suffix.
+            lacking: takes up the letters that no font on this machine has.
 
         Returns:
             The path of the picture.
@@ -118,7 +130,9 @@ class Explanation:
         replace_files(
             folder,
             {
-                f"{name}.png": partial(draw_panels, rows=[self.panels()]),
+                f"{name}.png": panels_writer(
+                    [self.panels()], names=self.names, files=[Path(self.photo).name], lacking=lacking
+                ),
                 f"{name}.npz": partial(save_arrays, arrays=arrays | {"picture": self.picture}),
                 f"{name}.json": lambda draft: draft.write_text(words, "utf-8", "backslashreplace"),
             },

@@ -13,6 +13,7 @@ from fieldmark.console import tell
 from fieldmark.data.dataset import Unread
 from fieldmark.data.outputs import is_json_with, refuse_folder
 from fieldmark.errors import UserError, printable
+from fieldmark.evaluation.pictures import without_font
 from fieldmark.explanations.explanation import Explanation
 from fieldmark.files import refuse_unwritable
 
@@ -92,16 +93,17 @@ def save_explanations(
     explained: Iterable[Explanation | Unread], folder: Path, names: Sequence[str], console: Console
 ) -> int:
     """Saves each explanation as it comes, and prints a line on it; returns how many photos could be read."""
-    saved = 0
+    saved, lacking = 0, set[str]()
     for number, (value, name) in enumerate(zip(explained, names, strict=True)):
         if isinstance(value, Unread):
             tell(console, f"{value.photo.name}  cannot be read: {value.reason}")
             continue
-        path, saved = value.save(folder, name), saved + 1
+        path, saved = value.save(folder, name, lacking=lacking), saved + 1
         if number < SHOWN:
             tell(console, f"{value.photo}  {_words(value)}: {path.name}")
     if len(names) > SHOWN:
         tell(console, f"and {len(names) - SHOWN:,} more")
+    tell(console, *without_font("pictures", lacking))
     return saved
 
 

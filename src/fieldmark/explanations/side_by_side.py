@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldmark.errors import printable
-from fieldmark.explanations.drawing import Panel, draw_panels
+from fieldmark.explanations.drawing import Panel, panels_writer
 from fieldmark.explanations.explanation import FORMAT_VERSION, Explanation, save_arrays
 from fieldmark.explanations.neighbours import Neighbour
 from fieldmark.files import replace_files
@@ -76,8 +76,10 @@ class SideBySide:
             for row in self.rows
         ]
 
-    def save(self, folder: Path, name: str) -> Path:
+    def save(self, folder: Path, name: str, *, lacking: set[str] | None = None) -> Path:
         """Writes NAME.png, NAME.npz (the heatmaps) and NAME.json, all or none; returns the picture's path.
+
+        ``lacking`` takes up the letters that no font on this machine has.
 
         Raises:
             UserError: they cannot be written.
@@ -89,8 +91,15 @@ class SideBySide:
         }
         words = json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
         title = f"{self.classes[0]}  ·  {self.classes[1]}"
+        classes = [each for row in self.rows for each in row.explanation.names]
+        photos = [row.explanation.photo for row in self.rows] + [
+            near.photo for row in self.rows for near in row.neighbours
+        ]
+        files = [Path(photo).name for photo in photos]
         contents = {
-            f"{name}.png": partial(draw_panels, rows=self.panels(), title=title),
+            f"{name}.png": panels_writer(
+                self.panels(), title=title, names=[*self.classes, *classes], files=files, lacking=lacking
+            ),
             f"{name}.npz": partial(save_arrays, arrays=heatmaps),
             f"{name}.json": lambda draft: draft.write_text(words, "utf-8", "backslashreplace"),
         }

@@ -43,8 +43,10 @@ class Convergence:
     title: str = TITLE
     lines: Sequence[str] = ()
 
-    def save(self, folder: Path) -> Path:
+    def save(self, folder: Path, *, lacking: set[str] | None = None) -> Path:
         """Writes convergence.png and convergence.json; both or none.
+
+        ``lacking`` takes up the letters that no font on this machine has.
 
         Raises:
             UserError: they cannot be written.
@@ -52,7 +54,7 @@ class Convergence:
         said = {"format_version": FORMAT_VERSION, "figure": NAME, "title": TITLE, "runs": dict(self.runs), "panels": []}
         words = json.dumps(said | {"curves": self.curves}, indent=2, ensure_ascii=False) + "\n"
         contents = {
-            f"{NAME}.png": partial(_draw, curves=self.curves),
+            f"{NAME}.png": partial(_draw, curves=self.curves, lacking=set() if lacking is None else lacking),
             f"{NAME}.json": lambda draft: draft.write_text(words, "utf-8", "backslashreplace"),
         }
         replace_files(folder, contents)
@@ -94,8 +96,9 @@ def _number(cells: Iterable[str]) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _draw(path: Path, *, curves: Mapping[str, Curves]) -> None:
-    families, _ = families_of("".join(curves))
+def _draw(path: Path, *, curves: Mapping[str, Curves], lacking: set[str]) -> None:
+    families, letters = families_of("".join(curves))
+    lacking.update(letters)
     kinds = [kind for kind in DRAWN if any(kind[0] in table for table in curves.values())]
     figure = Figure(figsize=(4.6 * len(kinds), 4.2 + 0.22 * len(curves)), layout="constrained")
     figure.suptitle(TITLE, fontsize=11)

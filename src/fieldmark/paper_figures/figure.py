@@ -19,7 +19,7 @@ from fieldmark.core.recording import MAPS
 from fieldmark.data.dataset import Photo
 from fieldmark.errors import UserError, printable
 from fieldmark.evaluation.inference import in_eval_mode
-from fieldmark.explanations.drawing import Panel, draw_panels
+from fieldmark.explanations.drawing import Panel, panels_writer
 from fieldmark.explanations.explaining import Shown, shown_photo
 from fieldmark.explanations.explanation import save_arrays
 from fieldmark.explanations.heatmaps import look
@@ -41,6 +41,8 @@ class PaperFigure:
         runs: the digest of each run by what it is called in the picture.
         facts: numbers that the picture shows, as plain data.
         lines: what is said of it in words.
+        names: of classes and runs that may be above panels, and be shortened there.
+        files: names of photos' files that may be above panels.
     """
 
     name: str
@@ -49,9 +51,13 @@ class PaperFigure:
     runs: Mapping[str, str]
     facts: Mapping[str, Any] = field(default_factory=dict)
     lines: Sequence[str] = ()
+    names: Sequence[str] = ()
+    files: Sequence[str] = ()
 
-    def save(self, folder: Path) -> Path:
+    def save(self, folder: Path, *, lacking: set[str] | None = None) -> Path:
         """Writes NAME.png, NAME.npz (the heatmaps, by row and column) and NAME.json; all or none.
+
+        ``lacking`` takes up the letters that no font on this machine has.
 
         Raises:
             UserError: they cannot be written.
@@ -62,7 +68,9 @@ class PaperFigure:
         said = {"format_version": FORMAT_VERSION, "figure": self.name, "title": self.title, "runs": dict(self.runs)}
         words = json.dumps(said | {"panels": titles, "facts": dict(self.facts)}, indent=2, ensure_ascii=False) + "\n"
         contents = {
-            f"{self.name}.png": partial(draw_panels, rows=self.rows, title=self.title),
+            f"{self.name}.png": panels_writer(
+                self.rows, title=self.title, names=self.names, files=self.files, lacking=lacking
+            ),
             f"{self.name}.npz": partial(save_arrays, arrays=arrays),
             f"{self.name}.json": lambda draft: draft.write_text(words, "utf-8", "backslashreplace"),
         }

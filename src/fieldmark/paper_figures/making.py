@@ -1,6 +1,8 @@
 """``fieldmark figures``: every paper's picture that a run has the parts for."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from fieldmark.data.dataset import Photo
 from fieldmark.data.opening import refuse_without_boxes
@@ -57,8 +59,13 @@ def figures_of(
     papers = [paper for paper in PAPERS if photos and paper.fits(studied[0])]
     if mutual_channel in papers:
         mutual_channel.refuse_other_classes(studied[0], studied[1:])
+    shown, files = (
+        (*names, *(name for run in runs for name in run.classes)),
+        [Path(photo.name).name for photo in photos],
+    )
     for paper in papers:
-        yield from paper.figures(studied[0], studied[1:])
+        for figure in paper.figures(studied[0], studied[1:]):
+            yield replace(figure, names=shown, files=files)
     curves = convergence(runs)
     if curves is not None:
         yield curves
