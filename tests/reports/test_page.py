@@ -91,6 +91,15 @@ def test_hostile_names_stay_text(name: str) -> None:
     assert hostile.texts["script"] == plain.texts["script"]
 
 
+def test_names_from_right_to_left_are_set_apart_from_numbers() -> None:
+    name = "\u05e2\u05d5\u05e8\u05d1 2"
+    elements = Elements(page([name, "bee", "cat"]))
+    assert name in elements.texts["bdi"]
+    for tag in ("p", "li", "figcaption", "td", "summary"):
+        assert not [text for text in elements.texts[tag] if name in text and f"{name}/" not in text], tag
+    assert "strong, em, h3 span, th span, .file { unicode-bidi: isolate; }" in text_of("report.css")
+
+
 def test_control_characters_and_odd_bytes_are_spelt() -> None:
     text = page(["a\nb", "c\u202ed", "e\udce9f"])
     text.encode("utf-8")

@@ -4,7 +4,7 @@
   const one = (id) => document.getElementById(id);
   document.documentElement.classList.add("scripted");
 
-  // The table of classes: each head's button sorts; what is typed above leaves rows that hold all of its words.
+  // The table of classes: each head's button sorts; what is typed above leaves rows whose class holds all of its words.
   const table = one("classes-table");
   if (table) {
     const body = table.tBodies[0];
@@ -31,7 +31,7 @@
       const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
       let left = 0;
       for (const row of body.rows) {
-        const text = row.textContent.toLowerCase();
+        const text = row.cells[0].textContent.toLowerCase();
         row.hidden = !words.every((word) => text.includes(word));
         left += !row.hidden;
       }
