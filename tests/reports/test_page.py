@@ -15,7 +15,7 @@ from fieldmark.confidence.taxonomy import Groups
 from fieldmark.confidence.temperature import Temperature
 from fieldmark.data.dataset import Level
 from fieldmark.reports.page import is_report, policy, rendered, text_of
-from fieldmark.reports.pictures import BYTES, MOST
+from fieldmark.reports.pictures import BYTES, MOST, room_for
 from made_up_pages import HOSTILE, answers, content, page, shown
 from page_elements import Elements
 
@@ -114,6 +114,15 @@ def test_200_classes_make_less_than_five_megabytes(photos: int, easy: float) -> 
     assert text.count("<symbol") == 2 * MOST
     words = re.sub('base64,[^"]+', "", text)
     assert len(words.encode()) + BYTES * 4 / 3 < 5_000_000
+
+
+def test_the_more_classes_the_fewer_bytes_of_pictures() -> None:
+    classes = [f"{at:04d}.A rather long name of a class" for at in range(2000)]
+    words = re.sub('base64,[^"]+', "", page(classes, photos=3000, easy=3.0))
+    assert len(words.encode()) + room_for(classes) * 4 / 3 < 5_000_000
+    assert room_for(classes[:200]) == BYTES
+    assert 0 < room_for(classes) < BYTES
+    assert room_for(classes * 5) == 0
 
 
 def test_1000_classes_show_a_matrix_of_those_with_most_mistakes() -> None:

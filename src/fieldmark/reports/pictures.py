@@ -28,7 +28,9 @@ MOST = 300
 SURE = 6
 """Most confident mistakes that are shown."""
 BYTES = 2_700_000
-"""Of all JPEGs together; Base64 makes a third more of it."""
+"""Of all JPEGs together at most; Base64 makes a third more of it."""
+PAGE, WORDS, CLASS_WORDS = 5_000_000, 1_000_000, 600
+"""Bytes of a whole page, and at most of what is in it besides pictures: in any, and for each class beside its name."""
 SIDES = {80: 224, 160: 184, MOST: 160}
 """Pixels a side, by how many photos there are at most."""
 BATCH = 16
@@ -100,6 +102,7 @@ def gallery_of(
     """
     side = next(side for count, side in SIDES.items() if len(wanted) <= count)
     pictures: dict[Wanted, Pictured] = {}
+    room = room_for(result.classes)
     artist, size, remark = _Artist(opened, packed, side), 0, ""
     with in_eval_mode(opened.learner.method):
         for batch in (wanted[at : at + BATCH] for at in range(0, len(wanted), BATCH)):
@@ -108,12 +111,18 @@ def gallery_of(
                 break
             for each, picture in artist.drawn([(each, result.photos[each.row]) for each in batch]):
                 size += 3 * (len(picture.photo) + len(picture.heatmap)) // 4
-                if size > BYTES:
+                if size > room:
                     return Gallery(pictures, side, "More photos would make the file too large.")
                 pictures[each] = picture
             if progress:
                 progress(len(batch))
     return Gallery(pictures, side, remark or artist.remark)
+
+
+def room_for(classes: Sequence[str]) -> int:
+    """Bytes of pictures beside the tables of so many classes, whose names are written a few times each."""
+    words = WORDS + sum(CLASS_WORDS + 4 * len(name.encode("utf-8", "backslashreplace")) for name in classes)
+    return max(min(BYTES, 3 * (PAGE - words) // 4), 0)
 
 
 class _Artist:
