@@ -70,9 +70,9 @@ def write_photos(root: Path) -> Path:
 
 
 def answered(page: Any, count: int) -> list[Any]:
-    """The cards, once none waits."""
+    """The cards, once none waits for an answer or for its picture."""
     page.locator(".card").nth(count - 1).wait_for()
-    page.locator(".card[data-state=waiting]").first.wait_for(state="detached")
+    page.locator(".card:is([data-state=waiting], :has(.frame:empty))").first.wait_for(state="detached")
     return page.locator(".card").all()
 
 

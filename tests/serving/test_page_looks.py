@@ -44,7 +44,7 @@ def test_a_busy_server_is_asked_again_and_one_that_is_gone_is_told(browser: Any,
         page.locator("#top").fill("3")
         page.locator("#top").press("Enter")
         page.locator("#again").click()
-        page.locator(".why", has_text="The server cannot be reached.").wait_for()
+        page.locator(".state", has_text="The server cannot be reached.").wait_for()
 
 
 @pytest.mark.slow
@@ -81,11 +81,13 @@ def test_hostile_names_stay_text(browser: Any, tmp_path: Path) -> None:
         assert first.locator(".answer").inner_text() == HOSTILE[0]
         assert first.locator(".file").inner_text() == file.name
         first.get_by_label(f"Why not {HOSTILE[1]}?").check()
+        first.locator("canvas").wait_for()
         first.locator(".correct").click()
         first.get_by_role("option", name=HOSTILE[1], exact=True).click()
         page.locator("#compare-two").click()
         page.locator("#comparison").wait_for()
-        assert page.locator("img, script, style, iframe, object").count() == before + 2  # silhouettes of the neighbours
+        found = page.locator("img, script, style, iframe, object").count()
+        assert found == before + 3  # silhouettes of the neighbours, and the second photo
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 

@@ -3,7 +3,7 @@
 import { openChoice } from "./choice.js";
 import { announce, copyOf, element, newId, say } from "./elements.js";
 import { onItsWay } from "./server.js";
-import { pictureOf, Sight } from "./sight.js";
+import { Sight, smallOf } from "./sight.js";
 import { certainty, headline, NONE, percent, runnerUp, UNSURE } from "./words.js";
 
 /** A card for an entry of the intake; `on` are the calls that it makes: retry, remove, mark, correct. */
@@ -18,7 +18,6 @@ export class Card {
     this.sight = new Sight(this.part("sight"), entry.name);
     this.name();
     this.listen();
-    this.ready = this.see();
     this.wait("Waiting");
   }
 
@@ -42,14 +41,32 @@ export class Card {
     this.part("undo").addEventListener("click", () => { this.correct(undefined); this.part("correct").focus(); });
   }
 
-  async see() {
+  /** Reads the picture and shows it, once: when the card comes into view, or when there is time. */
+  see() {
+    return (this.seen ??= this.look());
+  }
+
+  async look() {
     try {
-      this.picture = await pictureOf(this.entry.file);
+      this.picture = await smallOf(this.entry.file);
     } catch {
       this.picture = null;  // the server may know the kind
     }
+    if (this.stop.signal.aborted) return this.forget();
     this.sight.show(this.picture);
     if (this.result) this.offerViews();
+    return undefined;
+  }
+
+  /** The card goes: what it waits for is stopped, and the memory of its picture given back. */
+  leave() {
+    this.stop.abort();
+    this.item.remove();
+    this.forget();
+  }
+
+  forget() {
+    if (this.picture) URL.revokeObjectURL(this.picture.address);
   }
 
   get state() {

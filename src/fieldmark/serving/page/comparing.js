@@ -5,10 +5,10 @@ import { Sight } from "./sight.js";
 import { headline, percent } from "./words.js";
 
 /** Shows the server's answer about two cards, and takes the focus there. */
-export function showComparison(answer, cards) {
+export async function showComparison(answer, cards) {
   const { pair, results } = answer, [first, second] = pair.classes;
   byId("comparison-said").textContent = sentence(pair.classes, results);
-  byId("comparison-sides").replaceChildren(...cards.map((card, at) => sideOf(card, results[at], pair, at)));
+  byId("comparison-sides").replaceChildren(...await Promise.all(cards.map((card, at) => sideOf(card, results[at], pair, at))));
   fillTable(pair.classes, results, cards);
   byId("comparison").hidden = false;
   byId("comparison-title").focus();
@@ -29,7 +29,7 @@ function sentence([first, second], results) {
   return next === one ? `Both photos look like ${one}.` : `Both photos look like ${one}; the class to tell it from is ${next}.`;
 }
 
-function sideOf(card, result, pair, at) {
+async function sideOf(card, result, pair, at) {
   const isPair = pair.classes[0] !== pair.classes[1], heatmap = isPair ? pair.heatmaps?.[at] : null, figure = element("figure", { kind: "sight" });
   const views = element("fieldset", { kind: "views" }, element("legend", { kind: "unseen", text: "Show" }));
   views.hidden = true;
@@ -37,7 +37,7 @@ function sideOf(card, result, pair, at) {
   const sight = new Sight(figure, card.entry.name);
   sight.show(card.picture);
   const said = heatmap ? `Bright is what speaks for ${heatmap.of} and not for ${heatmap.against}.` : "";
-  sight.offer([{ key: "pair", label: heatmap ? `Why ${heatmap.of}?` : "", heatmap, said }], "pair");
+  await sight.offer([{ key: "pair", label: heatmap ? `Why ${heatmap.of}?` : "", heatmap, said }], "pair");
   if (isPair && !heatmap) figure.querySelector(".view-said").textContent = "This model has no exact heatmaps, so what speaks for a class cannot be shown.";
   return element("article", { kind: "side" }, element("p", { kind: "file", text: card.entry.name }), element("h3", { kind: "answer", text: headline(result) }), figure);
 }

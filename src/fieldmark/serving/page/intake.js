@@ -1,22 +1,22 @@
 // Photos that come in: dropped, pasted, taken or chosen, one by one or as folders.
 
 import { byId } from "./elements.js";
+import { counted } from "./words.js";
 
-/** Photos that are taken at once. */
-export const MOST = 500;
+const MOST = 500;  // photos at once
 const KINDS = /\.(jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|heif|ppm|pgm|jp2)$/i;
 let pasted = 0;
 
 /** A file and its path below what was chosen ("" where there is no folder). */
 const entry = (file, path = "") => ({ file, path, name: path || file.name });
 
-/** Calls `take` with the photos of every way in: a list of `{file, path, name}`; of files that were passed over, how many
- * are no pictures and how many are too many at once. */
+/** Calls `take` with the photos of every way in: a list of `{file, path, name}`, and what is to be said of files that
+ * were passed over. */
 export function listen(take) {
   const give = (entries) => {
     const wanted = entries.filter(({ file, path }) => !path || file.type.startsWith("image/") || KINDS.test(file.name));
-    const told = { others: entries.length - wanted.length, beyond: Math.max(wanted.length - MOST, 0) };
-    if (entries.length) take(wanted.slice(0, MOST), told);
+    const beyond = Math.max(wanted.length - MOST, 0);
+    if (entries.length) take(wanted.slice(0, MOST), passedOver(entries.length - wanted.length, beyond));
   };
   for (const [button, input] of [["choose", "files"], ["take", "camera"], ["choose-folder", "folder"]]) {
     byId(button).addEventListener("click", () => byId(input).click());
@@ -32,6 +32,15 @@ export function listen(take) {
     give(files.map((file) => entry(named(file))));
   });
   listenToDrops(give);
+}
+
+/** What is said of files that are no pictures, and of photos beyond those that are taken at once. */
+function passedOver(others, beyond) {
+  const reasons = [
+    others && `${counted(others, "file")} passed over: no ${others === 1 ? "picture" : "pictures"}.`,
+    beyond && `${counted(beyond, "photo")} passed over: this page takes ${MOST} at once. Choose ${beyond === 1 ? "it" : "them"} next.`,
+  ];
+  return reasons.filter(Boolean).join(" ");
 }
 
 /** A pasted picture under a name of its own: browsers call them all the same. */

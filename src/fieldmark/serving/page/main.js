@@ -4,7 +4,7 @@ import { Card } from "./cards.js";
 import { closeComparison, showComparison } from "./comparing.js";
 import { rowOf, tableOf, unclear } from "./corrections.js";
 import { announce, byId, element, say } from "./elements.js";
-import { listen, MOST } from "./intake.js";
+import { listen } from "./intake.js";
 import { Failure, Server } from "./server.js";
 import { asked, offerSettings } from "./settings.js";
 import { askToken } from "./token.js";
@@ -24,8 +24,9 @@ class Page {
       correct: () => this.showTray(),
       tell: (text) => { if (this.cards.length <= SPOKEN) announce(text); },
     };
+    this.view = new IntersectionObserver((entries) => this.look(entries), { rootMargin: "50%" });
     byId("limits").textContent = server.promise;
-    listen((entries, told) => this.take(entries, told));
+    listen((entries, passed) => this.take(entries, passed));
     byId("clear").addEventListener("click", () => this.clear());
     byId("again").addEventListener("click", () => { byId("again-line").hidden = true; this.enqueue(this.cards.filter((card) => card.state !== "waiting")); });
     byId("retry-all").addEventListener("click", () => { byId("results-title").focus(); this.enqueue(this.failed()); });
@@ -55,9 +56,8 @@ class Page {
     this.next();
   }
 
-  take(entries, { others, beyond }) {
+  take(entries, passed) {
     const cards = entries.map((entry) => new Card(entry, { number: (this.count += 1), model: this.model, on: this.on }));
-    const passed = passedOver(others, beyond);
     say(byId("passed"), passed);
     if (passed) announce(passed);
     if (!cards.length) return;
@@ -65,8 +65,18 @@ class Page {
     byId("results").hidden = false;
     byId("cards").prepend(...cards.map((card) => card.item));
     this.cards = [...cards, ...this.cards];
+    for (const card of cards) this.view.observe(card.item);
     this.enqueue(cards);
     byId(passed ? "passed" : "results").scrollIntoView({ block: "start" });
+  }
+
+  /** Cards that come into view, or nearly, show their pictures. */
+  look(entries) {
+    const near = new Set(entries.filter((entry) => entry.isIntersecting).map((entry) => entry.target));
+    for (const card of this.cards.filter((each) => near.has(each.item))) {
+      this.view.unobserve(card.item);
+      card.see();
+    }
   }
 
   enqueue(cards) {
@@ -81,11 +91,19 @@ class Page {
       this.busy += 1;
       this.answer(this.queue.shift()).finally(() => { this.busy -= 1; this.showCourse(); this.next(); });
     }
+    if (!this.busy && !this.queue.length) this.seeRest();
+  }
+
+  /** Shows the pictures of cards that were not in view yet, one by one, while there is nothing else to do. */
+  async seeRest() {
+    for (const card of this.cards) {
+      if (this.busy) return;
+      if (!card.stop.signal.aborted) await card.see();
+    }
   }
 
   async answer(card) {
     const { file } = card.entry;
-    await card.ready;
     if (file.size > this.server.room) return card.fail(this.server.tooLarge(file), { again: false });
     for (let tries = 1; ; tries += 1) {
       try {
@@ -157,7 +175,9 @@ class Page {
     try {
       const [first, second] = pair.map((card) => card.entry.file);
       if (first.size + second.size > this.server.room) throw new Failure(`Both photos together may have ${this.server.limit} MB; these have ${megabytes(first.size + second.size)}.`);
-      showComparison(await this.server.compare(first, second, {}), pair);
+      const answer = await this.server.compare(first, second, {});
+      await Promise.all(pair.map((card) => card.see()));
+      await showComparison(answer, pair);
       this.showTray();
     } catch (error) {
       const wait = error.after ? ` Try again in ${counted(error.after, "second")}.` : "";
@@ -170,8 +190,7 @@ class Page {
 
   remove(card) {
     const at = this.cards.indexOf(card);
-    card.stop.abort();
-    card.item.remove();
+    card.leave();
     this.cards = this.cards.filter((other) => other !== card);
     this.queue = this.queue.filter((other) => other !== card);
     this.marked = this.marked.filter((other) => other !== card);
@@ -181,9 +200,8 @@ class Page {
   }
 
   clear() {
-    for (const card of this.cards) card.stop.abort();
+    for (const card of this.cards) card.leave();
     Object.assign(this, { cards: [], queue: [], marked: [] });
-    byId("cards").replaceChildren();
     byId("results").hidden = true;
     say(byId("passed"), "");
     document.body.classList.remove("has-photos");
@@ -215,15 +233,6 @@ class Page {
     byId("how-to").classList.add("now");
     announce("corrections.csv is in your downloads.");
   }
-}
-
-/** What is said of files that were not taken, by the reason. */
-function passedOver(others, beyond) {
-  const reasons = [
-    others && `${counted(others, "file")} passed over: no ${others === 1 ? "picture" : "pictures"}.`,
-    beyond && `${counted(beyond, "photo")} passed over: this page takes ${MOST} at once. Choose ${beyond === 1 ? "it" : "them"} next.`,
-  ];
-  return reasons.filter(Boolean).join(" ");
 }
 
 /** Waits as long as the server wants, or longer each time if it cannot be reached, telling it. */
