@@ -15,8 +15,8 @@ from fieldmark.errors import Interrupted, UserError
 from fieldmark.recipe import OneCycle, Recipe, Sgd, Stage, StepDecay, recipe_from_json
 from fieldmark.runs.checkpoint import MODEL, load_state
 from fieldmark.runs.folder import RECIPE as RECIPE_FILE
-from fieldmark.runs.folder import Start, open_run, read_run, write_recipe
-from fieldmark.training import announcing, automatic
+from fieldmark.runs.folder import open_run, read_run, write_recipe
+from fieldmark.training import announcing, automatic, session, starting
 from fieldmark.training.estimate import Expected
 from fieldmark.training.loop import Loop
 from fieldmark.training.overrides import stretched
@@ -251,12 +251,18 @@ def test_a_stop_at_the_end_of_an_epoch_may_be_made_the_end(photos: Path, tmp_pat
 # a start as a probe
 
 
+def with_share(monkeypatch: pytest.MonkeyPatch, share: float | None) -> None:
+    """Makes the probe that a run begins as right on that share of its training photos."""
+    begin = starting.begin_as_probe
+    monkeypatch.setattr(session, "begin_as_probe", lambda *a, **k: begin(*a, **k)._replace(share=share))
+
+
 @pytest.fixture
 def open_length(monkeypatch: pytest.MonkeyPatch, pretrained: Path) -> Settings:
     """Of a run of three epochs at most, of which the probe leaves two."""
     monkeypatch.setattr(automatic, "PROBE_EPOCHS", (1, 3))
     monkeypatch.setattr(automatic, "PROBE_VIEWS", (48, 72))  # of 24 training photos
-    monkeypatch.setattr(Start, "share", 1.0)
+    with_share(monkeypatch, 1.0)
     return small(epochs=None, weights=str(pretrained), size=32)
 
 
@@ -275,7 +281,7 @@ def test_the_start_decides_the_length(photos: Path, tmp_path: Path, open_length:
 def test_a_start_that_tells_nothing_leaves_the_most(
     photos: Path, tmp_path: Path, open_length: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Start, "share", None)
+    with_share(monkeypatch, None)
     told = "\n".join(train_small(photos, tmp_path, open_length))
     assert "epochs: 3 (how good the probe is cannot be told); expected time: about " in told
     assert read_run(tmp_path)[0].epochs == 3
