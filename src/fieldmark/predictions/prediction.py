@@ -107,11 +107,11 @@ def predictions_of(
         answers: what was asked for beyond classes, one per photo.
         reasons: why photos could not be read, by their rows, whose probabilities mean nothing.
     """
-    unsound = np.isnan(probabilities).any(1)
+    unsound = set(np.flatnonzero(np.isnan(probabilities).any(1)).tolist())
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     shares = np.take_along_axis(probabilities, best, 1).tolist()
     for row, (name, labels) in enumerate(zip(names, best.tolist(), strict=True)):
-        if row in reasons or unsound[row]:
+        if row in reasons or row in unsound:
             yield Prediction(name, reason=reasons.get(row, UNSOUND))
         else:
             further = answers[row] if answers else Answer()

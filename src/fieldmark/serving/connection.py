@@ -35,7 +35,7 @@ class _Parser(httptools.HttpRequestParser):
 
     rest: memoryview | None = None
 
-    def feed_data(self, data: bytes | memoryview) -> None:
+    def feed_data(self, data: bytes | memoryview) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Takes bytes."""
         try:
             super().feed_data(data)
