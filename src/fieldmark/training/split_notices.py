@@ -51,9 +51,23 @@ def cut_notice(run: Path) -> str:
 
 def next_command(run: Path) -> str:
     """The command that evaluates a run on a split it was not trained on, or without one the command that predicts."""
-    trained_on = json.loads((run / RECIPE).read_text("utf-8"))["train_on"]
-    splits = set(read_splits(run).values()) - set(trained_on)
+    recipe = json.loads((run / RECIPE).read_text("utf-8"))
+    splits = set(read_splits(run).values()) - set(recipe["train_on"])
+    own = dict.fromkeys(name for name in _types(recipe["model"]) if ":" in name)  # classes of the user's own
+    words = "".join(f" --external {shell_word(name)}" for name in own)
     folder = shell_word(run)
     if "test" in splits:
-        return f"fieldmark evaluate {folder}"
-    return f"fieldmark evaluate {folder} --split val" if "val" in splits else f"fieldmark predict {folder} PHOTOS"
+        return f"fieldmark evaluate {folder}{words}"
+    if "val" in splits:
+        return f"fieldmark evaluate {folder} --split val{words}"
+    return f"fieldmark predict {folder} PHOTOS{words}"
+
+
+def _types(value: object) -> Iterator[str]:
+    """The names of all parts in a recipe's model, as plain data."""
+    if isinstance(value, dict):
+        if isinstance(value.get("type"), str):
+            yield value["type"]
+        value = list(value.values())
+    for each in value if isinstance(value, list) else ():
+        yield from _types(each)
