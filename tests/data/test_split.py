@@ -105,6 +105,20 @@ def test_a_class_in_one_group_is_trained_on() -> None:
     assert set(splits_of(cut(dataset_of([9], groups=["only"]), None, seed=0)).values()) == {"train"}
 
 
+def test_units_that_the_earlier_cut_divided_are_cut_anew_if_that_is_asked_for() -> None:
+    dataset = dataset_of([60, 60])
+    previous = splits_of(cut(dataset, None, seed=0))
+    names = [f"object {at % 15}" if at % 60 < 45 else "" for at in range(120)]
+    grouped = dataset.with_photos(replace(p, group=name) for p, name in zip(dataset.photos, names, strict=True))
+    done = cut(grouped, None, seed=1, previous=previous, mend=True)
+    splits = {name: {p.split for p in done.photos if p.group == name} for name in names if name}
+    assert all(len(found) == 1 for found in splits.values())
+    assert set().union(*splits.values()) == set(SPLITS)  # so that val and test have their shares again
+    assert {p.split for p in done.photos if not p.group and previous[p.name] != p.split} == set()
+    (note,) = done.notes
+    assert "separated by the earlier cut, and cut anew now: 11, such as 1/30.jpg (train), 1/15.jpg (val)" in note
+
+
 def test_a_new_photo_joins_its_copy_and_torn_pins_are_told() -> None:
     dataset = dataset_of([30])
     previous = splits_of(cut(dataset, None, seed=0))

@@ -47,16 +47,19 @@ class OpenedData:
         if lost and (strict or lost == count):
             raise unreadable(self.unread, of=count)
 
-    def split(self, *, seed: int, pinned: Mapping[str, str] | None = None, hold_out: float = 0.0) -> "OpenedData":
+    def split(
+        self, *, seed: int, pinned: Mapping[str, str] | None = None, mend: bool = False, hold_out: float = 0.0
+    ) -> "OpenedData":
         """The same photos with splits: official ones stay, unsplit data are cut 80/10/10.
 
         Args:
             seed: of the cut and of the photos held out.
             pinned: name to split of an earlier cut; photos of unsplit data stay in those splits.
+            mend: photos that belong together, and that the earlier cut separated, are cut anew.
             hold_out: share of the official training photos that becomes val, where there is no val.
         """
         previous = None if self.dataset.is_split else pinned
-        dataset = cut(self.dataset, self.scan, seed=seed, val_fraction=hold_out, previous=previous)
+        dataset = cut(self.dataset, self.scan, seed=seed, val_fraction=hold_out, previous=previous, mend=mend)
         return replace(self, dataset=dataset, was_cut=self.was_cut or not self.dataset.is_split)
 
 

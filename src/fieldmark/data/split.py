@@ -27,6 +27,7 @@ SPLITS_FILE = "splits.csv"
 """The splits in a run's folder."""
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 _HEADER = ["name", "label", "split"]
+_TORN = "groups, bursts or clusters of copies separated by the earlier cut"
 
 
 def cut(
@@ -36,6 +37,7 @@ def cut(
     seed: int,
     val_fraction: float = 0.0,
     previous: Mapping[str, str] | None = None,
+    mend: bool = False,
 ) -> Dataset:
     """``dataset`` with a split for every labelled photo; its ``notes`` report pins that disagree and look-alikes.
 
@@ -43,7 +45,8 @@ def cut(
     units, each of train, test and val (in this order) gets at least one. A split dataset keeps its splits; if it has no
     val, ``val_fraction`` moves that share of the official training photos there.
     ``previous`` (name to split, from ``read_splits``) pins old photos, which never move; a new photo joins the split
-    of its unit if that is pinned. ``scan`` tells bursts and copies; without it only groups are kept together.
+    of its unit if that is pinned. With ``mend``, units that the pins divide are not pinned but cut anew, whole.
+    ``scan`` tells bursts and copies; without it only groups are kept together.
     Raises ``UserError`` where a class has no training photo.
     """
     if dataset.is_split:
@@ -56,14 +59,19 @@ def cut(
         pool = [photo for photo in dataset.photos if photo.label is not None]
     pool.sort(key=lambda photo: photo.name)
     roots, look_alikes = units_of(pool, scan)
-    units = _units(pool, roots.tolist(), seed, previous or {})
+    pinned = {photo.name: split for photo in pool if (split := (previous or {}).get(photo.name))}
+    torn = _torn(pool, roots.tolist(), pinned)
+    notes = [f"belong together, but the earlier cut separated them: {names}" for names in torn.values()]
+    if mend and torn:
+        notes = [f"{_TORN}, and cut anew now: {len(torn):,}, such as {[*torn.values()][0]}"]
+        root_of = {photo.name: root for photo, root in zip(pool, roots.tolist(), strict=True)}
+        pinned = {name: split for name, split in pinned.items() if root_of[name] not in torn}
+    units = _units(pool, roots.tolist(), seed, pinned)
     _Cutter(units, shares).run()
     chosen = {pool[at].name: unit.split for unit in units for at in unit.members}
-    # A pinned photo stays in its split, even if that divides its unit.
-    pinned = {photo.name: split for photo in pool if (split := (previous or {}).get(photo.name))}
-    chosen |= pinned
+    chosen |= pinned  # a pinned photo stays in its split, even if that divides its unit
     photos = tuple(replace(photo, split=chosen.get(photo.name, photo.split)) for photo in dataset.photos)
-    result = replace(dataset, photos=photos, notes=(*dataset.notes, *look_alikes, *_torn(units, pool, pinned)))
+    result = replace(dataset, photos=photos, notes=(*dataset.notes, *look_alikes, *notes))
     refuse_untrained(result)
     return result
 
@@ -176,14 +184,15 @@ def _units(photos: Sequence[Photo], roots: Sequence[int], seed: int, previous: M
     return sorted(units, key=lambda unit: unit.order)
 
 
-def _torn(units: Iterable[_Unit], photos: Sequence[Photo], pinned: Mapping[str, str]) -> list[str]:
-    notes = []
-    for unit in units:
-        places = {split: name for at in unit.members if (split := pinned.get(name := photos[at].name))}
+def _torn(photos: Sequence[Photo], roots: Sequence[int], pinned: Mapping[str, str]) -> dict[int, str]:
+    """The units whose photos are pinned to several splits, by root: one photo of each split, in words."""
+    torn = {}
+    for root, members in positions_by(roots).items():
+        places = {split: name for at in members if (split := pinned.get(name := photos[at].name))}
         if len(places) > 1:
-            names = ", ".join(f"{printable(places[split])} ({split})" for split in SPLITS if split in places)
-            notes.append(f"belong together, but the earlier cut separated them: {names}")
-    return notes
+            names = (f"{printable(places[split])} ({split})" for split in SPLITS if split in places)
+            torn[root] = ", ".join(names)
+    return torn
 
 
 class _Cutter:

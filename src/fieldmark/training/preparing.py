@@ -121,8 +121,8 @@ def prepare_new(
         _look_at_weights(model, console)
     scanned = opened or _scanned(named, recipe, Scan.load(run / SCAN).sound, console)
     scanned.refuse_damage(strict=options.strict)
-    with working(console, "looking for copies and splitting"):
-        ready = scanned.split(seed=recipe.seed, pinned=pinned, hold_out=options.hold_out)
+    with working(console, "looking for copies and splitting"):  # a cut that the user names stays as it is
+        ready = scanned.split(seed=recipe.seed, pinned=pinned, mend=not options.splits, hold_out=options.hold_out)
     tell(console, *(() if opened else (*ready.remarks, *remarks, *_unmatched(named, pinned, options.splits))))
     dataset = ready.dataset  # few photos do not fill all splits of a cut
     train_on = tuple(each for each in SPLITS if dataset.of([each])) if draft.settings.all else recipe.train_on
