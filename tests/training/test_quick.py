@@ -60,6 +60,8 @@ def test_a_run_goes_on_from_its_weights(photos: Path, tmp_path: Path, weights: s
     [
         ({"epochs": 2}, "--quick trains the head alone, without steps: leave --epochs out"),
         ({"lr": 0.1}, "--quick trains the head alone, without steps: leave --lr out"),
+        ({"balance": "sampler"}, "--quick trains the head alone, without steps: leave --balance out"),
+        ({"smoothing": 0.3}, "--quick trains the head alone, without steps: leave --smoothing out"),
         ({"start": "zero"}, "leave --start zero out"),
         ({"weights": "none"}, "--start probe: the backbone is not pretrained"),
         ({"head": "two-layer-head", "pool": "maximum"}, "--start probe: it needs a linear head"),

@@ -10,7 +10,7 @@ notes = ["..."]                      # may be left out: what readers of the repo
 [sets.cub20]                         # may be left out; path is relative to this file
 train_on = "train"
 
-[settings]                           # of all entries: those of ``fieldmark train``
+[settings]                           # of all entries without a recipe: those of ``fieldmark train``
 backbone = "tf_efficientnet_lite0"
 weights = "lite0"                    # another file: --weights lite0=FILE
 

@@ -250,7 +250,7 @@ def _balance(dataset: Dataset) -> Iterator[Finding]:
             "warning",
             most // least,
             "photos of the largest class for each of the smallest",
-            "Judge by mean per-class accuracy, and train with --balance.",
+            "Judge by mean per-class accuracy, and train with --balance logit-adjust.",
             ((dataset.classes[small], str(least)), (dataset.classes[large], str(most))),
         )
     unlabelled = [(photo.name,) for photo in dataset.photos if photo.label is None]

@@ -63,7 +63,7 @@ def cut(
     torn = _torn(pool, roots.tolist(), pinned)
     notes = [f"belong together, but the earlier cut separated them: {names}" for names in torn.values()]
     if mend and torn:
-        notes = [f"{_TORN}, and cut anew now: {len(torn):,}, such as {[*torn.values()][0]}"]
+        notes = [f"{_TORN}, and cut anew now: {len(torn):,}, such as {next(iter(torn.values()))}"]
         root_of = {photo.name: root for photo, root in zip(pool, roots.tolist(), strict=True)}
         pinned = {name: split for name, split in pinned.items() if root_of[name] not in torn}
     units = _units(pool, roots.tolist(), seed, pinned)

@@ -72,7 +72,8 @@ def _start_rows(run: Path, recipe: Recipe) -> Iterator[Row]:
     yield "Kept fixed", " and ".join(filter(None, (stages, norms)))
     average = f"the average of all steps' weights, later ones counting more (degree {recipe.average_degree:g})"
     moving = f"a moving average of the weights, {recipe.ema:g} per step" if recipe.ema else ""
-    yield "Answers with", average if recipe.average_degree else moving
+    if recipe.stages:
+        yield "Answers with", average if recipe.average_degree else moving
 
 
 def provenance_rows(run: Path, about: About) -> list[Row]:

@@ -59,7 +59,7 @@ def announce(
         tell(console, line)
     tell(console, _time_line(loop, expected, begun=begun, budget=budget, bound=bound))
     tell(console, *(line for paper in COMPOSITIONS for line in paper.notices(model, len(dataset.classes))))
-    if prepared.about.headline != "top1" and not _balances(recipe):
+    if prepared.about.headline != "top1" and recipe.stages and not _balances(recipe):
         uneven = f"the largest class has {IMBALANCE} times the photos of the smallest, or more"
         tell(console, f"{uneven}: look at mean per-class accuracy, and consider --balance logit-adjust")
     return expected
@@ -86,11 +86,13 @@ def announce_length(
 
 
 def _fixed_line(recipe: Recipe) -> str:
-    """What does not change in training, and which weights are kept; "" where all do, and the last."""
+    """What does not change in training, and which weights are kept; "" where all do, and the last, or none trains."""
+    if not recipe.stages:
+        return ""
     stages = f"the backbone's first {recipe.frozen_stages} stages" if recipe.frozen_stages else ""
     norms = "the statistics of its batch norms" if recipe.frozen_norms else ""
     fixed = " and ".join(filter(None, (stages, norms)))
-    kept = "kept is the average of the weights, later ones counting more" if recipe.average_degree else ""
+    kept = "the final model is a weighted average of the weights over all steps" if recipe.average_degree else ""
     return "; ".join(filter(None, (f"fixed: {fixed}" if fixed else "", kept)))
 
 

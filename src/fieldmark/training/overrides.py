@@ -200,7 +200,7 @@ def _resized(batches: Batches, size: int) -> Batches:
 
 def _stages(stages: tuple[Stage, ...], settings: RecipeSettings) -> tuple[Stage, ...]:
     if settings.quick:
-        for name in ("epochs", "lr", "optimizer", "ema"):
+        for name in ("epochs", "lr", "optimizer", "ema", "balance", "smoothing"):
             if getattr(settings, name) is not None:
                 raise UserError(f"--quick trains the head alone, without steps: leave --{name} out")
         if settings.start == "zero":
