@@ -48,14 +48,19 @@ class Running:
 
     @property
     def megabytes(self) -> float:
-        """Of memory that the family holds, pages that several share counted in parts."""
+        """Of memory that the family holds; pages that several share are counted in parts, where that may be seen."""
         total = 0
         for pid in self.family:
-            with contextlib.suppress(OSError):
-                total += int(
-                    re.findall(r"^Pss: +(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)[0]
-                )
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                total += _kilobytes(pid)
         return total / 1024
+
+
+def _kilobytes(pid: int) -> int:
+    try:
+        return int(re.findall(r"^Pss: +(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)[0])
+    except PermissionError:  # a process that lets nobody look into it
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") // 1024
 
 
 def _fields(stat: Path) -> list[str]:

@@ -15,6 +15,7 @@ from bad_inputs import encoded, photo
 
 from fieldmark.plain import to_plain
 from fieldmark.recipe import Pixels
+from fieldmark.serving.confinement import hidden
 from fieldmark.serving.decoder import HEAD, LENGTH, READY, SEEN, UNREADABLE, Assignment, view_of
 from fieldmark.ship.model import open_model
 
@@ -70,7 +71,7 @@ def test_what_cannot_be_read_has_a_reason():
 
 
 TRYING = """
-import os, socket, sys
+import ctypes, os, resource, signal, socket, subprocess, sys, threading
 from fieldmark.serving.confinement import confine
 missing = confine(megabytes=200)
 def refused(work):
@@ -87,10 +88,26 @@ tries = {
     "appending": lambda: open(sys.argv[1], "a"),
     "removing": lambda: os.unlink(sys.argv[1]),
     "folders": lambda: os.mkdir(sys.argv[1] + "-folder"),
+    "removing folders": lambda: os.rmdir(sys.argv[1] + "-there"),
+    "pipes": lambda: os.mkfifo(sys.argv[1] + "-pipe"),
+    "times": lambda: os.utime(sys.argv[1], (1, 1)),
+    "attributes": lambda: os.setxattr(sys.argv[1], "user.a", b"1"),
+    "owners": lambda: os.chown(sys.argv[1], -1, -1),
     "signals": lambda: os.kill(os.getppid(), 0),
+    "processes": lambda: os.fork() or os._exit(0),
+    "spawned": lambda: os.posix_spawn("/bin/true", ["true"], {}),
+    "limits": lambda: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE),
+    "priorities": lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19),
+    "processors": lambda: os.sched_setaffinity(os.getppid(), os.sched_getaffinity(0)),
+    "memory": lambda: open(f"/proc/{os.getppid()}/mem", "rb"),
+    "environment": lambda: open(f"/proc/{os.getppid()}/environ", "rb").read(),
 }
 print(missing or "complete", *(name for name, work in tries.items() if not refused(work)), sep=",")
 open(sys.argv[1]).read()
+resource.setrlimit(resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
+thread = threading.Thread(target=print, args=("threads",))
+thread.start()
+thread.join()
 try:
     bytearray(10**9)
 except MemoryError:
@@ -102,10 +119,12 @@ except MemoryError:
 def test_a_confined_process_can_do_little(tmp_path: Path):
     file = tmp_path / "file"
     file.write_text("kept")
-    done = subprocess.run([sys.executable, "-c", TRYING, str(file)], capture_output=True, text=True, timeout=60)
+    (tmp_path / "file-there").mkdir()
+    with hidden():
+        done = subprocess.run([sys.executable, "-c", TRYING, str(file)], capture_output=True, text=True, timeout=60)
     first, *others = done.stdout.splitlines()
     if "not refused by the system" in first:
         pytest.skip("this system does not let a process filter its calls")
     assert first == "complete"
-    assert others == ["limited"], done.stderr
+    assert others == ["threads", "limited"], done.stderr
     assert file.read_text() == "kept"

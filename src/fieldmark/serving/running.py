@@ -15,6 +15,7 @@ import uvicorn
 
 from fieldmark.errors import UserError, printable
 from fieldmark.serving.app import Application
+from fieldmark.serving.confinement import hidden
 from fieldmark.serving.connection import Limits, limited
 from fieldmark.serving.engine import Engine
 from fieldmark.serving.gate import hosts_in_words
@@ -42,7 +43,7 @@ def serve(path: Path, settings: Settings, *, log: Log, ready: Callable[[str], ob
             start.
     """
     token = token_of(settings)
-    with _ended_by_sigterm(), _listener(settings) as listener:
+    with _ended_by_sigterm(), hidden(), _listener(settings) as listener:
         model = open_model(path, device=settings.device, threads=settings.threads)
         _refuse_unservable(model)
         engine = Engine(model, settings, report=log)
