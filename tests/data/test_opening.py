@@ -158,7 +158,8 @@ def test_all_commands_see_the_same_photos_damage_and_cut(wild: Path, tmp_path: P
     assert set(measured.names) == set(probed.names)
     every = fieldmark.evaluate(tmp_path / "run", split="all")
     assert (set(every.names), every.damaged) == (set(cut), opened.damaged)
-    assert all("photos tell top-1 to ±" in note for note in every.notes), "and nothing of the data"
+    known = ("photos tell top-1 to ±", "the run was trained on ")
+    assert all(any(words in note for words in known) for note in every.notes), "and nothing of the data"
 
     results = compared(wild, tmp_path / "compared")
     assert read_splits(tmp_path / "compared/splits/birds.csv") == cut

@@ -165,6 +165,7 @@ def test_on_paper_everything_is_open(browser: Any, path: Path) -> None:
         assert page.locator("details[open]").count() == 0
 
 
+@pytest.mark.slow
 def test_no_number_of_a_large_matrix_is_cut_on_paper(browser: Any, tmp_path: Path) -> None:
     place = tmp_path / "report.html"
     place.write_text(page([f"class {at}" for at in range(60)], photos=9000, easy=2.5), "utf-8")

@@ -116,6 +116,7 @@ def test_200_classes_make_less_than_five_megabytes(photos: int, easy: float) -> 
     assert len(words.encode()) + BYTES * 4 / 3 < 5_000_000
 
 
+@pytest.mark.slow
 def test_the_more_classes_the_fewer_bytes_of_pictures() -> None:
     classes = [f"{at:04d}.A rather long name of a class" for at in range(2000)]
     words = re.sub('base64,[^"]+', "", page(classes, photos=3000, easy=3.0))

@@ -60,7 +60,7 @@ def test_mistakes_have_their_photos_and_heatmaps(own_run: Path, tmp_path: Path) 
     shown = 2 * (20 + 3 * 2)  # mistakes, and examples of three pairs, of which something else is asked
     assert text.count("<symbol") == text.count("data:image/jpeg;base64,") == shown
     assert "ant taken for bee: 10 photos" in text
-    assert "why ant, not bee" in text
+    assert "why <bdi>ant</bdi>, not <bdi>bee</bdi>" in text
 
 
 def test_what_was_named_and_is_not_there_is_a_mistake(own_run: Path, tmp_path: Path) -> None:

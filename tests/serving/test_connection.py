@@ -59,9 +59,8 @@ def test_offers_of_another_protocol_are_ignored(server: Running, jpeg: bytes, of
         assert read_reply(connection).status == 200
         connection.sendall(chunks + request("GET", "/healthz", b"", offer))
         content = b""
-        while content.count(b"HTTP/1.1 200") < 2:
+        while content.count(b"HTTP/1.1 200") < 2 or b"alive" not in content:
             content += connection.recv(65536)
-        assert b"alive" in content
     closing = {**offer, "Connection": offer["Connection"] + ", close"}
     with connected(server.url) as connection:
         connection.sendall(request("GET", "/healthz", b"", closing))

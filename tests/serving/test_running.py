@@ -54,7 +54,7 @@ def test_a_signal_ends_it_once_what_was_asked_is_answered(model_file: Path):
 
 
 STARTING = """
-import asyncio, os, sys, threading, time
+import asyncio, os, signal, sys, threading, time
 from pathlib import Path
 from fieldmark.serving import running
 from fieldmark.serving.engine import Engine
@@ -68,6 +68,7 @@ def opened(path, **_):
     kill()
     time.sleep(10)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
 kill = threading.Timer(0.1, os.kill, (os.getpid(), int(sys.argv[2]))).start
 Engine.start = start
 if sys.argv[3] == "early":
