@@ -31,7 +31,9 @@ def known_to(weights: str, photos: Sequence[Photo]) -> frozenset[str]:
 
 def weights_before(weights: str, photos: Sequence[Photo]) -> str:
     """Where weights come from that were trained on none of the photos: these, or those that their run began from."""
-    while known_to(weights, photos):
+    looked_at: set[str] = set()
+    while weights not in looked_at and known_to(weights, photos):
+        looked_at.add(weights)
         weights = read_run(Path(weights))[0].model.weights
     return weights
 

@@ -78,9 +78,9 @@ class Prepared:
         """Writes what describes the run, before it is trained, to its folder."""
         write_run(run, self.recipe, classes=self.dataset.classes, about=self.about)
         write_splits(run / SPLITS_FILE, self.dataset)
-        self.data.scan.save(run / SCAN)
         if self.groups:
             write_groups(run, self.groups)
+        self.data.scan.save(run / SCAN)  # the last: with it, the run can begin again as it is
 
 
 def _counts(dataset: Dataset, recipe: Recipe) -> tuple[int, ...]:
